@@ -1,0 +1,381 @@
+"""A domain: a distribution over physics. Randomization draws from one, identification returns one.
+
+    >>> domain = Domain({"pole.mass": Uniform(0.02, 0.03), "motor.latency": Uniform(0, 4)})
+    >>> domain.sample(np.random.default_rng(0), 2).shape
+    (2, 2)
+
+Columns follow ``domain.names``. Parameters that are not named keep the world's nominal value. A domain whose
+every parameter is a `Point` is one physics; the held-out variants are such points. Parameters given as
+`Samples` are drawn together, a row at a time, so that a posterior keeps its shape; the others may be
+correlated through a Gaussian copula. In a file (TOML) each value may state its unit, which is then checked.
+"""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import tomli_w
+from numpy.typing import NDArray
+from scipy.special import ndtr, ndtri
+
+from sim2real.errors import InvalidValue, UnknownName
+from sim2real.files import write_text
+from sim2real.parameters import Parameter, check_unit, check_value, quantity_of
+
+FloatArray = NDArray[np.float64]
+TomlValue = float | str | list[float]
+
+
+@dataclass(frozen=True)
+class Point:
+    """Always the same value."""
+
+    value: float
+
+    def quantile(self, u: FloatArray) -> FloatArray:
+        """Value at the cumulative probabilities ``u``."""
+        return np.full_like(u, self.value)
+
+    def support(self) -> tuple[float, float]:
+        """Smallest and largest possible value."""
+        return self.value, self.value
+
+    def toml(self) -> dict[str, TomlValue]:
+        """As in a file."""
+        return {"value": self.value}
+
+
+@dataclass(frozen=True)
+class Uniform:
+    """Every value between ``low`` and ``high`` alike; whole numbers for integer quantities."""
+
+    low: float
+    high: float
+
+    def quantile(self, u: FloatArray) -> FloatArray:
+        """Value at the cumulative probabilities ``u``."""
+        return self.low + u * (self.high - self.low)
+
+    def support(self) -> tuple[float, float]:
+        """Smallest and largest possible value."""
+        return self.low, self.high
+
+    def toml(self) -> dict[str, TomlValue]:
+        """As in a file."""
+        return {"uniform": [self.low, self.high]}
+
+
+@dataclass(frozen=True)
+class LogUniform:
+    """Uniform in the logarithm, for ranges over orders of magnitude."""
+
+    low: float
+    high: float
+
+    def quantile(self, u: FloatArray) -> FloatArray:
+        """Value at the cumulative probabilities ``u``."""
+        return np.exp(math.log(self.low) + u * (math.log(self.high) - math.log(self.low)))
+
+    def support(self) -> tuple[float, float]:
+        """Smallest and largest possible value."""
+        return self.low, self.high
+
+    def toml(self) -> dict[str, TomlValue]:
+        """As in a file."""
+        return {"loguniform": [self.low, self.high]}
+
+
+@dataclass(frozen=True)
+class Normal:
+    """Normal with ``mean`` and ``std`` before truncation to ``[low, high]``."""
+
+    mean: float
+    std: float
+    low: float
+    high: float
+
+    def quantile(self, u: FloatArray) -> FloatArray:
+        """Value at the cumulative probabilities ``u``."""
+        below, above = (ndtr((end - self.mean) / self.std) for end in (self.low, self.high))
+        value = self.mean + self.std * ndtri(below + u * (above - below))
+        return np.clip(value, self.low, self.high)
+
+    def support(self) -> tuple[float, float]:
+        """Smallest and largest possible value."""
+        return self.low, self.high
+
+    def toml(self) -> dict[str, TomlValue]:
+        """As in a file."""
+        return {"normal": [self.mean, self.std], "within": [self.low, self.high]}
+
+
+@dataclass(frozen=True)
+class Samples:
+    """One of these values; all `Samples` of a domain are drawn from the same row."""
+
+    values: tuple[float, ...]
+
+    def quantile(self, u: FloatArray) -> FloatArray:
+        """Value of the row that ``u`` picks; not sorted, since rows belong together."""
+        row = np.minimum((u * len(self.values)).astype(int), len(self.values) - 1)
+        return np.asarray(self.values)[row]
+
+    def support(self) -> tuple[float, float]:
+        """Smallest and largest possible value."""
+        return min(self.values), max(self.values)
+
+    def toml(self) -> dict[str, TomlValue]:
+        """As in a file."""
+        return {"samples": list(self.values)}
+
+
+Distribution = Point | Uniform | LogUniform | Normal | Samples
+
+
+@dataclass(frozen=True)
+class Correlation:
+    """Correlation of the underlying normals of a Gaussian copula (Nelsen 2006, section 2.3)."""
+
+    names: tuple[str, ...]
+    matrix: tuple[tuple[float, ...], ...]
+    """Symmetric, positive definite, ones on the diagonal. Shape (len(names), len(names))."""
+
+
+@dataclass(frozen=True)
+class Domain:
+    """A distribution over physics.
+
+    Raises:
+        UnknownName: for a quantity that does not exist.
+        InvalidValue: for a reversed range, a NaN, an impossible value or correlation.
+    """
+
+    parameters: Mapping[str, Distribution] = field(default_factory=dict)
+    correlation: Correlation | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what can't be drawn from."""
+        for name, distribution in self.parameters.items():
+            _check_distribution(name, distribution)
+        lengths = {len(d.values) for d in self.parameters.values() if isinstance(d, Samples)}
+        if len(lengths) > 1:
+            raise InvalidValue(
+                f"sample sets of {sorted(lengths)} values can't be drawn as rows; give every "
+                "parameter the same number of samples"
+            )
+        if self.correlation is not None:
+            _check_correlation(self.correlation, self.parameters)
+
+    @classmethod
+    def point(cls, physics: Mapping[str, float]) -> Domain:
+        """The domain of one physics, given as name and value."""
+        return cls({name: Point(float(value)) for name, value in physics.items()})
+
+    @classmethod
+    def box(cls, parameters: Sequence[Parameter]) -> Domain:
+        """Independent draws from each parameter's training range."""
+        return cls(
+            {
+                p.name: (LogUniform if p.scale == "log" else Uniform)(p.low, p.high)
+                for p in parameters
+            }
+        )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Parameters that the domain sets, in the order of the columns."""
+        return tuple(self.parameters)
+
+    @property
+    def is_point(self) -> bool:
+        """Whether there is nothing to draw."""
+        return all(low == high for low, high in map(_support, self.parameters.values()))
+
+    def quantile(self, u: FloatArray) -> FloatArray:
+        """Physics at independent cumulative probabilities.
+
+        Args:
+            u: in [0, 1). Shape (n, len(names)).
+
+        Returns:
+            One physics a row, in the parameters' units. Shape (n, len(names)).
+        """
+        u = _correlate(u, self.names, self.correlation)
+        columns = np.empty_like(u)
+        row_pick: FloatArray | None = None
+        for k, (name, distribution) in enumerate(self.parameters.items()):
+            column = u[:, k]
+            if isinstance(distribution, Samples):
+                row_pick = column if row_pick is None else row_pick
+                column = row_pick
+            columns[:, k] = _quantile(name, distribution, column)
+        return columns
+
+    def sample(self, rng: np.random.Generator, n: int) -> FloatArray:
+        """Draw ``n`` physics. Shape (n, len(names))."""
+        return self.quantile(rng.random((n, len(self.names))))
+
+    def to_toml(self) -> dict[str, object]:
+        """As a table that `from_toml` turns back into an equal domain."""
+        table: dict[str, object] = {
+            "parameters": {
+                name: {**distribution.toml()} for name, distribution in self.parameters.items()
+            }
+        }
+        if self.correlation is not None:
+            table["correlation"] = {
+                "names": list(self.correlation.names),
+                "matrix": [list(row) for row in self.correlation.matrix],
+            }
+        return table
+
+    @classmethod
+    def from_toml(cls, table: Mapping[str, object]) -> Domain:
+        """The domain that a table describes; see `to_toml` and ``README.md``."""
+        unknown = set(table) - {"parameters", "correlation"}
+        if unknown:
+            raise UnknownName("key of a domain", min(unknown), ["parameters", "correlation"])
+        parameters = table.get("parameters", {})
+        if not isinstance(parameters, dict):
+            raise InvalidValue("'parameters' of a domain is not a table of names and distributions")
+        return cls(
+            {name: _parse(name, value) for name, value in parameters.items()},
+            _parse_correlation(table.get("correlation")),
+        )
+
+    def save(self, path: Path) -> None:
+        """Write TOML; floats keep every bit."""
+        write_text(path, tomli_w.dumps(self.to_toml()))
+
+    @classmethod
+    def load(cls, path: Path) -> Domain:
+        """Read what `save` wrote, or a file written by hand.
+
+        Raises:
+            InvalidValue: if the file is no TOML, or as the constructor.
+            FileNotFoundError: if there is no such file.
+        """
+        try:
+            return cls.from_toml(tomllib.loads(path.read_text(encoding="utf-8")))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise InvalidValue(f"{path} is not a TOML file: {error}") from error
+
+
+def _support(distribution: Distribution) -> tuple[float, float]:
+    return distribution.support()
+
+
+def _quantile(name: str, distribution: Distribution, u: FloatArray) -> FloatArray:
+    if not quantity_of(name).integer or isinstance(distribution, Samples):
+        return distribution.quantile(u)
+    if isinstance(distribution, Uniform):  # every whole number alike, both ends included
+        whole = np.floor(distribution.low + u * (distribution.high - distribution.low + 1))
+        return np.minimum(whole, distribution.high)
+    return np.round(distribution.quantile(u))
+
+
+def _correlate(
+    u: FloatArray, names: tuple[str, ...], correlation: Correlation | None
+) -> FloatArray:
+    if correlation is None:
+        return u
+    columns = [names.index(name) for name in correlation.names]
+    factor = np.linalg.cholesky(np.asarray(correlation.matrix))
+    tiny = np.finfo(float).tiny  # u may be exactly 0, whose normal is -infinity
+    joint = ndtri(np.maximum(u[:, columns], tiny)) @ factor.T
+    u = u.copy()
+    u[:, columns] = np.minimum(ndtr(joint), np.nextafter(1.0, 0.0))
+    return u
+
+
+def _check_distribution(name: str, distribution: Distribution) -> None:
+    if isinstance(distribution, Samples):
+        if not distribution.values:
+            raise InvalidValue(f"{name} has an empty sample set; give at least one value")
+        for value in distribution.values:
+            check_value(name, value)
+        return
+    if isinstance(distribution, Normal):
+        if not math.isfinite(distribution.mean):
+            raise InvalidValue(f"{name} has the mean {distribution.mean}; give a finite number")
+        if not (math.isfinite(distribution.std) and distribution.std > 0):
+            raise InvalidValue(f"{name} has the standard deviation {distribution.std}; it must be > 0")
+    low, high = (check_value(name, end) for end in distribution.support())
+    if low > high:
+        raise InvalidValue(f"{name} has the range [{low:g}, {high:g}] reversed; give the lower end first")
+    if isinstance(distribution, LogUniform) and low <= 0:
+        raise InvalidValue(f"{name} is log-uniform from {low:g}; the lower end must be > 0")
+
+
+def _check_correlation(correlation: Correlation, parameters: Mapping[str, Distribution]) -> None:
+    for name in correlation.names:
+        if name not in parameters:
+            raise UnknownName("parameter in the correlation", name, parameters)
+        if isinstance(parameters[name], Samples):
+            raise InvalidValue(f"{name} is a sample set, whose rows carry its correlation already")
+    matrix = np.asarray(correlation.matrix, dtype=float)
+    size = len(correlation.names)
+    if matrix.shape != (size, size) or not np.isfinite(matrix).all():
+        raise InvalidValue(f"the correlation of {size} parameters must be {size} × {size} finite numbers")
+    if not (np.allclose(matrix, matrix.T) and np.allclose(np.diag(matrix), 1.0)):
+        raise InvalidValue("a correlation matrix is symmetric with ones on its diagonal")
+    if np.linalg.eigvalsh(matrix).min() <= 0:
+        raise InvalidValue("the correlation matrix is not positive definite; no such normals exist")
+
+
+_FORMS = ("value", "uniform", "loguniform", "normal", "samples")
+
+
+def _parse(name: str, value: object) -> Distribution:
+    quantity = quantity_of(name)
+    if isinstance(value, (int, float)):
+        return Point(check_value(name, value))
+    if not isinstance(value, dict):
+        raise InvalidValue(f"{name} = {value!r} is neither a number nor a table with one of {_FORMS}")
+    table = dict(value)
+    if "unit" in table:
+        check_unit(name, str(table.pop("unit")))
+    within = table.pop("within", [quantity.low, quantity.high])
+    if len(table) != 1 or next(iter(table)) not in _FORMS:
+        raise UnknownName(f"distribution of {name}", ", ".join(table) or "none", _FORMS)
+    form, numbers = next(iter(table.items()))
+    if form == "value":
+        return Point(check_value(name, numbers))
+    if form == "samples":
+        return Samples(tuple(_floats(name, numbers)))
+    first, second = _pair(name, numbers)
+    if form == "normal":
+        low, high = _pair(name, within)
+        return Normal(first, second, max(low, -1e300), min(high, 1e300))
+    return (Uniform if form == "uniform" else LogUniform)(first, second)
+
+
+def _floats(name: str, numbers: object) -> list[float]:
+    if not isinstance(numbers, list) or not all(
+        isinstance(n, (int, float)) and not isinstance(n, bool) for n in numbers
+    ):
+        raise InvalidValue(f"{name}: {numbers!r} is not a list of numbers")
+    return [float(n) for n in numbers]
+
+
+def _pair(name: str, numbers: object) -> tuple[float, float]:
+    values = _floats(name, numbers)
+    if len(values) != 2:
+        raise InvalidValue(f"{name}: {numbers!r} has {len(values)} numbers where two are meant")
+    return values[0], values[1]
+
+
+def _parse_correlation(table: object) -> Correlation | None:
+    if table is None:
+        return None
+    if not isinstance(table, dict) or set(table) != {"names", "matrix"}:
+        raise InvalidValue("'correlation' of a domain needs exactly 'names' and 'matrix'")
+    return Correlation(
+        tuple(map(str, table["names"])),
+        tuple(tuple(_floats("correlation", row)) for row in table["matrix"]),
+    )

@@ -1,0 +1,54 @@
+"""One class per user mistake; every message says what was given, what is possible, and the next step."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class Sim2RealError(ValueError):
+    """Base of every mistake that the caller can put right."""
+
+
+class UnknownName(Sim2RealError):
+    """A name that does not exist; the message names the nearest ones that do.
+
+    Args:
+        kind: what the name should have named, for example ``"parameter"``.
+        given: the name as it was given.
+        known: the names that exist.
+    """
+
+    def __init__(self, kind: str, given: str, known: Iterable[str]) -> None:
+        names = sorted(known)
+        near = difflib.get_close_matches(given, names, n=3, cutoff=0.6)
+        hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
+        super().__init__(f"unknown {kind} {given!r}: {hint}known: {', '.join(names) or 'none'}")
+
+
+class InvalidValue(Sim2RealError):
+    """A value outside what is physically or logically possible."""
+
+
+class PolicyError(Sim2RealError):
+    """A policy folder that is damaged, or does not fit the env it should drive."""
+
+
+class RecordingError(Sim2RealError):
+    """A recording that cannot be read, or whose numbers cannot be trusted."""
+
+
+class BudgetExhausted(RuntimeError):
+    """The target env's budget of steps, episodes or seconds is spent."""
+
+
+class MissingExtra(ImportError):
+    """An optional package is missing.
+
+    Args:
+        package: the package that could not be imported.
+        extra: the extra of sim2real that installs it.
+    """
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(f'{package} is not installed; run `pip install "sim2real[{extra}]"`')

@@ -1,0 +1,114 @@
+"""A gap report as files: ``episodes.parquet``, ``summary.json``, ``report.png``, ``report.html``.
+
+::
+
+    write_report(gap_report(episodes, references), episodes, Path("runs/furuta"))
+
+Every file is made in full before the first one is written, and each is then replaced whole: a kill or a full disk
+leaves old files, never half of a new one. The four are not replaced in one step.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sim2real.errors import InvalidValue
+from sim2real.evaluate.figure import draw, save_png, svg
+from sim2real.evaluate.gap import GapReport
+from sim2real.evaluate.page import page
+from sim2real.evaluate.table import COLUMNS, Episodes, checked
+from sim2real.evaluate.verdict import verdict
+from sim2real.files import write_atomically, write_text
+
+_PACKAGES = ("sim2real", "mujoco", "gymnasium", "numpy", "torch", "stable-baselines3")
+
+
+def write_report(
+    report: GapReport,
+    episodes: Episodes,
+    folder: Path,
+    facts: Mapping[str, str] | None = None,
+) -> Path:
+    """Write the table, the summary, the plot and the page into a folder.
+
+    Args:
+        report: made from ``episodes``.
+        episodes: the episode table.
+        folder: made if missing; the four files in it are replaced.
+        facts: further lines of provenance, such as ``{"command": "sim2real evaluate furuta"}``.
+
+    Returns:
+        Path of the page, ``report.html``.
+
+    Raises:
+        InvalidValue: if the table is malformed.
+        OSError: as raised by the file system.
+    """
+    rows = _to_arrow(episodes)
+    provenance = _provenance(report) | dict(facts or {})
+    sentences = dict(zip(("gap", "closed", "hurt"), verdict(report), strict=True))
+    summary = {"verdict": sentences, "provenance": provenance, **asdict(report)}
+    text = json.dumps(summary, indent=1, allow_nan=False, ensure_ascii=False)
+    figure = draw(report)
+    html = page(report, svg(figure), provenance)
+    write_atomically(folder / "episodes.parquet", lambda path: pq.write_table(rows, path))
+    write_text(folder / "summary.json", text + "\n")
+    write_atomically(folder / "report.png", lambda path: save_png(figure, path))
+    write_text(folder / "report.html", html)
+    return folder / "report.html"
+
+
+def read_episodes(path: Path) -> Episodes:
+    """Read an episode table written by ``write_report``.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        InvalidValue: if the file is damaged or its columns are not those of an episode table.
+    """
+    try:
+        table = pq.read_table(path)
+    except pa.ArrowInvalid as error:
+        raise InvalidValue(
+            f"{path.name} is not a readable Parquet file ({error}); run the evaluation again"
+        ) from error
+    return checked({name: np.asarray(table[name].to_pylist()) for name in table.column_names})
+
+
+def _to_arrow(episodes: Episodes) -> pa.Table:
+    """Text is dictionary-encoded: a table holds few names many times."""
+    table = checked(episodes)
+    columns = {
+        name: pa.array(table[name].tolist()).dictionary_encode()
+        if kind is np.str_
+        else pa.array(table[name])
+        for name, kind in COLUMNS.items()
+    }
+    return pa.table(columns)
+
+
+def _provenance(report: GapReport) -> dict[str, str]:
+    versions = [f"{name} {version}" for name in _PACKAGES if (version := _version(name))]
+    return {
+        "written": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "episodes": f"{report.episodes:,}",
+        "training seeds": ", ".join(map(str, report.seeds)),
+        "methods × variants": f"{len(report.labels)} × {len(report.variants)}",
+        "versions": ", ".join([*versions, f"Python {platform.python_version()}"]),
+    }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None

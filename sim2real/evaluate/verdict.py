@@ -1,0 +1,118 @@
+"""The three sentences a report opens with: size of the gap, what closed it, what hurt."""
+
+from __future__ import annotations
+
+from sim2real.evaluate.gap import Cell, GapReport
+from sim2real.evaluate.robustness import HELD_OUT, LabelSummary
+from sim2real.evaluate.statistics import Estimate
+
+
+def verdict(report: GapReport) -> tuple[str, str, str]:
+    """Say in plain words how big the gap is, what closed it, and whether anything hurt."""
+    return _size(report), _closed(report), _hurt(report)
+
+
+def number(estimate: Estimate | None, scale: float = 1.0, digits: int = 1) -> str:
+    """``"71.2 [64.0, 78.1]"``, ``"71.2 (interval n/a: needs 3 seeds)"`` or ``"NA"``."""
+    if estimate is None:
+        return "NA"
+    text = f"{_minus(estimate.value * scale, digits)}"
+    if estimate.interval is None:
+        return f"{text} (interval {missing(estimate)})"
+    low, high = (_minus(end * scale, digits) for end in estimate.interval)
+    return f"{text} [{low}, {high}]"
+
+
+def missing(estimate: Estimate) -> str:
+    """Why an estimate has no interval."""
+    return "n/a (needs 3 seeds)" if estimate.n < 3 else "n/a"
+
+
+def _size(report: GapReport) -> str:
+    gaps = [c for c in report.cells if c.label == report.baseline and c.gap is not None]
+    if not gaps:
+        return (
+            f"The gap of “{report.baseline}” is unknown: the table has no control arm and "
+            "held-out variant of it to compare."
+        )
+    worst = max(gaps, key=lambda c: c.gap.value if c.gap else 0.0)
+    control = report.cell(report.baseline, report.control or "")
+    group = (
+        HELD_OUT
+        if len({g for g in report.groups if g != "control"}) > 1 or len(gaps) > 1
+        else worst.group
+    )
+    overall = next(
+        (a for a in report.aggregates if a.label == report.baseline and a.group == group), None
+    )
+    held_out = (
+        ""
+        if overall is None
+        else (
+            f" falls from {_score(report, control)} on the physics it was trained in to "
+            f"{_minus(overall.iqm.value)} on held-out physics (IQM over {overall.variants} "
+            f"variant{'s' * (overall.variants > 1)}), and"
+        )
+    )
+    return (
+        f"“{report.baseline}”{held_out} loses most on {worst.variant}: "
+        f"{number(worst.gap)} {_unit(report)}."
+    )
+
+
+def _closed(report: GapReport) -> str:
+    others = [s for s in report.summaries if s.label != report.baseline]
+    if not others:
+        return "No other method was evaluated, so nothing could close it."
+    return " ".join(_method(report, summary) for summary in others)
+
+
+def _method(report: GapReport, summary: LabelSummary) -> str:
+    cells = [c for c in report.cells if c.label == summary.label and c.group != "control"]
+    names = cells[0].variant if len(cells) == 1 else f"{len(cells)} held-out variants"
+    helped = sum(1 for c in cells if c.difference and c.difference.verdict == "helps")
+    if summary.closed is not None:
+        return (
+            f"“{summary.label}” closes {number(summary.closed, 100, 0)} % of what "
+            f"“{report.baseline}” lacks to the oracle on {names}{_tally(helped, cells)}."
+        )
+    return f"“{summary.label}” decidedly helps on {helped} of {len(cells)} held-out variants."
+
+
+def _tally(helped: int, cells: list[Cell]) -> str:
+    if len(cells) == 1:
+        return "" if helped else ", but that it helps is undecided"
+    return f", and decidedly helps on {helped} of them"
+
+
+def _hurt(report: GapReport) -> str:
+    compared = [c for c in report.cells if c.difference is not None]
+    hurt = sorted(
+        (c for c in compared if c.difference and c.difference.verdict == "hurts"),
+        key=lambda c: c.difference.estimate.value if c.difference else 0.0,
+    )
+    undecided = sum(1 for c in compared if c.difference and c.difference.verdict == "undecided")
+    rest = f"{undecided} of {len(compared)} comparisons are undecided."
+    if not compared:
+        return "Nothing was compared, so nothing is known to hurt."
+    if not hurt:
+        return f"Nothing is shown to hurt; {rest}"
+    named = "; ".join(
+        f"“{c.label}” on {c.variant} by {number(c.difference.estimate if c.difference else None)}"
+        for c in hurt[:3]
+    )
+    more = f" and {len(hurt) - 3} more" if len(hurt) > 3 else ""
+    return f"It hurts: {named}{more} {_unit(report)}; {rest}"
+
+
+def _unit(report: GapReport) -> str:
+    return "points" if report.normalized else "of return"
+
+
+def _score(report: GapReport, cell: Cell | None) -> str:
+    return "an unknown score" if cell is None else _minus(cell.score.value)
+
+
+def _minus(value: float, digits: int = 1) -> str:
+    """A number with a real minus sign, and no negative zero."""
+    return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−")

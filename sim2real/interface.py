@@ -1,0 +1,133 @@
+"""The protocols at the seams. No code: what a simulator, a task and a policy promise to each other.
+
+Arrays follow the array API standard, so that a task written once runs on numpy (CPU) and on torch tensors
+(GPU); the annotations name numpy's. The first axis is always the simulation: shape ``(num_envs, …)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+Ids = NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Signal:
+    """One entry of an observation or an action."""
+
+    name: str
+    unit: str
+    scale: float = 1.0
+    """Observation: the policy sees ``value / scale``. Action: a full action of 1 means ``scale``."""
+
+
+@dataclass(frozen=True)
+class TaskSpec:
+    """What is fixed about a task; a change of any of it is a new version."""
+
+    name: str
+    version: int
+    control_dt: float
+    """Control period, s."""
+    max_steps: int
+    """Control steps after which an episode is truncated."""
+    observation: tuple[Signal, ...]
+    action: tuple[Signal, ...]
+    num_draws: int
+    """Independent uniform numbers that one start state needs."""
+    success: str
+    """What counts as success, in words."""
+
+
+class Simulator(Protocol):
+    """Steps many simulations of one world, each with its own physics."""
+
+    num_envs: int
+    physics_dt: float
+    """Physics step, s."""
+    qpos: Array
+    """Generalized positions, MuJoCo's layout, rad and m; live. Shape (num_envs, nq)."""
+    qvel: Array
+    """Generalized velocities; live. Shape (num_envs, nv)."""
+
+    def joints(self, names: Sequence[str]) -> tuple[Ids, Ids]:
+        """Columns of one-dof joints in ``qpos`` and in ``qvel``."""
+
+    def limits(self, joint: str) -> tuple[float, float]:
+        """Range of a joint, rad or m; infinite where it has none."""
+
+    def site(self, name: str) -> Array:
+        """World position of a site, m; live from the first reset on. Shape (num_envs, 3)."""
+
+    def parameters(self) -> tuple[str, ...]:
+        """Parameters that `set_physics` can set."""
+
+    def set_physics(self, env_ids: Ids, names: tuple[str, ...], values: Array) -> None:
+        """Give simulations new physics; parameters not named keep their values.
+
+        Args:
+            env_ids: sorted simulations.
+            names: k parameters of the world.
+            values: absolute values in the parameters' units. Shape (len(env_ids), k).
+        """
+
+    def physics(self, env_id: int) -> dict[str, float]:
+        """Current value of every parameter of one simulation."""
+
+    def reset(self, env_ids: Ids, qpos: Array, qvel: Array, ctrl: Array) -> None:
+        """Start simulations anew, with delay lines full of ``ctrl``."""
+
+    def step(self, ctrl: Array, substeps: int, env_ids: Ids | None = None) -> None:
+        """Apply commands, shape (num_envs, nu), for ``substeps`` physics steps."""
+
+    def diverged(self) -> Mask:
+        """Simulations whose numbers blew up since their reset. Shape (num_envs,)."""
+
+
+class Task(Protocol):
+    """Observation, meaning of the action, reward, termination and start states."""
+
+    spec: TaskSpec
+
+    def start(self, env_ids: Ids, u: Array) -> tuple[Array, Array, Array]:
+        """Begin episodes: qpos, qvel and the initial command, from uniform numbers in [0, 1).
+
+        Args:
+            env_ids: rows that begin.
+            u: shape (len(env_ids), spec.num_draws).
+        """
+
+    def command(self, action: Array) -> Array:
+        """Actuator commands for actions in [-1, 1]. Shape (num_envs, nu)."""
+
+    def outcome(self) -> tuple[Array, Mask]:
+        """Reward and termination after a control step; called once a step."""
+
+    def succeeded(self) -> Mask:
+        """Whether the episode so far counts as a success. Shape (num_envs,)."""
+
+    def observe(self) -> Array:
+        """What the policy sees, scaled. Shape (num_envs, len(spec.observation))."""
+
+
+class Actor(Protocol):
+    """Anything that acts: a policy, or a rule."""
+
+    def act(self, observation: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Actions in [-1, 1] for a batch of observations. Shape (n, num_actions)."""
+
+
+class TaskFactory(Protocol):
+    """Binds a task to a simulator; what a task's class is."""
+
+    spec: TaskSpec
+
+    def __call__(self, simulator: Simulator, max_steps: int | None = None) -> Task:
+        """The task done in these simulations, truncated after ``max_steps`` if given."""

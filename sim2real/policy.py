@@ -1,0 +1,307 @@
+"""A policy: weights plus a contract that says what they expect to see and to drive.
+
+    >>> policy = Policy.load("furuta-nominal-0")
+    >>> policy.act(np.zeros((1, 6), dtype=np.float32)).shape
+    (1, 1)
+
+On disk it is a folder: ``policy.toml`` (the contract, to read), ``weights.safetensors`` (arrays, and the contract
+once more, to notice an edit) and ``README.md`` (a card). Nothing in it can run code, and acting needs numpy
+alone. ``check`` compares the contract with an env and says everything that differs.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import tomli_w
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from sim2real.catalog import find
+from sim2real.errors import InvalidValue, PolicyError, UnknownName
+from sim2real.files import replace_folder
+from sim2real.interface import Signal, TaskSpec
+
+Weights = Mapping[str, NDArray[np.float32]]
+FORMAT = 1
+
+_ACTIVATIONS = {
+    "tanh": np.tanh,
+    "relu": lambda x: np.maximum(x, 0.0),
+    "elu": lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0.0))),
+}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One link of the chain that a policy comes from."""
+
+    method: str
+    """``train``, ``fine-tune``, ..."""
+    domain: Mapping[str, object]
+    """Where it happened, as `Domain.to_toml`; empty for a sealed target."""
+    steps: int
+    """Control steps spent."""
+    seed: int
+    settings: Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class Contract:
+    """What a policy expects and where it comes from."""
+
+    world: str
+    task: str
+    task_version: int
+    label: str
+    """The method, as plots name it: ``nominal``, ``randomized``, ``fine-tuned``."""
+    observation: tuple[Signal, ...]
+    action: tuple[Signal, ...]
+    control_dt: float
+    """Control period, s."""
+    activation: str
+    seed: int
+    provenance: tuple[Step, ...]
+    """Oldest first."""
+    measured: Mapping[str, float]
+    """What was measured when it was made, for example ``return`` and ``success`` in its source."""
+    simulator: str = "mujoco"
+    history: int = 1
+    """Observations that the policy sees at once."""
+    clip: float = 10.0
+    """Normalized observations are clipped to ± this."""
+    code_version: str = ""
+
+
+class HasTask(Protocol):
+    """What `Policy.check` looks at: a vector env, a single env, a target env."""
+
+    @property
+    def task(self) -> TaskSpec:
+        """The task's fixed side."""
+
+    @property
+    def world_name(self) -> str:
+        """Name of the world."""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Weights and their contract; acts deterministically."""
+
+    contract: Contract
+    weights: Weights
+    """``actor.<k>.weight`` (out, in), ``actor.<k>.bias``, ``log_std``, ``normalizer.mean``, ``normalizer.std``, and
+    the critic's layers, which transfer starts from."""
+    name: str = "policy"
+
+    def __post_init__(self) -> None:
+        """Refuse weights that can't act."""
+        _check_shapes(self.contract, self.weights)
+
+    def act(self, observation: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Mean actions, clipped to [-1, 1].
+
+        Args:
+            observation: as the env gives it. Shape (n, num_observations) or (num_observations,).
+        """
+        weights, squash = self.weights, _ACTIVATIONS[self.contract.activation]
+        x = (observation - weights["normalizer.mean"]) / weights["normalizer.std"]
+        x = np.clip(x, -self.contract.clip, self.contract.clip)
+        last = num_layers(weights, "actor") - 1
+        for k in range(last + 1):
+            x = x @ weights[f"actor.{k}.weight"].T + weights[f"actor.{k}.bias"]
+            x = squash(x) if k < last else x
+        return np.clip(x, -1.0, 1.0).astype(np.float32)
+
+    def check(self, env: HasTask) -> None:
+        """Raise a `PolicyError` that lists everything in which the env is not what the policy expects."""
+        mine, task = self.contract, env.task
+        pairs = (
+            ("world", mine.world, env.world_name),
+            ("task", mine.task, task.name),
+            ("task version", mine.task_version, task.version),
+            ("control period (s)", mine.control_dt, task.control_dt),
+        )
+        differences = [f"{what}: {a!r} against {b!r}" for what, a, b in pairs if a != b]
+        differences += _signal_differences("observation", mine.observation, task.observation)
+        differences += _signal_differences("action", mine.action, task.action)
+        if differences:
+            raise PolicyError(
+                f"policy {self.name!r} does not fit this env (policy against env): {'; '.join(differences)}"
+            )
+
+    def save(self, folder: Path) -> None:
+        """Write the folder, whole or not at all."""
+        table = to_table(self.contract)
+
+        def write(temporary: Path) -> None:
+            (temporary / "policy.toml").write_text(tomli_w.dumps(table), encoding="utf-8")
+            arrays = {k: np.ascontiguousarray(v, dtype=np.float32) for k, v in self.weights.items()}
+            metadata = {"contract": json.dumps(table, sort_keys=True)}
+            save_file(arrays, temporary / "weights.safetensors", metadata=metadata)
+            (temporary / "README.md").write_text(_card(folder.name, self.contract), encoding="utf-8")
+
+        replace_folder(folder, write)
+
+    @classmethod
+    def load(cls, name_or_path: str | Path) -> Policy:
+        """Load a policy of the catalogue, or from a folder.
+
+        Raises:
+            UnknownName: if there is no such policy.
+            PolicyError: if the folder is damaged, foreign or edited; the message says where.
+        """
+        folder = find("policies", name_or_path)
+        table = _read_contract(folder / "policy.toml")
+        weights, saved = _read_weights(folder / "weights.safetensors")
+        changed = _table_differences(table, saved)
+        if changed:
+            raise PolicyError(
+                f"{folder / 'policy.toml'} was edited after its weights were saved: {'; '.join(changed)}; "
+                "restore it, or save the policy anew with Policy.save"
+            )
+        return cls(_contract(table, folder), weights, folder.name)
+
+
+def num_layers(weights: Weights, head: str) -> int:
+    """Layers of a head, ``"actor"`` or ``"critic"``."""
+    return sum(1 for key in weights if key.startswith(f"{head}.") and key.endswith(".weight"))
+
+
+def to_table(contract: Contract) -> dict[str, object]:
+    """The contract as a TOML table."""
+    table: dict[str, object] = {"format": FORMAT}
+    table.update(json.loads(json.dumps(asdict(contract))))
+    return table
+
+
+def _contract(table: Mapping[str, object], folder: Path) -> Contract:
+    known = {field.name for field in fields(Contract)}
+    values = {key: value for key, value in table.items() if key != "format"}
+    missing, extra = known - set(values), set(values) - known
+    if missing or extra:
+        raise PolicyError(
+            f"{folder / 'policy.toml'} lacks {sorted(missing) or 'nothing'} and has the unknown keys "
+            f"{sorted(extra) or 'none'}; save the policy anew with this version"
+        )
+    try:
+        for key, kind in (("observation", Signal), ("action", Signal), ("provenance", Step)):
+            values[key] = tuple(kind(**entry) for entry in values[key])  # type: ignore[attr-defined]
+        return Contract(**values)  # type: ignore[arg-type]
+    except TypeError as error:
+        raise PolicyError(f"{folder / 'policy.toml'} is malformed: {error}") from error
+
+
+def _read_contract(path: Path) -> dict[str, object]:
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise PolicyError(f"{path.parent} is no policy: it has no {path.name}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise PolicyError(f"{path} is not a TOML file: {error}") from error
+    if table.get("format") != FORMAT:
+        raise PolicyError(
+            f"{path} has format {table.get('format')!r}; this version reads format {FORMAT}"
+        )
+    return table
+
+
+def _read_weights(path: Path) -> tuple[dict[str, NDArray[np.float32]], dict[str, object]]:
+    if not path.is_file():
+        raise PolicyError(f"{path.parent} is no policy: it has no {path.name}")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            metadata = file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise PolicyError(
+            f"{path} is truncated or no safetensors file ({error}); copy it again from its source"
+        ) from error
+    if "contract" not in metadata:
+        raise PolicyError(f"{path} was not written by sim2real: it carries no contract")
+    return weights, json.loads(metadata["contract"])
+
+
+def _check_shapes(contract: Contract, weights: Weights) -> None:
+    if contract.activation not in _ACTIVATIONS:
+        raise UnknownName("activation", contract.activation, _ACTIVATIONS)
+    for key, array in weights.items():
+        if not np.isfinite(array).all():
+            raise PolicyError(f"weights {key!r} are not finite; the training diverged or the file is damaged")
+    size, layers = len(contract.observation), num_layers(weights, "actor")
+    needed = {"normalizer.mean", "normalizer.std", "log_std"} | {f"actor.{k}.bias" for k in range(layers)}
+    missing = needed - set(weights)
+    if missing or not layers:
+        raise PolicyError(f"weights lack {sorted(missing) or 'an actor'}")
+    for k in range(layers):
+        if weights[f"actor.{k}.weight"].shape[1] != size:
+            raise PolicyError(
+                f"layer {k} of the actor takes {weights[f'actor.{k}.weight'].shape[1]} numbers, not {size}"
+            )
+        size = weights[f"actor.{k}.weight"].shape[0]
+    if size != len(contract.action):
+        raise PolicyError(f"the actor gives {size} actions where the contract names {len(contract.action)}")
+
+
+def _signal_differences(what: str, mine: tuple[Signal, ...], other: tuple[Signal, ...]) -> list[str]:
+    if mine == other:
+        return []
+    names, others = [s.name for s in mine], [s.name for s in other]
+    if sorted(names) != sorted(others):
+        return [f"{what}: {names} against {others}"]
+    if names != others:
+        k = next(k for k, (a, b) in enumerate(zip(names, others, strict=True)) if a != b)
+        return [f"order of the {what}: entry {k} is {names[k]!r} against {others[k]!r}"]
+    return [
+        f"{what} {a.name!r}: {a.unit} scaled by {a.scale:g} against {b.unit} scaled by {b.scale:g}"
+        for a, b in zip(mine, other, strict=True)
+        if a != b
+    ]
+
+
+def _table_differences(table: Mapping[str, object], saved: Mapping[str, object]) -> list[str]:
+    keys = sorted(set(table) | set(saved))
+    same_type = json.loads(json.dumps(table, sort_keys=True, default=str))
+    return [
+        f"{key} is {_short(table.get(key))}, was {_short(saved.get(key))}"
+        for key in keys
+        if same_type.get(key) != saved.get(key)
+    ]
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _card(name: str, contract: Contract) -> str:
+    chain = "\n".join(
+        f"{k}. {step.method}: {step.steps:,} control steps, seed {step.seed}"
+        for k, step in enumerate(contract.provenance, 1)
+    )
+    measured = "\n".join(f"- {key}: {value:g}" for key, value in contract.measured.items())
+    return (
+        f"# {name}\n\nA *{contract.label}* policy for the world `{contract.world}` at "
+        f"{1 / contract.control_dt:g} Hz, made with sim2real {contract.code_version}.\n\n"
+        f"## Where it comes from\n\n{chain}\n\n## What was measured when it was made\n\n"
+        f"{measured or '- nothing'}\n\n`policy.toml` holds the whole contract.\n"
+    )
+
+
+def check_label(label: str) -> str:
+    """Return ``label`` if it can be a folder name and a legend entry.
+
+    Raises:
+        InvalidValue: for an empty label, or one with other signs than letters, digits, ``-`` and ``_``.
+    """
+    if not label or not label.replace("-", "").replace("_", "").isalnum():
+        raise InvalidValue(f"label {label!r} must consist of letters, digits, '-' and '_'")
+    return label

@@ -1,0 +1,74 @@
+"""From the joints of a recording to those of a world: names, order, units. The only place where that happens.
+
+A world's ``physics.toml`` says how (``[recordings.joints]``): ``Jaw = { joint = "gripper", scale = 2.336, offset =
+-0.175 }`` means angle = scale · value + offset. A joint that already has the world's name, and is not in the table, is taken
+as radians.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from sim2real.errors import RecordingError
+from sim2real.recordings.recording import Recording
+
+JointTable = Mapping[str, Mapping[str, object]]
+
+
+def map_joints(recording: Recording, table: JointTable, joints: Sequence[str]) -> Recording:
+    """The recording with the world's joints as columns, in the world's order, in rad (m for slides).
+
+    Args:
+        recording: as read from its source.
+        table: per joint name of the source, the world's ``joint``, and ``scale`` (1) and ``offset`` (0).
+        joints: the world's joints in order; every one must be in the recording.
+
+    Raises:
+        RecordingError: for a joint that is unknown, missing or there twice.
+    """
+    targets = [_target(recording, table, joints, name) for name in recording.joints]
+    missing = [joint for joint in joints if joint not in targets]
+    if missing:
+        raise RecordingError(
+            f"{recording.source}: no column for joint {missing[0]!r} (the recording has "
+            f"{', '.join(recording.joints)}); all of {', '.join(joints)} are needed"
+        )
+    if len(set(targets)) < len(targets):
+        twice = next(joint for joint in targets if targets.count(joint) > 1)
+        raise RecordingError(f"{recording.source}: two columns are for joint {twice!r}; remove one")
+    columns = [targets.index(joint) for joint in joints]
+    entries = [table.get(recording.joints[column], {}) for column in columns]
+    scale = np.array([_number(entry, "scale", 1.0) for entry in entries])
+    offset = np.array([_number(entry, "offset", 0.0) for entry in entries])
+    velocity = recording.velocity
+    return dataclasses.replace(
+        recording,
+        joints=tuple(joints),
+        command=recording.command[:, columns] * scale + offset,
+        position=recording.position[:, columns] * scale + offset,
+        velocity=None if velocity is None else velocity[:, columns] * scale,
+    )
+
+
+def _target(recording: Recording, table: JointTable, joints: Sequence[str], name: str) -> str:
+    target = str(table[name].get("joint", "")) if name in table else name
+    if target in joints:
+        return target
+    known = [*table, *joints]
+    near = difflib.get_close_matches(name, known, n=2)
+    hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
+    raise RecordingError(
+        f"{recording.source}: unknown joint {name!r}: {hint}known: {', '.join(known)}; name it so, or add it to "
+        f"[recordings.joints] of the world's physics.toml"
+    )
+
+
+def _number(entry: Mapping[str, object], key: str, default: float) -> float:
+    value = entry.get(key, default)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise RecordingError(f"[recordings.joints] of the world: {key} is {value!r}, not a number")
+    return float(value)

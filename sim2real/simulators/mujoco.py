@@ -1,0 +1,193 @@
+"""Many simulations of one world in MuJoCo, on the engine's own threads (`mujoco.batch.Batch`).
+
+    >>> simulator = MujocoSimulator(World.load("furuta"), num_envs=2)
+    >>> simulator.qpos.shape
+    (2, 2)
+
+Bit-identical at any number of threads. Arrays are live views. Physics is always written from nominal, and
+everything the engine derives from it follows (``set_const``). A latency of k physics steps is written as
+(k - 0.5) physics_dt, because the engine compares time stamps in floating point and k·dt drifts to k + 1.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import mujoco
+import numpy as np
+from mujoco.batch import Batch
+
+from sim2real.errors import UnknownName
+from sim2real.interface import Array, Ids, Mask
+from sim2real.simulators.fields import Entry, entries
+from sim2real.world import World
+
+_log = logging.getLogger(__name__)
+
+_DIVERGED = slice(
+    int(mujoco.mjtWarning.mjWARN_BADQPOS), int(mujoco.mjtWarning.mjWARN_BADQACC) + 1
+)
+
+
+@dataclass(frozen=True)
+class _Write:
+    """All numbers of one field that a set of parameters decides."""
+
+    target: Array
+    """Live per-simulation values, flattened. Shape (num_envs, size of the field)."""
+    addresses: Ids
+    factors: Array
+    first: Ids
+    second: Ids
+    """Columns of the two parameters in the value matrix; its last column is 1."""
+    half_step: float
+    """Half a physics step for delays, else 0; see the module's story."""
+
+
+class MujocoSimulator:
+    """Simulations of one world in MuJoCo; see `sim2real.interface.Simulator`."""
+
+    def __init__(self, world: World, num_envs: int, num_threads: int = 0) -> None:
+        """Make ``num_envs`` simulations at nominal physics; 0 threads means all cores."""
+        self.world = world
+        self.num_envs = num_envs
+        self.physics_dt = float(world.model.opt.timestep)
+        self._batch = Batch(world.model, num_envs, min(num_threads, num_envs))
+        self.qpos: Array = self._batch.bind("qpos")
+        self.qvel: Array = self._batch.bind("qvel")
+        self._ctrl: Array = self._batch.bind("ctrl")
+        self._stage = int(mujoco.mjtStage.mjSTAGE_NONE)
+        self._names = tuple(world.parameters)
+        ones = np.ones((num_envs, len(self._names) + 1))
+        ones[:, :-1] = list(world.nominal.values())
+        self._values: Array = ones
+        self._plan = lru_cache(maxsize=8)(self._make_plan)
+        self._history = self._batch.bind("history") if world.model.nhistory else None
+        self._history_columns, self._history_actuators = _delay_lines(world.model)
+        mujoco.set_mju_user_warning(_log.debug)
+
+    def joints(self, names: Sequence[str]) -> tuple[Ids, Ids]:
+        """Columns of one-dof joints in ``qpos`` and in ``qvel``."""
+        joints = [self.world.model.joint(name) for name in names]
+        return (
+            np.array([joint.qposadr[0] for joint in joints]),
+            np.array([joint.dofadr[0] for joint in joints]),
+        )
+
+    def limits(self, joint: str) -> tuple[float, float]:
+        """Range of a joint, rad or m; infinite where it has none."""
+        view = self.world.model.joint(joint)
+        if not view.limited[0]:
+            return -np.inf, np.inf
+        return float(view.range[0]), float(view.range[1])
+
+    def site(self, name: str) -> Array:
+        """World position of a site, m; live from the first reset on. Shape (num_envs, 3)."""
+        self._stage = int(mujoco.mjtStage.mjSTAGE_POS)
+        positions: Array = self._batch.bind("site_xpos")
+        return positions[:, self.world.model.site(name).id]
+
+    def parameters(self) -> tuple[str, ...]:
+        """Parameters that `set_physics` can set."""
+        return self._names
+
+    def set_physics(self, env_ids: Ids, names: tuple[str, ...], values: Array) -> None:
+        """Give simulations new physics; parameters not named keep their values.
+
+        Raises:
+            UnknownName: for a parameter that the world does not have.
+            InvalidValue: for one that this engine can't set on its element.
+        """
+        if not names:
+            return
+        columns, writes, derive = self._plan(names)
+        self._values[env_ids[:, None], columns] = values
+        rows = self._values[env_ids]
+        for write in writes:
+            numbers = write.factors * rows[:, write.first] * rows[:, write.second]
+            if write.half_step:
+                numbers = np.maximum(numbers - write.half_step, 0.0)
+            write.target[env_ids[:, None], write.addresses] = numbers
+        if derive:
+            self._batch.set_const(env_ids)
+
+    def physics(self, env_id: int) -> dict[str, float]:
+        """Current value of every parameter of one simulation."""
+        return dict(zip(self._names, map(float, self._values[env_id]), strict=False))
+
+    def reset(self, env_ids: Ids, qpos: Array, qvel: Array, ctrl: Array) -> None:
+        """Start simulations anew, with delay lines full of ``ctrl``."""
+        self._batch.reset(env_ids, stage=0)
+        self.qpos[env_ids] = qpos
+        self.qvel[env_ids] = qvel
+        self._ctrl[env_ids] = ctrl
+        if self._history is not None:
+            rows = env_ids[:, None]
+            self._history[rows, self._history_columns] = ctrl[:, self._history_actuators]
+        if self._stage:
+            self._batch.forward(env_ids, stage=self._stage)
+
+    def step(self, ctrl: Array, substeps: int, env_ids: Ids | None = None) -> None:
+        """Apply commands, shape (num_envs, nu), for ``substeps`` physics steps."""
+        self._ctrl[:] = ctrl
+        self._batch.step(env_ids, nstep=substeps, stage=self._stage)
+
+    def diverged(self) -> Mask:
+        """Simulations that the engine had to reset because of a NaN or a huge number."""
+        counts = self._batch.warning[:, _DIVERGED, 1]
+        return np.asarray(counts.any(axis=1))
+
+    def snapshot(self, env_id: int) -> tuple[mujoco.MjModel, mujoco.MjData]:
+        """One simulation as a plain model and data, to render or to inspect."""
+        data = self._batch.get_data(env_id)
+        model = self._batch.get_model(env_id)
+        mujoco.mj_forward(model, data)
+        return model, data
+
+    def _make_plan(self, names: tuple[str, ...]) -> tuple[Ids, list[_Write], bool]:
+        for name in names:
+            if name not in self.world.parameters:
+                raise UnknownName(f"parameter of {self.world.name}", name, self._names)
+        decided = {
+            (entry.field, entry.address): entry
+            for name in names
+            for entry in entries(self.world, self.world.parameters[name])
+        }
+        by_field: dict[str, list[Entry]] = {}
+        for entry in decided.values():
+            by_field.setdefault(entry.field, []).append(entry)
+        derive = any(field in mujoco.MjModel._setconst_inputs for field in by_field)
+        writes = [self._make_write(field, group) for field, group in by_field.items()]
+        return self._columns(names), writes, derive
+
+    def _make_write(self, field: str, group: list[Entry]) -> _Write:
+        expanded = self._batch.expand(field)
+        by_name = {name: column for column, name in enumerate((*self._names, None))}
+        pairs = [(*entry.parameters, None, None)[:2] for entry in group]
+        return _Write(
+            target=np.reshape(expanded, (self.num_envs, -1), copy=False),
+            addresses=np.array([entry.address for entry in group]),
+            factors=np.array([entry.factor for entry in group]),
+            first=np.array([by_name[pair[0]] for pair in pairs]),
+            second=np.array([by_name[pair[1]] for pair in pairs]),
+            half_step=self.physics_dt / 2 if field == "actuator_delay" else 0.0,
+        )
+
+    def _columns(self, names: tuple[str, ...]) -> Ids:
+        return np.array([self._names.index(name) for name in names], dtype=np.intp)
+
+
+def _delay_lines(model: mujoco.MjModel) -> tuple[Ids, Ids]:
+    """Columns of the command buffers in ``history``, and the actuator that each belongs to."""
+    columns: list[int] = []
+    actuators: list[int] = []
+    for actuator in range(model.nu):
+        samples = int(model.actuator_history[actuator, 0])
+        # layout: user, cursor, one time stamp a sample, one value a sample
+        start = int(model.actuator_historyadr[actuator]) + 2 + samples
+        columns += range(start, start + samples)
+        actuators += [actuator] * samples
+    return np.array(columns, dtype=np.intp), np.array(actuators, dtype=np.intp)

@@ -1,0 +1,77 @@
+"""Swing a pole up by pushing its cart, and keep it up. Pole angle 0 is upright, pi is hanging."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+from array_api_compat import array_namespace
+
+from sim2real.interface import Array, Ids, Mask, Signal, Simulator, TaskSpec
+from sim2real.tasks.tally import Tally
+
+
+class CartPole:
+    """The swing-up of dm_control's suite (Tassa et al. 2018), with a force on the cart."""
+
+    spec = TaskSpec(
+        name="cartpole",
+        version=0,
+        control_dt=0.02,
+        max_steps=250,
+        observation=(
+            Signal("cart_position", "m", 1.8),
+            Signal("pole_cos", "1"),
+            Signal("pole_sin", "1"),
+            Signal("cart_velocity", "m/s", 4.0),
+            Signal("pole_velocity", "rad/s", 10.0),
+        ),
+        action=(Signal("force", "N", 10.0),),
+        num_draws=2,
+        success="the pole within 0.3 rad of upright for 90 % of the last second",
+    )
+
+    def __init__(self, simulator: Simulator, max_steps: int | None = None) -> None:
+        """Bind the task to the simulations that it is done in."""
+        self.spec = dataclasses.replace(self.spec, max_steps=max_steps or self.spec.max_steps)
+        self._xp = array_namespace(simulator.qpos)
+        self._qpos, self._qvel = simulator.qpos, simulator.qvel
+        self._tally = Tally(simulator.qpos, self.spec, seconds=1.0, share=0.9)
+
+    def start(self, env_ids: Ids, u: Array) -> tuple[Array, Array, Array]:
+        """Hanging, within 0.1 rad and 0.1 m."""
+        self._tally.start(env_ids)
+        offset = 0.2 * (u - 0.5)
+        offset[:, 1] += math.pi
+        return offset, self._xp.zeros_like(offset), self._xp.zeros_like(offset[:, :1])
+
+    def command(self, action: Array) -> Array:
+        """Force on the cart, N. Shape (num_envs, 1)."""
+        return 10.0 * action
+
+    def outcome(self) -> tuple[Array, Mask]:
+        """Reward in [0, 1]: upright, near the middle, not spinning."""
+        xp, cart = self._xp, self._qpos[:, 0]
+        up = xp.cos(self._qpos[:, 1])
+        self._tally.count(up > math.cos(0.3))
+        centred = 0.5 + 0.5 * xp.exp(-((cart / 1.0) ** 2))
+        calm = 0.5 + 0.5 * xp.exp(-((self._qvel[:, 1] / 8.0) ** 2))
+        return 0.5 * (1.0 + up) * centred * calm, xp.abs(cart) > 1.79
+
+    def succeeded(self) -> Mask:
+        """Whether the pole stayed up at the end. Shape (num_envs,)."""
+        return self._tally.succeeded()
+
+    def observe(self) -> Array:
+        """See ``spec.observation``. Shape (num_envs, 5)."""
+        xp, angle = self._xp, self._qpos[:, 1]
+        return xp.stack(
+            (
+                self._qpos[:, 0] / 1.8,
+                xp.cos(angle),
+                xp.sin(angle),
+                self._qvel[:, 0] / 4.0,
+                self._qvel[:, 1] / 10.0,
+            ),
+            axis=1,
+        )

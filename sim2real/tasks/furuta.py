@@ -1,0 +1,78 @@
+"""Swing a rotary pendulum up with a voltage on the arm's motor. Pole angle 0 is hanging, pi is upright."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+from array_api_compat import array_namespace
+
+from sim2real.interface import Array, Ids, Mask, Signal, Simulator, TaskSpec
+from sim2real.tasks.tally import Tally
+
+
+class Furuta:
+    """Swing-up and balance of the Furuta pendulum (Furuta et al. 1992), Quanser-like."""
+
+    spec = TaskSpec(
+        name="furuta",
+        version=0,
+        control_dt=0.01,
+        max_steps=400,
+        observation=(
+            Signal("arm_cos", "1"),
+            Signal("arm_sin", "1"),
+            Signal("pole_cos", "1"),
+            Signal("pole_sin", "1"),
+            Signal("arm_velocity", "rad/s", 10.0),
+            Signal("pole_velocity", "rad/s", 20.0),
+        ),
+        action=(Signal("voltage", "V", 6.0),),
+        num_draws=2,
+        success="the pole within 0.3 rad of upright for 90 % of the last second",
+    )
+
+    def __init__(self, simulator: Simulator, max_steps: int | None = None) -> None:
+        """Bind the task to the simulations that it is done in."""
+        self.spec = dataclasses.replace(self.spec, max_steps=max_steps or self.spec.max_steps)
+        self._xp = array_namespace(simulator.qpos)
+        self._qpos, self._qvel = simulator.qpos, simulator.qvel
+        self._tally = Tally(simulator.qpos, self.spec, seconds=1.0, share=0.9)
+
+    def start(self, env_ids: Ids, u: Array) -> tuple[Array, Array, Array]:
+        """Hanging at rest, arm and pole within 0.1 rad of zero."""
+        self._tally.start(env_ids)
+        angles = 0.2 * (u - 0.5)
+        return angles, self._xp.zeros_like(angles), self._xp.zeros_like(angles[:, :1])
+
+    def command(self, action: Array) -> Array:
+        """Motor voltage, V. Shape (num_envs, 1)."""
+        return 6.0 * action
+
+    def outcome(self) -> tuple[Array, Mask]:
+        """Reward in [0, 1]: upright, the arm forward."""
+        xp = self._xp
+        up = -xp.cos(self._qpos[:, 1])
+        self._tally.count(up > math.cos(0.3))
+        forward = 0.8 + 0.2 * xp.cos(self._qpos[:, 0])
+        return 0.5 * (1.0 + up) * forward, xp.abs(self._qpos[:, 0]) > math.inf
+
+    def succeeded(self) -> Mask:
+        """Whether the pole stayed up at the end. Shape (num_envs,)."""
+        return self._tally.succeeded()
+
+    def observe(self) -> Array:
+        """See ``spec.observation``. Shape (num_envs, 6)."""
+        xp = self._xp
+        cos, sin = xp.cos(self._qpos), xp.sin(self._qpos)
+        return xp.stack(
+            (
+                cos[:, 0],
+                sin[:, 0],
+                cos[:, 1],
+                sin[:, 1],
+                self._qvel[:, 0] / 10.0,
+                self._qvel[:, 1] / 20.0,
+            ),
+            axis=1,
+        )

@@ -1,0 +1,103 @@
+"""Bring the tip of a servo-driven arm to a point and hold it there, by moving the servos' goals."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+from array_api_compat import array_namespace
+
+from sim2real.interface import Array, Ids, Mask, Signal, Simulator, TaskSpec
+from sim2real.tasks.tally import Tally
+
+_JOINTS = ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll", "gripper")
+_STEP = 0.12  # rad that a full action moves a servo's goal: 3 rad/s
+
+
+class Reach:
+    """Random goals in front of the arm, in a shell around its shoulder."""
+
+    spec = TaskSpec(
+        name="reach",
+        version=0,
+        control_dt=0.04,
+        max_steps=80,
+        observation=(
+            *(Signal(f"{joint}_angle", "rad") for joint in _JOINTS),
+            *(Signal(f"{joint}_velocity", "rad/s", 3.0) for joint in _JOINTS),
+            *(Signal(f"{joint}_goal_error", "rad", 0.3) for joint in _JOINTS),
+            *(Signal(f"goal_{axis}", "m", 0.3) for axis in "xyz"),
+            *(Signal(f"tip_error_{axis}", "m", 0.1) for axis in "xyz"),
+        ),
+        action=tuple(Signal(f"{joint}_goal_step", "rad", _STEP) for joint in _JOINTS),
+        num_draws=9,
+        success="the tip within 15 mm of the goal for all of the last 0.8 s",
+    )
+
+    def __init__(self, simulator: Simulator, max_steps: int | None = None) -> None:
+        """Bind the task to the simulations that it is done in."""
+        self.spec = dataclasses.replace(self.spec, max_steps=max_steps or self.spec.max_steps)
+        xp = self._xp = array_namespace(simulator.qpos)
+        limits = [simulator.limits(joint) for joint in _JOINTS]
+        self._low = xp.asarray([low for low, _ in limits])
+        self._high = xp.asarray([high for _, high in limits])
+        self._qpos, self._qvel = simulator.qpos, simulator.qvel
+        self._tip = simulator.site("gripperframe")
+        self._goal = xp.zeros_like(self._tip)
+        self._target = xp.zeros_like(self._qpos)
+        self._action = xp.zeros_like(self._qpos)
+        self._tally = Tally(simulator.qpos, self.spec, seconds=0.8, share=1.0)
+
+    def start(self, env_ids: Ids, u: Array) -> tuple[Array, Array, Array]:
+        """Joints within 0.25 rad of the rest pose; a goal 0.18 to 0.30 m from the shoulder, in front of it."""
+        xp = self._xp
+        self._tally.start(env_ids)
+        rest = xp.asarray([0.0, -0.4, 0.4, 0.6, 0.0, 0.4])
+        qpos = rest + 0.5 * (u[:, :6] - 0.5)
+        azimuth, radius = 1.6 * (u[:, 6] - 0.5), 0.18 + 0.12 * u[:, 7]
+        elevation = 1.0 * (u[:, 8] - 0.4)
+        reach = radius * xp.cos(elevation)
+        self._goal[env_ids] = xp.stack(
+            (
+                0.04 + reach * xp.cos(azimuth),
+                reach * xp.sin(azimuth),
+                0.12 + radius * xp.sin(elevation),
+            ),
+            axis=1,
+        )
+        self._target[env_ids] = qpos
+        self._action[env_ids] = 0.0
+        return qpos, xp.zeros_like(qpos), qpos
+
+    def command(self, action: Array) -> Array:
+        """Goals of the servos, rad: the last goals moved by the action. Shape (num_envs, 6)."""
+        self._action[:] = action
+        self._target[:] = self._xp.clip(self._target + _STEP * action, self._low, self._high)
+        return self._target
+
+    def outcome(self) -> tuple[Array, Mask]:
+        """Reward up to 1.5: close (10 cm scale) and very close (1 cm scale), less effort."""
+        xp = self._xp
+        error = self._tip - self._goal
+        distance = xp.sqrt(xp.sum(error * error, axis=1))
+        self._tally.count(distance < 0.015)
+        effort = xp.sum(self._action * self._action, axis=1)
+        near = xp.exp(-distance / 0.1) + 0.5 * xp.exp(-((distance / 0.015) ** 2))
+        return near - 0.02 * effort, distance > math.inf
+
+    def succeeded(self) -> Mask:
+        """Whether the tip stayed at the goal at the end. Shape (num_envs,)."""
+        return self._tally.succeeded()
+
+    def observe(self) -> Array:
+        """See ``spec.observation``. Shape (num_envs, 24)."""
+        return self._xp.concat(
+            (
+                self._qpos,
+                self._qvel / 3.0,
+                (self._target - self._qpos) / 0.3,
+                self._goal / 0.3,
+                (self._goal - self._tip) / 0.1,
+            ),
+            axis=1,
+        )

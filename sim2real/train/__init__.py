@@ -1,0 +1,1 @@
+"""Pre-training: glue to Stable-Baselines3."""

@@ -1,0 +1,136 @@
+"""What happens beside learning: checkpoints that an interrupted run goes on from, and a progress bar."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from stable_baselines3 import PPO
+from stable_baselines3.common.callbacks import BaseCallback
+
+from sim2real.files import write_atomically
+
+_log = logging.getLogger(__name__)
+
+
+class Checkpoints(BaseCallback):
+    """Saves weights, optimizer and normalizer every few updates.
+
+    Args:
+        path: of the checkpoint file.
+        description: of the run; a checkpoint of another run is left alone and not used.
+        every: updates between checkpoints.
+    """
+
+    def __init__(self, path: Path, description: str, every: int = 10) -> None:
+        super().__init__()
+        self.path = path
+        self._description = description
+        self._every = every
+        self._updates = 0
+
+    def restore(self, model: PPO) -> bool:
+        """Put ``model`` where the last checkpoint of this run was, if there is one that can be read."""
+        if not self.path.is_file():
+            return False
+        try:
+            with safe_open(self.path, framework="pt") as file:
+                metadata = file.metadata() or {}
+                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        except (SafetensorError, OSError) as error:
+            _log.warning("checkpoint %s can't be read (%s); starting anew", self.path, error)
+            return False
+        if metadata.get("description") != self._description:
+            _log.warning("checkpoint %s is of a run with other settings; starting anew", self.path)
+            return False
+        _load(model, tensors)
+        model.num_timesteps = int(metadata["num_timesteps"])
+        model._n_updates = int(metadata["n_updates"])
+        return True
+
+    def _on_rollout_start(self) -> None:
+        self._updates += 1
+        if self._updates % self._every == 0:
+            self._save()
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _save(self) -> None:
+        assert isinstance(self.model, PPO)
+        tensors = _dump(self.model)
+        metadata = {
+            "description": self._description,
+            "num_timesteps": str(self.model.num_timesteps),
+            "n_updates": json.dumps(self.model._n_updates),
+        }
+        write_atomically(self.path, lambda path: save_file(tensors, path, metadata))
+
+
+class ProgressBar(BaseCallback):
+    """One line with steps, mean return and time left."""
+
+    def __init__(self, total: int, title: str) -> None:
+        super().__init__()
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.completed:,.0f}/{task.total:,.0f} steps"),
+            TextColumn("return {task.fields[score]}"),
+            TimeRemainingColumn(),
+        )
+        self._progress = Progress(*columns)
+        self._task = self._progress.add_task(title, total=total, score="–")
+
+    def _on_training_start(self) -> None:
+        self._progress.start()
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _on_rollout_end(self) -> None:
+        returns = [episode["r"] for episode in self.model.ep_info_buffer or ()]
+        score = f"{np.mean(returns):.1f}" if returns else "–"
+        self._progress.update(self._task, completed=self.num_timesteps, score=score)
+
+    def _on_training_end(self) -> None:
+        self._progress.stop()
+
+
+def _dump(model: PPO) -> dict[str, torch.Tensor]:
+    tensors = {f"policy.{key}": value.clone() for key, value in model.policy.state_dict().items()}
+    for index, state in model.policy.optimizer.state_dict()["state"].items():
+        tensors |= {f"adam.{index}.{key}": value.clone() for key, value in state.items()}
+    normalizer = model.get_vec_normalize_env()
+    if normalizer is not None:
+        rms = normalizer.obs_rms
+        tensors |= {
+            "normalizer.mean": torch.from_numpy(np.array(rms.mean)),  # type: ignore[union-attr]
+            "normalizer.var": torch.from_numpy(np.array(rms.var)),  # type: ignore[union-attr]
+            "normalizer.count": torch.tensor(rms.count),  # type: ignore[union-attr]
+        }
+    return tensors
+
+
+def _load(model: PPO, tensors: dict[str, torch.Tensor]) -> None:
+    model.policy.load_state_dict(
+        {key.removeprefix("policy."): v for key, v in tensors.items() if key.startswith("policy.")}
+    )
+    optimizer = model.policy.optimizer.state_dict()
+    for key, value in tensors.items():
+        if key.startswith("adam."):
+            _, index, name = key.split(".")
+            optimizer["state"].setdefault(int(index), {})[name] = value
+    model.policy.optimizer.load_state_dict(optimizer)
+    normalizer = model.get_vec_normalize_env()
+    if normalizer is not None:
+        rms = normalizer.obs_rms
+        rms.mean = tensors["normalizer.mean"].numpy()  # type: ignore[union-attr]
+        rms.var = tensors["normalizer.var"].numpy()  # type: ignore[union-attr]
+        rms.count = float(tensors["normalizer.count"])  # type: ignore[union-attr]

@@ -1,0 +1,197 @@
+"""Pre-train a policy with Stable-Baselines3's PPO (Schulman et al. 2017), on one process and one torch thread.
+
+    policy = train("furuta", domain="training", seed=0, folder=Path("runs/furuta-randomized-0"))
+
+An interrupted training goes on from its last checkpoint when it is started again with the same folder and
+settings; episodes begin anew there. Checkpoints are arrays (safetensors), never pickles.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import json
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from stable_baselines3 import PPO
+from stable_baselines3.common.vec_env import VecEnv, VecMonitor, VecNormalize
+
+from sim2real.env import DomainLike, Sim2RealVectorEnv
+from sim2real.errors import UnknownName
+from sim2real.interface import Actor
+from sim2real.policy import Contract, HasTask, Policy, Step
+from sim2real.train.callbacks import Checkpoints, ProgressBar
+from sim2real.train.vec_env import SB3VecEnv
+from sim2real.train.weights import ACTIVATIONS, activation_name, export_weights
+from sim2real.world import World
+
+MEASURE_SEED = 2**31
+"""Episodes that measure a policy are numbered apart from those that it is trained in."""
+
+
+@dataclass(frozen=True)
+class PPOSettings:
+    """Settings of PPO; the defaults suit cheap models on one core."""
+
+    total_steps: int = 500_000
+    """Control steps of all envs together."""
+    randomized_steps: int = 1_000_000
+    """The same when physics is randomized, which takes longer."""
+    num_envs: int = 64
+    rollout_steps: int = 64
+    """Control steps of each env between updates."""
+    batch_size: int = 1024
+    epochs: int = 6
+    learning_rate: float = 1.5e-3
+    final_learning_rate: float = 0.1
+    """Share of the learning rate that is left at the end; it falls linearly."""
+    gamma: float = 0.99
+    gae_lambda: float = 0.95
+    clip_range: float = 0.2
+    entropy: float = 0.0
+    target_kl: float = 0.03
+    initial_std: float = 0.6
+    hidden: tuple[int, ...] = (64, 64)
+    activation: str = "tanh"
+    normalize_observations: bool = False
+    """Whether running means and variances scale what the policy sees; the tasks scale by hand already."""
+
+
+def settings_for(world: World, **changes: object) -> PPOSettings:
+    """The defaults with what ``physics.toml`` says under ``[training]``, then ``changes``.
+
+    Raises:
+        UnknownName: for a setting that does not exist.
+    """
+    known = {field.name for field in dataclasses.fields(PPOSettings)}
+    given = {**world.training, **{k: v for k, v in changes.items() if v is not None}}
+    for name in given:
+        if name not in known:
+            raise UnknownName("training setting", name, known)
+    hidden = given.get("hidden")
+    if isinstance(hidden, list):
+        given["hidden"] = tuple(hidden)
+    return dataclasses.replace(PPOSettings(), **given)  # type: ignore[arg-type]
+
+
+def train(
+    world: str | World,
+    folder: Path,
+    domain: DomainLike = None,
+    seed: int = 0,
+    settings: PPOSettings | None = None,
+    progress: bool = False,
+) -> Policy:
+    """Train a policy in a source domain and save it to ``folder``.
+
+    Args:
+        world: where.
+        folder: gets the policy, TensorBoard logs, and checkpoints while it runs.
+        domain: what physics is drawn from; see `World.domain`. A domain that isn't a point makes a
+            ``randomized`` policy.
+        seed: of the network, the exploration and the episodes.
+        settings: by default `settings_for` the world.
+        progress: whether to show a progress bar.
+
+    Returns:
+        The policy, as it was saved.
+    """
+    world = world if isinstance(world, World) else World.load(world)
+    settings = settings or settings_for(world)
+    env = Sim2RealVectorEnv(world, settings.num_envs, domain)
+    total = settings.total_steps if env.domain.is_point else settings.randomized_steps
+    source = env.domain.to_toml()
+    logs = folder.with_name(folder.name + ".training")
+    model = build_ppo(SB3VecEnv(env), settings, seed, logs)
+    description = json.dumps([world.name, source, seed, asdict(settings)], sort_keys=True)
+    checkpoint = Checkpoints(logs / "checkpoint.safetensors", description)
+    checkpoint.restore(model)
+    callbacks = [checkpoint, *([ProgressBar(total, folder.name)] if progress else [])]
+    if model.num_timesteps < total:
+        model.learn(total - model.num_timesteps, callbacks, reset_num_timesteps=False)
+    step = Step("train", source, model.num_timesteps, seed, asdict(settings))
+    label = "nominal" if env.domain.is_point else "randomized"
+    policy = make_policy(model, env, label, (step,))
+    policy = measured(dataclasses.replace(policy, name=folder.name), world, domain)
+    policy.save(folder)
+    checkpoint.path.unlink(missing_ok=True)
+    return policy
+
+
+def build_ppo(venv: SB3VecEnv, settings: PPOSettings, seed: int, logs: Path | None) -> PPO:
+    """An untrained PPO model on ``venv``, with TensorBoard logs in ``logs``."""
+    torch.set_num_threads(1)  # two spinning threads are an order of magnitude slower on small networks
+    wrapped: VecEnv = VecMonitor(venv)
+    if settings.normalize_observations:
+        wrapped = VecNormalize(wrapped, norm_reward=False)
+    start, end = settings.learning_rate, settings.learning_rate * settings.final_learning_rate
+    return PPO(
+        "MlpPolicy",
+        wrapped,
+        learning_rate=lambda remaining: end + (start - end) * remaining,
+        n_steps=settings.rollout_steps,
+        batch_size=settings.batch_size,
+        n_epochs=settings.epochs,
+        gamma=settings.gamma,
+        gae_lambda=settings.gae_lambda,
+        clip_range=settings.clip_range,
+        ent_coef=settings.entropy,
+        target_kl=settings.target_kl,
+        seed=seed,
+        device="cpu",
+        tensorboard_log=None if logs is None else str(logs),
+        policy_kwargs={
+            "net_arch": list(settings.hidden),
+            "activation_fn": ACTIVATIONS[settings.activation],
+            "log_std_init": math.log(settings.initial_std),
+        },
+    )
+
+
+def make_policy(model: PPO, env: HasTask, label: str, provenance: tuple[Step, ...]) -> Policy:
+    """The policy that a model has learnt, with the contract of the env that it was learnt in."""
+    task = env.task
+    contract = Contract(
+        world=env.world_name,
+        task=task.name,
+        task_version=task.version,
+        label=label,
+        observation=task.observation,
+        action=task.action,
+        control_dt=task.control_dt,
+        activation=activation_name(model),
+        seed=provenance[-1].seed,
+        provenance=provenance,
+        measured={},
+        code_version=importlib.metadata.version("sim2real"),
+    )
+    return Policy(contract, export_weights(model))
+
+
+def measured(policy: Policy, world: World, domain: DomainLike, episodes: int = 128) -> Policy:
+    """The policy with its mean return and success rate in a domain, over fresh episodes, in its contract."""
+    env = Sim2RealVectorEnv(world, episodes, domain, autoreset=False)
+    returns, success = run_episodes(policy, env, seed=MEASURE_SEED)
+    numbers = {"source_return": float(returns.mean()), "source_success": float(success.mean())}
+    return dataclasses.replace(policy, contract=dataclasses.replace(policy.contract, measured=numbers))
+
+
+def run_episodes(
+    actor: Actor, env: Sim2RealVectorEnv, seed: int
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return and success of one episode in each row of an env without autoreset. Shapes (num_envs,)."""
+    observation, _ = env.reset(seed=seed)
+    returns, success = np.zeros(env.num_envs), np.zeros(env.num_envs, dtype=bool)
+    running = np.ones(env.num_envs, dtype=bool)
+    while running.any():
+        observation, reward, terminated, truncated, info = env.step(actor.act(observation))
+        returns += reward
+        if "success" in info:
+            success |= info["success"]
+        running &= ~(terminated | truncated)
+    return returns, success

@@ -1,0 +1,100 @@
+"""A vector env of ours as Stable-Baselines3 wants it: no processes, no copies, lists of infos at the ends alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+from stable_baselines3.common.vec_env import VecEnv
+from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvObs, VecEnvStepReturn
+
+
+class SameStepEnv(Protocol):
+    """A vector env with same-step autoreset: ours, or a sealed target."""
+
+    num_envs: int
+    single_observation_space: spaces.Box
+    single_action_space: spaces.Box
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[NDArray[np.float32], dict[str, Any]]:
+        """Begin all rows."""
+
+    def step(
+        self, actions: NDArray[np.float32]
+    ) -> tuple[
+        NDArray[np.float32], NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]
+    ]:
+        """Advance all rows one control period."""
+
+
+class SB3VecEnv(VecEnv):
+    """Adapter from a same-step autoreset vector env to Stable-Baselines3's ``VecEnv``."""
+
+    def __init__(self, env: SameStepEnv) -> None:
+        """Wrap ``env``; its seed comes from ``VecEnv.seed``."""
+        self.render_mode = None  # VecEnv's constructor asks for it
+        self.env = env
+        super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)
+        self._actions = np.zeros((env.num_envs, *env.single_action_space.shape), np.float32)
+        self._quiet: list[dict[str, Any]] = [{} for _ in range(env.num_envs)]
+
+    def reset(self) -> VecEnvObs:
+        """Begin all rows."""
+        seed = self._seeds[0]
+        self._reset_seeds()
+        self._reset_options()
+        observation, _ = self.env.reset(seed=None if seed is None else int(seed))
+        return observation
+
+    def step_async(self, actions: NDArray[np.float32]) -> None:
+        """Take the actions of the next `step_wait`."""
+        self._actions = actions
+
+    def step_wait(self) -> VecEnvStepReturn:
+        """Advance all rows; a row that ended has its last observation in its info."""
+        observation, reward, terminated, truncated, info = self.env.step(self._actions)
+        done = terminated | truncated
+        infos: list[dict[str, Any]] = self._quiet
+        if done.any():
+            infos = [{} for _ in range(self.num_envs)]
+            for i in np.flatnonzero(done):
+                infos[i] = {
+                    "terminal_observation": info["final_obs"][i],
+                    "TimeLimit.truncated": bool(truncated[i]),
+                    "is_success": bool(info["success"][i]),
+                }
+        return observation, reward.astype(np.float32), done, infos
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+    def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[Any]:
+        """The env's attribute, once for every row."""
+        value = getattr(self.env, attr_name) if attr_name != "render_mode" else None
+        return [value for _ in self._rows(indices)]
+
+    def set_attr(self, attr_name: str, value: Any, indices: VecEnvIndices = None) -> None:
+        """Set an attribute of the env, which all rows share."""
+        setattr(self.env, attr_name, value)
+
+    def env_method(
+        self, method_name: str, *method_args: Any, indices: VecEnvIndices = None, **method_kwargs: Any
+    ) -> list[Any]:
+        """Call a method of the env once; its result stands for every row."""
+        result = getattr(self.env, method_name)(*method_args, **method_kwargs)
+        return [result for _ in self._rows(indices)]
+
+    def env_is_wrapped(
+        self, wrapper_class: type[gym.Wrapper[Any, Any, Any, Any]], indices: VecEnvIndices = None
+    ) -> list[bool]:
+        """No row is wrapped in single-env wrappers."""
+        return [False for _ in self._rows(indices)]
+
+    def _rows(self, indices: VecEnvIndices) -> Sequence[int] | Iterable[int]:
+        return self._get_indices(indices)

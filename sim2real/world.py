@@ -1,0 +1,345 @@
+"""A world: a robot and its surroundings as data, a folder of ``scene.xml``, ``physics.toml`` and ``README.md``.
+
+    >>> world = World.load("furuta")
+    >>> world.parameters["pole.mass"].unit
+    'kg'
+
+``physics.toml`` names every parameter with unit, nominal value, training range and source, and the held-out
+variants. Loading compiles the MJCF once and refuses a world that contradicts itself: a nominal value that the
+model does not have, a geom friction that a grippier partner makes ineffective, a variant with a misspelt name.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TypedDict
+
+import mujoco
+import numpy as np
+
+from sim2real.catalog import find
+from sim2real.domain import Domain
+from sim2real.errors import InvalidValue, UnknownName
+from sim2real.parameters import Parameter, check_unit, check_value, quantity_of
+
+GROUPS = ("interpolation", "extrapolation", "combined")
+"""Groups of held-out variants: inside the training range, outside it, several parameters at once."""
+
+CONTROL = "nominal"
+"""Name of the unperturbed variant, the control arm of every evaluation."""
+
+Table = dict[str, object]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One held-out physics."""
+
+    name: str
+    group: str
+    physics: Mapping[str, float]
+    """Values that differ from nominal, by parameter name."""
+
+    @property
+    def domain(self) -> Domain:
+        """The variant as a domain of one point."""
+        return Domain.point(self.physics)
+
+
+class JointMapping(TypedDict, total=False):
+    """How a joint of a recording becomes a joint of the world: ``angle = scale * value + offset``."""
+
+    joint: str
+    scale: float
+    offset: float
+    unit: str
+
+
+@dataclass(frozen=True)
+class World:
+    """A robot and its surroundings."""
+
+    name: str
+    path: Path
+    title: str
+    task: str
+    model: mujoco.MjModel
+    """The compiled MJCF at nominal physics."""
+    parameters: Mapping[str, Parameter]
+    variants: Mapping[str, Variant]
+    """The control arm and the held-out variants, by name."""
+    recordings: Mapping[str, JointMapping]
+    """Joints of recordings, by their name there; empty if the world has none."""
+    training: Mapping[str, float | int | list[int]]
+    """What training overrides of its defaults on this world."""
+
+    @classmethod
+    def load(cls, name_or_path: str | Path) -> World:
+        """Load a world of the catalogue, or from a folder of the same form.
+
+        Raises:
+            UnknownName: if there is no such world, or for a misspelt name inside it.
+            InvalidValue: if the folder contradicts itself.
+        """
+        path = find("envs", name_or_path)
+        table = _read(path / "physics.toml")
+        _check_keys(path, "key of physics.toml", table, _KEYS)
+        parameters = {
+            name: _parameter(name, entry) for name, entry in _table(table, "parameters").items()
+        }
+        variants = {CONTROL: Variant(CONTROL, "control", {})}
+        for group, entries in _table(table, "variants").items():
+            if group not in GROUPS:
+                raise UnknownName(f"group of variants in {path.name}", group, GROUPS)
+            for name, physics in _as_table(group, entries).items():
+                variants[name] = _variant(name, group, _as_table(name, physics), parameters)
+        model = _compile(path / "scene.xml", parameters, variants)
+        parameters = {name: _checked(model, path, p) for name, p in parameters.items()}
+        joints = _as_table("recordings", table.get("recordings", {})).get("joints", {})
+        return cls(
+            name=path.name,
+            path=path,
+            title=str(table.get("title", path.name)),
+            task=str(table.get("task", path.name)),
+            model=model,
+            parameters=parameters,
+            variants=variants,
+            recordings=_as_table("recordings.joints", joints),  # type: ignore[arg-type]
+            training=_as_table("training", table.get("training", {})),  # type: ignore[arg-type]
+        )
+
+    @cached_property
+    def nominal(self) -> Mapping[str, float]:
+        """Nominal value of every parameter."""
+        return {name: parameter.nominal for name, parameter in self.parameters.items()}
+
+    @cached_property
+    def training_domain(self) -> Domain:
+        """Independent draws from every parameter's training range."""
+        return Domain.box(list(self.parameters.values()))
+
+    def domain(self, given: str | Domain | Mapping[str, object] | None) -> Domain:
+        """The domain that ``given`` stands for, checked against this world.
+
+        Args:
+            given: ``"nominal"`` or None, ``"training"``, the path of a TOML file, a `Domain`, or the table
+                that `Domain.to_toml` makes.
+
+        Raises:
+            UnknownName: for a parameter that the world does not have.
+            InvalidValue: for a value that it can't take.
+        """
+        if given is None or given == "nominal":
+            return Domain({})
+        if isinstance(given, Domain):
+            return self.check(given)
+        if isinstance(given, Mapping):
+            return self.check(Domain.from_toml(given))
+        if given == "training":
+            return self.training_domain
+        path = Path(given)
+        if not path.is_file():
+            held_out = "; held-out variants are for evaluation" if given in self.variants else ""
+            raise InvalidValue(
+                f"no domain {given!r}: give 'nominal', 'training' or the path of a TOML file{held_out}"
+            )
+        return self.check(Domain.load(path))
+
+    def variant(self, name: str) -> Variant:
+        """The control arm or a held-out variant.
+
+        Raises:
+            UnknownName: if there is no such variant.
+        """
+        if name not in self.variants:
+            raise UnknownName(f"variant of {self.name}", name, self.variants)
+        return self.variants[name]
+
+    def check(self, domain: Domain) -> Domain:
+        """Return ``domain`` if this world has all its parameters.
+
+        Raises:
+            UnknownName: for a parameter that the world does not have.
+            InvalidValue: for a latency that the command buffer can't hold.
+        """
+        for name, distribution in domain.parameters.items():
+            if name not in self.parameters:
+                raise UnknownName(f"parameter of {self.name}", name, self.parameters)
+            if quantity_of(name).name == "latency":
+                self._check_latency(name, distribution.support()[1])
+        return domain
+
+    def _check_latency(self, name: str, steps: float) -> None:
+        for element in self.parameters[name].elements:
+            buffer = int(self.model.actuator_history[self.model.actuator(element).id, 0])
+            if steps > buffer:
+                raise InvalidValue(
+                    f"{name} of {steps:g} physics steps does not fit the buffer of {buffer}; "
+                    f"raise nsample of actuator {element!r} in {self.path / 'scene.xml'}"
+                )
+
+
+_KEYS = ("title", "task", "parameters", "variants", "recordings", "training")
+_PARAMETER_KEYS = ("unit", "nominal", "range", "scale", "source", "elements")
+
+
+def _read(path: Path) -> Table:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InvalidValue(f"{path.parent} is no world: it has no {path.name}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidValue(f"{path} is not a TOML file: {error}") from error
+
+
+def _table(table: Table, key: str) -> Table:
+    return _as_table(key, table.get(key, {}))
+
+
+def _as_table(name: str, value: object) -> Table:
+    if not isinstance(value, dict):
+        raise InvalidValue(f"{name!r} is {value!r} where a TOML table is meant")
+    return value
+
+
+def _check_keys(where: Path | str, kind: str, table: Table, known: tuple[str, ...]) -> None:
+    for key in table:
+        if key not in known:
+            raise UnknownName(f"{kind} in {where}:", key, known)
+
+
+def _parameter(name: str, entry: object) -> Parameter:
+    quantity = quantity_of(name)
+    table = _as_table(name, entry)
+    _check_keys(name, "key", table, _PARAMETER_KEYS)
+    missing = {"unit", "nominal", "range", "source"} - set(table)
+    if missing:
+        raise InvalidValue(f"parameter {name} lacks {', '.join(sorted(missing))}")
+    # a range of the right form is a domain of the right form: one parser serves both
+    box = Domain.from_toml({"parameters": {name: {"uniform": table["range"]}}})
+    low, high = box.parameters[name].support()
+    elements = table.get("elements", [] if quantity.element == "world" else [name.rpartition(".")[0]])
+    scale = str(table.get("scale", "linear"))
+    if scale not in ("linear", "log"):
+        raise UnknownName(f"scale of {name}", scale, ("linear", "log"))
+    if not isinstance(elements, list):
+        raise InvalidValue(f"elements of {name} are {elements!r} where a list of names is meant")
+    return Parameter(
+        name=name,
+        unit=check_unit(name, str(table["unit"])),
+        nominal=check_value(name, table["nominal"]),  # type: ignore[arg-type]
+        low=low,
+        high=high,
+        source=str(table["source"]),
+        elements=tuple(map(str, elements)),
+        scale=scale,
+    )
+
+
+def _variant(name: str, group: str, physics: Table, known: Mapping[str, Parameter]) -> Variant:
+    values: dict[str, float] = {}
+    for parameter, value in physics.items():
+        if parameter not in known:
+            raise UnknownName(f"parameter in variant {name}:", parameter, known)
+        values[parameter] = check_value(parameter, value)  # type: ignore[arg-type]
+    return Variant(name, group, values)
+
+
+def _compile(
+    path: Path, parameters: Mapping[str, Parameter], variants: Mapping[str, Variant]
+) -> mujoco.MjModel:
+    if not path.is_file():
+        raise InvalidValue(f"{path.parent} is no world: it has no {path.name}")
+    try:
+        spec = mujoco.MjSpec.from_file(str(path))
+        for parameter in parameters.values():
+            _prepare(spec, parameter, variants)
+        return spec.compile()
+    except ValueError as error:
+        if isinstance(error, InvalidValue | UnknownName):
+            raise
+        raise InvalidValue(f"{path} does not compile: {error}") from error
+
+
+def _prepare(
+    spec: mujoco.MjSpec, parameter: Parameter, variants: Mapping[str, Variant]
+) -> None:
+    kind = parameter.quantity.element
+    if kind == "world":
+        return
+    known = {element.name: element for element in getattr(spec, _PLURAL[kind])}
+    for name in parameter.elements:
+        if name not in known:
+            raise UnknownName(f"{kind} for parameter {parameter.name}:", name, known)
+        if parameter.quantity.name.startswith("com_"):
+            known[name].simple = 0  # else the engine keeps a shortcut for centred bodies
+        if parameter.quantity.name == "latency":
+            longest = [v.physics.get(parameter.name, 0.0) for v in variants.values()]
+            known[name].nsample = max(known[name].nsample, int(max([parameter.high, *longest])), 1)
+
+
+_PLURAL = {"body": "bodies", "joint": "joints", "geom": "geoms", "actuator": "actuators"}
+
+
+def _checked(model: mujoco.MjModel, path: Path, parameter: Parameter) -> Parameter:
+    quantity = parameter.quantity
+    for element in parameter.elements or ("world",):
+        compiled = nominal_value(model, quantity.name, element)
+        if not np.isclose(compiled, parameter.nominal, rtol=1e-6, atol=1e-12):
+            raise InvalidValue(
+                f"{path.name}: physics.toml says {parameter.name} = {parameter.nominal:g}, but "
+                f"{element!r} in scene.xml compiles to {compiled:g}; make the two agree"
+            )
+        if quantity.name == "friction":
+            _check_friction(model, path, parameter, element)
+    return parameter
+
+
+def nominal_value(model: mujoco.MjModel, quantity: str, element: str) -> float:
+    """Value of a quantity in a compiled model, in the quantity's unit.
+
+    Args:
+        model: the compiled model.
+        quantity: a name in `sim2real.parameters.QUANTITIES`.
+        element: name of the MJCF element; ignored for world quantities.
+    """
+    if quantity == "gravity":
+        return float(np.linalg.norm(model.opt.gravity))
+    if quantity == "strength":
+        return 1.0
+    if quantity in ("kp", "kd"):
+        bias = model.actuator(element).biasprm
+        return -float(bias[1 if quantity == "kp" else 2])
+    if quantity == "latency":
+        return float(np.ceil(model.actuator_delay[model.actuator(element).id] / model.opt.timestep - 1e-9))
+    if quantity == "mass":
+        return float(model.body(element).mass[0])
+    if quantity.startswith("com_"):
+        return float(model.body(element).ipos["xyz".index(quantity[-1])])
+    if quantity == "friction":
+        return float(model.geom(element).friction[0])
+    return float(np.ravel(getattr(model.joint(element), quantity))[0])
+
+
+def _check_friction(
+    model: mujoco.MjModel, path: Path, parameter: Parameter, element: str
+) -> None:
+    """Refuse a friction that MuJoCo's rule (the larger of the two geoms counts) makes ineffective."""
+    geom = model.geom(element)
+    for other in map(model.geom, range(model.ngeom)):
+        touches = (geom.contype[0] & other.conaffinity[0]) or (other.contype[0] & geom.conaffinity[0])
+        if other.id == geom.id or other.bodyid[0] == geom.bodyid[0] or not touches:
+            continue
+        ruled_out = other.priority[0] > geom.priority[0] or (
+            other.priority[0] == geom.priority[0] and other.friction[0] > parameter.low
+        )
+        if ruled_out:
+            raise InvalidValue(
+                f"{path.name}: {parameter.name} has no effect below {other.friction[0]:g} against "
+                f"geom {other.name!r}, because the larger friction of a contact counts; give "
+                f"{element!r} priority=\"1\" or {other.name!r} less friction"
+            )

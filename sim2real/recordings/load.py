@@ -14,10 +14,12 @@ def load_recordings(path: str | Path) -> list[Recording]:
     """Read all recordings under a folder and its subfolders, sorted by name.
 
     Args:
-        path: a folder of ``.npz`` files and SAGE motion folders (see `sim2real.recordings.sage`), or one of those.
+        path: a folder of ``.npz`` files and SAGE motion folders (see `sim2real.recordings.sage`),
+            or one of those.
 
     Returns:
-        list[Recording]: at least one, named by their path under the folder: ``"test/circular_motion"``.
+        list[Recording]: at least one, named by their path under the folder:
+            ``"test/circular_motion"``.
 
     Raises:
         RecordingError: if there is none, or for the first that can't be read or trusted.
@@ -25,7 +27,9 @@ def load_recordings(path: str | Path) -> list[Recording]:
     root = Path(path)
     if root.is_file():
         if root.suffix != ".npz":
-            raise RecordingError(f"{root}: not a recording; give a .npz file or a folder of recordings")
+            raise RecordingError(
+                f"{root}: not a recording; give a .npz file or a folder of recordings"
+            )
         return [read_npz(root, root.stem)]
     if not root.is_dir():
         raise RecordingError(f"{root}: no such file or folder; give a folder of recordings")
@@ -33,7 +37,9 @@ def load_recordings(path: str | Path) -> list[Recording]:
     for folder in _motions(root):
         name = _name(root, folder)
         if name in found:
-            raise RecordingError(f"{root}: {name} is there as .npz and as a folder; remove one of them")
+            raise RecordingError(
+                f"{root}: {name} is there as .npz and as a folder; remove one of them"
+            )
         found[name] = read_sage(folder, name)
     if not found:
         raise RecordingError(f"{root}: no recordings: {_inventory(root)}")

@@ -1,8 +1,11 @@
-"""From the joints of a recording to those of a world: names, order, units. The only place where that happens.
+"""From the joints of a recording to those of a world: names, order, units. Only here.
 
-A world's ``physics.toml`` says how (``[recordings.joints]``): ``Jaw = { joint = "gripper", scale = 2.336, offset =
--0.175 }`` means angle = scale · value + offset. A joint that already has the world's name, and is not in the table, is taken
-as radians.
+A world's ``physics.toml`` says how, in ``[recordings.joints]``. With::
+
+    Jaw = { joint = "gripper", scale = 2.336, offset = -0.175 }
+
+the column ``Jaw`` is for joint ``gripper``, and its angle is scale · value + offset. A column that
+is not in the table but has the name of one of the world's joints is taken as radians.
 """
 
 from __future__ import annotations
@@ -20,11 +23,11 @@ JointTable = Mapping[str, Mapping[str, object]]
 
 
 def map_joints(recording: Recording, table: JointTable, joints: Sequence[str]) -> Recording:
-    """The recording with the world's joints as columns, in the world's order, in rad (m for slides).
+    """The recording with the world's joints as columns, in the order asked for, in rad or m.
 
     Args:
         recording: as read from its source.
-        table: per joint name of the source, the world's ``joint``, and ``scale`` (1) and ``offset`` (0).
+        table: per column of the source the world's ``joint``, ``scale`` (1) and ``offset`` (0).
         joints: the world's joints in order; every one must be in the recording.
 
     Raises:
@@ -62,8 +65,8 @@ def _target(recording: Recording, table: JointTable, joints: Sequence[str], name
     near = difflib.get_close_matches(name, known, n=2)
     hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
     raise RecordingError(
-        f"{recording.source}: unknown joint {name!r}: {hint}known: {', '.join(known)}; name it so, or add it to "
-        f"[recordings.joints] of the world's physics.toml"
+        f"{recording.source}: unknown joint {name!r}: {hint}known: {', '.join(known)}; name it so, "
+        "or add it to [recordings.joints] of the world's physics.toml"
     )
 
 

@@ -1,7 +1,8 @@
 """NumPy archives, one motion each.
 
-``time_us`` (n,) whole microseconds, ``joints`` (k,) names, ``command`` and ``position`` (n, k), and if the robot
-reports it ``velocity`` (n, k). Other arrays are left alone. Pickled content is never loaded.
+``time_us`` (n,) whole microseconds, ``joints`` (k,) names, ``command`` and ``position`` (n, k),
+and if the robot reports it ``velocity`` (n, k). Other arrays are left alone. Pickled content is
+never loaded.
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ def read_npz(path: Path, name: str) -> Recording:
     arrays = _arrays(path)
     joints = arrays["joints"]
     if joints.ndim != 1 or joints.dtype.kind != "U":
-        raise RecordingError(f"{path}: joints are {joints.dtype} of shape {joints.shape}; a row of names is needed")
+        raise RecordingError(
+            f"{path}: joints are {joints.dtype} of shape {joints.shape}; a row of names is needed"
+        )
     return Recording(
         name=name,
         joints=tuple(map(str, joints)),
@@ -53,13 +56,16 @@ def _arrays(path: Path) -> dict[str, Array]:
             missing = [key for key in _NEEDED if key not in archive.files]
             if missing:
                 raise RecordingError(
-                    f"{path}: not a recording, it lacks {', '.join(missing)}; it holds {', '.join(archive.files)}"
+                    f"{path}: not a recording, it lacks {', '.join(missing)}; "
+                    f"it holds {', '.join(archive.files) or 'nothing'}"
                 )
             return {key: archive[key] for key in _KNOWN if key in archive.files}
     except RecordingError:
         raise
-    except (OSError, EOFError, ValueError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
-        raise RecordingError(f"{path}: not a readable .npz file ({error}); is it cut off? Copy it again") from error
+    except (OSError, EOFError, TypeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        raise RecordingError(
+            f"{path}: not a readable .npz file ({error}); is it cut off? Copy it again"
+        ) from error
 
 
 def _numbers(path: Path, arrays: dict[str, Array], key: str) -> FloatArray:

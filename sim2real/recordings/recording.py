@@ -5,8 +5,9 @@
     >>> Recording("rest", ("elbow",), time, command=angles, position=angles).duration
     0.04
 
-A recording is checked when it is made and can be trusted from then on: finite numbers, one row per stamp, stamps
-that grow, one column per joint. Stamps are the log's own, seldom evenly spaced; nothing here resamples them.
+A recording is checked when it is made and can be trusted from then on: finite numbers, one row
+per stamp, stamps that grow, one column per joint. Stamps are the log's own, seldom evenly spaced;
+nothing here resamples them.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ class Recording:
     """Commands and measurements of one run, on shared stamps.
 
     Raises:
-        RecordingError: if the arrays don't fit each other, a number is not finite, or time does not grow.
+        RecordingError: if the arrays don't fit each other, a number is not finite, or time does
+            not grow.
     """
 
     name: str
@@ -36,11 +38,13 @@ class Recording:
     time: FloatArray
     """Seconds since the start of the motion. Shape (n,)."""
     command: FloatArray
-    """Commanded joint positions in the source's unit, rad unless it says otherwise. Shape (n, k)."""
+    """Commanded joint positions in the source's unit, rad unless it says otherwise. Shape (n,
+    k)."""
     position: FloatArray
     """Measured joint positions in the same unit. Shape (n, k)."""
     velocity: FloatArray | None = None
-    """Measured joint velocities, the same unit per second; None where the robot does not report them. Shape (n, k)."""
+    """Measured joint velocities, the same unit per second; None where the robot does not report
+    them. Shape (n, k)."""
     source: Path = field(default=Path())
     """File or folder it was read from."""
 
@@ -69,16 +73,23 @@ def _check_names(recording: Recording) -> None:
         raise _fail(recording, "it names no joints")
     for joint in recording.joints:
         if recording.joints.count(joint) > 1:
-            raise _fail(recording, f"joint {joint!r} is named twice; every column needs its own name")
+            raise _fail(
+                recording, f"joint {joint!r} is named twice; every column needs its own name"
+            )
 
 
 def _check_time(recording: Recording) -> None:
     time = recording.time
     if time.ndim != 1 or len(time) < 2:
-        raise _fail(recording, f"time has shape {time.shape}; at least two stamps in a row are needed")
+        raise _fail(
+            recording, f"time has shape {time.shape}; at least two stamps in a row are needed"
+        )
     bad = np.flatnonzero(~np.isfinite(time))
     if bad.size:
-        raise _fail(recording, f"time in row {bad[0]} is {time[bad[0]]} (rows count from 0); remove that row")
+        raise _fail(
+            recording,
+            f"time in row {bad[0]} is {time[bad[0]]} (rows count from 0); remove that row",
+        )
     step = np.diff(time)
     bad = np.flatnonzero(step <= 0)
     if not bad.size:
@@ -89,7 +100,8 @@ def _check_time(recording: Recording) -> None:
     else:
         what = f"time goes back from {time[row - 1]:.6f} s to {time[row]:.6f} s in row {row}"
     raise _fail(
-        recording, f"{what} (rows count from 0; {bad.size} such); sort the rows and keep one per stamp"
+        recording,
+        f"{what} (rows count from 0; {bad.size} such); sort the rows and keep one per stamp",
     )
 
 
@@ -97,15 +109,20 @@ def _check_signal(recording: Recording, signal: str, values: FloatArray) -> None
     shape = (len(recording.time), len(recording.joints))
     if values.ndim != 2 or values.shape[1] != shape[1]:
         raise _fail(
-            recording, f"{signal} has shape {values.shape}, but there are {shape[1]} joints; give one column each"
+            recording,
+            f"{signal} has shape {values.shape}, but there are {shape[1]} joints; "
+            "give one column each",
         )
     if len(values) != shape[0]:
-        raise _fail(recording, f"{signal} has {len(values)} rows and time has {shape[0]}; they must be equal")
+        raise _fail(
+            recording,
+            f"{signal} has {len(values)} rows and time has {shape[0]}; they must be equal",
+        )
     bad = np.argwhere(~np.isfinite(values))
     if len(bad):
         row, column = bad[0]
         raise _fail(
             recording,
-            f"{signal} of joint {recording.joints[column]!r} is {values[row, column]} in row {row} (rows count "
-            f"from 0; {len(bad)} such values); remove the rows or mend the log",
+            f"{signal} of joint {recording.joints[column]!r} is {values[row, column]} in row {row} "
+            f"(rows count from 0; {len(bad)} such values); remove the rows or mend the log",
         )

@@ -1,9 +1,10 @@
 """The SAGE project's layout: a folder per motion.
 
-``control.csv`` (type, timestamp, positions), ``state_motor.csv`` (type, timestamp, positions, velocities, torques),
-``joint_list.txt`` (a name per line) and ``event.csv`` (type, timestamp, event; may be missing). Timestamps are
-**microseconds**; lists of numbers are text like ``"[0.0, 0.5]"``, parsed as JSON and never evaluated. Control and
-state rows share their stamps; a log where they don't is refused, because pairing them would be a guess.
+``control.csv`` (type, timestamp, positions), ``state_motor.csv`` (type, timestamp, positions,
+velocities, torques), ``joint_list.txt`` (a name per line) and ``event.csv`` (type, timestamp,
+event; may be missing). Timestamps are **microseconds**; lists of numbers are text like ``"[0.0,
+0.5]"``, parsed as JSON and never evaluated. Control and state rows share their stamps; a log
+where they don't is refused, because pairing them would be a guess.
 """
 
 from __future__ import annotations
@@ -41,7 +42,9 @@ def read_sage(folder: Path, name: str) -> Recording:
     """
     for file in SAGE_FILES:
         if not (folder / file).is_file():
-            raise RecordingError(f"{folder}: a SAGE motion needs {', '.join(SAGE_FILES)}, but {file} is missing")
+            raise RecordingError(
+                f"{folder}: a SAGE motion needs {', '.join(SAGE_FILES)}, but {file} is missing"
+            )
     joints = tuple(_text(folder / "joint_list.txt").split())
     control = _rows(folder / "control.csv", ("timestamp", "positions"))
     state = _rows(folder / "state_motor.csv", ("timestamp", "positions"))
@@ -66,7 +69,9 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise RecordingError(f"{path}: not a text file ({error.reason} at byte {error.start})") from error
+        raise RecordingError(
+            f"{path}: not a text file ({error.reason} at byte {error.start})"
+        ) from error
 
 
 def _rows(path: Path, columns: tuple[str, ...]) -> Rows:
@@ -78,7 +83,10 @@ def _rows(path: Path, columns: tuple[str, ...]) -> Rows:
     header = next(csv.reader(lines), [])
     missing = [column for column in columns if column not in header]
     if missing:
-        raise RecordingError(f"{path}: the header lacks {', '.join(missing)}; it has {', '.join(header) or 'nothing'}")
+        raise RecordingError(
+            f"{path}: the header lacks {', '.join(missing)}; "
+            f"it has {', '.join(header) or 'nothing'}"
+        )
     return rows
 
 
@@ -94,7 +102,8 @@ def _stamps(path: Path, rows: Rows) -> FloatArray:
             stamps[i] = float(row["timestamp"])
         except (TypeError, ValueError) as error:
             raise RecordingError(
-                f"{path}, line {_line(i)}: the timestamp is {row['timestamp']!r}, not a number of microseconds"
+                f"{path}, line {_line(i)}: the timestamp is {row['timestamp']!r}, "
+                "not a number of microseconds"
             ) from error
     return stamps
 
@@ -110,25 +119,30 @@ def _numbers(where: str, text: str | None, count: int) -> list[float]:
     try:
         parsed = json.loads(text or "")
     except ValueError as error:
-        raise RecordingError(f"{where} are {text!r}, not a list of numbers; is the file cut off?") from error
+        raise RecordingError(
+            f"{where} are {text!r}, not a list of numbers; is the file cut off?"
+        ) from error
     if not isinstance(parsed, list) or not all(isinstance(x, int | float) for x in parsed):
         raise RecordingError(f"{where} are {text!r}, not a list of numbers")
     if len(parsed) != count:
-        raise RecordingError(f"{where} hold {len(parsed)} numbers, but joint_list.txt names {count} joints")
+        raise RecordingError(
+            f"{where} hold {len(parsed)} numbers, but joint_list.txt names {count} joints"
+        )
     return parsed
 
 
 def _check_stamps(folder: Path, control: FloatArray, state: FloatArray) -> None:
     if len(control) != len(state):
         raise RecordingError(
-            f"{folder}: control.csv has {len(control)} rows and state_motor.csv has {len(state)}; they must be equal"
+            f"{folder}: control.csv has {len(control)} rows and state_motor.csv has {len(state)}; "
+            "they must be equal"
         )
     apart = np.flatnonzero(np.abs(control - state) > _SAME_STAMP)
     if apart.size:
         i = int(apart[0])
         raise RecordingError(
-            f"{folder}: line {_line(i)} is stamped {control[i]:.0f} µs in control.csv and {state[i]:.0f} µs in "
-            f"state_motor.csv; bring both on the same stamps"
+            f"{folder}: line {_line(i)} is stamped {control[i]:.0f} µs in control.csv and "
+            f"{state[i]:.0f} µs in state_motor.csv; bring both on the same stamps"
         )
 
 

@@ -5,11 +5,12 @@
     >>> gap.mean_rmse(SIMULATION)                                   # doctest: +SKIP
     0.031
 
-Each recording's commands are replayed open-loop: from the first measured pose at rest, never corrected. A
-command holds until the next stamp; every physics step runs under the command in force at its middle, and the
-simulated angle is read at the stamps. All recordings run at once, as rows of one simulator. Two baselines that
-know no physics stand beside it: the joint is where it is told to be, and it gets there a constant delay later.
-That delay is found on the *other* motions (leave one out), never on the motion it predicts.
+Each recording's commands are replayed open-loop: from the first measured pose at rest, never
+corrected. A command holds until the next stamp; every physics step runs under the command in
+force at its middle, and the simulated angle is read at the stamps. All recordings run at once, as
+rows of one simulator. Two baselines that know no physics stand beside it: the joint is where it
+is told to be, and it gets there a constant delay later. That delay is found on the *other*
+motions (leave one out), never on the motion it predicts.
 
 Not covered: the time within a tick at which each joint is really read, which the stamps don't tell.
 """
@@ -61,7 +62,7 @@ class Motion:
 
 @dataclass(frozen=True, eq=False)
 class Errors:
-    """Errors of one predictor; every array has shape (motions, joints), NaN where data can't tell."""
+    """Errors of one predictor: arrays of shape (motions, joints), NaN where data can't tell."""
 
     rmse: FloatArray
     """Root mean square error, rad."""
@@ -121,7 +122,7 @@ def replay(
     world.check(Domain.point(values))
     simulator.set_physics(rows, tuple(values), np.array([list(values.values())] * len(rows)))
     trace = _run(simulator, _servo_joints(world), recordings)
-    for row in np.flatnonzero(simulator.diverged()):
+    for row in np.flatnonzero(simulator.diverged()).tolist():
         raise InvalidValue(
             f"the simulation of recording {recordings[row].name!r} in {world.name} diverged; "
             "check the recording's units and the world's physics"
@@ -138,13 +139,15 @@ def replay_gap(
     """Replay recordings in a world and measure how far it is off, beside two baselines.
 
     Args:
-        world: one whose joints are all hinges or slides, each driven by a position servo of its own.
+        world: one whose joints are all hinges or slides, each driven by a position servo of its
+            own.
         recordings: as read from their source; their joints are mapped on the world's.
         physics: parameter values that differ from nominal.
 
     Raises:
         RecordingError: for joints that don't fit the world.
-        InvalidValue: for a world that commanded positions can't be replayed in, or a simulation that diverges.
+        InvalidValue: for a world that commanded positions can't be replayed in, or a simulation
+            that diverges.
     """
     joints = _servo_joints(world)
     mapped = [map_joints(recording, world.recordings, joints) for recording in recordings]
@@ -162,11 +165,13 @@ def _servo_joints(world: World) -> list[str]:
     """Joints in the order of the actuators that drive them, one position servo each."""
     model = world.model
     driven = [int(joint) for joint in model.actuator_trnid[:, 0]]
-    servos = (model.actuator_trntype == mujoco.mjtTrn.mjTRN_JOINT) & (model.actuator_biasprm[:, 1] < 0)
+    servos = (model.actuator_trntype == mujoco.mjtTrn.mjTRN_JOINT) & (
+        model.actuator_biasprm[:, 1] < 0
+    )
     if sorted(driven) != list(range(model.njnt)) or model.nq != model.njnt or not servos.all():
         raise InvalidValue(
-            f"world {world.name} can't replay commanded joint positions: every joint needs one position "
-            "servo of its own, as in so101"
+            f"world {world.name} can't replay commanded joint positions: every joint needs one "
+            "position servo of its own, as in so101"
         )
     return [model.joint(joint).name for joint in driven]
 
@@ -202,7 +207,7 @@ def _in_force(recording: Recording, dt: float) -> NDArray[np.intp]:
     """Row of the command that is in force at the middle of every physics step. Shape (steps,)."""
     steps = int(np.ceil(recording.duration / dt))
     middles = recording.time[0] + (np.arange(steps) + 0.5) * dt
-    return np.searchsorted(recording.time, middles, side="right") - 1
+    return np.asarray(np.searchsorted(recording.time, middles, side="right") - 1)
 
 
 def _sample(trace: FloatArray, dt: float, recording: Recording) -> FloatArray:
@@ -214,7 +219,7 @@ def _sample(trace: FloatArray, dt: float, recording: Recording) -> FloatArray:
 
 
 def delayed(time: FloatArray, command: FloatArray, delay: float) -> FloatArray:
-    """The command in force ``delay`` seconds earlier; before the start, the first one. Shape (n, k)."""
+    """The command in force ``delay`` seconds earlier, at the start the first one. Shape (n, k)."""
     rows = np.searchsorted(time, time - delay, side="right") - 1
     return command[np.maximum(rows, 0)]
 
@@ -250,7 +255,9 @@ def _errors(motions: Sequence[Motion], rest: Sequence[Mask], predictor: str) -> 
     return Errors(
         rmse=np.stack([rmse(*pair) for pair in pairs]),
         nrmse=np.stack([normalized_rmse(*pair) for pair in pairs]),
-        lag=np.stack([lag(motion.time, *pair) for motion, pair in zip(motions, pairs, strict=True)]),
+        lag=np.stack(
+            [lag(motion.time, *pair) for motion, pair in zip(motions, pairs, strict=True)]
+        ),
         steady=np.stack(
             [steady_state_error(*pair, mask) for pair, mask in zip(pairs, rest, strict=True)]
         ),

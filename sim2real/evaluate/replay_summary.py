@@ -1,7 +1,7 @@
 """A replay gap in numbers: means with intervals, per joint and per motion, as JSON and as tables.
 
-Intervals are 95 % percentile bootstraps over motions: they say how much the mean depends on which motions were
-recorded, not how well each was measured. Fewer than three motions have none.
+Intervals are 95 % percentile bootstraps over motions: they say how much the mean depends on which
+motions were recorded, not how well each was measured. Fewer than three motions have none.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Json = dict[str, object]
 
 
 def overall(gap: ReplayGap, predictor: str, baseline: str | None = None) -> Estimate:
-    """Mean over motions of the mean RMSE over joints, in mrad; with a baseline, how much more than it.
+    """Mean over motions of the mean RMSE over joints, mrad, or by how much it exceeds a baseline's.
 
     Args:
         gap: the measured gap.
@@ -45,13 +45,14 @@ def verdict(gap: ReplayGap) -> str:
         rank = "It is worse than" if worse.value > 0 else "It is better than"
         end = f", by {by}."
     return (
-        f"{gap.world} replays {_count(len(gap.motions), 'recording')} with a mean error of {size} a joint. "
-        f"{rank} a prediction that knows no physics, the command {delay:.0f} ms later{end}"
+        f"{gap.world} replays {_count(len(gap.motions), 'recording')} with a mean RMSE of {size} "
+        f"per joint. {rank} a prediction that knows no physics, the command {delay:.0f} ms "
+        f"later{end}"
     )
 
 
 def summary(gap: ReplayGap) -> Json:
-    """Everything but the trajectories, ready for JSON; numbers that the data can't give are null."""
+    """Everything but the trajectories, for JSON; null where the data can't tell."""
     return {
         "world": gap.world,
         "joints": list(gap.joints),
@@ -70,7 +71,7 @@ def summary(gap: ReplayGap) -> Json:
 
 
 def per_joint(gap: ReplayGap, predictor: str) -> dict[str, FloatArray]:
-    """Each metric per joint over the motions that can tell: mean, for the lag the median. Shape (k,)."""
+    """Mean (of the lag the median) of each metric over the motions that can tell. Shape (k,)."""
     errors = gap.errors[predictor]
     return {
         "rmse_mrad": _MILLI * errors.rmse.mean(axis=0),
@@ -87,17 +88,20 @@ def replay_tables(gap: ReplayGap) -> list[Table]:
 
 
 DEFINITIONS = {
-    "replay": "open-loop from the first measured pose at rest, never corrected; commands hold until the "
-    "next stamp",
-    "rmse_mrad": "root mean square of predicted minus measured angle over a motion, mean over motions",
+    "replay": "open-loop from the first measured pose at rest, never corrected; "
+    "commands hold until the next stamp",
+    "rmse_mrad": "root mean square of predicted minus measured angle over a motion; "
+    "mean over motions",
     "moving_rmse_mrad": "the same over the rows where the joint does not rest",
-    "resting_error_mrad": "mean absolute error where, for 0.3 s, the command changed by at most 0.5 mrad and "
-    "the measured angle by at most 5 mrad",
-    "nrmse": "RMSE over the measured range from the 5th to the 95th percentile, joints that move 10 mrad or more",
-    "lag_ms": "median over motions of the time by which the real joint comes after the prediction: peak within "
-    "0.5 s of the correlation of mean-removed, normalized signals, refined by a parabola; correlation at least 0.5",
-    "delayed command": "the command a constant delay earlier; for each motion the delay (multiples of 5 ms) is the "
-    "one with the least mean RMSE on all other motions",
+    "resting_error_mrad": "mean absolute error where, for 0.3 s, the command changed by at most "
+    "0.5 mrad and the measured angle by at most 5 mrad",
+    "nrmse": "RMSE over the measured range from the 5th to the 95th percentile, "
+    "for joints that move 10 mrad or more",
+    "lag_ms": "time by which the real joint comes after the prediction, median over motions: peak "
+    "within 0.5 s of the correlation of mean-removed, normalized signals, refined by a parabola; "
+    "correlation at least 0.5",
+    "delayed command": "the command a constant delay earlier; for each motion the delay (a "
+    "multiple of 5 ms) with the least mean RMSE on all other motions, or 100 ms if there are none",
     "interval": "95 % percentile bootstrap over motions",
 }
 """What each number means, for the JSON and the page."""
@@ -107,7 +111,10 @@ def _over_motions(values: FloatArray) -> FloatArray:
     known = np.isfinite(values)
     total = np.where(known, values, 0.0).sum(axis=0)
     count = known.sum(axis=0)
-    return np.divide(total, count, out=np.full(values.shape[1], np.nan), where=count > 0)
+    mean: FloatArray = np.divide(
+        total, count, out=np.full(values.shape[1], np.nan), where=count > 0
+    )
+    return mean
 
 
 def _median(values: FloatArray) -> FloatArray:
@@ -156,7 +163,9 @@ def _json(estimate: Estimate) -> Json:
 
 
 def _joint_table(gap: ReplayGap) -> Table:
-    table = Table(title=f"{gap.world}: gap per joint, mean over {_count(len(gap.motions), 'motion')}")
+    table = Table(
+        title=f"{gap.world}: gap per joint, mean over {_count(len(gap.motions), 'motion')}"
+    )
     table.add_column("joint")
     for name in ("RMSE", f"… {DELAYED}", f"… {COMMAND}", "moving", "resting", "NRMSE", "lag"):
         table.add_column(name, justify="right")

@@ -6,10 +6,11 @@
     >>> (1000 * lag(time, late, early)).round(1).tolist()
     [33.0]
 
-Every function takes ``measured`` and ``predicted`` of shape (n, k) on the shared stamps ``time`` (n,) in
-seconds, and returns shape (k,): NaN where a joint's data can't answer (it never moves, never rests).
-Definitions and their traps: RMSE of a whole motion is dominated by standing errors, so rest and motion
-are also reported apart; a range from the 5th to the 95th percentile is not ruled by one spike.
+Every function takes ``measured`` and ``predicted`` of shape (n, k) on the shared stamps ``time``
+(n,) in seconds, and returns shape (k,): NaN where a joint's data can't answer (it never moves,
+never rests). Definitions and their traps: RMSE of a whole motion is dominated by standing errors,
+so rest and motion are also reported apart; a range from the 5th to the 95th percentile is not
+ruled by one spike.
 """
 
 from __future__ import annotations
@@ -51,13 +52,13 @@ def normalized_rmse(measured: FloatArray, predicted: FloatArray) -> FloatArray:
 def lag(time: FloatArray, measured: FloatArray, predicted: FloatArray) -> FloatArray:
     """Seconds by which the measurement comes after the prediction.
 
-    The argmax, within ±0.5 s, of the correlation of the overlapping parts, each with its mean removed and
-    its norm divided out, refined by a parabola through the peak and its neighbours. Signals are first put
-    on an even grid of the mean period.
+    The argmax, within ±0.5 s, of the correlation of the overlapping parts, each with its mean
+    removed and its norm divided out, refined by a parabola through the peak and its neighbours.
+    Signals are first put on an even grid of the mean period.
 
     Returns:
-        FloatArray: NaN for a joint that moves less than 10 mrad, whose best correlation is below 0.5, or
-        whose peak lies on the border.
+        FloatArray: NaN for a joint that moves less than 10 mrad, whose best correlation is below
+            0.5, or whose peak lies on the border.
     """
     count = len(time)
     grid = np.linspace(time[0], time[-1], count)
@@ -67,7 +68,7 @@ def lag(time: FloatArray, measured: FloatArray, predicted: FloatArray) -> FloatA
         return np.full(measured.shape[1], np.nan)
     real, guess = _on_grid(grid, time, measured), _on_grid(grid, time, predicted)
     shifts = np.arange(-reach, reach + 1)
-    scores = np.stack([_correlation(*_overlap(real, guess, shift)) for shift in shifts])
+    scores = np.stack([_correlation(*_overlap(real, guess, int(shift))) for shift in shifts])
     best = np.argmax(scores, axis=0)
     peak = np.clip(best, 1, len(shifts) - 2)
     columns = np.arange(scores.shape[1])
@@ -109,7 +110,10 @@ def _mean(values: FloatArray, rows: Mask | None) -> FloatArray:
         return np.asarray(values.mean(axis=0))
     count = rows.sum(axis=0)
     total = np.where(rows, values, 0.0).sum(axis=0)
-    return np.divide(total, count, out=np.full(values.shape[1], np.nan), where=count > 0)
+    mean: FloatArray = np.divide(
+        total, count, out=np.full(values.shape[1], np.nan), where=count > 0
+    )
+    return mean
 
 
 def _span(values: FloatArray) -> FloatArray:
@@ -126,9 +130,7 @@ def _on_grid(grid: FloatArray, time: FloatArray, values: FloatArray) -> FloatArr
     return np.stack([np.interp(grid, time, column) for column in values.T], axis=1)
 
 
-def _overlap(
-    real: FloatArray, guess: FloatArray, shift: int
-) -> tuple[FloatArray, FloatArray]:
+def _overlap(real: FloatArray, guess: FloatArray, shift: int) -> tuple[FloatArray, FloatArray]:
     """The two signals where they overlap when the guess is moved ``shift`` rows later."""
     if shift >= 0:
         return real[shift:], guess[: len(guess) - shift]
@@ -138,4 +140,7 @@ def _overlap(
 def _correlation(a: FloatArray, b: FloatArray) -> FloatArray:
     a, b = a - a.mean(axis=0), b - b.mean(axis=0)
     norm = np.sqrt((a * a).sum(axis=0) * (b * b).sum(axis=0))
-    return np.divide((a * b).sum(axis=0), norm, out=np.full(a.shape[1], -1.0), where=norm > 0)
+    score: FloatArray = np.divide(
+        (a * b).sum(axis=0), norm, out=np.full(a.shape[1], -1.0), where=norm > 0
+    )
+    return score

@@ -52,7 +52,8 @@ def read_npz(path: Path, name: str) -> Recording:
 
 def _arrays(path: Path) -> dict[str, Array]:
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # opened here, because np.load leaves a damaged file open
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             missing = [key for key in _NEEDED if key not in archive.files]
             if missing:
                 raise RecordingError(

@@ -1,0 +1,78 @@
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+JOINTS = ("Rotation", "Pitch", "Elbow", "Wrist_Pitch", "Wrist_Roll", "Jaw")
+
+
+@pytest.fixture
+def motion():
+    """A short motion as the SAGE project's collector would log it; every call a fresh copy."""
+    rng = np.random.default_rng(7)
+    stamps = 5.2 + 20060.0 * np.arange(40) + rng.uniform(-60, 60, 40)
+    command = np.sin(stamps[:, None] * 1e-6 + np.arange(6)) / 3
+    return {
+        "joints": list(JOINTS),
+        "stamps": list(stamps),
+        "command": command.tolist(),
+        "position": (command - 0.02).tolist(),
+        "velocity": np.gradient(command, axis=0).tolist(),
+    }
+
+
+@pytest.fixture
+def write_sage(tmp_path):
+    def write(motion, name="wave"):
+        folder = tmp_path / name
+        folder.mkdir(parents=True, exist_ok=True)
+        control = [["type", "timestamp", "positions"]]
+        state = [["type", "timestamp", "positions", "velocities", "torques"]]
+        for stamp, positions in zip(motion["stamps"], motion["command"], strict=False):
+            control.append(["CONTROL", str(stamp), quoted(positions)])
+        for stamp, *lists in zip(
+            motion["stamps"], motion["position"], motion["velocity"], strict=False
+        ):
+            state.append(["STATE_MOTOR", str(stamp), *map(quoted, lists), quoted([0.0] * 6)])
+        (folder / "control.csv").write_text("\n".join(map(",".join, control)) + "\n")
+        (folder / "state_motor.csv").write_text("\n".join(map(",".join, state)) + "\n")
+        (folder / "joint_list.txt").write_text("\n".join(motion["joints"]))
+        events = f"EVENT,{motion['stamps'][0]},MOTION_START\nEVENT,{motion['stamps'][-1]},DISABLE\n"
+        (folder / "event.csv").write_text("type,timestamp,event\n" + events)
+        return folder
+
+    return write
+
+
+@pytest.fixture
+def write_npz(tmp_path):
+    def write(motion, name="wave", **changes):
+        path = tmp_path / f"{name}.npz"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        arrays = {
+            "time_us": np.rint(motion["stamps"]).astype(np.int64),
+            "joints": np.array(motion["joints"]),
+            "command": np.array(motion["command"], np.float32),
+            "position": np.array(motion["position"], np.float32),
+            "velocity": np.array(motion["velocity"], np.float32),
+        } | changes
+        np.savez_compressed(path, **{k: v for k, v in arrays.items() if v is not None})
+        return path
+
+    return write
+
+
+@pytest.fixture
+def real():
+    """Folder of the real SO-101's recordings, where this machine has them."""
+    beside = Path(__file__).resolve().parents[3] / "shared" / "real" / "so101"
+    folder = Path(os.environ.get("SIM2REAL_RECORDINGS", beside))
+    if not (folder / "npz").is_dir() or not (folder / "csv").is_dir():
+        pytest.skip("no recordings of the real arm here; SIM2REAL_RECORDINGS can name their folder")
+    return folder
+
+
+def quoted(numbers):
+    return f'"{json.dumps(numbers)}"'

@@ -1,0 +1,69 @@
+import numpy as np
+import pytest
+
+from sim2real.errors import RecordingError
+from sim2real.recordings import load_recordings
+
+
+def test_both_formats_of_one_motion_agree(motion, write_npz, write_sage):
+    [packed] = load_recordings(write_npz(motion))
+    [text] = load_recordings(write_sage(motion))
+    assert packed.joints == text.joints
+    assert packed.time == pytest.approx(text.time, abs=5.1e-7)
+    for signal in ("command", "position", "velocity"):
+        values = getattr(packed, signal)
+        assert values.dtype == np.float64
+        assert values == pytest.approx(getattr(text, signal), rel=1e-6)
+
+
+def test_velocity_may_be_missing(motion, write_npz):
+    assert load_recordings(write_npz(motion, velocity=None))[0].velocity is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"command": None}, "not a recording, it lacks command; it holds time_us"),
+        ({"joints": np.arange(6)}, "a row of names is needed"),
+        ({"joints": np.array(["a", None], dtype=object)}, "Copy it again"),
+        ({"command": np.full((40, 6), "0.5")}, "command holds .*, not numbers"),
+        ({"position": np.full((40, 6), np.nan)}, "position of joint 'Rotation' is nan in row 0"),
+        ({"position": np.zeros((39, 6))}, "position has 39 rows and time has 40"),
+        ({"time_us": np.arange(40)[::-1]}, "time goes back"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused(motion, write_npz, changes, says):
+    with pytest.raises(RecordingError, match=says):
+        load_recordings(write_npz(motion, **changes))
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.01, 0.3, 0.6, 0.9, 0.999])
+def test_a_truncated_file_is_refused(motion, write_npz, kept):
+    path = write_npz(motion)
+    path.write_bytes(path.read_bytes()[: int(kept * path.stat().st_size)])
+    with pytest.raises(RecordingError, match="not a readable"):
+        load_recordings(path)
+
+
+def test_a_flipped_byte_is_found(motion, write_npz):
+    path = write_npz(motion)
+    content = bytearray(path.read_bytes())
+    start = content.index(b"command.npy") + 200
+    content[start : start + 8] = bytes(8)
+    path.write_bytes(content)
+    with pytest.raises(RecordingError, match="not a readable"):
+        load_recordings(path)
+
+
+@pytest.mark.parametrize("content", [b"hello", b"PK\x03\x04", b"\x93NUMPY\x01\x00"])
+def test_a_foreign_file_is_refused(tmp_path, content):
+    (tmp_path / "a.npz").write_bytes(content)
+    with pytest.raises(RecordingError, match="not a readable"):
+        load_recordings(tmp_path)
+
+
+def test_a_single_array_is_refused(tmp_path):
+    with (tmp_path / "a.npz").open("wb") as file:
+        np.save(file, np.zeros(3))
+    with pytest.raises(RecordingError, match="not a readable"):
+        load_recordings(tmp_path)

@@ -9,6 +9,8 @@ the seeds.
 from __future__ import annotations
 
 import io
+import re
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import matplotlib as mpl
@@ -26,26 +28,20 @@ _MARKERS = ("o", "s", "D", "^", "v", "P")
 _LINE, _PAD, _HEADING = 0.185, 0.11, 0.30
 _WIDTH, _LEFT, _RIGHT, _TOP, _BOTTOM = 9.6, 1.65, 0.85, 1.42, 0.62
 _STORY = ": what other physics costs, and what wins it back"
-_STYLE = {
-    "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],
-    "svg.fonttype": "none",
-    "svg.hashsalt": "sim2real",
-}
 
 
 def draw(report: GapReport) -> Figure:
     """Draw the report; ``save_png`` and ``svg`` turn it into bytes."""
     height = sum(_heights(report)) + _HEADING * len(set(report.groups))
     total = height + _TOP + _BOTTOM
-    with mpl.rc_context(_STYLE):
+    with _style():
         figure = Figure(figsize=(_WIDTH, total), facecolor="white")
         FigureCanvasAgg(figure)
         box = (_LEFT / _WIDTH, _BOTTOM / total, 1 - (_LEFT + _RIGHT) / _WIDTH, height / total)
         axes = figure.add_axes(box, facecolor="none")
         axes.set_ylim(height, 0)
         axes.set_xlim(*_limits(report))
-        _titles(axes, report)
+        _titles(figure, axes, report)
         _rulers(axes, report)
         _rows(axes, report)
     return figure
@@ -53,19 +49,31 @@ def draw(report: GapReport) -> Figure:
 
 def save_png(figure: Figure, path: Path) -> None:
     """Write the figure as a PNG, 180 dots per inch."""
-    with mpl.rc_context(_STYLE):
+    with _style():
         figure.savefig(path, dpi=180, format="png", metadata={"Software": None})
 
 
 def svg(figure: Figure) -> str:
     """The figure as an ``<svg>`` element with a transparent ground, to be put into a page."""
     buffer = io.StringIO()
-    with mpl.rc_context(_STYLE):
+    with _style():
         figure.savefig(
             buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None}
         )
     text = buffer.getvalue()
-    return text[text.index("<svg") :]
+    return re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
+
+
+def _style() -> AbstractContextManager[None]:
+    """One font, names are never formulas, SVG text stays text, same report same bytes."""
+    return mpl.rc_context(
+        {
+            "font.family": ["DejaVu Sans"],
+            "text.parse_math": False,
+            "svg.fonttype": "none",
+            "svg.hashsalt": "sim2real",
+        }
+    )
 
 
 def _present(report: GapReport, variant: str) -> list[tuple[int, Cell]]:
@@ -92,13 +100,7 @@ def _ends(cell: Cell) -> tuple[float, float]:
     return cell.score.interval or (cell.score.value, cell.score.value)
 
 
-def _source(report: GapReport) -> float | None:
-    """Score of the baseline on the control arm."""
-    cell = report.cell(report.baseline, report.control or "")
-    return None if cell is None else cell.score.value
-
-
-def _titles(axes: Axes, report: GapReport) -> None:
+def _titles(figure: Figure, axes: Axes, report: GapReport) -> None:
     """Title, how to read it, and the key, placed in inches above the axes."""
     left = -_LEFT * 72 + 12
     _above(axes, report.title + _STORY, (left, 1.16 * 72), 13, INK)
@@ -106,8 +108,8 @@ def _titles(axes: Axes, report: GapReport) -> None:
     for i, label in enumerate(report.labels):
         name = f"{label} (zero-shot)" if label == report.baseline else label
         text = _above(axes, name, (left + 15, 0.65 * 72), 9.5, COLOURS[i % len(COLOURS)])
-        _key_marker(axes, i, left + 6)
-        left += 15 + text.get_window_extent().width * 72 / axes.get_figure(root=True).dpi + 18
+        _key_marker(figure, axes, i, left + 6)
+        left += 15 + text.get_window_extent().width * 72 / figure.dpi + 18
 
 
 def _legend(report: GapReport) -> str:
@@ -128,8 +130,8 @@ def _above(
     )  # fmt: skip
 
 
-def _key_marker(axes: Axes, index: int, points: float) -> None:
-    box, (width, height) = axes.get_position(), axes.get_figure(root=True).get_size_inches()
+def _key_marker(figure: Figure, axes: Axes, index: int, points: float) -> None:
+    box, (width, height) = axes.get_position(), figure.get_size_inches()
     axes.plot(
         [points / 72 / (box.width * width)], [1 + 0.70 / (box.height * height)],
         transform=axes.transAxes, clip_on=False, markersize=5.5,
@@ -152,8 +154,9 @@ def _rulers(axes: Axes, report: GapReport) -> None:
     for x, name in ((0.0, "random"), (100.0, "oracle")) if report.normalized else ():
         axes.axvline(x, color=FAINT, linewidth=1.1, zorder=1)
         _ruler_name(axes, x, name, "center", 5)
-    source = _source(report)
-    if source is not None:
+    home = report.cell(report.baseline, report.control or "")
+    if home is not None:
+        source = home.score.value
         axes.axvline(source, color=COLOURS[0], linewidth=1.1, linestyle=(0, (3, 2.5)), zorder=1)
         right = source < sum(axes.get_xlim()) / 2
         name = f"source: {report.baseline} on its own physics"
@@ -201,14 +204,21 @@ def _beside(
 def _band(axes: Axes, report: GapReport, variant: str, top: float) -> None:
     cells = _present(report, variant)
     lines = [top + _PAD / 2 + (place + 0.5) * _LINE for place in range(len(cells))]
-    baseline, source = report.cell(report.baseline, variant), _source(report)
+    baseline = report.cell(report.baseline, variant)
     if baseline is not None:
         axes.vlines(baseline.score.value, lines[0], lines[-1], color=GRID, linewidth=1.2, zorder=2)
     for y, (i, cell) in zip(lines, cells, strict=True):
-        start = source if cell.label == report.baseline else baseline and baseline.score.value
+        start = _start(report, cell)
         if start is not None:
             _arrow(axes, start, cell, y, COLOURS[i % len(COLOURS)])
         _dot(axes, i, cell, y)
+
+
+def _start(report: GapReport, cell: Cell) -> float | None:
+    """Where a cell's arrow begins: the source for the baseline, the baseline for a method."""
+    variant = report.control or "" if cell.label == report.baseline else cell.variant
+    origin = report.cell(report.baseline, variant)
+    return None if origin is None else origin.score.value
 
 
 def _arrow(axes: Axes, start: float, cell: Cell, y: float, colour: str) -> None:
@@ -235,7 +245,8 @@ def _dot(axes: Axes, index: int, cell: Cell, y: float) -> None:
     )  # fmt: skip
     axes.annotate(
         f"{100 * cell.success.value:.0f} %", (1, y), (_RIGHT * 72 - 16, -3),
-        ("axes fraction", "data"), "offset points", fontsize=8, color=colour, ha="right", annotation_clip=False,
+        ("axes fraction", "data"), "offset points", fontsize=8, color=colour, ha="right",
+        annotation_clip=False,
     )  # fmt: skip
 
 
@@ -248,7 +259,9 @@ def _named(report: GapReport) -> dict[str, str]:
         return (len(means) if here else -1, max(means) - min(means))
 
     return {
-        label: max(report.variants, key=lambda variant, name=label: room(name, variant))
+        label: max(
+            (room(label, variant), -i, variant) for i, variant in enumerate(report.variants)
+        )[-1]
         for label in report.labels
     }
 
@@ -257,8 +270,7 @@ def _name(axes: Axes, report: GapReport, index: int, cell: Cell, y: float) -> No
     """Write a label beside its dot, on the side where no arrow comes from."""
     low, high = axes.get_xlim()
     spread = (*_ends(cell), *cell.by_seed)
-    baseline = report.cell(report.baseline, cell.variant)
-    start = _source(report) if cell.label == report.baseline else baseline and baseline.score.value
+    start = _start(report, cell)
     share = [(end - low) / (high - low) for end in (min(spread), max(spread))]
     left = (start is not None and start > cell.score.value) or share[1] > 0.85
     fits = share[0] > 0.15

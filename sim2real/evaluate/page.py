@@ -17,6 +17,7 @@ from sim2real.evaluate.robustness import HELD_OUT
 from sim2real.evaluate.statistics import Estimate, episodes_needed
 from sim2real.evaluate.verdict import missing, number, verdict
 
+_NONE = "<span class=na>–</span>"
 _MARKS = {"helps": "▲ helps", "hurts": "▼ hurts", "undecided": "○ undecided"}
 
 
@@ -29,12 +30,14 @@ def page(report: GapReport, svg: str, provenance: Mapping[str, str]) -> str:
         provenance: facts for the last table, name to value.
     """
     template = Template(resources.files(__package__).joinpath("page.html").read_text("utf-8"))
-    size, closed, hurt = (escape(sentence) for sentence in verdict(report))
+    size, closed, hurt = verdict(report)
+    harmed = any(c.difference and c.difference.verdict == "hurts" for c in report.cells)
     return template.substitute(
         title=escape(report.title),
-        size=size,
-        closed=closed,
-        hurt=hurt,
+        size=escape(size),
+        closed="".join(f"<p>{escape(sentence)}</p>" for sentence in closed.split("\n")),
+        hurt=escape(hurt),
+        harmed="harmed" if harmed else "unharmed",
         figure=_themed(svg),
         unit="normalized score" if report.normalized else "mean return",
         baseline=escape(report.baseline),
@@ -86,7 +89,7 @@ def _figures(estimate: Estimate | None, scale: float = 1.0, digits: int = 1, uni
         return _cell("<span class=na>NA</span>")
     value, _, interval = number(estimate, scale, digits).partition(" ")
     if estimate.interval is None:
-        interval = missing(estimate)
+        value, interval = value.rstrip(","), missing(estimate)
     return _cell(f"<b>{value}{unit}</b> <small>{interval}</small>", estimate.value)
 
 
@@ -119,36 +122,35 @@ def _comparisons(report: GapReport) -> str:
         [
             _name(cell.variant, cell.group),
             _cell(_key(report, cell.label)),
-            _figures(cell.gap),
-            *_change(cell),
-            _figures(cell.closed, 100, 0, " %"),
+            _cell(_NONE) if cell.variant == report.control else _figures(cell.gap),
+            *_change(cell, label == report.baseline),
         ]
         for variant in report.variants
         for label in report.labels
         if (cell := report.cell(label, variant)) is not None
     ]
-    baseline = escape(report.baseline)
-    head = ("variant", "method", "gap: own control − here", f"change vs {baseline}", "verdict", "p")
-    return _table([*head, "gap closed"], rows)
+    change = f"change vs {escape(report.baseline)}"
+    return _table(["variant", "method", "gap", change, "gap closed", "verdict"], rows)
 
 
-def _change(cell: Cell) -> list[str]:
+def _change(cell: Cell, is_baseline: bool) -> list[str]:
     difference = cell.difference
-    if difference is None:
-        return [_cell("<span class=na>–</span>")] * 3
-    note = f" <small>{difference.seeds_needed} seeds</small>" if difference.seeds_needed else ""
-    p = (
-        "n/a"
-        if difference.p is None
-        else f"{difference.p:.3f}"
-        if difference.p >= 1e-3
-        else "&lt;0.001"
-    )
+    if is_baseline or difference is None:
+        return [_cell(_NONE)] * 3
+    notes = [] if difference.p is None else [_p_value(difference.p)]
+    if difference.seeds_needed:
+        count = difference.seeds_needed
+        notes.append("needs 100+ seeds" if count > 99 else f"needs {count} seeds")
+    mark = f"<span class={difference.verdict}>{_MARKS[difference.verdict]}</span>"
     return [
         _figures(difference.estimate),
-        _cell(f"<span class={difference.verdict}>{_MARKS[difference.verdict]}</span>{note}"),
-        _cell(p, difference.p),
+        _figures(cell.closed, 100, 0, " %"),
+        _cell(f"{mark} <small>{', '.join(notes)}</small>", difference.p),
     ]
+
+
+def _p_value(p: float) -> str:
+    return f"p {p:.3f}" if p >= 1e-3 else "p &lt; 0.001"
 
 
 def _groups(report: GapReport) -> str:
@@ -186,7 +188,7 @@ def _summaries(report: GapReport) -> str:
     percent = f"CVaR {100 * report.cvar_fraction:.0f} %"
     head = ["method", "worst variant", "score there", percent, "gap closed"]
     beats = f"P(beats {escape(report.baseline)})"
-    return _table([*head, beats, "diverged episodes"], rows)
+    return _table([*head, beats, "diverged"], rows)
 
 
 def _diverged(report: GapReport, label: str) -> int:
@@ -207,8 +209,8 @@ def _needed(report: GapReport) -> str:
         return ""
     shown = "; ".join(notes[:6]) + ("; …" if len(notes) > 6 else "")
     return (
-        f"Episodes per method that would tell the success rates from {escape(report.baseline)}’s "
-        f"where the intervals overlap: {shown}."
+        f"Where its interval overlaps that of {escape(report.baseline)}, this many episodes per "
+        f"method would tell the two rates apart: {shown}."
     )
 
 

@@ -4,8 +4,8 @@
 
     write_report(gap_report(episodes, references), episodes, Path("runs/furuta"))
 
-Every file is made in full before the first one is written, and each is then replaced whole: a kill or a full disk
-leaves old files, never half of a new one. The four are not replaced in one step.
+Everything is computed before the first file is written, and each file is replaced whole: a kill
+or a full disk leaves old files, never half of a new one. The four are not replaced in one step.
 """
 
 from __future__ import annotations

@@ -12,13 +12,13 @@ def verdict(report: GapReport) -> tuple[str, str, str]:
     return _size(report), _closed(report), _hurt(report)
 
 
-def number(estimate: Estimate | None, scale: float = 1.0, digits: int = 1) -> str:
-    """``"71.2 [64.0, 78.1]"``, ``"71.2 (interval n/a: needs 3 seeds)"`` or ``"NA"``."""
+def number(estimate: Estimate | None, scale: float = 1.0, digits: int = 1, unit: str = "") -> str:
+    """``"71.2 points [64.0, 78.1]"``, or ``"71.2 points, interval n/a (needs 3 seeds)"``."""
     if estimate is None:
         return "NA"
-    text = f"{_minus(estimate.value * scale, digits)}"
+    text = f"{_minus(estimate.value * scale, digits)}{unit}"
     if estimate.interval is None:
-        return f"{text} (interval {missing(estimate)})"
+        return f"{text}, interval {missing(estimate)}"
     low, high = (_minus(end * scale, digits) for end in estimate.interval)
     return f"{text} [{low}, {high}]"
 
@@ -36,27 +36,17 @@ def _size(report: GapReport) -> str:
             "held-out variant of it to compare."
         )
     worst = max(gaps, key=lambda c: c.gap.value if c.gap else 0.0)
-    control = report.cell(report.baseline, report.control or "")
-    group = (
-        HELD_OUT
-        if len({g for g in report.groups if g != "control"}) > 1 or len(gaps) > 1
-        else worst.group
-    )
-    overall = next(
-        (a for a in report.aggregates if a.label == report.baseline and a.group == group), None
-    )
-    held_out = (
-        ""
-        if overall is None
-        else (
-            f" falls from {_score(report, control)} on the physics it was trained in to "
-            f"{_minus(overall.iqm.value)} on held-out physics (IQM over {overall.variants} "
-            f"variant{'s' * (overall.variants > 1)}), and"
-        )
-    )
+    if worst.gap is None or worst.gap.value <= 0:
+        return f"“{report.baseline}” loses nothing on any of {len(gaps)} held-out variants."
+    most = f"{worst.variant}: {number(worst.gap, unit=_unit(report))}."
+    home = report.cell(report.baseline, report.control or "")
+    overall = [a for a in report.aggregates if (a.label, a.group) == (report.baseline, HELD_OUT)]
+    if home is None or not overall:
+        return f"“{report.baseline}” loses on {most}"
     return (
-        f"“{report.baseline}”{held_out} loses most on {worst.variant}: "
-        f"{number(worst.gap)} {_unit(report)}."
+        f"“{report.baseline}” falls from {_minus(home.score.value)} on the physics it was trained "
+        f"in to {_minus(overall[0].iqm.value)} on held-out physics (IQM over "
+        f"{overall[0].variants} variants), and loses most on {most}"
     )
 
 
@@ -64,16 +54,18 @@ def _closed(report: GapReport) -> str:
     others = [s for s in report.summaries if s.label != report.baseline]
     if not others:
         return "No other method was evaluated, so nothing could close it."
-    return " ".join(_method(report, summary) for summary in others)
+    return "\n".join(_method(report, summary) for summary in others)
 
 
 def _method(report: GapReport, summary: LabelSummary) -> str:
     cells = [c for c in report.cells if c.label == summary.label and c.group != "control"]
     names = cells[0].variant if len(cells) == 1 else f"{len(cells)} held-out variants"
+    if all(c.difference is None or c.difference.p is None for c in cells):
+        return f"Whether “{summary.label}” helps is undecided on {names}."
     helped = sum(1 for c in cells if c.difference and c.difference.verdict == "helps")
     if summary.closed is not None:
         return (
-            f"“{summary.label}” closes {number(summary.closed, 100, 0)} % of what "
+            f"“{summary.label}” closes {number(summary.closed, 100, 0, ' %')} of what "
             f"“{report.baseline}” lacks to the oracle on {names}{_tally(helped, cells)}."
         )
     return f"“{summary.label}” decidedly helps on {helped} of {len(cells)} held-out variants."
@@ -98,19 +90,20 @@ def _hurt(report: GapReport) -> str:
     if not hurt:
         return f"Nothing is shown to hurt; {rest}"
     named = "; ".join(
-        f"“{c.label}” on {c.variant} by {number(c.difference.estimate if c.difference else None)}"
+        f"“{c.label}” on {_place(report, c)} by "
+        f"{number(c.difference.estimate if c.difference else None, unit=_unit(report))}"
         for c in hurt[:3]
     )
     more = f" and {len(hurt) - 3} more" if len(hurt) > 3 else ""
-    return f"It hurts: {named}{more} {_unit(report)}; {rest}"
+    return f"Something got worse: {named}{more}; {rest}"
+
+
+def _place(report: GapReport, cell: Cell) -> str:
+    return f"the control arm ({cell.variant})" if cell.variant == report.control else cell.variant
 
 
 def _unit(report: GapReport) -> str:
-    return "points" if report.normalized else "of return"
-
-
-def _score(report: GapReport, cell: Cell | None) -> str:
-    return "an unknown score" if cell is None else _minus(cell.score.value)
+    return " points" if report.normalized else " points of return"
 
 
 def _minus(value: float, digits: int = 1) -> str:

@@ -1,0 +1,60 @@
+import numpy as np
+import pytest
+
+from sim2real.evaluate.gap import Reference, gap_report
+from sim2real.evaluate.statistics import Estimate
+from sim2real.evaluate.table import COLUMNS
+from sim2real.evaluate.verdict import number, verdict
+
+GROUPS = {"home": "control", "light": "interpolation", "heavy": "combined"}
+
+
+def sentences(means, seeds=3):
+    rows = [
+        (label, f"{label}-{seed}", seed, variant, GROUPS[variant], 0,
+         score + seed * (1 + 0.1 * len(label)), 9, True, False)
+        for label, row in means.items()
+        for variant, score in row.items()
+        for seed in range(-(seeds // 2), seeds - seeds // 2)
+    ]  # fmt: skip
+    table = dict(zip(COLUMNS, map(np.array, zip(*rows, strict=True)), strict=True))
+    return verdict(gap_report(table, {name: Reference(0, 100) for name in GROUPS}))
+
+
+NOMINAL = {"home": 90.0, "light": 60.0, "heavy": 20.0}
+
+
+def test_size_what_closed_it_and_what_hurt():
+    size, closed, hurt = sentences({"nominal": NOMINAL, "tuned": {"home": 70.0, "heavy": 80.0}})
+    assert "falls from 90.0" in size
+    assert "loses most on heavy: 70.0 points [70.0, 70.0]" in size
+    assert closed.startswith("“tuned” closes 75 % [")
+    assert "on heavy" in closed
+    assert "“tuned” on the control arm (home) by −20.0 points [" in hurt
+    assert "0 of 2 comparisons are undecided" in hurt
+
+
+def test_nothing_lost():
+    size, _, hurt = sentences({"nominal": dict.fromkeys(GROUPS, 90.0)})
+    assert "loses nothing on any of 2" in size
+    assert "Nothing was compared" in hurt
+
+
+def test_too_few_seeds_decide_nothing():
+    size, closed, hurt = sentences({"nominal": NOMINAL, "tuned": {"heavy": 80.0}}, seeds=2)
+    assert "interval n/a (needs 3 seeds)" in size
+    assert closed == "Whether “tuned” helps is undecided on heavy."
+    assert hurt.startswith("Nothing is shown to hurt")
+
+
+@pytest.mark.parametrize(
+    ("estimate", "text"),
+    [
+        (Estimate(-0.04, (-1.26, 2.0), 3), "0.0 [−1.3, 2.0]"),
+        (Estimate(5.0, None, 2), "5.0, interval n/a (needs 3 seeds)"),
+        (Estimate(5.0, None, 9), "5.0, interval n/a"),
+        (None, "NA"),
+    ],
+)
+def test_numbers_are_written_with_their_interval(estimate, text):
+    assert number(estimate) == text

@@ -153,7 +153,7 @@ class Sim2RealVectorEnv(VectorEnv[Floats, Floats, NDArray[np.float64]]):
         command = self._task.command(_checked_actions(actions, self.action_space.shape))
         running = None if not self._resting.any() else np.flatnonzero(~self._resting)
         self.simulator.step(command, self._substeps, running)
-        rewards, terminated = self._task.outcome()
+        rewards, terminated = map(np.array, self._task.outcome())  # copies: a task may own them
         self._steps += 1
         diverged = self.simulator.diverged()
         if diverged.any():
@@ -169,7 +169,7 @@ class Sim2RealVectorEnv(VectorEnv[Floats, Floats, NDArray[np.float64]]):
             self._observe(running, diverged)
         else:
             self._end(done, diverged, running, info)
-        return self._observation.copy(), np.array(rewards), terminated, truncated, info
+        return self._observation.copy(), rewards, terminated, truncated, info
 
     def set_physics(
         self, names: tuple[str, ...], values: NDArray[np.float64], env_ids: Ids | None = None
@@ -189,12 +189,23 @@ class Sim2RealVectorEnv(VectorEnv[Floats, Floats, NDArray[np.float64]]):
         """Name of the world."""
         return self.world.name
 
+    @property
+    def resting(self) -> Mask:
+        """Rows that ended, or never began, and wait for a reset. Shape (num_envs,)."""
+        return self._resting.copy()
+
     def physics(self, env_id: int) -> dict[str, float]:
         """Value of every parameter in one row, in the parameters' units."""
         return self.simulator.physics(env_id)
 
-    def number_episodes(self, episodes: NDArray[np.int64]) -> None:
-        """Say which episode each row begins at the next ``reset()`` without a seed; same number, same start."""
+    def number_episodes(self, episodes: NDArray[np.int64], seed: int) -> None:
+        """Say which episodes the next ``reset()`` without a seed begins; same seed and number, same start.
+
+        Args:
+            episodes: a number for each row; numbers may repeat. Shape (num_envs,).
+            seed: of the draws.
+        """
+        self._seed = seed
         self._episodes[:] = episodes
         self._resting[:] = True
 

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim2real.domain import Domain
-from sim2real.errors import InvalidValue
+from sim2real.errors import InvalidValue, RecordingError
 from sim2real.evaluate.tracking import (
     FloatArray,
     Mask,
@@ -145,11 +145,15 @@ def replay_gap(
         physics: parameter values that differ from nominal.
 
     Raises:
-        RecordingError: for joints that don't fit the world.
+        RecordingError: for no recordings at all, or joints that don't fit the world.
         InvalidValue: for a world that commanded positions can't be replayed in, or a simulation
             that diverges.
     """
     joints = _servo_joints(world)
+    if not recordings:
+        raise RecordingError(
+            "there are no recordings to replay; load_recordings(folder) reads them"
+        )
     mapped = [map_joints(recording, world.recordings, joints) for recording in recordings]
     simulated = replay(world, mapped, physics)
     delays = _delays(mapped)

@@ -46,6 +46,7 @@ class Reach:
         self._goal = xp.zeros_like(self._tip)
         self._target = xp.zeros_like(self._qpos)
         self._action = xp.zeros_like(self._qpos)
+        self._never = simulator.qpos[:, 0] > math.inf
         self._tally = Tally(simulator.qpos, self.spec, seconds=0.8, share=1.0)
 
     def start(self, env_ids: Ids, u: Array) -> tuple[Array, Array, Array]:
@@ -83,7 +84,7 @@ class Reach:
         self._tally.count(distance < 0.015)
         effort = xp.sum(self._action * self._action, axis=1)
         near = xp.exp(-distance / 0.1) + 0.5 * xp.exp(-((distance / 0.015) ** 2))
-        return near - 0.02 * effort, distance > math.inf
+        return near - 0.02 * effort, self._never
 
     def succeeded(self) -> Mask:
         """Whether the tip stayed at the goal at the end. Shape (num_envs,)."""

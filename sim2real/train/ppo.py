@@ -15,15 +15,13 @@ import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import VecEnv, VecMonitor, VecNormalize
 
 from sim2real.env import DomainLike, Sim2RealVectorEnv
+from sim2real.episodes import run_episodes
 from sim2real.errors import UnknownName
-from sim2real.interface import Actor
 from sim2real.policy import Contract, HasTask, Policy, Step
 from sim2real.train.callbacks import Checkpoints, ProgressBar
 from sim2real.train.vec_env import SB3VecEnv
@@ -45,9 +43,9 @@ class PPOSettings:
     num_envs: int = 64
     rollout_steps: int = 64
     """Control steps of each env between updates."""
-    batch_size: int = 1024
-    epochs: int = 6
-    learning_rate: float = 1.5e-3
+    batch_size: int = 512
+    epochs: int = 8
+    learning_rate: float = 1e-3
     final_learning_rate: float = 0.1
     """Share of the learning rate that is left at the end; it falls linearly."""
     gamma: float = 0.99
@@ -176,22 +174,9 @@ def make_policy(model: PPO, env: HasTask, label: str, provenance: tuple[Step, ..
 def measured(policy: Policy, world: World, domain: DomainLike, episodes: int = 128) -> Policy:
     """The policy with its mean return and success rate in a domain, over fresh episodes, in its contract."""
     env = Sim2RealVectorEnv(world, episodes, domain, autoreset=False)
-    returns, success = run_episodes(policy, env, seed=MEASURE_SEED)
-    numbers = {"source_return": float(returns.mean()), "source_success": float(success.mean())}
+    outcomes = run_episodes(policy, env, MEASURE_SEED)
+    numbers = {
+        "source_return": float(outcomes.returns.mean()),
+        "source_success": float(outcomes.success.mean()),
+    }
     return dataclasses.replace(policy, contract=dataclasses.replace(policy.contract, measured=numbers))
-
-
-def run_episodes(
-    actor: Actor, env: Sim2RealVectorEnv, seed: int
-) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Return and success of one episode in each row of an env without autoreset. Shapes (num_envs,)."""
-    observation, _ = env.reset(seed=seed)
-    returns, success = np.zeros(env.num_envs), np.zeros(env.num_envs, dtype=bool)
-    running = np.ones(env.num_envs, dtype=bool)
-    while running.any():
-        observation, reward, terminated, truncated, info = env.step(actor.act(observation))
-        returns += reward
-        if "success" in info:
-            success |= info["success"]
-        running &= ~(terminated | truncated)
-    return returns, success

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -32,16 +33,18 @@ def export_weights(model: PPO) -> Weights:
     return {**arrays, **_normalizer(model)}
 
 
-def import_weights(model: PPO, policy: Policy) -> None:
-    """Copy a policy's actor, critic and normalizer into a model of the same shape."""
+def import_weights(model: PPO, policy: Policy, std: float) -> None:
+    """Copy a policy's actor, critic and normalizer into a model of the same shape, to explore with ``std``."""
     with torch.no_grad():
         for ours, tensor in _named(model).items():
             tensor.copy_(torch.from_numpy(np.array(policy.weights[ours])))
+        model.policy.log_std.fill_(math.log(std))
     normalizer = model.get_vec_normalize_env()
     if normalizer is not None:
         rms = normalizer.obs_rms
         rms.mean = policy.weights["normalizer.mean"].astype(np.float64)  # type: ignore[union-attr]
-        rms.var = policy.weights["normalizer.std"].astype(np.float64) ** 2  # type: ignore[union-attr]
+        variance = policy.weights["normalizer.std"].astype(np.float64) ** 2
+        rms.var = variance - normalizer.epsilon  # type: ignore[union-attr]
 
 
 def hidden_of(policy: Policy) -> tuple[int, ...]:

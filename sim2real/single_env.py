@@ -1,0 +1,114 @@
+"""One simulation as a plain gymnasium env: a view of the vector env with a single row.
+
+    >>> env = Sim2RealEnv("cartpole")
+    >>> observation, info = env.reset(seed=0)
+    >>> observation.shape
+    (5,)
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium as gym
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+from sim2real.env import DomainLike, Sim2RealVectorEnv
+from sim2real.errors import InvalidValue, UnknownName
+from sim2real.interface import TaskSpec
+from sim2real.world import World
+
+
+class Sim2RealEnv(gym.Env[NDArray[np.float32], NDArray[np.float32]]):
+    """A task done in one simulation; see `Sim2RealVectorEnv`."""
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 50}
+
+    def __init__(
+        self,
+        world: str | World,
+        domain: DomainLike = None,
+        max_episode_steps: int | None = None,
+        render_mode: str | None = None,
+    ) -> None:
+        """Make the env; arguments as in `Sim2RealVectorEnv`.
+
+        Args:
+            world: a world, or its name or path.
+            domain: what physics is drawn from at every reset.
+            max_episode_steps: control steps; by default the task's.
+            render_mode: ``"rgb_array"`` or None.
+        """
+        if render_mode is not None and render_mode not in self.metadata["render_modes"]:
+            raise UnknownName("render mode", render_mode, self.metadata["render_modes"])
+        self.vector = Sim2RealVectorEnv(world, 1, domain, max_episode_steps, autoreset=False)
+        self.observation_space = self.vector.single_observation_space
+        self.action_space = self.vector.single_action_space
+        self.render_mode = render_mode
+        self.metadata = {**self.metadata, "render_fps": round(1 / self.task.control_dt)}
+        self._renderer: mujoco.Renderer | None = None
+
+    @property
+    def task(self) -> TaskSpec:
+        """The task's fixed side."""
+        return self.vector.task
+
+    @property
+    def world_name(self) -> str:
+        """Name of the world."""
+        return self.vector.world_name
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[NDArray[np.float32], dict[str, Any]]:
+        """Begin an episode."""
+        super().reset(seed=seed)
+        observation, _ = self.vector.reset(seed=seed)
+        return observation[0], {}
+
+    def step(
+        self, action: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
+        """Advance one control period; ``info["success"]`` and ``info["diverged"]`` come with the last step."""
+        if self.vector.resting.all():
+            raise InvalidValue("the episode is over; call reset() before step()")
+        observation, reward, terminated, truncated, info = self.vector.step(np.asarray(action)[None])
+        end = {key: bool(info[key][0]) for key in ("success", "diverged") if key in info}
+        return observation[0], float(reward[0]), bool(terminated[0]), bool(truncated[0]), end
+
+    def physics(self) -> dict[str, float]:
+        """Value of every parameter, in the parameters' units."""
+        return self.vector.physics(0)
+
+    def render(self) -> NDArray[np.uint8] | None:  # type: ignore[override]
+        """The scene from its first camera. Shape (480, 640, 3).
+
+        Raises:
+            RuntimeError: if no OpenGL is installed.
+        """
+        if self.render_mode is None:
+            return None
+        model, data = self.vector.simulator.snapshot(0)
+        if self._renderer is None:
+            self._renderer = _renderer(model)
+        self._renderer.update_scene(data, camera=0 if model.ncam else -1)
+        picture: NDArray[np.uint8] = self._renderer.render().copy()
+        return picture
+
+    def close(self) -> None:
+        """Free the renderer."""
+        if self._renderer is not None:
+            self._renderer.close()
+            self._renderer = None
+
+
+def _renderer(model: mujoco.MjModel) -> mujoco.Renderer:
+    try:
+        return mujoco.Renderer(model, height=480, width=640)
+    except Exception as error:  # what is raised differs between platforms and GL libraries
+        raise RuntimeError(
+            f"no picture without OpenGL ({error}); on a machine without a screen install libegl1 or "
+            "libosmesa6 and set MUJOCO_GL=egl or MUJOCO_GL=osmesa"
+        ) from error

@@ -1,0 +1,154 @@
+"""Full fine-tuning: go on training all of the policy in the target, carefully.
+
+    adapted = fine_tune(Policy.load("furuta-nominal-0"), target)
+
+What makes it careful (Howard & Ruder 2018 for the reduced rate, Nair et al. 2020 for the unlearning in the
+first steps): a smaller learning rate, little exploration, the critic alone at first, and a normalizer that is
+frozen unless asked otherwise. The target's budget can't be spent twice, so an interrupted fine-tuning starts
+again with a new target.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+from stable_baselines3 import PPO
+from stable_baselines3.common.callbacks import BaseCallback
+
+from sim2real.errors import BudgetExhausted, InvalidValue, UnknownName
+from sim2real.policy import Policy, Step
+from sim2real.train.callbacks import ProgressBar
+from sim2real.train.ppo import PPOSettings, build_ppo, make_policy
+from sim2real.train.vec_env import SB3VecEnv
+from sim2real.train.weights import hidden_of, import_weights
+from sim2real.transfer.target import TargetEnv
+
+NORMALIZERS = ("frozen", "adapted", "fresh")
+"""What may happen to the running statistics of observations in the target."""
+
+
+@dataclass(frozen=True)
+class FineTuneSettings:
+    """Settings of fine-tuning.
+
+    Raises:
+        UnknownName: for a normalizer handling that does not exist.
+        InvalidValue: for a warm-up share outside [0, 1).
+    """
+
+    learning_rate: float = 5e-4
+    """A third of what pre-training begins with; it falls linearly to a tenth."""
+    initial_std: float = 0.2
+    """Exploration at the start, in units of a full action."""
+    critic_warmup: float = 0.1
+    """Share of the budget in which the critic alone learns."""
+    normalizer: str = "frozen"
+    """``frozen``, ``adapted`` (goes on from the source's statistics) or ``fresh``."""
+    rollout_steps: int = 128
+    batch_size: int = 512
+    epochs: int = 8
+
+    def __post_init__(self) -> None:
+        """Refuse what can't be done."""
+        if self.normalizer not in NORMALIZERS:
+            raise UnknownName("normalizer handling", self.normalizer, NORMALIZERS)
+        if not 0 <= self.critic_warmup < 1:
+            raise InvalidValue(f"critic_warmup of {self.critic_warmup:g} is outside [0, 1)")
+
+
+def fine_tune(
+    policy: Policy,
+    target: TargetEnv,
+    settings: FineTuneSettings | None = None,
+    seed: int = 0,
+    progress: bool = False,
+) -> Policy:
+    """Continue training in the target until its budget is spent.
+
+    Args:
+        policy: where to start; its critic is used too.
+        target: where; what is spent there is in the result's provenance.
+        settings: by default those that suit a budget of some 50,000 steps.
+        seed: of exploration and episodes.
+        progress: whether to show a progress bar.
+
+    Returns:
+        The adapted policy, labelled ``fine-tuned``.
+
+    Raises:
+        PolicyError: if the policy does not fit the target.
+        BudgetExhausted: if the budget does not allow a single update.
+    """
+    settings = settings or FineTuneSettings()
+    policy.check(target)
+    rollout = settings.rollout_steps * target.num_envs
+    total = target.steps_left // rollout * rollout
+    if not total:
+        raise BudgetExhausted(
+            f"{target.steps_left} steps don't pay for one update of {rollout}; raise the budget or lower "
+            "rollout_steps"
+        )
+    model = build_ppo(SB3VecEnv(target), _ppo_settings(policy, settings), seed, logs=None)
+    import_weights(model, policy, settings.initial_std)
+    _prepare_normalizer(model, settings.normalizer)
+    callbacks: list[BaseCallback] = [CriticFirst(settings.critic_warmup * total)]
+    if progress:
+        callbacks.append(ProgressBar(total, f"fine-tune {policy.name}"))
+    try:
+        model.learn(total, callbacks)
+    except BudgetExhausted:  # a limit on episodes ends the last rollout midway; what was learnt before stays
+        if not model._n_updates:
+            raise
+    step = Step(
+        "fine-tune",
+        {},
+        target.spent.steps,
+        seed,
+        {**dataclasses.asdict(settings), **dataclasses.asdict(target.spent)},
+    )
+    return make_policy(model, target, "fine-tuned", (*policy.contract.provenance, step))
+
+
+class CriticFirst(BaseCallback):
+    """Freezes the actor until ``steps`` control steps are done, so that the critic can settle in first."""
+
+    def __init__(self, steps: float) -> None:
+        super().__init__()
+        self._steps = steps
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _on_rollout_end(self) -> None:
+        learn = self.num_timesteps > self._steps
+        for name, tensor in self.model.policy.named_parameters():
+            if "value_net" not in name:
+                tensor.requires_grad_(learn)
+
+
+def _ppo_settings(policy: Policy, settings: FineTuneSettings) -> PPOSettings:
+    source = policy.contract.provenance[0].settings
+    defaults = PPOSettings()
+    return dataclasses.replace(
+        defaults,
+        rollout_steps=settings.rollout_steps,
+        batch_size=settings.batch_size,
+        epochs=settings.epochs,
+        learning_rate=settings.learning_rate,
+        gamma=float(str(source.get("gamma", defaults.gamma))),
+        hidden=hidden_of(policy),
+        activation=policy.contract.activation,
+        normalize_observations=True,
+    )
+
+
+def _prepare_normalizer(model: PPO, handling: str) -> None:
+    normalizer = model.get_vec_normalize_env()
+    assert normalizer is not None
+    normalizer.training = handling != "frozen"
+    if handling == "adapted":
+        normalizer.obs_rms.count = 1e4  # type: ignore[union-attr]  # as if this many had been seen
+    if handling == "fresh":
+        rms = normalizer.obs_rms
+        rms.mean, rms.var, rms.count = rms.mean * 0.0, rms.var * 0.0 + 1.0, 1e-4  # type: ignore[union-attr]

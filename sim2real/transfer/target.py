@@ -1,0 +1,178 @@
+"""A sealed env that stands for reality: its physics can't be read, and every step in it is counted.
+
+    target = TargetEnv("furuta", world.variant("combined_a"), Budget(steps=50_000), num_envs=16)
+
+Transfer methods get nothing but this. It steps like a vector env with same-step autoreset, counts what a real
+robot would pay for (steps, episodes, seconds, falls, joint limits hit), and stops at the budget.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from sim2real.domain import Domain
+from sim2real.env import Sim2RealVectorEnv
+from sim2real.errors import BudgetExhausted, InvalidValue
+from sim2real.interface import TaskSpec
+from sim2real.world import Variant, World
+
+_FORWARDED = ("success", "_success", "final_obs", "_final_obs", "final_info", "_final_info")
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What may be spent in the target; None is no limit.
+
+    Raises:
+        InvalidValue: for a limit that isn't positive.
+    """
+
+    steps: int | None = None
+    """Control steps of all rows together."""
+    episodes: int | None = None
+    """Episodes that ended or were given up."""
+    seconds: float | None = None
+    """Simulated seconds of all rows together."""
+
+    def __post_init__(self) -> None:
+        """Refuse a budget of nothing."""
+        for name, limit in dataclasses.asdict(self).items():
+            if limit is not None and not limit > 0:
+                raise InvalidValue(f"a budget of {limit} {name} buys nothing; give more than 0")
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What was spent in the target so far."""
+
+    steps: int = 0
+    episodes: int = 0
+    seconds: float = 0.0
+    falls: int = 0
+    """Episodes that ended in a failure."""
+    limit_hits: int = 0
+    """Control steps with at least one joint at the end of its range."""
+
+
+class TargetEnv:
+    """A vector env whose physics is sealed and whose use is metered."""
+
+    def __init__(
+        self,
+        world: str | World,
+        physics: Variant | Domain,
+        budget: Budget,
+        num_envs: int = 16,
+        num_threads: int = 0,
+    ) -> None:
+        """Make the target.
+
+        Args:
+            world: where.
+            physics: what the target is; it can't be asked for afterwards.
+            budget: what may be spent.
+            num_envs: rows stepped at once, all counted.
+            num_threads: of the simulator; 0 means all cores.
+        """
+        domain = physics.domain if isinstance(physics, Variant) else physics
+        self.__env = Sim2RealVectorEnv(world, num_envs, domain, num_threads=num_threads)
+        self.__limited, self.__ends = _limits(self.__env)
+        self.__running = False
+        self.num_envs = num_envs
+        self.budget = budget
+        self.spent = Spent()
+        self.single_observation_space: spaces.Box = self.__env.single_observation_space
+        self.single_action_space: spaces.Box = self.__env.single_action_space
+
+    @property
+    def task(self) -> TaskSpec:
+        """The task's fixed side."""
+        return self.__env.task
+
+    @property
+    def world_name(self) -> str:
+        """Name of the world."""
+        return self.__env.world_name
+
+    @property
+    def steps_left(self) -> int:
+        """Control steps, of all rows together, that the limits on steps and seconds still allow."""
+        limits = [2**62]
+        if self.budget.steps is not None:
+            limits.append(self.budget.steps - self.spent.steps)
+        if self.budget.seconds is not None:
+            limits.append(int((self.budget.seconds - self.spent.seconds) / self.task.control_dt + 1e-9))
+        return max(min(limits), 0)
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[NDArray[np.float32], dict[str, Any]]:
+        """Begin all rows; episodes given up midway count as spent.
+
+        Raises:
+            BudgetExhausted: if nothing is left to begin them with.
+        """
+        if self.__running:
+            self._count(episodes=self.num_envs)
+        self._require()
+        self.__running = True
+        observation, _ = self.__env.reset(seed=seed, options=options)
+        return observation, {}
+
+    def step(
+        self, actions: NDArray[np.float32]
+    ) -> tuple[
+        NDArray[np.float32], NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]
+    ]:
+        """Advance all rows one control period, as `Sim2RealVectorEnv.step`; physics stays out of ``info``.
+
+        Raises:
+            BudgetExhausted: if the step would exceed the budget; nothing is spent then.
+        """
+        self._require()
+        observation, reward, terminated, truncated, info = self.__env.step(actions)
+        positions = self.__env.simulator.qpos[:, self.__limited]
+        at_end = (positions <= self.__ends[0]) | (positions >= self.__ends[1])
+        self._count(
+            steps=self.num_envs,
+            seconds=self.num_envs * self.task.control_dt,
+            episodes=int((terminated | truncated).sum()),
+            falls=int(terminated.sum()),
+            limit_hits=int(at_end.any(axis=1).sum()),
+        )
+        visible = {key: info[key] for key in _FORWARDED if key in info}
+        return observation, reward, terminated, truncated, visible
+
+    def _require(self) -> None:
+        out_of_episodes = (
+            self.budget.episodes is not None and self.spent.episodes >= self.budget.episodes
+        )
+        if self.steps_left < self.num_envs or out_of_episodes:
+            raise BudgetExhausted(
+                f"the budget {_plain(self.budget)} does not allow another step of {self.num_envs} rows; "
+                f"spent: {_plain(self.spent)}"
+            )
+
+    def _count(self, **more: float) -> None:
+        totals = {name: getattr(self.spent, name) + value for name, value in more.items()}
+        self.spent = dataclasses.replace(self.spent, **totals)
+
+
+def _limits(env: Sim2RealVectorEnv) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Columns of limited joints in qpos, and where their ranges end. Shapes (k,), (2, k)."""
+    model = env.world.model
+    joints = [model.joint(j) for j in range(model.njnt) if model.jnt_limited[j]]
+    ends = [env.simulator.limits(joint.name) for joint in joints]
+    columns = np.array([joint.qposadr[0] for joint in joints], dtype=np.intp)
+    return columns, np.array(ends, dtype=np.float64).reshape(-1, 2).T
+
+
+def _plain(record: Budget | Spent) -> str:
+    values = dataclasses.asdict(record)
+    return ", ".join(f"{name} {value:g}" for name, value in values.items() if value is not None)

@@ -49,10 +49,10 @@ def fresh_python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return python
 
 
-def catalogue_files() -> list[str]:
-    """Files of the catalogues that git tracks or would track; every file where there is no git."""
+def project_files(*folders: str) -> list[str]:
+    """Files that git tracks or would track in some folders; every file where there is no git."""
     listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", *CATALOGUES],
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", *folders],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -61,7 +61,7 @@ def catalogue_files() -> list[str]:
     if listed.returncode == 0:
         names = listed.stdout.splitlines()
     else:
-        paths = (path for kind in CATALOGUES for path in (ROOT / kind).rglob("*"))
+        paths = (path for folder in folders for path in (ROOT / folder).rglob("*"))
         names = [path.relative_to(ROOT).as_posix() for path in paths]
     return sorted(name for name in names if (ROOT / name).is_file())
 
@@ -77,7 +77,7 @@ def test_one_top_level_name(wheel: Path) -> None:
 
 
 def test_catalogues_are_complete(wheel: Path) -> None:
-    expected = catalogue_files()
+    expected = project_files(*CATALOGUES)
     assert any(name.endswith("physics.toml") for name in expected)
     with zipfile.ZipFile(wheel) as archive:
         for name in expected:
@@ -87,9 +87,8 @@ def test_catalogues_are_complete(wheel: Path) -> None:
 def test_nothing_else_is_shipped(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         shipped = {name for name in archive.namelist() if ".dist-info/" not in name}
-    catalogue = {f"sim2real/_catalog/{name}" for name in catalogue_files()}
-    code = {path.relative_to(ROOT).as_posix() for path in (ROOT / "sim2real").rglob("*.py")}
-    assert shipped == catalogue | code | {"sim2real/py.typed"}
+    catalogue = {f"sim2real/_catalog/{name}" for name in project_files(*CATALOGUES)}
+    assert shipped == catalogue | set(project_files("sim2real"))
 
 
 def test_import_elsewhere(fresh_python: Path, tmp_path: Path) -> None:

@@ -1,9 +1,9 @@
 """The gap between a world and a real robot, from recordings alone.
 
-    >>> world = World.load("so101")
-    >>> gap = replay_gap(world, load_recordings(folder))            # doctest: +SKIP
-    >>> gap.mean_rmse(SIMULATION)                                   # doctest: +SKIP
-    0.031
+Measured in one call::
+
+    gap = replay_gap(World.load("so101"), load_recordings(folder))
+    gap.mean_rmse(SIMULATION)                                       # 0.0319 rad on the real arm
 
 Each recording's commands are replayed open-loop: from the first measured pose at rest, never
 corrected. A command holds until the next stamp; every physics step runs under the command in
@@ -151,17 +151,13 @@ def replay_gap(
     """
     joints = _servo_joints(world)
     if not recordings:
-        raise RecordingError(
-            "there are no recordings to replay; load_recordings(folder) reads them"
-        )
+        raise RecordingError("there are no recordings to replay; load_recordings(folder) reads them")
     mapped = [map_joints(recording, world.recordings, joints) for recording in recordings]
     simulated = replay(world, mapped, physics)
     delays = _delays(mapped)
     motions = tuple(map(_motion, mapped, simulated, delays))
     rest = [at_rest(recording.time, recording.command, recording.position) for recording in mapped]
-    errors = {
-        predictor: _errors(motions, rest, predictor) for predictor in (SIMULATION, COMMAND, DELAYED)
-    }
+    errors = {predictor: _errors(motions, rest, predictor) for predictor in (SIMULATION, COMMAND, DELAYED)}
     return ReplayGap(world.name, tuple(joints), motions, errors)
 
 
@@ -169,9 +165,7 @@ def _servo_joints(world: World) -> list[str]:
     """Joints in the order of the actuators that drive them, one position servo each."""
     model = world.model
     driven = [int(joint) for joint in model.actuator_trnid[:, 0]]
-    servos = (model.actuator_trntype == mujoco.mjtTrn.mjTRN_JOINT) & (
-        model.actuator_biasprm[:, 1] < 0
-    )
+    servos = (model.actuator_trntype == mujoco.mjtTrn.mjTRN_JOINT) & (model.actuator_biasprm[:, 1] < 0)
     if sorted(driven) != list(range(model.njnt)) or model.nq != model.njnt or not servos.all():
         raise InvalidValue(
             f"world {world.name} can't replay commanded joint positions: every joint needs one "
@@ -180,9 +174,7 @@ def _servo_joints(world: World) -> list[str]:
     return [model.joint(joint).name for joint in driven]
 
 
-def _run(
-    simulator: MujocoSimulator, joints: list[str], recordings: Sequence[Recording]
-) -> FloatArray:
+def _run(simulator: MujocoSimulator, joints: list[str], recordings: Sequence[Recording]) -> FloatArray:
     """Angles before every physics step and after the last. Shape (steps + 1, recordings, k)."""
     dt = simulator.physics_dt
     columns, _ = simulator.joints(joints)
@@ -259,11 +251,7 @@ def _errors(motions: Sequence[Motion], rest: Sequence[Mask], predictor: str) -> 
     return Errors(
         rmse=np.stack([rmse(*pair) for pair in pairs]),
         nrmse=np.stack([normalized_rmse(*pair) for pair in pairs]),
-        lag=np.stack(
-            [lag(motion.time, *pair) for motion, pair in zip(motions, pairs, strict=True)]
-        ),
-        steady=np.stack(
-            [steady_state_error(*pair, mask) for pair, mask in zip(pairs, rest, strict=True)]
-        ),
+        lag=np.stack([lag(motion.time, *pair) for motion, pair in zip(motions, pairs, strict=True)]),
+        steady=np.stack([steady_state_error(*pair, mask) for pair, mask in zip(pairs, rest, strict=True)]),
         moving=np.stack([rmse(*pair, ~mask) for pair, mask in zip(pairs, rest, strict=True)]),
     )

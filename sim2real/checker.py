@@ -1,6 +1,6 @@
 """Does a vector env keep its promises? Gymnasium checks single envs only; this checks a `VectorEnv`.
 
-    check_vector_env(lambda threads: Sim2RealVectorEnv("furuta", 8, num_threads=threads))
+check_vector_env(lambda threads: Sim2RealVectorEnv("furuta", 8, num_threads=threads))
 """
 
 from __future__ import annotations
@@ -83,9 +83,7 @@ def _check_seeds(env: Env) -> None:
     same, again, other = (np.array(env.reset(seed=seed)[0]) for seed in (3, 3, 4))
     _require(np.array_equal(same, again), "reset with the same seed starts differently")
     _require(not np.array_equal(same, other), "reset with another seed starts alike")
-    _require(
-        env.num_envs == 1 or len(np.unique(same, axis=0)) > 1, "all rows start alike from one seed"
-    )
+    _require(env.num_envs == 1 or len(np.unique(same, axis=0)) > 1, "all rows start alike from one seed")
 
 
 def _check_autoreset(env: Env, steps: int) -> None:

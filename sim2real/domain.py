@@ -103,7 +103,7 @@ class Normal:
         """Value at the cumulative probabilities ``u``."""
         below, above = (ndtr((end - self.mean) / self.std) for end in (self.low, self.high))
         value = self.mean + self.std * ndtri(below + u * (above - below))
-        return np.clip(value, self.low, self.high)
+        return np.asarray(np.clip(value, self.low, self.high))
 
     def support(self) -> tuple[float, float]:
         """Smallest and largest possible value."""
@@ -123,7 +123,7 @@ class Samples:
     def quantile(self, u: FloatArray) -> FloatArray:
         """Value of the row that ``u`` picks; not sorted, since rows belong together."""
         row = np.minimum((u * len(self.values)).astype(int), len(self.values) - 1)
-        return np.asarray(self.values)[row]
+        return np.asarray(np.asarray(self.values)[row])
 
     def support(self) -> tuple[float, float]:
         """Smallest and largest possible value."""
@@ -179,12 +179,7 @@ class Domain:
     @classmethod
     def box(cls, parameters: Sequence[Parameter]) -> Domain:
         """Independent draws from each parameter's training range."""
-        return cls(
-            {
-                p.name: (LogUniform if p.scale == "log" else Uniform)(p.low, p.high)
-                for p in parameters
-            }
-        )
+        return cls({p.name: (LogUniform if p.scale == "log" else Uniform)(p.low, p.high) for p in parameters})
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -223,9 +218,7 @@ class Domain:
     def to_toml(self) -> dict[str, object]:
         """As a table that `from_toml` turns back into an equal domain."""
         table: dict[str, object] = {
-            "parameters": {
-                name: {**distribution.toml()} for name, distribution in self.parameters.items()
-            }
+            "parameters": {name: {**distribution.toml()} for name, distribution in self.parameters.items()}
         }
         if self.correlation is not None:
             table["correlation"] = {
@@ -279,9 +272,7 @@ def _quantile(name: str, distribution: Distribution, u: FloatArray) -> FloatArra
     return np.round(distribution.quantile(u))
 
 
-def _correlate(
-    u: FloatArray, names: tuple[str, ...], correlation: Correlation | None
-) -> FloatArray:
+def _correlate(u: FloatArray, names: tuple[str, ...], correlation: Correlation | None) -> FloatArray:
     if correlation is None:
         return u
     columns = [names.index(name) for name in correlation.names]

@@ -1,7 +1,7 @@
 """Random numbers that belong to an episode, not to the order of events.
 
-Every draw is a hash of (seed, episode, stream, index), a counter-based generator in the sense of Salmon et al.
-2011 ("Parallel random numbers: as easy as 1, 2, 3"), with SplitMix64's finalizer (Steele et al. 2014) as the
+Every draw is a hash of (seed, episode, stream, index), a counter-based generator in the sense of Salmon et
+al. 2011 ("Parallel random numbers: as easy as 1, 2, 3"), with SplitMix64's finalizer (Steele et al. 2014) as the
 hash. So an episode starts the same whoever acts in it, on however many threads, and whatever happens to its
 neighbours: common random numbers come for free.
 """
@@ -19,9 +19,7 @@ PHYSICS, START = 0, 1
 """Streams: what the physics is drawn from, and the start state."""
 
 
-def uniforms(
-    seed: int, episodes: NDArray[np.int64], count: int, stream: int
-) -> NDArray[np.float64]:
+def uniforms(seed: int, episodes: NDArray[np.int64], count: int, stream: int) -> NDArray[np.float64]:
     """Independent uniform numbers in [0, 1).
 
     Args:

@@ -5,10 +5,10 @@
     >>> observations.shape
     (4, 6)
 
-Same-step autoreset: a row that ends is begun again within the step, with physics drawn anew in place; its last
-observation is ``info["final_obs"]``. What an episode draws depends on the seed and the episode's number alone,
-so the same seed gives the same bits on any number of threads and whatever the neighbours do. A simulation that
-diverges ends its own episode as a failure, with an event; no other row changes by a bit.
+Same-step autoreset: a row that ends is begun again within the step, with physics drawn anew in place; its
+last observation is ``info["final_obs"]``. What an episode draws depends on the seed and the episode's number
+alone, so the same seed gives the same bits on any number of threads and whatever the neighbours do. A
+simulation that diverges ends its own episode as a failure, with an event; no other row changes by a bit.
 
 Returned arrays are the caller's own; they never alias the simulator's memory.
 """
@@ -52,7 +52,7 @@ class Divergence:
     physics: Mapping[str, float]
 
 
-class Sim2RealVectorEnv(VectorEnv[Floats, Floats, NDArray[np.float64]]):
+class Sim2RealVectorEnv(VectorEnv[Floats, Floats, NDArray[Any]]):
     """Many simulations of one world as a gymnasium vector env.
 
     ``info`` holds, at the end of episodes, ``success`` and ``diverged`` with their masks ``_success`` and
@@ -97,7 +97,8 @@ class Sim2RealVectorEnv(VectorEnv[Floats, Floats, NDArray[np.float64]]):
         }
         box = spaces.Box(-np.inf, np.inf, (len(self.task.observation),), np.float32)
         unit = spaces.Box(-1.0, 1.0, (len(self.task.action),), np.float32)
-        self.single_observation_space, self.single_action_space = box, unit
+        self.single_observation_space: spaces.Box = box
+        self.single_action_space: spaces.Box = unit
         self.observation_space = batch_space(box, num_envs)
         self.action_space = batch_space(unit, num_envs)
         self.events: list[Divergence] = []
@@ -108,11 +109,11 @@ class Sim2RealVectorEnv(VectorEnv[Floats, Floats, NDArray[np.float64]]):
         self._resting = np.ones(num_envs, dtype=bool)
         self._observation = np.zeros((num_envs, box.shape[0]), dtype=np.float32)
         if self.domain.is_point and self.domain.names:
-            self.set_physics(self.domain.names, self.domain.quantile(np.zeros((num_envs, len(self.domain.names)))))
+            self.set_physics(
+                self.domain.names, self.domain.quantile(np.zeros((num_envs, len(self.domain.names))))
+            )
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Floats, Info]:
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Floats, Info]:
         """Begin episodes.
 
         Args:
@@ -136,9 +137,7 @@ class Sim2RealVectorEnv(VectorEnv[Floats, Floats, NDArray[np.float64]]):
         self._observe(ids)
         return self._observation.copy(), {}
 
-    def step(
-        self, actions: Floats
-    ) -> tuple[Floats, NDArray[np.float64], Mask, Mask, Info]:
+    def step(self, actions: Floats) -> tuple[Floats, NDArray[np.float64], Mask, Mask, Info]:
         """Advance one control period.
 
         Args:
@@ -153,7 +152,8 @@ class Sim2RealVectorEnv(VectorEnv[Floats, Floats, NDArray[np.float64]]):
         command = self._task.command(_checked_actions(actions, self.action_space.shape))
         running = None if not self._resting.any() else np.flatnonzero(~self._resting)
         self.simulator.step(command, self._substeps, running)
-        rewards, terminated = map(np.array, self._task.outcome())  # copies: a task may own them
+        rewards, terminated = self._task.outcome()
+        rewards, terminated = rewards.copy(), terminated.copy()  # a task may own them
         self._steps += 1
         diverged = self.simulator.diverged()
         if diverged.any():
@@ -271,7 +271,9 @@ def _substeps(control_dt: float, physics_dt: float) -> int:
 def _mask(mask: object, num_envs: int) -> Mask:
     array = np.asarray(mask)
     if array.shape != (num_envs,) or array.dtype != np.bool_:
-        raise InvalidValue(f"reset_mask must be boolean of shape ({num_envs},), not {array.dtype} of {array.shape}")
+        raise InvalidValue(
+            f"reset_mask must be boolean of shape ({num_envs},), not {array.dtype} of {array.shape}"
+        )
     return array
 
 

@@ -42,7 +42,7 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
 def replace_folder(folder: Path, write: Callable[[Path], None]) -> None:
     """Let ``write`` fill a temporary folder, then put it in the place of ``folder``.
 
-    The old folder is moved aside, and deleted only after the new one stands; if the move fails, it comes back.
+    The old folder is moved aside, and deleted only after the new one stands; it comes back on failure.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))

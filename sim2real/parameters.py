@@ -47,9 +47,7 @@ QUANTITIES: dict[str, Quantity] = {
         Quantity("strength", "actuator", ("1",), "factor on what the motor can give", 0.0),
         Quantity("kp", "actuator", ("N·m/rad", "N/m"), "position gain of a servo", 0.0),
         Quantity("kd", "actuator", ("N·m·s/rad", "N·s/m"), "velocity gain of a servo", 0.0),
-        Quantity(
-            "latency", "actuator", ("physics steps",), "delay of the command", 0.0, integer=True
-        ),
+        Quantity("latency", "actuator", ("physics steps",), "delay of the command", 0.0, integer=True),
     )
 }
 """Every quantity that can be set, by name."""
@@ -90,15 +88,13 @@ def quantity_of(name: str) -> Quantity:
     """
     element, dot, quantity = name.rpartition(".")
     if not dot or not element:
-        raise InvalidValue(
-            f"parameter {name!r} is not of the form <element>.<quantity>, as in 'pole.mass'"
-        )
+        raise InvalidValue(f"parameter {name!r} is not of the form <element>.<quantity>, as in 'pole.mass'")
     if quantity not in QUANTITIES:
         raise UnknownName(f"quantity in parameter {name!r}:", quantity, QUANTITIES)
     return QUANTITIES[quantity]
 
 
-def check_value(name: str, value: float) -> float:
+def check_value(name: str, value: object) -> float:
     """Return ``value`` as a float if the parameter can have it.
 
     Raises:

@@ -4,19 +4,19 @@
     >>> policy.act(np.zeros((1, 6), dtype=np.float32)).shape
     (1, 1)
 
-On disk it is a folder: ``policy.toml`` (the contract, to read), ``weights.safetensors`` (arrays, and the contract
-once more, to notice an edit) and ``README.md`` (a card). Nothing in it can run code, and acting needs numpy
-alone. ``check`` compares the contract with an env and says everything that differs.
+On disk it is a folder: ``policy.toml`` (the contract, to read), ``weights.safetensors`` (arrays, and the
+contract once more, to notice an edit) and ``README.md`` (a card). Nothing in it can run code, and acting needs
+numpy alone. ``check`` compares the contract with an env and says everything that differs.
 """
 
 from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 import tomli_w
@@ -25,14 +25,14 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from sim2real.catalog import find
-from sim2real.errors import InvalidValue, PolicyError, UnknownName
+from sim2real.errors import PolicyError, UnknownName
 from sim2real.files import replace_folder
 from sim2real.interface import Signal, TaskSpec
 
 Weights = Mapping[str, NDArray[np.float32]]
-FORMAT = 1
+_FORMAT = 1
 
-_ACTIVATIONS = {
+_ACTIVATIONS: Mapping[str, Callable[[NDArray[np.float32]], NDArray[np.float32]]] = {
     "tanh": np.tanh,
     "relu": lambda x: np.maximum(x, 0.0),
     "elu": lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0.0))),
@@ -98,8 +98,8 @@ class Policy:
 
     contract: Contract
     weights: Weights
-    """``actor.<k>.weight`` (out, in), ``actor.<k>.bias``, ``log_std``, ``normalizer.mean``, ``normalizer.std``, and
-    the critic's layers, which transfer starts from."""
+    """``actor.<k>.weight`` (out, in), ``actor.<k>.bias``, ``log_std``, ``normalizer.mean``,
+    ``normalizer.std``, and the critic's layers, which transfer starts from."""
     name: str = "policy"
 
     def __post_init__(self) -> None:
@@ -113,13 +113,13 @@ class Policy:
             observation: as the env gives it. Shape (n, num_observations) or (num_observations,).
         """
         weights, squash = self.weights, _ACTIVATIONS[self.contract.activation]
-        x = (observation - weights["normalizer.mean"]) / weights["normalizer.std"]
-        x = np.clip(x, -self.contract.clip, self.contract.clip)
+        normal = (observation - weights["normalizer.mean"]) / weights["normalizer.std"]
+        x: NDArray[np.float32] = np.clip(normal, -self.contract.clip, self.contract.clip)
         last = num_layers(weights, "actor") - 1
         for k in range(last + 1):
             x = x @ weights[f"actor.{k}.weight"].T + weights[f"actor.{k}.bias"]
             x = squash(x) if k < last else x
-        return np.clip(x, -1.0, 1.0).astype(np.float32)
+        return np.asarray(np.clip(x, -1.0, 1.0), dtype=np.float32)
 
     def check(self, env: HasTask) -> None:
         """Raise a `PolicyError` that lists everything in which the env is not what the policy expects."""
@@ -140,7 +140,7 @@ class Policy:
 
     def save(self, folder: Path) -> None:
         """Write the folder, whole or not at all."""
-        table = to_table(self.contract)
+        table = _to_table(self.contract)
 
         def write(temporary: Path) -> None:
             (temporary / "policy.toml").write_text(tomli_w.dumps(table), encoding="utf-8")
@@ -176,9 +176,9 @@ def num_layers(weights: Weights, head: str) -> int:
     return sum(1 for key in weights if key.startswith(f"{head}.") and key.endswith(".weight"))
 
 
-def to_table(contract: Contract) -> dict[str, object]:
+def _to_table(contract: Contract) -> dict[str, object]:
     """The contract as a TOML table."""
-    table: dict[str, object] = {"format": FORMAT}
+    table: dict[str, object] = {"format": _FORMAT}
     table.update(json.loads(json.dumps(asdict(contract))))
     return table
 
@@ -194,7 +194,7 @@ def _contract(table: Mapping[str, object], folder: Path) -> Contract:
         )
     try:
         for key, kind in (("observation", Signal), ("action", Signal), ("provenance", Step)):
-            values[key] = tuple(kind(**entry) for entry in values[key])  # type: ignore[attr-defined]
+            values[key] = tuple(kind(**entry) for entry in cast(list[dict[str, Any]], values[key]))
         return Contract(**values)  # type: ignore[arg-type]
     except TypeError as error:
         raise PolicyError(f"{folder / 'policy.toml'} is malformed: {error}") from error
@@ -207,10 +207,8 @@ def _read_contract(path: Path) -> dict[str, object]:
         raise PolicyError(f"{path.parent} is no policy: it has no {path.name}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise PolicyError(f"{path} is not a TOML file: {error}") from error
-    if table.get("format") != FORMAT:
-        raise PolicyError(
-            f"{path} has format {table.get('format')!r}; this version reads format {FORMAT}"
-        )
+    if table.get("format") != _FORMAT:
+        raise PolicyError(f"{path} has format {table.get('format')!r}; this version reads format {_FORMAT}")
     return table
 
 
@@ -294,14 +292,3 @@ def _card(name: str, contract: Contract) -> str:
         f"## Where it comes from\n\n{chain}\n\n## What was measured when it was made\n\n"
         f"{measured or '- nothing'}\n\n`policy.toml` holds the whole contract.\n"
     )
-
-
-def check_label(label: str) -> str:
-    """Return ``label`` if it can be a folder name and a legend entry.
-
-    Raises:
-        InvalidValue: for an empty label, or one with other signs than letters, digits, ``-`` and ``_``.
-    """
-    if not label or not label.replace("-", "").replace("_", "").isalnum():
-        raise InvalidValue(f"label {label!r} must consist of letters, digits, '-' and '_'")
-    return label

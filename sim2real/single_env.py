@@ -1,9 +1,9 @@
 """One simulation as a plain gymnasium env: a view of the vector env with a single row.
 
-    >>> env = Sim2RealEnv("cartpole")
-    >>> observation, info = env.reset(seed=0)
-    >>> observation.shape
-    (5,)
+>>> env = Sim2RealEnv("cartpole")
+>>> observation, info = env.reset(seed=0)
+>>> observation.shape
+(5,)
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 import gymnasium as gym
 import mujoco
 import numpy as np
+from gymnasium import spaces
 from numpy.typing import NDArray
 
 from sim2real.env import DomainLike, Sim2RealVectorEnv
@@ -21,10 +22,8 @@ from sim2real.interface import TaskSpec
 from sim2real.world import World
 
 
-class Sim2RealEnv(gym.Env[NDArray[np.float32], NDArray[np.float32]]):
+class Sim2RealEnv(gym.Env[Any, Any]):
     """A task done in one simulation; see `Sim2RealVectorEnv`."""
-
-    metadata = {"render_modes": ["rgb_array"], "render_fps": 50}
 
     def __init__(
         self,
@@ -41,13 +40,13 @@ class Sim2RealEnv(gym.Env[NDArray[np.float32], NDArray[np.float32]]):
             max_episode_steps: control steps; by default the task's.
             render_mode: ``"rgb_array"`` or None.
         """
-        if render_mode is not None and render_mode not in self.metadata["render_modes"]:
-            raise UnknownName("render mode", render_mode, self.metadata["render_modes"])
+        if render_mode not in (None, "rgb_array"):
+            raise UnknownName("render mode", str(render_mode), ["rgb_array"])
         self.vector = Sim2RealVectorEnv(world, 1, domain, max_episode_steps, autoreset=False)
-        self.observation_space = self.vector.single_observation_space
-        self.action_space = self.vector.single_action_space
+        self.observation_space: spaces.Box = self.vector.single_observation_space
+        self.action_space: spaces.Box = self.vector.single_action_space
         self.render_mode = render_mode
-        self.metadata = {**self.metadata, "render_fps": round(1 / self.task.control_dt)}
+        self.metadata = {"render_modes": ["rgb_array"], "render_fps": round(1 / self.task.control_dt)}
         self._renderer: mujoco.Renderer | None = None
 
     @property
@@ -75,14 +74,14 @@ class Sim2RealEnv(gym.Env[NDArray[np.float32], NDArray[np.float32]]):
         if self.vector.resting.all():
             raise InvalidValue("the episode is over; call reset() before step()")
         observation, reward, terminated, truncated, info = self.vector.step(np.asarray(action)[None])
-        end = {key: bool(info[key][0]) for key in ("success", "diverged") if key in info}
+        end: dict[str, Any] = {key: bool(info[key][0]) for key in ("success", "diverged") if key in info}
         return observation[0], float(reward[0]), bool(terminated[0]), bool(truncated[0]), end
 
     def physics(self) -> dict[str, float]:
         """Value of every parameter, in the parameters' units."""
         return self.vector.physics(0)
 
-    def render(self) -> NDArray[np.uint8] | None:  # type: ignore[override]
+    def render(self) -> NDArray[np.uint8] | None:
         """The scene from its first camera. Shape (480, 640, 3).
 
         Raises:

@@ -1,12 +1,12 @@
-"""A world: a robot and its surroundings as data, a folder of ``scene.xml``, ``physics.toml`` and ``README.md``.
+"""A world: a robot and its surroundings as data, a folder of ``scene.xml``, ``physics.toml``, ``README.md``.
 
     >>> world = World.load("furuta")
     >>> world.parameters["pole.mass"].unit
     'kg'
 
-``physics.toml`` names every parameter with unit, nominal value, training range and source, and the held-out
-variants. Loading compiles the MJCF once and refuses a world that contradicts itself: a nominal value that the
-model does not have, a geom friction that a grippier partner makes ineffective, a variant with a misspelt name.
+``physics.toml`` names every parameter with unit, nominal value, training range and source, and the
+held-out variants. Loading compiles the MJCF once and refuses a world that contradicts itself: a nominal value
+that the model does not have, a geom friction that a grippier partner makes ineffective, a misspelt variant.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class World:
     """The control arm and the held-out variants, by name."""
     recordings: Mapping[str, JointMapping]
     """Joints of recordings, by their name there; empty if the world has none."""
-    training: Mapping[str, float | int | list[int]]
+    training: Mapping[str, object]
     """What training overrides of its defaults on this world."""
 
     @classmethod
@@ -88,9 +88,7 @@ class World:
         path = find("envs", name_or_path)
         table = _read(path / "physics.toml")
         _check_keys(path, "key of physics.toml", table, _KEYS)
-        parameters = {
-            name: _parameter(name, entry) for name, entry in _table(table, "parameters").items()
-        }
+        parameters = {name: _parameter(name, entry) for name, entry in _table(table, "parameters").items()}
         variants = {CONTROL: Variant(CONTROL, "control", {})}
         for group, entries in _table(table, "variants").items():
             if group not in GROUPS:
@@ -109,7 +107,7 @@ class World:
             parameters=parameters,
             variants=variants,
             recordings=_as_table("recordings.joints", joints),  # type: ignore[arg-type]
-            training=_as_table("training", table.get("training", {})),  # type: ignore[arg-type]
+            training=_as_table("training", table.get("training", {})),
         )
 
     @cached_property
@@ -231,7 +229,7 @@ def _parameter(name: str, entry: object) -> Parameter:
     return Parameter(
         name=name,
         unit=check_unit(name, str(table["unit"])),
-        nominal=check_value(name, table["nominal"]),  # type: ignore[arg-type]
+        nominal=check_value(name, table["nominal"]),
         low=low,
         high=high,
         source=str(table["source"]),
@@ -245,7 +243,7 @@ def _variant(name: str, group: str, physics: Table, known: Mapping[str, Paramete
     for parameter, value in physics.items():
         if parameter not in known:
             raise UnknownName(f"parameter in variant {name}:", parameter, known)
-        values[parameter] = check_value(parameter, value)  # type: ignore[arg-type]
+        values[parameter] = check_value(parameter, value)
     return Variant(name, group, values)
 
 
@@ -265,9 +263,7 @@ def _compile(
         raise InvalidValue(f"{path} does not compile: {error}") from error
 
 
-def _prepare(
-    spec: mujoco.MjSpec, parameter: Parameter, variants: Mapping[str, Variant]
-) -> None:
+def _prepare(spec: mujoco.MjSpec, parameter: Parameter, variants: Mapping[str, Variant]) -> None:
     kind = parameter.quantity.element
     if kind == "world":
         return
@@ -325,9 +321,7 @@ def nominal_value(model: mujoco.MjModel, quantity: str, element: str) -> float:
     return float(np.ravel(getattr(model.joint(element), quantity))[0])
 
 
-def _check_friction(
-    model: mujoco.MjModel, path: Path, parameter: Parameter, element: str
-) -> None:
+def _check_friction(model: mujoco.MjModel, path: Path, parameter: Parameter, element: str) -> None:
     """Refuse a friction that MuJoCo's rule (the larger of the two geoms counts) makes ineffective."""
     geom = model.geom(element)
     for other in map(model.geom, range(model.ngeom)):
@@ -341,5 +335,5 @@ def _check_friction(
             raise InvalidValue(
                 f"{path.name}: {parameter.name} has no effect below {other.friction[0]:g} against "
                 f"geom {other.name!r}, because the larger friction of a contact counts; give "
-                f"{element!r} priority=\"1\" or {other.name!r} less friction"
+                f'{element!r} priority="1" or {other.name!r} less friction'
             )

@@ -25,6 +25,7 @@ ROWS = (
     ("randomize", "identify", "train"),
     ("evaluate",),
     ("transfer",),
+    ("demo",),
     ("__init__",),
     ("cli",),
     ("__main__",),

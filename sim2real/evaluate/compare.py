@@ -41,9 +41,7 @@ class Difference:
     unknown."""
 
 
-def compare(
-    method: Array, baseline: Array, *, repetitions: int = 10_000, seed: int = 0
-) -> Difference | None:
+def compare(method: Array, baseline: Array, *, repetitions: int = 10_000, seed: int = 0) -> Difference | None:
     """Compare two methods by seed: paired where at least three seeds are shared, else unpaired.
 
     Args:

@@ -57,9 +57,7 @@ def svg(figure: Figure) -> str:
     """The figure as an ``<svg>`` element with a transparent ground, to be put into a page."""
     buffer = io.StringIO()
     with _style():
-        figure.savefig(
-            buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None}
-        )
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     text = buffer.getvalue()
     return re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
 
@@ -121,9 +119,7 @@ def _legend(report: GapReport) -> str:
     )
 
 
-def _above(
-    axes: Axes, text: str, offset: tuple[float, float], size: float, colour: str
-) -> Annotation:
+def _above(axes: Axes, text: str, offset: tuple[float, float], size: float, colour: str) -> Annotation:
     return axes.annotate(
         text, (0, 1), offset, "axes fraction", "offset points", fontsize=size, color=colour,
         fontweight="bold" if size > 9 else "normal", annotation_clip=False,
@@ -192,9 +188,7 @@ def _rows(axes: Axes, report: GapReport) -> None:
         y += height
 
 
-def _beside(
-    axes: Axes, y: float, text: str, size: float, colour: str, weight: str = "normal"
-) -> None:
+def _beside(axes: Axes, y: float, text: str, size: float, colour: str, weight: str = "normal") -> None:
     axes.annotate(
         text, (0, y), (-_LEFT * 72 + 12, 0), ("axes fraction", "data"), "offset points",
         fontsize=size, color=colour, fontweight=weight, annotation_clip=False,
@@ -259,9 +253,7 @@ def _named(report: GapReport) -> dict[str, str]:
         return (len(means) if here else -1, max(means) - min(means))
 
     return {
-        label: max(
-            (room(label, variant), -i, variant) for i, variant in enumerate(report.variants)
-        )[-1]
+        label: max((room(label, variant), -i, variant) for i, variant in enumerate(report.variants))[-1]
         for label in report.labels
     }
 

@@ -133,9 +133,7 @@ def gap_report(
     if options.baseline not in folded.labels:
         raise UnknownName("baseline label", options.baseline, folded.labels)
     if not 0 < options.cvar_fraction <= 1:
-        raise InvalidValue(
-            f"CVaR fraction {options.cvar_fraction} was given; it must lie in (0, 1]"
-        )
+        raise InvalidValue(f"CVaR fraction {options.cvar_fraction} was given; it must lie in (0, 1]")
     known = {name: references[name] for name in folded.variants if name in references}
     scores = _scores(folded, known, options)
     cells = [
@@ -166,9 +164,7 @@ def gap_report(
 def _scores(folded: Folded, references: Mapping[str, Reference], options: GapOptions) -> Scores:
     """Normalize, choose the unit and find the control arm."""
     for name, reference in references.items():
-        if not (
-            math.isfinite(reference.random) and 0 < reference.oracle - reference.random < math.inf
-        ):
+        if not (math.isfinite(reference.random) and 0 < reference.oracle - reference.random < math.inf):
             raise InvalidValue(
                 f"references of {name!r} are random {reference.random}, oracle {reference.oracle}; "
                 "oracle must be above random, both finite: train the oracle longer or drop them"

@@ -234,6 +234,4 @@ def _coverage(report: GapReport) -> str:
 
 
 def _facts(provenance: Mapping[str, str]) -> str:
-    return "".join(
-        f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in provenance.items()
-    )
+    return "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in provenance.items())

@@ -28,9 +28,7 @@ def draw_replay(gap: ReplayGap) -> Figure:
         height = 0.9 * max(len(gap.joints), 4) + 2.2
         figure = Figure(figsize=(12.0, height), facecolor="white")
         FigureCanvasAgg(figure)
-        figure.text(
-            0.012, 1 - 0.16 / height, _heading(gap), fontsize=12, va="top", linespacing=1.45
-        )
+        figure.text(0.012, 1 - 0.16 / height, _heading(gap), fontsize=12, va="top", linespacing=1.45)
         top, bottom = 1 - 1.55 / height, 0.55 / height
         grid = figure.add_gridspec(
             1, 2, width_ratios=(1, 1.5), left=0.105, right=0.985, top=top, bottom=bottom, wspace=0.2
@@ -101,12 +99,8 @@ def _traces(figure: Figure, place: SubplotSpec, gap: ReplayGap) -> None:
 
 def _heading_of_traces(axes: Axes, motion: Motion) -> None:
     title = f"What it looks like: {motion.name}"
-    axes.annotate(
-        title, (0, 1), (0, 26), "axes fraction", "offset points", fontsize=11, fontweight="bold"
-    )
-    axes.legend(
-        frameon=False, ncols=4, loc="lower right", bbox_to_anchor=(1.01, 0.99), fontsize=8.5
-    )
+    axes.annotate(title, (0, 1), (0, 26), "axes fraction", "offset points", fontsize=11, fontweight="bold")
+    axes.legend(frameon=False, ncols=4, loc="lower right", bbox_to_anchor=(1.01, 0.99), fontsize=8.5)
 
 
 def _typical(gap: ReplayGap) -> Motion:

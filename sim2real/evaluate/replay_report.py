@@ -54,9 +54,7 @@ def write_replay_report(gap: ReplayGap, folder: Path) -> Path:
 
 
 def _page(gap: ReplayGap, picture: str) -> str:
-    template = Template(
-        resources.files("sim2real.evaluate").joinpath("replay_page.html").read_text("utf-8")
-    )
+    template = Template(resources.files("sim2real.evaluate").joinpath("replay_page.html").read_text("utf-8"))
     return template.substitute(
         world=html.escape(gap.world),
         verdict=html.escape(verdict(gap)),
@@ -65,8 +63,7 @@ def _page(gap: ReplayGap, picture: str) -> str:
         joints=_joint_rows(gap),
         motions=_motion_rows(gap),
         definitions="".join(
-            f"<dt>{html.escape(name)}</dt><dd>{html.escape(text)}</dd>"
-            for name, text in DEFINITIONS.items()
+            f"<dt>{html.escape(name)}</dt><dd>{html.escape(text)}</dd>" for name, text in DEFINITIONS.items()
         ),
         data=_data(gap),
     )

@@ -59,9 +59,7 @@ def summary(gap: ReplayGap) -> Json:
         "verdict": verdict(gap),
         "definitions": DEFINITIONS,
         "mean_rmse_mrad": {name: _json(overall(gap, name)) for name in PREDICTORS},
-        "simulation_minus_mrad": {
-            name: _json(overall(gap, SIMULATION, name)) for name in (DELAYED, COMMAND)
-        },
+        "simulation_minus_mrad": {name: _json(overall(gap, SIMULATION, name)) for name in (DELAYED, COMMAND)},
         "per_joint": {
             joint: {name: _row(per_joint(gap, name), j) for name in PREDICTORS}
             for j, joint in enumerate(gap.joints)
@@ -90,8 +88,7 @@ def replay_tables(gap: ReplayGap) -> list[Table]:
 DEFINITIONS = {
     "replay": "open-loop from the first measured pose at rest, never corrected; "
     "commands hold until the next stamp",
-    "rmse_mrad": "root mean square of predicted minus measured angle over a motion; "
-    "mean over motions",
+    "rmse_mrad": "root mean square of predicted minus measured angle over a motion; mean over motions",
     "moving_rmse_mrad": "the same over the rows where the joint does not rest",
     "resting_error_mrad": "mean absolute error where, for 0.3 s, the command changed by at most "
     "0.5 mrad and the measured angle by at most 5 mrad",
@@ -111,9 +108,7 @@ def _over_motions(values: FloatArray) -> FloatArray:
     known = np.isfinite(values)
     total = np.where(known, values, 0.0).sum(axis=0)
     count = known.sum(axis=0)
-    mean: FloatArray = np.divide(
-        total, count, out=np.full(values.shape[1], np.nan), where=count > 0
-    )
+    mean: FloatArray = np.divide(total, count, out=np.full(values.shape[1], np.nan), where=count > 0)
     return mean
 
 
@@ -129,9 +124,7 @@ def _motion(gap: ReplayGap, index: int) -> Json:
         "seconds": round(float(motion.time[-1] - motion.time[0]), 3),
         "rows": len(motion.time),
         "delay_ms": _number(_MILLI * motion.delay),
-        "mean_rmse_mrad": {
-            name: _number(_MILLI * gap.per_motion(name)[index]) for name in PREDICTORS
-        },
+        "mean_rmse_mrad": {name: _number(_MILLI * gap.per_motion(name)[index]) for name in PREDICTORS},
         "joints": {
             name: [_row(_milli(gap.errors[name], index), j) for j in range(len(gap.joints))]
             for name in PREDICTORS
@@ -163,9 +156,7 @@ def _json(estimate: Estimate) -> Json:
 
 
 def _joint_table(gap: ReplayGap) -> Table:
-    table = Table(
-        title=f"{gap.world}: gap per joint, mean over {_count(len(gap.motions), 'motion')}"
-    )
+    table = Table(title=f"{gap.world}: gap per joint, mean over {_count(len(gap.motions), 'motion')}")
     table.add_column("joint")
     for name in ("RMSE", f"… {DELAYED}", f"… {COMMAND}", "moving", "resting", "NRMSE", "lag"):
         table.add_column(name, justify="right")

@@ -88,9 +88,7 @@ def _to_arrow(episodes: Episodes) -> pa.Table:
     """Text is dictionary-encoded: a table holds few names many times."""
     table = checked(episodes)
     columns = {
-        name: pa.array(table[name].tolist()).dictionary_encode()
-        if kind is np.str_
-        else pa.array(table[name])
+        name: pa.array(table[name].tolist()).dictionary_encode() if kind is np.str_ else pa.array(table[name])
         for name, kind in COLUMNS.items()
     }
     return pa.table(columns)

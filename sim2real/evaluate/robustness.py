@@ -79,9 +79,7 @@ def summarize(scores: Scores) -> tuple[tuple[Aggregate, ...], tuple[LabelSummary
     folded = scores.folded
     held_out = [i for i, group in enumerate(folded.groups) if group != "control"]
     names = list(dict.fromkeys(folded.groups))
-    members = {
-        name: [i for i, group in enumerate(folded.groups) if group == name] for name in names
-    }
+    members = {name: [i for i, group in enumerate(folded.groups) if group == name] for name in names}
     if len(held_out) > 1:
         members[HELD_OUT] = held_out
     aggregates = tuple(
@@ -91,9 +89,7 @@ def summarize(scores: Scores) -> tuple[tuple[Aggregate, ...], tuple[LabelSummary
         if (met := _met(scores, label, variants))
     )
     summaries = tuple(
-        _summary(scores, label, met)
-        for label in scores.label_order
-        if (met := _met(scores, label, held_out))
+        _summary(scores, label, met) for label in scores.label_order if (met := _met(scores, label, held_out))
     )
     return aggregates, summaries
 
@@ -114,9 +110,7 @@ def gap_closed(scores: Scores, label: int, variants: Sequence[int]) -> Estimate 
         of the oracle: there is then no gap to speak of, and the ratio would be noise.
     """
     ours, theirs = scores.percent[label].T, scores.percent[scores.baseline].T
-    usable = [
-        v for v in variants if not (np.isnan(ours[:, v]).all() or np.isnan(theirs[:, v]).all())
-    ]
+    usable = [v for v in variants if not (np.isnan(ours[:, v]).all() or np.isnan(theirs[:, v]).all())]
     if not usable:
         return None
     both = np.stack([ours[:, usable], theirs[:, usable]], axis=2)
@@ -170,17 +164,13 @@ def _summary(scores: Scores, label: int, met: list[int]) -> LabelSummary:
         variants=len(met),
         worst_variant=scores.folded.variants[met[int(np.argmin(means))]],
         worst=_bootstrap(scores, label, met, lambda d: np.fmin.reduce(_variant_means(d), axis=1)),
-        cvar=_bootstrap(
-            scores, label, met, lambda d: cvar(_variant_means(d), scores.cvar_fraction)
-        ),
+        cvar=_bootstrap(scores, label, met, lambda d: cvar(_variant_means(d), scores.cvar_fraction)),
         closed=None if is_baseline else gap_closed(scores, label, met),
         improvement=None if is_baseline else _improvement(scores, label, met),
     )
 
 
-def _bootstrap(
-    scores: Scores, label: int, met: list[int], statistic: Callable[[Array], Array]
-) -> Estimate:
+def _bootstrap(scores: Scores, label: int, met: list[int], statistic: Callable[[Array], Array]) -> Estimate:
     rows = scores.values[label, met].T
     return bootstrap(rows, statistic, repetitions=scores.repetitions, seed=scores.seed)
 

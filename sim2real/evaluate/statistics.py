@@ -57,9 +57,7 @@ def iqm(scores: Array) -> Array:
     ordered = np.sort(scores, axis=-1)
     count = np.count_nonzero(~np.isnan(ordered), axis=-1, keepdims=True)
     if ordered.shape[-1] == 0 or not count.all():
-        raise InvalidValue(
-            "the interquartile mean of no values was asked for; it needs at least one per row"
-        )
+        raise InvalidValue("the interquartile mean of no values was asked for; it needs at least one per row")
     position = np.arange(ordered.shape[-1])
     kept = (position >= count // 4) & (position < count - count // 4)
     middle: Array = np.where(kept, ordered, 0.0).sum(axis=-1) / kept.sum(axis=-1)

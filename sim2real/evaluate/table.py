@@ -70,23 +70,17 @@ def checked(episodes: Episodes) -> dict[str, NDArray[np.generic]]:
     table = {name: np.asarray(episodes[name]).astype(kind) for name, kind in COLUMNS.items()}
     lengths = {name: len(column) for name, column in table.items()}
     if len(set(lengths.values())) > 1 or lengths["label"] == 0:
-        raise InvalidValue(
-            f"the columns of the episode table must have one length above 0, not {lengths}"
-        )
+        raise InvalidValue(f"the columns of the episode table must have one length above 0, not {lengths}")
     bad = np.flatnonzero(~np.isfinite(table["return"].astype(np.float64)))
     if len(bad):
-        row = ", ".join(
-            f"{name} {table[name][bad[0]]}" for name in ("policy", "variant", "episode")
-        )
+        row = ", ".join(f"{name} {table[name][bad[0]]}" for name in ("policy", "variant", "episode"))
         raise InvalidValue(
             f"the return of {row} is not finite; a diverged episode must end with a finite return"
         )
     pairs = np.unique(np.stack([table["variant"].astype(str), table["group"].astype(str)]), axis=1)
     names, counts = np.unique(pairs[0], return_counts=True)
     if counts.max() > 1:
-        raise InvalidValue(
-            f"variant {names[counts.argmax()]!r} is in more than one group; give it one"
-        )
+        raise InvalidValue(f"variant {names[counts.argmax()]!r} is in more than one group; give it one")
     return table
 
 

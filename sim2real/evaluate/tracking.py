@@ -110,9 +110,7 @@ def _mean(values: FloatArray, rows: Mask | None) -> FloatArray:
         return np.asarray(values.mean(axis=0))
     count = rows.sum(axis=0)
     total = np.where(rows, values, 0.0).sum(axis=0)
-    mean: FloatArray = np.divide(
-        total, count, out=np.full(values.shape[1], np.nan), where=count > 0
-    )
+    mean: FloatArray = np.divide(total, count, out=np.full(values.shape[1], np.nan), where=count > 0)
     return mean
 
 
@@ -140,7 +138,5 @@ def _overlap(real: FloatArray, guess: FloatArray, shift: int) -> tuple[FloatArra
 def _correlation(a: FloatArray, b: FloatArray) -> FloatArray:
     a, b = a - a.mean(axis=0), b - b.mean(axis=0)
     norm = np.sqrt((a * a).sum(axis=0) * (b * b).sum(axis=0))
-    score: FloatArray = np.divide(
-        (a * b).sum(axis=0), norm, out=np.full(a.shape[1], -1.0), where=norm > 0
-    )
+    score: FloatArray = np.divide((a * b).sum(axis=0), norm, out=np.full(a.shape[1], -1.0), where=norm > 0)
     return score

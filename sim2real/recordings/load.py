@@ -27,9 +27,7 @@ def load_recordings(path: str | Path) -> list[Recording]:
     root = Path(path)
     if root.is_file():
         if root.suffix != ".npz":
-            raise RecordingError(
-                f"{root}: not a recording; give a .npz file or a folder of recordings"
-            )
+            raise RecordingError(f"{root}: not a recording; give a .npz file or a folder of recordings")
         return [read_npz(root, root.stem)]
     if not root.is_dir():
         raise RecordingError(f"{root}: no such file or folder; give a folder of recordings")
@@ -37,9 +35,7 @@ def load_recordings(path: str | Path) -> list[Recording]:
     for folder in _motions(root):
         name = _name(root, folder)
         if name in found:
-            raise RecordingError(
-                f"{root}: {name} is there as .npz and as a folder; remove one of them"
-            )
+            raise RecordingError(f"{root}: {name} is there as .npz and as a folder; remove one of them")
         found[name] = read_sage(folder, name)
     if not found:
         raise RecordingError(f"{root}: no recordings: {_inventory(root)}")

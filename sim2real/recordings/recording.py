@@ -73,17 +73,13 @@ def _check_names(recording: Recording) -> None:
         raise _fail(recording, "it names no joints")
     for joint in recording.joints:
         if recording.joints.count(joint) > 1:
-            raise _fail(
-                recording, f"joint {joint!r} is named twice; every column needs its own name"
-            )
+            raise _fail(recording, f"joint {joint!r} is named twice; every column needs its own name")
 
 
 def _check_time(recording: Recording) -> None:
     time = recording.time
     if time.ndim != 1 or len(time) < 2:
-        raise _fail(
-            recording, f"time has shape {time.shape}; at least two stamps in a row are needed"
-        )
+        raise _fail(recording, f"time has shape {time.shape}; at least two stamps in a row are needed")
     bad = np.flatnonzero(~np.isfinite(time))
     if bad.size:
         raise _fail(
@@ -110,8 +106,7 @@ def _check_signal(recording: Recording, signal: str, values: FloatArray) -> None
     if values.ndim != 2 or values.shape[1] != shape[1]:
         raise _fail(
             recording,
-            f"{signal} has shape {values.shape}, but there are {shape[1]} joints; "
-            "give one column each",
+            f"{signal} has shape {values.shape}, but there are {shape[1]} joints; give one column each",
         )
     if len(values) != shape[0]:
         raise _fail(

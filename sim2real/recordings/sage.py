@@ -69,9 +69,7 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise RecordingError(
-            f"{path}: not a text file ({error.reason} at byte {error.start})"
-        ) from error
+        raise RecordingError(f"{path}: not a text file ({error.reason} at byte {error.start})") from error
 
 
 def _rows(path: Path, columns: tuple[str, ...]) -> Rows:
@@ -84,8 +82,7 @@ def _rows(path: Path, columns: tuple[str, ...]) -> Rows:
     missing = [column for column in columns if column not in header]
     if missing:
         raise RecordingError(
-            f"{path}: the header lacks {', '.join(missing)}; "
-            f"it has {', '.join(header) or 'nothing'}"
+            f"{path}: the header lacks {', '.join(missing)}; it has {', '.join(header) or 'nothing'}"
         )
     return rows
 
@@ -119,15 +116,11 @@ def _numbers(where: str, text: str | None, count: int) -> list[float]:
     try:
         parsed = json.loads(text or "")
     except ValueError as error:
-        raise RecordingError(
-            f"{where} are {text!r}, not a list of numbers; is the file cut off?"
-        ) from error
+        raise RecordingError(f"{where} are {text!r}, not a list of numbers; is the file cut off?") from error
     if not isinstance(parsed, list) or not all(isinstance(x, int | float) for x in parsed):
         raise RecordingError(f"{where} are {text!r}, not a list of numbers")
     if len(parsed) != count:
-        raise RecordingError(
-            f"{where} hold {len(parsed)} numbers, but joint_list.txt names {count} joints"
-        )
+        raise RecordingError(f"{where} hold {len(parsed)} numbers, but joint_list.txt names {count} joints")
     return parsed
 
 

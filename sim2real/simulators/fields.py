@@ -1,7 +1,7 @@
 """Which numbers of a MuJoCo model a parameter decides.
 
-Each is a product: ``field[address] = factor · parameter · (a second parameter)``. Motor strength multiplies the
-gain of a motor (a DC motor keeps its back-EMF), and gain, bias and force limit of a position servo.
+Each is a product: ``field[address] = factor · parameter · (a second parameter)``. Motor strength multiplies
+the gain of a motor (a DC motor keeps its back-EMF), and gain, bias and force limit of a position servo.
 """
 
 from __future__ import annotations
@@ -98,9 +98,7 @@ def _actuator(world: World, element: str, name: str) -> Iterator[Entry]:
         yield _product(world, element, Entry(field, address, factor, ()), (gains, nominal))
     if actuator.forcelimited[0]:
         for side in range(2):
-            limit = Entry(
-                "actuator_forcerange", 2 * actuator.id + side, float(actuator.forcerange[side]), ()
-            )
+            limit = Entry("actuator_forcerange", 2 * actuator.id + side, float(actuator.forcerange[side]), ())
             yield _product(world, element, limit, None)
 
 
@@ -109,9 +107,7 @@ def _product(world: World, element: str, entry: Entry, gain: tuple[str, float] |
     factor, names = entry.factor, []
     for quantity, nominal in ((gain,) if gain else ()) + (("strength", 1.0),):
         owners = [
-            p.name
-            for p in world.parameters.values()
-            if p.quantity.name == quantity and element in p.elements
+            p.name for p in world.parameters.values() if p.quantity.name == quantity and element in p.elements
         ]
         factor *= 1.0 if owners else nominal
         names += owners[:1]

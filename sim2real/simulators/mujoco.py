@@ -27,9 +27,7 @@ from sim2real.world import World
 
 _log = logging.getLogger(__name__)
 
-_DIVERGED = slice(
-    int(mujoco.mjtWarning.mjWARN_BADQPOS), int(mujoco.mjtWarning.mjWARN_BADQACC) + 1
-)
+_DIVERGED = slice(int(mujoco.mjtWarning.mjWARN_BADQPOS), int(mujoco.mjtWarning.mjWARN_BADQACC) + 1)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """What is wanted of a robot: observation, meaning of the action, reward, termination, start states.
 
-A task never imports a simulator. It reads and starts one through `sim2real.interface.Simulator` and is written
-once against the array API, for numpy and torch alike.
+A task never imports a simulator. It reads and starts one through `sim2real.interface.Simulator` and is
+written once against the array API, for numpy and torch alike.
 """
 
 from collections.abc import Mapping

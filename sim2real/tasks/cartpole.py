@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 
-from array_api_compat import array_namespace
-
-from sim2real.interface import Array, Ids, Mask, Signal, Simulator, TaskSpec
-from sim2real.tasks.tally import Tally
+from sim2real.interface import Array, Ids, Mask, Signal, TaskSpec
+from sim2real.tasks.hold import HoldTask
 
 
-class CartPole:
+class CartPole(HoldTask):
     """The swing-up of dm_control's suite (Tassa et al. 2018), with a force on the cart."""
 
     spec = TaskSpec(
@@ -31,17 +28,9 @@ class CartPole:
         success="the pole within 0.3 rad of upright for 90 % of the last second",
     )
 
-    def __init__(self, simulator: Simulator, max_steps: int | None = None) -> None:
-        """Bind the task to the simulations that it is done in."""
-        self.spec = dataclasses.replace(self.spec, max_steps=max_steps or self.spec.max_steps)
-        self._xp = array_namespace(simulator.qpos)
-        self._qpos, self._qvel = simulator.qpos, simulator.qvel
-        self._never = simulator.qpos[:, 0] > math.inf
-        self._tally = Tally(simulator.qpos, self.spec, seconds=1.0, share=0.9)
-
     def start(self, env_ids: Ids, u: Array) -> tuple[Array, Array, Array]:
         """Hanging, within 0.1 rad and 0.1 m."""
-        self._tally.start(env_ids)
+        self._forget(env_ids)
         offset = 0.2 * (u - 0.5)
         offset[:, 1] += math.pi
         return offset, self._xp.zeros_like(offset), self._xp.zeros_like(offset[:, :1])
@@ -51,20 +40,18 @@ class CartPole:
         return 10.0 * action
 
     def outcome(self) -> tuple[Array, Mask]:
-        """Reward in [0, 1]: high up, half of it for being near the middle; the rail's ends are walls."""
+        """Reward in [0, 1]: high up, near the middle, not spinning; the rail's ends are walls."""
         xp, cart = self._xp, self._qpos[:, 0]
         up = xp.cos(self._qpos[:, 1])
-        self._tally.count(up > math.cos(0.3))
-        return 0.5 * (1.0 + up) * (0.5 + 0.5 * xp.exp(-(cart**2))), self._never
-
-    def succeeded(self) -> Mask:
-        """Whether the pole stayed up at the end. Shape (num_envs,)."""
-        return self._tally.succeeded()
+        self._count(up > math.cos(0.3))
+        centred = 0.5 + 0.5 * xp.exp(-(cart**2))
+        calm = 0.5 + 0.5 * xp.exp(-((self._qvel[:, 1] / 5.0) ** 2))
+        return 0.5 * (1.0 + up) * centred * calm, self._never
 
     def observe(self) -> Array:
         """See ``spec.observation``. Shape (num_envs, 5)."""
         xp, angle = self._xp, self._qpos[:, 1]
-        return xp.stack(
+        seen: Array = xp.stack(
             (
                 self._qpos[:, 0] / 1.8,
                 xp.cos(angle),
@@ -74,3 +61,4 @@ class CartPole:
             ),
             axis=1,
         )
+        return seen

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 
-from array_api_compat import array_namespace
-
-from sim2real.interface import Array, Ids, Mask, Signal, Simulator, TaskSpec
-from sim2real.tasks.tally import Tally
+from sim2real.interface import Array, Ids, Mask, Signal, TaskSpec
+from sim2real.tasks.hold import HoldTask
 
 
-class Furuta:
+class Furuta(HoldTask):
     """Swing-up and balance of the Furuta pendulum (Furuta et al. 1992), Quanser-like."""
 
     spec = TaskSpec(
@@ -32,17 +29,9 @@ class Furuta:
         success="the pole within 0.3 rad of upright for 90 % of the last second",
     )
 
-    def __init__(self, simulator: Simulator, max_steps: int | None = None) -> None:
-        """Bind the task to the simulations that it is done in."""
-        self.spec = dataclasses.replace(self.spec, max_steps=max_steps or self.spec.max_steps)
-        self._xp = array_namespace(simulator.qpos)
-        self._qpos, self._qvel = simulator.qpos, simulator.qvel
-        self._never = simulator.qpos[:, 0] > math.inf
-        self._tally = Tally(simulator.qpos, self.spec, seconds=1.0, share=0.9)
-
     def start(self, env_ids: Ids, u: Array) -> tuple[Array, Array, Array]:
         """Hanging at rest, arm and pole within 0.1 rad of zero."""
-        self._tally.start(env_ids)
+        self._forget(env_ids)
         angles = 0.2 * (u - 0.5)
         return angles, self._xp.zeros_like(angles), self._xp.zeros_like(angles[:, :1])
 
@@ -54,19 +43,15 @@ class Furuta:
         """Reward in [0, 1]: high up, and a little for an arm that points forward."""
         xp = self._xp
         up = -xp.cos(self._qpos[:, 1])
-        self._tally.count(up > math.cos(0.3))
+        self._count(up > math.cos(0.3))
         forward = 0.8 + 0.2 * xp.cos(self._qpos[:, 0])
         return 0.5 * (1.0 + up) * forward, self._never
-
-    def succeeded(self) -> Mask:
-        """Whether the pole stayed up at the end. Shape (num_envs,)."""
-        return self._tally.succeeded()
 
     def observe(self) -> Array:
         """See ``spec.observation``. Shape (num_envs, 6)."""
         xp = self._xp
         cos, sin = xp.cos(self._qpos), xp.sin(self._qpos)
-        return xp.stack(
+        seen: Array = xp.stack(
             (
                 cos[:, 0],
                 sin[:, 0],
@@ -77,3 +62,4 @@ class Furuta:
             ),
             axis=1,
         )
+        return seen

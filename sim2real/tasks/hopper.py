@@ -71,4 +71,5 @@ class Hopper:
 
     def observe(self) -> Array:
         """See ``spec.observation``. Shape (num_envs, 11)."""
-        return self._xp.concat((self._qpos[:, 1:], self._qvel * self._scale), axis=1)
+        seen: Array = self._xp.concat((self._qpos[:, 1:], self._qvel * self._scale), axis=1)
+        return seen

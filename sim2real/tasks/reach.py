@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
-import math
-
-from array_api_compat import array_namespace
-
 from sim2real.interface import Array, Ids, Mask, Signal, Simulator, TaskSpec
-from sim2real.tasks.tally import Tally
+from sim2real.tasks.hold import HoldTask
 
 _JOINTS = ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll", "gripper")
 _STEP = 0.12  # rad that a full action moves a servo's goal: 3 rad/s
 
 
-class Reach:
+class Reach(HoldTask):
     """Random goals in front of the arm, in a shell around its shoulder."""
 
     spec = TaskSpec(
@@ -34,25 +29,24 @@ class Reach:
         success="the tip within 15 mm of the goal for all of the last 0.8 s",
     )
 
+    hold_seconds, hold_share = 0.8, 1.0
+
     def __init__(self, simulator: Simulator, max_steps: int | None = None) -> None:
         """Bind the task to the simulations that it is done in."""
-        self.spec = dataclasses.replace(self.spec, max_steps=max_steps or self.spec.max_steps)
-        xp = self._xp = array_namespace(simulator.qpos)
+        super().__init__(simulator, max_steps)
+        xp = self._xp
         limits = [simulator.limits(joint) for joint in _JOINTS]
         self._low = xp.asarray([low for low, _ in limits])
         self._high = xp.asarray([high for _, high in limits])
-        self._qpos, self._qvel = simulator.qpos, simulator.qvel
         self._tip = simulator.site("gripperframe")
         self._goal = xp.zeros_like(self._tip)
-        self._target = xp.zeros_like(self._qpos)
+        self._target: Array = xp.zeros_like(self._qpos)
         self._action = xp.zeros_like(self._qpos)
-        self._never = simulator.qpos[:, 0] > math.inf
-        self._tally = Tally(simulator.qpos, self.spec, seconds=0.8, share=1.0)
 
     def start(self, env_ids: Ids, u: Array) -> tuple[Array, Array, Array]:
-        """Joints within 0.25 rad of the rest pose; a goal 0.18 to 0.30 m from the shoulder, in front of it."""
+        """Joints within 0.25 rad of the rest pose; a goal 0.18 to 0.30 m in front of the shoulder."""
         xp = self._xp
-        self._tally.start(env_ids)
+        self._forget(env_ids)
         rest = xp.asarray([0.0, -0.4, 0.4, 0.6, 0.0, 0.4])
         qpos = rest + 0.5 * (u[:, :6] - 0.5)
         azimuth, radius = 1.6 * (u[:, 6] - 0.5), 0.18 + 0.12 * u[:, 7]
@@ -81,18 +75,14 @@ class Reach:
         xp = self._xp
         error = self._tip - self._goal
         distance = xp.sqrt(xp.sum(error * error, axis=1))
-        self._tally.count(distance < 0.015)
+        self._count(distance < 0.015)
         effort = xp.sum(self._action * self._action, axis=1)
         near = xp.exp(-distance / 0.1) + 0.5 * xp.exp(-((distance / 0.015) ** 2))
         return near - 0.02 * effort, self._never
 
-    def succeeded(self) -> Mask:
-        """Whether the tip stayed at the goal at the end. Shape (num_envs,)."""
-        return self._tally.succeeded()
-
     def observe(self) -> Array:
         """See ``spec.observation``. Shape (num_envs, 24)."""
-        return self._xp.concat(
+        seen: Array = self._xp.concat(
             (
                 self._qpos,
                 self._qvel / 3.0,
@@ -102,3 +92,4 @@ class Reach:
             ),
             axis=1,
         )
+        return seen

@@ -15,6 +15,7 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 
 from sim2real.files import write_atomically
+from sim2real.train.weights import running_statistics
 
 _log = logging.getLogger(__name__)
 
@@ -107,13 +108,12 @@ def _dump(model: PPO) -> dict[str, torch.Tensor]:
     tensors = {f"policy.{key}": value.clone() for key, value in model.policy.state_dict().items()}
     for index, state in model.policy.optimizer.state_dict()["state"].items():
         tensors |= {f"adam.{index}.{key}": value.clone() for key, value in state.items()}
-    normalizer = model.get_vec_normalize_env()
-    if normalizer is not None:
-        rms = normalizer.obs_rms
+    statistics = running_statistics(model)
+    if statistics is not None:
         tensors |= {
-            "normalizer.mean": torch.from_numpy(np.array(rms.mean)),  # type: ignore[union-attr]
-            "normalizer.var": torch.from_numpy(np.array(rms.var)),  # type: ignore[union-attr]
-            "normalizer.count": torch.tensor(rms.count),  # type: ignore[union-attr]
+            "normalizer.mean": torch.from_numpy(np.array(statistics.mean)),
+            "normalizer.var": torch.from_numpy(np.array(statistics.var)),
+            "normalizer.count": torch.tensor(statistics.count, dtype=torch.float64),
         }
     return tensors
 
@@ -128,9 +128,8 @@ def _load(model: PPO, tensors: dict[str, torch.Tensor]) -> None:
             _, index, name = key.split(".")
             optimizer["state"].setdefault(int(index), {})[name] = value
     model.policy.optimizer.load_state_dict(optimizer)
-    normalizer = model.get_vec_normalize_env()
-    if normalizer is not None:
-        rms = normalizer.obs_rms
-        rms.mean = tensors["normalizer.mean"].numpy()  # type: ignore[union-attr]
-        rms.var = tensors["normalizer.var"].numpy()  # type: ignore[union-attr]
-        rms.count = float(tensors["normalizer.count"])  # type: ignore[union-attr]
+    statistics = running_statistics(model)
+    if statistics is not None:
+        statistics.mean = tensors["normalizer.mean"].numpy()
+        statistics.var = tensors["normalizer.var"].numpy()
+        statistics.count = float(tensors["normalizer.count"])

@@ -1,4 +1,4 @@
-"""Pre-train a policy with Stable-Baselines3's PPO (Schulman et al. 2017), on one process and one torch thread.
+"""Pre-train a policy with Stable-Baselines3's PPO (Schulman et al. 2017), in one process.
 
     policy = train("furuta", domain="training", seed=0, folder=Path("runs/furuta-randomized-0"))
 

@@ -1,4 +1,4 @@
-"""A vector env of ours as Stable-Baselines3 wants it: no processes, no copies, lists of infos at the ends alone."""
+"""A vector env of ours as Stable-Baselines3 wants it: no processes, no copies, infos at the ends alone."""
 
 from __future__ import annotations
 
@@ -79,12 +79,12 @@ class SB3VecEnv(VecEnv):
         value = getattr(self.env, attr_name) if attr_name != "render_mode" else None
         return [value for _ in self._rows(indices)]
 
-    def set_attr(self, attr_name: str, value: Any, indices: VecEnvIndices = None) -> None:
+    def set_attr(self, attr_name: str, value: object, indices: VecEnvIndices = None) -> None:
         """Set an attribute of the env, which all rows share."""
         setattr(self.env, attr_name, value)
 
     def env_method(
-        self, method_name: str, *method_args: Any, indices: VecEnvIndices = None, **method_kwargs: Any
+        self, method_name: str, *method_args: object, indices: VecEnvIndices = None, **method_kwargs: object
     ) -> list[Any]:
         """Call a method of the env once; its result stands for every row."""
         result = getattr(self.env, method_name)(*method_args, **method_kwargs)

@@ -9,13 +9,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from stable_baselines3 import PPO
-from stable_baselines3.common.vec_env import VecNormalize
+from stable_baselines3.common.running_mean_std import RunningMeanStd
 from torch import nn
 
 from sim2real.policy import Policy, Weights, num_layers
 
 ACTIVATIONS: Mapping[str, type[nn.Module]] = {"tanh": nn.Tanh, "relu": nn.ReLU, "elu": nn.ELU}
 
+_EPSILON = 1e-8  # VecNormalize adds it to the variance
 _HEADS = {"actor": ("policy_net", "action_net"), "critic": ("value_net", "value_net")}
 
 
@@ -26,25 +27,31 @@ def activation_name(model: PPO) -> str:
 
 def export_weights(model: PPO) -> Weights:
     """The model's actor, critic, exploration and normalizer under the names of `Policy.weights`."""
-    arrays = {
-        ours: tensor.detach().numpy().astype(np.float32)
-        for ours, tensor in _named(model).items()
+    arrays: dict[str, NDArray[np.float32]] = {
+        ours: tensor.detach().numpy().astype(np.float32) for ours, tensor in _named(model).items()
     }
     return {**arrays, **_normalizer(model)}
 
 
 def import_weights(model: PPO, policy: Policy, std: float) -> None:
-    """Copy a policy's actor, critic and normalizer into a model of the same shape, to explore with ``std``."""
+    """Copy actor, critic and normalizer into a model of the same shape, to explore with ``std``."""
     with torch.no_grad():
         for ours, tensor in _named(model).items():
             tensor.copy_(torch.from_numpy(np.array(policy.weights[ours])))
         model.policy.log_std.fill_(math.log(std))
+    statistics = running_statistics(model)
+    if statistics is not None:
+        statistics.mean = policy.weights["normalizer.mean"].astype(np.float64)
+        statistics.var = policy.weights["normalizer.std"].astype(np.float64) ** 2 - _EPSILON
+
+
+def running_statistics(model: PPO) -> RunningMeanStd | None:
+    """Mean and variance that the model's observations are normalized with, if they are."""
     normalizer = model.get_vec_normalize_env()
-    if normalizer is not None:
-        rms = normalizer.obs_rms
-        rms.mean = policy.weights["normalizer.mean"].astype(np.float64)  # type: ignore[union-attr]
-        variance = policy.weights["normalizer.std"].astype(np.float64) ** 2
-        rms.var = variance - normalizer.epsilon  # type: ignore[union-attr]
+    if normalizer is None:
+        return None
+    assert isinstance(normalizer.obs_rms, RunningMeanStd)
+    return normalizer.obs_rms
 
 
 def hidden_of(policy: Policy) -> tuple[int, ...]:
@@ -55,7 +62,7 @@ def hidden_of(policy: Policy) -> tuple[int, ...]:
 
 def _named(model: PPO) -> dict[str, torch.Tensor]:
     """The model's own tensors by our names; writing into them changes the model."""
-    tensors = dict(model.policy.named_parameters())
+    tensors: dict[str, torch.Tensor] = dict(model.policy.named_parameters())
     named = {"log_std": tensors["log_std"]}
     for head, (body, last) in _HEADS.items():
         layers = sorted(
@@ -71,9 +78,8 @@ def _named(model: PPO) -> dict[str, torch.Tensor]:
 def _normalizer(model: PPO) -> dict[str, NDArray[np.float32]]:
     size = model.observation_space.shape or (0,)
     mean, std = np.zeros(size, np.float32), np.ones(size, np.float32)
-    normalizer: VecNormalize | None = model.get_vec_normalize_env()
-    if normalizer is not None:
-        rms = normalizer.obs_rms
-        mean = rms.mean.astype(np.float32)  # type: ignore[union-attr]
-        std = np.sqrt(rms.var + normalizer.epsilon).astype(np.float32)  # type: ignore[union-attr]
+    statistics = running_statistics(model)
+    if statistics is not None:
+        mean = statistics.mean.astype(np.float32)
+        std = np.sqrt(statistics.var + _EPSILON).astype(np.float32)
     return {"normalizer.mean": mean, "normalizer.std": std}

@@ -21,7 +21,7 @@ from sim2real.policy import Policy, Step
 from sim2real.train.callbacks import ProgressBar
 from sim2real.train.ppo import PPOSettings, build_ppo, make_policy
 from sim2real.train.vec_env import SB3VecEnv
-from sim2real.train.weights import hidden_of, import_weights
+from sim2real.train.weights import hidden_of, import_weights, running_statistics
 from sim2real.transfer.target import TargetEnv
 
 NORMALIZERS = ("frozen", "adapted", "fresh")
@@ -144,11 +144,12 @@ def _ppo_settings(policy: Policy, settings: FineTuneSettings) -> PPOSettings:
 
 
 def _prepare_normalizer(model: PPO, handling: str) -> None:
-    normalizer = model.get_vec_normalize_env()
+    normalizer, statistics = model.get_vec_normalize_env(), running_statistics(model)
     assert normalizer is not None
+    assert statistics is not None
     normalizer.training = handling != "frozen"
     if handling == "adapted":
-        normalizer.obs_rms.count = 1e4  # type: ignore[union-attr]  # as if this many had been seen
+        statistics.count = 1e4  # as if this many had been seen
     if handling == "fresh":
-        rms = normalizer.obs_rms
-        rms.mean, rms.var, rms.count = rms.mean * 0.0, rms.var * 0.0 + 1.0, 1e-4  # type: ignore[union-attr]
+        statistics.mean, statistics.var = statistics.mean * 0.0, statistics.var * 0.0 + 1.0
+        statistics.count = 1e-4

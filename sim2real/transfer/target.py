@@ -150,9 +150,7 @@ class TargetEnv:
         return observation, reward, terminated, truncated, visible
 
     def _require(self) -> None:
-        out_of_episodes = (
-            self.budget.episodes is not None and self.spent.episodes >= self.budget.episodes
-        )
+        out_of_episodes = self.budget.episodes is not None and self.spent.episodes >= self.budget.episodes
         if self.steps_left < self.num_envs or out_of_episodes:
             raise BudgetExhausted(
                 f"the budget {_plain(self.budget)} does not allow another step of {self.num_envs} rows; "

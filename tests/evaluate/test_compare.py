@@ -47,9 +47,7 @@ def test_three_seeds_that_merely_agree_in_sign_decide_nothing():
 
 def test_false_alarms_are_rare_with_three_seeds():
     rng = np.random.default_rng(2)
-    verdicts = [
-        compare(rng.normal(size=3), rng.normal(size=3), repetitions=300) for _ in range(600)
-    ]
+    verdicts = [compare(rng.normal(size=3), rng.normal(size=3), repetitions=300) for _ in range(600)]
     assert np.mean([v.verdict != "undecided" for v in verdicts]) < 0.075
 
 

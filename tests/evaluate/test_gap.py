@@ -169,9 +169,7 @@ def test_fewer_than_three_seeds_give_no_interval_anywhere(seeds):
 def test_unequal_seeds_are_paired_where_they_are_shared():
     table = make_table(seeds=5)
     kept = (table["label"] != "randomized") | (table["seed"] != 4)
-    cell = gap_report({k: v[kept] for k, v in table.items()}, REFERENCES).cell(
-        "randomized", "heavy"
-    )
+    cell = gap_report({k: v[kept] for k, v in table.items()}, REFERENCES).cell("randomized", "heavy")
     assert cell.seeds == (0, 1, 2, 3)
     assert cell.difference.paired
     assert cell.difference.estimate.value == pytest.approx(40)

@@ -81,9 +81,7 @@ def coverage(seeds, independent, variants=1, shared=0.0, trials=600):
     hits = 0
     for trial in range(trials):
         scores = rng.normal(size=(seeds, variants)) + shared * rng.normal(size=(seeds, 1))
-        low, high = bootstrap(
-            scores, independent=independent, repetitions=1_000, seed=trial
-        ).interval
+        low, high = bootstrap(scores, independent=independent, repetitions=1_000, seed=trial).interval
         hits += low <= 0 <= high
     return hits / trials
 

@@ -32,9 +32,7 @@ def write_sage(tmp_path):
         state = [["type", "timestamp", "positions", "velocities", "torques"]]
         for stamp, positions in zip(motion["stamps"], motion["command"], strict=False):
             control.append(["CONTROL", str(stamp), quoted(positions)])
-        for stamp, *lists in zip(
-            motion["stamps"], motion["position"], motion["velocity"], strict=False
-        ):
+        for stamp, *lists in zip(motion["stamps"], motion["position"], motion["velocity"], strict=False):
             state.append(["STATE_MOTOR", str(stamp), *map(quoted, lists), quoted([0.0] * 6)])
         (folder / "control.csv").write_text("\n".join(map(",".join, control)) + "\n")
         (folder / "state_motor.csv").write_text("\n".join(map(",".join, state)) + "\n")

@@ -29,9 +29,7 @@ def test_a_missing_event_file_is_no_harm(motion, write_sage):
 def test_rows_outside_the_motion_are_left_out(motion, write_sage):
     folder = write_sage(motion)
     stamps = motion["stamps"]
-    events = (
-        f"EVENT,0,CONTROL_MODE_ENABLE\nEVENT,{stamps[3]},MOTION_START\nEVENT,{stamps[9]},DISABLE\n"
-    )
+    events = f"EVENT,0,CONTROL_MODE_ENABLE\nEVENT,{stamps[3]},MOTION_START\nEVENT,{stamps[9]},DISABLE\n"
     (folder / "event.csv").write_text("type,timestamp,event\n" + events)
     [wave] = load_recordings(folder)
     assert len(wave.time) == 7
@@ -48,9 +46,7 @@ def test_a_missing_file_is_named(motion, write_sage, file):
 
 def test_unequal_lengths_are_refused(motion, write_sage):
     motion["position"].pop()
-    with pytest.raises(
-        RecordingError, match=r"control\.csv has 40 rows and state_motor\.csv has 39"
-    ):
+    with pytest.raises(RecordingError, match=r"control\.csv has 40 rows and state_motor\.csv has 39"):
         load_recordings(write_sage(motion))
 
 

@@ -1,0 +1,34 @@
+"""The whole way once, on the rotary pendulum: pre-train, meet other physics, adapt; the CLI then evaluates.
+
+Three seeds of nominal and of randomized training are shipped (``scripts/make_policies.py`` makes them);
+one more nominal policy is trained live. Each shipped nominal policy is fine-tuned in *combined A*, under a budget of
+50,000 control steps.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sim2real.policy import Policy
+from sim2real.train.ppo import train
+from sim2real.transfer.fine_tune import fine_tune
+from sim2real.transfer.target import Budget, TargetEnv
+from sim2real.world import World
+
+_WORLD, _TARGET, _SEEDS = "furuta", "combined_a", (0, 1, 2)
+
+
+def demo_policies(folder: Path) -> list[Policy]:
+    """Shipped policies, one trained live, and three fine-tuned; what is made is saved under ``folder``."""
+    world = World.load(_WORLD)
+    nominal = [Policy.load(f"{_WORLD}-nominal-{seed}") for seed in _SEEDS]
+    randomized = [Policy.load(f"{_WORLD}-randomized-{seed}") for seed in _SEEDS]
+    live = train(world, folder / "policies" / f"{_WORLD}-nominal-3", seed=3, progress=True)
+    return [*nominal, live, *randomized, *(_adapted(world, policy, folder) for policy in nominal)]
+
+
+def _adapted(world: World, policy: Policy, folder: Path) -> Policy:
+    target = TargetEnv(world, world.variant(_TARGET), Budget(steps=50_000))
+    adapted = fine_tune(policy, target, seed=policy.contract.seed, progress=True)
+    adapted.save(folder / "policies" / f"{policy.name}-{_TARGET}")
+    return adapted

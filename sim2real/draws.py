@@ -1,9 +1,9 @@
 """Random numbers that belong to an episode, not to the order of events.
 
 Every draw is a hash of (seed, episode, stream, index), a counter-based generator in the sense of Salmon et
-al. 2011 ("Parallel random numbers: as easy as 1, 2, 3"), with SplitMix64's finalizer (Steele et al. 2014) as the
-hash. So an episode starts the same whoever acts in it, on however many threads, and whatever happens to its
-neighbours: common random numbers come for free.
+al. 2011 ("Parallel random numbers: as easy as 1, 2, 3"), with SplitMix64's finalizer (Steele et al. 2014) as
+the hash. So an episode starts the same whoever acts in it, on however many threads, and whatever happens to
+its neighbours: common random numbers come for free.
 """
 
 from __future__ import annotations

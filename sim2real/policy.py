@@ -5,8 +5,8 @@
     (1, 1)
 
 On disk it is a folder: ``policy.toml`` (the contract, to read), ``weights.safetensors`` (arrays, and the
-contract once more, to notice an edit) and ``README.md`` (a card). Nothing in it can run code, and acting needs
-numpy alone. ``check`` compares the contract with an env and says everything that differs.
+contract once more, to notice an edit) and ``README.md`` (a card). Nothing in it can run code, and acting
+needs numpy alone. ``check`` compares the contract with an env and says everything that differs.
 """
 
 from __future__ import annotations

@@ -70,7 +70,7 @@ class Sim2RealEnv(gym.Env[Any, Any]):
     def step(
         self, action: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
-        """Advance one control period; ``info["success"]`` and ``info["diverged"]`` come with the last step."""
+        """Advance one control period; ``success`` and ``diverged`` come in the last step's info."""
         if self.vector.resting.all():
             raise InvalidValue("the episode is over; call reset() before step()")
         observation, reward, terminated, truncated, info = self.vector.step(np.asarray(action)[None])

@@ -15,7 +15,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "sim2real"
 
 ROWS = (
-    ("interface", "errors", "files", "draws"),
+    ("interface", "errors", "files", "draws", "distributions"),
     ("parameters", "catalog"),
     ("domain", "policy", "recordings"),
     ("world",),

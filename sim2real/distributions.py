@@ -1,0 +1,119 @@
+"""One parameter's distribution: given by its quantile function, its ends, and its form in a file."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr, ndtri
+
+FloatArray = NDArray[np.float64]
+TomlValue = float | str | list[float]
+
+
+@dataclass(frozen=True)
+class Point:
+    """Always the same value."""
+
+    value: float
+
+    def quantile(self, u: FloatArray) -> FloatArray:
+        """Value at the cumulative probabilities ``u``."""
+        return np.full_like(u, self.value)
+
+    def support(self) -> tuple[float, float]:
+        """Smallest and largest possible value."""
+        return self.value, self.value
+
+    def toml(self) -> dict[str, TomlValue]:
+        """As in a file."""
+        return {"value": self.value}
+
+
+@dataclass(frozen=True)
+class Uniform:
+    """Every value between ``low`` and ``high`` alike; whole numbers for integer quantities."""
+
+    low: float
+    high: float
+
+    def quantile(self, u: FloatArray) -> FloatArray:
+        """Value at the cumulative probabilities ``u``."""
+        return self.low + u * (self.high - self.low)
+
+    def support(self) -> tuple[float, float]:
+        """Smallest and largest possible value."""
+        return self.low, self.high
+
+    def toml(self) -> dict[str, TomlValue]:
+        """As in a file."""
+        return {"uniform": [self.low, self.high]}
+
+
+@dataclass(frozen=True)
+class LogUniform:
+    """Uniform in the logarithm, for ranges over orders of magnitude."""
+
+    low: float
+    high: float
+
+    def quantile(self, u: FloatArray) -> FloatArray:
+        """Value at the cumulative probabilities ``u``."""
+        return np.exp(math.log(self.low) + u * (math.log(self.high) - math.log(self.low)))
+
+    def support(self) -> tuple[float, float]:
+        """Smallest and largest possible value."""
+        return self.low, self.high
+
+    def toml(self) -> dict[str, TomlValue]:
+        """As in a file."""
+        return {"loguniform": [self.low, self.high]}
+
+
+@dataclass(frozen=True)
+class Normal:
+    """Normal with ``mean`` and ``std`` before truncation to ``[low, high]``."""
+
+    mean: float
+    std: float
+    low: float
+    high: float
+
+    def quantile(self, u: FloatArray) -> FloatArray:
+        """Value at the cumulative probabilities ``u``."""
+        below, above = (ndtr((end - self.mean) / self.std) for end in (self.low, self.high))
+        value = self.mean + self.std * ndtri(below + u * (above - below))
+        return np.asarray(np.clip(value, self.low, self.high))
+
+    def support(self) -> tuple[float, float]:
+        """Smallest and largest possible value."""
+        return self.low, self.high
+
+    def toml(self) -> dict[str, TomlValue]:
+        """As in a file."""
+        return {"normal": [self.mean, self.std], "within": [self.low, self.high]}
+
+
+@dataclass(frozen=True)
+class Samples:
+    """One of these values; all `Samples` of a domain are drawn from the same row."""
+
+    values: tuple[float, ...]
+
+    def quantile(self, u: FloatArray) -> FloatArray:
+        """Value of the row that ``u`` picks; not sorted, since rows belong together."""
+        row = np.minimum((u * len(self.values)).astype(int), len(self.values) - 1)
+        return np.asarray(np.asarray(self.values)[row])
+
+    def support(self) -> tuple[float, float]:
+        """Smallest and largest possible value."""
+        return min(self.values), max(self.values)
+
+    def toml(self) -> dict[str, TomlValue]:
+        """As in a file."""
+        return {"samples": list(self.values)}
+
+
+Distribution = Point | Uniform | LogUniform | Normal | Samples

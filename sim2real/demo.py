@@ -1,8 +1,8 @@
 """The whole way once, on the rotary pendulum: pre-train, meet other physics, adapt; the CLI then evaluates.
 
-Three seeds of nominal and of randomized training are shipped (``scripts/make_policies.py`` makes them);
-one more nominal policy is trained live. Each shipped nominal policy is fine-tuned in *combined A*, under a budget of
-50,000 control steps.
+Three seeds of nominal and of randomized training are shipped (``scripts/make_policies.py`` makes them); one
+more nominal policy is trained live. Each shipped nominal policy is fine-tuned in *combined A*, under a budget
+of 50,000 control steps.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ class CartPole(HoldTask):
         xp, cart = self._xp, self._qpos[:, 0]
         up = xp.cos(self._qpos[:, 1])
         self._count(up > math.cos(0.3))
-        centred = 0.5 + 0.5 * xp.exp(-(cart**2))
+        centred = xp.exp(-((cart / 1.2) ** 2))
         calm = 0.5 + 0.5 * xp.exp(-((self._qvel[:, 1] / 5.0) ** 2))
         return 0.5 * (1.0 + up) * centred * calm, self._never
 

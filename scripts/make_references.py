@@ -1,0 +1,67 @@
+"""Measure what random actions and an oracle reach on every variant, and store it beside the world.
+
+    python scripts/make_references.py               # writes envs/<world>/references.toml for every world
+
+The oracle of a variant is the best of: the shipped policies as they are, and the best of them after
+warm-started training in the true physics of that variant. Training in the target from scratch is no
+oracle: it gets stuck where warm-started training doesn't.
+"""
+
+import argparse
+import multiprocessing
+
+import tomli_w
+
+from sim2real.catalog import entries
+from sim2real.episodes import RandomActor
+from sim2real.evaluate.rollouts import mean_returns
+from sim2real.files import write_text
+from sim2real.policy import Policy
+from sim2real.world import World
+
+EPISODES = 128
+
+
+def reference_of(job: tuple[str, str, int]) -> tuple[str, str, dict[str, float]]:
+    from sim2real.transfer.fine_tune import FineTuneSettings, fine_tune
+    from sim2real.transfer.target import Budget, TargetEnv
+
+    name, variant_name, steps = job
+    world = World.load(name)
+    variant = world.variants[variant_name]
+
+    def score(actor: Policy | RandomActor) -> float:
+        return mean_returns(world, actor, [variant], EPISODES)[variant_name]
+
+    shipped = [p for p in entries("policies") if p.startswith(f"{name}-")]
+    scores = {policy: score(Policy.load(policy)) for policy in shipped}
+    start = max(scores, key=lambda policy: scores[policy])
+    target = TargetEnv(world, variant, Budget(steps=steps), num_envs=64, num_threads=1)
+    settings = FineTuneSettings(rollout_steps=64, critic_warmup=0.05)
+    trained = score(fine_tune(Policy.load(start), target, settings))
+    random = score(RandomActor(world.model.nu, seed=0))
+    entry = {"random": random, "zero_shot": scores[start], "warm_started": trained}
+    return name, variant_name, {**entry, "oracle": max(scores[start], trained)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("worlds", nargs="*", help="worlds; all by default")
+    parser.add_argument("--steps", type=int, default=200_000, help="of warm-started training per variant")
+    parser.add_argument("--processes", type=int, default=multiprocessing.cpu_count())
+    arguments = parser.parse_args()
+    worlds = arguments.worlds or entries("envs")
+    jobs = [(world, variant, arguments.steps) for world in worlds for variant in World.load(world).variants]
+    tables: dict[str, dict[str, dict[str, float]]] = {world: {} for world in worlds}
+    with multiprocessing.get_context("spawn").Pool(arguments.processes) as pool:
+        for world, variant, entry in pool.imap(reference_of, jobs):
+            tables[world][variant] = entry
+            print(world, variant, {key: round(value, 1) for key, value in entry.items()}, flush=True)
+            if len(tables[world]) == len(World.load(world).variants):
+                text = tomli_w.dumps({"steps": arguments.steps, "variants": tables[world]})
+                note = "# Mean returns per variant; made by scripts/make_references.py\n"
+                write_text(World.load(world).path / "references.toml", note + text)
+
+
+if __name__ == "__main__":
+    main()

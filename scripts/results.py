@@ -83,12 +83,12 @@ def main() -> None:
 HEAD = """# Policies
 
 Trained by `python scripts/make_policies.py`; this page is made by `python scripts/results.py`. A folder
-holds `policy.toml` (the contract), `weights.safetensors` and a card; `Policy.load("furuta-nominal-0")` loads one.
+holds `policy.toml` (the contract), `weights.safetensors` and a card; `Policy.load(name)` loads one.
 
 *Score*: 0 is random actions, 100 the oracle of that variant (warm-started training in its true physics), mean
 over three training seeds with the 95 % bootstrap interval over seeds. *Success*: share of {episodes} episodes
-× 3 seeds with the Wilson 95 % interval of these policies. *nominal* and *randomized* met none of the held-out variants;
-*fine-tuned* is nominal after 50,000 control steps in *combined_a*, evaluated everywhere.
+× 3 seeds, with the Wilson 95 % interval of these policies. *nominal* and *randomized* met none of the held-out
+variants; *fine-tuned* is nominal after 50,000 control steps in *combined_a*, evaluated everywhere.
 
 """
 

@@ -7,6 +7,7 @@ with plots per world is written to ``runs/results/<world>/``.
 """
 
 import argparse
+import shutil
 from pathlib import Path
 
 from sim2real.catalog import catalog, entries
@@ -40,6 +41,7 @@ def report_on(name: str, episodes: int) -> GapReport:
     table = evaluate(world, [*nominal, *randomized, *tuned], episodes=episodes)
     report = gap_report(table, references(world), GapOptions(title=world.title))
     write_report(report, table, OUT / name, {"command": "python scripts/results.py"})
+    shutil.copy(OUT / name / "report.png", catalog("policies") / f"{name}.png")
     return report
 
 
@@ -60,6 +62,7 @@ def section(report: GapReport, name: str) -> str:
         cells = [report.cell(label, variant) for label in report.labels]
         row = " | ".join(f"{shown(c.score)} | {shown(c.success, 100)}" if c else "– | –" for c in cells)
         lines.append(f"| {variant} | {row} |")
+    lines += ["", f"![{report.title}]({name}.png)"]
     lines += ["", f"Policies: `{name}-nominal-{{0,1,2}}`, `{name}-randomized-{{0,1,2}}`.", ""]
     return "\n".join(lines)
 
@@ -87,8 +90,7 @@ holds `policy.toml` (the contract), `weights.safetensors` and a card; `Policy.lo
 
 *Score*: 0 is random actions, 100 the oracle of that variant (warm-started training in its true physics), mean
 over three training seeds with the 95 % bootstrap interval over seeds. *Success*: share of {episodes} episodes
-× 3 seeds, with the Wilson 95 % interval of these policies. *nominal* and *randomized* met none of the held-out
-variants; *fine-tuned* is nominal after 50,000 control steps in *combined_a*, evaluated everywhere.
+× 3 seeds, with the Wilson 95 % interval of these policies. *nominal* and *randomized* met no held-out variant; *fine-tuned* is nominal after 50,000 control steps in *combined_a*, evaluated everywhere.
 
 """
 

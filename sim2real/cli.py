@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from sim2real.evaluate.gap import GapReport
     from sim2real.evaluate.table import Episodes
     from sim2real.policy import Policy
+    from sim2real.world import World
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -62,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--steps", type=_positive, default=50_000, help="budget in control steps")
     command.add_argument("--episodes", type=_positive, help="budget in episodes")
     command.add_argument("--seconds", type=float, help="budget in simulated seconds")
+    command.add_argument("--world", help="name or folder of the world; default the one that the policy names")
     command.add_argument("--normalizer", default="frozen", help="frozen (default), adapted or fresh")
     command.add_argument("--seed", type=int, help="default: that of the policy")
     command.add_argument("--out", type=Path, help="folder of the new policy; default runs/POLICY-TARGET")
@@ -69,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser("evaluate", help="measure policies on held-out physics, with intervals")
     command.add_argument("policies", nargs="+", help="names or folders; policies of one label are its seeds")
+    command.add_argument("--world", help="name or folder of the world; default the one that they name")
     command.add_argument("--variants", nargs="+", help="held-out variants; default all")
     command.add_argument("--episodes", type=_positive, default=64, help="per policy and variant")
     command.add_argument("--baseline", default="nominal", help="label that the others are compared with")
@@ -141,7 +144,7 @@ def _transfer(arguments: argparse.Namespace) -> None:
     from sim2real.world import World
 
     policy = Policy.load(arguments.policy)
-    world = World.load(policy.contract.world)
+    world = World.load(arguments.world or policy.contract.world)
     if Path(arguments.target).is_file():
         domain = world.domain(arguments.target)
     else:
@@ -162,41 +165,42 @@ def _transfer(arguments: argparse.Namespace) -> None:
 
 def _evaluate(arguments: argparse.Namespace) -> None:
     from sim2real.policy import Policy
-
-    policies = [Policy.load(name) for name in arguments.policies]
-    out = arguments.out or Path("runs") / f"evaluate-{policies[0].contract.world}"
-    command = "sim2real evaluate " + " ".join(arguments.policies)
-    _report(policies, arguments.variants, arguments.episodes, arguments.baseline, (out, command))
-
-
-def _report(
-    policies: Sequence[Policy],
-    variants: Sequence[str] | None,
-    episodes: int,
-    baseline: str,
-    destination: tuple[Path, str],
-) -> Path:
-    from rich.progress import Progress
-
-    from sim2real.evaluate.gap import GapOptions, gap_report
-    from sim2real.evaluate.report import write_report
-    from sim2real.evaluate.rollouts import evaluate, references
     from sim2real.world import World
 
-    out, command = destination
-    world = World.load(policies[0].contract.world)
+    policies = [Policy.load(name) for name in arguments.policies]
+    world = World.load(arguments.world or policies[0].contract.world)
+    out = arguments.out or Path("runs") / f"evaluate-{world.name}"
+    command = "sim2real evaluate " + " ".join(arguments.policies)
+    table = _evaluated(world, policies, arguments.variants, arguments.episodes)
+    _report(world, table, arguments.baseline, out, command)
+
+
+def _evaluated(
+    world: World, policies: Sequence[Policy], variants: Sequence[str] | None, episodes: int
+) -> Episodes:
+    from rich.progress import Progress
+
+    from sim2real.evaluate.rollouts import evaluate
+
     with Progress() as progress:
         task = progress.add_task("evaluate", total=len(policies))
-        table = evaluate(world, policies, variants, episodes, done=lambda _: progress.advance(task))
-    known = {name: r for name, r in references(world).items() if name in set(table["variant"])}
+        return evaluate(world, policies, variants, episodes, done=lambda _: progress.advance(task))
+
+
+def _report(world: World, table: Episodes, baseline: str, out: Path, command: str) -> None:
+    from sim2real.evaluate.gap import GapOptions, gap_report
+    from sim2real.evaluate.report import write_report
+    from sim2real.evaluate.rollouts import references
+
+    met = set(map(str, table["variant"]))
+    known = {name: reference for name, reference in references(world).items() if name in met}
     report = gap_report(table, known, GapOptions(title=world.title, baseline=baseline))
     page = write_report(report, table, out, {"command": command})
-    _print_report(report, table)
+    _print_report(report)
     print(f"wrote {page}")
-    return page
 
 
-def _print_report(report: GapReport, table: Episodes) -> None:
+def _print_report(report: GapReport) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -236,9 +240,8 @@ def _demo(arguments: argparse.Namespace) -> None:
     from sim2real.demo import demo_policies
 
     out: Path = arguments.out
-    policies = demo_policies(out)
-    command = f"sim2real demo --out {out}"
-    _report(policies, None, 64, "nominal", (out, command))
+    world, policies = demo_policies(out)
+    _report(world, _evaluated(world, policies, None, 64), "nominal", out, f"sim2real demo --out {out}")
 
 
 def _print_measured(policy: Policy, out: Path) -> None:

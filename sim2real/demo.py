@@ -18,13 +18,14 @@ from sim2real.world import World
 _WORLD, _TARGET, _SEEDS = "furuta", "combined_a", (0, 1, 2)
 
 
-def demo_policies(folder: Path) -> list[Policy]:
-    """Shipped policies, one trained live, and three fine-tuned; what is made is saved under ``folder``."""
+def demo_policies(folder: Path) -> tuple[World, list[Policy]]:
+    """The world; shipped policies, one trained live, three fine-tuned. What is made is saved in ``folder``."""
     world = World.load(_WORLD)
     nominal = [Policy.load(f"{_WORLD}-nominal-{seed}") for seed in _SEEDS]
     randomized = [Policy.load(f"{_WORLD}-randomized-{seed}") for seed in _SEEDS]
     live = train(world, folder / "policies" / f"{_WORLD}-nominal-3", seed=3, progress=True)
-    return [*nominal, live, *randomized, *(_adapted(world, policy, folder) for policy in nominal)]
+    adapted = [_adapted(world, policy, folder) for policy in nominal]
+    return world, [*nominal, live, *randomized, *adapted]
 
 
 def _adapted(world: World, policy: Policy, folder: Path) -> Policy:

@@ -83,8 +83,10 @@ class Normal:
 
     def quantile(self, u: FloatArray) -> FloatArray:
         """Value at the cumulative probabilities ``u``."""
-        below, above = (ndtr((end - self.mean) / self.std) for end in (self.low, self.high))
-        value = self.mean + self.std * ndtri(below + u * (above - below))
+        # far above the mean ndtr rounds to 1, so that tail is drawn as its mirror image
+        std = -self.std if self.low > self.mean else self.std
+        start, stop = (ndtr((end - self.mean) / std) for end in (self.low, self.high))
+        value = self.mean + std * ndtri(start + u * (stop - start))
         return np.asarray(np.clip(value, self.low, self.high))
 
     def support(self) -> tuple[float, float]:

@@ -196,14 +196,16 @@ def _check_distribution(name: str, distribution: Distribution) -> None:
 
 def _check_correlation(correlation: Correlation, parameters: Mapping[str, Distribution]) -> None:
     for name in correlation.names:
+        if correlation.names.count(name) > 1:
+            raise InvalidValue(f"the correlation names {name} twice; give each parameter one row")
         if name not in parameters:
             raise UnknownName("parameter in the correlation", name, parameters)
         if isinstance(parameters[name], Samples):
             raise InvalidValue(f"{name} is a sample set, whose rows carry its correlation already")
-    matrix = np.asarray(correlation.matrix, dtype=float)
     size = len(correlation.names)
-    if matrix.shape != (size, size) or not np.isfinite(matrix).all():
+    if [len(row) for row in correlation.matrix] != [size] * size or not np.isfinite(correlation.matrix).all():
         raise InvalidValue(f"the correlation of {size} parameters must be {size} × {size} finite numbers")
+    matrix = np.asarray(correlation.matrix, dtype=float)
     if not (np.allclose(matrix, matrix.T) and np.allclose(np.diag(matrix), 1.0)):
         raise InvalidValue("a correlation matrix is symmetric with ones on its diagonal")
     if np.linalg.eigvalsh(matrix).min() <= 0:
@@ -222,6 +224,8 @@ def _parse(name: str, value: object) -> Distribution:
     table = dict(value)
     if "unit" in table:
         check_unit(name, str(table.pop("unit")))
+    if "within" in table and "normal" not in table:
+        raise InvalidValue(f"{name}: 'within' belongs to a normal; the other distributions have ends already")
     within = table.pop("within", [quantity.low, quantity.high])
     if len(table) != 1 or next(iter(table)) not in _FORMS:
         raise UnknownName(f"distribution of {name}", ", ".join(table) or "none", _FORMS)
@@ -257,6 +261,9 @@ def _parse_correlation(table: object) -> Correlation | None:
         return None
     if not isinstance(table, dict) or set(table) != {"names", "matrix"}:
         raise InvalidValue("'correlation' of a domain needs exactly 'names' and 'matrix'")
+    for key, value in table.items():
+        if not isinstance(value, list):
+            raise InvalidValue(f"{key!r} of a correlation is {value!r} where a list is meant")
     return Correlation(
         tuple(map(str, table["names"])),
         tuple(tuple(_floats("correlation", row)) for row in table["matrix"]),

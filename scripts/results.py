@@ -90,7 +90,8 @@ holds `policy.toml` (the contract), `weights.safetensors` and a card; `Policy.lo
 
 *Score*: 0 is random actions, 100 the oracle of that variant (warm-started training in its true physics), mean
 over three training seeds with the 95 % bootstrap interval over seeds. *Success*: share of {episodes} episodes
-× 3 seeds, with the Wilson 95 % interval of these policies. *nominal* and *randomized* met no held-out variant; *fine-tuned* is nominal after 50,000 control steps in *combined_a*, evaluated everywhere.
+× 3 seeds, with the Wilson 95 % interval of these policies. *nominal* and *randomized* met no held-out variant;
+*fine-tuned* is nominal after 50,000 control steps in *combined_a*, evaluated everywhere.
 
 """
 

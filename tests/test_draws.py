@@ -1,0 +1,61 @@
+"""Draws belong to an episode: uniform, independent, and the same whatever happens around it."""
+
+import numpy as np
+import pytest
+from scipy.stats import chisquare, kstest
+
+from sim2real.draws import PHYSICS, START, uniforms
+
+EPISODES = np.arange(20_000, dtype=np.int64)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 7, 2**31, 2**63 - 1])
+@pytest.mark.parametrize("stream", [PHYSICS, START])
+def test_columns_are_uniform(seed, stream):
+    drawn = uniforms(seed, EPISODES, 4, stream)
+    assert drawn.shape == (len(EPISODES), 4)
+    assert ((drawn >= 0) & (drawn < 1)).all()
+    assert min(kstest(column, "uniform").pvalue for column in drawn.T) > 1e-4
+
+
+def test_rows_are_uniform():
+    few = uniforms(3, np.arange(5, dtype=np.int64), 5_000, PHYSICS)
+    assert min(kstest(row, "uniform").pvalue for row in few) > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (uniforms(0, EPISODES, 2, PHYSICS)[:, 0], uniforms(0, EPISODES, 2, PHYSICS)[:, 1]),
+        (uniforms(0, EPISODES, 1, PHYSICS)[:, 0], uniforms(0, EPISODES, 1, START)[:, 0]),
+        (uniforms(0, EPISODES, 1, PHYSICS)[:, 0], uniforms(1, EPISODES, 1, PHYSICS)[:, 0]),
+        (uniforms(0, EPISODES, 1, PHYSICS)[:, 0], uniforms(0, EPISODES + 1, 1, PHYSICS)[:, 0]),
+        (uniforms(0, EPISODES, 2, PHYSICS)[:, 1], uniforms(0, EPISODES + 1, 2, PHYSICS)[:, 0]),
+        (uniforms(0, EPISODES, 1, PHYSICS)[:, 0], uniforms(0, EPISODES + 64, 1, PHYSICS)[:, 0]),
+    ],
+    ids=["columns", "streams", "seeds", "neighbours", "diagonal", "next round of 64"],
+)
+def test_pairs_are_independent(first, second):
+    counts, _, _ = np.histogram2d(first, second, bins=8, range=[[0, 1], [0, 1]])
+    assert chisquare(counts.ravel()).pvalue > 1e-4
+    assert abs(np.corrcoef(first, second)[0, 1]) < 4 / np.sqrt(len(first))
+
+
+def test_no_two_numbers_are_alike():
+    drawn = np.concatenate(
+        [uniforms(seed, EPISODES[:1000], 8, s).ravel() for seed in range(4) for s in (0, 1)]
+    )
+    assert len(np.unique(drawn)) == len(drawn)
+
+
+def test_an_episode_draws_the_same_in_any_company():
+    all_of_them = uniforms(5, EPISODES[:100], 6, START)
+    order = np.random.default_rng(0).permutation(100)
+    np.testing.assert_array_equal(uniforms(5, EPISODES[order], 6, START), all_of_them[order])
+    np.testing.assert_array_equal(uniforms(5, EPISODES[17:18], 6, START), all_of_them[17:18])
+    np.testing.assert_array_equal(uniforms(5, EPISODES[:100], 3, START), all_of_them[:, :3])
+
+
+def test_no_episodes_no_draws():
+    assert uniforms(0, EPISODES[:0], 3, START).shape == (0, 3)
+    assert uniforms(0, EPISODES[:3], 0, START).shape == (3, 0)

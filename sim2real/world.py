@@ -94,9 +94,14 @@ class World:
             if group not in GROUPS:
                 raise UnknownName(f"group of variants in {path.name}", group, GROUPS)
             for name, physics in _as_table(group, entries).items():
+                if name in variants:
+                    raise InvalidValue(
+                        f"variant {name!r} of {path.name} is there twice; give each its own name"
+                    )
                 variants[name] = _variant(name, group, _as_table(name, physics), parameters)
         model = _compile(path / "scene.xml", parameters, variants)
-        parameters = {name: _checked(model, path, p) for name, p in parameters.items()}
+        for parameter in parameters.values():
+            _check_parameter(model, path, parameter, variants)
         joints = _as_table("recordings", table.get("recordings", {})).get("joints", {})
         return cls(
             name=path.name,
@@ -183,6 +188,7 @@ class World:
 
 _KEYS = ("title", "task", "parameters", "variants", "recordings", "training")
 _PARAMETER_KEYS = ("unit", "nominal", "range", "scale", "source", "elements")
+_SCALES = {"linear": "uniform", "log": "loguniform"}
 
 
 def _read(path: Path) -> Table:
@@ -217,13 +223,13 @@ def _parameter(name: str, entry: object) -> Parameter:
     missing = {"unit", "nominal", "range", "source"} - set(table)
     if missing:
         raise InvalidValue(f"parameter {name} lacks {', '.join(sorted(missing))}")
+    scale = str(table.get("scale", "linear"))
+    if scale not in _SCALES:
+        raise UnknownName(f"scale of {name}", scale, _SCALES)
     # a range of the right form is a domain of the right form: one parser serves both
-    box = Domain.from_toml({"parameters": {name: {"uniform": table["range"]}}})
+    box = Domain.from_toml({"parameters": {name: {_SCALES[scale]: table["range"]}}})
     low, high = box.parameters[name].support()
     elements = table.get("elements", [] if quantity.element == "world" else [name.rpartition(".")[0]])
-    scale = str(table.get("scale", "linear"))
-    if scale not in ("linear", "log"):
-        raise UnknownName(f"scale of {name}", scale, ("linear", "log"))
     if not isinstance(elements, list):
         raise InvalidValue(f"elements of {name} are {elements!r} where a list of names is meant")
     return Parameter(
@@ -281,8 +287,14 @@ def _prepare(spec: mujoco.MjSpec, parameter: Parameter, variants: Mapping[str, V
 _PLURAL = {"body": "bodies", "joint": "joints", "geom": "geoms", "actuator": "actuators"}
 
 
-def _checked(model: mujoco.MjModel, path: Path, parameter: Parameter) -> Parameter:
+def _check_parameter(
+    model: mujoco.MjModel, path: Path, parameter: Parameter, variants: Mapping[str, Variant]
+) -> None:
     quantity = parameter.quantity
+    if quantity.name == "gravity" and parameter.nominal == 0:
+        raise InvalidValue(
+            f"{path.name}: {parameter.name} of 0 has no direction to keep; give gravity in scene.xml"
+        )
     for element in parameter.elements or ("world",):
         compiled = nominal_value(model, quantity.name, element)
         if not np.isclose(compiled, parameter.nominal, rtol=1e-6, atol=1e-12):
@@ -291,8 +303,8 @@ def _checked(model: mujoco.MjModel, path: Path, parameter: Parameter) -> Paramet
                 f"{element!r} in scene.xml compiles to {compiled:g}; make the two agree"
             )
         if quantity.name == "friction":
-            _check_friction(model, path, parameter, element)
-    return parameter
+            lowest = min([parameter.low, *(v.physics.get(parameter.name, np.inf) for v in variants.values())])
+            _check_friction(model, path, (parameter.name, lowest), element)
 
 
 def nominal_value(model: mujoco.MjModel, quantity: str, element: str) -> float:
@@ -321,19 +333,19 @@ def nominal_value(model: mujoco.MjModel, quantity: str, element: str) -> float:
     return float(np.ravel(getattr(model.joint(element), quantity))[0])
 
 
-def _check_friction(model: mujoco.MjModel, path: Path, parameter: Parameter, element: str) -> None:
+def _check_friction(model: mujoco.MjModel, path: Path, lowest: tuple[str, float], element: str) -> None:
     """Refuse a friction that MuJoCo's rule (the larger of the two geoms counts) makes ineffective."""
-    geom = model.geom(element)
+    (name, value), geom = lowest, model.geom(element)
     for other in map(model.geom, range(model.ngeom)):
         touches = (geom.contype[0] & other.conaffinity[0]) or (other.contype[0] & geom.conaffinity[0])
         if other.id == geom.id or other.bodyid[0] == geom.bodyid[0] or not touches:
             continue
         ruled_out = other.priority[0] > geom.priority[0] or (
-            other.priority[0] == geom.priority[0] and other.friction[0] > parameter.low
+            other.priority[0] == geom.priority[0] and other.friction[0] > value
         )
         if ruled_out:
             raise InvalidValue(
-                f"{path.name}: {parameter.name} has no effect below {other.friction[0]:g} against "
+                f"{path.name}: {name} has no effect below {other.friction[0]:g} against "
                 f"geom {other.name!r}, because the larger friction of a contact counts; give "
                 f'{element!r} priority="1" or {other.name!r} less friction'
             )

@@ -89,8 +89,8 @@ Trained by `python scripts/make_policies.py`; this page is made by `python scrip
 holds `policy.toml` (the contract), `weights.safetensors` and a card; `Policy.load(name)` loads one.
 
 *Score*: 0 is random actions, 100 the oracle of that variant (warm-started training in its true physics), mean
-over three training seeds with the 95 % bootstrap interval over seeds. *Success*: share of {episodes} episodes
-× 3 seeds, with the Wilson 95 % interval of these policies. *nominal* and *randomized* met no held-out variant;
+over three training seeds with the 95 % bootstrap interval over seeds. *Success*: share of 3 seeds ×
+{episodes} episodes, with the Wilson 95 % interval of these policies. *nominal* and *randomized* met no held-out variant;
 *fine-tuned* is nominal after 50,000 control steps in *combined_a*, evaluated everywhere.
 
 """

@@ -82,8 +82,10 @@ class Sim2RealVectorEnv(VectorEnv[Floats, Floats, NDArray[Any]]):
 
         Raises:
             UnknownName: for a world, task or parameter that does not exist.
-            InvalidValue: for a control period that is no multiple of the physics step.
+            InvalidValue: for a control period that is no multiple of the physics step, or a count below 1.
         """
+        _check_count("num_envs", num_envs)
+        _check_count("max_episode_steps", max_episode_steps)
         self.world = world if isinstance(world, World) else World.load(world)
         self.num_envs = num_envs
         self.domain = self.world.domain(domain)
@@ -105,6 +107,7 @@ class Sim2RealVectorEnv(VectorEnv[Floats, Floats, NDArray[Any]]):
         self._all = np.arange(num_envs)
         self._seed: int | None = None
         self._episodes = np.arange(num_envs, dtype=np.int64)
+        self._begun = np.zeros(num_envs, dtype=bool)
         self._steps = np.zeros(num_envs, dtype=np.int64)
         self._resting = np.ones(num_envs, dtype=bool)
         self._observation = np.zeros((num_envs, box.shape[0]), dtype=np.float32)
@@ -128,11 +131,10 @@ class Sim2RealVectorEnv(VectorEnv[Floats, Floats, NDArray[Any]]):
         ids = self._all if mask is None else np.flatnonzero(_mask(mask, self.num_envs))
         if seed is not None:
             self._seed = int(seed)
-            self._episodes[:] = self._all
+            self._episodes[:], self._begun[:] = self._all, False
         elif self._seed is None:
             self._seed = int(self.np_random.integers(2**63))
-        elif mask is not None or not self._resting.all():
-            self._episodes[ids] += self.num_envs
+        self._episodes[ids[self._begun[ids]]] += self.num_envs
         self._begin(ids)
         self._observe(ids)
         return self._observation.copy(), {}
@@ -206,7 +208,7 @@ class Sim2RealVectorEnv(VectorEnv[Floats, Floats, NDArray[Any]]):
             seed: of the draws.
         """
         self._seed = seed
-        self._episodes[:] = episodes
+        self._episodes[:], self._begun[:] = episodes, False
         self._resting[:] = True
 
     def _begin(self, ids: Ids) -> None:
@@ -218,6 +220,7 @@ class Sim2RealVectorEnv(VectorEnv[Floats, Floats, NDArray[Any]]):
         u = draws.uniforms(seed, episodes, self.task.num_draws, draws.START)
         self.simulator.reset(ids, *self._task.start(ids, u))
         self._steps[ids] = 0
+        self._begun[ids] = True
         self._resting[ids] = False
 
     def _observe(self, ids: Ids | None, diverged: Mask | None = None) -> None:
@@ -266,6 +269,11 @@ def _substeps(control_dt: float, physics_dt: float) -> int:
             "change timestep in scene.xml"
         )
     return substeps
+
+
+def _check_count(name: str, value: int | None) -> None:
+    if value is not None and (not isinstance(value, int | np.integer) or value < 1):
+        raise InvalidValue(f"{name} = {value!r} must be a whole number of at least 1")
 
 
 def _mask(mask: object, num_envs: int) -> Mask:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -119,3 +120,48 @@ class Samples:
 
 
 Distribution = Point | Uniform | LogUniform | Normal | Samples
+
+
+@dataclass(frozen=True)
+class Ranges:
+    """Points and ranges of several parameters as arrays, so that a few operations draw all of them."""
+
+    low: FloatArray
+    width: FloatArray
+    logs: NDArray[np.intp]
+    """Columns that are uniform in the logarithm, whose ``low`` and ``width`` are logarithms."""
+    whole: NDArray[np.intp]
+    """Columns of whole numbers, each alike and both ends included."""
+    top: FloatArray
+    """Upper ends of the columns of whole numbers."""
+    others: tuple[int, ...]
+    """Columns of other distributions, which are left to the caller."""
+
+    @classmethod
+    def of(cls, distributions: Sequence[Distribution], integer: Sequence[bool]) -> Ranges:
+        """Sort out columns; ``integer`` says which are whole numbers."""
+        low, width = np.zeros((2, len(distributions)))
+        columns: dict[str, list[int]] = {"logs": [], "whole": [], "others": []}
+        for k, (distribution, counts) in enumerate(zip(distributions, integer, strict=True)):
+            ends = distribution.support()
+            if isinstance(distribution, LogUniform) and not counts:
+                columns["logs"].append(k)
+                ends = math.log(ends[0]), math.log(ends[1])
+            elif not isinstance(distribution, Point | Uniform):
+                columns["others"].append(k)
+            elif counts:
+                columns["whole"].append(k)
+            low[k], width[k] = ends[0], ends[1] - ends[0]
+        logs, whole = (np.array(columns[kind], dtype=np.intp) for kind in ("logs", "whole"))
+        top = low[whole] + width[whole]
+        width[whole] += 1.0
+        return cls(low, width, logs, whole, top, tuple(columns["others"]))
+
+    def quantile(self, u: FloatArray) -> FloatArray:
+        """Values at the cumulative probabilities ``u``. Shape (n, parameters)."""
+        values = self.low + u * self.width
+        if self.logs.size:
+            values[:, self.logs] = np.exp(values[:, self.logs])
+        if self.whole.size:
+            values[:, self.whole] = np.minimum(np.floor(values[:, self.whole]), self.top)
+        return values

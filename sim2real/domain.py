@@ -16,13 +16,23 @@ import math
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import tomli_w
 from scipy.special import ndtr, ndtri
 
-from sim2real.distributions import Distribution, FloatArray, LogUniform, Normal, Point, Samples, Uniform
+from sim2real.distributions import (
+    Distribution,
+    FloatArray,
+    LogUniform,
+    Normal,
+    Point,
+    Ranges,
+    Samples,
+    Uniform,
+)
 from sim2real.errors import InvalidValue, UnknownName
 from sim2real.files import write_text
 from sim2real.parameters import Parameter, check_unit, check_value, quantity_of
@@ -72,12 +82,12 @@ class Domain:
         """Independent draws from each parameter's training range."""
         return cls({p.name: (LogUniform if p.scale == "log" else Uniform)(p.low, p.high) for p in parameters})
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """Parameters that the domain sets, in the order of the columns."""
         return tuple(self.parameters)
 
-    @property
+    @cached_property
     def is_point(self) -> bool:
         """Whether there is nothing to draw."""
         return all(low == high for low, high in map(_support, self.parameters.values()))
@@ -92,15 +102,21 @@ class Domain:
             One physics a row, in the parameters' units. Shape (n, len(names)).
         """
         u = _correlate(u, self.names, self.correlation)
-        columns = np.empty_like(u)
+        columns = self._ranges.quantile(u)
         row_pick: FloatArray | None = None
-        for k, (name, distribution) in enumerate(self.parameters.items()):
-            column = u[:, k]
+        for k in self._ranges.others:
+            name = self.names[k]
+            distribution, column = self.parameters[name], u[:, k]
             if isinstance(distribution, Samples):
                 row_pick = column if row_pick is None else row_pick
                 column = row_pick
             columns[:, k] = _quantile(name, distribution, column)
         return columns
+
+    @cached_property
+    def _ranges(self) -> Ranges:
+        integer = [quantity_of(name).integer for name in self.names]
+        return Ranges.of(list(self.parameters.values()), integer)
 
     def sample(self, rng: np.random.Generator, n: int) -> FloatArray:
         """Draw ``n`` physics. Shape (n, len(names))."""
@@ -157,9 +173,6 @@ def _support(distribution: Distribution) -> tuple[float, float]:
 def _quantile(name: str, distribution: Distribution, u: FloatArray) -> FloatArray:
     if not quantity_of(name).integer or isinstance(distribution, Samples):
         return distribution.quantile(u)
-    if isinstance(distribution, Uniform):  # every whole number alike, both ends included
-        whole = np.floor(distribution.low + u * (distribution.high - distribution.low + 1))
-        return np.minimum(whole, distribution.high)
     return np.round(distribution.quantile(u))
 
 

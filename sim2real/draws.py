@@ -57,9 +57,7 @@ def streams(
 
 
 @lru_cache(maxsize=64)
-def _layout(
-    seed: int, counts: tuple[tuple[int, int], ...]
-) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+def _layout(seed: int, counts: tuple[tuple[int, int], ...]) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
     """Key of each column's stream, and the column's place in it."""
     starts = [(seed + (stream + 1) * int(_FACTORS[1])) % 2**64 for stream, _ in counts]
     keys = _mix(np.array(starts, dtype=np.uint64))

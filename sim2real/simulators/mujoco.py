@@ -12,7 +12,7 @@ everything the engine derives from it follows (``set_const``). A latency of k ph
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -32,17 +32,30 @@ _DIVERGED = slice(int(mujoco.mjtWarning.mjWARN_BADQPOS), int(mujoco.mjtWarning.m
 
 @dataclass(frozen=True)
 class _Write:
-    """All numbers of one field that a set of parameters decides."""
+    """Numbers of one field."""
 
     target: Array
     """Live per-simulation values, flattened. Shape (num_envs, size of the field)."""
     addresses: Ids
+    numbers: slice
+    """Where they stand among all numbers of the plan."""
+    half_step: float
+    """Half a physics step for delays, else 0; see the module's story."""
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """All numbers that a set of parameters decides: ``factors · first · second``."""
+
+    columns: Ids
+    """Columns of the parameters in the value matrix."""
     factors: Array
     first: Ids
     second: Ids
-    """Columns of the two parameters in the value matrix; its last column is 1."""
-    half_step: float
-    """Half a physics step for delays, else 0; see the module's story."""
+    """Columns of the two parameters of each number; the matrix's last column is 1."""
+    writes: list[_Write]
+    derive: bool
+    """Whether the engine derives other numbers from these."""
 
 
 class MujocoSimulator:
@@ -57,6 +70,8 @@ class MujocoSimulator:
         self.qpos: Array = self._batch.bind("qpos")
         self.qvel: Array = self._batch.bind("qvel")
         self._ctrl: Array = self._batch.bind("ctrl")
+        # an engine's reset writes this row, whatever the physics; writing it ourselves is faster
+        self._pristine: Array = self._batch.state[0].copy()
         self._stage = int(mujoco.mjtStage.mjSTAGE_NONE)
         self._names = tuple(world.parameters)
         ones = np.ones((num_envs, len(self._names) + 1))
@@ -66,6 +81,11 @@ class MujocoSimulator:
         self._history = self._batch.bind("history") if world.model.nhistory else None
         self._history_columns, self._history_actuators = _delay_lines(world.model)
         mujoco.set_mju_user_warning(_log.debug)
+        # the scene's own delays may be k·dt, which drifts
+        late = tuple(p.name for p in world.parameters.values() if p.quantity.name == "latency" and p.nominal)
+        self.set_physics(
+            np.arange(num_envs), late, np.tile([world.nominal[name] for name in late], (num_envs, 1))
+        )
 
     def joints(self, names: Sequence[str]) -> tuple[Ids, Ids]:
         """Columns of one-dof joints in ``qpos`` and in ``qvel``."""
@@ -101,15 +121,16 @@ class MujocoSimulator:
         """
         if not names:
             return
-        columns, writes, derive = self._plan(names)
-        self._values[env_ids[:, None], columns] = values
-        rows = self._values[env_ids]
-        for write in writes:
-            numbers = write.factors * rows[:, write.first] * rows[:, write.second]
+        plan, rows = self._plan(names), env_ids[:, None]
+        self._values[rows, plan.columns] = values
+        physics = self._values.take(env_ids, axis=0)
+        numbers = plan.factors * physics.take(plan.first, axis=1) * physics.take(plan.second, axis=1)
+        for write in plan.writes:
+            part = numbers[:, write.numbers]
             if write.half_step:
-                numbers = np.maximum(numbers - write.half_step, 0.0)
-            write.target[env_ids[:, None], write.addresses] = numbers
-        if derive:
+                part = np.maximum(part - write.half_step, 0.0)
+            write.target[rows, write.addresses] = part
+        if plan.derive:
             self._batch.set_const(env_ids)
 
     def physics(self, env_id: int) -> dict[str, float]:
@@ -118,13 +139,13 @@ class MujocoSimulator:
 
     def reset(self, env_ids: Ids, qpos: Array, qvel: Array, ctrl: Array) -> None:
         """Start simulations anew, with delay lines full of ``ctrl``."""
-        self._batch.reset(env_ids, stage=0)
+        self._batch.state[env_ids] = self._pristine
+        self._batch.warning[env_ids] = 0
         self.qpos[env_ids] = qpos
         self.qvel[env_ids] = qvel
         self._ctrl[env_ids] = ctrl
         if self._history is not None:
-            rows = env_ids[:, None]
-            self._history[rows, self._history_columns] = ctrl[:, self._history_actuators]
+            self._history[env_ids[:, None], self._history_columns] = ctrl[:, self._history_actuators]
         if self._stage:
             self._batch.forward(env_ids, stage=self._stage)
 
@@ -145,7 +166,7 @@ class MujocoSimulator:
         mujoco.mj_forward(model, data)
         return model, data
 
-    def _make_plan(self, names: tuple[str, ...]) -> tuple[Ids, list[_Write], bool]:
+    def _make_plan(self, names: tuple[str, ...]) -> _Plan:
         for name in names:
             if name not in self.world.parameters:
                 raise UnknownName(f"parameter of {self.world.name}", name, self._names)
@@ -157,25 +178,28 @@ class MujocoSimulator:
         by_field: dict[str, list[Entry]] = {}
         for entry in decided.values():
             by_field.setdefault(entry.field, []).append(entry)
-        derive = any(field in mujoco.MjModel._setconst_inputs for field in by_field)
-        writes = [self._make_write(field, group) for field, group in by_field.items()]
-        return self._columns(names), writes, derive
-
-    def _make_write(self, field: str, group: list[Entry]) -> _Write:
-        expanded = self._batch.expand(field)
-        by_name = {name: column for column, name in enumerate((*self._names, None))}
-        pairs = [(*entry.parameters, None, None)[:2] for entry in group]
-        return _Write(
-            target=np.reshape(expanded, (self.num_envs, -1), copy=False),
-            addresses=np.array([entry.address for entry in group]),
-            factors=np.array([entry.factor for entry in group]),
-            first=np.array([by_name[pair[0]] for pair in pairs]),
-            second=np.array([by_name[pair[1]] for pair in pairs]),
-            half_step=self.physics_dt / 2 if field == "actuator_delay" else 0.0,
+        ordered = [entry for group in by_field.values() for entry in group]
+        column = {name: k for k, name in enumerate((*self._names, None))}
+        pairs = [(*entry.parameters, None, None)[:2] for entry in ordered]
+        return _Plan(
+            columns=np.array([column[name] for name in names], dtype=np.intp),
+            factors=np.array([entry.factor for entry in ordered]),
+            first=np.array([column[pair[0]] for pair in pairs], dtype=np.intp),
+            second=np.array([column[pair[1]] for pair in pairs], dtype=np.intp),
+            writes=list(self._make_writes(by_field)),
+            derive=any(field in mujoco.MjModel._setconst_inputs for field in by_field),
         )
 
-    def _columns(self, names: tuple[str, ...]) -> Ids:
-        return np.array([self._names.index(name) for name in names], dtype=np.intp)
+    def _make_writes(self, by_field: Mapping[str, list[Entry]]) -> Iterator[_Write]:
+        start = 0
+        for field, group in by_field.items():
+            yield _Write(
+                target=np.reshape(self._batch.expand(field), (self.num_envs, -1), copy=False),
+                addresses=np.array([entry.address for entry in group]),
+                numbers=slice(start, start + len(group)),
+                half_step=self.physics_dt / 2 if field == "actuator_delay" else 0.0,
+            )
+            start += len(group)
 
 
 def _delay_lines(model: mujoco.MjModel) -> tuple[Ids, Ids]:

@@ -1,0 +1,184 @@
+"""The same questions to every world of the catalogue."""
+
+import mujoco
+import numpy as np
+import pytest
+
+from sim2real.catalog import catalog, entries, find
+from sim2real.domain import Domain
+from sim2real.env import Sim2RealVectorEnv
+from sim2real.errors import UnknownName
+from sim2real.simulators.mujoco import MujocoSimulator
+from sim2real.tasks import TASKS
+from sim2real.world import CONTROL, GROUPS, World
+
+WORLDS = entries("envs")
+
+
+@pytest.fixture(scope="module", params=WORLDS)
+def world(request):
+    return World.load(request.param)
+
+
+def test_the_catalogue_is_not_empty():
+    assert {"cartpole", "furuta", "hopper", "so101"} <= set(WORLDS)
+
+
+def test_everything_has_a_name(world):
+    model = world.model
+    for kind in ("body", "joint", "geom", "actuator", "site"):
+        count = getattr(model, {"body": "nbody", "joint": "njnt", "actuator": "nu"}.get(kind, f"n{kind}"))
+        names = [getattr(model, kind)(k).name for k in range(count)]
+        assert all(names), f"{kind} without a name in {world.name}"
+        assert len(set(names)) == count
+
+
+def test_friction_cones_are_elliptic_and_angles_are_radians(world):
+    assert world.model.opt.cone == mujoco.mjtCone.mjCONE_ELLIPTIC
+    text = (world.path / "scene.xml").read_text()
+    assert 'angle="radian"' in text
+    hinges = world.model.jnt_type == mujoco.mjtJoint.mjJNT_HINGE
+    assert np.abs(world.model.jnt_range[hinges]).max(initial=0) <= 2 * np.pi
+
+
+def test_is_documented(world):
+    card = (world.path / "README.md").read_text()
+    assert card.startswith("# ")
+    assert len(card) > 500
+    assert world.title
+    assert world.task in TASKS
+
+
+def test_parameters_say_unit_and_source(world):
+    assert len(world.parameters) >= 8
+    for parameter in world.parameters.values():
+        assert parameter.unit in parameter.quantity.units
+        assert len(parameter.source) > 10, parameter.name
+        assert parameter.low < parameter.high
+        assert parameter.low <= parameter.nominal <= parameter.high, parameter.name
+        assert parameter.quantity.low <= parameter.low
+        assert parameter.high <= parameter.quantity.high
+
+
+def test_variants_are_in_three_groups_and_keep_to_them(world):
+    groups = {variant.group for variant in world.variants.values()}
+    assert groups == {"control", *GROUPS}
+    assert {"combined_a", "combined_b"} <= set(world.variants)
+    assert world.variants[CONTROL].physics == {}
+    for variant in world.variants.values():
+        outside = [
+            name
+            for name, value in variant.physics.items()
+            if not world.parameters[name].low <= value <= world.parameters[name].high
+        ]
+        assert bool(variant.physics) == (variant.name != CONTROL)
+        differs = [name for name, value in variant.physics.items() if value != world.nominal[name]]
+        assert len(differs) == len(variant.physics), f"{variant.name} repeats a nominal value"
+        if variant.group == "interpolation":
+            assert not outside, variant.name
+        if variant.group == "extrapolation":
+            assert outside, variant.name
+        if variant.group == "combined":
+            assert len(variant.physics) >= 3, variant.name
+
+
+def test_variants_and_training_fit_the_simulator(world):
+    domain = world.check(world.training_domain)
+    assert domain.names == tuple(world.parameters)
+    assert not domain.is_point
+    assert Domain.from_toml(domain.to_toml()) == domain
+    for variant in world.variants.values():
+        assert world.check(variant.domain) == variant.domain
+
+
+def excited(world, physics):
+    """A fixed random motion from one of the task's starts, each row's physics. Shape (steps, rows, n)."""
+    simulator = MujocoSimulator(world, len(physics))
+    task = TASKS[world.task](simulator)
+    ids = np.arange(len(physics))
+    for row, values in enumerate(physics):
+        simulator.set_physics(np.array([row]), tuple(values), np.array([list(values.values())]))
+    u = np.tile(np.random.default_rng(1).random(task.spec.num_draws), (len(physics), 1))
+    simulator.reset(ids, *task.start(ids, u))
+    substeps = round(task.spec.control_dt / simulator.physics_dt)
+    rng, path = np.random.default_rng(2), []
+    for step in range(60):
+        if step % 5 == 0:
+            action = rng.uniform(-1, 1, len(task.spec.action))
+        simulator.step(task.command(np.tile(action, (len(physics), 1))), substeps)
+        path.append(np.concatenate((simulator.qpos, simulator.qvel), axis=1))
+    assert not simulator.diverged().any()
+    return np.array(path)
+
+
+def test_every_parameter_has_an_effect_at_both_ends_of_its_range(world):
+    ends = [
+        (p.name, end)
+        for p in world.parameters.values()
+        for end in (p.low, p.high)
+        if abs(end - p.nominal) > 0.01 * (p.high - p.low)  # some ranges begin at their nominal value
+    ]
+    assert {name for name, _ in ends} == set(world.parameters)
+    path = excited(world, [{}, *({name: end} for name, end in ends)])
+    moved = np.abs(path[:, 1:] - path[:, :1]).max(axis=(0, 2))
+    assert [end for end, effect in zip(ends, moved, strict=True) if effect < 1e-4] == []
+
+
+def test_every_variant_has_an_effect(world):
+    held_out = [variant for variant in world.variants.values() if variant.name != CONTROL]
+    path = excited(world, [{}, *(variant.physics for variant in held_out)])
+    moved = np.abs(path[:, 1:] - path[:, :1]).max(axis=(0, 2))
+    assert [v.name for v, effect in zip(held_out, moved, strict=True) if effect < 1e-3] == []
+
+
+@pytest.mark.parametrize("domain", ["nominal", "training"])
+def test_random_actions_stay_finite(world, domain):
+    env = Sim2RealVectorEnv(world, 16, domain)
+    observation, _ = env.reset(seed=0)
+    rng = np.random.default_rng(0)
+    for _ in range(150):
+        assert np.isfinite(observation).all()
+        assert np.abs(observation).max() < 50, "an observation is far from the scale of the others"
+        observation, reward, *_ = env.step(rng.uniform(-1, 1, env.action_space.shape))
+        assert np.isfinite(reward).all()
+        assert np.abs(reward).max() <= 3
+    assert env.events == []
+
+
+def test_variants_do_not_diverge(world):
+    env = Sim2RealVectorEnv(world, len(world.variants))
+    for row, variant in enumerate(world.variants.values()):
+        values = np.array([list(variant.physics.values())])
+        env.set_physics(tuple(variant.physics), values, np.array([row]))
+    env.reset(seed=0)
+    rng = np.random.default_rng(0)
+    for _ in range(100):
+        env.step(rng.uniform(-1, 1, env.action_space.shape))
+    assert env.events == []
+
+
+def test_task_speaks_of_this_world(world):
+    env = Sim2RealVectorEnv(world, 2)
+    spec = env.task
+    assert len({signal.name for signal in spec.observation}) == len(spec.observation)
+    assert all(signal.unit and signal.scale > 0 for signal in (*spec.observation, *spec.action))
+    assert len(spec.action) == world.model.nu
+    assert spec.success
+    limits = world.model.actuator_ctrlrange
+    full = env._task.command(np.ones((2, world.model.nu)))
+    assert (full <= limits[:, 1] + 1e-12).all(), "a full action asks for more than the motor takes"
+
+
+def test_names_and_paths(tmp_path, write_world):
+    assert find("envs", "furuta") == catalog("envs") / "furuta"
+    folder = write_world()
+    assert find("envs", folder) == folder
+    assert find("envs", str(folder)) == folder
+    with pytest.raises(
+        UnknownName, match=r"unknown world \(.*\) 'furutta': did you mean 'furuta'\? known: .*hopper"
+    ):
+        find("envs", "furutta")
+    with pytest.raises(UnknownName, match=r"unknown policy \(a name, or the path of a folder\) 'nobody-0'"):
+        find("policies", "nobody-0")
+    with pytest.raises(UnknownName):
+        find("envs", tmp_path / "missing")

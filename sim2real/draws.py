@@ -53,7 +53,7 @@ def streams(
     keys, columns = _layout(seed, counts)
     rows = _mix(episodes.astype(np.uint64)[:, None] * _GOLDEN + keys)
     rows += columns
-    return (_mix(rows) >> _DROPPED) * 2.0**-53
+    return (_mix(rows) >> _DROPPED).astype(np.float64) * 2.0**-53
 
 
 @lru_cache(maxsize=64)

@@ -89,6 +89,7 @@ class Sim2RealVectorEnv(VectorEnv[Floats, Floats, NDArray[Any]]):
         self.world = world if isinstance(world, World) else World.load(world)
         self.num_envs = num_envs
         self.domain = self.world.domain(domain)
+        self._num_physics = 0 if self.domain.is_point else len(self.domain.names)
         self.simulator = MujocoSimulator(self.world, num_envs, num_threads)
         self._task = make_task(self.world, self.simulator, max_episode_steps)
         self.task = self._task.spec
@@ -212,13 +213,12 @@ class Sim2RealVectorEnv(VectorEnv[Floats, Floats, NDArray[Any]]):
         self._resting[:] = True
 
     def _begin(self, ids: Ids) -> None:
-        episodes = self._episodes[ids]
-        seed = self._seed or 0
-        if not self.domain.is_point:
-            u = draws.uniforms(seed, episodes, len(self.domain.names), draws.PHYSICS)
-            self.simulator.set_physics(ids, self.domain.names, self.domain.quantile(u))
-        u = draws.uniforms(seed, episodes, self.task.num_draws, draws.START)
-        self.simulator.reset(ids, *self._task.start(ids, u))
+        counts = (draws.PHYSICS, self._num_physics), (draws.START, self.task.num_draws)
+        u = draws.streams(self._seed or 0, self._episodes[ids], counts)
+        if self._num_physics:
+            physics = self.domain.quantile(u[:, : self._num_physics])
+            self.simulator.set_physics(ids, self.domain.names, physics)
+        self.simulator.reset(ids, *self._task.start(ids, u[:, self._num_physics :]))
         self._steps[ids] = 0
         self._begun[ids] = True
         self._resting[ids] = False
@@ -292,4 +292,4 @@ def _checked_actions(actions: Floats, shape: tuple[int, ...] | None) -> NDArray[
     if not np.isfinite(array).all():
         rows = np.flatnonzero(~np.isfinite(array).all(axis=1))
         raise InvalidValue(f"actions of rows {rows[:5].tolist()} are not finite; check the policy's weights")
-    return np.clip(array, -1.0, 1.0)
+    return np.minimum(np.maximum(array, -1.0), 1.0)  # half the time of np.clip on small arrays

@@ -67,16 +67,18 @@ class Reach(HoldTask):
     def command(self, action: Array) -> Array:
         """Goals of the servos, rad: the last goals moved by the action. Shape (num_envs, 6)."""
         self._action[:] = action
-        self._target[:] = self._xp.clip(self._target + _STEP * action, self._low, self._high)
+        self._target[:] = self._xp.minimum(
+            self._xp.maximum(self._target + _STEP * action, self._low), self._high
+        )
         return self._target
 
     def outcome(self) -> tuple[Array, Mask]:
         """Reward up to 1.5: close (10 cm scale) and very close (1 cm scale), less effort."""
         xp = self._xp
         error = self._tip - self._goal
-        distance = xp.sqrt(xp.sum(error * error, axis=1))
+        distance = xp.sqrt(xp.vecdot(error, error))
         self._count(distance < 0.015)
-        effort = xp.sum(self._action * self._action, axis=1)
+        effort = xp.vecdot(self._action, self._action)
         near = xp.exp(-distance / 0.1) + 0.5 * xp.exp(-((distance / 0.015) ** 2))
         return near - 0.02 * effort, self._never
 

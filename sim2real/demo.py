@@ -19,7 +19,7 @@ _WORLD, _TARGET, _SEEDS = "furuta", "combined_a", (0, 1, 2)
 
 
 def demo_policies(folder: Path) -> tuple[World, list[Policy]]:
-    """The world; shipped policies, one trained live, three fine-tuned. What is made is saved in ``folder``."""
+    """The world, and shipped, live and fine-tuned policies; what is made is saved in ``folder``."""
     world = World.load(_WORLD)
     nominal = [Policy.load(f"{_WORLD}-nominal-{seed}") for seed in _SEEDS]
     randomized = [Policy.load(f"{_WORLD}-randomized-{seed}") for seed in _SEEDS]

@@ -25,6 +25,8 @@ from sim2real.world import World
 class Sim2RealEnv(gym.Env[Any, Any]):
     """A task done in one simulation; see `Sim2RealVectorEnv`."""
 
+    metadata: dict[str, Any] = {"render_modes": ["rgb_array"]}  # noqa: RUF012  gymnasium reads it from the class
+
     def __init__(
         self,
         world: str | World,

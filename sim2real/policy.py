@@ -225,7 +225,10 @@ def _read_weights(path: Path) -> tuple[dict[str, NDArray[np.float32]], dict[str,
         ) from error
     if "contract" not in metadata:
         raise PolicyError(f"{path} was not written by sim2real: it carries no contract")
-    return weights, json.loads(metadata["contract"])
+    try:
+        return weights, json.loads(metadata["contract"])
+    except json.JSONDecodeError as error:
+        raise PolicyError(f"{path} carries no contract that can be read ({error}); copy it again") from error
 
 
 def _check_shapes(contract: Contract, weights: Weights) -> None:
@@ -247,6 +250,17 @@ def _check_shapes(contract: Contract, weights: Weights) -> None:
         size = weights[f"actor.{k}.weight"].shape[0]
     if size != len(contract.action):
         raise PolicyError(f"the actor gives {size} actions where the contract names {len(contract.action)}")
+    for k in range(layers):
+        _check_length(weights, f"actor.{k}.bias", weights[f"actor.{k}.weight"].shape[0])
+    for key in ("normalizer.mean", "normalizer.std"):
+        _check_length(weights, key, len(contract.observation))
+    if (weights["normalizer.std"] <= 0).any():
+        raise PolicyError("weights 'normalizer.std' must be above 0")
+
+
+def _check_length(weights: Weights, key: str, length: int) -> None:
+    if weights[key].shape != (length,):
+        raise PolicyError(f"weights {key!r} have shape {weights[key].shape} where {(length,)} is meant")
 
 
 def _signal_differences(what: str, mine: tuple[Signal, ...], other: tuple[Signal, ...]) -> list[str]:

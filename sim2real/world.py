@@ -167,18 +167,21 @@ class World:
 
         Raises:
             UnknownName: for a parameter that the world does not have.
-            InvalidValue: for a latency that the command buffer can't hold.
+            InvalidValue: for a latency that the command buffer can't hold, or a friction without effect.
         """
         for name, distribution in domain.parameters.items():
             if name not in self.parameters:
                 raise UnknownName(f"parameter of {self.name}", name, self.parameters)
             if quantity_of(name).name == "latency":
                 self._check_latency(name, distribution.support()[1])
+            if quantity_of(name).name == "friction":
+                for element in self.parameters[name].elements:
+                    _check_friction(self.model, self.path, (name, distribution.support()[0]), element)
         return domain
 
     def _check_latency(self, name: str, steps: float) -> None:
         for element in self.parameters[name].elements:
-            buffer = int(self.model.actuator_history[self.model.actuator(element).id, 0])
+            buffer = int(self.model.actuator_history[actuator_of(self.model, element).id, 0])
             if steps > buffer:
                 raise InvalidValue(
                     f"{name} of {steps:g} physics steps does not fit the buffer of {buffer}; "
@@ -320,10 +323,12 @@ def nominal_value(model: mujoco.MjModel, quantity: str, element: str) -> float:
     if quantity == "strength":
         return 1.0
     if quantity in ("kp", "kd"):
-        bias = model.actuator(element).biasprm
+        bias = actuator_of(model, element).biasprm
         return -float(bias[1 if quantity == "kp" else 2])
     if quantity == "latency":
-        return float(np.ceil(model.actuator_delay[model.actuator(element).id] / model.opt.timestep - 1e-9))
+        return float(
+            np.ceil(model.actuator_delay[actuator_of(model, element).id] / model.opt.timestep - 1e-9)
+        )
     if quantity == "mass":
         return float(model.body(element).mass[0])
     if quantity.startswith("com_"):
@@ -331,6 +336,24 @@ def nominal_value(model: mujoco.MjModel, quantity: str, element: str) -> float:
     if quantity == "friction":
         return float(model.geom(element).friction[0])
     return float(np.ravel(getattr(model.joint(element), quantity))[0])
+
+
+def actuator_of(model: mujoco.MjModel, name: str) -> mujoco._structs._MjModelActuatorViews:
+    """An actuator by its name or, as many models leave them unnamed, by the joint that it drives.
+
+    Raises:
+        UnknownName: if there is neither.
+    """
+    known = {}
+    for actuator in map(model.actuator, range(model.nu)):
+        driven = model.joint(actuator.trnid[0]).name if actuator.trntype[0] == _DRIVES_JOINT else ""
+        known[actuator.name or driven] = actuator
+    if name not in known:
+        raise UnknownName("actuator", name, known)
+    return known[name]
+
+
+_DRIVES_JOINT = int(mujoco.mjtTrn.mjTRN_JOINT)
 
 
 def _check_friction(model: mujoco.MjModel, path: Path, lowest: tuple[str, float], element: str) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from sim2real.errors import InvalidValue
 from sim2real.parameters import Parameter
-from sim2real.world import World
+from sim2real.world import World, actuator_of
 
 _JOINT_FIELDS = {
     "damping": "dof_damping",
@@ -55,7 +55,7 @@ def entries(world: World, parameter: Parameter) -> Iterator[Entry]:
             yield Entry("geom_friction", 3 * model.geom(element).id, 1.0, (name,))
         elif quantity == "latency":
             dt = float(model.opt.timestep)
-            yield Entry("actuator_delay", model.actuator(element).id, dt, (name,))
+            yield Entry("actuator_delay", actuator_of(model, element).id, dt, (name,))
         elif quantity in _JOINT_FIELDS:
             joint, field = model.joint(element), _JOINT_FIELDS[quantity]
             address = joint.id if field.startswith("jnt") else int(joint.dofadr[0])
@@ -75,7 +75,7 @@ def _body(model: mujoco.MjModel, element: str, quantity: str, name: str) -> Iter
 
 
 def _actuator(world: World, element: str, name: str) -> Iterator[Entry]:
-    actuator = world.model.actuator(element)
+    actuator = actuator_of(world.model, element)
     if actuator.gaintype[0] != mujoco.mjtGain.mjGAIN_FIXED:
         raise InvalidValue(
             f"{name}: actuator {element!r} is neither a motor nor a position servo; "

@@ -1,0 +1,104 @@
+"""Anyone's gymnasium MuJoCo env, randomized by our parameters and domains."""
+
+import gymnasium as gym
+import mujoco
+import numpy as np
+import pytest
+from gymnasium.vector import SyncVectorEnv
+
+from sim2real.distributions import Point, Uniform
+from sim2real.domain import Domain
+from sim2real.errors import InvalidValue, Sim2RealError, UnknownName
+from sim2real.wrappers import RandomizeDynamics
+
+HOPPER = "Hopper-v5"
+
+
+def trace(env: gym.Env, steps: int = 40) -> np.ndarray:
+    first = env.reset(seed=3)[0]
+    env.action_space.seed(3)
+    return np.array([first, *(env.step(env.action_space.sample())[0] for _ in range(steps))])
+
+
+def test_an_empty_domain_changes_no_bit() -> None:
+    assert np.array_equal(
+        trace(gym.make(HOPPER).unwrapped), trace(RandomizeDynamics(gym.make(HOPPER).unwrapped, Domain({})))
+    )
+
+
+def test_writing_the_nominal_values_changes_no_bit() -> None:
+    model = gym.make(HOPPER).unwrapped.model
+    domain = Domain(
+        {"torso.mass": Point(float(model.body("torso").mass[0])), "foot_joint.damping": Point(1.0)}
+    )
+    assert np.array_equal(
+        trace(gym.make(HOPPER).unwrapped), trace(RandomizeDynamics(gym.make(HOPPER).unwrapped, domain))
+    )
+
+
+def test_mass_equals_a_model_compiled_with_it() -> None:
+    env = RandomizeDynamics(gym.make(HOPPER).unwrapped, Domain({"foot.mass": Point(7.0)}))
+    env.reset(seed=0)
+    model = env.unwrapped.model
+    spec = mujoco.MjSpec.from_file(env.unwrapped.fullpath)
+    spec.geom("foot_geom").mass = 7.0
+    truth = spec.compile()
+    for field in ("body_mass", "body_inertia", "body_subtreemass", "dof_invweight0", "body_invweight0"):
+        assert np.allclose(getattr(model, field), getattr(truth, field), rtol=1e-9), field
+
+
+def test_an_unnamed_actuator_goes_by_its_joint() -> None:
+    env = RandomizeDynamics(gym.make(HOPPER).unwrapped, Domain({"leg_joint.strength": Point(0.5)}))
+    bare = env.unwrapped.model.actuator_gainprm[:, 0].copy()
+    env.reset(seed=0)
+    assert np.array_equal(env.unwrapped.model.actuator_gainprm[:, 0], bare * [1.0, 0.5, 1.0])
+
+
+def test_physics_is_drawn_at_every_reset_and_never_compounds() -> None:
+    domain = Domain({"torso.mass": Uniform(2.0, 6.0), "world.gravity": Uniform(8.0, 11.0)})
+    env = RandomizeDynamics(gym.make(HOPPER), domain)
+    drawn = []
+    for seed in (None,) * 30:
+        env.reset(seed=seed)
+        drawn.append([env.unwrapped.model.body("torso").mass[0], -env.unwrapped.model.opt.gravity[2]])
+        assert np.allclose(drawn[-1], list(env.physics().values()))
+    masses, gravity = np.transpose(drawn)
+    assert len(set(masses)) == 30
+    assert masses.min() >= 2.0
+    assert masses.max() <= 6.0
+    assert gravity.min() >= 8.0
+    assert gravity.max() <= 11.0
+    env.reset(seed=5)
+    first = env.physics()
+    env.reset()
+    env.reset(seed=5)
+    assert env.physics() == first
+
+
+def test_it_works_in_a_vector_env() -> None:
+    domain = Domain({"torso.mass": Uniform(2.0, 6.0)})
+    envs = SyncVectorEnv([lambda: RandomizeDynamics(gym.make(HOPPER), domain)] * 3)
+    envs.reset(seed=0)
+    assert len({env.physics()["torso.mass"] for env in envs.envs}) == 3
+
+
+@pytest.mark.parametrize(
+    ("domain", "error", "says"),
+    [
+        ({"torsoo.mass": Point(1.0)}, UnknownName, "did you mean 'torso'"),
+        ({"hip.strength": Point(1.0)}, UnknownName, "thigh_joint"),
+        ({"thigh_joint.latency": Point(2.0)}, InvalidValue, "buffer of 0"),
+        ({"thigh_joint.kp": Point(2.0)}, InvalidValue, "no position servo"),
+        ({"torso_geom.friction": Uniform(0.2, 0.8)}, InvalidValue, "has no effect below 1 "),
+    ],
+)
+def test_what_the_model_cannot_take_is_refused(
+    domain: dict[str, Point], error: type[Exception], says: str
+) -> None:
+    with pytest.raises(error, match=says):
+        RandomizeDynamics(gym.make(HOPPER), Domain(domain))
+
+
+def test_an_env_without_mujoco_is_refused() -> None:
+    with pytest.raises(Sim2RealError, match="has no MuJoCo model"):
+        RandomizeDynamics(gym.make("CartPole-v1"), Domain({}))

@@ -76,7 +76,7 @@ class Contract:
     history: int = 1
     """Observations that the policy sees at once."""
     clip: float = 10.0
-    """Normalized observations are clipped to ± this."""
+    """Normalized observations are clipped to ± this, as in training; infinite where it did not clip."""
     code_version: str = ""
 
 
@@ -250,17 +250,18 @@ def _check_shapes(contract: Contract, weights: Weights) -> None:
         size = weights[f"actor.{k}.weight"].shape[0]
     if size != len(contract.action):
         raise PolicyError(f"the actor gives {size} actions where the contract names {len(contract.action)}")
-    for k in range(layers):
-        _check_length(weights, f"actor.{k}.bias", weights[f"actor.{k}.weight"].shape[0])
-    for key in ("normalizer.mean", "normalizer.std"):
-        _check_length(weights, key, len(contract.observation))
+    _check_vectors(contract, weights)
+
+
+def _check_vectors(contract: Contract, weights: Weights) -> None:
+    lengths = dict.fromkeys(("normalizer.mean", "normalizer.std"), len(contract.observation))
+    for k in range(num_layers(weights, "actor")):
+        lengths[f"actor.{k}.bias"] = weights[f"actor.{k}.weight"].shape[0]
+    for key, length in lengths.items():
+        if weights[key].shape != (length,):
+            raise PolicyError(f"weights {key!r} have shape {weights[key].shape} where {(length,)} is meant")
     if (weights["normalizer.std"] <= 0).any():
         raise PolicyError("weights 'normalizer.std' must be above 0")
-
-
-def _check_length(weights: Weights, key: str, length: int) -> None:
-    if weights[key].shape != (length,):
-        raise PolicyError(f"weights {key!r} have shape {weights[key].shape} where {(length,)} is meant")
 
 
 def _signal_differences(what: str, mine: tuple[Signal, ...], other: tuple[Signal, ...]) -> list[str]:

@@ -112,7 +112,8 @@ def train(
     callbacks = [checkpoint, *([ProgressBar(total, folder.name)] if progress else [])]
     if model.num_timesteps < total:
         model.learn(total - model.num_timesteps, callbacks, reset_num_timesteps=False)
-    step = Step("train", source, model.num_timesteps, seed, asdict(settings))
+    plain = {**asdict(settings), "hidden": list(settings.hidden)}
+    step = Step("train", source, model.num_timesteps, seed, plain)
     label = "nominal" if env.domain.is_point else "randomized"
     policy = make_policy(model, env, label, (step,))
     policy = measured(dataclasses.replace(policy, name=folder.name), world, domain)
@@ -153,7 +154,7 @@ def build_ppo(venv: SB3VecEnv, settings: PPOSettings, seed: int, logs: Path | No
 
 def make_policy(model: PPO, env: HasTask, label: str, provenance: tuple[Step, ...]) -> Policy:
     """The policy that a model has learnt, with the contract of the env that it was learnt in."""
-    task = env.task
+    task, normalizer = env.task, model.get_vec_normalize_env()
     contract = Contract(
         world=env.world_name,
         task=task.name,
@@ -166,6 +167,7 @@ def make_policy(model: PPO, env: HasTask, label: str, provenance: tuple[Step, ..
         seed=provenance[-1].seed,
         provenance=provenance,
         measured={},
+        clip=math.inf if normalizer is None else float(normalizer.clip_obs),
         code_version=importlib.metadata.version("sim2real"),
     )
     return Policy(contract, export_weights(model))

@@ -1,0 +1,258 @@
+"""Training ends where it should, also after a kill, and what it learnt is what the policy does."""
+
+import dataclasses
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from sim2real.distributions import Uniform
+from sim2real.domain import Domain
+from sim2real.env import Sim2RealVectorEnv
+from sim2real.episodes import RandomActor, run_episodes
+from sim2real.errors import UnknownName
+from sim2real.policy import Policy, Step
+from sim2real.train.callbacks import Checkpoints
+from sim2real.train.ppo import PPOSettings, build_ppo, make_policy, settings_for, train
+from sim2real.train.vec_env import SB3VecEnv
+from sim2real.train.weights import export_weights, hidden_of, import_weights, running_statistics
+from sim2real.world import World
+
+TINY = PPOSettings(
+    total_steps=1024,
+    randomized_steps=512,
+    num_envs=8,
+    rollout_steps=16,
+    batch_size=64,
+    epochs=2,
+    hidden=(16, 8),
+)
+
+
+@pytest.fixture
+def pendulum(write_world):
+    return World.load(write_world())
+
+
+def model_of(world, seed=0, **changes):
+    settings = dataclasses.replace(TINY, **changes)
+    return build_ppo(SB3VecEnv(Sim2RealVectorEnv(world, settings.num_envs)), settings, seed, logs=None)
+
+
+@pytest.mark.parametrize("activation", ["tanh", "relu", "elu"])
+@pytest.mark.parametrize("normalize", [True, False])
+def test_policy_acts_as_the_network_does(pendulum, activation, normalize):
+    model = model_of(pendulum, activation=activation, normalize_observations=normalize)
+    model.learn(512)
+    env = Sim2RealVectorEnv(pendulum, 8)
+    policy = make_policy(model, env, "nominal", provenance=(step_of(model),))
+    policy.check(env)
+    observation = 3 * np.random.default_rng(0).normal(size=(200, 5)).astype(np.float32)
+    seen = observation
+    if normalize:
+        assert running_statistics(model).count > 500
+        seen = model.get_vec_normalize_env().normalize_obs(observation)
+    expected, _ = model.predict(seen, deterministic=True)
+    np.testing.assert_allclose(policy.act(observation), expected, atol=1e-6)
+    assert policy.contract.activation == activation
+    assert hidden_of(policy) == (16, 8)
+
+
+def step_of(model):
+    return Step("train", {}, model.num_timesteps, 0, {})
+
+
+def test_weights_there_and_back(pendulum):
+    source = model_of(pendulum, seed=1, normalize_observations=True)
+    source.learn(256)
+    policy = make_policy(source, Sim2RealVectorEnv(pendulum), "nominal", (step_of(source),))
+    target = model_of(pendulum, seed=2, normalize_observations=True)
+    import_weights(target, policy, std=0.25)
+    back = export_weights(target)
+    assert set(back) == set(policy.weights)
+    for key, array in policy.weights.items():
+        if key == "log_std":
+            np.testing.assert_allclose(np.exp(back[key]), 0.25, rtol=1e-6)
+        elif key == "normalizer.std":
+            np.testing.assert_allclose(back[key], array, rtol=1e-6)
+        else:
+            np.testing.assert_array_equal(back[key], array)
+    observation = torch.zeros((1, 5))
+    with torch.no_grad():
+        np.testing.assert_array_equal(
+            source.policy.predict_values(observation), target.policy.predict_values(observation)
+        )
+
+
+def test_result_of_a_training(pendulum, tmp_path):
+    policy = train(pendulum, tmp_path / "runs" / "mine", seed=2, settings=TINY)
+    assert policy.name == "mine"
+    loaded = Policy.load(tmp_path / "runs" / "mine")
+    assert loaded.contract == policy.contract
+    contract = loaded.contract
+    assert (contract.world, contract.task, contract.label, contract.seed) == (
+        "pendulum",
+        "cartpole",
+        "nominal",
+        2,
+    )
+    (step,) = contract.provenance
+    assert (step.method, step.steps, step.seed) == ("train", 1024, 2)
+    assert step.domain == Domain({}).to_toml()
+    assert step.settings["num_envs"] == 8
+    assert set(contract.measured) == {"source_return", "source_success"}
+    logs = tmp_path / "runs" / "mine.training"
+    assert list(logs.rglob("events.out.tfevents*"))
+    assert not (logs / "checkpoint.safetensors").exists()
+
+
+def test_randomized_training_says_where(pendulum, tmp_path):
+    domain = Domain({"pole.mass": Uniform(0.05, 0.2)})
+    policy = train(pendulum, tmp_path / "r", domain, settings=TINY)
+    assert policy.contract.label == "randomized"
+    (step,) = policy.contract.provenance
+    assert step.steps == 512
+    assert Domain.from_toml(step.domain) == domain
+
+
+def test_same_seed_same_policy(pendulum, tmp_path):
+    a, b, c = (
+        train(pendulum, tmp_path / f"{k}", seed=seed, settings=TINY) for k, seed in enumerate((1, 1, 2))
+    )
+    for key, array in a.weights.items():
+        np.testing.assert_array_equal(b.weights[key], array)
+    assert not np.array_equal(a.weights["actor.0.weight"], c.weights["actor.0.weight"])
+
+
+def test_settings_of_a_world(pendulum):
+    assert settings_for(pendulum) == PPOSettings()
+    assert settings_for(pendulum, total_steps=7, gamma=None).total_steps == 7
+    assert settings_for(pendulum, gamma=None).gamma == PPOSettings().gamma
+    with pytest.raises(UnknownName, match="unknown training setting 'gama': did you mean 'gamma'"):
+        settings_for(pendulum, gama=0.9)
+
+
+def test_settings_in_the_worlds_file(write_world, pendulum_files):
+    scene, physics = pendulum_files
+    folder = write_world(scene, physics + "[training]\ngamma = 0.97\nhidden = [32, 16]\n")
+    settings = settings_for(World.load(folder), total_steps=9)
+    assert (settings.gamma, settings.hidden, settings.total_steps) == (0.97, (32, 16), 9)
+    wrong = World.load(write_world(scene, physics + "[training]\ngama = 0.97\n"))
+    with pytest.raises(UnknownName, match="unknown training setting 'gama': did you mean 'gamma'"):
+        settings_for(wrong)
+
+
+TRAIN = """
+import sys
+from pathlib import Path
+from sim2real.train.callbacks import Checkpoints
+from sim2real.train.ppo import PPOSettings, train
+settings = PPOSettings(total_steps=int(sys.argv[3]), num_envs=8, rollout_steps=16, batch_size=64, epochs=2)
+train(sys.argv[1], Path(sys.argv[2]), seed=3, settings=settings)
+"""
+
+
+def spent_at(path):
+    with safe_open(path, framework="np") as file:
+        return int(file.metadata()["num_timesteps"])
+
+
+@pytest.mark.slow
+def test_goes_on_after_a_kill(write_world, tmp_path):
+    """Killed with SIGKILL after its first checkpoint; the second start ends at the exact total."""
+    folder, total = write_world(), 128 * 120
+    run = tmp_path / "runs" / "long"
+    checkpoint = run.with_name("long.training") / "checkpoint.safetensors"
+    command = [sys.executable, "-c", TRAIN, str(folder), str(run), str(total)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE)
+    while not checkpoint.exists():
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert not run.exists()
+    reached = spent_at(checkpoint)
+    assert 0 < reached < total
+    # the second start, in this process, with its own account of where it begins
+    world = World.load(folder)
+    settings = PPOSettings(total_steps=total, num_envs=8, rollout_steps=16, batch_size=64, epochs=2)
+    policy = train(world, run, seed=3, settings=settings)
+    assert policy.contract.provenance[0].steps == total
+    first_logged = min(steps_logged(run.with_name("long.training")))
+    assert first_logged == reached + 128
+    assert not checkpoint.exists()
+
+
+def steps_logged(folder):
+    """Control steps at which the newest TensorBoard log has an entry."""
+    newest = max(folder.rglob("events.out.tfevents*"), key=lambda path: path.stat().st_mtime)
+    log = EventAccumulator(str(newest))
+    log.Reload()
+    return [event.step for event in log.Scalars("time/fps")]
+
+
+def test_checkpoint_of_other_settings_is_not_used(pendulum, tmp_path, caplog):
+    logs = tmp_path / "mine.training"
+    train(pendulum, tmp_path / "mine", seed=1, settings=TINY)
+    fresh = train(pendulum, tmp_path / "fresh", seed=2, settings=TINY)
+    planted_checkpoint(pendulum, logs / "checkpoint.safetensors", json.dumps(["something else"]))
+    again = train(pendulum, tmp_path / "mine", seed=2, settings=TINY)
+    assert "is of a run with other settings; starting anew" in caplog.text
+    np.testing.assert_array_equal(again.weights["actor.0.weight"], fresh.weights["actor.0.weight"])
+
+
+def test_broken_checkpoint_is_not_used(pendulum, tmp_path, caplog):
+    path = tmp_path / "mine.training" / "checkpoint.safetensors"
+    planted_checkpoint(pendulum, path, "any")
+    path.write_bytes(path.read_bytes()[:1000])
+    policy = train(pendulum, tmp_path / "mine", settings=TINY)
+    assert "can't be read" in caplog.text
+    assert policy.contract.provenance[0].steps == 1024
+
+
+def planted_checkpoint(world, path, description):
+    saver = Checkpoints(path, description, every=1)
+    model_of(world, seed=9).learn(256, saver)
+
+
+@pytest.mark.parametrize("normalize", [True, False])
+def test_checkpoint_restores_everything(pendulum, tmp_path, normalize):
+    path = tmp_path / "checkpoint.safetensors"
+    trained = model_of(pendulum, seed=1, normalize_observations=normalize)
+    saver = Checkpoints(path, "this run", every=1)
+    trained.learn(512, saver)
+    saver._save()
+    restored = model_of(pendulum, seed=2, normalize_observations=normalize)
+    assert not Checkpoints(path, "another run").restore(restored)
+    assert not Checkpoints(tmp_path / "missing", "this run").restore(restored)
+    assert Checkpoints(path, "this run").restore(restored)
+    assert restored.num_timesteps == 512
+    assert restored._n_updates == trained._n_updates
+    a, b = trained.policy.optimizer.state_dict(), restored.policy.optimizer.state_dict()
+    for index, state in a["state"].items():
+        for key, tensor in state.items():
+            assert torch.equal(b["state"][index][key], tensor)
+    for ours, theirs in zip(export_weights(restored).values(), export_weights(trained).values(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    if normalize:
+        assert running_statistics(restored).count == running_statistics(trained).count
+
+
+@pytest.mark.slow
+def test_learns_to_swing_up(tmp_path):
+    """A quarter of the usual budget is enough to see that it learns."""
+    world = World.load("cartpole")
+    settings = settings_for(world, total_steps=200_000)
+    policy = train(world, tmp_path / "swing", seed=0, settings=settings)
+    env = Sim2RealVectorEnv(world, 64, autoreset=False)
+    learnt = run_episodes(policy, env, seed=1).returns.mean()
+    chance = run_episodes(RandomActor(1, 0), env, seed=1).returns.mean()
+    assert learnt > 4 * chance
+    assert learnt > 60

@@ -56,7 +56,7 @@ class Sim2RealVectorEnv(VectorEnv[Floats, Floats, NDArray[Any]]):
     """Many simulations of one world as a gymnasium vector env.
 
     ``info`` holds, at the end of episodes, ``success`` and ``diverged`` with their masks ``_success`` and
-    ``_diverged``, and ``final_obs`` with ``_final_obs``.
+    ``_diverged``; with autoreset also ``final_obs`` and ``final_info`` (the same two), as gymnasium has them.
     """
 
     def __init__(
@@ -237,11 +237,12 @@ class Sim2RealVectorEnv(VectorEnv[Floats, Floats, NDArray[Any]]):
         self._observe(running, diverged)
         info["success"], info["_success"] = self._task.succeeded() & done & ~diverged, done.copy()
         info["diverged"], info["_diverged"] = diverged & done, done.copy()
+        end = info.copy()
         if self.metadata["autoreset_mode"] is AutoresetMode.DISABLED:
             self._resting |= done
             return
         info["final_obs"], info["_final_obs"] = self._observation.copy(), done.copy()
-        info["final_info"], info["_final_info"] = {}, done.copy()
+        info["final_info"], info["_final_info"] = end, done.copy()
         ids = np.flatnonzero(done)
         self._episodes[ids] += self.num_envs
         self._begin(ids)

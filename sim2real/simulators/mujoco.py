@@ -35,10 +35,11 @@ class _Write:
     """Numbers of one field."""
 
     target: Array
-    """Live per-simulation values, flattened. Shape (num_envs, size of the field)."""
-    addresses: Ids
+    """Live values of all simulations, flattened."""
+    places: Ids
+    """Where in it each simulation has them. Shape (num_envs, numbers)."""
     numbers: slice
-    """Where they stand among all numbers of the plan."""
+    """Which of all numbers of the plan they are."""
     half_step: float
     """Half a physics step for delays, else 0; see the module's story."""
 
@@ -121,15 +122,15 @@ class MujocoSimulator:
         """
         if not names:
             return
-        plan, rows = self._plan(names), env_ids[:, None]
-        self._values[rows, plan.columns] = values
+        plan = self._plan(names)
+        self._values[env_ids[:, None], plan.columns] = values
         physics = self._values.take(env_ids, axis=0)
         numbers = plan.factors * physics.take(plan.first, axis=1) * physics.take(plan.second, axis=1)
         for write in plan.writes:
             part = numbers[:, write.numbers]
             if write.half_step:
                 part = np.maximum(part - write.half_step, 0.0)
-            write.target[rows, write.addresses] = part
+            write.target.put(write.places.take(env_ids, axis=0), part)
         if plan.derive:
             self._batch.set_const(env_ids)
 
@@ -193,9 +194,11 @@ class MujocoSimulator:
     def _make_writes(self, by_field: Mapping[str, list[Entry]]) -> Iterator[_Write]:
         start = 0
         for field, group in by_field.items():
+            target = np.reshape(self._batch.expand(field), -1, copy=False)
+            firsts = np.arange(self.num_envs)[:, None] * (target.size // self.num_envs)
             yield _Write(
-                target=np.reshape(self._batch.expand(field), (self.num_envs, -1), copy=False),
-                addresses=np.array([entry.address for entry in group]),
+                target=target,
+                places=firsts + np.array([entry.address for entry in group]),
                 numbers=slice(start, start + len(group)),
                 half_step=self.physics_dt / 2 if field == "actuator_delay" else 0.0,
             )

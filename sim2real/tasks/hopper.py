@@ -44,12 +44,10 @@ class Hopper:
 
     def start(self, env_ids: Ids, u: Array) -> tuple[Array, Array, Array]:
         """Standing 1.25 m high, every coordinate but the forward one within 0.01."""
-        self._action[env_ids] = 0.0
-        self._fallen[env_ids] = False
-        qpos = self._xp.zeros_like(self._qpos[env_ids])
-        qpos[:, 1:] = 0.02 * (u[:, :5] - 0.5)
+        still = self._xp.zeros_like(u)
+        qpos = self._xp.concat((still[:, :1], 0.02 * (u[:, :5] - 0.5)), axis=1)
         qpos[:, 1] += 1.25
-        return qpos, self._xp.zeros_like(qpos), self._xp.zeros_like(qpos[:, :3])
+        return qpos, still, still[:, :3]
 
     def command(self, action: Array) -> Array:
         """Motor torques as a share of the full torque. Shape (num_envs, 3)."""

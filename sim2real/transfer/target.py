@@ -22,7 +22,7 @@ from sim2real.errors import BudgetExhausted, InvalidValue
 from sim2real.interface import TaskSpec
 from sim2real.world import Variant, World
 
-_FORWARDED = ("success", "_success", "final_obs", "_final_obs", "final_info", "_final_info")
+_FORWARDED = ("success", "_success", "final_obs", "_final_obs")
 
 
 @dataclass(frozen=True)

@@ -99,7 +99,7 @@ def _positive(text: str) -> int:
 
 def _worlds(arguments: argparse.Namespace) -> None:
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from sim2real.catalog import entries
     from sim2real.world import World
@@ -114,11 +114,13 @@ def _worlds(arguments: argparse.Namespace) -> None:
         console.print(table)
         return
     world = World.load(arguments.world)
-    table = Table("parameter", "nominal", "training range", "unit", "source", title=world.title)
+    table = Table(
+        Column("parameter", no_wrap=True), "nominal", "training range", "unit", "source", title=world.title
+    )
     for p in world.parameters.values():
         table.add_row(p.name, f"{p.nominal:g}", f"{p.low:g} … {p.high:g}", p.unit, p.source)
     console.print(table)
-    table = Table("variant", "group", "physics")
+    table = Table(Column("variant", no_wrap=True), "group", "physics")
     for variant in world.variants.values():
         values = ", ".join(f"{name} {value:g}" for name, value in variant.physics.items())
         table.add_row(variant.name, variant.group, values or "all nominal")
@@ -152,7 +154,7 @@ def _transfer(arguments: argparse.Namespace) -> None:
     budget = Budget(arguments.steps, arguments.episodes, arguments.seconds)
     settings = FineTuneSettings(normalizer=arguments.normalizer)
     seed = policy.contract.seed if arguments.seed is None else arguments.seed
-    target = TargetEnv(world, domain, budget)
+    target = TargetEnv(world, domain, budget, num_envs=min(16, arguments.episodes or 16))
     adapted = fine_tune(policy, target, settings, seed, progress=True)
     out = arguments.out or Path("runs") / f"{policy.name}-{Path(arguments.target).stem}"
     adapted.save(out)
@@ -202,12 +204,16 @@ def _report(world: World, table: Episodes, baseline: str, out: Path, command: st
 
 def _print_report(report: GapReport) -> None:
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from sim2real.evaluate.verdict import verdict
 
     labels, variants = report.labels, report.variants
-    grid = Table("variant", *(f"{label}\nscore · success" for label in labels), title=report.title)
+    grid = Table(
+        Column("variant", no_wrap=True),
+        *(f"{label}\nscore · success" for label in labels),
+        title=report.title,
+    )
     for variant in variants:
         cells = [report.cell(label, variant) for label in labels]
         grid.add_row(variant, *(f"{c.score.value:.1f} · {c.success.value:.2f}" if c else "–" for c in cells))

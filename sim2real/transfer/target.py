@@ -22,7 +22,7 @@ from sim2real.errors import BudgetExhausted, InvalidValue
 from sim2real.interface import TaskSpec
 from sim2real.world import Variant, World
 
-_FORWARDED = ("success", "_success", "final_obs", "_final_obs")
+_FORWARDED = ("success", "_success")
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Budget:
     steps: int | None = None
     """Control steps of all rows together."""
     episodes: int | None = None
-    """Episodes that ended or were given up."""
+    """Episodes that ended, were given up or are in progress."""
     seconds: float | None = None
     """Simulated seconds of all rows together."""
 
@@ -81,7 +81,7 @@ class TargetEnv:
             num_threads: of the simulator; 0 means all cores.
         """
         domain = physics.domain if isinstance(physics, Variant) else physics
-        self.__env = Sim2RealVectorEnv(world, num_envs, domain, num_threads=num_threads)
+        self.__env = Sim2RealVectorEnv(world, num_envs, domain, autoreset=False, num_threads=num_threads)
         self.__limited, self.__ends = _limits(self.__env)
         self.__running = False
         self.num_envs = num_envs
@@ -102,13 +102,15 @@ class TargetEnv:
 
     @property
     def steps_left(self) -> int:
-        """Control steps, of all rows together, that the limits on steps and seconds still allow."""
-        limits = [2**62]
+        """The most control steps, of all rows together, that the budget still allows."""
+        limits: list[float] = [2**62]
         if self.budget.steps is not None:
-            limits.append(self.budget.steps - self.spent.steps)
+            limits.append(self.budget.steps)
         if self.budget.seconds is not None:
-            limits.append(int((self.budget.seconds - self.spent.seconds) / self.task.control_dt + 1e-9))
-        return max(min(limits), 0)
+            limits.append(self.budget.seconds / self.task.control_dt + 1e-9)
+        if self.budget.episodes is not None:
+            limits.append(self.budget.episodes * self.task.max_steps)
+        return max(int(min(limits)) - self.spent.steps, 0)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -130,7 +132,7 @@ class TargetEnv:
     ) -> tuple[
         NDArray[np.float32], NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]
     ]:
-        """Advance all rows one control period, as `Sim2RealVectorEnv.step`; physics stays out of ``info``.
+        """Advance all rows one control period, as a vector env with same-step autoreset, but sealed.
 
         Raises:
             BudgetExhausted: if the step would exceed the budget; nothing is spent then.
@@ -138,28 +140,33 @@ class TargetEnv:
         self._require()
         observation, reward, terminated, truncated, info = self.__env.step(actions)
         positions = self.__env.simulator.qpos[:, self.__limited]
-        at_end = (positions <= self.__ends[0]) | (positions >= self.__ends[1])
+        at_end = (positions <= self.__ends[0]) | (positions >= self.__ends[1])  # before rows begin anew
+        done = terminated | truncated
         self._count(
             steps=self.num_envs,
-            seconds=self.num_envs * self.task.control_dt,
-            episodes=int((terminated | truncated).sum()),
+            episodes=int(done.sum()),
             falls=int(terminated.sum()),
             limit_hits=int(at_end.any(axis=1).sum()),
         )
         visible = {key: info[key] for key in _FORWARDED if key in info}
+        if done.any():
+            visible |= {"final_obs": observation, "_final_obs": done}
+            observation, _ = self.__env.reset(options={"reset_mask": done})
         return observation, reward, terminated, truncated, visible
 
     def _require(self) -> None:
-        out_of_episodes = self.budget.episodes is not None and self.spent.episodes >= self.budget.episodes
-        if self.steps_left < self.num_envs or out_of_episodes:
+        # every row is an episode that will have to be paid for
+        episodes = self.spent.episodes + self.num_envs
+        if self.steps_left < self.num_envs or episodes > (self.budget.episodes or episodes):
             raise BudgetExhausted(
                 f"the budget {_plain(self.budget)} does not allow another step of {self.num_envs} rows; "
                 f"spent: {_plain(self.spent)}"
             )
 
-    def _count(self, **more: float) -> None:
+    def _count(self, **more: int) -> None:
         totals = {name: getattr(self.spent, name) + value for name, value in more.items()}
-        self.spent = dataclasses.replace(self.spent, **totals)
+        spent = dataclasses.replace(self.spent, **totals)
+        self.spent = dataclasses.replace(spent, seconds=spent.steps * self.task.control_dt)
 
 
 def _limits(env: Sim2RealVectorEnv) -> tuple[NDArray[np.intp], NDArray[np.float64]]:

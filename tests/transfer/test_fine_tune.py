@@ -1,0 +1,223 @@
+"""Fine-tuning is careful in the ways that it says, spends its budget and no more, and signs its work."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from stable_baselines3.common.callbacks import BaseCallback
+
+from sim2real.domain import Domain
+from sim2real.errors import BudgetExhausted, InvalidValue, PolicyError, UnknownName
+from sim2real.policy import Policy
+from sim2real.train.ppo import PPOSettings, build_ppo, train
+from sim2real.train.vec_env import SB3VecEnv
+from sim2real.train.weights import export_weights, import_weights
+from sim2real.transfer.fine_tune import CriticFirst, FineTuneSettings, fine_tune
+from sim2real.transfer.target import Budget, TargetEnv
+from sim2real.world import World
+
+QUICK = FineTuneSettings(rollout_steps=16, batch_size=32, epochs=2)
+ROUND = 16 * 4  # control steps of one update of four rows
+
+
+@pytest.fixture(scope="module")
+def pendulum(tmp_path_factory, pendulum_files):
+    folder = tmp_path_factory.mktemp("worlds") / "pendulum"
+    folder.mkdir()
+    for name, text in zip(("scene.xml", "physics.toml"), pendulum_files, strict=True):
+        (folder / name).write_text(text)
+    return World.load(folder)
+
+
+@pytest.fixture(scope="module")
+def source(pendulum, tmp_path_factory):
+    """A policy with a normalizer of its own, barely trained."""
+    settings = PPOSettings(
+        total_steps=512,
+        num_envs=8,
+        rollout_steps=16,
+        batch_size=64,
+        epochs=2,
+        hidden=(16, 8),
+        normalize_observations=True,
+    )
+    return train(pendulum, tmp_path_factory.mktemp("runs") / "source", seed=5, settings=settings)
+
+
+def target_of(world, **limits):
+    return TargetEnv(world, world.variant("heavy"), Budget(**limits), num_envs=4)
+
+
+def actor(weights):
+    return {key: array for key, array in weights.items() if key.startswith("actor") or key == "log_std"}
+
+
+def moved(before, after):
+    return [key for key, array in before.items() if not np.array_equal(array, after[key])]
+
+
+def test_spends_whole_updates_and_signs(pendulum, source):
+    target = target_of(pendulum, steps=5 * ROUND + 30)
+    adapted = fine_tune(source, target, QUICK, seed=8)
+    assert target.spent.steps == 5 * ROUND
+    assert target.spent.steps + target.steps_left == 5 * ROUND + 30
+    assert adapted.contract.label == "fine-tuned"
+    assert adapted.contract.provenance[:-1] == source.contract.provenance
+    step = adapted.contract.provenance[-1]
+    assert (step.method, step.domain, step.steps, step.seed) == ("fine-tune", {}, 5 * ROUND, 8)
+    assert step.settings["normalizer"] == "frozen"
+    assert step.settings["episodes"] == target.spent.episodes
+    assert moved(source.weights, adapted.weights)
+    again = fine_tune(adapted, target_of(pendulum, steps=ROUND), QUICK, seed=9)
+    assert [s.method for s in again.contract.provenance] == ["train", "fine-tune", "fine-tune"]
+
+
+def test_chain_goes_through_a_folder(pendulum, source, tmp_path):
+    adapted = fine_tune(source, target_of(pendulum, steps=2 * ROUND), QUICK)
+    adapted.save(tmp_path / "adapted")
+    loaded = Policy.load(tmp_path / "adapted")
+    assert loaded.contract == adapted.contract
+    assert "2. fine-tune: 128 control steps" in (tmp_path / "adapted" / "README.md").read_text()
+
+
+def test_nothing_of_the_target_is_in_the_result(pendulum, source):
+    adapted = fine_tune(source, target_of(pendulum, steps=ROUND), QUICK)
+    assert "heavy" not in repr(adapted.contract)
+    assert "pole.mass" not in repr(adapted.contract.provenance[-1])
+
+
+def test_same_seed_same_result(pendulum, source):
+    a, b, c = (fine_tune(source, target_of(pendulum, steps=2 * ROUND), QUICK, seed) for seed in (1, 1, 2))
+    assert moved(a.weights, b.weights) == []
+    assert moved(a.weights, c.weights)
+
+
+def test_warm_up_leaves_the_actor_alone_to_the_bit(pendulum, source):
+    """Longer than the budget: only the critic may move."""
+    settings = dataclasses.replace(QUICK, critic_warmup=0.999)
+    adapted = fine_tune(source, target_of(pendulum, steps=4 * ROUND), settings)
+    before = {**actor(source.weights), "log_std": np.log(np.full(1, 0.2, np.float32))}
+    assert set(moved(before, adapted.weights)) <= {"log_std"}
+    np.testing.assert_allclose(adapted.weights["log_std"], before["log_std"], rtol=1e-6)
+    last = fine_tune(source, target_of(pendulum, steps=ROUND), dataclasses.replace(QUICK, critic_warmup=0.0))
+    assert set(moved(before, last.weights)) == set(before), "without a warm-up all of the actor moves at once"
+    critic = {key: array for key, array in source.weights.items() if key.startswith("critic")}
+    assert set(moved(critic, adapted.weights)) == set(critic)
+
+
+class Watch(BaseCallback):
+    """Keeps the weights as they are at the start of every rollout."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def _on_step(self):
+        return True
+
+    def _on_rollout_start(self):
+        self.seen.append({key: array.copy() for key, array in export_weights(self.model).items()})
+
+
+@pytest.mark.parametrize(("warmup", "frozen"), [(0.0, 0), (1 * ROUND, 1), (2.5 * ROUND, 2), (4 * ROUND, 4)])
+def test_actor_moves_from_the_end_of_the_warm_up_on(pendulum, source, warmup, frozen):
+    settings = PPOSettings(
+        num_envs=4, rollout_steps=16, batch_size=32, epochs=2, hidden=(16, 8), normalize_observations=True
+    )
+    model = build_ppo(SB3VecEnv(target_of(pendulum, steps=10**6)), settings, 0, logs=None)
+    import_weights(model, source, 0.2)
+    watch = Watch()
+    model.learn(7 * ROUND, [CriticFirst(warmup), watch])
+    for update in range(6):
+        before, after = watch.seen[update], watch.seen[update + 1]
+        assert bool(moved(actor(before), actor(after))) == (update >= frozen)
+        critic = {key: array for key, array in before.items() if key.startswith("critic")}
+        assert set(moved(critic, after)) == set(critic)
+
+
+def test_frozen_normalizer(pendulum, source):
+    adapted = fine_tune(source, target_of(pendulum, steps=3 * ROUND), QUICK)
+    for key in ("normalizer.mean", "normalizer.std"):
+        np.testing.assert_allclose(adapted.weights[key], source.weights[key], rtol=2e-6)
+
+
+def test_adapted_normalizer_moves_a_little(pendulum, source):
+    settings = dataclasses.replace(QUICK, normalizer="adapted")
+    adapted = fine_tune(source, target_of(pendulum, steps=3 * ROUND), settings)
+    shift = np.abs(adapted.weights["normalizer.mean"] - source.weights["normalizer.mean"])
+    assert 0 < shift.max() < 0.05
+
+
+def test_fresh_normalizer_forgets_the_source(pendulum, source):
+    """Whatever the source's statistics, what is seen in the target decides."""
+    other = dict(source.weights)
+    other["normalizer.mean"] = other["normalizer.mean"] + 7
+    other["normalizer.std"] = other["normalizer.std"] * 3
+    settings = dataclasses.replace(QUICK, normalizer="fresh", critic_warmup=0.9)
+    # the actor is the same but for its input, so both act alike while it is frozen
+    results = [
+        fine_tune(Policy(source.contract, w), target_of(pendulum, steps=2 * ROUND), settings)
+        for w in (source.weights, other)
+    ]
+    for key in ("normalizer.mean", "normalizer.std"):
+        np.testing.assert_array_equal(results[0].weights[key], results[1].weights[key])
+        assert not np.allclose(results[0].weights[key], source.weights[key])
+
+
+def test_policy_that_does_not_fit(source):
+    with pytest.raises(PolicyError, match="world: 'pendulum' against 'furuta'"):
+        fine_tune(source, TargetEnv("furuta", Domain({}), Budget(steps=10**4)))
+
+
+def test_budget_too_small_for_an_update(pendulum, source):
+    target = target_of(pendulum, steps=ROUND - 1)
+    with pytest.raises(
+        BudgetExhausted, match="63 steps don't pay for one update of 64; raise the budget or lower"
+    ):
+        fine_tune(source, target, QUICK)
+    assert target.spent.steps == 0
+    short = target_of(pendulum, episodes=3)
+    with pytest.raises(BudgetExhausted, match="the budget episodes 3 does not allow another step of 4 rows"):
+        fine_tune(source, short, QUICK)
+
+
+def test_limit_on_episodes_keeps_what_was_learnt(tmp_path):
+    """Falls end a rollout midway; the updates before it count, and the same again is possible at once."""
+    settings = PPOSettings(
+        total_steps=128, num_envs=8, rollout_steps=16, batch_size=64, epochs=1, hidden=(8,)
+    )
+    source = train("hopper", tmp_path / "hops", settings=settings)
+    for _ in range(2):
+        target = TargetEnv("hopper", Domain({}), Budget(episodes=12), num_envs=4)
+        adapted = fine_tune(source, target, dataclasses.replace(QUICK, critic_warmup=0.0), progress=True)
+        assert 8 < target.spent.episodes <= 12
+        assert target.spent.steps % ROUND, "the last rollout was cut short"
+        assert moved(actor(source.weights), actor(adapted.weights))
+        assert adapted.contract.provenance[-1].steps == target.spent.steps
+
+
+def test_limit_on_episodes_alone_sets_the_length_of_the_warm_up(pendulum, source):
+    """Four episodes of 250 steps are 1000 steps; the warm-up is a tenth of that, not of infinity."""
+    target = target_of(pendulum, episodes=4)
+    assert target.steps_left == 1000
+    adapted = fine_tune(source, target, QUICK)
+    assert target.spent.steps == 15 * ROUND
+    assert moved(actor(source.weights), actor(adapted.weights)) == list(actor(source.weights))
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind", "said"),
+    [
+        (
+            {"normalizer": "forzen"},
+            UnknownName,
+            "unknown normalizer handling 'forzen': did you mean 'frozen'",
+        ),
+        ({"critic_warmup": 1.0}, InvalidValue, "critic_warmup of 1 is outside"),
+        ({"critic_warmup": -0.1}, InvalidValue, "critic_warmup of -0.1 is outside"),
+        ({"critic_warmup": float("nan")}, InvalidValue, "critic_warmup of nan is outside"),
+    ],
+)
+def test_settings_that_can_not_be(changes, kind, said):
+    with pytest.raises(kind, match=said):
+        FineTuneSettings(**changes)

@@ -92,17 +92,11 @@ def test_same_seed_same_result(pendulum, source):
     assert moved(a.weights, c.weights)
 
 
-def test_warm_up_leaves_the_actor_alone_to_the_bit(pendulum, source):
-    """Longer than the budget: only the critic may move."""
-    settings = dataclasses.replace(QUICK, critic_warmup=0.999)
-    adapted = fine_tune(source, target_of(pendulum, steps=4 * ROUND), settings)
+def test_without_a_warm_up_all_of_the_actor_moves_at_once(pendulum, source):
     before = {**actor(source.weights), "log_std": np.log(np.full(1, 0.2, np.float32))}
-    assert set(moved(before, adapted.weights)) <= {"log_std"}
-    np.testing.assert_allclose(adapted.weights["log_std"], before["log_std"], rtol=1e-6)
-    last = fine_tune(source, target_of(pendulum, steps=ROUND), dataclasses.replace(QUICK, critic_warmup=0.0))
-    assert set(moved(before, last.weights)) == set(before), "without a warm-up all of the actor moves at once"
-    critic = {key: array for key, array in source.weights.items() if key.startswith("critic")}
-    assert set(moved(critic, adapted.weights)) == set(critic)
+    settings = dataclasses.replace(QUICK, critic_warmup=0.0)
+    adapted = fine_tune(source, target_of(pendulum, steps=ROUND), settings)
+    assert set(moved(before, adapted.weights)) == set(before)
 
 
 class Watch(BaseCallback):
@@ -120,7 +114,7 @@ class Watch(BaseCallback):
 
 
 @pytest.mark.parametrize(("warmup", "frozen"), [(0.0, 0), (1 * ROUND, 1), (2.5 * ROUND, 2), (4 * ROUND, 4)])
-def test_actor_moves_from_the_end_of_the_warm_up_on(pendulum, source, warmup, frozen):
+def test_warm_up_leaves_the_actor_alone_to_the_bit_while_the_critic_moves(pendulum, source, warmup, frozen):
     settings = PPOSettings(
         num_envs=4, rollout_steps=16, batch_size=32, epochs=2, hidden=(16, 8), normalize_observations=True
     )

@@ -1,0 +1,124 @@
+"""One batched evaluation against Stable-Baselines3's `evaluate_policy` in a loop over the variants.
+
+    python scripts/bench_evaluate.py            # 50 variants × 20 episodes on the hopper, some minutes
+    python scripts/bench_evaluate.py --quick
+
+The variants are physics drawn from the training domain. Both sides run the same policy in the same episodes
+(the same start states in the same physics), so their returns must agree; the script ends in an error if they
+don't. Loading the world and building the network are not timed, making the envs is, as both need them anew
+for other variants. The second row of `evaluate_policy` gives it one env per episode, which is not its default
+but batches the network; its episodes start elsewhere.
+"""
+
+import argparse
+import dataclasses
+import os
+from collections.abc import Callable
+from time import perf_counter
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy is imported
+
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from stable_baselines3 import PPO
+from stable_baselines3.common.evaluation import evaluate_policy
+from stable_baselines3.common.monitor import Monitor
+from stable_baselines3.common.vec_env import DummyVecEnv
+
+from sim2real.env import Sim2RealVectorEnv
+from sim2real.episodes import run_episodes
+from sim2real.evaluate.rollouts import SEED, variant_env
+from sim2real.interface import Array
+from sim2real.policy import Policy
+from sim2real.single_env import Sim2RealEnv
+from sim2real.train.ppo import build_ppo, settings_for
+from sim2real.train.vec_env import SB3VecEnv
+from sim2real.train.weights import hidden_of, import_weights
+from sim2real.world import Variant, World
+
+AGREE = 0.01  # numpy and torch round differently, and a contact can make a rounding grow
+
+
+def sampled_variants(world: World, count: int) -> list[Variant]:
+    domain = world.training_domain
+    draws = domain.sample(np.random.default_rng(0), count)
+    return [
+        Variant(f"sample_{k}", "interpolation", dict(zip(domain.names, map(float, values), strict=True)))
+        for k, values in enumerate(draws)
+    ]
+
+
+def batched(world: World, policy: Policy, variants: list[Variant], episodes: int) -> Array:
+    """Returns, shape (variants, episodes)."""
+    env = variant_env(world, variants, episodes)
+    outcomes = run_episodes(policy, env, SEED, np.tile(np.arange(episodes), len(variants)))
+    return outcomes.returns.reshape(len(variants), episodes)
+
+
+def looped(world: World, model: PPO, variants: list[Variant], episodes: int, num_envs: int) -> Array:
+    """The same by `evaluate_policy`."""
+    returns = []
+    for variant in track(variants, f"evaluate_policy, {num_envs} env(s)", transient=True):
+        venv = DummyVecEnv([lambda v=variant: Monitor(Sim2RealEnv(world, v.domain))] * num_envs)
+        venv.seed(SEED)
+        returns.append(evaluate_policy(model, venv, episodes, return_episode_rewards=True)[0])
+    return np.array(returns)
+
+
+def as_sb3(world: World, policy: Policy) -> PPO:
+    """The policy as a model of Stable-Baselines3."""
+    settings = dataclasses.replace(
+        settings_for(world), hidden=hidden_of(policy), activation=policy.contract.activation
+    )
+    venv = SB3VecEnv(Sim2RealVectorEnv(world, settings.num_envs))
+    model = build_ppo(venv, settings, seed=0, logs=None)
+    assert model.get_vec_normalize_env() is None, "normalized observations are not compared here"
+    import_weights(model, policy, std=1.0)
+    return model
+
+
+def timed(run: Callable[[], Array]) -> tuple[float, Array]:
+    start = perf_counter()
+    returns = run()
+    return perf_counter() - start, returns
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--policy", default="hopper-randomized-0", help="name or folder")
+    parser.add_argument("--variants", type=int, default=50)
+    parser.add_argument("--episodes", type=int, default=20)
+    parser.add_argument("--quick", action="store_true", help="5 variants × 4 episodes")
+    options = parser.parse_args()
+    count, episodes = (5, 4) if options.quick else (options.variants, options.episodes)
+
+    policy = Policy.load(options.policy)
+    world = World.load(policy.contract.world)
+    policy.check(Sim2RealVectorEnv(world))
+    variants = sampled_variants(world, count)
+    model = as_sb3(world, policy)
+
+    ours, mine = timed(lambda: batched(world, policy, variants, episodes))
+    slow, theirs = timed(lambda: looped(world, model, variants, episodes, 1))
+    wide, other = timed(lambda: looped(world, model, variants, episodes, episodes))
+
+    table = Table(title=f"{policy.name}: {count} variants × {episodes} episodes")
+    for column in ("evaluation", "mean return", "seconds", "ours takes", "target"):
+        table.add_column(column, justify="left" if column == "evaluation" else "right")
+    table.add_row("ours, one batch", f"{mine.mean():.2f}", f"{ours:.2f}", "", "")
+    one = f"{ours / slow:.3f} of it"
+    table.add_row("evaluate_policy, 1 env", f"{theirs.mean():.2f}", f"{slow:.2f}", one, "≤ 0.1")
+    many = f"{ours / wide:.3f} of it"
+    table.add_row(f"evaluate_policy, {episodes} envs", f"{other.mean():.2f}", f"{wide:.2f}", many, "")
+    console = Console(width=110)
+    console.print(table)
+    apart = np.abs(mine - theirs)
+    alike = float(np.mean(apart < AGREE))
+    console.print(
+        f"Returns of the same episode: {alike:.1%} within {AGREE} of each other; the median differs by "
+        f"{np.median(apart):.1e}, the worst by {apart.max():.1e}."
+    )
+    if alike < 0.95:
+        raise SystemExit("the two sides evaluate different things")

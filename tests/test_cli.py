@@ -1,0 +1,181 @@
+"""The command line: quick to answer, clear about mistakes, and the whole way on a small world."""
+
+import contextlib
+import json
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from sim2real.cli import main
+from sim2real.policy import Policy
+
+HEAVY = ("torch", "mujoco", "scipy.stats", "matplotlib", "stable_baselines3", "pyarrow", "tensorboard")
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "import sim2real",
+        "import sim2real; sim2real.IDS; import gymnasium; gymnasium.spec('sim2real/Furuta-v0')",
+        "import sim2real.cli",
+        "from sim2real.cli import main\ntry: main(['--help'])\nexcept SystemExit as end: assert not end.code",
+        "from sim2real.cli import main\ntry: main(['train', '--help'])\nexcept SystemExit: pass",
+        "from sim2real.cli import main\ntry: main(['nonsense'])\nexcept SystemExit as end: end.code == 2 or 1 / 0",
+    ],
+)
+def test_loads_nothing_heavy(python, program):
+    told = python(
+        f"{program}\nimport sys\nprint('loaded:', [name for name in {HEAVY} if name in sys.modules])"
+    )
+    assert told.strip().endswith("loaded: []")
+
+
+def test_lazy_names(python):
+    told = python(
+        "import sim2real\n"
+        "print(sim2real.World.load('furuta').name, sim2real.Domain({}).names, sim2real.Policy.__name__)\n"
+        "print(sim2real.Sim2RealVectorEnv.__name__)\n"
+        "try: sim2real.Wold\n"
+        "except AttributeError as error: print(error)"
+    )
+    assert told.splitlines() == [
+        "furuta () Policy",
+        "Sim2RealVectorEnv",
+        "module 'sim2real' has no attribute 'Wold'; it has Domain, Policy, Sim2RealVectorEnv, World",
+    ]
+
+
+def test_installed_command_and_help(root):
+    command = os.path.join(os.path.dirname(sys.executable), "sim2real")
+    done = subprocess.run([command, "--help"], capture_output=True, text=True, check=True)
+    for name in ("worlds", "train", "transfer", "evaluate", "gap", "demo"):
+        assert re.search(rf"^ +{name} ", done.stdout, re.MULTILINE)
+    assert done.stderr == ""
+
+
+def run(*arguments):
+    return main([str(argument) for argument in arguments])
+
+
+def test_worlds(capsys):
+    assert run("worlds") == 0
+    listed = capsys.readouterr().out
+    for name in ("cartpole", "furuta", "hopper", "so101"):
+        assert name in listed
+
+
+def test_parameters_and_variants_of_a_world(capsys, write_world):
+    assert run("worlds", write_world()) == 0
+    told = capsys.readouterr().out
+    for word in ("pole.mass", "0.05 … 0.2", "kg", "heavy_late", "combined", "nominal"):
+        assert word in told
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (
+            ("worlds", "furutta"),
+            "sim2real: unknown world (a name, or the path of a folder) 'furutta': did you mean",
+        ),
+        (("train", "furutta"), "did you mean 'furuta'"),
+        (
+            ("train", "furuta", "--domain", "trainign"),
+            "no domain 'trainign': give 'nominal', 'training' or the",
+        ),
+        (("train", "furuta", "--domain", "combined_a"), "held-out variants are for evaluation"),
+        (("transfer", "nobody-0", "--target", "combined_a"), "unknown policy"),
+        (("evaluate", "nobody-0"), "unknown policy"),
+        (("gap", "so101", "--recordings", "missing"), "missing"),
+        (("gap", "furuta", "--recordings", "."), ""),
+    ],
+)
+def test_mistakes_cost_one_sentence_and_status_2(capsys, tmp_path, arguments, said):
+    with contextlib.chdir(tmp_path):
+        assert run(*arguments) == 2
+    told = capsys.readouterr()
+    assert told.err.startswith("sim2real: ")
+    assert said in told.err
+    assert "Traceback" not in told.err
+    assert len(told.err.strip().splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("steps", ["0", "-5", "many", "1.5"])
+def test_counts_are_above_zero(capsys, steps):
+    with pytest.raises(SystemExit) as caught:
+        run("train", "furuta", "--steps", steps)
+    assert caught.value.code == 2
+    assert "--steps" in capsys.readouterr().err
+
+
+def test_a_domain_with_a_misspelt_parameter(capsys, tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text('[parameters]\n"pole.mas" = 0.1\n')
+    assert run("train", "furuta", "--domain", path, "--out", tmp_path / "out") == 2
+    assert "did you mean 'mass'" in capsys.readouterr().err
+    path.write_text('[parameters]\n"poll.mass" = { uniform = [0.1, 0.2] }\n')
+    assert run("train", "furuta", "--domain", path, "--out", tmp_path / "out") == 2
+    assert "did you mean 'pole.mass'" in capsys.readouterr().err
+    path.write_text('[parameters]\n"pole.mass" = { uniform = [0.2, 0.1] }\n')
+    assert run("train", "furuta", "--domain", path, "--out", tmp_path / "out") == 2
+    assert "reversed" in capsys.readouterr().err
+    path.write_text('[parameters]\n"pole.mass" = { value = 20, unit = "g" }\n')
+    assert run("train", "furuta", "--domain", path, "--out", tmp_path / "out") == 2
+    assert "pole.mass is given in 'g'; possible: 'kg'" in capsys.readouterr().err
+
+
+@pytest.fixture
+def small(write_world, pendulum_files):
+    """A world that trains in a moment."""
+    scene, physics = pendulum_files
+    training = "[training]\nnum_envs = 8\nrollout_steps = 16\nbatch_size = 64\nepochs = 2\nhidden = [8]\n"
+    return write_world(scene, physics + training)
+
+
+@pytest.mark.slow
+def test_the_whole_way(small, tmp_path, capsys):
+    """Train, transfer, evaluate; each says what it wrote, and it is there."""
+    with contextlib.chdir(tmp_path):
+        for seed in (0, 1, 2):
+            assert run("train", small, "--steps", "256", "--seed", seed) == 0
+            assert f"wrote runs/pendulum-nominal-{seed}" in " ".join(capsys.readouterr().out.split())
+        policy = Policy.load(tmp_path / "runs/pendulum-nominal-0")
+        assert policy.contract.provenance[0].steps == 256
+        sources = [f"runs/pendulum-nominal-{seed}" for seed in (0, 1, 2)]
+        adapted = []
+        for source in sources:
+            assert run("transfer", source, "--world", small, "--target", "heavy", "--steps", "4_096") == 0
+            told = " ".join(capsys.readouterr().out.split())
+            assert "spent 4,096 steps = 82 s in" in told
+            adapted.append(f"{source}-heavy")
+            assert f"wrote {adapted[-1]}" in told
+        assert (
+            run("evaluate", *sources, *adapted, "--world", small, "--episodes", "3", "--out", "report") == 0
+        )
+        told = " ".join(capsys.readouterr().out.split())
+        assert "wrote report/report.html" in told
+    report = tmp_path / "report"
+    assert {"report.html", "episodes.parquet", "summary.json"} <= {path.name for path in report.iterdir()}
+    assert json.loads((report / "summary.json").read_text())
+    assert "heavy_late" in (report / "report.html").read_text()
+    assert list(report.glob("*.png"))
+
+
+def test_budgets_that_buy_nothing(small, tmp_path, capsys):
+    assert run("train", small, "--steps", "128", "--out", tmp_path / "p") == 0
+    capsys.readouterr()
+    command = ("transfer", tmp_path / "p", "--world", small, "--target", "heavy", "--out", tmp_path / "q")
+    assert run(*command, "--seconds", "-1") == 2
+    assert "a budget of -1.0 seconds buys nothing" in capsys.readouterr().err
+    assert run(*command, "--steps", "100") == 1
+    assert "100 steps don't pay for one update" in capsys.readouterr().err
+    assert run(*command, "--normalizer", "forzen") == 2
+    assert "did you mean 'frozen'" in capsys.readouterr().err
+    command = ("transfer", tmp_path / "p", "--world", small, "--out", tmp_path / "q")
+    assert run(*command, "--target", "hevy") == 2
+    assert "did you mean 'heavy'" in capsys.readouterr().err
+    assert not (tmp_path / "q").exists()

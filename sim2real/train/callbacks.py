@@ -101,7 +101,17 @@ class ProgressBar(BaseCallback):
         self._progress.update(self._task, completed=self.num_timesteps, score=score)
 
     def _on_training_end(self) -> None:
-        self._progress.stop()
+        if self._progress.live.is_started:
+            self._progress.stop()
+
+
+def learn(model: PPO, steps: int, callbacks: list[BaseCallback]) -> None:
+    """Train for ``steps`` more control steps; an error, or Ctrl-C, leaves no progress bar running."""
+    try:
+        model.learn(steps, callbacks, reset_num_timesteps=False)
+    finally:
+        for callback in callbacks:
+            callback.on_training_end()
 
 
 def _dump(model: PPO) -> dict[str, torch.Tensor]:

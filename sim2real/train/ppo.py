@@ -23,7 +23,7 @@ from sim2real.env import DomainLike, Sim2RealVectorEnv
 from sim2real.episodes import run_episodes
 from sim2real.errors import UnknownName
 from sim2real.policy import Contract, HasTask, Policy, Step
-from sim2real.train.callbacks import Checkpoints, ProgressBar
+from sim2real.train.callbacks import Checkpoints, ProgressBar, learn
 from sim2real.train.vec_env import SB3VecEnv
 from sim2real.train.weights import ACTIVATIONS, activation_name, export_weights
 from sim2real.world import World
@@ -111,7 +111,7 @@ def train(
     checkpoint.restore(model)
     callbacks = [checkpoint, *([ProgressBar(total, folder.name)] if progress else [])]
     if model.num_timesteps < total:
-        model.learn(total - model.num_timesteps, callbacks, reset_num_timesteps=False)
+        learn(model, total - model.num_timesteps, callbacks)
     plain = {**asdict(settings), "hidden": list(settings.hidden)}
     step = Step("train", source, model.num_timesteps, seed, plain)
     label = "nominal" if env.domain.is_point else "randomized"

@@ -18,7 +18,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from sim2real.errors import BudgetExhausted, InvalidValue, UnknownName
 from sim2real.policy import Policy, Step
-from sim2real.train.callbacks import ProgressBar
+from sim2real.train.callbacks import ProgressBar, learn
 from sim2real.train.ppo import PPOSettings, build_ppo, make_policy
 from sim2real.train.vec_env import SB3VecEnv
 from sim2real.train.weights import hidden_of, import_weights, running_statistics
@@ -96,7 +96,7 @@ def fine_tune(
     if progress:
         callbacks.append(ProgressBar(total, f"fine-tune {policy.name}"))
     try:
-        model.learn(total, callbacks)
+        learn(model, total, callbacks)
     except BudgetExhausted:  # a limit on episodes ends the last rollout midway; what was learnt before stays
         if not model._n_updates:
             raise

@@ -132,7 +132,8 @@ def _train(arguments: argparse.Namespace) -> None:
     from sim2real.world import World
 
     world = World.load(arguments.world)
-    settings = settings_for(world, total_steps=arguments.steps, randomized_steps=arguments.steps)
+    randomized = not world.domain(arguments.domain).is_point
+    settings = settings_for(world, randomized, total_steps=arguments.steps)
     domain = Path(arguments.domain).stem
     out = arguments.out or Path("runs") / f"{world.name}-{domain}-{arguments.seed}"
     policy = train(world, out, arguments.domain, arguments.seed, settings, progress=True)

@@ -38,8 +38,6 @@ class PPOSettings:
 
     total_steps: int = 500_000
     """Control steps of all envs together."""
-    randomized_steps: int = 1_000_000
-    """The same when physics is randomized, which takes longer."""
     num_envs: int = 64
     rollout_steps: int = 64
     """Control steps of each env between updates."""
@@ -60,14 +58,22 @@ class PPOSettings:
     """Whether running means and variances scale what the policy sees; the tasks scale by hand already."""
 
 
-def settings_for(world: World, **changes: object) -> PPOSettings:
-    """The defaults with what ``physics.toml`` says under ``[training]``, then ``changes``.
+def settings_for(world: World, randomized: bool = False, **changes: object) -> PPOSettings:
+    """The defaults with what ``physics.toml`` says under ``[training]``, then ``changes`` that aren't None.
+
+    Args:
+        world: whose table counts.
+        randomized: whether ``[training.randomized]`` counts too.
+        **changes: settings by name.
 
     Raises:
         UnknownName: for a setting that does not exist.
     """
     known = {field.name for field in dataclasses.fields(PPOSettings)}
-    given = {**world.training, **{k: v for k, v in changes.items() if v is not None}}
+    base = dict(world.training)
+    special = base.pop("randomized", {})
+    given = {**base, **(special if randomized and isinstance(special, dict) else {})}
+    given |= {name: value for name, value in changes.items() if value is not None}
     for name in given:
         if name not in known:
             raise UnknownName("training setting", name, known)
@@ -100,18 +106,17 @@ def train(
         The policy, as it was saved.
     """
     world = world if isinstance(world, World) else World.load(world)
-    settings = settings or settings_for(world)
+    settings = settings or settings_for(world, not world.domain(domain).is_point)
     env = Sim2RealVectorEnv(world, settings.num_envs, domain)
-    total = settings.total_steps if env.domain.is_point else settings.randomized_steps
     source = env.domain.to_toml()
     logs = folder.with_name(folder.name + ".training")
     model = build_ppo(SB3VecEnv(env), settings, seed, logs)
     description = json.dumps([world.name, source, seed, asdict(settings)], sort_keys=True)
     checkpoint = Checkpoints(logs / "checkpoint.safetensors", description)
     checkpoint.restore(model)
-    callbacks = [checkpoint, *([ProgressBar(total, folder.name)] if progress else [])]
-    if model.num_timesteps < total:
-        learn(model, total - model.num_timesteps, callbacks)
+    callbacks = [checkpoint, *([ProgressBar(settings.total_steps, folder.name)] if progress else [])]
+    if model.num_timesteps < settings.total_steps:
+        learn(model, settings.total_steps - model.num_timesteps, callbacks)
     plain = {**asdict(settings), "hidden": list(settings.hidden)}
     step = Step("train", source, model.num_timesteps, seed, plain)
     label = "nominal" if env.domain.is_point else "randomized"

@@ -39,6 +39,8 @@ class FineTuneSettings:
 
     learning_rate: float = 5e-4
     """A third of what pre-training begins with; it falls linearly to a tenth."""
+    final_learning_rate: float = 0.5
+    target_kl: float = 0.06
     initial_std: float = 0.2
     """Exploration at the start, in units of a full action."""
     critic_warmup: float = 0.1
@@ -136,6 +138,8 @@ def _ppo_settings(policy: Policy, settings: FineTuneSettings) -> PPOSettings:
         batch_size=settings.batch_size,
         epochs=settings.epochs,
         learning_rate=settings.learning_rate,
+        final_learning_rate=settings.final_learning_rate,
+        target_kl=settings.target_kl,
         gamma=float(str(source.get("gamma", defaults.gamma))),
         hidden=hidden_of(policy),
         activation=policy.contract.activation,

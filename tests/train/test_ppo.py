@@ -27,7 +27,6 @@ from sim2real.world import World
 
 TINY = PPOSettings(
     total_steps=1024,
-    randomized_steps=512,
     num_envs=8,
     rollout_steps=16,
     batch_size=64,
@@ -118,7 +117,7 @@ def test_randomized_training_says_where(pendulum, tmp_path):
     policy = train(pendulum, tmp_path / "r", domain, settings=TINY)
     assert policy.contract.label == "randomized"
     (step,) = policy.contract.provenance
-    assert step.steps == 512
+    assert step.steps == 1024
     assert Domain.from_toml(step.domain) == domain
 
 
@@ -144,6 +143,9 @@ def test_settings_in_the_worlds_file(write_world, pendulum_files):
     folder = write_world(scene, physics + "[training]\ngamma = 0.97\nhidden = [32, 16]\n")
     settings = settings_for(World.load(folder), total_steps=9)
     assert (settings.gamma, settings.hidden, settings.total_steps) == (0.97, (32, 16), 9)
+    table = "[training]\ngamma = 0.97\n[training.randomized]\ngamma = 0.9\n"
+    special = World.load(write_world(scene, physics + table))
+    assert (settings_for(special).gamma, settings_for(special, randomized=True).gamma) == (0.97, 0.9)
     wrong = World.load(write_world(scene, physics + "[training]\ngama = 0.97\n"))
     with pytest.raises(UnknownName, match="unknown training setting 'gama': did you mean 'gamma'"):
         settings_for(wrong)

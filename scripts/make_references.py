@@ -37,7 +37,7 @@ def reference_of(job: tuple[str, str, int]) -> tuple[str, str, dict[str, float]]
     scores = {policy: score(Policy.load(policy)) for policy in shipped}
     start = max(scores, key=lambda policy: scores[policy])
     target = TargetEnv(world, variant, Budget(steps=steps), num_envs=64, num_threads=1)
-    settings = FineTuneSettings(rollout_steps=64, critic_warmup=0.05)
+    settings = FineTuneSettings(batch_size=512)
     trained = score(fine_tune(Policy.load(start), target, settings))
     random = score(RandomActor(world.model.nu, seed=0))
     entry = {"random": random, "zero_shot": scores[start], "warm_started": trained}
@@ -47,7 +47,7 @@ def reference_of(job: tuple[str, str, int]) -> tuple[str, str, dict[str, float]]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("worlds", nargs="*", help="worlds; all by default")
-    parser.add_argument("--steps", type=int, default=200_000, help="of warm-started training per variant")
+    parser.add_argument("--steps", type=int, default=100_000, help="of warm-started training per variant")
     parser.add_argument("--processes", type=int, default=multiprocessing.cpu_count())
     arguments = parser.parse_args()
     worlds = arguments.worlds or entries("envs")

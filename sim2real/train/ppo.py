@@ -80,7 +80,7 @@ def settings_for(world: World, randomized: bool = False, **changes: object) -> P
     hidden = given.get("hidden")
     if isinstance(hidden, list):
         given["hidden"] = tuple(hidden)
-    return dataclasses.replace(PPOSettings(), **given)  # type: ignore[arg-type]
+    return dataclasses.replace(PPOSettings(), **given)
 
 
 def train(

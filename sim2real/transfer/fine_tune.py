@@ -37,19 +37,21 @@ class FineTuneSettings:
         InvalidValue: for a warm-up share outside [0, 1).
     """
 
-    learning_rate: float = 5e-4
-    """A third of what pre-training begins with; it falls linearly to a tenth."""
+    learning_rate: float = 1e-3
+    """At the start; half of what the flagship's pre-training begins with."""
     final_learning_rate: float = 0.5
+    """Share of the learning rate that is left at the end; it falls linearly."""
     target_kl: float = 0.06
-    initial_std: float = 0.2
+    """An update stops when the policy has moved this far; a small budget can't afford the usual 0.03."""
+    initial_std: float = 0.35
     """Exploration at the start, in units of a full action."""
-    critic_warmup: float = 0.1
+    critic_warmup: float = 0.04
     """Share of the budget in which the critic alone learns."""
     normalizer: str = "frozen"
     """``frozen``, ``adapted`` (goes on from the source's statistics) or ``fresh``."""
-    rollout_steps: int = 128
-    batch_size: int = 512
-    epochs: int = 8
+    rollout_steps: int = 64
+    batch_size: int = 128
+    epochs: int = 10
 
     def __post_init__(self) -> None:
         """Refuse what can't be done."""

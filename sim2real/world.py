@@ -265,11 +265,15 @@ def _compile(
         spec = mujoco.MjSpec.from_file(str(path))
         for parameter in parameters.values():
             _prepare(spec, parameter, variants)
-        return spec.compile()
+        model = spec.compile()
     except ValueError as error:
         if isinstance(error, InvalidValue | UnknownName):
             raise
         raise InvalidValue(f"{path} does not compile: {error}") from error
+    # the engine compares time stamps in floating point: k·dt drifts to k + 1 steps, (k - 0.5)·dt does not
+    steps = np.ceil(model.actuator_delay / model.opt.timestep - 1e-9)
+    model.actuator_delay[:] = np.maximum(steps - 0.5, 0.0) * model.opt.timestep
+    return model
 
 
 def _prepare(spec: mujoco.MjSpec, parameter: Parameter, variants: Mapping[str, Variant]) -> None:

@@ -82,11 +82,6 @@ class MujocoSimulator:
         self._history = self._batch.bind("history") if world.model.nhistory else None
         self._history_columns, self._history_actuators = _delay_lines(world.model)
         mujoco.set_mju_user_warning(_log.debug)
-        # the scene's own delays may be k·dt, which drifts
-        late = tuple(p.name for p in world.parameters.values() if p.quantity.name == "latency" and p.nominal)
-        self.set_physics(
-            np.arange(num_envs), late, np.tile([world.nominal[name] for name in late], (num_envs, 1))
-        )
 
     def joints(self, names: Sequence[str]) -> tuple[Ids, Ids]:
         """Columns of one-dof joints in ``qpos`` and in ``qvel``."""

@@ -95,7 +95,7 @@ def fine_tune(
         )
     model = build_ppo(SB3VecEnv(target), _ppo_settings(policy, settings), seed, logs=None)
     import_weights(model, policy, settings.initial_std)
-    _prepare_normalizer(model, settings.normalizer)
+    _prepare_normalizer(model, settings.normalizer, policy.contract.clip)
     callbacks: list[BaseCallback] = [CriticFirst(settings.critic_warmup * total)]
     if progress:
         callbacks.append(ProgressBar(total, f"fine-tune {policy.name}"))
@@ -149,11 +149,11 @@ def _ppo_settings(policy: Policy, settings: FineTuneSettings) -> PPOSettings:
     )
 
 
-def _prepare_normalizer(model: PPO, handling: str) -> None:
+def _prepare_normalizer(model: PPO, handling: str, clip: float) -> None:
     normalizer, statistics = model.get_vec_normalize_env(), running_statistics(model)
     assert normalizer is not None
     assert statistics is not None
-    normalizer.training = handling != "frozen"
+    normalizer.training, normalizer.clip_obs = handling != "frozen", clip
     if handling == "adapted":
         statistics.count = 1e4  # as if this many had been seen
     if handling == "fresh":

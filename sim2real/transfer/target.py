@@ -119,12 +119,15 @@ class TargetEnv:
 
         Raises:
             BudgetExhausted: if nothing is left to begin them with.
+            InvalidValue: for options, as a target begins all rows at once.
         """
+        if options:
+            raise InvalidValue(f"a target begins all rows at once; reset it without the options {options}")
         if self.__running:
             self._count(episodes=self.num_envs)
         self._require()
         self.__running = True
-        observation, _ = self.__env.reset(seed=seed, options=options)
+        observation, _ = self.__env.reset(seed=seed)
         return observation, {}
 
     def step(

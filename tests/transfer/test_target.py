@@ -211,3 +211,9 @@ def test_variant_or_domain(hopper):
         np.testing.assert_array_equal(one.step(actions)[0], two.step(actions)[0])
     assert one.world_name == "hopper"
     assert one.task.name == "hopper"
+
+
+def test_a_target_begins_all_rows_at_once(pendulum):
+    target = TargetEnv(pendulum, pendulum.variants["nominal"].domain, Budget(steps=100), num_envs=2)
+    with pytest.raises(InvalidValue, match="begins all rows at once"):
+        target.reset(options={"reset_mask": np.array([True, False])})

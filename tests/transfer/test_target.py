@@ -213,7 +213,7 @@ def test_variant_or_domain(hopper):
     assert one.task.name == "hopper"
 
 
-def test_a_target_begins_all_rows_at_once(pendulum):
-    target = TargetEnv(pendulum, pendulum.variants["nominal"].domain, Budget(steps=100), num_envs=2)
+def test_a_target_begins_all_rows_at_once(hopper):
+    target = TargetEnv(hopper, HEAVY, Budget(steps=100), num_envs=2)
     with pytest.raises(InvalidValue, match="begins all rows at once"):
         target.reset(options={"reset_mask": np.array([True, False])})

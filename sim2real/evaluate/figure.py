@@ -28,6 +28,7 @@ _MARKERS = ("o", "s", "D", "^", "v", "P")
 _LINE, _PAD, _HEADING = 0.185, 0.11, 0.30
 _WIDTH, _LEFT, _RIGHT, _TOP, _BOTTOM = 9.6, 1.65, 0.85, 1.42, 0.62
 _STORY = ": what other physics costs, and what wins it back"
+_TITLE = 76  # letters that fit the width
 
 
 def draw(report: GapReport) -> Figure:
@@ -101,7 +102,8 @@ def _ends(cell: Cell) -> tuple[float, float]:
 def _titles(figure: Figure, axes: Axes, report: GapReport) -> None:
     """Title, how to read it, and the key, placed in inches above the axes."""
     left = -_LEFT * 72 + 12
-    _above(axes, report.title + _STORY, (left, 1.16 * 72), 13, INK)
+    story = report.title + _STORY
+    _above(axes, story if len(story) <= _TITLE else report.title, (left, 1.16 * 72), 13, INK)
     _above(axes, _legend(report), (left, 0.93 * 72), 8.5, FAINT)
     for i, label in enumerate(report.labels):
         name = f"{label} (zero-shot)" if label == report.baseline else label

@@ -321,6 +321,25 @@ def test_some_rows_step_and_the_others_rest(bench):
     np.testing.assert_array_equal(path[:, 0], path[:, 2])
 
 
+def test_a_reset_leaves_what_the_engines_own_reset_leaves(bench):
+    rng = np.random.default_rng(4)
+    simulator = MujocoSimulator(bench, 4)
+    rows = np.arange(4)
+    domain = bench.training_domain
+    simulator.set_physics(rows, domain.names, domain.sample(rng, 4))
+    simulator.qvel[1] = 1e20  # so that there is a warning to forget
+    for _ in range(20):
+        simulator.step(rng.uniform(-1, 1, (4, 3)), 3)
+    assert simulator.diverged()[1]
+    engine = simulator._batch
+    engine.reset(stage=0)
+    truth, warnings = engine.state.copy(), engine.warning.copy()
+    simulator.step(rng.uniform(-1, 1, (4, 3)), 3)
+    simulator.reset(rows, bench.model.qpos0, np.zeros(simulator.qvel.shape[1]), np.zeros((4, 3)))
+    np.testing.assert_array_equal(engine.state, truth)
+    np.testing.assert_array_equal(engine.warning, warnings)
+
+
 def test_reset_of_some_rows_leaves_the_others(bench):
     whole, parts = MujocoSimulator(bench, 3), MujocoSimulator(bench, 3)
     roll(whole, commands(30)), roll(parts, commands(30))

@@ -53,6 +53,9 @@ def _parser() -> argparse.ArgumentParser:
         "--domain", default="nominal", help="nominal (default), training, or the path of a TOML file"
     )
     command.add_argument("--steps", type=_positive, help="control steps; default per world")
+    command.add_argument(
+        "--start", help="policy to go on from: a name or folder, or '' for none; default per world"
+    )
     command.add_argument("--seed", type=int, default=0)
     command.add_argument("--out", type=Path, help="folder of the policy; default runs/WORLD-DOMAIN-SEED")
     command.set_defaults(run=_train)
@@ -133,7 +136,7 @@ def _train(arguments: argparse.Namespace) -> None:
 
     world = World.load(arguments.world)
     randomized = not world.domain(arguments.domain).is_point
-    settings = settings_for(world, randomized, total_steps=arguments.steps)
+    settings = settings_for(world, randomized, total_steps=arguments.steps, start=arguments.start)
     domain = Path(arguments.domain).stem
     out = arguments.out or Path("runs") / f"{world.name}-{domain}-{arguments.seed}"
     policy = train(world, out, arguments.domain, arguments.seed, settings, progress=True)

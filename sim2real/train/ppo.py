@@ -25,7 +25,7 @@ from sim2real.errors import UnknownName
 from sim2real.policy import Contract, HasTask, Policy, Step
 from sim2real.train.callbacks import Checkpoints, ProgressBar, learn
 from sim2real.train.vec_env import SB3VecEnv
-from sim2real.train.weights import ACTIVATIONS, activation_name, export_weights
+from sim2real.train.weights import ACTIVATIONS, activation_name, export_weights, import_weights
 from sim2real.world import World
 
 MEASURE_SEED = 2**31
@@ -54,6 +54,8 @@ class PPOSettings:
     initial_std: float = 0.6
     hidden: tuple[int, ...] = (64, 64)
     activation: str = "tanh"
+    start: str = ""
+    """Name or folder of a policy to go on from, with ``{seed}`` for the seed; empty to begin anew."""
     normalize_observations: bool = False
     """Whether running means and variances scale what the policy sees; the tasks scale by hand already."""
 
@@ -107,10 +109,12 @@ def train(
     """
     world = world if isinstance(world, World) else World.load(world)
     settings = settings or settings_for(world, not world.domain(domain).is_point)
+    settings = dataclasses.replace(settings, start=settings.start.replace("{seed}", str(seed)))
     env = Sim2RealVectorEnv(world, settings.num_envs, domain)
     source = env.domain.to_toml()
     logs = folder.with_name(folder.name + ".training")
     model = build_ppo(SB3VecEnv(env), settings, seed, logs)
+    past = _begin_with(model, env, settings)
     description = json.dumps([world.name, source, seed, asdict(settings)], sort_keys=True)
     checkpoint = Checkpoints(logs / "checkpoint.safetensors", description)
     checkpoint.restore(model)
@@ -120,11 +124,21 @@ def train(
     plain = {**asdict(settings), "hidden": list(settings.hidden)}
     step = Step("train", source, model.num_timesteps, seed, plain)
     label = "nominal" if env.domain.is_point else "randomized"
-    policy = make_policy(model, env, label, (step,))
+    policy = make_policy(model, env, label, (*past, step))
     policy = measured(dataclasses.replace(policy, name=folder.name), world, domain)
     policy.save(folder)
     checkpoint.path.unlink(missing_ok=True)
     return policy
+
+
+def _begin_with(model: PPO, env: Sim2RealVectorEnv, settings: PPOSettings) -> tuple[Step, ...]:
+    """Give the model the weights that the settings start from; their provenance."""
+    if not settings.start:
+        return ()
+    policy = Policy.load(settings.start)
+    policy.check(env)
+    import_weights(model, policy, settings.initial_std)
+    return policy.contract.provenance
 
 
 def build_ppo(venv: SB3VecEnv, settings: PPOSettings, seed: int, logs: Path | None) -> PPO:

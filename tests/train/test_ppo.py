@@ -258,3 +258,17 @@ def test_learns_to_swing_up(tmp_path):
     chance = run_episodes(RandomActor(1, 0), env, seed=1).returns.mean()
     assert learnt > 4 * chance
     assert learnt > 60
+
+
+def test_training_goes_on_from_a_policy(pendulum, tmp_path):
+    first = train(pendulum, tmp_path / "first-5", seed=5, settings=TINY)
+    settings = dataclasses.replace(TINY, start=str(tmp_path / "first-{seed}"), learning_rate=1e-12)
+    domain = Domain({"pole.mass": Uniform(0.05, 0.2)})
+    second = train(pendulum, tmp_path / "second", domain, seed=5, settings=settings)
+    assert [step.method for step in second.contract.provenance] == ["train", "train"]
+    assert second.contract.provenance[0] == first.contract.provenance[0]
+    assert second.contract.provenance[1].settings["start"] == str(tmp_path / "first-5")
+    for key in ("actor.0.weight", "critic.0.weight"):
+        np.testing.assert_allclose(second.weights[key], first.weights[key], atol=1e-6)
+    with pytest.raises(UnknownName, match="unknown policy"):
+        train(pendulum, tmp_path / "third", domain, seed=6, settings=settings)

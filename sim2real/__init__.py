@@ -12,9 +12,9 @@ Importing the package registers its gymnasium ids and nothing else; the public n
 from __future__ import annotations
 
 import importlib
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
-
-import gymnasium
 
 if TYPE_CHECKING:
     from sim2real.domain import Domain as Domain
@@ -37,13 +37,22 @@ _NAMES = {
     "World": "sim2real.world",
 }
 
-for _id, _world in IDS.items():
-    gymnasium.register(
-        id=_id,
-        entry_point="sim2real.single_env:Sim2RealEnv",
-        vector_entry_point="sim2real.env:Sim2RealVectorEnv",
-        kwargs={"world": _world},
-    )
+
+def _register() -> None:
+    import gymnasium
+
+    for env_id, world in IDS.items():
+        gymnasium.register(
+            id=env_id,
+            entry_point="sim2real.single_env:Sim2RealEnv",
+            vector_entry_point="sim2real.env:Sim2RealVectorEnv",
+            kwargs={"world": world},
+        )
+
+
+# the command `sim2real` makes no env by its id, and its --help should not wait for gymnasium
+if Path(next(iter(sys.argv), "")).stem != "sim2real":
+    _register()
 
 
 def __getattr__(name: str) -> object:

@@ -1,6 +1,6 @@
 """How much of the engine's own speed is left after observation, reward, autoreset and randomization.
 
-    python scripts/bench_env.py            # two to three minutes
+    python scripts/bench_env.py            # three to six minutes
     python scripts/bench_env.py --quick
 
 Both sides do the same work: a first run of the env, with random actions and six parameters drawn anew at

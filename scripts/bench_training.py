@@ -117,5 +117,5 @@ if __name__ == "__main__":
         bound = "" if slow.reached else "less than " * fast.reached
         ratio = f"{bound}{fast.seconds / slow.seconds:.2f} of it" if fast.reached else "unknown"
         table.add_row(str(seed), "ours", *fast.cells(), "", "")
-        table.add_row("", "SB3's defaults, 8 SubprocVecEnvs", *slow.cells(), ratio, "≤ 0.33")
+        table.add_row("", "SB3 defaults, 8 Subproc", *slow.cells(), ratio, "≤ 0.33")
     Console(width=120).print(table)

@@ -142,6 +142,9 @@ def test_the_plot_repeats_to_the_bit(tmp_path):
 
 def test_a_dollar_or_formula_in_a_name_is_text(tmp_path):
     write(tmp_path, make_table(("nominal", "$a_{b$")), title="cost $5 $x")
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "$a_{b$" in page
+    assert "cost $5 $x" in page
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1 but then something else", b"x" * 2000])

@@ -2,8 +2,8 @@
 
     python scripts/make_references.py               # writes envs/<world>/references.toml for every world
 
-The oracle of a variant is the best of: the shipped policies as they are, and the best of them after
-warm-started training in the true physics of that variant. Training in the target from scratch is no
+The oracle of a variant is the better of two: the best shipped policy as it is, and that policy after
+warm-started training in the true physics of the variant. Training in the target from scratch is no
 oracle: it gets stuck where warm-started training doesn't.
 """
 
@@ -39,7 +39,7 @@ def reference_of(job: tuple[str, str, int]) -> tuple[str, str, dict[str, float]]
     target = TargetEnv(world, variant, Budget(steps=steps), num_envs=64, num_threads=1)
     settings = FineTuneSettings(batch_size=512)
     trained = score(fine_tune(Policy.load(start), target, settings))
-    random = score(RandomActor(world.model.nu, seed=0))
+    random = score(RandomActor(len(Policy.load(start).contract.action), seed=0))
     entry = {"random": random, "zero_shot": scores[start], "warm_started": trained}
     return name, variant_name, {**entry, "oracle": max(scores[start], trained)}
 

@@ -88,8 +88,9 @@ HEAD = """# Policies
 Trained by `python scripts/make_policies.py`; this page is made by `python scripts/results.py`. A folder
 holds `policy.toml` (the contract), `weights.safetensors` and a card; `Policy.load(name)` loads one.
 
-*Score*: 0 is random actions, 100 the oracle of that variant (warm-started training in its true physics); mean
-over three training seeds, with the 95 % bootstrap interval over seeds. *Success*: share of three seeds ×
+*Score*: 0 is random actions, 100 the oracle of that variant (the best shipped policy, as it is or after
+warm-started training in the true physics); mean over three training seeds, with the 95 % bootstrap interval
+over seeds. *Success*: share of three seeds ×
 {episodes} episodes, with the Wilson 95 % interval of these policies.
 
 *nominal* and *randomized* met no held-out variant; *fine-tuned* is nominal after 50,000 control steps in

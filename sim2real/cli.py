@@ -31,7 +31,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"sim2real: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("sim2real: interrupted; start the same command again to go on", file=sys.stderr)
+        print(
+            "sim2real: interrupted; start the same command again (training goes on from its last checkpoint)",
+            file=sys.stderr,
+        )
         return 130
     return 0
 

@@ -66,9 +66,6 @@ class Simulator(Protocol):
     def site(self, name: str) -> Array:
         """World position of a site, m; live from the first reset on. Shape (num_envs, 3)."""
 
-    def parameters(self) -> tuple[str, ...]:
-        """Parameters that `set_physics` can set."""
-
     def set_physics(self, env_ids: Ids, names: tuple[str, ...], values: Array) -> None:
         """Give simulations new physics; parameters not named keep their values.
 

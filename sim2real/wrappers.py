@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim2real.domain import Domain
-from sim2real.errors import Sim2RealError, UnknownName
+from sim2real.errors import InvalidValue, Sim2RealError, UnknownName
 from sim2real.parameters import Parameter, quantity_of
 from sim2real.simulators.fields import entries
 from sim2real.world import World, actuator_of, nominal_value
@@ -104,6 +104,11 @@ def _check_element(model: mujoco.MjModel, parameter: str, element: str) -> None:
     known = ["world"] if kind == "world" else [getattr(model, kind)(i).name for i in range(count[kind])]
     if element not in known:
         raise UnknownName(f"{kind} for parameter {parameter}:", element, known)
+    if ".com_" in parameter and model.body(element).simple[0]:
+        raise InvalidValue(
+            f'{parameter}: body {element!r} was compiled as a simple one; give it simple="false" in the '
+            "MJCF, so that its centre of mass can move"
+        )
 
 
 def _field(model: mujoco.MjModel, name: str) -> NDArray[np.float64]:

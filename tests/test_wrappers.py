@@ -102,3 +102,38 @@ def test_what_the_model_cannot_take_is_refused(
 def test_an_env_without_mujoco_is_refused() -> None:
     with pytest.raises(Sim2RealError, match="has no MuJoCo model"):
         RandomizeDynamics(gym.make("CartPole-v1"), Domain({}))
+
+
+@pytest.mark.parametrize("quantity", ["com_x", "com_z"])
+def test_centre_of_mass_equals_a_model_compiled_with_it(quantity: str) -> None:
+    env = RandomizeDynamics(gym.make(HOPPER).unwrapped, Domain({f"torso.{quantity}": Point(0.07)}))
+    env.reset(seed=0)
+    nominal = mujoco.MjModel.from_xml_path(env.unwrapped.fullpath).body("torso")
+    spec = mujoco.MjSpec.from_file(env.unwrapped.fullpath)
+    spec.compiler.inertiafromgeom = mujoco.mjtInertiaFromGeom.mjINERTIAFROMGEOM_AUTO
+    torso = spec.body("torso")
+    torso.explicitinertial = True
+    torso.mass, torso.inertia, torso.iquat = nominal.mass[0], nominal.inertia, nominal.iquat
+    torso.ipos = np.where(np.array(["com_x", "com_y", "com_z"]) == quantity, 0.07, nominal.ipos)
+    ends = []
+    for model in (env.unwrapped.model, spec.compile()):
+        data = mujoco.MjData(model)
+        for step in range(100):
+            data.ctrl[:] = 0.3 * np.sin(0.1 * step)
+            mujoco.mj_step(model, data)
+        ends.append(data.qpos.copy())
+    assert np.array_equal(*ends)
+    assert abs(ends[0][0]) > 1e-3
+
+
+class OneBody(gym.Env):
+    def __init__(self) -> None:
+        self.model = mujoco.MjModel.from_xml_string(
+            '<mujoco><worldbody><body name="ball"><freejoint/><geom size=".1"/></body></worldbody></mujoco>'
+        )
+        self.data = mujoco.MjData(self.model)
+
+
+def test_a_simple_body_keeps_its_centre_of_mass() -> None:
+    with pytest.raises(InvalidValue, match=r'give it simple="false"'):
+        RandomizeDynamics(OneBody(), Domain({"ball.com_x": Point(0.05)}))

@@ -146,7 +146,7 @@ def _rulers(axes: Axes, report: GapReport) -> None:
     axes.tick_params(axis="x", length=0, labelsize=8.5, labelcolor=FAINT, pad=6)
     axes.grid(axis="x", color=GRID, linewidth=0.6, zorder=0)
     axes.set_axisbelow(True)
-    unit = "score  (0 = random actions, 100 = oracle trained in the target)"
+    unit = "score  (0 = random actions, 100 = oracle)"
     unit = unit if report.normalized else "mean return"
     axes.set_xlabel(unit, fontsize=9, color=FAINT, labelpad=5)
     for x, name in ((0.0, "random"), (100.0, "oracle")) if report.normalized else ():

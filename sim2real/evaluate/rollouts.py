@@ -83,7 +83,7 @@ def variant_env(world: World, variants: Sequence[Variant], episodes: int) -> Sim
 def references(world: World) -> dict[str, Reference]:
     """Stored returns of random actions and of an oracle, by variant; empty if the world has none.
 
-    The oracle went on training in the true target; ``scripts/make_references.py`` says how.
+    The oracle is the best that is known in the true target; ``scripts/make_references.py`` says how.
     """
     path = world.path / "references.toml"
     if not path.is_file():

@@ -104,10 +104,6 @@ class MujocoSimulator:
         positions: Array = self._batch.bind("site_xpos")
         return positions[:, self.world.model.site(name).id]
 
-    def parameters(self) -> tuple[str, ...]:
-        """Parameters that `set_physics` can set."""
-        return self._names
-
     def set_physics(self, env_ids: Ids, names: tuple[str, ...], values: Array) -> None:
         """Give simulations new physics; parameters not named keep their values.
 

@@ -19,13 +19,14 @@ import torch
 from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import VecEnv, VecMonitor, VecNormalize
 
+from sim2real.catalog import entries
 from sim2real.env import DomainLike, Sim2RealVectorEnv
 from sim2real.episodes import run_episodes
 from sim2real.errors import UnknownName
 from sim2real.policy import Contract, HasTask, Policy, Step
 from sim2real.train.callbacks import Checkpoints, ProgressBar, learn
 from sim2real.train.vec_env import SB3VecEnv
-from sim2real.train.weights import ACTIVATIONS, activation_name, export_weights, import_weights
+from sim2real.train.weights import ACTIVATIONS, activation_name, export_weights, hidden_of, import_weights
 from sim2real.world import World
 
 MEASURE_SEED = 2**31
@@ -101,20 +102,29 @@ def train(
         domain: what physics is drawn from; see `World.domain`. A domain that isn't a point makes a
             ``randomized`` policy.
         seed: of the network, the exploration and the episodes.
-        settings: by default `settings_for` the world.
+        settings: by default `settings_for` the world. A policy to start from brings its own network.
         progress: whether to show a progress bar.
 
     Returns:
         The policy, as it was saved.
+
+    Raises:
+        UnknownName: if the policy to start from does not exist.
+        PolicyError: if it does not fit the world.
     """
     world = world if isinstance(world, World) else World.load(world)
     settings = settings or settings_for(world, not world.domain(domain).is_point)
     settings = dataclasses.replace(settings, start=settings.start.replace("{seed}", str(seed)))
+    start = _start(settings.start)
+    if start is not None:
+        settings = _shaped_like(start, settings)
     env = Sim2RealVectorEnv(world, settings.num_envs, domain)
     source = env.domain.to_toml()
     logs = folder.with_name(folder.name + ".training")
     model = build_ppo(SB3VecEnv(env), settings, seed, logs)
-    past = _begin_with(model, env, settings)
+    if start is not None:
+        start.check(env)
+        import_weights(model, start, settings.initial_std)
     description = json.dumps([world.name, source, seed, asdict(settings)], sort_keys=True)
     checkpoint = Checkpoints(logs / "checkpoint.safetensors", description)
     checkpoint.restore(model)
@@ -124,6 +134,7 @@ def train(
     plain = {**asdict(settings), "hidden": list(settings.hidden)}
     step = Step("train", source, model.num_timesteps, seed, plain)
     label = "nominal" if env.domain.is_point else "randomized"
+    past = start.contract.provenance if start else ()
     policy = make_policy(model, env, label, (*past, step))
     policy = measured(dataclasses.replace(policy, name=folder.name), world, domain)
     policy.save(folder)
@@ -131,14 +142,24 @@ def train(
     return policy
 
 
-def _begin_with(model: PPO, env: Sim2RealVectorEnv, settings: PPOSettings) -> tuple[Step, ...]:
-    """Give the model the weights that the settings start from; their provenance."""
-    if not settings.start:
-        return ()
-    policy = Policy.load(settings.start)
-    policy.check(env)
-    import_weights(model, policy, settings.initial_std)
-    return policy.contract.provenance
+def _start(name: str) -> Policy | None:
+    """The policy that training goes on from, if any."""
+    try:
+        return Policy.load(name) if name else None
+    except UnknownName as error:
+        hint = "policy to start from (train it first, or choose another start; none: --start '')"
+        raise UnknownName(hint, name, entries("policies")) from error
+
+
+def _shaped_like(start: Policy, settings: PPOSettings) -> PPOSettings:
+    """The settings with the network of a policy, and its normalizer if it has one."""
+    identity = not start.weights["normalizer.mean"].any() and (start.weights["normalizer.std"] == 1).all()
+    return dataclasses.replace(
+        settings,
+        hidden=hidden_of(start),
+        activation=start.contract.activation,
+        normalize_observations=settings.normalize_observations or not identity,
+    )
 
 
 def build_ppo(venv: SB3VecEnv, settings: PPOSettings, seed: int, logs: Path | None) -> PPO:

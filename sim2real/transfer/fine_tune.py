@@ -11,6 +11,7 @@ again with a new target.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from stable_baselines3 import PPO
@@ -37,8 +38,8 @@ class FineTuneSettings:
         InvalidValue: for a warm-up share outside [0, 1).
     """
 
-    learning_rate: float = 1e-3
-    """At the start; half of what the flagship's pre-training begins with."""
+    learning_rate: float = 0.5
+    """At the start, as a share of what pre-training began with."""
     final_learning_rate: float = 0.5
     """Share of the learning rate that is left at the end; it falls linearly."""
     target_kl: float = 0.06
@@ -139,14 +140,19 @@ def _ppo_settings(policy: Policy, settings: FineTuneSettings) -> PPOSettings:
         rollout_steps=settings.rollout_steps,
         batch_size=settings.batch_size,
         epochs=settings.epochs,
-        learning_rate=settings.learning_rate,
+        learning_rate=settings.learning_rate * _number(source, "learning_rate", defaults.learning_rate),
         final_learning_rate=settings.final_learning_rate,
         target_kl=settings.target_kl,
-        gamma=float(str(source.get("gamma", defaults.gamma))),
+        gamma=_number(source, "gamma", defaults.gamma),
         hidden=hidden_of(policy),
         activation=policy.contract.activation,
         normalize_observations=True,
     )
+
+
+def _number(settings: Mapping[str, object], name: str, default: float) -> float:
+    value = settings.get(name, default)
+    return float(value) if isinstance(value, int | float) else default
 
 
 def _prepare_normalizer(model: PPO, handling: str, clip: float) -> None:

@@ -272,3 +272,21 @@ def test_training_goes_on_from_a_policy(pendulum, tmp_path):
         np.testing.assert_allclose(second.weights[key], first.weights[key], atol=1e-6)
     with pytest.raises(UnknownName, match="unknown policy"):
         train(pendulum, tmp_path / "third", domain, seed=6, settings=settings)
+
+
+def test_a_policy_to_start_from_brings_its_network_and_normalizer(pendulum, tmp_path):
+    shape = dataclasses.replace(TINY, hidden=(12,), activation="relu", normalize_observations=True)
+    first = train(pendulum, tmp_path / "first", seed=5, settings=shape)
+    settings = dataclasses.replace(TINY, start=str(tmp_path / "first"))
+    second = train(pendulum, tmp_path / "second", seed=5, settings=settings)
+    assert second.contract.activation == "relu"
+    assert hidden_of(second) == (12,)
+    assert second.contract.clip == first.contract.clip == 10.0
+    assert not np.array_equal(second.weights["normalizer.std"], np.ones_like(first.weights["normalizer.std"]))
+    again = train(
+        pendulum,
+        tmp_path / "again",
+        seed=5,
+        settings=dataclasses.replace(settings, learning_rate=1e-12),
+    )
+    np.testing.assert_allclose(again.weights["actor.0.weight"], first.weights["actor.0.weight"], atol=1e-6)

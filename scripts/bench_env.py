@@ -37,6 +37,7 @@ import sim2real
 from sim2real.domain import Domain
 from sim2real.env import Sim2RealVectorEnv
 from sim2real.interface import Array, Ids
+from sim2real.simulators import Engine
 from sim2real.world import World
 
 SIX = {
@@ -122,7 +123,7 @@ def six(world: World) -> Domain:
 
 def pairs(world: World, num_envs: int, threads: int, steps: int, repeats: int) -> Array:
     """Seconds of the env and of the bare engine for the same work. Shape (repeats, 2)."""
-    env = Sim2RealVectorEnv(world, num_envs, six(world), num_threads=threads)
+    env = Sim2RealVectorEnv(world, num_envs, six(world), simulator=Engine("mujoco", threads))
     actions = random_actions(steps, num_envs, len(env.task.action))
     tape = Tape(env.simulator._batch)
     tape.record(env, actions)
@@ -159,7 +160,7 @@ def hopper_as_v5(num_envs: int, threads: int) -> Sim2RealVectorEnv:
     world = World.load("hopper")
     world.model.opt.integrator = mujoco.mjtIntegrator.mjINT_RK4
     world.model.opt.cone = mujoco.mjtCone.mjCONE_PYRAMIDAL
-    return Sim2RealVectorEnv(world, num_envs, num_threads=threads)
+    return Sim2RealVectorEnv(world, num_envs, simulator=Engine("mujoco", threads))
 
 
 def others(threads: int, few: int, console: Console) -> list[Other]:

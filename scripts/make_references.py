@@ -14,9 +14,10 @@ import tomli_w
 
 from sim2real.catalog import entries
 from sim2real.episodes import RandomActor
-from sim2real.evaluate.rollouts import mean_returns
+from sim2real.evaluate.rollouts import Trials, mean_returns
 from sim2real.files import write_text
 from sim2real.policy import Policy
+from sim2real.simulators import Engine
 from sim2real.world import World
 
 EPISODES = 128
@@ -31,12 +32,14 @@ def reference_of(job: tuple[str, str, int]) -> tuple[str, str, dict[str, float]]
     variant = world.variants[variant_name]
 
     def score(actor: Policy | RandomActor) -> float:
-        return mean_returns(world, actor, [variant], EPISODES)[variant_name]
+        return mean_returns(world, actor, [variant], Trials(EPISODES))[variant_name]
 
     shipped = [p for p in entries("policies") if p.startswith(f"{name}-")]
     scores = {policy: score(Policy.load(policy)) for policy in shipped}
     start = max(scores, key=lambda policy: scores[policy])
-    target = TargetEnv(world, variant, Budget(steps=steps), num_envs=64, num_threads=1)
+    target = TargetEnv(
+        world, variant, Budget(steps=steps), num_envs=64, simulator=Engine(variant.simulator, threads=1)
+    )
     settings = FineTuneSettings(batch_size=512)
     trained = score(fine_tune(Policy.load(start), target, settings))
     random = score(RandomActor(len(Policy.load(start).contract.action), seed=0))

@@ -13,7 +13,7 @@ from pathlib import Path
 from sim2real.catalog import catalog, entries
 from sim2real.evaluate.gap import GapOptions, GapReport, gap_report
 from sim2real.evaluate.report import write_report
-from sim2real.evaluate.rollouts import evaluate, references
+from sim2real.evaluate.rollouts import Trials, evaluate, references
 from sim2real.evaluate.statistics import Estimate
 from sim2real.files import write_text
 from sim2real.policy import Policy
@@ -38,7 +38,7 @@ def report_on(name: str, episodes: int) -> GapReport:
     nominal = [Policy.load(f"{name}-nominal-{seed}") for seed in SEEDS]
     randomized = [Policy.load(f"{name}-randomized-{seed}") for seed in SEEDS]
     tuned = [adapted(world, policy) for policy in nominal]
-    table = evaluate(world, [*nominal, *randomized, *tuned], episodes=episodes)
+    table = evaluate(world, [*nominal, *randomized, *tuned], trials=Trials(episodes))
     report = gap_report(table, references(world), GapOptions(title=world.title))
     write_report(report, table, OUT / name, {"command": "python scripts/results.py"})
     shutil.copy(OUT / name / "report.png", catalog("policies") / f"{name}.png")

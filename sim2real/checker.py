@@ -1,6 +1,6 @@
 """Does a vector env keep its promises? Gymnasium checks single envs only; this checks a `VectorEnv`.
 
-check_vector_env(lambda threads: Sim2RealVectorEnv("furuta", 8, num_threads=threads))
+check_vector_env(lambda threads: Sim2RealVectorEnv("furuta", 8, simulator=Engine("mujoco", threads)))
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
 Every draw is a hash of (seed, episode, stream, index), a counter-based generator in the sense of Salmon et
 al. 2011 ("Parallel random numbers: as easy as 1, 2, 3"), with SplitMix64's finalizer (Steele et al. 2014) as
 the hash. So an episode starts the same whoever acts in it, on however many threads, and whatever happens to
-its neighbours: common random numbers come for free.
+its neighbours: common random numbers come for free. `StepDraws` does the same for every control step of an
+episode, where sensors and actuators need their noise.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtri
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _SHIFTS = (np.uint64(30), np.uint64(27), np.uint64(31))
@@ -73,3 +75,42 @@ def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
     x *= _FACTORS[1]
     x ^= x >> _SHIFTS[2]
     return x
+
+
+_LEVELS = 1 << 16
+_UNIFORMS = (np.arange(_LEVELS) + 0.5) / _LEVELS
+_NORMALS = ndtri(_UNIFORMS)
+_WORDS = 4  # numbers of 16 bits in a hash of 64
+
+
+class StepDraws:
+    """Random numbers that belong to a control step of an episode, 65,536 levels each (normals within ±4.3).
+
+    Bound to an env's live arrays of episode numbers and steps; the same seed, episode, step and stream give
+    the same numbers.
+    """
+
+    def __init__(self, episodes: NDArray[np.int64], steps: NDArray[np.int64]) -> None:
+        """Bind to live arrays of shape (num_envs,)."""
+        self._episodes, self._steps = episodes, steps
+        self.seed = 0
+
+    def normal(self, stream: int, count: int, ids: NDArray[np.intp] | None = None) -> NDArray[np.float64]:
+        """Standard normal numbers. Shape (num_envs or len(ids), count)."""
+        return np.asarray(_NORMALS.take(self._levels(stream, count, ids)))
+
+    def uniform(self, stream: int, count: int, ids: NDArray[np.intp] | None = None) -> NDArray[np.float64]:
+        """Uniform numbers in (0, 1). Shape (num_envs or len(ids), count)."""
+        return np.asarray(_UNIFORMS.take(self._levels(stream, count, ids)))
+
+    def _levels(self, stream: int, count: int, ids: NDArray[np.intp] | None) -> NDArray[np.uint16]:
+        episodes, steps = self._episodes, self._steps
+        if ids is not None:
+            episodes, steps = episodes[ids], steps[ids]
+        words = -(-count // _WORDS)
+        key, places = _layout(self.seed, ((stream + 2, words),))
+        rows = (
+            _mix(episodes.astype(np.uint64) * _GOLDEN + key[0]) if words else np.zeros(len(steps), np.uint64)
+        )
+        rows = _mix(rows + steps.astype(np.uint64) * _FACTORS[0])
+        return _mix(rows[:, None] + places).view(np.uint16)[:, :count]

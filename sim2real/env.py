@@ -10,27 +10,32 @@ last observation is ``info["final_obs"]``. What an episode draws depends on the 
 alone, so the same seed gives the same bits on any number of threads and whatever the neighbours do. A
 simulation that diverges ends its own episode as a failure, with an event; no other row changes by a bit.
 
-Returned arrays are the caller's own; they never alias the simulator's memory.
+Returned arrays are the caller's own; they never alias the simulator's memory. With an engine on the GPU
+(``simulator="warp"``) observations, rewards and ends are torch tensors on its device; ``info`` is numpy's.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from array_api_compat import array_namespace
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from sim2real import draws
+from sim2real.arrays import Arrays
+from sim2real.channels import Channels, Schedule
 from sim2real.domain import Domain
 from sim2real.errors import InvalidValue, UnknownName
-from sim2real.interface import Ids, Mask, Task
-from sim2real.simulators.mujoco import MujocoSimulator
+from sim2real.interface import Array, Ids, Mask, Simulator, Task
+from sim2real.parameters import quantity_of
+from sim2real.simulators import Engine, make_simulator
 from sim2real.tasks import TASKS
 from sim2real.world import World
 
@@ -66,7 +71,7 @@ class Sim2RealVectorEnv(VectorEnv[Floats, Floats, NDArray[Any]]):
         domain: DomainLike = None,
         max_episode_steps: int | None = None,
         autoreset: bool = True,
-        num_threads: int = 0,
+        simulator: str | Engine = "mujoco",
     ) -> None:
         """Make the env.
 
@@ -78,11 +83,13 @@ class Sim2RealVectorEnv(VectorEnv[Floats, Floats, NDArray[Any]]):
             max_episode_steps: control steps; by default the task's.
             autoreset: begin ended rows again within the step. Without it a row that ended rests until
                 ``reset(options={"reset_mask": mask})``.
-            num_threads: of the simulator; 0 means all cores.
+            simulator: ``"mujoco"``, ``"bullet"``, ``"warp"``, or an `Engine` that also says how many threads.
 
         Raises:
-            UnknownName: for a world, task or parameter that does not exist.
-            InvalidValue: for a control period that is no multiple of the physics step, or a count below 1.
+            UnknownName: for a world, task, parameter, sensor or simulator that does not exist.
+            InvalidValue: for a control period that is no multiple of the physics step, a count below 1, or a
+                world that the simulator can't express.
+            MissingExtra: if the simulator's package is not installed.
         """
         _check_count("num_envs", num_envs)
         _check_count("max_episode_steps", max_episode_steps)
@@ -90,7 +97,9 @@ class Sim2RealVectorEnv(VectorEnv[Floats, Floats, NDArray[Any]]):
         self.num_envs = num_envs
         self.domain = self.world.domain(domain)
         self._num_physics = 0 if self.domain.is_point else len(self.domain.names)
-        self.simulator = MujocoSimulator(self.world, num_envs, num_threads)
+        self.engine = engine_for(simulator, self.domain)
+        self.simulator = make_simulator(self.engine, self.world, num_envs)
+        self._arrays = Arrays(self.simulator.qpos)
         self._task = make_task(self.world, self.simulator, max_episode_steps)
         self.task = self._task.spec
         self._substeps = _substeps(self.task.control_dt, self.simulator.physics_dt)
@@ -111,7 +120,9 @@ class Sim2RealVectorEnv(VectorEnv[Floats, Floats, NDArray[Any]]):
         self._begun = np.zeros(num_envs, dtype=bool)
         self._steps = np.zeros(num_envs, dtype=np.int64)
         self._resting = np.ones(num_envs, dtype=bool)
-        self._observation = np.zeros((num_envs, box.shape[0]), dtype=np.float32)
+        self._observation = self._arrays.zeros((num_envs, box.shape[0]))
+        self._draws = draws.StepDraws(self._episodes, self._steps)
+        self._channels = Channels(self.world, self.simulator, self.task, self._draws, self.domain)
         if self.domain.is_point and self.domain.names:
             self.set_physics(
                 self.domain.names, self.domain.quantile(np.zeros((num_envs, len(self.domain.names))))
@@ -137,8 +148,8 @@ class Sim2RealVectorEnv(VectorEnv[Floats, Floats, NDArray[Any]]):
             self._seed = int(self.np_random.integers(2**63))
         self._episodes[ids[self._begun[ids]]] += self.num_envs
         self._begin(ids)
-        self._observe(ids)
-        return self._observation.copy(), {}
+        self._first(ids)
+        return self._arrays.copy(self._observation), {}
 
     def step(self, actions: Floats) -> tuple[Floats, NDArray[np.float64], Mask, Mask, Info]:
         """Advance one control period.
@@ -152,27 +163,32 @@ class Sim2RealVectorEnv(VectorEnv[Floats, Floats, NDArray[Any]]):
         Raises:
             InvalidValue: for actions of the wrong shape, or with a NaN.
         """
-        command = self._task.command(_checked_actions(actions, self.action_space.shape))
+        arrays, channels = self._arrays, self._channels
+        if channels.schedule:
+            self._write(channels.schedule)
+        command = channels.command(
+            self._task.command(_checked(arrays.floats(actions), self.action_space.shape))
+        )
         running = None if not self._resting.any() else np.flatnonzero(~self._resting)
-        self.simulator.step(command, self._substeps, running)
-        rewards, terminated = self._task.outcome()
-        rewards, terminated = rewards.copy(), terminated.copy()  # a task may own them
+        self.simulator.step(command, self._substeps, running, channels.between)
+        rewards, ended = self._task.outcome()
+        rewards, terminated = arrays.copy(rewards), arrays.host(ended).copy()  # a task may own them
         self._steps += 1
-        diverged = self.simulator.diverged()
+        diverged = arrays.host(self.simulator.diverged())
         if diverged.any():
             self._report(np.flatnonzero(diverged & ~self._resting))
-            rewards, terminated = np.where(diverged, 0.0, rewards), terminated | diverged
+            rewards[diverged] = 0.0
+            terminated |= diverged
         truncated = (self._steps >= self.task.max_steps) & ~terminated
         if running is not None:
-            active = ~self._resting
-            rewards, terminated, truncated = rewards * active, terminated & active, truncated & active
+            rewards[self._resting] = 0.0
+            terminated, truncated = terminated & ~self._resting, truncated & ~self._resting
         info: Info = {}
         done = terminated | truncated
-        if not done.any():
-            self._observe(running, diverged)
-        else:
-            self._end(done, diverged, running, info)
-        return self._observation.copy(), rewards, terminated, truncated, info
+        self._observe(running, diverged)
+        if done.any():
+            self._end(done, diverged, info)
+        return arrays.copy(self._observation), rewards, arrays.put(terminated), arrays.put(truncated), info
 
     def set_physics(
         self, names: tuple[str, ...], values: NDArray[np.float64], env_ids: Ids | None = None
@@ -185,7 +201,9 @@ class Sim2RealVectorEnv(VectorEnv[Floats, Floats, NDArray[Any]]):
             env_ids: rows; by default all.
         """
         ids = self._all if env_ids is None else env_ids
+        self._check_play(names, values)
         self.simulator.set_physics(ids, names, values)
+        self._channels.set_physics(ids, names, values)
 
     @property
     def world_name(self) -> str:
@@ -218,35 +236,56 @@ class Sim2RealVectorEnv(VectorEnv[Floats, Floats, NDArray[Any]]):
         if self._num_physics:
             physics = self.domain.quantile(u[:, : self._num_physics])
             self.simulator.set_physics(ids, self.domain.names, physics)
-        self.simulator.reset(ids, *self._task.start(ids, u[:, self._num_physics :]))
+            self._channels.set_physics(ids, self.domain.names, physics)
         self._steps[ids] = 0
+        self._draws.seed = self._seed or 0
+        start = self._task.start(ids, self._arrays.put(u[:, self._num_physics :]))
+        self.simulator.reset(ids, *start)
+        self._channels.begin(ids, start[2])
         self._begun[ids] = True
         self._resting[ids] = False
 
-    def _observe(self, ids: Ids | None, diverged: Mask | None = None) -> None:
-        """Refresh rows; a row that diverged keeps its last sane observation."""
-        fresh = self._task.observe()
-        if diverged is not None and diverged.any():
+    def _observe(self, ids: Ids | None, diverged: Mask) -> None:
+        """Refresh rows after a step; a row that diverged keeps its last sane observation."""
+        fresh = self._channels.observe(self._task.observe())
+        if diverged.any():
             ids = np.flatnonzero(~diverged) if ids is None else ids[~diverged[ids]]
         if ids is None:
             self._observation[:] = fresh
         else:
-            self._observation[ids] = fresh[ids]
+            self._observation[ids] = self._arrays.single(fresh[ids])
 
-    def _end(self, done: Mask, diverged: Mask, running: Ids | None, info: Info) -> None:
-        self._observe(running, diverged)
-        info["success"], info["_success"] = self._task.succeeded() & done & ~diverged, done.copy()
+    def _first(self, ids: Ids) -> None:
+        """Observe rows that have just begun."""
+        self._observation[ids] = self._arrays.single(self._channels.first(self._task.observe(), ids))
+
+    def _end(self, done: Mask, diverged: Mask, info: Info) -> None:
+        succeeded = self._arrays.host(self._task.succeeded())
+        info["success"], info["_success"] = succeeded & done & ~diverged, done.copy()
         info["diverged"], info["_diverged"] = diverged & done, done.copy()
         end = info.copy()
         if self.metadata["autoreset_mode"] is AutoresetMode.DISABLED:
             self._resting |= done
             return
-        info["final_obs"], info["_final_obs"] = self._observation.copy(), done.copy()
+        info["final_obs"], info["_final_obs"] = self._arrays.copy(self._observation), done.copy()
         info["final_info"], info["_final_info"] = end, done.copy()
         ids = np.flatnonzero(done)
         self._episodes[ids] += self.num_envs
         self._begin(ids)
-        self._observe(ids)
+        self._first(ids)
+
+    def _write(self, due: Schedule) -> None:
+        """Write what drifts or is drawn anew within episodes."""
+        for ids, names, values in due.due(self._steps):
+            self.set_physics(names, values, ids)
+
+    def _check_play(self, names: tuple[str, ...], values: NDArray[np.float64]) -> None:
+        for k, name in enumerate(names):
+            if not self.engine.play and name.endswith(".backlash") and np.any(values[:, k]):
+                raise InvalidValue(
+                    f"{name} needs a second joint, and this env was made without: make it with a domain that "
+                    'has a backlash, or with simulator=Engine("mujoco", play=True)'
+                )
 
     def _report(self, ids: Ids) -> None:
         for i in map(int, ids):
@@ -255,7 +294,16 @@ class Sim2RealVectorEnv(VectorEnv[Floats, Floats, NDArray[Any]]):
             _log.warning("simulation %d diverged at step %d of episode %d", i, event.step, event.episode)
 
 
-def make_task(world: World, simulator: MujocoSimulator, max_steps: int | None) -> Task:
+def engine_for(simulator: str | Engine, domain: Domain) -> Engine:
+    """The engine with what a domain needs of it: second joints for a backlash."""
+    engine = Engine(simulator) if isinstance(simulator, str) else simulator
+    backlash = [d for name, d in domain.parameters.items() if quantity_of(name).name == "backlash"]
+    return replace(
+        engine, play=engine.play or any(distribution.support()[1] > 0 for distribution in backlash)
+    )
+
+
+def make_task(world: World, simulator: Simulator, max_steps: int | None) -> Task:
     """The world's task, bound to simulations of it."""
     if world.task not in TASKS:
         raise UnknownName(f"task of world {world.name}", world.task, TASKS)
@@ -286,11 +334,12 @@ def _mask(mask: object, num_envs: int) -> Mask:
     return array
 
 
-def _checked_actions(actions: Floats, shape: tuple[int, ...] | None) -> NDArray[np.float64]:
-    array = np.asarray(actions, dtype=np.float64)
-    if array.shape != shape:
-        raise InvalidValue(f"actions of shape {array.shape} given where {shape} is meant")
-    if not np.isfinite(array).all():
-        rows = np.flatnonzero(~np.isfinite(array).all(axis=1))
-        raise InvalidValue(f"actions of rows {rows[:5].tolist()} are not finite; check the policy's weights")
-    return np.minimum(np.maximum(array, -1.0), 1.0)  # half the time of np.clip on small arrays
+def _checked(actions: Array, shape: tuple[int, ...] | None) -> Array:
+    xp = array_namespace(actions)
+    if tuple(actions.shape) != shape:
+        raise InvalidValue(f"actions of shape {tuple(actions.shape)} given where {shape} is meant")
+    if not xp.isfinite(actions).all():
+        rows = [k for k, fine in enumerate(xp.isfinite(actions).all(axis=1).tolist()) if not fine]
+        raise InvalidValue(f"actions of rows {rows[:5]} are not finite; check the policy's weights")
+    clipped: Array = xp.minimum(xp.maximum(actions, xp.asarray(-1.0)), xp.asarray(1.0))
+    return clipped

@@ -6,7 +6,7 @@ Arrays follow the array API standard, so that a task written once runs on numpy 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -81,8 +81,40 @@ class Simulator(Protocol):
     def reset(self, env_ids: Ids, qpos: Array, qvel: Array, ctrl: Array) -> None:
         """Start simulations anew, with delay lines full of ``ctrl``."""
 
-    def step(self, ctrl: Array, substeps: int, env_ids: Ids | None = None) -> None:
-        """Apply commands, shape (num_envs, nu), for ``substeps`` physics steps."""
+    def step(
+        self,
+        ctrl: Array,
+        substeps: int,
+        env_ids: Ids | None = None,
+        between: Callable[[], None] | None = None,
+    ) -> None:
+        """Apply commands, shape (num_envs, nu), for ``substeps`` physics steps.
+
+        Args:
+            ctrl: commands.
+            substeps: physics steps.
+            env_ids: simulations to step; by default all.
+            between: called before every physics step; it may read the live arrays and write forces, dry
+                friction and force limits. Costs a round trip to the engine for each physics step.
+        """
+
+    def force(self, body: str) -> Array:
+        """External force and torque on a body, N and N·m, in the world's frame at the centre of mass.
+
+        Live, to write; stays until it is written again, and is zero after a reset. Shape (num_envs, 6).
+        """
+
+    def actuator_force(self) -> Array:
+        """Force of every actuator in the last physics step, N or N·m; live. Shape (num_envs, nu)."""
+
+    def dry_friction(self) -> Array:
+        """Dry friction of every degree of freedom, N·m or N; live, to write. Shape (num_envs, nv)."""
+
+    def force_limit(self) -> Array:
+        """Most that every actuator gives either way; live, to write between steps. Shape (num_envs, nu)."""
+
+    def delay_commands(self, steps: Array) -> None:
+        """Delay commands by whole physics steps until physics is set again. Shape (num_envs, nu)."""
 
     def diverged(self) -> Mask:
         """Simulations whose numbers blew up since their reset. Shape (num_envs,)."""

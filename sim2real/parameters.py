@@ -1,9 +1,11 @@
 """Physical parameters: what can differ between two worlds of the same shape.
 
 A parameter is named ``<element>.<quantity>``: ``pole.mass``, ``hinge.damping``, ``motor.latency``,
-``world.gravity``. The quantity says which kind of element is meant, in which unit, within which hard limits,
-and what must follow when it changes (the inertia scales with the mass). Values are absolute, in SI units, and
-are always set from the nominal model, never from the last draw.
+``world.gravity``, ``encoders.noise``. The quantity says which kind of element is meant, in which unit, within
+which hard limits, what must follow when it changes (the inertia scales with the mass), and who acts on it:
+the engine's model, or a channel between policy and body. Values are absolute, in SI units, and are always
+set from the nominal model, never from the last draw. ``motor.strength.drift`` is the rate at which another
+parameter changes within an episode, ``motor.strength.redraw`` the interval at which it is drawn anew.
 """
 
 from __future__ import annotations
@@ -13,6 +15,17 @@ from dataclasses import dataclass, field
 
 from sim2real.errors import InvalidValue, UnknownName
 
+MODEL, ACTUATOR, LAW, SENSOR, DISTURBANCE, SCHEDULE = (
+    "model",
+    "actuator",
+    "law",
+    "sensor",
+    "disturbance",
+    "schedule",
+)
+"""Who acts on a quantity: the engine's model; a channel for commands, once a control step; a law of the
+actuator, once a physics step; a channel for observations; a disturbance; the env, over an episode."""
+
 
 @dataclass(frozen=True)
 class Quantity:
@@ -20,36 +33,200 @@ class Quantity:
 
     name: str
     element: str
-    """Kind of MJCF element it belongs to: body, joint, geom, actuator or world."""
+    """What it belongs to: a body, joint, geom, actuator or the world of the MJCF, a signal of the task's
+    observation, or another parameter."""
     units: tuple[str, ...]
-    """Possible units: for a hinge and, where it differs, for a slide."""
+    """Possible units: for a hinge and, where it differs, for a slide. Empty: the element's own unit."""
     meaning: str
     low: float = -math.inf
     high: float = math.inf
     integer: bool = False
+    acts: str = MODEL
+    neutral: float | None = None
+    """Value that changes nothing; None where the model has a value of its own."""
 
 
-_POSITIVE = 1e-9
+_POSITIVE, _MAX = 1e-9, 1e6
+_TORQUE, _GAIN, _RATE = ("N·m", "N"), ("N·m/rad", "N/m"), ("N·m·s/rad", "N·s/m")
+_ANGLE, _SPEED, _STEPS = ("rad", "m"), ("rad/s", "m/s"), ("control steps",)
 
-QUANTITIES: dict[str, Quantity] = {
-    quantity.name: quantity
-    for quantity in (
-        Quantity("mass", "body", ("kg",), "mass; the inertia scales with it", _POSITIVE),
-        Quantity("com_x", "body", ("m",), "centre of mass along x, body frame"),
-        Quantity("com_y", "body", ("m",), "centre of mass along y, body frame"),
-        Quantity("com_z", "body", ("m",), "centre of mass along z, body frame"),
-        Quantity("friction", "geom", ("1",), "sliding friction coefficient", 0.0),
-        Quantity("damping", "joint", ("N·m·s/rad", "N·s/m"), "viscous joint damping", 0.0),
-        Quantity("frictionloss", "joint", ("N·m", "N"), "dry joint friction", 0.0),
-        Quantity("armature", "joint", ("kg·m²", "kg"), "rotor inertia seen at the joint", 0.0),
-        Quantity("stiffness", "joint", ("N·m/rad", "N/m"), "joint spring stiffness", 0.0),
-        Quantity("gravity", "world", ("m/s²",), "magnitude of gravity, its direction kept", 0.0),
-        Quantity("strength", "actuator", ("1",), "factor on what the motor can give", 0.0),
-        Quantity("kp", "actuator", ("N·m/rad", "N/m"), "position gain of a servo", 0.0),
-        Quantity("kd", "actuator", ("N·m·s/rad", "N·s/m"), "velocity gain of a servo", 0.0),
-        Quantity("latency", "actuator", ("physics steps",), "delay of the command", 0.0, integer=True),
-    )
-}
+_ALL = (
+    Quantity("mass", "body", ("kg",), "mass; the inertia scales with it", _POSITIVE),
+    Quantity("payload", "body", ("kg",), "point mass held at the centre of mass", 0.0, neutral=0.0),
+    Quantity("com_x", "body", ("m",), "centre of mass along x, body frame"),
+    Quantity("com_y", "body", ("m",), "centre of mass along y, body frame"),
+    Quantity("com_z", "body", ("m",), "centre of mass along z, body frame"),
+    Quantity("friction", "geom", ("1",), "sliding friction coefficient", 0.0),
+    Quantity("damping", "joint", _RATE, "viscous joint damping", 0.0),
+    Quantity("frictionloss", "joint", _TORQUE, "dry joint friction", 0.0),
+    Quantity("armature", "joint", ("kg·m²", "kg"), "rotor inertia seen at the joint", 0.0),
+    Quantity("stiffness", "joint", _GAIN, "joint spring stiffness", 0.0),
+    Quantity("backlash", "joint", _ANGLE, "free play between motor and joint, end to end", 0.0, neutral=0.0),
+    Quantity("stuck", "joint", ("1",), "1 for a joint that is stuck", 0.0, 1.0, True, neutral=0.0),
+    Quantity("encoder_offset", "joint", _ANGLE, "what servo and sensor read too much", neutral=0.0),
+    Quantity("gravity", "world", ("m/s²",), "magnitude of gravity, its direction kept", 0.0),
+    Quantity("slope_x", "world", ("rad",), "tilt of gravity about the world's x", -1.6, 1.6, neutral=0.0),
+    Quantity("slope_y", "world", ("rad",), "tilt of gravity about the world's y", -1.6, 1.6, neutral=0.0),
+    Quantity("wind_x", "world", ("m/s",), "speed of the air along x"),
+    Quantity("wind_y", "world", ("m/s",), "speed of the air along y"),
+    Quantity("wind_z", "world", ("m/s",), "speed of the air along z"),
+    Quantity("air_density", "world", ("kg/m³",), "density of the air, for drag and lift", 0.0),
+    Quantity("strength", "actuator", ("1",), "factor on what the motor can give", 0.0),
+    Quantity("kp", "actuator", _GAIN, "position gain of a servo", 0.0),
+    Quantity("kd", "actuator", _RATE, "velocity gain of a servo", 0.0),
+    Quantity("back_emf", "actuator", _RATE, "torque that a motor loses per speed", 0.0),
+    Quantity("torque_limit", "actuator", _TORQUE, "most that the actuator gives, either way", 0.0),
+    Quantity("latency", "actuator", ("physics steps",), "delay of the command", 0.0, integer=True),
+    Quantity(
+        "latency_jitter",
+        "actuator",
+        ("physics steps",),
+        "most that a command comes later",
+        0.0,
+        _MAX,
+        True,
+        ACTUATOR,
+        0.0,
+    ),
+    Quantity(
+        "command_resolution",
+        "actuator",
+        (),
+        "step that commands are rounded to",
+        0.0,
+        _MAX,
+        False,
+        ACTUATOR,
+        0.0,
+    ),
+    Quantity(
+        "command_noise", "actuator", (), "white noise on the command, std", 0.0, _MAX, False, ACTUATOR, 0.0
+    ),
+    Quantity(
+        "deadband",
+        "actuator",
+        (),
+        "commands, or changes of a servo's goal, that do nothing",
+        0.0,
+        _MAX,
+        False,
+        ACTUATOR,
+        0.0,
+    ),
+    Quantity(
+        "rate_limit",
+        "actuator",
+        (),
+        "most that a command changes per second",
+        _POSITIVE,
+        _MAX,
+        False,
+        ACTUATOR,
+        _MAX,
+    ),
+    Quantity(
+        "correction", "actuator", ("1",), "share of the learned correction", 0.0, 1.0, False, ACTUATOR, 0.0
+    ),
+    Quantity(
+        "speed_loss",
+        "actuator",
+        ("s/rad", "s/m"),
+        "share of the torque limit lost per speed",
+        0.0,
+        _MAX,
+        False,
+        LAW,
+        0.0,
+    ),
+    Quantity(
+        "stribeck", "joint", _TORQUE, "dry friction at rest above that in motion", 0.0, _MAX, False, LAW, 0.0
+    ),
+    Quantity(
+        "stribeck_velocity",
+        "joint",
+        _SPEED,
+        "speed at which it has fallen to 1/e",
+        _POSITIVE,
+        _MAX,
+        False,
+        LAW,
+    ),
+    Quantity(
+        "load_friction",
+        "joint",
+        ("1",),
+        "dry friction per torque through the gear",
+        0.0,
+        _MAX,
+        False,
+        LAW,
+        0.0,
+    ),
+    Quantity("noise", "signal", (), "white noise of a sensor, std", 0.0, _MAX, False, SENSOR, 0.0),
+    Quantity("bias", "signal", (), "what a sensor reads too much", -_MAX, _MAX, False, SENSOR, 0.0),
+    Quantity(
+        "bias_drift",
+        "signal",
+        (),
+        "random walk of the bias, std after a second",
+        0.0,
+        _MAX,
+        False,
+        SENSOR,
+        0.0,
+    ),
+    Quantity(
+        "sensor_gain", "signal", ("1",), "factor on what a sensor reads", -_MAX, _MAX, False, SENSOR, 1.0
+    ),
+    Quantity("sensor_latency", "signal", _STEPS, "age of what is read", 0.0, 100.0, True, SENSOR, 0.0),
+    Quantity("sensor_period", "signal", _STEPS, "steps between new values", 1.0, _MAX, True, SENSOR, 1.0),
+    Quantity("resolution", "signal", (), "step that readings are rounded to", 0.0, _MAX, False, SENSOR, 0.0),
+    Quantity(
+        "dropout",
+        "signal",
+        ("1",),
+        "chance that a reading is the last one again",
+        0.0,
+        1.0,
+        False,
+        SENSOR,
+        0.0,
+    ),
+    Quantity(
+        "spike", "signal", ("1",), "chance that a reading is off by spike_size", 0.0, 1.0, False, SENSOR, 0.0
+    ),
+    Quantity("spike_size", "signal", (), "size of such an outlier, either way", 0.0, _MAX, False, SENSOR),
+    Quantity(
+        "push",
+        "body",
+        ("N",),
+        "force of pushes of 0.1 s, random and level",
+        0.0,
+        _MAX,
+        False,
+        DISTURBANCE,
+        0.0,
+    ),
+    Quantity(
+        "push_interval", "body", ("s",), "mean time between pushes", _POSITIVE, _MAX, False, DISTURBANCE
+    ),
+    Quantity(
+        "drift", "parameter", (), "change per second within an episode", -_MAX, _MAX, False, SCHEDULE, 0.0
+    ),
+    Quantity(
+        "redraw",
+        "parameter",
+        ("s",),
+        "interval of new draws within an episode; 0 never",
+        0.0,
+        _MAX,
+        False,
+        SCHEDULE,
+        0.0,
+    ),
+)
+
+QUANTITIES: dict[str, Quantity] = {quantity.name: quantity for quantity in _ALL}
 """Every quantity that can be set, by name."""
 
 
@@ -65,11 +242,11 @@ class Parameter:
     low: float
     """Lower end of the training range."""
     high: float
-    """Upper end of the training range."""
+    """Upper end of the training range; equal ends for a parameter that training leaves alone."""
     source: str
     """Where the nominal value and the range come from."""
     elements: tuple[str, ...] = field(default=())
-    """MJCF elements that share the value; by default the one in the name."""
+    """Elements that share the value; by default the one in the name."""
     scale: str = "linear"
     """How the training range is drawn from: ``linear`` or ``log``."""
 
@@ -102,16 +279,17 @@ def check_value(name: str, value: object) -> float:
             fraction where whole numbers are meant.
     """
     quantity = quantity_of(name)
+    unit = quantity.units[0] if quantity.units else "its element's unit"
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise InvalidValue(f"{name} = {value!r} is not a number; give one in {quantity.units[0]}")
+        raise InvalidValue(f"{name} = {value!r} is not a number; give one in {unit}")
     value = float(value)
     if not math.isfinite(value):
-        raise InvalidValue(f"{name} = {value} is not a finite number; give one in {quantity.units[0]}")
+        raise InvalidValue(f"{name} = {value} is not a finite number; give one in {unit}")
     if not quantity.low <= value <= quantity.high:
         limit = f"at least {quantity.low:g}" if value < quantity.low else f"at most {quantity.high:g}"
-        raise InvalidValue(f"{name} = {value:g} {quantity.units[0]} is impossible; it must be {limit}")
+        raise InvalidValue(f"{name} = {value:g} {unit} is impossible; it must be {limit}")
     if quantity.integer and value != round(value):
-        raise InvalidValue(f"{name} = {value:g} must be a whole number of {quantity.units[0]}")
+        raise InvalidValue(f"{name} = {value:g} must be a whole number of {unit}")
     return value
 
 
@@ -122,6 +300,6 @@ def check_unit(name: str, unit: str) -> str:
         InvalidValue: for a unit that the quantity is not measured in.
     """
     units = quantity_of(name).units
-    if unit not in units:
+    if units and unit not in units:
         raise InvalidValue(f"{name} is given in {unit!r}; possible: {' or '.join(map(repr, units))}")
     return unit

@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 from sim2real.env import DomainLike, Sim2RealVectorEnv
 from sim2real.errors import InvalidValue, UnknownName
 from sim2real.interface import TaskSpec
+from sim2real.simulators import Engine
+from sim2real.simulators.mujoco import MujocoSimulator
 from sim2real.world import World
 
 
@@ -33,6 +35,7 @@ class Sim2RealEnv(gym.Env[Any, Any]):
         domain: DomainLike = None,
         max_episode_steps: int | None = None,
         render_mode: str | None = None,
+        simulator: str | Engine = "mujoco",
     ) -> None:
         """Make the env; arguments as in `Sim2RealVectorEnv`.
 
@@ -41,10 +44,11 @@ class Sim2RealEnv(gym.Env[Any, Any]):
             domain: what physics is drawn from at every reset.
             max_episode_steps: control steps; by default the task's.
             render_mode: ``"rgb_array"`` or None.
+            simulator: ``"mujoco"``, ``"bullet"`` or ``"warp"``.
         """
         if render_mode not in (None, "rgb_array"):
             raise UnknownName("render mode", str(render_mode), ["rgb_array"])
-        self.vector = Sim2RealVectorEnv(world, 1, domain, max_episode_steps, autoreset=False)
+        self.vector = Sim2RealVectorEnv(world, 1, domain, max_episode_steps, False, simulator)
         self.observation_space: spaces.Box = self.vector.single_observation_space
         self.action_space: spaces.Box = self.vector.single_action_space
         self.render_mode = render_mode
@@ -91,7 +95,7 @@ class Sim2RealEnv(gym.Env[Any, Any]):
         """
         if self.render_mode is None:
             return None
-        model, data = self.vector.simulator.snapshot(0)
+        model, data = _snapshot(self.vector)
         if self._renderer is None:
             self._renderer = _renderer(model)
         self._renderer.update_scene(data, camera=0 if model.ncam else -1)
@@ -103,6 +107,16 @@ class Sim2RealEnv(gym.Env[Any, Any]):
         if self._renderer is not None:
             self._renderer.close()
             self._renderer = None
+
+
+def _snapshot(env: Sim2RealVectorEnv) -> tuple[mujoco.MjModel, mujoco.MjData]:
+    """The first simulation as a model and data of MuJoCo's, whatever engine steps it."""
+    if isinstance(env.simulator, MujocoSimulator):
+        return env.simulator.snapshot(0)
+    data = mujoco.MjData(env.world.model)
+    data.qpos[:] = np.asarray(env.simulator.qpos[0])
+    mujoco.mj_forward(env.world.model, data)
+    return env.world.model, data
 
 
 def _renderer(model: mujoco.MjModel) -> mujoco.Renderer:

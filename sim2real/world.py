@@ -12,8 +12,8 @@ that the model does not have, a geom friction that a grippier partner makes inef
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TypedDict
@@ -24,10 +24,14 @@ import numpy as np
 from sim2real.catalog import find
 from sim2real.domain import Domain
 from sim2real.errors import InvalidValue, UnknownName
-from sim2real.parameters import Parameter, check_unit, check_value, quantity_of
+from sim2real.parameters import MODEL, QUANTITIES, Parameter, check_unit, check_value, quantity_of
 
-GROUPS = ("interpolation", "extrapolation", "combined")
-"""Groups of held-out variants: inside the training range, outside it, several parameters at once."""
+GROUPS = ("interpolation", "extrapolation", "combined", "structural", "simulator")
+"""Groups of held-out variants: inside the training range, outside it, several parameters at once, effects
+that training does not have, and other engines."""
+
+SIMULATORS = ("mujoco", "bullet", "warp")
+"""Engines that a variant can ask for."""
 
 CONTROL = "nominal"
 """Name of the unperturbed variant, the control arm of every evaluation."""
@@ -43,6 +47,7 @@ class Variant:
     group: str
     physics: Mapping[str, float]
     """Values that differ from nominal, by parameter name."""
+    simulator: str = "mujoco"
 
     @property
     def domain(self) -> Domain:
@@ -76,6 +81,8 @@ class World:
     """Joints of recordings, by their name there; empty if the world has none."""
     training: Mapping[str, object]
     """What training overrides of its defaults on this world."""
+    channels: Mapping[str, object] = field(default_factory=dict)
+    """Order of the channels between policy and body, where ``physics.toml`` gives one."""
 
     @classmethod
     def load(cls, name_or_path: str | Path) -> World:
@@ -99,9 +106,13 @@ class World:
                         f"variant {name!r} of {path.name} is there twice; give each its own name"
                     )
                 variants[name] = _variant(name, group, _as_table(name, physics), parameters)
-        model = _compile(path / "scene.xml", parameters, variants)
+        model = compile_scene(path / "scene.xml", parameters, variants)
         for parameter in parameters.values():
             _check_parameter(model, path, parameter, variants)
+            if parameter.quantity.element == "parameter":
+                for element in parameter.elements:
+                    if element not in parameters:
+                        raise UnknownName(f"parameter for {parameter.name}:", element, parameters)
         joints = _as_table("recordings", table.get("recordings", {})).get("joints", {})
         return cls(
             name=path.name,
@@ -113,6 +124,7 @@ class World:
             variants=variants,
             recordings=_as_table("recordings.joints", joints),  # type: ignore[arg-type]
             training=_as_table("training", table.get("training", {})),
+            channels=_as_table("channels", table.get("channels", {})),
         )
 
     @cached_property
@@ -123,7 +135,7 @@ class World:
     @cached_property
     def training_domain(self) -> Domain:
         """Independent draws from every parameter's training range."""
-        return Domain.box(list(self.parameters.values()))
+        return Domain.box([p for p in self.parameters.values() if p.low < p.high])
 
     def domain(self, given: str | Domain | Mapping[str, object] | None) -> Domain:
         """The domain that ``given`` stands for, checked against this world.
@@ -189,7 +201,7 @@ class World:
                 )
 
 
-_KEYS = ("title", "task", "parameters", "variants", "recordings", "training")
+_KEYS = ("title", "task", "parameters", "variants", "recordings", "training", "channels")
 _PARAMETER_KEYS = ("unit", "nominal", "range", "scale", "source", "elements")
 _SCALES = {"linear": "uniform", "log": "loguniform"}
 
@@ -223,22 +235,25 @@ def _parameter(name: str, entry: object) -> Parameter:
     quantity = quantity_of(name)
     table = _as_table(name, entry)
     _check_keys(name, "key", table, _PARAMETER_KEYS)
-    missing = {"unit", "nominal", "range", "source"} - set(table)
+    missing = {"unit", "nominal", "source"} - set(table)
     if missing:
         raise InvalidValue(f"parameter {name} lacks {', '.join(sorted(missing))}")
     scale = str(table.get("scale", "linear"))
     if scale not in _SCALES:
         raise UnknownName(f"scale of {name}", scale, _SCALES)
-    # a range of the right form is a domain of the right form: one parser serves both
-    box = Domain.from_toml({"parameters": {name: {_SCALES[scale]: table["range"]}}})
-    low, high = box.parameters[name].support()
+    nominal = check_value(name, table["nominal"])
+    low = high = nominal
+    if "range" in table:
+        # a range of the right form is a domain of the right form: one parser serves both
+        box = Domain.from_toml({"parameters": {name: {_SCALES[scale]: table["range"]}}})
+        low, high = box.parameters[name].support()
     elements = table.get("elements", [] if quantity.element == "world" else [name.rpartition(".")[0]])
     if not isinstance(elements, list):
         raise InvalidValue(f"elements of {name} are {elements!r} where a list of names is meant")
     return Parameter(
         name=name,
         unit=check_unit(name, str(table["unit"])),
-        nominal=check_value(name, table["nominal"]),
+        nominal=nominal,
         low=low,
         high=high,
         source=str(table["source"]),
@@ -249,22 +264,43 @@ def _parameter(name: str, entry: object) -> Parameter:
 
 def _variant(name: str, group: str, physics: Table, known: Mapping[str, Parameter]) -> Variant:
     values: dict[str, float] = {}
+    simulator = str(physics.get("simulator", "mujoco"))
+    if simulator not in SIMULATORS:
+        raise UnknownName(f"simulator of variant {name}:", simulator, SIMULATORS)
     for parameter, value in physics.items():
+        if parameter == "simulator":
+            continue
         if parameter not in known:
             raise UnknownName(f"parameter in variant {name}:", parameter, known)
         values[parameter] = check_value(parameter, value)
-    return Variant(name, group, values)
+    return Variant(name, group, values, simulator)
 
 
-def _compile(
-    path: Path, parameters: Mapping[str, Parameter], variants: Mapping[str, Variant]
+def compile_scene(
+    path: Path,
+    parameters: Mapping[str, Parameter],
+    variants: Mapping[str, Variant],
+    change: Callable[[mujoco.MjSpec], None] = lambda _: None,
 ) -> mujoco.MjModel:
+    """The model of a scene, with buffers for the latencies that parameters and variants ask for.
+
+    Args:
+        path: the MJCF.
+        parameters: of the world, by name.
+        variants: of the world, by name.
+        change: what else is done to the scene before it is compiled.
+
+    Raises:
+        UnknownName: for a parameter of an element that the scene does not have.
+        InvalidValue: if there is no such file or it does not compile.
+    """
     if not path.is_file():
         raise InvalidValue(f"{path.parent} is no world: it has no {path.name}")
     try:
         spec = mujoco.MjSpec.from_file(str(path))
-        for parameter in parameters.values():
+        for parameter in sorted(parameters.values(), key=lambda p: p.quantity.name == "latency_jitter"):
             _prepare(spec, parameter, variants)
+        change(spec)
         model = spec.compile()
     except ValueError as error:
         if isinstance(error, InvalidValue | UnknownName):
@@ -277,18 +313,20 @@ def _compile(
 
 
 def _prepare(spec: mujoco.MjSpec, parameter: Parameter, variants: Mapping[str, Variant]) -> None:
-    kind = parameter.quantity.element
-    if kind == "world":
+    kind, quantity = parameter.quantity.element, parameter.quantity.name
+    if kind not in _PLURAL:
         return
     known = {element.name: element for element in getattr(spec, _PLURAL[kind])}
+    longest = int(max([parameter.high, *(v.physics.get(parameter.name, 0.0) for v in variants.values())]))
     for name in parameter.elements:
         if name not in known:
             raise UnknownName(f"{kind} for parameter {parameter.name}:", name, known)
-        if parameter.quantity.name.startswith("com_"):
+        if quantity.startswith("com_"):
             known[name].simple = 0  # else the engine keeps a shortcut for centred bodies
-        if parameter.quantity.name == "latency":
-            longest = [v.physics.get(parameter.name, 0.0) for v in variants.values()]
-            known[name].nsample = max(known[name].nsample, int(max([parameter.high, *longest])), 1)
+        if quantity == "latency":
+            known[name].nsample = max(known[name].nsample, longest, 1)
+        if quantity == "latency_jitter":
+            known[name].nsample += max(longest, 1)  # on top of the latency, which comes first
 
 
 _PLURAL = {"body": "bodies", "joint": "joints", "geom": "geoms", "actuator": "actuators"}
@@ -303,13 +341,15 @@ def _check_parameter(
             f"{path.name}: {parameter.name} of 0 has no direction to keep; give gravity in scene.xml"
         )
     for element in parameter.elements or ("world",):
+        if quantity.acts != MODEL and quantity.neutral is None:
+            continue  # only the shape of an effect, as the speed at which friction falls
         compiled = nominal_value(model, quantity.name, element)
         if not np.isclose(compiled, parameter.nominal, rtol=1e-6, atol=1e-12):
             raise InvalidValue(
                 f"{path.name}: physics.toml says {parameter.name} = {parameter.nominal:g}, but "
                 f"{element!r} in scene.xml compiles to {compiled:g}; make the two agree"
             )
-        if quantity.name == "friction":
+        if quantity.name == "friction" and parameter.low < parameter.high:
             lowest = min([parameter.low, *(v.physics.get(parameter.name, np.inf) for v in variants.values())])
             _check_friction(model, path, (parameter.name, lowest), element)
 
@@ -322,24 +362,37 @@ def nominal_value(model: mujoco.MjModel, quantity: str, element: str) -> float:
         quantity: a name in `sim2real.parameters.QUANTITIES`.
         element: name of the MJCF element; ignored for world quantities.
     """
-    if quantity == "gravity":
-        return float(np.linalg.norm(model.opt.gravity))
-    if quantity == "strength":
-        return 1.0
-    if quantity in ("kp", "kd"):
-        bias = actuator_of(model, element).biasprm
-        return -float(bias[1 if quantity == "kp" else 2])
-    if quantity == "latency":
-        return float(
-            np.ceil(model.actuator_delay[actuator_of(model, element).id] / model.opt.timestep - 1e-9)
-        )
-    if quantity == "mass":
-        return float(model.body(element).mass[0])
-    if quantity.startswith("com_"):
-        return float(model.body(element).ipos["xyz".index(quantity[-1])])
-    if quantity == "friction":
+    kind, axis = QUANTITIES[quantity], "xyz".find(quantity[-1])
+    if kind.neutral is not None:
+        return kind.neutral
+    if kind.element == "world":
+        return _of_options(model.opt, quantity, axis)
+    if kind.element == "actuator":
+        return _of_actuator(model, quantity, actuator_of(model, element))
+    if kind.element == "body":
+        body = model.body(element)
+        return float(body.mass[0] if quantity == "mass" else body.ipos[axis])
+    if kind.element == "geom":
         return float(model.geom(element).friction[0])
     return float(np.ravel(getattr(model.joint(element), quantity))[0])
+
+
+def _of_options(option: mujoco.MjOption, quantity: str, axis: int) -> float:
+    if quantity == "gravity":
+        return float(np.linalg.norm(option.gravity))
+    return float(option.density if quantity == "air_density" else option.wind[axis])
+
+
+def _of_actuator(
+    model: mujoco.MjModel, quantity: str, actuator: mujoco._structs._MjModelActuatorViews
+) -> float:
+    if quantity == "strength":
+        return 1.0
+    if quantity == "torque_limit":
+        return float(actuator.forcerange[1])
+    if quantity == "latency":
+        return float(np.ceil(model.actuator_delay[actuator.id] / model.opt.timestep - 1e-9))
+    return -float(actuator.biasprm[1 if quantity == "kp" else 2])  # kd and back-EMF
 
 
 def actuator_of(model: mujoco.MjModel, name: str) -> mujoco._structs._MjModelActuatorViews:

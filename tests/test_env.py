@@ -17,6 +17,7 @@ from sim2real.distributions import Uniform
 from sim2real.domain import Domain
 from sim2real.env import Divergence, Sim2RealVectorEnv
 from sim2real.errors import InvalidValue, UnknownName
+from sim2real.simulators import Engine
 from sim2real.world import World
 
 WORLDS = entries("envs")
@@ -57,7 +58,10 @@ def same(a, b, rows=slice(None)):
 def test_keeps_the_promises_of_a_vector_env(name, domain, autoreset):
     world = World.load(name)
     check_vector_env(
-        lambda threads: Sim2RealVectorEnv(world, 5, domain, 20, autoreset, num_threads=threads), steps=50
+        lambda threads: Sim2RealVectorEnv(
+            world, 5, domain, 20, autoreset, simulator=Engine("mujoco", threads)
+        ),
+        steps=50,
     )
 
 

@@ -16,7 +16,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "sim2real"
 
 ROWS = (
     ("interface", "errors", "files", "draws", "distributions"),
-    ("parameters", "catalog"),
+    ("parameters", "catalog", "arrays"),
     ("domain", "policy", "recordings"),
     ("world",),
     ("simulators", "tasks", "channels"),

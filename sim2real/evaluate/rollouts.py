@@ -1,4 +1,4 @@
-"""Run policies on variants: all variants × episodes of a policy are one batch.
+"""Run policies on variants: all variants × episodes of a policy are one batch for each engine.
 
 Common random numbers: episode k starts alike for every policy and in every variant, so that differences are
 those of policy and physics. The unperturbed control arm is always among the variants.
@@ -8,28 +8,50 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
+from numpy.typing import NDArray
 
-from sim2real.env import Sim2RealVectorEnv
+from sim2real.env import Sim2RealVectorEnv, engine_for
 from sim2real.episodes import Outcomes, run_episodes
 from sim2real.errors import InvalidValue
 from sim2real.evaluate.gap import Reference
 from sim2real.evaluate.table import Episodes
 from sim2real.interface import Actor
 from sim2real.policy import Policy
+from sim2real.simulators import Engine
 from sim2real.world import CONTROL, Variant, World
 
 SEED = 1_000_003
 """Default seed of evaluation episodes, apart from those of training."""
 
 
+@dataclass(frozen=True)
+class Trials:
+    """How each policy is tried on each variant.
+
+    Raises:
+        InvalidValue: for less than one episode.
+    """
+
+    episodes: int = 64
+    seed: int = SEED
+    """Of the episodes."""
+    simulator: str | Engine | None = None
+    """Engine for all variants; by default each variant's own."""
+
+    def __post_init__(self) -> None:
+        """Refuse to run nothing."""
+        if self.episodes < 1:
+            raise InvalidValue(f"{self.episodes} episodes leave nothing to evaluate; give at least 1")
+
+
 def evaluate(
     world: World,
     policies: Sequence[Policy],
     variants: Sequence[str] | None = None,
-    episodes: int = 64,
-    seed: int = SEED,
+    trials: Trials = Trials(),
     done: Callable[[Policy], None] = lambda _: None,
 ) -> Episodes:
     """The episode table of some policies on some variants.
@@ -38,46 +60,80 @@ def evaluate(
         world: where.
         policies: each with the label and training seed of its contract.
         variants: held-out variants by name; by default all of them.
-        episodes: per policy and variant.
-        seed: of the episodes.
+        trials: episodes per policy and variant, their seed, and the engine.
         done: called after each policy, to show progress.
 
     Raises:
-        InvalidValue: if there is no policy or no episode to run.
+        InvalidValue: if there is no policy.
         PolicyError: if a policy does not fit the world.
         UnknownName: for a variant that does not exist.
+        MissingExtra: if the engine of a variant is not installed.
     """
-    if not policies or episodes < 1:
-        raise InvalidValue(f"{len(policies)} policies × {episodes} episodes leave nothing to evaluate")
+    if not policies:
+        raise InvalidValue("no policies to evaluate; name at least one")
     chosen = _variants(world, variants)
-    env = variant_env(world, chosen, episodes)
+    groups = _by_engine(chosen, trials)
+    envs = [variant_env(world, group, trials.episodes, engine) for engine, group in groups.items()]
     for policy in policies:
-        policy.check(env)
-    numbers = np.tile(np.arange(episodes), len(chosen))
+        policy.check(envs[0])
+    ordered = [variant for group in groups.values() for variant in group]
+    numbers = np.arange(trials.episodes)
     outcomes = []
     for policy in policies:
-        outcomes.append(run_episodes(policy, env, seed, numbers))
+        outcomes.append(_together([_run(policy, env, trials.seed, numbers) for env in envs]))
         done(policy)
-    return _table(policies, chosen, numbers, outcomes)
+    table = _table(policies, ordered, np.tile(numbers, len(ordered)), outcomes)
+    return _in_order(table, [variant.name for variant in chosen])
 
 
-def mean_returns(
-    world: World, actor: Actor, variants: Sequence[Variant], episodes: int, seed: int = SEED
-) -> dict[str, float]:
+def mean_returns(world: World, actor: Actor, variants: Sequence[Variant], trials: Trials) -> dict[str, float]:
     """Mean return of any actor on each variant, for references."""
-    env = variant_env(world, variants, episodes)
-    outcomes = run_episodes(actor, env, seed, np.tile(np.arange(episodes), len(variants)))
-    means = outcomes.returns.reshape(len(variants), episodes).mean(axis=1)
-    return {v.name: float(mean) for v, mean in zip(variants, means, strict=True)}
+    means: dict[str, float] = {}
+    for engine, group in _by_engine(variants, trials).items():
+        env = variant_env(world, group, trials.episodes, engine)
+        outcomes = _run(actor, env, trials.seed, np.arange(trials.episodes))
+        returns = outcomes.returns.reshape(len(group), trials.episodes).mean(axis=1)
+        means |= {v.name: float(mean) for v, mean in zip(group, returns, strict=True)}
+    return means
 
 
-def variant_env(world: World, variants: Sequence[Variant], episodes: int) -> Sim2RealVectorEnv:
+def variant_env(
+    world: World, variants: Sequence[Variant], episodes: int, engine: str | Engine = "mujoco"
+) -> Sim2RealVectorEnv:
     """An env whose rows are variants × episodes, each with its variant's physics, without autoreset."""
-    env = Sim2RealVectorEnv(world, len(variants) * episodes, autoreset=False)
+    env = Sim2RealVectorEnv(world, len(variants) * episodes, autoreset=False, simulator=engine)
     names = tuple(sorted({name for variant in variants for name in variant.physics}))
     values = [[v.physics.get(name, world.nominal[name]) for name in names] for v in variants]
     env.set_physics(names, np.repeat(np.array(values), episodes, axis=0))
     return env
+
+
+def _by_engine(variants: Sequence[Variant], trials: Trials) -> dict[Engine, list[Variant]]:
+    """Variants that can share one batch: the same engine, with second joints for a backlash or without."""
+    groups: dict[Engine, list[Variant]] = {}
+    for variant in variants:
+        engine = engine_for(trials.simulator or variant.simulator, variant.domain)
+        groups.setdefault(engine, []).append(variant)
+    return groups
+
+
+def _run(actor: Actor, env: Sim2RealVectorEnv, seed: int, numbers: NDArray[np.int64]) -> Outcomes:
+    return run_episodes(actor, env, seed, np.tile(numbers, env.num_envs // len(numbers)))
+
+
+def _together(parts: Sequence[Outcomes]) -> Outcomes:
+    names = [field.name for field in fields(Outcomes)]
+    return Outcomes(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
+
+
+def _in_order(table: Episodes, variants: Sequence[str]) -> Episodes:
+    """The table with the variants of each policy in the world's order, whichever engine ran them."""
+    place = {name: k for k, name in enumerate(variants)}
+    keys = np.array([place[str(name)] for name in table["variant"]])
+    policies = np.unique(table["policy"], return_inverse=True)[1]
+    first = np.array([np.flatnonzero(policies == k)[0] for k in range(policies.max() + 1)])
+    order = np.lexsort((keys, first[policies]))
+    return {name: column[order] for name, column in table.items()}
 
 
 def references(world: World) -> dict[str, Reference]:

@@ -12,17 +12,16 @@ everything the engine derives from it follows (``set_const``). A latency of k ph
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import mujoco
 import numpy as np
 from mujoco.batch import Batch
 
-from sim2real.errors import UnknownName
 from sim2real.interface import Array, Ids, Mask
-from sim2real.simulators.fields import Entry, entries
+from sim2real.simulators.play import Play, shown_columns
+from sim2real.simulators.table import FieldNumbers, PhysicsTable
 from sim2real.world import World
 
 _log = logging.getLogger(__name__)
@@ -39,24 +38,9 @@ class _Write:
     places: Ids
     """Where in it each simulation has them. Shape (num_envs, numbers)."""
     numbers: slice
-    """Which of all numbers of the plan they are."""
+    """Which of the plan's numbers they are."""
     half_step: float
     """Half a physics step for delays, else 0; see the module's story."""
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """All numbers that a set of parameters decides: ``factors · first · second``."""
-
-    columns: Ids
-    """Columns of the parameters in the value matrix."""
-    factors: Array
-    first: Ids
-    second: Ids
-    """Columns of the two parameters of each number; the matrix's last column is 1."""
-    writes: list[_Write]
-    derive: bool
-    """Whether the engine derives other numbers from these."""
 
 
 class MujocoSimulator:
@@ -68,28 +52,25 @@ class MujocoSimulator:
         self.num_envs = num_envs
         self.physics_dt = float(world.model.opt.timestep)
         self._batch = Batch(world.model, num_envs, min(num_threads, num_envs))
-        self.qpos: Array = self._batch.bind("qpos")
-        self.qvel: Array = self._batch.bind("qvel")
+        self._play = Play.of(world.model)
+        self._qpos: Array = self._batch.bind("qpos")
+        self._qvel: Array = self._batch.bind("qvel")
+        self.qpos: Array = self._qpos if self._play is None else self._play.shown_qpos(self._qpos)
+        self.qvel: Array = self._qvel if self._play is None else self._play.shown_qvel(self._qvel)
         self._ctrl: Array = self._batch.bind("ctrl")
         # an engine's reset writes this row, whatever the physics; writing it ourselves is faster
         self._pristine: Array = self._batch.state[0].copy()
         self._stage = int(mujoco.mjtStage.mjSTAGE_NONE)
-        self._names = tuple(world.parameters)
-        ones = np.ones((num_envs, len(self._names) + 1))
-        ones[:, :-1] = list(world.nominal.values())
-        self._values: Array = ones
-        self._plan = lru_cache(maxsize=8)(self._make_plan)
+        self._table = PhysicsTable(world, num_envs)
+        self._writes: dict[tuple[str, ...], list[_Write]] = {}
+        self._limit: Array | None = None
         self._history = self._batch.bind("history") if world.model.nhistory else None
         self._history_columns, self._history_actuators = _delay_lines(world.model)
         mujoco.set_mju_user_warning(_log.debug)
 
     def joints(self, names: Sequence[str]) -> tuple[Ids, Ids]:
         """Columns of one-dof joints in ``qpos`` and in ``qvel``."""
-        joints = [self.world.model.joint(name) for name in names]
-        return (
-            np.array([joint.qposadr[0] for joint in joints]),
-            np.array([joint.dofadr[0] for joint in joints]),
-        )
+        return shown_columns(self.world.model, names)
 
     def limits(self, joint: str) -> tuple[float, float]:
         """Range of a joint, rad or m; infinite where it has none."""
@@ -113,11 +94,13 @@ class MujocoSimulator:
         """
         if not names:
             return
-        plan = self._plan(names)
-        self._values[env_ids[:, None], plan.columns] = values
-        physics = self._values.take(env_ids, axis=0)
-        numbers = plan.factors * physics.take(plan.first, axis=1) * physics.take(plan.second, axis=1)
-        for write in plan.writes:
+        plan = self._table.set(env_ids, names, values)
+        if not plan.fields:
+            return
+        numbers = self._table.numbers(plan, env_ids)
+        if names not in self._writes:
+            self._writes[names] = [self._write(field) for field in plan.fields]
+        for write in self._writes[names]:
             part = numbers[:, write.numbers]
             if write.half_step:
                 part = np.maximum(part - write.half_step, 0.0)
@@ -127,7 +110,7 @@ class MujocoSimulator:
 
     def physics(self, env_id: int) -> dict[str, float]:
         """Current value of every parameter of one simulation."""
-        return dict(zip(self._names, map(float, self._values[env_id]), strict=False))
+        return self._table.row(env_id)
 
     def reset(self, env_ids: Ids, qpos: Array, qvel: Array, ctrl: Array) -> None:
         """Start simulations anew, with delay lines full of ``ctrl``."""
@@ -135,16 +118,66 @@ class MujocoSimulator:
         self._batch.warning[env_ids] = 0
         self.qpos[env_ids] = qpos
         self.qvel[env_ids] = qvel
+        if self._play is not None:
+            self._play.start(self._qpos, self._qvel, env_ids, (qpos, qvel))
         self._ctrl[env_ids] = ctrl
         if self._history is not None:
             self._history[env_ids[:, None], self._history_columns] = ctrl[:, self._history_actuators]
         if self._stage:
             self._batch.forward(env_ids, stage=self._stage)
 
-    def step(self, ctrl: Array, substeps: int, env_ids: Ids | None = None) -> None:
-        """Apply commands, shape (num_envs, nu), for ``substeps`` physics steps."""
+    def step(
+        self,
+        ctrl: Array,
+        substeps: int,
+        env_ids: Ids | None = None,
+        between: Callable[[], None] | None = None,
+    ) -> None:
+        """Apply commands, shape (num_envs, nu), for ``substeps`` physics steps; see the protocol."""
         self._ctrl[:] = ctrl
-        self._batch.step(env_ids, nstep=substeps, stage=self._stage)
+        if between is None:
+            self._batch.step(env_ids, nstep=substeps, stage=self._stage)
+        else:
+            self._step_by_step(substeps, env_ids, between)
+        self._show()
+
+    def _step_by_step(self, substeps: int, env_ids: Ids | None, between: Callable[[], None]) -> None:
+        for _ in range(substeps):
+            self._show()
+            between()
+            if self._limit is not None:
+                self._force_range[..., 0], self._force_range[..., 1] = -self._limit, self._limit
+            self._batch.step(env_ids, nstep=1, stage=self._stage)
+
+    def force(self, body: str) -> Array:
+        """External force and torque on a body, N and N·m, world frame; live. Shape (num_envs, 6)."""
+        wrenches: Array = self._batch.bind("xfrc_applied")
+        return wrenches[:, self.world.model.body(body).id]
+
+    def actuator_force(self) -> Array:
+        """Force of every actuator in the last physics step, N or N·m; live. Shape (num_envs, nu)."""
+        forces: Array = self._batch.bind("actuator_force")
+        return forces
+
+    def dry_friction(self) -> Array:
+        """Dry friction of every degree of freedom, N·m or N; live, to write. Shape (num_envs, nv)."""
+        friction: Array = self._batch.expand("dof_frictionloss")
+        return friction
+
+    def force_limit(self) -> Array:
+        """Most that every actuator gives either way; live, to write between steps. Shape (num_envs, nu)."""
+        if self._limit is None:
+            self._force_range: Array = self._batch.expand("actuator_forcerange")
+            self._limit = self._force_range[..., 1].copy()
+        return self._limit
+
+    def delay_commands(self, steps: Array) -> None:
+        """Delay commands by whole physics steps until physics is set again. Shape (num_envs, nu)."""
+        self._batch.expand("actuator_delay")[:] = np.maximum((steps - 0.5) * self.physics_dt, 0.0)
+
+    def _show(self) -> None:
+        if self._play is not None:
+            self._play.show(self._qpos, self._qvel, self.qpos, self.qvel)
 
     def diverged(self) -> Mask:
         """Simulations that the engine had to reset because of a NaN or a huge number."""
@@ -158,42 +191,15 @@ class MujocoSimulator:
         mujoco.mj_forward(model, data)
         return model, data
 
-    def _make_plan(self, names: tuple[str, ...]) -> _Plan:
-        for name in names:
-            if name not in self.world.parameters:
-                raise UnknownName(f"parameter of {self.world.name}", name, self._names)
-        decided = {
-            (entry.field, entry.address): entry
-            for name in names
-            for entry in entries(self.world, self.world.parameters[name])
-        }
-        by_field: dict[str, list[Entry]] = {}
-        for entry in decided.values():
-            by_field.setdefault(entry.field, []).append(entry)
-        ordered = [entry for group in by_field.values() for entry in group]
-        column = {name: k for k, name in enumerate((*self._names, None))}
-        pairs = [(*entry.parameters, None, None)[:2] for entry in ordered]
-        return _Plan(
-            columns=np.array([column[name] for name in names], dtype=np.intp),
-            factors=np.array([entry.factor for entry in ordered]),
-            first=np.array([column[pair[0]] for pair in pairs], dtype=np.intp),
-            second=np.array([column[pair[1]] for pair in pairs], dtype=np.intp),
-            writes=list(self._make_writes(by_field)),
-            derive=any(field in mujoco.MjModel._setconst_inputs for field in by_field),
+    def _write(self, field: FieldNumbers) -> _Write:
+        target = np.reshape(self._batch.expand(field.field), -1, copy=False)
+        firsts = np.arange(self.num_envs)[:, None] * (target.size // self.num_envs)
+        return _Write(
+            target=target,
+            places=firsts + field.addresses,
+            numbers=field.numbers,
+            half_step=self.physics_dt / 2 if field.field == "actuator_delay" else 0.0,
         )
-
-    def _make_writes(self, by_field: Mapping[str, list[Entry]]) -> Iterator[_Write]:
-        start = 0
-        for field, group in by_field.items():
-            target = np.reshape(self._batch.expand(field), -1, copy=False)
-            firsts = np.arange(self.num_envs)[:, None] * (target.size // self.num_envs)
-            yield _Write(
-                target=target,
-                places=firsts + np.array([entry.address for entry in group]),
-                numbers=slice(start, start + len(group)),
-                half_step=self.physics_dt / 2 if field == "actuator_delay" else 0.0,
-            )
-            start += len(group)
 
 
 def _delay_lines(model: mujoco.MjModel) -> tuple[Ids, Ids]:

@@ -20,6 +20,7 @@ from sim2real.domain import Domain
 from sim2real.env import Sim2RealVectorEnv
 from sim2real.errors import BudgetExhausted, InvalidValue
 from sim2real.interface import TaskSpec
+from sim2real.simulators import Engine
 from sim2real.world import Variant, World
 
 _FORWARDED = ("success", "_success")
@@ -69,7 +70,7 @@ class TargetEnv:
         physics: Variant | Domain,
         budget: Budget,
         num_envs: int = 16,
-        num_threads: int = 0,
+        simulator: str | Engine | None = None,
     ) -> None:
         """Make the target.
 
@@ -78,10 +79,12 @@ class TargetEnv:
             physics: what the target is; it can't be asked for afterwards.
             budget: what may be spent.
             num_envs: rows stepped at once, all counted.
-            num_threads: of the simulator; 0 means all cores.
+            simulator: as in `Sim2RealVectorEnv`; by default the variant's.
         """
+        variant = physics if isinstance(physics, Variant) else None
         domain = physics.domain if isinstance(physics, Variant) else physics
-        self.__env = Sim2RealVectorEnv(world, num_envs, domain, autoreset=False, num_threads=num_threads)
+        engine = simulator or (variant.simulator if variant else "mujoco")
+        self.__env = Sim2RealVectorEnv(world, num_envs, domain, autoreset=False, simulator=engine)
         self.__limited, self.__ends = _limits(self.__env)
         self.__running = False
         self.num_envs = num_envs

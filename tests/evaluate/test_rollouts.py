@@ -8,7 +8,7 @@ from sim2real.domain import Domain
 from sim2real.env import Sim2RealVectorEnv
 from sim2real.episodes import RandomActor, run_episodes
 from sim2real.errors import InvalidValue, PolicyError, UnknownName
-from sim2real.evaluate.rollouts import SEED, evaluate, mean_returns, references, variant_env
+from sim2real.evaluate.rollouts import SEED, Trials, evaluate, mean_returns, references, variant_env
 from sim2real.evaluate.table import COLUMNS, checked, fold
 from sim2real.policy import Contract, Policy
 from sim2real.tasks import TASKS
@@ -61,7 +61,7 @@ def rows(table, **values):
 def test_table_against_one_env_per_variant_and_policy(random_policy):
     world = World.load("hopper")
     policies = [random_policy(world, 0), random_policy(world, 1), random_policy(world, 0, "other")]
-    table = evaluate(world, policies, episodes=3, seed=7)
+    table = evaluate(world, policies, trials=Trials(3, seed=7))
     assert set(table) == set(COLUMNS)
     assert len(table["return"]) == len(policies) * len(world.variants) * 3
     checked(table)
@@ -120,7 +120,7 @@ def test_rows_have_the_physics_of_their_variant(pendulum):
 
 def test_control_arm_is_always_there(pendulum, random_policy):
     for variants in (None, ["heavy"], ["heavy", "heavy"], [CONTROL, "heavy"], []):
-        table = evaluate(pendulum, [random_policy(pendulum, 0)], variants, episodes=2)
+        table = evaluate(pendulum, [random_policy(pendulum, 0)], variants, trials=Trials(2))
         assert table["variant"][0] == CONTROL
         assert (table["group"] == "control").sum() == 2
         wanted = set(pendulum.variants) if variants is None else {CONTROL, *variants}
@@ -131,20 +131,20 @@ def test_control_arm_is_always_there(pendulum, random_policy):
 def test_a_policy_does_not_depend_on_the_others(pendulum, random_policy):
     a, b = random_policy(pendulum, 0), random_policy(pendulum, 1)
     seen = []
-    both = evaluate(pendulum, [a, b], episodes=3, done=seen.append)
+    both = evaluate(pendulum, [a, b], trials=Trials(3), done=seen.append)
     assert seen == [a, b]
-    alone = evaluate(pendulum, [b], episodes=3)
+    alone = evaluate(pendulum, [b], trials=Trials(3))
     np.testing.assert_array_equal(both["return"][rows(both, policy=b.name)], alone["return"])
-    again = evaluate(pendulum, [a, b], episodes=3)
+    again = evaluate(pendulum, [a, b], trials=Trials(3))
     for name in COLUMNS:
         np.testing.assert_array_equal(both[name], again[name])
-    other = evaluate(pendulum, [b], episodes=3, seed=SEED + 1)
+    other = evaluate(pendulum, [b], trials=Trials(3, SEED + 1))
     assert not np.array_equal(other["return"], alone["return"])
 
 
 def test_more_episodes_keep_the_first_ones(pendulum, random_policy):
     policy = random_policy(pendulum, 0)
-    few, many = (evaluate(pendulum, [policy], episodes=n) for n in (2, 5))
+    few, many = (evaluate(pendulum, [policy], trials=Trials(n)) for n in (2, 5))
     for variant in pendulum.variants:
         longer = many["return"][rows(many, variant=variant)]
         np.testing.assert_array_equal(longer[:2], few["return"][rows(few, variant=variant)])
@@ -163,7 +163,7 @@ def test_a_diverged_episode_is_a_failure_with_a_finite_return(random_policy):
 
 def test_table_folds_into_seeds(pendulum, random_policy):
     policies = [random_policy(pendulum, seed) for seed in range(3)]
-    table = evaluate(pendulum, policies, episodes=4)
+    table = evaluate(pendulum, policies, trials=Trials(4))
     folded = fold(table)
     assert folded.variants == (CONTROL, "heavy", "heavy_late")
     assert folded.returns.shape == (1, 3, 3)
@@ -175,21 +175,21 @@ def test_table_folds_into_seeds(pendulum, random_policy):
 def test_mean_returns_of_any_actor(pendulum, random_policy):
     variants = list(pendulum.variants.values())
     policy = random_policy(pendulum, 0)
-    table = evaluate(pendulum, [policy], episodes=4)
-    means = mean_returns(pendulum, policy, variants, 4)
+    table = evaluate(pendulum, [policy], trials=Trials(4))
+    means = mean_returns(pendulum, policy, variants, Trials(4))
     for variant in pendulum.variants:
         assert means[variant] == pytest.approx(table["return"][rows(table, variant=variant)].mean())
-    chance = mean_returns(pendulum, RandomActor(1, 0), variants, 4)
+    chance = mean_returns(pendulum, RandomActor(1, 0), variants, Trials(4))
     assert set(chance) == set(pendulum.variants)
-    assert chance == mean_returns(pendulum, RandomActor(1, 0), variants, 4)
+    assert chance == mean_returns(pendulum, RandomActor(1, 0), variants, Trials(4))
 
 
 def test_what_can_not_be_evaluated(pendulum, random_policy):
     policy = random_policy(pendulum, 0)
-    with pytest.raises(InvalidValue, match="0 policies × 64 episodes leave nothing to evaluate"):
+    with pytest.raises(InvalidValue, match="no policies to evaluate; name at least one"):
         evaluate(pendulum, [])
-    with pytest.raises(InvalidValue, match="1 policies × 0 episodes leave nothing to evaluate"):
-        evaluate(pendulum, [policy], episodes=0)
+    with pytest.raises(InvalidValue, match="0 episodes leave nothing to evaluate"):
+        evaluate(pendulum, [policy], trials=Trials(0))
     with pytest.raises(UnknownName, match="unknown variant of pendulum 'hevy': did you mean 'heavy'"):
         evaluate(pendulum, [policy], ["hevy"])
     with pytest.raises(PolicyError, match="world: 'furuta' against 'pendulum'"):

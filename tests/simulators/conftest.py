@@ -7,7 +7,7 @@ from sim2real.world import World
 SCENE = """
 <mujoco model="bench">
   <compiler angle="radian" autolimits="true"/>
-  <option timestep="0.004" cone="elliptic" integrator="implicitfast" gravity="0.6 0 -9.7"/>
+  <option timestep="0.004" cone="elliptic" integrator="implicitfast" density="1.2" gravity="0.6 0 -9.7"/>
   <worldbody>
     <geom name="floor" type="plane" size="9 9 1" contype="1" conaffinity="0" friction="0.1"/>
     <body name="sled" pos="0 0 0.1">
@@ -52,6 +52,17 @@ ROWS = {
     "servo.strength": ("1", 1.0, 0.2, 1.5, "servo"),
     "servo.kp": ("N·m/rad", 3.0, 1.0, 6.0, "servo"),
     "servo.kd": ("N·m·s/rad", 0.05, 0.01, 0.2, "servo"),
+    "tip.payload": ("kg", 0.0, 0.0, 0.3, "tip"),
+    "elbow.stuck": ("1", 0, 0, 1, "elbow"),
+    "wrist.encoder_offset": ("rad", 0.0, -0.1, 0.1, "wrist"),
+    "world.slope_x": ("rad", 0.0, -0.2, 0.2, None),
+    "world.slope_y": ("rad", 0.0, -0.3, 0.3, None),
+    "world.wind_x": ("m/s", 0.0, -5.0, 5.0, None),
+    "world.wind_y": ("m/s", 0.0, -5.0, 5.0, None),
+    "world.wind_z": ("m/s", 0.0, -5.0, 5.0, None),
+    "world.air_density": ("kg/m³", 1.2, 0.9, 1.3, None),
+    "dc.back_emf": ("N·m·s/rad", 0.05, 0.0, 0.2, "dc"),
+    "servo.torque_limit": ("N·m", 0.3, 0.1, 0.5, "servo"),
     "motors.latency": ("physics steps", 0, 0, 20, ("push", "dc", "servo")),
 }
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from sim2real.catalog import entries as catalogue
+from sim2real.parameters import MODEL
 from sim2real.simulators.fields import entries
 from sim2real.world import World
 
@@ -15,43 +16,59 @@ def field_of(model, name):
 
 
 def number(entry, values):
-    return entry.factor * np.prod([values[name] for name in entry.parameters])
+    factors = []
+    for name in entry.parameters:
+        function, _, parameter = name.rpartition(" ")
+        factors.append({"": float, "sin": np.sin, "cos": np.cos}[function](values[parameter]))
+    return entry.factor * np.prod(factors)
+
+
+def terms(world):
+    """Terms of every number, each once."""
+    found = {}
+    for parameter in world.parameters.values():
+        for entry in entries(world, parameter):
+            found.setdefault((entry.field, entry.address), {})[entry.parameters] = entry
+    return found
 
 
 @pytest.mark.parametrize("name", [*catalogue("envs"), "bench"])
 def test_nominal_values_give_the_compiled_model(name, bench):
     world = bench if name == "bench" else World.load(name)
     for parameter in world.parameters.values():
-        found = list(entries(world, parameter))
-        assert any(parameter.name in entry.parameters for entry in found), f"{parameter.name} decides nothing"
-        for entry in found:
-            assert len(entry.parameters) <= 2
-            compiled = field_of(world.model, entry.field)[entry.address]
-            np.testing.assert_allclose(number(entry, world.nominal), compiled, rtol=1e-6, atol=1e-12)
+        if parameter.quantity.acts == MODEL and parameter.quantity.name != "backlash":
+            found = list(entries(world, parameter))
+            named = " ".join(" ".join(entry.parameters) for entry in found).split()
+            assert parameter.name in named, f"{parameter.name} decides nothing"
+    for (field, address), group in terms(world).items():
+        assert all(len(entry.parameters) <= 3 for entry in group.values())
+        compiled = field_of(world.model, field)[address]
+        total = sum(number(entry, world.nominal) for entry in group.values())
+        np.testing.assert_allclose(total, compiled, rtol=1e-6, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", [*catalogue("envs"), "bench"])
-def test_entries_of_one_number_agree(name, bench):
+def test_whoever_names_a_term_names_the_same(name, bench):
     world = bench if name == "bench" else World.load(name)
-    decided = {}
+    known = {}
     for parameter in world.parameters.values():
         for entry in entries(world, parameter):
-            known = decided.setdefault((entry.field, entry.address), entry)
-            assert set(known.parameters) == set(entry.parameters)
-            assert known.factor == pytest.approx(entry.factor)
+            key = entry.field, entry.address, entry.parameters
+            assert known.setdefault(key, entry).factor == pytest.approx(entry.factor)
 
 
 def fields(world, name):
-    return {(e.field, e.address): e.parameters for e in entries(world, world.parameters[name])}
+    return {(e.field, e.address, e.parameters): e.parameters for e in entries(world, world.parameters[name])}
 
 
 def test_strength_of_a_dc_motor_leaves_its_back_emf(bench):
-    assert {field for field, _ in fields(bench, "dc.strength")} == {"actuator_gainprm"}
+    assert {field for field, *_ in fields(bench, "dc.strength")} == {"actuator_gainprm"}
 
 
 def test_strength_of_a_servo_is_a_factor_on_gain_bias_and_limit(bench):
     found = fields(bench, "servo.strength")
-    assert sorted(field for field, _ in found) == [
+    assert sorted(field for field, *_ in found) == [
+        "actuator_biasprm",
         "actuator_biasprm",
         "actuator_biasprm",
         "actuator_forcerange",
@@ -62,7 +79,7 @@ def test_strength_of_a_servo_is_a_factor_on_gain_bias_and_limit(bench):
 
 
 def test_mass_takes_the_inertia_along(bench):
-    assert sorted(field for field, _ in fields(bench, "link.mass")) == [
+    assert sorted(field for field, *_ in fields(bench, "link.mass")) == [
         "body_inertia",
         "body_inertia",
         "body_inertia",

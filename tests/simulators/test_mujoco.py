@@ -451,7 +451,8 @@ def test_quantities_that_an_actuator_does_not_have(write_world, actuator, name, 
 
 
 def test_domain_of_the_bench_covers_every_quantity(bench):
-    from sim2real.parameters import QUANTITIES
+    from sim2real.parameters import MODEL, QUANTITIES
 
     assert isinstance(bench.training_domain, Domain)
-    assert {p.quantity.name for p in bench.parameters.values()} == set(QUANTITIES)
+    engines = {name for name, quantity in QUANTITIES.items() if quantity.acts == MODEL}
+    assert {p.quantity.name for p in bench.parameters.values()} == engines - {"backlash"}

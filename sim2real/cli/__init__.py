@@ -1,0 +1,46 @@
+"""The command line: parse, call, print. A file a command; heavy imports wait until a command needs them."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+
+from sim2real.cli import demo, evaluate, gap, train, transfer, worlds
+
+_COMMANDS = (worlds, train, transfer, evaluate, gap, demo)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; the exit status is 0 (done), 1 (budget or disk gave out) or 2 (a user's mistake)."""
+    from sim2real.errors import Sim2RealError
+
+    arguments = _parser().parse_args(argv)
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    try:
+        arguments.run(arguments)
+    except Sim2RealError as error:
+        print(f"sim2real: {error}", file=sys.stderr)
+        return 2
+    except (RuntimeError, OSError, ImportError) as error:
+        print(f"sim2real: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(
+            "sim2real: interrupted; start the same command again (training goes on from its last checkpoint)",
+            file=sys.stderr,
+        )
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="sim2real",
+        description="How big is the gap between two physics, what closes it, and did it work?",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for command in _COMMANDS:
+        command.add(commands)
+    return parser

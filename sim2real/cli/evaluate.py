@@ -1,0 +1,95 @@
+"""Measure policies on held-out physics, and show the report."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sim2real.cli.arguments import positive
+
+if TYPE_CHECKING:
+    from sim2real.cli.arguments import Commands
+    from sim2real.evaluate.gap import GapReport
+    from sim2real.evaluate.rollouts import Trials
+    from sim2real.evaluate.table import Episodes
+    from sim2real.policy import Policy
+    from sim2real.world import World
+
+
+def add(commands: Commands) -> None:
+    """Add the command."""
+    command = commands.add_parser("evaluate", help="measure policies on held-out physics, with intervals")
+    command.add_argument("policies", nargs="+", help="names or folders; policies of one label are its seeds")
+    command.add_argument("--world", help="name or folder of the world; default the one that they name")
+    command.add_argument("--variants", nargs="+", help="held-out variants; default all")
+    command.add_argument("--episodes", type=positive, default=64, help="per policy and variant")
+    command.add_argument("--simulator", help="engine for all variants; default each variant's own")
+    command.add_argument("--baseline", default="nominal", help="label that the others are compared with")
+    command.add_argument("--out", type=Path, help="folder of the report; default runs/evaluate-WORLD")
+    command.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Run it."""
+    from sim2real.policy import Policy
+    from sim2real.world import World
+
+    policies = [Policy.load(name) for name in arguments.policies]
+    world = World.load(arguments.world or policies[0].contract.world)
+    out = arguments.out or Path("runs") / f"evaluate-{world.name}"
+    command = "sim2real evaluate " + " ".join(arguments.policies)
+    from sim2real.evaluate.rollouts import Trials
+
+    trials = Trials(arguments.episodes, simulator=arguments.simulator)
+    table = evaluated(world, policies, arguments.variants, trials)
+    report(world, table, arguments.baseline, out, command)
+
+
+def evaluated(
+    world: World, policies: Sequence[Policy], variants: Sequence[str] | None, trials: Trials
+) -> Episodes:
+    """The episode table, with a progress bar."""
+    from rich.progress import Progress
+
+    from sim2real.evaluate.rollouts import evaluate
+
+    with Progress() as progress:
+        task = progress.add_task("evaluate", total=len(policies))
+        return evaluate(world, policies, variants, trials, done=lambda _: progress.advance(task))
+
+
+def report(world: World, table: Episodes, baseline: str, out: Path, command: str) -> None:
+    """Write and print the gap report of an episode table."""
+    from sim2real.evaluate.gap import GapOptions, gap_report
+    from sim2real.evaluate.report import write_report
+    from sim2real.evaluate.rollouts import references
+
+    met = set(map(str, table["variant"]))
+    known = {name: reference for name, reference in references(world).items() if name in met}
+    report = gap_report(table, known, GapOptions(title=world.title, baseline=baseline))
+    page = write_report(report, table, out, {"command": command})
+    _print_report(report)
+    print(f"wrote {page}")
+
+
+def _print_report(report: GapReport) -> None:
+    from rich.console import Console
+    from rich.table import Column, Table
+
+    from sim2real.evaluate.verdict import verdict
+
+    labels, variants = report.labels, report.variants
+    grid = Table(
+        Column("variant", no_wrap=True),
+        *(f"{label}\nscore · success" for label in labels),
+        title=report.title,
+    )
+    for variant in variants:
+        cells = [report.cell(label, variant) for label in labels]
+        grid.add_row(variant, *(f"{c.score.value:.1f} · {c.success.value:.2f}" if c else "–" for c in cells))
+    console = Console()
+    console.print(grid)
+    gap, closed, hurt = verdict(report)
+    console.print(gap, *([closed] if isinstance(closed, str) else closed), hurt, sep="\n", highlight=False)

@@ -1,0 +1,39 @@
+"""Replay recordings of a robot."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sim2real.cli.arguments import Commands
+
+
+def add(commands: Commands) -> None:
+    """Add the command."""
+    command = commands.add_parser("gap", help="replay recordings of a robot and measure the gap per joint")
+    command.add_argument("world", help="a world's name or folder")
+    command.add_argument("--recordings", type=Path, required=True, help="folder of recordings")
+    command.add_argument("--out", type=Path, help="folder of the report; default runs/gap-WORLD")
+    command.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Run it."""
+    from rich.console import Console
+
+    from sim2real.evaluate.replay import replay_gap
+    from sim2real.evaluate.replay_report import write_replay_report
+    from sim2real.evaluate.replay_summary import replay_tables, verdict
+    from sim2real.recordings import load_recordings
+    from sim2real.world import World
+
+    world = World.load(arguments.world)
+    gap = replay_gap(world, load_recordings(arguments.recordings))
+    page = write_replay_report(gap, arguments.out or Path("runs") / f"gap-{world.name}")
+    console = Console()
+    for table in replay_tables(gap):
+        console.print(table)
+    console.print(verdict(gap), highlight=False)
+    print(f"wrote {page}")

@@ -1,0 +1,42 @@
+"""Pre-train a policy."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sim2real.cli.arguments import positive, print_measured
+
+if TYPE_CHECKING:
+    from sim2real.cli.arguments import Commands
+
+
+def add(commands: Commands) -> None:
+    """Add the command."""
+    command = commands.add_parser("train", help="pre-train a policy in a source domain")
+    command.add_argument("world", help="a world's name or folder")
+    command.add_argument(
+        "--domain", default="nominal", help="nominal (default), training, or the path of a TOML file"
+    )
+    command.add_argument("--steps", type=positive, help="control steps; default per world")
+    command.add_argument(
+        "--start", help="policy to go on from: a name or folder, or '' for none; default per world"
+    )
+    command.add_argument("--seed", type=int, default=0)
+    command.add_argument("--out", type=Path, help="folder of the policy; default runs/WORLD-DOMAIN-SEED")
+    command.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Run it."""
+    from sim2real.train.ppo import settings_for, train
+    from sim2real.world import World
+
+    world = World.load(arguments.world)
+    randomized = not world.domain(arguments.domain).is_point
+    settings = settings_for(world, randomized, total_steps=arguments.steps, start=arguments.start)
+    domain = Path(arguments.domain).stem
+    out = arguments.out or Path("runs") / f"{world.name}-{domain}-{arguments.seed}"
+    policy = train(world, out, arguments.domain, arguments.seed, settings, progress=True)
+    print_measured(policy, out)

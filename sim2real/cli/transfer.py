@@ -1,0 +1,54 @@
+"""Adapt a policy to a target."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sim2real.cli.arguments import positive
+
+if TYPE_CHECKING:
+    from sim2real.cli.arguments import Commands
+
+
+def add(commands: Commands) -> None:
+    """Add the command."""
+    command = commands.add_parser("transfer", help="fine-tune a policy in a sealed target under a budget")
+    command.add_argument("policy", help="a policy's name or folder")
+    command.add_argument("--target", required=True, help="a held-out variant, or the path of a TOML domain")
+    command.add_argument("--steps", type=positive, default=50_000, help="budget in control steps")
+    command.add_argument("--episodes", type=positive, help="budget in episodes")
+    command.add_argument("--seconds", type=float, help="budget in simulated seconds")
+    command.add_argument("--world", help="name or folder of the world; default the one that the policy names")
+    command.add_argument("--normalizer", default="frozen", help="frozen (default), adapted or fresh")
+    command.add_argument("--seed", type=int, help="default: that of the policy")
+    command.add_argument("--out", type=Path, help="folder of the new policy; default runs/POLICY-TARGET")
+    command.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Run it."""
+    from sim2real.policy import Policy
+    from sim2real.transfer.fine_tune import FineTuneSettings, fine_tune
+    from sim2real.transfer.target import Budget, TargetEnv
+    from sim2real.world import World
+
+    policy = Policy.load(arguments.policy)
+    world = World.load(arguments.world or policy.contract.world)
+    if Path(arguments.target).is_file():
+        domain = world.domain(arguments.target)
+    else:
+        domain = world.variant(arguments.target).domain
+    budget = Budget(arguments.steps, arguments.episodes, arguments.seconds)
+    settings = FineTuneSettings(normalizer=arguments.normalizer)
+    seed = policy.contract.seed if arguments.seed is None else arguments.seed
+    target = TargetEnv(world, domain, budget, num_envs=min(16, arguments.episodes or 16))
+    adapted = fine_tune(policy, target, settings, seed, progress=True)
+    out = arguments.out or Path("runs") / f"{policy.name}-{Path(arguments.target).stem}"
+    adapted.save(out)
+    print(
+        f"spent {target.spent.steps:,} steps = {target.spent.seconds:,.0f} s in {target.spent.episodes} "
+        f"episodes with {target.spent.falls} falls and {target.spent.limit_hits:,} steps at a joint's end"
+    )
+    print(f"wrote {out}")

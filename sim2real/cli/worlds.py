@@ -1,0 +1,47 @@
+"""The worlds of the catalogue, or the parameters and variants of one."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sim2real.cli.arguments import Commands
+
+
+def add(commands: Commands) -> None:
+    """Add the command."""
+    command = commands.add_parser("worlds", help="list the worlds, or the parameters and variants of one")
+    command.add_argument("world", nargs="?", help="a world's name or folder")
+    command.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Run it."""
+    from rich.console import Console
+    from rich.table import Column, Table
+
+    from sim2real.catalog import entries
+    from sim2real.world import World
+
+    console = Console()
+    if arguments.world is None:
+        table = Table("world", "what", "parameters", "held-out variants")
+        for name in entries("envs"):
+            world = World.load(name)
+            held_out = len(world.variants) - 1
+            table.add_row(name, world.title, str(len(world.parameters)), str(held_out))
+        console.print(table)
+        return
+    world = World.load(arguments.world)
+    table = Table(
+        Column("parameter", no_wrap=True), "nominal", "training range", "unit", "source", title=world.title
+    )
+    for p in world.parameters.values():
+        table.add_row(p.name, f"{p.nominal:g}", f"{p.low:g} … {p.high:g}", p.unit, p.source)
+    console.print(table)
+    table = Table(Column("variant", no_wrap=True), "group", "physics")
+    for variant in world.variants.values():
+        values = ", ".join(f"{name} {value:g}" for name, value in variant.physics.items())
+        table.add_row(variant.name, variant.group, values or "all nominal")
+    console.print(table)

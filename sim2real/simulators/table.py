@@ -1,0 +1,155 @@
+"""The physics of many simulations, and the numbers of the model that follow from it; shared by all engines.
+
+    table = PhysicsTable(world, num_envs=4)
+    plan = table.set(env_ids, ("pole.mass",), values)
+    numbers = table.numbers(plan, env_ids)      # columns as plan.fields says
+
+Values are absolute and always set from nominal. Numbers are computed for all simulations at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import mujoco
+import numpy as np
+
+from sim2real.errors import UnknownName
+from sim2real.interface import Array, Ids
+from sim2real.simulators.fields import Entry, entries
+from sim2real.world import World
+
+
+@dataclass(frozen=True)
+class FieldNumbers:
+    """Numbers of one field of the model."""
+
+    field: str
+    """Field of MjModel, or ``opt.<name>`` of its options."""
+    addresses: Ids
+    """Indices into the flattened field. Shape (k,)."""
+    numbers: slice
+    """Which columns of the plan's numbers they are."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The numbers that a set of parameters decides: sums of ``factor · first · second · third``."""
+
+    names: tuple[str, ...]
+    columns: Ids
+    """Columns of the parameters in the table's values."""
+    factors: Array
+    picks: tuple[Ids, ...]
+    """Up to three columns of the values, the last of which is 1, for each term."""
+    angles: Ids
+    """Columns whose sines and cosines follow the values as further columns."""
+    starts: Ids | None
+    """First term of each number, where some have several."""
+    fields: tuple[FieldNumbers, ...]
+    derive: bool
+    """Whether the engine derives other numbers from these."""
+
+
+class PhysicsTable:
+    """Values of all parameters in many simulations."""
+
+    def __init__(self, world: World, num_envs: int) -> None:
+        """Begin with every simulation at nominal physics."""
+        self.names = tuple(world.parameters)
+        self.values: Array = np.ones((num_envs, len(self.names) + 1))
+        """One row a simulation, one column a parameter, and a column of ones."""
+        self.values[:, :-1] = list(world.nominal.values())
+        self._world = world
+        self._plans: dict[tuple[str, ...], Plan] = {}
+        self._terms: dict[tuple[str, int], dict[tuple[str, ...], Entry]] | None = None
+
+    def set(self, env_ids: Ids, names: tuple[str, ...], values: Array) -> Plan:
+        """Take new values, shape (len(env_ids), len(names)), and say which numbers follow from them.
+
+        Raises:
+            UnknownName: for a parameter that the world does not have.
+            InvalidValue: for one that its element can't have.
+        """
+        plan = self._plans.get(names)
+        if plan is None:
+            plan = self._plans[names] = self._make_plan(names)
+        self.values[env_ids[:, None], plan.columns] = values
+        return plan
+
+    def numbers(self, plan: Plan, env_ids: Ids) -> Array:
+        """Numbers of a plan, columns as its fields say. Shape (len(env_ids), numbers)."""
+        physics = self.values.take(env_ids, axis=0)
+        if plan.angles.size:
+            turned = physics[:, plan.angles]
+            physics = np.concatenate((physics, np.sin(turned), np.cos(turned)), axis=1)
+        terms = plan.factors * physics.take(plan.picks[0], axis=1)
+        for pick in plan.picks[1:]:
+            terms *= physics.take(pick, axis=1)
+        return terms if plan.starts is None else np.add.reduceat(terms, plan.starts, axis=1)
+
+    def row(self, env_id: int) -> dict[str, float]:
+        """Every parameter of one simulation."""
+        return dict(zip(self.names, map(float, self.values[env_id]), strict=False))
+
+    def _make_plan(self, names: tuple[str, ...]) -> Plan:
+        for name in names:
+            if name not in self._world.parameters:
+                raise UnknownName(f"parameter of {self._world.name}", name, self.names)
+        decided = {
+            (entry.field, entry.address): None
+            for name in names
+            for entry in entries(self._world, self._world.parameters[name])
+        }
+        known = self._all_terms()
+        by_field: dict[str, list[int]] = {}
+        for field, address in decided:
+            by_field.setdefault(field, []).append(address)
+        groups = [
+            list(known[field, address].values())
+            for field, addresses in by_field.items()
+            for address in addresses
+        ]
+        terms = [term for group in groups for term in group]
+        columns, angles = self._columns(terms)
+        width = max((len(term.parameters) for term in terms), default=1)
+        picks = [[columns[name] for name in (*term.parameters, *("",) * width)[:width]] for term in terms]
+        sizes = [len(group) for group in groups]
+        return Plan(
+            names=names,
+            columns=np.array([columns[name] for name in names], dtype=np.intp),
+            factors=np.array([term.factor for term in terms]),
+            picks=tuple(np.array(picks, dtype=np.intp).reshape(len(terms), width).T.copy()),
+            angles=angles,
+            starts=np.cumsum([0, *sizes[:-1]]) if max(sizes, default=1) > 1 else None,
+            fields=_slices(by_field),
+            derive=any(field in mujoco.MjModel._setconst_inputs for field in by_field),
+        )
+
+    def _columns(self, terms: list[Entry]) -> tuple[dict[str, int], Ids]:
+        """Column of every parameter, of 1 (an empty name), and of the sines and cosines in some terms."""
+        columns = {name: k for k, name in enumerate((*self.names, ""))}
+        trig = sorted({name.split()[1] for term in terms for name in term.parameters if " " in name})
+        for k, name in enumerate(trig):
+            columns[f"sin {name}"] = len(self.names) + 1 + k
+            columns[f"cos {name}"] = len(self.names) + 1 + len(trig) + k
+        return columns, np.array([columns[name] for name in trig], dtype=np.intp)
+
+    def _all_terms(self) -> Mapping[tuple[str, int], dict[tuple[str, ...], Entry]]:
+        """Terms of every number that some parameter decides; each term once, whoever named it."""
+        if self._terms is None:
+            self._terms = {}
+            for parameter in self._world.parameters.values():
+                for entry in entries(self._world, parameter):
+                    terms = self._terms.setdefault((entry.field, entry.address), {})
+                    terms[entry.parameters] = entry
+        return self._terms
+
+
+def _slices(by_field: Mapping[str, list[int]]) -> tuple[FieldNumbers, ...]:
+    found, start = [], 0
+    for field, addresses in by_field.items():
+        found.append(FieldNumbers(field, np.array(addresses), slice(start, start + len(addresses))))
+        start += len(addresses)
+    return tuple(found)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare, kstest
 
-from sim2real.draws import PHYSICS, START, uniforms
+from sim2real.draws import PHYSICS, START, StepDraws, uniforms
 
 EPISODES = np.arange(20_000, dtype=np.int64)
 
@@ -59,3 +59,36 @@ def test_an_episode_draws_the_same_in_any_company():
 def test_no_episodes_no_draws():
     assert uniforms(0, EPISODES[:0], 3, START).shape == (0, 3)
     assert uniforms(0, EPISODES[:3], 0, START).shape == (3, 0)
+
+
+def step_draws(seed, episodes, steps):
+    draws = StepDraws(np.array(episodes), np.array(steps))
+    draws.seed = seed
+    return draws
+
+
+def test_numbers_of_a_step_belong_to_episode_and_step_alone():
+    many = step_draws(3, [5, 6, 7], [0, 10, 20])
+    alone = step_draws(3, [6], [10])
+    assert np.array_equal(many.normal(1, 7)[1:2], alone.normal(1, 7))
+    assert np.array_equal(many.normal(1, 7, np.array([1])), alone.normal(1, 7))
+    assert np.array_equal(many.normal(1, 7)[:, :3], many.normal(1, 3)), "more numbers change the first ones"
+
+
+@pytest.mark.parametrize("other", [(4, 6, 10, 1), (3, 7, 10, 1), (3, 6, 11, 1), (3, 6, 10, 2)])
+def test_another_seed_episode_step_or_stream_gives_other_numbers(other):
+    seed, episode, step, stream = other
+    first = step_draws(3, [6], [10]).normal(1, 64)
+    second = step_draws(seed, [episode], [step]).normal(stream, 64)
+    assert abs(np.corrcoef(first[0], second[0])[0, 1]) < 0.4
+
+
+def test_normals_and_uniforms_are_what_they_say():
+    draws = step_draws(0, np.arange(2000), np.zeros(2000, dtype=int))
+    normals, uniforms = draws.normal(0, 50), draws.uniform(0, 50)
+    assert kstest(normals.ravel()[::7], "norm").pvalue > 1e-3
+    assert kstest(uniforms.ravel()[::7], "uniform").pvalue > 1e-3
+    assert abs(np.corrcoef(normals[:, 0], normals[:, 1])[0, 1]) < 0.07, "neighbouring numbers go together"
+    assert abs(np.corrcoef(normals[:-1, 0], normals[1:, 0])[0, 1]) < 0.07, "neighbouring episodes go together"
+    assert uniforms.min() > 0
+    assert uniforms.max() < 1

@@ -1,6 +1,7 @@
 """Measure what random actions and an oracle reach on every variant, and store it beside the world.
 
     python scripts/make_references.py               # writes envs/<world>/references.toml for every world
+    python scripts/make_references.py --missing     # only variants that it does not have yet
 
 The oracle of a variant is the better of two: the best shipped policy as it is, and that policy after
 warm-started training in the true physics of the variant. Training in the target from scratch is no
@@ -9,6 +10,7 @@ oracle: it gets stuck where warm-started training doesn't.
 
 import argparse
 import multiprocessing
+import tomllib
 
 import tomli_w
 
@@ -47,21 +49,32 @@ def reference_of(job: tuple[str, str, int]) -> tuple[str, str, dict[str, float]]
     return name, variant_name, {**entry, "oracle": max(scores[start], trained)}
 
 
+def known(world: str) -> dict[str, dict[str, float]]:
+    """What is stored of the variants that the world still has."""
+    loaded = World.load(world)
+    path = loaded.path / "references.toml"
+    entries = tomllib.loads(path.read_text("utf-8"))["variants"] if path.is_file() else {}
+    return {name: entry for name, entry in entries.items() if name in loaded.variants}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("worlds", nargs="*", help="worlds; all by default")
     parser.add_argument("--steps", type=int, default=100_000, help="of warm-started training per variant")
+    parser.add_argument("--missing", action="store_true", help="keep what is there, measure what is not")
     parser.add_argument("--processes", type=int, default=multiprocessing.cpu_count())
     arguments = parser.parse_args()
     worlds = arguments.worlds or entries("envs")
-    jobs = [(world, variant, arguments.steps) for world in worlds for variant in World.load(world).variants]
-    tables: dict[str, dict[str, dict[str, float]]] = {world: {} for world in worlds}
+    tables = {world: known(world) if arguments.missing else {} for world in worlds}
+    jobs = [(w, v, arguments.steps) for w in worlds for v in World.load(w).variants if v not in tables[w]]
     with multiprocessing.get_context("spawn").Pool(arguments.processes) as pool:
         for world, variant, entry in pool.imap(reference_of, jobs):
             tables[world][variant] = entry
             print(world, variant, {key: round(value, 1) for key, value in entry.items()}, flush=True)
-            if len(tables[world]) == len(World.load(world).variants):
-                text = tomli_w.dumps({"steps": arguments.steps, "variants": tables[world]})
+            variants = World.load(world).variants
+            if len(tables[world]) == len(variants):
+                ordered = {name: tables[world][name] for name in variants}
+                text = tomli_w.dumps({"steps": arguments.steps, "variants": ordered})
                 note = "# Mean returns per variant; made by scripts/make_references.py\n"
                 write_text(World.load(world).path / "references.toml", note + text)
 

@@ -6,6 +6,7 @@ those of policy and physics. The unperturbed control arm is always among the var
 
 from __future__ import annotations
 
+import logging
 import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
@@ -20,8 +21,10 @@ from sim2real.evaluate.gap import Reference
 from sim2real.evaluate.table import Episodes
 from sim2real.interface import Actor
 from sim2real.policy import Policy
-from sim2real.simulators import Engine
+from sim2real.simulators import Engine, installed
 from sim2real.world import CONTROL, Variant, World
+
+_log = logging.getLogger(__name__)
 
 SEED = 1_000_003
 """Default seed of evaluation episodes, apart from those of training."""
@@ -59,7 +62,7 @@ def evaluate(
     Args:
         world: where.
         policies: each with the label and training seed of its contract.
-        variants: held-out variants by name; by default all of them.
+        variants: held-out variants by name; by default all whose engine is installed.
         trials: episodes per policy and variant, their seed, and the engine.
         done: called after each policy, to show progress.
 
@@ -153,7 +156,11 @@ def references(world: World) -> dict[str, Reference]:
 
 def _variants(world: World, names: Sequence[str] | None) -> list[Variant]:
     if names is None:
-        return list(world.variants.values())
+        known = list(world.variants.values())
+        missing = sorted({v.simulator for v in known if not installed(v.simulator)})
+        for name in missing:
+            _log.warning('variants in %s are left out; `pip install "sim2real[%s]"` brings it', name, name)
+        return [variant for variant in known if variant.simulator not in missing]
     return [world.variant(name) for name in dict.fromkeys((CONTROL, *names))]
 
 

@@ -32,7 +32,7 @@ COLUMNS: Mapping[str, type[np.generic]] = {
 }
 """Columns of the episode table and what they hold; one row per episode."""
 
-_GROUPS = ("control", "interpolation", "extrapolation", "combined")
+_GROUPS = ("control", "interpolation", "extrapolation", "combined", "structural", "simulator")
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Folded:
 
     labels: tuple[str, ...]
     variants: tuple[str, ...]
-    """Ordered by group: control, interpolation, extrapolation, combined, then any other."""
+    """Ordered by group: control, interpolation, extrapolation, combined, structural, simulator, any other."""
     groups: tuple[str, ...]
     """Group of each variant."""
     seeds: tuple[int, ...]

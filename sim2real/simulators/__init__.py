@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from dataclasses import dataclass
 
-from sim2real.errors import UnknownName
+from sim2real.errors import MissingExtra, UnknownName
 from sim2real.interface import Simulator
 from sim2real.world import SIMULATORS, World
 
@@ -21,6 +22,14 @@ class Engine:
     """Whether joints with a ``backlash`` parameter get their second joint; see `sim2real.simulators.play`."""
 
 
+_PACKAGES = {"mujoco": "mujoco", "bullet": "pybullet", "warp": "mujoco_warp"}
+
+
+def installed(name: str) -> bool:
+    """Whether an engine's package is there."""
+    return importlib.util.find_spec(_PACKAGES[name]) is not None
+
+
 def make_simulator(engine: str | Engine, world: World, num_envs: int) -> Simulator:
     """Simulations of a world in an engine.
 
@@ -32,6 +41,8 @@ def make_simulator(engine: str | Engine, world: World, num_envs: int) -> Simulat
     engine = Engine(engine) if isinstance(engine, str) else engine
     if engine.name not in SIMULATORS:
         raise UnknownName("simulator", engine.name, SIMULATORS)
+    if not installed(engine.name):
+        raise MissingExtra(_PACKAGES[engine.name].replace("_", "-"), engine.name)
     if engine.play:
         from sim2real.simulators.play import with_play
 

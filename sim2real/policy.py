@@ -80,6 +80,14 @@ class Contract:
     code_version: str = ""
 
 
+class HasName(Protocol):
+    """An engine."""
+
+    @property
+    def name(self) -> str:
+        """``mujoco``, ``bullet`` or ``warp``."""
+
+
 class HasTask(Protocol):
     """What `Policy.check` looks at: a vector env, a single env, a target env."""
 
@@ -90,6 +98,10 @@ class HasTask(Protocol):
     @property
     def world_name(self) -> str:
         """Name of the world."""
+
+    @property
+    def engine(self) -> HasName:
+        """The engine that steps it."""
 
 
 @dataclass(frozen=True)

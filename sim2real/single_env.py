@@ -61,6 +61,11 @@ class Sim2RealEnv(gym.Env[Any, Any]):
         return self.vector.task
 
     @property
+    def engine(self) -> Engine:
+        """The engine that steps it."""
+        return self.vector.engine
+
+    @property
     def world_name(self) -> str:
         """Name of the world."""
         return self.vector.world_name

@@ -57,6 +57,8 @@ class PPOSettings:
     activation: str = "tanh"
     start: str = ""
     """Name or folder of a policy to go on from, with ``{seed}`` for the seed; empty to begin anew."""
+    simulator: str = "mujoco"
+    """Engine to train in."""
     normalize_observations: bool = False
     """Whether running means and variances scale what the policy sees; the tasks scale by hand already."""
 
@@ -118,7 +120,7 @@ def train(
     start = _start(settings.start)
     if start is not None:
         settings = _shaped_like(start, settings)
-    env = Sim2RealVectorEnv(world, settings.num_envs, domain)
+    env = Sim2RealVectorEnv(world, settings.num_envs, domain, simulator=settings.simulator)
     source = env.domain.to_toml()
     logs = folder.with_name(folder.name + ".training")
     model = build_ppo(SB3VecEnv(env), settings, seed, logs)
@@ -136,7 +138,7 @@ def train(
     label = "nominal" if env.domain.is_point else "randomized"
     past = start.contract.provenance if start else ()
     policy = make_policy(model, env, label, (*past, step))
-    policy = measured(dataclasses.replace(policy, name=folder.name), world, domain)
+    policy = measured(dataclasses.replace(policy, name=folder.name), world, domain, settings.simulator)
     policy.save(folder)
     checkpoint.path.unlink(missing_ok=True)
     return policy
@@ -207,15 +209,16 @@ def make_policy(model: PPO, env: HasTask, label: str, provenance: tuple[Step, ..
         seed=provenance[-1].seed,
         provenance=provenance,
         measured={},
+        simulator=env.engine.name,
         clip=math.inf if normalizer is None else float(normalizer.clip_obs),
         code_version=importlib.metadata.version("sim2real"),
     )
     return Policy(contract, export_weights(model))
 
 
-def measured(policy: Policy, world: World, domain: DomainLike, episodes: int = 128) -> Policy:
+def measured(policy: Policy, world: World, domain: DomainLike, simulator: str, episodes: int = 128) -> Policy:
     """The policy with its mean return and success rate in a domain, over fresh episodes, in its contract."""
-    env = Sim2RealVectorEnv(world, episodes, domain, autoreset=False)
+    env = Sim2RealVectorEnv(world, episodes, domain, autoreset=False, simulator=simulator)
     outcomes = run_episodes(policy, env, MEASURE_SEED)
     numbers = {
         "source_return": float(outcomes.returns.mean()),

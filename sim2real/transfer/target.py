@@ -99,6 +99,11 @@ class TargetEnv:
         return self.__env.task
 
     @property
+    def engine(self) -> Engine:
+        """The engine that steps it, which is no secret."""
+        return self.__env.engine
+
+    @property
     def world_name(self) -> str:
         """Name of the world."""
         return self.__env.world_name

@@ -1,0 +1,108 @@
+"""Trained in one engine, run in another: return and success of every world's policies, three seeds, intervals.
+
+    python scripts/simulators.py                        # shipped policies in every engine that is installed
+    python scripts/simulators.py furuta --train bullet  # train nominal policies in an engine first
+
+Nominal physics everywhere: what is lost from one engine to the next is lost to contact, joint limits,
+friction, servo and integrator alone. The table of all worlds goes to ``policies/simulators.md``.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from sim2real.catalog import catalog, entries
+from sim2real.cli.arguments import positive
+from sim2real.evaluate.rollouts import Trials, evaluate
+from sim2real.evaluate.statistics import Estimate, bootstrap, wilson
+from sim2real.evaluate.table import Episodes
+from sim2real.files import write_text
+from sim2real.policy import Policy
+from sim2real.simulators import installed
+from sim2real.world import CONTROL, SIMULATORS, World
+
+SEEDS = (0, 1, 2)
+OUT = Path("runs/simulators")
+
+
+def trained_in(world: World, engine: str) -> list[Policy]:
+    """Nominal policies trained in an engine, one a seed; those that exist are kept."""
+    from sim2real.train.ppo import settings_for, train
+
+    settings = settings_for(world, simulator=engine)
+    folders = [OUT / f"{world.name}-{engine}-{seed}" for seed in SEEDS]
+    return [
+        Policy.load(folder) if folder.is_dir() else train(world, folder, None, seed, settings, progress=True)
+        for seed, folder in zip(SEEDS, folders, strict=True)
+    ]
+
+
+def groups_of(world: World) -> dict[str, list[Policy]]:
+    """Policies by row of the table: the shipped ones, and those that were trained in other engines."""
+    rows = {
+        f"{label}, mujoco": [Policy.load(f"{world.name}-{label}-{seed}") for seed in SEEDS]
+        for label in ("nominal", "randomized")
+    }
+    for engine in SIMULATORS[1:]:
+        folders = [OUT / f"{world.name}-{engine}-{seed}" for seed in SEEDS]
+        if all(folder.is_dir() for folder in folders):
+            rows[f"nominal, {engine}"] = [Policy.load(folder) for folder in folders]
+    return rows
+
+
+def cell(table: Episodes, policies: list[Policy]) -> str:
+    """Mean return with its interval over seeds, and success with Wilson's, of some policies."""
+    names = [policy.name for policy in policies]
+    chosen = [table["policy"] == name for name in names]
+    returns = np.array([[table["return"][mask].mean()] for mask in chosen])
+    success = np.concatenate([table["success"][mask] for mask in chosen])
+    return f"{shown(bootstrap(returns))} · {shown(wilson(int(success.sum()), len(success)), 100)} %"
+
+
+def shown(estimate: Estimate, scale: float = 1.0) -> str:
+    low, high = estimate.interval or (estimate.value, estimate.value)
+    return f"{scale * estimate.value:.0f} [{scale * low:.0f}, {scale * high:.0f}]"
+
+
+def section(name: str, engines: list[str], episodes: int) -> str:
+    world = World.load(name)
+    rows = groups_of(world)
+    policies = [policy for group in rows.values() for policy in group]
+    tables = {e: evaluate(world, policies, [CONTROL], Trials(episodes, simulator=e)) for e in engines}
+    lines = [f"## {world.title}", "", "| trained in | " + " | ".join(engines) + " |"]
+    lines.append("|---|" + "---|" * len(engines))
+    for row, group in rows.items():
+        lines.append(f"| {row} | " + " | ".join(cell(tables[e], group) for e in engines) + " |")
+    return "\n".join([*lines, ""])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("worlds", nargs="*", help="worlds; all by default")
+    parser.add_argument("--train", nargs="*", default=[], choices=SIMULATORS[1:], help="engines to train in")
+    parser.add_argument("--episodes", type=positive, default=32, help="per policy and engine")
+    arguments = parser.parse_args()
+    engines = [name for name in SIMULATORS if installed(name)]
+    sections = []
+    for name in arguments.worlds or entries("envs"):
+        for engine in arguments.train:
+            trained_in(World.load(name), engine)
+        sections.append(section(name, engines, arguments.episodes))
+        print(sections[-1], flush=True)
+    if not arguments.worlds:
+        text = HEAD.format(episodes=arguments.episodes) + "\n".join(sections)
+        write_text(catalog("policies") / "simulators.md", text)
+
+
+HEAD = """# From one engine to another
+
+Made by `python scripts/simulators.py`. Rows: where a policy was trained; columns: where it is run, on nominal
+physics. Mean return with the 95 % bootstrap interval over three seeds · success over three seeds × {episodes}
+episodes with the Wilson 95 % interval.
+
+"""
+
+
+if __name__ == "__main__":
+    main()

@@ -1,4 +1,4 @@
-"""Trained in one engine, run in another: return and success of every world's policies, three seeds, intervals.
+"""Trained in one engine, run in another: return and success of policies, three seeds, with intervals.
 
     python scripts/simulators.py                        # shipped policies in every engine that is installed
     python scripts/simulators.py furuta --train bullet  # train nominal policies in an engine first

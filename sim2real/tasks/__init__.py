@@ -11,6 +11,7 @@ from sim2real.tasks.cartpole import CartPole
 from sim2real.tasks.furuta import Furuta
 from sim2real.tasks.hopper import Hopper
 from sim2real.tasks.quadrotor import Quadrotor
+from sim2real.tasks.quadruped import Quadruped
 from sim2real.tasks.reach import Reach
 
 TASKS: Mapping[str, TaskFactory] = {
@@ -18,8 +19,9 @@ TASKS: Mapping[str, TaskFactory] = {
     "furuta": Furuta,
     "hopper": Hopper,
     "quadrotor": Quadrotor,
+    "quadruped": Quadruped,
     "reach": Reach,
 }
 """Tasks by the name that ``physics.toml`` uses."""
 
-__all__ = ["TASKS", "CartPole", "Furuta", "Hopper", "Quadrotor", "Reach"]
+__all__ = ["TASKS", "CartPole", "Furuta", "Hopper", "Quadrotor", "Quadruped", "Reach"]

@@ -7,7 +7,7 @@ from array_api_compat import device
 from sim2real.interface import Array, Ids, Mask, Signal, Simulator, TaskSpec
 from sim2real.tasks.hold import HoldTask
 
-_STEP = 0.02  # m that a full action moves a servo's goal: 0.5 m/s
+_STEP = 0.04  # m that a full action moves a servo's goal: 1 m/s
 _BLOCK_HEIGHT = 0.019  # m, of the block's centre when it lies on the table
 
 
@@ -18,7 +18,7 @@ class Push(HoldTask):
         name="push",
         version=0,
         control_dt=0.04,
-        max_steps=100,
+        max_steps=60,
         observation=(
             *(Signal(f"finger_{axis}", "m", 0.3) for axis in "xy"),
             *(Signal(f"finger_velocity_{axis}", "m/s", 0.5) for axis in "xy"),
@@ -43,20 +43,20 @@ class Push(HoldTask):
         xp = self._xp
         self._finger, self._block = self._qpos[:, :2], self._qpos[:, 2:4]
         kind = {"dtype": self._qpos.dtype, "device": device(self._qpos)}
-        self._low, self._high = xp.asarray((-0.2, -0.3), **kind), xp.asarray((0.4, 0.3), **kind)
+        self._low, self._high = xp.asarray((-0.2, -0.3), **kind), xp.asarray((0.45, 0.3), **kind)
         self._goal = xp.zeros_like(self._finger)
         self._target: Array = xp.zeros_like(self._finger)
         self._action = xp.zeros_like(self._finger)
 
     def start(self, env_ids: Ids, u: Array) -> tuple[Array, Array, Array]:
-        """Block within 3 cm and 0.5 rad, finger 8 to 12 cm behind, goal 12 to 25 cm ahead within 0.6 rad."""
+        """Block within 3 cm and 0.5 rad, finger 8 to 12 cm behind, goal 15 to 30 cm ahead within 0.6 rad."""
         xp = self._xp
         self._forget(env_ids)
         still = xp.zeros_like(u)
         block, finger = 0.06 * (u[:, 0:2] - 0.5), 0.04 * (u[:, 2:4] - 0.5)
         finger = xp.stack((block[:, 0] - 0.1 + finger[:, 0], block[:, 1] + finger[:, 1]), axis=1)
         half_yaw, height = 0.5 * (u[:, 4:5] - 0.5), still[:, :1] + _BLOCK_HEIGHT
-        azimuth, distance = 1.2 * (u[:, 5] - 0.5), 0.12 + 0.13 * u[:, 6]
+        azimuth, distance = 1.2 * (u[:, 5] - 0.5), 0.15 + 0.15 * u[:, 6]
         ahead = xp.stack((distance * xp.cos(azimuth), distance * xp.sin(azimuth)), axis=1)
         self._goal[env_ids] = block + ahead
         self._target[env_ids] = finger
@@ -72,14 +72,14 @@ class Push(HoldTask):
         return self._target
 
     def outcome(self) -> tuple[Array, Mask]:
-        """Reward up to 1.7: block close (10 cm scale) and very close (2 cm), finger at it, less effort."""
+        """Reward up to 1.6: block close (10 cm scale) and very close (2 cm), finger at it, less effort."""
         xp = self._xp
         error, gap = self._goal - self._block, self._block - self._finger
         distance = xp.sqrt(xp.vecdot(error, error))
         self._count(distance < 0.025)
         near = xp.exp(-distance / 0.1) + 0.5 * xp.exp(-((distance / 0.02) ** 2))
-        touching = 0.2 * xp.exp(-xp.vecdot(gap, gap) / 0.1**2)
-        return near + touching - 0.02 * xp.vecdot(self._action, self._action), self._never
+        touching = 0.1 * xp.exp(-xp.vecdot(gap, gap) / 0.1**2)
+        return near + touching - 0.01 * xp.vecdot(self._action, self._action), self._never
 
     def observe(self) -> Array:
         """See ``spec.observation``. Shape (num_envs, 15)."""

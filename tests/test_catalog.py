@@ -91,22 +91,27 @@ def test_variants_and_training_fit_the_simulator(world):
         assert world.check(variant.domain) == variant.domain
 
 
-def excited(world, physics):
-    """A fixed random motion from one of the task's starts, each row's physics. Shape (steps, rows, n)."""
-    simulator = MujocoSimulator(world, len(physics))
+def excited(world, physics, starts=4):
+    """Fixed random motions from some of the task's starts, each row's physics. Shape (steps, rows, n).
+
+    One motion is not enough: a finger that happens to miss the block says nothing of the block.
+    """
+    rows = len(physics)
+    simulator = MujocoSimulator(world, rows * starts)
     task = TASKS[world.task](simulator)
-    ids = np.arange(len(physics))
+    ids = np.arange(rows * starts)
     for row, values in enumerate(physics):
-        simulator.set_physics(np.array([row]), tuple(values), np.array([list(values.values())]))
-    u = np.tile(np.random.default_rng(1).random(task.spec.num_draws), (len(physics), 1))
+        own = np.arange(row * starts, (row + 1) * starts)
+        simulator.set_physics(own, tuple(values), np.tile(list(values.values()), (starts, 1)))
+    u = np.tile(np.random.default_rng(1).random((starts, task.spec.num_draws)), (rows, 1))
     simulator.reset(ids, *task.start(ids, u))
     substeps = round(task.spec.control_dt / simulator.physics_dt)
     rng, path = np.random.default_rng(2), []
     for step in range(60):
         if step % 5 == 0:
-            action = rng.uniform(-1, 1, len(task.spec.action))
-        simulator.step(task.command(np.tile(action, (len(physics), 1))), substeps)
-        path.append(np.concatenate((simulator.qpos, simulator.qvel), axis=1))
+            action = rng.uniform(-1, 1, (starts, len(task.spec.action)))
+        simulator.step(task.command(np.tile(action, (rows, 1))), substeps)
+        path.append(np.concatenate((simulator.qpos, simulator.qvel), axis=1).reshape(rows, -1))
     assert not simulator.diverged().any()
     return np.array(path)
 

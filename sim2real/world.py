@@ -24,7 +24,16 @@ import numpy as np
 from sim2real.catalog import find
 from sim2real.domain import Domain
 from sim2real.errors import InvalidValue, UnknownName
-from sim2real.parameters import MODEL, QUANTITIES, Parameter, check_unit, check_value, quantity_of
+from sim2real.parameters import (
+    ACTUATORS,
+    MODEL,
+    QUANTITIES,
+    SENSORS,
+    Parameter,
+    check_unit,
+    check_value,
+    quantity_of,
+)
 
 GROUPS = ("interpolation", "extrapolation", "combined", "structural", "simulator")
 """Groups of held-out variants: inside the training range, outside it, several parameters at once, effects
@@ -81,8 +90,9 @@ class World:
     """Joints of recordings, by their name there; empty if the world has none."""
     training: Mapping[str, object]
     """What training overrides of its defaults on this world."""
-    channels: Mapping[str, object] = field(default_factory=dict)
-    """Order of the channels between policy and body, where ``physics.toml`` gives one."""
+    channels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Order of what happens to readings (``sensors``) and to commands (``actuators``), where ``physics.toml``
+    gives one, else that of `sim2real.parameters`; and the file of the learned ``correction``."""
 
     @classmethod
     def load(cls, name_or_path: str | Path) -> World:
@@ -124,7 +134,7 @@ class World:
             variants=variants,
             recordings=_as_table("recordings.joints", joints),  # type: ignore[arg-type]
             training=_as_table("training", table.get("training", {})),
-            channels=_as_table("channels", table.get("channels", {})),
+            channels=_channels(path, _table(table, "channels"), parameters),
         )
 
     @cached_property
@@ -260,6 +270,29 @@ def _parameter(name: str, entry: object) -> Parameter:
         elements=tuple(map(str, elements)),
         scale=scale,
     )
+
+
+def _channels(path: Path, table: Table, known: Mapping[str, Parameter]) -> Mapping[str, tuple[str, ...]]:
+    """What ``[channels]`` says: orders that leave out no quantity which the world has a parameter of."""
+    _check_keys(path.name, "channels", table, (*_ORDERS, "correction"))
+    given = {name: (value,) if isinstance(value, str) else value for name, value in table.items()}
+    for side, stages in _ORDERS.items():
+        order = given.get(side, stages)
+        if not isinstance(order, list | tuple) or len(set(map(str, order))) < len(order):
+            raise InvalidValue(f"{side} of [channels] are {order!r} where a list of different names is meant")
+        for stage in order:
+            if stage not in stages:
+                raise UnknownName(f"{side} of [channels] in {path.name}:", str(stage), stages)
+        for parameter in known.values():
+            if parameter.quantity.name in set(stages) - set(order):
+                raise InvalidValue(
+                    f"{side} of [channels] in {path.name} leave out {parameter.quantity.name!r}, which the "
+                    f"world has a parameter of: {parameter.name}"
+                )
+    return {name: tuple(map(str, value)) for name, value in given.items() if isinstance(value, list | tuple)}
+
+
+_ORDERS = {"sensors": SENSORS, "actuators": ACTUATORS}
 
 
 def _variant(name: str, group: str, physics: Table, known: Mapping[str, Parameter]) -> Variant:

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
-
 from sim2real.arrays import Arrays
+from sim2real.channels.levels import Levels
 from sim2real.channels.schedule import Schedule
+from sim2real.channels.sensors import sensor_chain
+from sim2real.channels.stages import Kit
 from sim2real.domain import Domain
 from sim2real.draws import StepDraws
-from sim2real.errors import UnknownName
 from sim2real.interface import Array, Ids, Simulator, TaskSpec
-from sim2real.parameters import SENSOR
 from sim2real.world import World
-
-_NOISE = 0
 
 
 class Channels:
@@ -33,27 +30,19 @@ class Channels:
 
         Raises:
             UnknownName: for a sensor that the task does not have.
+            InvalidValue: for a parameter in another unit than its signal, or that lacks a companion.
         """
-        self._arrays = Arrays(simulator.qpos)
-        self._draws = draws
-        signals = [signal.name for signal in task.observation]
-        scales = np.array([signal.scale for signal in task.observation])
-        self._noise = np.zeros((simulator.num_envs, len(signals)))
-        self._columns: dict[str, Ids] = {}
-        for parameter in world.parameters.values():
-            if parameter.quantity.acts == SENSOR:
-                for element in parameter.elements:
-                    if element not in signals:
-                        raise UnknownName(f"signal for parameter {parameter.name}:", element, signals)
-                self._columns[parameter.name] = np.array([signals.index(e) for e in parameter.elements])
-        self._scales = scales
+        self._levels = Levels(world, Arrays(simulator.qpos), simulator.num_envs)
+        kit = Kit(self._levels, draws, task.control_dt)
+        self._sensors = sensor_chain(kit, task.observation, _longest(world, domain, "sensor_latency"))
 
     def set_physics(self, env_ids: Ids, names: tuple[str, ...], values: Array) -> None:
-        """Take new values of parameters; those that no channel acts on are left to the simulator."""
-        for k, name in enumerate(names):
-            if name in self._columns and name.endswith(".noise"):
-                columns = self._columns[name]
-                self._noise[env_ids[:, None], columns] = values[:, k : k + 1] / self._scales[columns]
+        """Take new values of parameters; those that no channel acts on are left to the simulator.
+
+        Raises:
+            InvalidValue: for a latency that its buffer can't hold.
+        """
+        self._levels.set_physics(env_ids, names, values)
 
     def begin(self, env_ids: Ids, command: Array) -> None:
         """Forget the past of rows that begin, with their first command."""
@@ -64,15 +53,22 @@ class Channels:
 
     def observe(self, seen: Array) -> Array:
         """What the policy gets to see after a control step. Shape (num_envs, num_observations)."""
-        if not self._noise.any():
-            return seen
-        measured: Array = seen + self._arrays.put(self._noise * self._draws.normal(_NOISE, seen.shape[1]))
-        return measured
+        return self._sensors.run(seen)
 
     def first(self, seen: Array, env_ids: Ids) -> Array:
         """The same for rows that have just begun. Shape (len(env_ids), num_observations)."""
-        if not self._noise.any():
-            return seen[env_ids]
-        noise = self._noise[env_ids] * self._draws.normal(_NOISE, seen.shape[1], env_ids)
-        measured: Array = seen[env_ids] + self._arrays.put(noise)
-        return measured
+        return self._sensors.begin(seen[env_ids], env_ids)
+
+
+def _longest(world: World, domain: Domain, quantity: str) -> float:
+    """The largest value of a quantity that training, a variant or the domain asks for."""
+    names = [p.name for p in world.parameters.values() if p.quantity.name == quantity]
+    asked = [world.parameters[name].high for name in names]
+    asked += [
+        variant.physics[name]
+        for variant in world.variants.values()
+        for name in names
+        if name in variant.physics
+    ]
+    asked += [domain.parameters[name].support()[1] for name in names if name in domain.parameters]
+    return max(asked, default=0.0)

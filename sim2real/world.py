@@ -118,13 +118,13 @@ class World:
                 variants[name] = _variant(name, group, _as_table(name, physics), parameters)
         model = compile_scene(path / "scene.xml", parameters, variants)
         for parameter in parameters.values():
-            _check_parameter(model, path, parameter, variants)
+            _check_parameter(model, path, parameter)
             if parameter.quantity.element == "parameter":
                 for element in parameter.elements:
                     if element not in parameters:
                         raise UnknownName(f"parameter for {parameter.name}:", element, parameters)
         joints = _as_table("recordings", table.get("recordings", {})).get("joints", {})
-        return cls(
+        world = cls(
             name=path.name,
             path=path,
             title=str(table.get("title", path.name)),
@@ -136,6 +136,9 @@ class World:
             training=_as_table("training", table.get("training", {})),
             channels=_channels(path, _table(table, "channels"), parameters),
         )
+        for domain in (world.training_domain, *(variant.domain for variant in variants.values())):
+            world.check(domain)
+        return world
 
     @cached_property
     def nominal(self) -> Mapping[str, float]:
@@ -189,28 +192,46 @@ class World:
 
         Raises:
             UnknownName: for a parameter that the world does not have.
-            InvalidValue: for a latency that the command buffer can't hold, or a friction without effect.
+            InvalidValue: for a latency that the command buffer can't hold, a friction without effect, or a
+                backlash wider than its joint's range.
         """
         for name, distribution in domain.parameters.items():
             if name not in self.parameters:
                 raise UnknownName(f"parameter of {self.name}", name, self.parameters)
-            if quantity_of(name).name == "latency":
-                self._check_latency(name, distribution.support()[1])
-            if quantity_of(name).name == "friction":
-                for element in self.parameters[name].elements:
-                    _check_friction(self.model, self.path, (name, distribution.support()[0]), element)
+            low, high = distribution.support()
+            if name.rpartition(".")[2].startswith("wind_"):
+                self._check_air(name)
+            for element in self.parameters[name].elements:
+                if quantity_of(name).name in _DELAYS:
+                    self._check_latency(domain, element)
+                if quantity_of(name).name == "friction":
+                    _check_friction(self.model, self.path, (name, low), element)
+                if quantity_of(name).name == "backlash":
+                    _check_backlash(self.model, (name, high), element)
         return domain
 
-    def _check_latency(self, name: str, steps: float) -> None:
-        for element in self.parameters[name].elements:
-            buffer = int(self.model.actuator_history[actuator_of(self.model, element).id, 0])
-            if steps > buffer:
-                raise InvalidValue(
-                    f"{name} of {steps:g} physics steps does not fit the buffer of {buffer}; "
-                    f"raise nsample of actuator {element!r} in {self.path / 'scene.xml'}"
-                )
+    def _check_air(self, name: str) -> None:
+        if self.model.opt.density == 0 and "world.air_density" not in self.parameters:
+            raise InvalidValue(
+                f"{name} has no effect without air; give the world a parameter 'world.air_density', or "
+                f"{self.path / 'scene.xml'} a density"
+            )
+
+    def _check_latency(self, domain: Domain, element: str) -> None:
+        """Refuse a latency that, with its jitter, does not fit the actuator's buffer of commands."""
+        delays = [p for p in self.parameters.values() if p.quantity.name in _DELAYS and element in p.elements]
+        given = domain.parameters
+        steps = {p.name: given[p.name].support()[1] if p.name in given else p.nominal for p in delays}
+        buffer = int(self.model.actuator_history[actuator_of(self.model, element).id, 0])
+        if sum(steps.values()) > buffer:
+            names = " + ".join(name for name in steps if steps[name])
+            raise InvalidValue(
+                f"{names} of {sum(steps.values()):g} physics steps does not fit the buffer of {buffer}; "
+                f"raise nsample of actuator {element!r} in {self.path / 'scene.xml'}"
+            )
 
 
+_DELAYS = ("latency", "latency_jitter")
 _KEYS = ("title", "task", "parameters", "variants", "recordings", "training", "channels")
 _PARAMETER_KEYS = ("unit", "nominal", "range", "scale", "source", "elements")
 _SCALES = {"linear": "uniform", "log": "loguniform"}
@@ -365,9 +386,7 @@ def _prepare(spec: mujoco.MjSpec, parameter: Parameter, variants: Mapping[str, V
 _PLURAL = {"body": "bodies", "joint": "joints", "geom": "geoms", "actuator": "actuators"}
 
 
-def _check_parameter(
-    model: mujoco.MjModel, path: Path, parameter: Parameter, variants: Mapping[str, Variant]
-) -> None:
+def _check_parameter(model: mujoco.MjModel, path: Path, parameter: Parameter) -> None:
     quantity = parameter.quantity
     if quantity.name == "gravity" and parameter.nominal == 0:
         raise InvalidValue(
@@ -382,9 +401,6 @@ def _check_parameter(
                 f"{path.name}: physics.toml says {parameter.name} = {parameter.nominal:g}, but "
                 f"{element!r} in scene.xml compiles to {compiled:g}; make the two agree"
             )
-        if quantity.name == "friction" and parameter.low < parameter.high:
-            lowest = min([parameter.low, *(v.physics.get(parameter.name, np.inf) for v in variants.values())])
-            _check_friction(model, path, (parameter.name, lowest), element)
 
 
 def nominal_value(model: mujoco.MjModel, quantity: str, element: str) -> float:
@@ -462,3 +478,12 @@ def _check_friction(model: mujoco.MjModel, path: Path, lowest: tuple[str, float]
                 f"geom {other.name!r}, because the larger friction of a contact counts; give "
                 f'{element!r} priority="1" or {other.name!r} less friction'
             )
+
+
+def _check_backlash(model: mujoco.MjModel, widest: tuple[str, float], element: str) -> None:
+    (name, value), joint = widest, model.joint(element)
+    width = float(joint.range[1] - joint.range[0])
+    if joint.limited[0] and value >= width:
+        raise InvalidValue(
+            f"{name} of {value:g} is wider than the range of joint {element!r}, {width:g}; give less"
+        )

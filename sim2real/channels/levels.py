@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from sim2real.arrays import Arrays
+from sim2real.domain import Domain
 from sim2real.errors import InvalidValue, UnknownName
 from sim2real.interface import Array, Ids
 from sim2real.parameters import QUANTITIES, Parameter
@@ -22,13 +23,14 @@ class Level:
     def __init__(self, arrays: Arrays, num_envs: int, start: Array, neutral: float | None) -> None:
         """Begin with every simulation at ``start``, shape (width,); None as neutral for a mere shape."""
         self._arrays, self._neutral = arrays, neutral
-        self._host: Array = np.tile(start, (num_envs, 1))
-        self.values: Array = arrays.put(self._host)
+        self.host: Array = np.tile(start, (num_envs, 1))
+        """On the host, live. Shape (num_envs, width)."""
+        self.values: Array = arrays.put(self.host)
         """In the simulator's namespace, live. Shape (num_envs, width)."""
         self.held_on = False
         """Whether it counts as on even while neutral, since it may change within an episode."""
-        self.limit = np.inf
-        """The largest value that there is room for."""
+        self.limits: Array = np.full(len(start), np.inf)
+        """The largest value that there is room for. Shape (width,)."""
         self._on = False
 
     @property
@@ -39,10 +41,10 @@ class Level:
     def set(self, env_ids: Ids, columns: Ids, values: Array) -> None:
         """Take new values. Shape (len(env_ids), len(columns))."""
         rows = env_ids[:, None]
-        self._host[rows, columns] = values
+        self.host[rows, columns] = values
         if not self._arrays.on_host:
             self.values[rows, columns] = self._arrays.put(values)
-        self._on = self._neutral is not None and bool((self._host != self._neutral).any())
+        self._on = self._neutral is not None and bool((self.host != self._neutral).any())
 
 
 class Levels:
@@ -56,9 +58,9 @@ class Levels:
         self.of_parameter: dict[str, list[Level]] = {}
         """The levels that a parameter decides."""
 
-    def has(self, quantity: str) -> bool:
-        """Whether the world has a parameter of this quantity."""
-        return any(p.quantity.name == quantity for p in self.world.parameters.values())
+    def has(self, *quantities: str) -> bool:
+        """Whether the world has a parameter of one of these quantities."""
+        return any(p.quantity.name in quantities for p in self.world.parameters.values())
 
     def columns(self, quantity: str, elements: Sequence[str]) -> slice:
         """The smallest range of elements that holds all that the quantity's parameters act on.
@@ -80,7 +82,7 @@ class Levels:
         quantity: str,
         elements: Sequence[str],
         scales: Array | None = None,
-        default: float | None = None,
+        default: float | Array = np.nan,
     ) -> Level:
         """The level of a quantity on these elements.
 
@@ -88,14 +90,14 @@ class Levels:
             quantity: by name.
             elements: one for each column; parameters of other elements are left out.
             scales: what a value of 1 is in each column; by default 1.
-            default: value of a shape that no parameter gives.
+            default: value of a shape that no parameter gives; NaN where one must.
 
         Raises:
             InvalidValue: for elements without a shape that has no default.
         """
         kind, width = QUANTITIES[quantity], len(elements)
         scales = np.ones(width) if scales is None else scales
-        start = np.full(width, np.nan if default is None else default)
+        start = np.full(width, default)
         if kind.neutral is not None:
             start[:] = kind.neutral
         for parameter in self._parameters(quantity):
@@ -132,12 +134,24 @@ class Levels:
 
 def _setter(parameter: Parameter, level: Level, columns: Ids, scales: Array) -> Setter:
     def set_rows(env_ids: Ids, values: Array) -> None:
-        if values.size and values.max() > level.limit:
+        room = level.limits[columns].min()
+        if values.size and values.max() > room:
             raise InvalidValue(
-                f"{parameter.name} of {values.max():g} {parameter.unit} does not fit the buffer of "
-                f"{level.limit:g}; give it a range or a variant that goes so far in physics.toml, or the env "
-                "a domain that does"
+                f"{parameter.name} of {values.max():g} {parameter.unit} does not fit the buffer of {room:g}; "
+                "let its range or a variant in physics.toml go so far"
             )
         level.set(env_ids, columns, values[:, None] * scales)
 
     return set_rows
+
+
+def longest(world: World, domain: Domain, quantity: str, elements: Sequence[str]) -> Array:
+    """The largest value of a quantity that the range, a variant or the domain asks for, for each element."""
+    most = np.zeros(len(elements))
+    for parameter in world.parameters.values():
+        if parameter.quantity.name == quantity:
+            asked = [v.physics.get(parameter.name, 0.0) for v in world.variants.values()]
+            asked += [d.support()[1] for name, d in domain.parameters.items() if name == parameter.name]
+            mine = [element in parameter.elements for element in elements]
+            most[mine] = max(parameter.high, *asked)
+    return most

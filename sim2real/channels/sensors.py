@@ -12,20 +12,21 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from sim2real.channels.levels import Level
+from sim2real.channels.levels import Level, longest
 from sim2real.channels.stages import Chain, Kit, Noise, Rounding, Stage, rows
+from sim2real.domain import Domain
 from sim2real.errors import InvalidValue
 from sim2real.interface import Array, Ids, Mask, Signal
 from sim2real.parameters import SENSOR, SENSORS
 
 
-def sensor_chain(kit: Kit, signals: Sequence[Signal], longest: float) -> Chain:
+def sensor_chain(kit: Kit, signals: Sequence[Signal], domain: Domain) -> Chain:
     """The sensors of a world as a chain for observations.
 
     Args:
         kit: of the env.
         signals: of the task's observation.
-        longest: control steps that the buffers of delayed readings must hold.
+        domain: of the env; the buffers of delayed readings hold what it, the ranges and variants ask for.
 
     Raises:
         UnknownName: for a sensor of a signal that the task does not have.
@@ -45,7 +46,7 @@ def sensor_chain(kit: Kit, signals: Sequence[Signal], longest: float) -> Chain:
         scaled = scales[columns] if quantity in _IN_UNITS else None
         level = levels.bind(quantity, names[columns], scaled)
         if quantity == "sensor_latency":
-            level.limit = longest
+            level.limits[:] = longest(levels.world, domain, quantity, names[columns])
             stages.append(_Latency(kit, level, columns))
         elif quantity == "spike":
             size = levels.bind("spike_size", names[columns], scales[columns])
@@ -174,7 +175,7 @@ class _Latency:
         self.level, self.columns = level, columns
         arrays, shape = kit.arrays, level.values.shape
         self._xp, self._size = arrays.xp, shape[0] * shape[1]
-        self._ring = arrays.put(np.zeros((int(level.limit) + 1, *shape)))
+        self._ring = arrays.put(np.zeros((int(level.limits.max()) + 1, *shape)))
         self._flat = self._xp.reshape(self._ring, (-1,))
         self._places = arrays.put(np.arange(self._size))
         self._now = 0

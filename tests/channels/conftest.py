@@ -73,7 +73,8 @@ class TorchSimulator:
 for _name in ("diverged", "force", "actuator_force", "dry_friction", "force_limit", "speed", "load_force"):
 
     def _shared(self, *arguments, _name=_name):
-        return torch.from_numpy(getattr(self._inner, _name)(*arguments))
+        array = getattr(self._inner, _name)(*arguments)
+        return torch.from_numpy(array if array.flags.writeable else array.copy())
 
     setattr(TorchSimulator, _name, _shared)
 

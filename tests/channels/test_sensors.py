@@ -236,7 +236,8 @@ def test_a_latency_longer_than_the_buffer(make_world, tools):
     world = make_world(tools[0]("pole_cos.sensor_latency", 0, "control steps", None, [0, 3]))
     env = Sim2RealVectorEnv(world, 2)
     with pytest.raises(
-        InvalidValue, match=r"pole_cos\.sensor_latency of 4 control steps does not fit the buffer of 3; give"
+        InvalidValue,
+        match=r"pole_cos\.sensor_latency of 4 control steps does not fit the buffer of 3; let its range",
     ):
         env.set_physics(("pole_cos.sensor_latency",), np.array([[1.0], [4.0]]))
     longer = Sim2RealVectorEnv(world, 2, {"parameters": {"pole_cos.sensor_latency": 9}})

@@ -92,7 +92,7 @@ class StepDraws:
 
     def __init__(self, episodes: NDArray[np.int64], steps: NDArray[np.int64]) -> None:
         """Bind to live arrays of shape (num_envs,)."""
-        self._episodes, self._steps = episodes, steps
+        self._episodes, self.steps = episodes, steps
         self.seed = 0
 
     def normal(self, stream: int, count: int, ids: NDArray[np.intp] | None = None) -> NDArray[np.float64]:
@@ -104,7 +104,7 @@ class StepDraws:
         return np.asarray(_UNIFORMS.take(self._levels(stream, count, ids)))
 
     def _levels(self, stream: int, count: int, ids: NDArray[np.intp] | None) -> NDArray[np.uint16]:
-        episodes, steps = self._episodes, self._steps
+        episodes, steps = self._episodes, self.steps
         if ids is not None:
             episodes, steps = episodes[ids], steps[ids]
         words = -(-count // _WORDS)

@@ -240,8 +240,10 @@ class Sim2RealVectorEnv(VectorEnv[Floats, Floats, NDArray[Any]]):
         self._steps[ids] = 0
         self._draws.seed = self._seed or 0
         start = self._task.start(ids, self._arrays.put(u[:, self._num_physics :]))
-        self.simulator.reset(ids, *start)
         self._channels.begin(ids, start[2])
+        if self._channels.schedule:
+            self._write(self._channels.schedule)
+        self.simulator.reset(ids, *start)
         self._begun[ids] = True
         self._resting[ids] = False
 
@@ -275,9 +277,10 @@ class Sim2RealVectorEnv(VectorEnv[Floats, Floats, NDArray[Any]]):
         self._first(ids)
 
     def _write(self, due: Schedule) -> None:
-        """Write what drifts or is drawn anew within episodes."""
-        for ids, names, values in due.due(self._steps):
-            self.set_physics(names, values, ids)
+        """Write what drifts or is drawn anew within episodes, and the own values of rows that begin."""
+        for ids, names, values in due.due():
+            self.simulator.set_physics(ids, names, values)
+            self._channels.change(ids, names, values)
 
     def _check_play(self, names: tuple[str, ...], values: NDArray[np.float64]) -> None:
         for k, name in enumerate(names):

@@ -188,6 +188,10 @@ def _of_actuator(world: World, element: str, quantity: str) -> Iterator[Entry]:
         raise InvalidValue(
             f"{element}.{quantity}: actuator {element!r} is a position servo; its kd says that"
         )
+    if quantity == "torque_limit" and not actuator.forcelimited[0]:
+        raise InvalidValue(
+            f"{element}.{quantity}: actuator {element!r} has no force limit to change; give it a forcerange"
+        )
     if quantity == "torque_limit":
         yield from _force_range(world, actuator.id)
     elif is_servo:

@@ -24,6 +24,9 @@ def add(commands: Commands) -> None:
         "--start", help="policy to go on from: a name or folder, or '' for none; default per world"
     )
     command.add_argument("--seed", type=int, default=0)
+    command.add_argument(
+        "--allow-dead", action="store_true", help="train with parameters that change nothing"
+    )
     command.add_argument("--out", type=Path, help="folder of the policy; default runs/WORLD-DOMAIN-SEED")
     command.set_defaults(run=run)
 
@@ -35,7 +38,13 @@ def run(arguments: argparse.Namespace) -> None:
 
     world = World.load(arguments.world)
     randomized = not world.domain(arguments.domain).is_point
-    settings = settings_for(world, randomized, total_steps=arguments.steps, start=arguments.start)
+    settings = settings_for(
+        world,
+        randomized,
+        total_steps=arguments.steps,
+        start=arguments.start,
+        allow_dead=arguments.allow_dead or None,
+    )
     domain = Path(arguments.domain).stem
     out = arguments.out or Path("runs") / f"{world.name}-{domain}-{arguments.seed}"
     policy = train(world, out, arguments.domain, arguments.seed, settings, progress=True)

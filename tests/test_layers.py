@@ -22,6 +22,7 @@ ROWS = (
     ("simulators", "tasks", "channels"),
     ("env", "wrappers", "checker"),
     ("single_env", "episodes"),
+    ("audit",),
     ("randomize", "identify", "train"),
     ("evaluate",),
     ("transfer",),
@@ -46,6 +47,7 @@ FORBIDDEN_LIBRARIES = {
     "channels": ENGINES | LEARNERS,
     "policy": ENGINES | LEARNERS,  # a policy runs on a robot, without torch
     "recordings": ENGINES | LEARNERS,
+    "audit": LEARNERS,
     "evaluate": LEARNERS,
 }
 

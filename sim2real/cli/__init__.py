@@ -7,9 +7,9 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from sim2real.cli import demo, evaluate, gap, train, transfer, worlds
+from sim2real.cli import audit, demo, evaluate, gap, train, transfer, worlds
 
-_COMMANDS = (worlds, train, transfer, evaluate, gap, demo)
+_COMMANDS = (worlds, audit, train, transfer, evaluate, gap, demo)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

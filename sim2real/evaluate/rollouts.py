@@ -14,6 +14,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
+from sim2real.audit import check_variants
 from sim2real.env import Sim2RealVectorEnv, engine_for
 from sim2real.episodes import Outcomes, run_episodes
 from sim2real.errors import InvalidValue
@@ -43,6 +44,8 @@ class Trials:
     """Of the episodes."""
     simulator: str | Engine | None = None
     """Engine for all variants; by default each variant's own."""
+    allow_dead: bool = False
+    """Whether to evaluate on variants with a value that changes nothing."""
 
     def __post_init__(self) -> None:
         """Refuse to run nothing."""
@@ -71,11 +74,15 @@ def evaluate(
         PolicyError: if a policy does not fit the world.
         UnknownName: for a variant that does not exist.
         MissingExtra: if the engine of a variant is not installed.
+        DeadParameter: if a value of a variant changes nothing; see `sim2real.audit`.
     """
     if not policies:
         raise InvalidValue("no policies to evaluate; name at least one")
     chosen = _variants(world, variants)
     groups = _by_engine(chosen, trials)
+    for engine, group in groups.items():
+        if not trials.allow_dead:
+            check_variants(world, group, engine)
     envs = [variant_env(world, group, trials.episodes, engine) for engine, group in groups.items()]
     for policy in policies:
         policy.check(envs[0])

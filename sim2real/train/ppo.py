@@ -19,6 +19,7 @@ import torch
 from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import VecEnv, VecMonitor, VecNormalize
 
+from sim2real.audit import check_domain
 from sim2real.catalog import entries
 from sim2real.env import DomainLike, Sim2RealVectorEnv
 from sim2real.episodes import run_episodes
@@ -61,6 +62,8 @@ class PPOSettings:
     """Engine to train in."""
     normalize_observations: bool = False
     """Whether running means and variances scale what the policy sees; the tasks scale by hand already."""
+    allow_dead: bool = False
+    """Whether to train with parameters of the domain that change nothing."""
 
 
 def settings_for(world: World, randomized: bool = False, **changes: object) -> PPOSettings:
@@ -113,6 +116,7 @@ def train(
     Raises:
         UnknownName: if the policy to start from does not exist.
         PolicyError: if it does not fit the world.
+        DeadParameter: if a parameter of the domain changes nothing; see `sim2real.audit`.
     """
     world = world if isinstance(world, World) else World.load(world)
     settings = settings or settings_for(world, not world.domain(domain).is_point)
@@ -121,6 +125,8 @@ def train(
     if start is not None:
         settings = _shaped_like(start, settings)
     env = Sim2RealVectorEnv(world, settings.num_envs, domain, simulator=settings.simulator)
+    if not settings.allow_dead:
+        check_domain(world, env.domain, env.engine)
     source = env.domain.to_toml()
     logs = folder.with_name(folder.name + ".training")
     model = build_ppo(SB3VecEnv(env), settings, seed, logs)

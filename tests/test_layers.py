@@ -19,7 +19,7 @@ ROWS = (
     ("parameters", "catalog"),
     ("domain", "policy", "recordings"),
     ("world",),
-    ("simulators", "tasks", "channels"),
+    ("simulators", "tasks", "channels", "doctor"),
     ("env", "wrappers", "checker"),
     ("single_env", "episodes"),
     ("randomize", "identify", "train"),
@@ -46,6 +46,7 @@ FORBIDDEN_LIBRARIES = {
     "channels": ENGINES | LEARNERS,
     "policy": ENGINES | LEARNERS,  # a policy runs on a robot, without torch
     "recordings": ENGINES | LEARNERS,
+    "doctor": ENGINES | LEARNERS,
     "evaluate": LEARNERS,
 }
 

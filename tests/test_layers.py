@@ -19,7 +19,7 @@ ROWS = (
     ("parameters", "catalog", "arrays"),
     ("domain", "policy", "recordings"),
     ("world",),
-    ("simulators", "tasks", "channels"),
+    ("simulators", "tasks", "channels", "doctor"),
     ("env", "wrappers", "checker"),
     ("single_env", "episodes"),
     ("audit",),
@@ -47,6 +47,7 @@ FORBIDDEN_LIBRARIES = {
     "channels": ENGINES | LEARNERS,
     "policy": ENGINES | LEARNERS,  # a policy runs on a robot, without torch
     "recordings": ENGINES | LEARNERS,
+    "doctor": ENGINES | LEARNERS,
     "audit": LEARNERS,
     "evaluate": LEARNERS,
 }

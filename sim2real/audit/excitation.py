@@ -85,7 +85,7 @@ def excite(
     substeps, path = round(task.spec.control_dt / simulator.physics_dt), []
     shape = excitation.steps(task.spec.control_dt), starts, len(task.spec.action)
     for actions in np.tile(_actions(shape), (1, len(rows), 1)):
-        for due in channels.schedule.due(steps) if channels.schedule else ():
+        for due in channels.schedule.due() if channels.schedule else ():
             for taker in (simulator, channels):
                 taker.set_physics(*due)
         simulator.step(channels.command(task.command(arrays.put(actions))), substeps, None, channels.between)

@@ -84,10 +84,11 @@ class WarpSimulator:
         self._history: torch.Tensor = tensor(data.history)
         self._overflow: torch.Tensor = tensor(data.overflow)
         self._reference = self.qpos.clone()
+        self._motion = [self.qvel, tensor(data.qacc_warmstart), tensor(data.act)]
         self._reset_rows = engine.wp.zeros(num_envs, dtype=engine.wp.bool, device=engine.device)
         self._reset_mask: torch.Tensor = tensor(self._reset_rows)
         self._diverged = torch.zeros(num_envs, dtype=torch.bool, device=self.device)
-        self._has_sites = False
+        self._has_sites = self._told = False
         self._force_limit: torch.Tensor | None = None
         self._names = tuple(world.parameters)
         self._values: Array = np.ones((num_envs, len(self._names) + 1))
@@ -207,6 +208,10 @@ class WarpSimulator:
 
     def diverged(self) -> Mask:
         """Simulations with a NaN, a huge number or too many contacts since their reset."""
+        overflows = self._overflow & self._engine.fatal_overflows
+        if not self._told and bool(overflows.any()):
+            self._told = True
+            _log.warning("%s", self._engine.overflow_message(overflows))
         flags: Any = self._diverged.clone()
         return flags  # type: ignore[no-any-return]
 
@@ -221,7 +226,8 @@ class WarpSimulator:
         self._diverged |= ~(size < _HUGE)
         self._diverged |= (self._overflow & self._engine.fatal_overflows) != 0
         self.qpos.copy_(torch.where(self._diverged[:, None], self._reference, self.qpos))
-        self.qvel.masked_fill_(self._diverged[:, None], 0.0)
+        for state in self._motion:
+            state.masked_fill_(self._diverged[:, None], 0.0)
 
     def _refresh_sites(self) -> None:
         if self._has_sites:

@@ -57,7 +57,8 @@ class Engine:
         with self._silence():
             self.mjw = _package("mujoco_warp")
             self.wp.init()
-            self.device = "cuda:0" if self.wp.is_cuda_available() else "cpu"
+            both = self.wp.is_cuda_available() and torch.cuda.is_available()
+            self.device = "cuda:0" if both else "cpu"
             with self.wp.ScopedDevice(self.device):
                 self._build(model, num_envs, set(fields))
 
@@ -80,7 +81,8 @@ class Engine:
         self.model.opt.warn_overflow = 0
         contacts, rows = capacity(model, self.model.nxn_geom_pair_filtered.numpy())
         self.data = self.mjw.make_data(model, nworld=num_envs, nconmax=contacts, njmax=rows)
-        self.fatal_overflows = sum(int(getattr(self.mjw.OverflowType, name)) for name in _DROPPED)
+        self._bits = {name: int(getattr(self.mjw.OverflowType, name)) for name in _DROPPED}
+        self.fatal_overflows = sum(self._bits.values())
 
     def _batch_option(self, name: str, num_envs: int) -> None:
         shared = getattr(self.model.opt, name)
@@ -124,6 +126,20 @@ class Engine:
         # on torch's stream, so that graphs and tensor operations come one after the other
         stream = self.wp.stream_from_torch(self.device) if self.device != "cpu" else None
         self.wp.capture_launch(self._graphs[key], stream=stream)
+
+    def overflow_message(self, overflows: torch.Tensor) -> str:
+        """Which simulations needed more room than there is, in words.
+
+        Args:
+            overflows: bit masks of the engine. Shape (num_envs,).
+        """
+        rows = overflows.nonzero()[:, 0].tolist()
+        kinds = [name for name, bit in self._bits.items() if bool((overflows & bit).any())]
+        contacts = self.data.naconmax // self.data.nworld
+        return (
+            f"MuJoCo Warp dropped contacts or constraints ({', '.join(kinds)}) in simulations {rows[:5]}: each "
+            f"has room for {contacts} contacts and {self.data.njmax} rows; they count as diverged"
+        )
 
     @contextlib.contextmanager
     def _silence(self) -> Iterator[None]:

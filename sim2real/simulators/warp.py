@@ -17,18 +17,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
-import mujoco
 import numpy as np
 import torch
 
-from sim2real.errors import InvalidValue, UnknownName
-from sim2real.interface import Array, Ids, Mask
-from sim2real.simulators.fields import Entry, entries
-from sim2real.simulators.warp_model import Engine
+from sim2real.errors import InvalidValue
+from sim2real.interface import Array, Ids
+from sim2real.simulators.fields import entries
+from sim2real.simulators.play import Play, shown_columns
+from sim2real.simulators.table import FieldNumbers, PhysicsTable, Plan
+from sim2real.simulators.warp_model import WarpModel
 from sim2real.world import World
 
 _log = logging.getLogger(__name__)
@@ -36,24 +35,16 @@ _log = logging.getLogger(__name__)
 _HUGE = 1e10  # what MuJoCo itself calls a bad position or velocity
 
 
-@dataclass(frozen=True)
-class _Write:
-    """Numbers of one field: ``factors · first · second - shift``."""
+class _Target(NamedTuple):
+    """Where the numbers of one field go."""
 
-    target: torch.Tensor
+    field: torch.Tensor
     """Shape (num_envs, width)."""
-    addresses: torch.Tensor
-    """Columns of ``target``."""
-    factors: Array
-    pairs: Ids
-    """Columns of two parameters a number; the last column of all values is 1. Shape (2, numbers)."""
+    columns: torch.Tensor
+    numbers: slice
+    """Which of the plan's numbers they are."""
     shift: float
     """Half a physics step for delays, else 0."""
-
-    def numbers(self, physics: Array) -> Array:
-        """What ``target`` gets for rows of physics."""
-        values = self.factors * physics[:, self.pairs[0]] * physics[:, self.pairs[1]]
-        return np.maximum(values - self.shift, 0.0) if self.shift else values
 
 
 class WarpSimulator:
@@ -74,33 +65,29 @@ class WarpSimulator:
         self.world = world
         self.num_envs = num_envs
         self.physics_dt = float(world.model.opt.timestep)
-        decided = [e.field for p in world.parameters.values() for e in entries(world, p)]
-        engine = self._engine = Engine(world.model, num_envs, decided)
+        fields = [entry.field for p in world.parameters.values() for entry in entries(world, p)]
+        engine = self._engine = WarpModel(world.model, num_envs, fields)
         self.device = torch.device(engine.device)
         data, tensor = engine.data, engine.tensor
-        self.qpos: torch.Tensor = tensor(data.qpos)
-        self.qvel: torch.Tensor = tensor(data.qvel)
-        self._ctrl: torch.Tensor = tensor(data.ctrl)
-        self._history: torch.Tensor = tensor(data.history)
-        self._overflow: torch.Tensor = tensor(data.overflow)
-        self._reference = self.qpos.clone()
-        self._motion = [self.qvel, tensor(data.qacc_warmstart), tensor(data.act)]
+        self._qpos, self._qvel, self._ctrl = tensor(data.qpos), tensor(data.qvel), tensor(data.ctrl)
+        self._history, self._overflow = tensor(data.history), tensor(data.overflow)
+        self._play: Any = Play.of(world.model)  # it serves tensors as well as arrays
+        self.qpos = self._qpos if self._play is None else self._qpos[:, self._play.qpos]
+        self.qvel = self._qvel if self._play is None else self._qvel[:, self._play.qvel]
+        self._reference = self._qpos.clone()
+        self._motion = (self._qvel, tensor(data.qacc_warmstart), tensor(data.act))
         self._reset_rows = engine.wp.zeros(num_envs, dtype=engine.wp.bool, device=engine.device)
-        self._reset_mask: torch.Tensor = tensor(self._reset_rows)
+        self._reset_mask = tensor(self._reset_rows)
         self._diverged = torch.zeros(num_envs, dtype=torch.bool, device=self.device)
         self._has_sites = self._told = False
-        self._force_limit: torch.Tensor | None = None
-        self._names = tuple(world.parameters)
-        self._values: Array = np.ones((num_envs, len(self._names) + 1))
-        self._values[:, :-1] = list(world.nominal.values())
-        self._plan = lru_cache(maxsize=8)(self._make_plan)
-        self._delayed = _command_buffers(world.model)
+        self._limit: torch.Tensor | None = None
+        self._table = PhysicsTable(world, num_envs)
+        self._targets: dict[tuple[str, ...], list[_Target]] = {}
+        self._delayed = engine.command_buffers()
 
     def joints(self, names: Sequence[str]) -> tuple[Ids, Ids]:
         """Columns of one-dof joints in ``qpos`` and in ``qvel``."""
-        model = self.world.model
-        ids = [model.joint(name).id for name in names]
-        return model.jnt_qposadr[ids].astype(np.intp), model.jnt_dofadr[ids].astype(np.intp)
+        return shown_columns(self.world.model, names)
 
     def limits(self, joint: str) -> tuple[float, float]:
         """Range of a joint, rad or m; infinite where it has none."""
@@ -115,29 +102,27 @@ class WarpSimulator:
         return positions[:, self.world.model.site(name).id]
 
     def force(self, body: str) -> torch.Tensor:
-        """External force and torque at a body's centre of mass, world frame; live. Shape (num_envs, 6)."""
+        """External force and torque on a body, N and N·m, world frame; live. Shape (num_envs, 6)."""
         wrenches = self._engine.tensor(self._engine.data.xfrc_applied)
         return wrenches[:, self.world.model.body(body).id]
 
     def actuator_force(self) -> torch.Tensor:
-        """Force of every actuator in the last physics step; live. Shape (num_envs, nu)."""
+        """Force of every actuator in the last physics step, N or N·m; live. Shape (num_envs, nu)."""
         return self._engine.tensor(self._engine.data.actuator_force)
 
     def dry_friction(self) -> torch.Tensor:
-        """Dry friction of every degree of freedom, N·m or N; live. Shape (num_envs, nv)."""
-        friction = self._engine.field("dof_frictionloss", self.world.model.nv)
-        assert friction is not None
-        return friction
+        """Dry friction of every degree of freedom, N·m or N; live, to write. Shape (num_envs, nv)."""
+        return self._own("dof_frictionloss")
 
     def force_limit(self) -> torch.Tensor:
-        """Symmetric limit of every actuator's force; live in ``between``. Shape (num_envs, nu)."""
-        if self._force_limit is None:
-            ranges = self._force_ranges()
-            limited = self._engine.tensor(self._engine.model.actuator_forcelimited)
-            ranges[:, ~limited] = torch.tensor([-_HUGE, _HUGE], device=self.device)
-            limited[:] = True
-            self._force_limit = ranges[:, :, 1].clone()
-        return self._force_limit
+        """Most that every actuator gives either way; live, to write between steps. Shape (num_envs, nu)."""
+        if self._limit is None:
+            self._limit = self._own("actuator_forcerange")[:, 1::2].clone()
+        return self._limit
+
+    def delay_commands(self, steps: torch.Tensor) -> None:
+        """Delay commands by whole physics steps until physics is set again. Shape (num_envs, nu)."""
+        self._own("actuator_delay")[:] = torch.clamp((steps - 0.5) * self.physics_dt, min=0.0)
 
     def set_physics(self, env_ids: Ids, names: tuple[str, ...], values: Array) -> None:
         """Give simulations new physics; parameters not named keep their values.
@@ -148,20 +133,23 @@ class WarpSimulator:
         """
         if not names:
             return
-        writes, derive = self._plan(names)
-        columns = [self._names.index(name) for name in names]
-        self._values[env_ids[:, None], columns] = values
-        rows = self._rows(env_ids)[:, None]
-        for write in writes:
-            numbers = torch.as_tensor(write.numbers(self._values[env_ids]), dtype=torch.float32)
-            write.target[rows, write.addresses] = numbers.to(self.device)
-        if derive:
+        plan = self._table.set(env_ids, names, values)
+        if names not in self._targets:
+            self._targets[names] = [self._target(plan, numbers) for numbers in plan.fields]
+        if not plan.fields:
+            return
+        rows, numbers = self._rows(env_ids)[:, None], self._table.numbers(plan, env_ids)
+        for target in self._targets[names]:
+            part = numbers[:, target.numbers]
+            part = np.maximum(part - target.shift, 0.0) if target.shift else part
+            target.field[rows, target.columns] = torch.as_tensor(part, dtype=torch.float32).to(self.device)
+        if plan.derive:
             engine = self._engine
             engine.launch("derive", (engine.mjw.set_const, engine.model, engine.data))
 
     def physics(self, env_id: int) -> dict[str, float]:
         """Current value of every parameter of one simulation."""
-        return {name: float(self._values[env_id, k]) for k, name in enumerate(self._names)}
+        return self._table.row(env_id)
 
     def reset(self, env_ids: Ids, qpos: torch.Tensor, qvel: torch.Tensor, ctrl: torch.Tensor) -> None:
         """Start simulations anew, with delay lines full of ``ctrl``."""
@@ -170,6 +158,8 @@ class WarpSimulator:
         self._reset_mask[rows] = True
         engine.launch("reset", (engine.mjw.reset_data, engine.model, engine.data, self._reset_rows))
         self.qpos[rows], self.qvel[rows], self._ctrl[rows] = qpos, qvel, ctrl
+        if self._play is not None:
+            self._play.start(self._qpos, self._qvel, env_ids, (qpos, qvel))
         columns, actuators = self._delayed
         if len(columns):
             self._history[rows[:, None], columns] = ctrl[:, actuators]
@@ -192,59 +182,73 @@ class WarpSimulator:
             between: called before every physics step. One graph then becomes ``substeps`` of them.
         """
         resting = self._resting(env_ids)
-        kept = None if resting is None else (self.qpos[resting], self.qvel[resting])
+        kept = None if resting is None else (self._qpos[resting], self._qvel[resting])
         self._ctrl[:] = ctrl
         if between is None:
-            self._launch_steps(substeps)
+            self._advance(substeps)
         else:
             for _ in range(substeps):
+                self._show()
                 between()
-                self._write_force_limit()
-                self._launch_steps(1)
+                self._write_limit()
+                self._advance(1)
         self._guard()
         if kept is not None:
-            self.qpos[resting], self.qvel[resting] = kept
+            self._qpos[resting], self._qvel[resting] = kept
+        self._show()
         self._refresh_sites()
 
-    def diverged(self) -> Mask:
+    def diverged(self) -> torch.Tensor:
         """Simulations with a NaN, a huge number or too many contacts since their reset."""
         overflows = self._overflow & self._engine.fatal_overflows
         if not self._told and bool(overflows.any()):
             self._told = True
             _log.warning("%s", self._engine.overflow_message(overflows))
-        flags: Any = self._diverged.clone()
-        return flags  # type: ignore[no-any-return]
+        return self._diverged.clone()
 
-    def _launch_steps(self, count: int) -> None:
+    def _advance(self, count: int) -> None:
         engine = self._engine
         call = (engine.mjw.step, engine.model, engine.data)
         engine.launch(("step", count), *[call] * count)
 
     def _guard(self) -> None:
         """Take note of rows that blew up, and put them where no number can do harm."""
-        size = torch.maximum(self.qpos.abs().amax(dim=1), self.qvel.abs().amax(dim=1))
+        size = torch.maximum(self._qpos.abs().amax(dim=1), self._qvel.abs().amax(dim=1))
         self._diverged |= ~(size < _HUGE)
         self._diverged |= (self._overflow & self._engine.fatal_overflows) != 0
-        self.qpos.copy_(torch.where(self._diverged[:, None], self._reference, self.qpos))
+        self._qpos.copy_(torch.where(self._diverged[:, None], self._reference, self._qpos))
         for state in self._motion:
             state.masked_fill_(self._diverged[:, None], 0.0)
+
+    def _show(self) -> None:
+        if self._play is not None:
+            self._play.show(self._qpos, self._qvel, self.qpos, self.qvel)
 
     def _refresh_sites(self) -> None:
         if self._has_sites:
             engine = self._engine
             engine.launch("sites", (engine.mjw.kinematics, engine.model, engine.data))
 
-    def _force_ranges(self) -> torch.Tensor:
-        """Shape (num_envs, nu, 2)."""
-        flat = self._engine.field("actuator_forcerange", self.world.model.actuator_forcerange.size)
-        assert flat is not None
-        return flat.view(self.num_envs, -1, 2)
+    def _write_limit(self) -> None:
+        if self._limit is not None:
+            ranges = self._own("actuator_forcerange")
+            ranges[:, ::2], ranges[:, 1::2] = -self._limit, self._limit
 
-    def _write_force_limit(self) -> None:
-        if self._force_limit is not None:
-            ranges = self._force_ranges()
-            ranges[:, :, 1] = self._force_limit
-            ranges[:, :, 0] = -self._force_limit
+    def _own(self, name: str) -> torch.Tensor:
+        """A field that every simulation has of its own. Shape (num_envs, width)."""
+        field = self._engine.field(name)
+        assert field is not None, name
+        return field
+
+    def _target(self, plan: Plan, numbers: FieldNumbers) -> _Target:
+        field = self._engine.field(numbers.field)
+        if field is None:
+            raise InvalidValue(
+                f"{', '.join(plan.names)}: MuJoCo Warp shares {numbers.field} between simulations, so it "
+                "can't be varied; leave it nominal, or use simulator 'mujoco'"
+            )
+        shift = self.physics_dt / 2 if numbers.field == "actuator_delay" else 0.0
+        return _Target(field, self._rows(numbers.addresses), numbers.numbers, shift)
 
     def _resting(self, env_ids: Ids | None) -> torch.Tensor | None:
         if env_ids is None or len(env_ids) == self.num_envs:
@@ -255,44 +259,3 @@ class WarpSimulator:
 
     def _rows(self, env_ids: Ids) -> torch.Tensor:
         return torch.as_tensor(env_ids, device=self.device)
-
-    def _make_plan(self, names: tuple[str, ...]) -> tuple[list[_Write], bool]:
-        """What to write for some parameters, and whether the engine derives other numbers from it."""
-        decided: dict[str, dict[int, Entry]] = {}
-        for name in names:
-            if name not in self.world.parameters:
-                raise UnknownName(f"parameter of {self.world.name}", name, self._names)
-            for entry in entries(self.world, self.world.parameters[name]):
-                decided.setdefault(entry.field, {})[entry.address] = entry
-        derive = not set(decided).isdisjoint(mujoco.MjModel._setconst_inputs)
-        return [self._write(field, list(group.values())) for field, group in decided.items()], derive
-
-    def _write(self, field: str, numbers: list[Entry]) -> _Write:
-        owner = self.world.model.opt if field.startswith("opt.") else self.world.model
-        target = self._engine.field(field, np.size(getattr(owner, field.removeprefix("opt."))))
-        if target is None:
-            names = sorted({name for entry in numbers for name in entry.parameters})
-            raise InvalidValue(
-                f"{', '.join(names)}: MuJoCo Warp shares {field} between simulations, so it can't be varied; "
-                "leave it nominal, or use simulator 'mujoco'"
-            )
-        column = {name: k for k, name in enumerate((*self._names, ""))}
-        pairs = [[column[name] for name in (*entry.parameters, "", "")[:2]] for entry in numbers]
-        return _Write(
-            target,
-            self._rows(np.array([entry.address for entry in numbers])),
-            np.array([entry.factor for entry in numbers]),
-            np.array(pairs, dtype=np.intp).T,
-            self.physics_dt / 2 if field == "actuator_delay" else 0.0,
-        )
-
-
-def _command_buffers(model: mujoco.MjModel) -> tuple[list[int], list[int]]:
-    """Columns of ``history`` that hold delayed commands, and the actuator of each."""
-    columns: list[int] = []
-    actuators: list[int] = []
-    for actuator, (samples, _) in enumerate(model.actuator_history):
-        values = model.actuator_historyadr[actuator] + 2 + samples  # after user, cursor and the time stamps
-        columns.extend(range(values, values + samples))
-        actuators.extend([actuator] * int(samples))
-    return columns, actuators

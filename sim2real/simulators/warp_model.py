@@ -25,7 +25,7 @@ from sim2real.errors import InvalidValue, MissingExtra
 
 _log = logging.getLogger(__name__)
 
-_ALWAYS = ("dof_frictionloss", "actuator_forcerange")  # laws of actuators write them, whatever the parameters
+_ALWAYS = ("dof_frictionloss", "actuator_forcerange", "actuator_delay")  # channels write them too
 _MOST_CONTACTS = 200  # a simulation; memory and time grow with it, and who needs more overflows
 _OF_PAIR = {
     ("PLANE", "CAPSULE"): 2,
@@ -37,12 +37,11 @@ _OF_PAIR = {
 }
 """Most contacts of two geoms; one with a sphere, 50 with a height field, 8 for all others."""
 
-
 _DROPPED = ("NEFC", "NJMAX_NNZ", "BROADPHASE", "NARROWPHASE", "CCD", "HFIELD", "NVMAX")
 """Overflows after which contacts or constraints are missing."""
 
 
-class Engine:
+class WarpModel:
     """Warp and MuJoCo Warp, one model, and the data of all its simulations.
 
     Raises:
@@ -53,6 +52,7 @@ class Engine:
     def __init__(self, model: mujoco.MjModel, num_envs: int, fields: Iterable[str]) -> None:
         """Put ``num_envs`` simulations of ``model`` on the first GPU, or on the CPU if there is none."""
         self.wp = _package("warp")
+        self._host = model
         self._graphs: dict[object, Any] = {}
         with self._silence():
             self.mjw = _package("mujoco_warp")
@@ -97,19 +97,33 @@ class Engine:
         tensor: torch.Tensor = self.wp.to_torch(array, requires_grad=False)
         return tensor
 
-    def field(self, name: str, width: int) -> torch.Tensor | None:
-        """A field of the model as a tensor of shape (num_envs, width), or None if it can't be batched.
+    def field(self, name: str) -> torch.Tensor | None:
+        """A field of the model, flattened, in each simulation; None if it can't be batched.
 
         Args:
             name: of a field of MjModel, or ``opt.<name>``.
-            width: numbers that it has in MjModel.
+
+        Returns:
+            Live. Shape (num_envs, numbers of the field).
         """
         if name not in self._batched:
             return None
-        owner = self.model.opt if name.startswith("opt.") else self.model
-        tensor = self.tensor(getattr(owner, name.removeprefix("opt.")))
+        option, attribute = name.startswith("opt."), name.removeprefix("opt.")
+        tensor = self.tensor(getattr(self.model.opt if option else self.model, attribute))
         flat = tensor.view(tensor.shape[0], -1)
+        width = np.size(getattr(self._host.opt if option else self._host, attribute))
         return flat if flat.shape[1] == width else None
+
+    def command_buffers(self) -> tuple[list[int], list[int]]:
+        """Columns of ``history`` that hold delayed commands, and the actuator of each."""
+        columns: list[int] = []
+        actuators: list[int] = []
+        lines = zip(self._host.actuator_history[:, 0], self._host.actuator_historyadr, strict=True)
+        for actuator, (samples, address) in enumerate(lines):
+            values = int(address + 2 + samples)  # after user, cursor and the time stamps
+            columns.extend(range(values, values + int(samples)))
+            actuators.extend([actuator] * int(samples))
+        return columns, actuators
 
     def launch(self, key: object, *calls: tuple[Any, ...]) -> None:
         """Replay the graph of some calls; the first time it is recorded, under ``key``.
@@ -137,8 +151,8 @@ class Engine:
         kinds = [name for name, bit in self._bits.items() if bool((overflows & bit).any())]
         contacts = self.data.naconmax // self.data.nworld
         return (
-            f"MuJoCo Warp dropped contacts or constraints ({', '.join(kinds)}) in simulations {rows[:5]}: each "
-            f"has room for {contacts} contacts and {self.data.njmax} rows; they count as diverged"
+            f"MuJoCo Warp dropped contacts or constraints ({', '.join(kinds)}) in simulations {rows[:5]}: "
+            f"each has room for {contacts} contacts and {self.data.njmax} rows; they count as diverged"
         )
 
     @contextlib.contextmanager

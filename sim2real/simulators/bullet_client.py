@@ -1,0 +1,336 @@
+"""One simulation in Bullet: bodies, their state in MuJoCo's layout, and one physics step under given forces."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import mujoco
+import numpy as np
+import pybullet
+
+from sim2real.interface import Array, Ids
+from sim2real.simulators.bullet_contacts import Touching
+from sim2real.simulators.bullet_urdf import Numbers, Tree, hull, make_trees, write
+
+_HUGE = 1e30
+_HINGE, _SLIDE, _BALL = (
+    int(kind) for kind in (mujoco.mjtJoint.mjJNT_HINGE, mujoco.mjtJoint.mjJNT_SLIDE, mujoco.mjtJoint.mjJNT_BALL)
+)
+
+
+@dataclass(frozen=True)
+class _Body:
+    """A tree as Bullet numbers it."""
+
+    tree: Tree
+    unique: int
+    links: Mapping[str, int]
+    """Index of every link by its name; the base is -1."""
+    joints: list[int]
+    """Link indices of the joints that move."""
+    singles: list[int]
+    """Those of them that are hinges and slides."""
+    balls: list[tuple[int, int, int]]
+    """The others: link index, first column in qpos and in qvel."""
+    qpos: Ids
+    """Columns of the hinges and slides."""
+    qvel: Ids
+
+
+class Client:
+    """One simulation."""
+
+    def __init__(self, model: mujoco.MjModel, touching: Touching, numbers: Numbers) -> None:
+        """Connect, and build the bodies."""
+        self._model = model
+        self._touching = touching
+        self._trees = make_trees(model, touching.geoms)
+        self._client = pybullet.connect(pybullet.DIRECT)
+        self._bodies: list[_Body] = []
+        self._statics: dict[int, int] = {}
+        self.build(numbers)
+
+    def close(self) -> None:
+        """Disconnect."""
+        pybullet.disconnect(physicsClientId=self._client)
+
+    def build(self, numbers: Numbers) -> None:
+        """Forget all and build the bodies anew."""
+        call = self._call
+        call("resetSimulation")()
+        call("setPhysicsEngineParameter")(
+            fixedTimeStep=float(self._model.opt.timestep), deterministicOverlappingPairs=1, enableFileCaching=0
+        )
+        folder = Path(tempfile.mkdtemp(prefix="sim2real-"))
+        try:
+            self._bodies = [self._load(tree, write(self._model, tree, numbers, folder)) for tree in self._trees]
+        finally:
+            shutil.rmtree(folder)
+        self._statics = {
+            geom: self._static(geom) for geom in self._touching.geoms if self._model.geom_bodyid[geom] == 0
+        }
+        self._step = call("stepSimulation")
+        self._filter()
+        self._offset = [np.zeros(3)] * len(self._bodies)
+        self.update(numbers)
+
+    def update(self, numbers: Numbers) -> None:
+        """Take new masses, inertias, frictions and gravity; the rest needs `build`."""
+        call = self._call
+        call("setGravity")(*map(float, numbers.gravity))
+        change = call("changeDynamics")
+        for body in self._bodies:
+            for number in body.tree.bodies:
+                if numbers.body_mass[number] > 0:
+                    change(
+                        body.unique,
+                        body.links[f"body{number}"],
+                        mass=float(numbers.body_mass[number]),
+                        localInertiaDiagonal=numbers.body_inertia[number].tolist(),
+                    )
+        sliding, spinning, rolling = self._touching.frictions(numbers.geom_friction)
+        for k, geom in enumerate(self._touching.geoms):
+            unique, link = self._link(geom)
+            change(
+                unique,
+                link,
+                lateralFriction=float(sliding[k]),
+                spinningFriction=float(spinning[k]),
+                rollingFriction=float(rolling[k]),
+                restitution=0.0,
+            )
+        self._ipos, self._iquat = numbers.body_ipos.copy(), numbers.body_iquat.copy()
+
+    def write(self, qpos: Array, qvel: Array) -> None:
+        """Set the state."""
+        for body in self._bodies:
+            if body.tree.free is not None:
+                self._write_base(body, qpos, qvel)
+            if body.singles:
+                start = self._model.qpos0[body.qpos]
+                states = zip(body.singles, (qpos[body.qpos] - start).tolist(), qvel[body.qvel].tolist(), strict=True)
+                for link, position, velocity in states:
+                    pybullet.resetJointState(
+                        body.unique, link, position, velocity, physicsClientId=self._client
+                    )
+            for link, q, v in body.balls:
+                pybullet.resetJointStateMultiDof(
+                    body.unique,
+                    link,
+                    np.roll(qpos[q : q + 4], -1).tolist(),
+                    qvel[v : v + 3].tolist(),
+                    physicsClientId=self._client,
+                )
+
+    def apply(self, force: Array) -> None:
+        """Give the generalized forces of the next physics step. Shape (nv,)."""
+        for body in self._bodies:
+            if body.tree.free is not None:
+                self._push_base(body, force)
+            if body.singles:
+                pybullet.setJointMotorControlArray(
+                    body.unique,
+                    body.singles,
+                    pybullet.TORQUE_CONTROL,
+                    forces=force[body.qvel].tolist(),
+                    physicsClientId=self._client,
+                )
+            for link, _, v in body.balls:
+                pybullet.setJointMotorControlMultiDof(
+                    body.unique,
+                    link,
+                    pybullet.TORQUE_CONTROL,
+                    force=force[v : v + 3].tolist(),
+                    physicsClientId=self._client,
+                )
+
+    def step(self) -> None:
+        """One physics step."""
+        pybullet.stepSimulation(physicsClientId=self._client)
+
+    def read(self, qpos: Array, qvel: Array) -> None:
+        """Write the state into rows of MuJoCo's layout."""
+        for body in self._bodies:
+            if body.tree.free is not None:
+                self._read_base(body, qpos, qvel)
+            if body.singles:
+                states = pybullet.getJointStates(body.unique, body.singles, physicsClientId=self._client)
+                qpos[body.qpos] = [state[0] for state in states]
+                qvel[body.qvel] = [state[1] for state in states]
+                qpos[body.qpos] += self._model.qpos0[body.qpos]
+            for link, q, v in body.balls:
+                state = pybullet.getJointStateMultiDof(body.unique, link, physicsClientId=self._client)
+                qpos[q + 1 : q + 4], qpos[q] = state[0][:3], state[0][3]
+                qvel[v : v + 3] = state[1]
+
+    def _call(self, name: str) -> Any:
+        return partial(getattr(pybullet, name), physicsClientId=self._client)
+
+    def _load(self, tree: Tree, path: Path) -> _Body:
+        unique = self._call("loadURDF")(
+            str(path),
+            useFixedBase=tree.free is None,
+            flags=pybullet.URDF_USE_INERTIA_FROM_FILE
+            | pybullet.URDF_USE_SELF_COLLISION
+            | pybullet.URDF_USE_IMPLICIT_CYLINDER
+            | pybullet.URDF_MAINTAIN_LINK_ORDER,
+        )
+        links, moving = {f"body{tree.root}" if tree.free is not None else "world": -1}, {}
+        for index in range(pybullet.getNumJoints(unique, physicsClientId=self._client)):
+            info = pybullet.getJointInfo(unique, index, physicsClientId=self._client)
+            links[info[12].decode()] = index
+            if info[1].startswith(b"joint"):
+                moving[index] = int(info[1][5:])
+        body = _numbered(self._model, tree, unique, links, moving)
+        self._bare(body)
+        return body
+
+    def _bare(self, body: _Body) -> None:
+        """Take away the motors and the dampings that Bullet gives by default."""
+        call = self._call
+        for index in body.links.values():
+            call("changeDynamics")(
+                body.unique,
+                index,
+                linearDamping=0.0,
+                angularDamping=0.0,
+                jointDamping=0.0,
+                maxJointVelocity=_HUGE,
+            )
+        if body.singles:
+            call("setJointMotorControlArray")(
+                body.unique, body.singles, pybullet.VELOCITY_CONTROL, forces=[0.0] * len(body.singles)
+            )
+        for link, _, _ in body.balls:
+            call("setJointMotorControlMultiDof")(
+                body.unique,
+                link,
+                pybullet.POSITION_CONTROL,
+                targetPosition=[0.0, 0.0, 0.0, 1.0],
+                positionGain=0.0,
+                velocityGain=0.0,
+                force=[0.0, 0.0, 0.0],
+            )
+
+    def _static(self, geom: int) -> int:
+        """A geom of the world, as a body of its own."""
+        model, size = self._model, self._model.geom_size[geom].tolist()
+        kind = mujoco.mjtGeom(int(model.geom_type[geom]))
+        shapes: dict[mujoco.mjtGeom, dict[str, Any]] = {
+            mujoco.mjtGeom.mjGEOM_PLANE: {"shapeType": pybullet.GEOM_PLANE, "planeNormal": [0, 0, 1]},
+            mujoco.mjtGeom.mjGEOM_SPHERE: {"shapeType": pybullet.GEOM_SPHERE, "radius": size[0]},
+            mujoco.mjtGeom.mjGEOM_BOX: {"shapeType": pybullet.GEOM_BOX, "halfExtents": size},
+            mujoco.mjtGeom.mjGEOM_CAPSULE: {
+                "shapeType": pybullet.GEOM_CAPSULE,
+                "radius": size[0],
+                "height": 2 * size[1],
+            },
+            mujoco.mjtGeom.mjGEOM_CYLINDER: {
+                "shapeType": pybullet.GEOM_CYLINDER,
+                "radius": size[0],
+                "height": 2 * size[1],
+            },
+        }
+        shape = shapes.get(kind)
+        if shape is None:
+            shape = {"shapeType": pybullet.GEOM_MESH, "vertices": hull(model, geom).tolist()}
+        unique: int = self._call("createMultiBody")(
+            baseMass=0.0,
+            baseCollisionShapeIndex=self._call("createCollisionShape")(**shape),
+            basePosition=model.geom_pos[geom].tolist(),
+            baseOrientation=np.roll(model.geom_quat[geom], -1).tolist(),
+        )
+        return unique
+
+    def _link(self, geom: int) -> tuple[int, int]:
+        """Bullet's body and link that a geom is the shape of."""
+        if geom in self._statics:
+            return self._statics[geom], -1
+        for body in self._bodies:
+            if geom in body.tree.geoms:
+                name = f"geom{geom}"
+                return body.unique, body.links.get(name, body.links[f"body{self._model.geom_bodyid[geom]}"])
+        raise AssertionError(geom)
+
+    def _filter(self) -> None:
+        """Only the pairs that touch in MuJoCo touch here."""
+        for geom in self._touching.geoms:
+            self._call("setCollisionFilterGroupMask")(*self._link(geom), 0, 0)
+        for one, other in self._touching.pairs:
+            (a, i), (b, j) = self._link(one), self._link(other)
+            self._call("setCollisionFilterPair")(a, b, i, j, 1)
+
+    def _write_base(self, body: _Body, qpos: Array, qvel: Array) -> None:
+        q, v = self._free_columns(body)
+        turn = qpos[q + 3 : q + 7]
+        arm, pose, spin = np.zeros(3), np.zeros(4), np.zeros(3)
+        mujoco.mju_rotVecQuat(arm, self._ipos[body.tree.root], turn)
+        mujoco.mju_mulQuat(pose, turn, self._iquat[body.tree.root])
+        mujoco.mju_rotVecQuat(spin, qvel[v + 3 : v + 6], turn)
+        self._call("resetBasePositionAndOrientation")(
+            body.unique, (qpos[q : q + 3] + arm).tolist(), np.roll(pose, -1).tolist()
+        )
+        self._call("resetBaseVelocity")(
+            body.unique, (qvel[v : v + 3] + np.cross(spin, arm)).tolist(), spin.tolist()
+        )
+
+    def _read_base(self, body: _Body, qpos: Array, qvel: Array) -> None:
+        q, v = self._free_columns(body)
+        position, pose = pybullet.getBasePositionAndOrientation(body.unique, physicsClientId=self._client)
+        velocity, spin = pybullet.getBaseVelocity(body.unique, physicsClientId=self._client)
+        turn, back, arm = np.zeros(4), np.zeros(4), np.zeros(3)
+        mujoco.mju_negQuat(back, self._iquat[body.tree.root])
+        mujoco.mju_mulQuat(turn, np.array([pose[3], *pose[:3]]), back)
+        mujoco.mju_rotVecQuat(arm, self._ipos[body.tree.root], turn)
+        qpos[q : q + 3], qpos[q + 3 : q + 7] = position - arm, turn
+        mujoco.mju_negQuat(back, turn)
+        local = np.zeros(3)
+        mujoco.mju_rotVecQuat(local, np.array(spin), back)
+        qvel[v : v + 3], qvel[v + 3 : v + 6] = velocity - np.cross(spin, arm), local
+
+    def _push_base(self, body: _Body, force: Array) -> None:
+        """The wrench about the origin of the base, whose torque MuJoCo has in the body's own frame."""
+        _, v = self._free_columns(body)
+        position, pose = pybullet.getBasePositionAndOrientation(body.unique, physicsClientId=self._client)
+        turn, back, arm, torque = np.zeros(4), np.zeros(4), np.zeros(3), np.zeros(3)
+        mujoco.mju_negQuat(back, self._iquat[body.tree.root])
+        mujoco.mju_mulQuat(turn, np.array([pose[3], *pose[:3]]), back)
+        mujoco.mju_rotVecQuat(arm, self._ipos[body.tree.root], turn)
+        mujoco.mju_rotVecQuat(torque, force[v + 3 : v + 6], turn)
+        linear = force[v : v + 3]
+        self._call("applyExternalForce")(
+            body.unique, -1, linear.tolist(), list(position), pybullet.WORLD_FRAME
+        )
+        self._call("applyExternalTorque")(
+            body.unique, -1, (torque - np.cross(arm, linear)).tolist(), pybullet.WORLD_FRAME
+        )
+
+    def _free_columns(self, body: _Body) -> tuple[int, int]:
+        return int(self._model.jnt_qposadr[body.tree.free]), int(self._model.jnt_dofadr[body.tree.free])
+
+
+def _numbered(
+    model: mujoco.MjModel, tree: Tree, unique: int, links: Mapping[str, int], moving: Mapping[int, int]
+) -> _Body:
+    """Where Bullet's joints (MuJoCo's joint by link index) lie in MuJoCo's layout."""
+    singles = [index for index, joint in moving.items() if model.jnt_type[joint] != _BALL]
+    return _Body(
+        tree=tree,
+        unique=unique,
+        links=links,
+        joints=list(moving),
+        singles=singles,
+        balls=[
+            (index, int(model.jnt_qposadr[joint]), int(model.jnt_dofadr[joint]))
+            for index, joint in moving.items()
+            if model.jnt_type[joint] == _BALL
+        ],
+        qpos=np.array([model.jnt_qposadr[moving[index]] for index in singles], dtype=np.intp),
+        qvel=np.array([model.jnt_dofadr[moving[index]] for index in singles], dtype=np.intp),
+    )

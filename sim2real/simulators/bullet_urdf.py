@@ -1,0 +1,251 @@
+"""A tree of bodies of a compiled `mujoco.MjModel`, written as URDF for Bullet.
+
+Several joints of one body become a chain of massless links of one joint each, the last of which carries the
+body. A body's first colliding geom is the link's own shape, every further one a massless link fixed to it, so
+that each geom has its own friction and its own partners. Frames: a link's origin is at the anchor of its
+joint, so a body's frame is moved by `Tree.offsets` within its last link. Links and joints are
+named ``body3``, ``geom5``, ``joint2`` by MuJoCo's numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree
+
+import mujoco
+import numpy as np
+
+from sim2real.interface import Array
+
+_WORLD = 0
+_IDENTITY = np.array([1.0, 0.0, 0.0, 0.0])
+_KINDS = {
+    int(mujoco.mjtJoint.mjJNT_HINGE): "revolute",
+    int(mujoco.mjtJoint.mjJNT_SLIDE): "prismatic",
+    int(mujoco.mjtJoint.mjJNT_BALL): "spherical",
+}
+_FREE = int(mujoco.mjtJoint.mjJNT_FREE)
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """What of a model differs between simulations and decides Bullet's bodies. Shapes as in MjModel."""
+
+    body_mass: Array
+    body_inertia: Array
+    body_ipos: Array
+    body_iquat: Array
+    geom_friction: Array
+    gravity: Array
+
+
+@dataclass(frozen=True)
+class Tree:
+    """One multibody: everything that hangs, through joints, on a child of the world."""
+
+    root: int
+    free: int | None
+    """The root's free joint, if it has one; then the root is the multibody's base."""
+    bodies: list[int]
+    geoms: list[int]
+    """Its geoms that can touch something."""
+    offsets: dict[int, Array]
+    """By body: where the origin of the link that carries it lies, in the body's frame."""
+
+
+def make_trees(model: mujoco.MjModel, geoms: Sequence[int]) -> list[Tree]:
+    """The trees of a model.
+
+    Args:
+        model: the compiled model.
+        geoms: geoms that can touch something.
+    """
+    trees = []
+    for root in np.flatnonzero(model.body_parentid == _WORLD)[1:].tolist():
+        first = int(model.body_jntadr[root])
+        free = first if first >= 0 and model.jnt_type[first] == _FREE else None
+        bodies = np.flatnonzero(model.body_rootid == root).tolist()
+        offsets = {body: np.zeros(3) for body in bodies}
+        for body in bodies[free is not None :]:
+            for joint in body_joints(model, body)[-1:]:
+                offsets[body] = model.jnt_pos[joint].copy()
+        mine = [geom for geom in geoms if model.body_rootid[model.geom_bodyid[geom]] == root]
+        trees.append(Tree(root, free, bodies, mine, offsets))
+    return trees
+
+
+def body_joints(model: mujoco.MjModel, body: int) -> list[int]:
+    """Joints of a body, in order."""
+    first = int(model.body_jntadr[body])
+    return list(range(first, first + int(model.body_jntnum[body])))
+
+
+def write(model: mujoco.MjModel, tree: Tree, numbers: Numbers, folder: Path) -> Path:
+    """Write the URDF of a tree, and the meshes that it needs, into ``folder``."""
+    robot = ElementTree.Element("robot", name=f"tree{tree.root}")
+    writer = _Writer(model, tree, numbers, robot, folder)
+    if tree.free is None:
+        ElementTree.SubElement(robot, "link", name="world")
+    for body in tree.bodies:
+        writer.body(body)
+    path = folder / f"tree{tree.root}.urdf"
+    ElementTree.ElementTree(robot).write(path)
+    return path
+
+
+@dataclass
+class _Writer:
+    model: mujoco.MjModel
+    tree: Tree
+    numbers: Numbers
+    robot: ElementTree.Element
+    folder: Path
+
+    def body(self, body: int) -> None:
+        model, tree = self.model, self.tree
+        geoms = [geom for geom in tree.geoms if model.geom_bodyid[geom] == body]
+        if body == tree.root and tree.free is not None:
+            self._carrier(body, geoms)
+            self._further(body, geoms)
+            return
+        parent = int(model.body_parentid[body])
+        above = f"body{parent}" if parent != _WORLD else "world"
+        position = model.body_pos[body] - tree.offsets.get(parent, np.zeros(3))
+        rotation = model.body_quat[body]
+        joints = body_joints(model, body)
+        if not joints:
+            self._carrier(body, geoms)
+            self._joint(f"weld{body}", "fixed", (above, f"body{body}"), (position, rotation))
+        anchor = np.zeros(3)
+        for joint in joints:
+            moved = np.zeros(3)
+            mujoco.mju_rotVecQuat(moved, model.jnt_pos[joint] - anchor, rotation)
+            if joint == joints[-1]:
+                self._carrier(body, geoms)
+                below = f"body{body}"
+            else:
+                below = f"part{joint}"
+                self._link(below, 0.0, np.zeros(3), (np.zeros(3), _IDENTITY))
+            element = self._joint(
+                f"joint{joint}", _KINDS[int(model.jnt_type[joint])], (above, below), (position + moved, rotation)
+            )
+            self._axis(element, joint)
+            above, position, rotation, anchor = below, np.zeros(3), _IDENTITY, model.jnt_pos[joint]
+        self._further(body, geoms)
+
+    def _axis(self, element: ElementTree.Element, joint: int) -> None:
+        model = self.model
+        ElementTree.SubElement(element, "axis", xyz=_text(model.jnt_axis[joint]))
+        # Bullet takes a lower limit above the upper one for none
+        low, high = model.jnt_range[joint] if model.jnt_limited[joint] else (1.0, -1.0)
+        if model.jnt_limited[joint]:
+            start = model.qpos0[model.jnt_qposadr[joint]]
+            low, high = low - start, high - start
+        ElementTree.SubElement(
+            element, "limit", lower=repr(float(low)), upper=repr(float(high)), effort="0", velocity="0"
+        )
+
+    def _carrier(self, body: int, geoms: Sequence[int]) -> None:
+        """The link that carries a body's mass and its first geom."""
+        numbers, offset = self.numbers, self.tree.offsets[body]
+        link = self._link(
+            f"body{body}",
+            float(numbers.body_mass[body]),
+            numbers.body_inertia[body],
+            (numbers.body_ipos[body] - offset, numbers.body_iquat[body]),
+        )
+        for geom in geoms[:1]:
+            self._collision(link, geom, offset)
+
+    def _further(self, body: int, geoms: Sequence[int]) -> None:
+        offset = self.tree.offsets[body]
+        for geom in geoms[1:]:
+            link = self._link(f"geom{geom}", 0.0, np.zeros(3), (np.zeros(3), _IDENTITY))
+            self._collision(link, geom, offset)
+            self._joint(f"fix{geom}", "fixed", (f"body{body}", f"geom{geom}"), (np.zeros(3), _IDENTITY))
+
+    def _link(
+        self, name: str, mass: float, inertia: Array, frame: tuple[Array, Array]
+    ) -> ElementTree.Element:
+        link = ElementTree.SubElement(self.robot, "link", name=name)
+        inertial = ElementTree.SubElement(link, "inertial")
+        _origin(inertial, frame)
+        ElementTree.SubElement(inertial, "mass", value=repr(mass))
+        diagonal = {f"i{a}{a}": repr(float(inertia[k])) for k, a in enumerate("xyz")}
+        ElementTree.SubElement(inertial, "inertia", diagonal, ixy="0", ixz="0", iyz="0")
+        return link
+
+    def _joint(
+        self, name: str, kind: str, links: tuple[str, str], frame: tuple[Array, Array]
+    ) -> ElementTree.Element:
+        joint = ElementTree.SubElement(self.robot, "joint", name=name, type=kind)
+        ElementTree.SubElement(joint, "parent", link=links[0])
+        ElementTree.SubElement(joint, "child", link=links[1])
+        _origin(joint, frame)
+        return joint
+
+    def _collision(self, link: ElementTree.Element, geom: int, offset: Array) -> None:
+        collision = ElementTree.SubElement(link, "collision")
+        _origin(collision, (self.model.geom_pos[geom] - offset, self.model.geom_quat[geom]))
+        shape = ElementTree.SubElement(collision, "geometry")
+        kind, numbers = urdf_shape(self.model, geom)
+        if kind == "mesh":
+            path = self.folder / f"geom{geom}.obj"
+            if not path.exists():
+                path.write_text("".join(f"v {_text(vertex)}\n" for vertex in hull(self.model, geom)))
+            numbers = {"filename": path.name}
+        ElementTree.SubElement(shape, kind, dict(numbers))
+
+
+def urdf_shape(model: mujoco.MjModel, geom: int) -> tuple[str, Mapping[str, str]]:
+    """URDF's word for a geom's shape, and its sizes."""
+    size, kind = model.geom_size[geom], mujoco.mjtGeom(int(model.geom_type[geom]))
+    if kind == mujoco.mjtGeom.mjGEOM_SPHERE:
+        return "sphere", {"radius": repr(float(size[0]))}
+    if kind in (mujoco.mjtGeom.mjGEOM_CAPSULE, mujoco.mjtGeom.mjGEOM_CYLINDER):
+        word = "capsule" if kind == mujoco.mjtGeom.mjGEOM_CAPSULE else "cylinder"
+        return word, {"radius": repr(float(size[0])), "length": repr(float(2 * size[1]))}
+    if kind == mujoco.mjtGeom.mjGEOM_BOX:
+        return "box", {"size": _text(2 * size)}
+    return "mesh", {}
+
+
+def hull(model: mujoco.MjModel, geom: int) -> Array:
+    """Points whose convex hull is a mesh geom, or an ellipsoid to a percent of its size. Shape (n, 3)."""
+    if model.geom_type[geom] == mujoco.mjtGeom.mjGEOM_ELLIPSOID:
+        k = np.arange(200) + 0.5  # Fibonacci's lattice on the sphere
+        height, turn = 1 - 2 * k / 200, np.pi * (1 + 5**0.5) * k
+        radius = np.sqrt(1 - height**2)
+        ball = np.stack((radius * np.cos(turn), radius * np.sin(turn), height), axis=1)
+        return np.asarray(ball * model.geom_size[geom])
+    mesh = int(model.geom_dataid[geom])
+    first, count = int(model.mesh_vertadr[mesh]), int(model.mesh_vertnum[mesh])
+    points = model.mesh_vert[first : first + count].astype(np.float64)
+    graph = int(model.mesh_graphadr[mesh])
+    if graph >= 0:
+        number = int(model.mesh_graph[graph])
+        start = graph + 2 + number
+        points = points[model.mesh_graph[start : start + number]]
+    return np.asarray(points)
+
+
+def _origin(element: ElementTree.Element, frame: tuple[Array, Array]) -> None:
+    ElementTree.SubElement(element, "origin", xyz=_text(frame[0]), rpy=_text(_roll_pitch_yaw(frame[1])))
+
+
+def _roll_pitch_yaw(quat: Array) -> Array:
+    """Angles about the fixed x, y, z axes; exact to rounding at every pitch, also a quarter turn."""
+    flat = np.zeros(9)
+    mujoco.mju_quat2Mat(flat, quat)
+    r = flat.reshape(3, 3)
+    pitch = np.arctan2(-r[2, 0], np.hypot(r[0, 0], r[1, 0]))
+    yaw = np.arctan2(r[1, 0], r[0, 0])
+    sin, cos = np.sin(yaw), np.cos(yaw)
+    roll = np.arctan2(sin * r[0, 2] - cos * r[1, 2], cos * r[1, 1] - sin * r[0, 1])
+    return np.array([roll, pitch, yaw])
+
+
+def _text(numbers: Array) -> str:
+    return " ".join(repr(float(number)) for number in numbers)

@@ -19,9 +19,20 @@ from sim2real.simulators.bullet_contacts import Touching
 from sim2real.simulators.bullet_urdf import Numbers, Tree, hull, make_trees, write
 
 _HUGE = 1e30
+_UNTURNED, _CONJUGATE = np.array([1.0, 0.0, 0.0, 0.0]), np.array([1.0, -1.0, -1.0, -1.0])
 _HINGE, _SLIDE, _BALL = (
     int(kind) for kind in (mujoco.mjtJoint.mjJNT_HINGE, mujoco.mjtJoint.mjJNT_SLIDE, mujoco.mjtJoint.mjJNT_BALL)
 )
+
+
+@dataclass(frozen=True)
+class _Ball:
+    link: int
+    body: int | None
+    """MuJoCo's body that the link carries; None for a link in the middle of a chain."""
+    qpos: int
+    """First column."""
+    qvel: int
 
 
 @dataclass(frozen=True)
@@ -36,8 +47,8 @@ class _Body:
     """Link indices of the joints that move."""
     singles: list[int]
     """Those of them that are hinges and slides."""
-    balls: list[tuple[int, int, int]]
-    """The others: link index, first column in qpos and in qvel."""
+    balls: list[_Ball]
+    """The others."""
     qpos: Ids
     """Columns of the hinges and slides."""
     qvel: Ids
@@ -119,12 +130,14 @@ class Client:
                     pybullet.resetJointState(
                         body.unique, link, position, velocity, physicsClientId=self._client
                     )
-            for link, q, v in body.balls:
+            for ball in body.balls:
+                axes = self._axes(ball)
+                position = _turned(_conjugate(axes), qpos[ball.qpos : ball.qpos + 4], axes)
                 pybullet.resetJointStateMultiDof(
                     body.unique,
-                    link,
-                    np.roll(qpos[q : q + 4], -1).tolist(),
-                    qvel[v : v + 3].tolist(),
+                    ball.link,
+                    np.roll(position, -1).tolist(),
+                    _rotated(qvel[ball.qvel : ball.qvel + 3], _conjugate(axes)).tolist(),
                     physicsClientId=self._client,
                 )
 
@@ -141,12 +154,12 @@ class Client:
                     forces=force[body.qvel].tolist(),
                     physicsClientId=self._client,
                 )
-            for link, _, v in body.balls:
+            for ball in body.balls:
                 pybullet.setJointMotorControlMultiDof(
                     body.unique,
-                    link,
+                    ball.link,
                     pybullet.TORQUE_CONTROL,
-                    force=force[v : v + 3].tolist(),
+                    force=_rotated(force[ball.qvel : ball.qvel + 3], _conjugate(self._axes(ball))).tolist(),
                     physicsClientId=self._client,
                 )
 
@@ -164,10 +177,12 @@ class Client:
                 qpos[body.qpos] = [state[0] for state in states]
                 qvel[body.qvel] = [state[1] for state in states]
                 qpos[body.qpos] += self._model.qpos0[body.qpos]
-            for link, q, v in body.balls:
-                state = pybullet.getJointStateMultiDof(body.unique, link, physicsClientId=self._client)
-                qpos[q + 1 : q + 4], qpos[q] = state[0][:3], state[0][3]
-                qvel[v : v + 3] = state[1]
+            for ball in body.balls:
+                axes = self._axes(ball)
+                state = pybullet.getJointStateMultiDof(body.unique, ball.link, physicsClientId=self._client)
+                position = np.roll(state[0], 1)
+                qpos[ball.qpos : ball.qpos + 4] = _turned(axes, position, _conjugate(axes))
+                qvel[ball.qvel : ball.qvel + 3] = _rotated(np.array(state[1]), axes)
 
     def _call(self, name: str) -> Any:
         return partial(getattr(pybullet, name), physicsClientId=self._client)
@@ -207,10 +222,10 @@ class Client:
             call("setJointMotorControlArray")(
                 body.unique, body.singles, pybullet.VELOCITY_CONTROL, forces=[0.0] * len(body.singles)
             )
-        for link, _, _ in body.balls:
+        for ball in body.balls:
             call("setJointMotorControlMultiDof")(
                 body.unique,
-                link,
+                ball.link,
                 pybullet.POSITION_CONTROL,
                 targetPosition=[0.0, 0.0, 0.0, 1.0],
                 positionGain=0.0,
@@ -266,15 +281,18 @@ class Client:
             (a, i), (b, j) = self._link(one), self._link(other)
             self._call("setCollisionFilterPair")(a, b, i, j, 1)
 
+    def _axes(self, ball: _Ball) -> Array:
+        """Orientation of the axes in which Bullet has a ball joint: the principal ones of the link's inertia."""
+        return _UNTURNED if ball.body is None else self._iquat[ball.body]
+
     def _write_base(self, body: _Body, qpos: Array, qvel: Array) -> None:
         q, v = self._free_columns(body)
         turn = qpos[q + 3 : q + 7]
-        arm, pose, spin = np.zeros(3), np.zeros(4), np.zeros(3)
-        mujoco.mju_rotVecQuat(arm, self._ipos[body.tree.root], turn)
-        mujoco.mju_mulQuat(pose, turn, self._iquat[body.tree.root])
-        mujoco.mju_rotVecQuat(spin, qvel[v + 3 : v + 6], turn)
+        arm, spin = _rotated(self._ipos[body.tree.root], turn), _rotated(qvel[v + 3 : v + 6], turn)
         self._call("resetBasePositionAndOrientation")(
-            body.unique, (qpos[q : q + 3] + arm).tolist(), np.roll(pose, -1).tolist()
+            body.unique,
+            (qpos[q : q + 3] + arm).tolist(),
+            np.roll(_turned(turn, self._iquat[body.tree.root]), -1).tolist(),
         )
         self._call("resetBaseVelocity")(
             body.unique, (qvel[v : v + 3] + np.cross(spin, arm)).tolist(), spin.tolist()
@@ -282,34 +300,29 @@ class Client:
 
     def _read_base(self, body: _Body, qpos: Array, qvel: Array) -> None:
         q, v = self._free_columns(body)
-        position, pose = pybullet.getBasePositionAndOrientation(body.unique, physicsClientId=self._client)
-        velocity, spin = pybullet.getBaseVelocity(body.unique, physicsClientId=self._client)
-        turn, back, arm = np.zeros(4), np.zeros(4), np.zeros(3)
-        mujoco.mju_negQuat(back, self._iquat[body.tree.root])
-        mujoco.mju_mulQuat(turn, np.array([pose[3], *pose[:3]]), back)
-        mujoco.mju_rotVecQuat(arm, self._ipos[body.tree.root], turn)
+        position, turn, arm = self._base(body)
+        velocity, spin = map(np.array, pybullet.getBaseVelocity(body.unique, physicsClientId=self._client))
         qpos[q : q + 3], qpos[q + 3 : q + 7] = position - arm, turn
-        mujoco.mju_negQuat(back, turn)
-        local = np.zeros(3)
-        mujoco.mju_rotVecQuat(local, np.array(spin), back)
-        qvel[v : v + 3], qvel[v + 3 : v + 6] = velocity - np.cross(spin, arm), local
+        qvel[v : v + 3] = velocity - np.cross(spin, arm)
+        qvel[v + 3 : v + 6] = _rotated(spin, _conjugate(turn))
 
     def _push_base(self, body: _Body, force: Array) -> None:
         """The wrench about the origin of the base, whose torque MuJoCo has in the body's own frame."""
         _, v = self._free_columns(body)
-        position, pose = pybullet.getBasePositionAndOrientation(body.unique, physicsClientId=self._client)
-        turn, back, arm, torque = np.zeros(4), np.zeros(4), np.zeros(3), np.zeros(3)
-        mujoco.mju_negQuat(back, self._iquat[body.tree.root])
-        mujoco.mju_mulQuat(turn, np.array([pose[3], *pose[:3]]), back)
-        mujoco.mju_rotVecQuat(arm, self._ipos[body.tree.root], turn)
-        mujoco.mju_rotVecQuat(torque, force[v + 3 : v + 6], turn)
-        linear = force[v : v + 3]
+        position, turn, arm = self._base(body)
+        linear, torque = force[v : v + 3], _rotated(force[v + 3 : v + 6], turn)
         self._call("applyExternalForce")(
-            body.unique, -1, linear.tolist(), list(position), pybullet.WORLD_FRAME
+            body.unique, -1, linear.tolist(), position.tolist(), pybullet.WORLD_FRAME
         )
         self._call("applyExternalTorque")(
             body.unique, -1, (torque - np.cross(arm, linear)).tolist(), pybullet.WORLD_FRAME
         )
+
+    def _base(self, body: _Body) -> tuple[Array, Array, Array]:
+        """Centre of mass, orientation, and the way from the origin to the centre of mass, in the world."""
+        position, pose = pybullet.getBasePositionAndOrientation(body.unique, physicsClientId=self._client)
+        turn = _turned(np.roll(pose, 1), _conjugate(self._iquat[body.tree.root]))
+        return np.array(position), turn, _rotated(self._ipos[body.tree.root], turn)
 
     def _free_columns(self, body: _Body) -> tuple[int, int]:
         return int(self._model.jnt_qposadr[body.tree.free]), int(self._model.jnt_dofadr[body.tree.free])
@@ -327,10 +340,33 @@ def _numbered(
         joints=list(moving),
         singles=singles,
         balls=[
-            (index, int(model.jnt_qposadr[joint]), int(model.jnt_dofadr[joint]))
+            _Ball(
+                index,
+                next((body for body in tree.bodies if links[f"body{body}"] == index), None),
+                int(model.jnt_qposadr[joint]),
+                int(model.jnt_dofadr[joint]),
+            )
             for index, joint in moving.items()
             if model.jnt_type[joint] == _BALL
         ],
         qpos=np.array([model.jnt_qposadr[moving[index]] for index in singles], dtype=np.intp),
         qvel=np.array([model.jnt_dofadr[moving[index]] for index in singles], dtype=np.intp),
     )
+
+
+def _rotated(vector: Array, quat: Array) -> Array:
+    result = np.zeros(3)
+    mujoco.mju_rotVecQuat(result, vector, quat)
+    return result
+
+
+def _turned(*quats: Array) -> Array:
+    """Product of quaternions."""
+    product = quats[0].copy()
+    for quat in quats[1:]:
+        mujoco.mju_mulQuat(product, product.copy(), quat)
+    return product
+
+
+def _conjugate(quat: Array) -> Array:
+    return np.asarray(quat * _CONJUGATE)

@@ -16,6 +16,7 @@ import pybullet
 
 from sim2real.interface import Array, Ids
 from sim2real.simulators.bullet_contacts import Touching
+from sim2real.simulators.bullet_reactions import Contacts
 from sim2real.simulators.bullet_urdf import Numbers, Tree, hull, make_trees, write
 
 _HUGE = 1e30
@@ -86,9 +87,8 @@ class Client:
         self._statics = {
             geom: self._static(geom) for geom in self._touching.geoms if self._model.geom_bodyid[geom] == 0
         }
-        self._step = call("stepSimulation")
+        self._geoms = {self._link(geom): geom for geom in self._touching.geoms}
         self._filter()
-        self._offset = [np.zeros(3)] * len(self._bodies)
         self.update(numbers)
 
     def update(self, numbers: Numbers) -> None:
@@ -105,6 +105,7 @@ class Client:
                         mass=float(numbers.body_mass[number]),
                         localInertiaDiagonal=numbers.body_inertia[number].tolist(),
                     )
+        self._friction = self._touching.pair_frictions(numbers.geom_friction)[:, 0]
         sliding, spinning, rolling = self._touching.frictions(numbers.geom_friction)
         for k, geom in enumerate(self._touching.geoms):
             unique, link = self._link(geom)
@@ -183,6 +184,23 @@ class Client:
                 position = np.roll(state[0], 1)
                 qpos[ball.qpos : ball.qpos + 4] = _turned(axes, position, _conjugate(axes))
                 qvel[ball.qvel : ball.qvel + 3] = _rotated(np.array(state[1]), axes)
+
+    def contacts(self) -> Contacts | None:
+        """The contacts that pushed in the last step; None if there were none."""
+        found = [
+            point for point in pybullet.getContactPoints(physicsClientId=self._client) or () if point[9] > 0.0
+        ]
+        if not found:
+            return None
+        ends = [((point[1], point[3]), (point[2], point[4])) for point in found]
+        pairs = [self._touching.index[frozenset(self._geoms[end] for end in both)] for both in ends]
+        return Contacts(
+            bodies=np.array([[self._model.geom_bodyid[self._geoms[end]] for end in both] for both in ends]),
+            points=np.array([point[6] for point in found]),
+            axes=np.array([(point[7], point[11], point[13]) for point in found]),
+            forces=np.array([(point[9], point[10], point[12]) for point in found]),
+            friction=self._friction[pairs],
+        )
 
     def _call(self, name: str) -> Any:
         return partial(getattr(pybullet, name), physicsClientId=self._client)

@@ -6,6 +6,10 @@ on the same model without contacts and joint limits, says where the joints would
 without armature there is ``(M - armature) · acceleration + bias``, M the joint-space inertia. Every parameter then
 means what it means in MuJoCo: servos, back-EMF, gears, clamping, springs, dampers, dry friction, delays.
 
+Bullet solves contacts with the inertia of the links alone. A light link behind a heavy armature would then be
+thrown about by every error of the forces, so links get a share of their armature as inertia (ballast), equal
+about all axes, and what that adds to the bodies' inertia and bias is part of the formula.
+
 Forces of contacts and limits are Bullet's. The armature resists them too, so a step needs to know them
 beforehand: `Forces.contact` holds what the last step showed, ``(M - armature) · (what Bullet's velocity has more)``.
 """
@@ -13,17 +17,34 @@ beforehand: `Forces.contact` holds what the last step showed, ``(M - armature) �
 from __future__ import annotations
 
 import copy
-import dataclasses
+from dataclasses import dataclass, fields, replace
 
 import mujoco
 import numpy as np
 
 from sim2real.interface import Array, Ids
+from sim2real.simulators.bullet_reactions import ancestors
 from sim2real.simulators.bullet_urdf import Numbers
 from sim2real.simulators.mujoco import MujocoSimulator
 from sim2real.world import World
 
+_BALLAST = 0.3
+"""Share of a hinge's armature that Bullet's link has as inertia of its own; see the module's story."""
 _HUGE = 1e10  # MuJoCo's own bound of sane numbers
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a step would do without the contacts that are not known yet."""
+
+    push: Array
+    """Generalized forces for bodies without armature. Shape (n, nv)."""
+    qvel: Array
+    """Velocities after the step. Shape (n, nv)."""
+    inertia: Array
+    """Joint-space inertia with armature and implicit damping, of the state before. Shape (n, nv, nv)."""
+    coupled: bool
+    """Whether the prediction depends on the forces of contacts at all."""
 
 
 class Forces(MujocoSimulator):
@@ -31,7 +52,7 @@ class Forces(MujocoSimulator):
 
     def __init__(self, world: World, num_envs: int) -> None:
         """Make ``num_envs`` simulations at nominal physics, on the caller's thread."""
-        super().__init__(dataclasses.replace(world, model=_untouched(world.model)), num_envs, 1)
+        super().__init__(replace(world, model=_untouched(world.model)), num_envs, 1)
         model = self.world.model
         self.contact: Array = np.zeros((num_envs, model.nv))
         """Generalized forces of contacts and limits in the last step. Shape (num_envs, nv)."""
@@ -39,27 +60,40 @@ class Forces(MujocoSimulator):
         self._bias = self._batch.bind("qfrc_bias")
         self._sparse = self._batch.bind("M")
         self._rows = np.repeat(np.arange(model.nv), model.M_rownnz)
+        self._cdof = self._batch.bind("cdof")
+        self._cdof_dot = self._batch.bind("cdof_dot")
+        hinges = np.flatnonzero(model.jnt_type == mujoco.mjtJoint.mjJNT_HINGE)
+        self._hinge_bodies, self._hinge_dofs = model.jnt_bodyid[hinges], model.jnt_dofadr[hinges]
+        self._moves = ancestors(model)
+        self._subtree_com = self._batch.bind("subtree_com")
+        self._derivative = self._batch.bind("qDeriv")
+        self._deriv_rows = np.repeat(np.arange(model.nv), model.D_rownnz)
+        self._implicit = model.opt.integrator != mujoco.mjtIntegrator.mjINT_EULER
 
-    def predict(self, ids: Ids) -> tuple[Array, Array]:
-        """Step without contacts but for the forces in ``contact``; ``qvel`` is then the prediction.
-
-        Returns:
-            The generalized forces for bodies without armature, shape (len(ids), nv), and their joint-space
-            inertia, shape (len(ids), nv, nv), both of the state before.
-        """
+    def predict(self, ids: Ids) -> Prediction:
+        """Step without contacts but for the forces in ``contact``; ``qvel`` is then the prediction."""
         before = self.qvel[ids]
         self._applied[ids] = self.contact[ids]
         self._batch.step(ids, nstep=1, stage=int(mujoco.mjtStage.mjSTAGE_NONE))
-        inertia = self._inertia(ids)
-        gained = (self.qvel[ids] - before) / self.physics_dt
-        return _times(inertia, gained) + self._bias[ids] - self.contact[ids], inertia
+        bodies, joints = self._inertias(ids)
+        after = self.qvel[ids]
+        ballast, turning = self._ballast_inertia(ids, before)
+        bodies += ballast
+        bias = self._bias[ids] + turning - self.contact[ids]
+        push = _times(bodies, (after - before) / self.physics_dt) + bias
+        return Prediction(push, after, joints, bool(np.any(bodies != joints)) or self._sticky(ids))
 
-    def correct(self, ids: Ids, inertia: Array, predicted: Array) -> None:
-        """Learn the forces of contacts and limits from what ``qvel`` has more than predicted."""
-        more = _times(inertia, self.qvel[ids] - predicted) / self.physics_dt
-        force = self.contact[ids] + more
-        scale = np.abs(self._bias[ids]).max(axis=1, keepdims=True) + 1.0
-        self.contact[ids] = np.where(np.abs(force) > 1e-9 * scale, force, 0.0)
+    def rewind(self, ids: Ids, state: Array) -> None:
+        """Return to a state that was kept, with what has been learnt of the contacts."""
+        self._batch.state[ids] = state
+
+    def keep(self, ids: Ids) -> Array:
+        """The state, for `rewind`."""
+        return np.asarray(self._batch.state[ids])
+
+    def motion(self, env_id: int) -> tuple[Array, Array]:
+        """MuJoCo's ``cdof`` and ``subtree_com`` of the state before the last step."""
+        return self._cdof[env_id], self._subtree_com[env_id]
 
     def command(self, ctrl: Array) -> None:
         """Set the commands of all simulations. Shape (num_envs, nu)."""
@@ -72,9 +106,11 @@ class Forces(MujocoSimulator):
 
     def numbers(self, env_id: int) -> Numbers:
         """What decides the bodies of one simulation."""
-        return Numbers(
-            *(self._number(f.name.replace("gravity", "opt.gravity"), env_id) for f in dataclasses.fields(Numbers))
+        numbers = Numbers(
+            *(self._number(f.name.replace("gravity", "opt.gravity"), env_id) for f in fields(Numbers))
         )
+        ballast = self._ballast(np.array([env_id]))[0]
+        return replace(numbers, body_inertia=numbers.body_inertia + ballast[:, None])
 
     def sane(self, ids: Ids) -> Ids:
         """Which of the simulations have finite numbers, as a mask."""
@@ -84,21 +120,52 @@ class Forces(MujocoSimulator):
     def _number(self, field: str, env_id: int) -> Array:
         own = self._batch.expanded(field)
         if own is not None:
-            return np.asarray(own[env_id])
+            return np.asarray(own[env_id]).copy()
         model = self.world.model
         return np.asarray(model.opt.gravity if field == "opt.gravity" else getattr(model, field))
 
-    def _inertia(self, ids: Ids) -> Array:
-        """Joint-space inertia without armature. Shape (len(ids), nv, nv)."""
+    def _inertias(self, ids: Ids) -> tuple[Array, Array]:
+        """Joint-space inertia of the bodies alone, and that of the joints: with armature and implicit damping.
+
+        Both of shape (len(ids), nv, nv).
+        """
         model = self.world.model
-        inertia = np.zeros((len(ids), model.nv, model.nv))
+        joints = np.zeros((len(ids), model.nv, model.nv))
         sparse = self._sparse[ids]
-        inertia[:, self._rows, model.M_colind] = sparse
-        inertia[:, model.M_colind, self._rows] = sparse
-        armature = self._batch.expanded("dof_armature")
-        diagonal = np.einsum("nii->ni", inertia)
-        diagonal -= model.dof_armature if armature is None else armature[ids]
-        return inertia
+        joints[:, self._rows, model.M_colind] = sparse
+        joints[:, model.M_colind, self._rows] = sparse
+        bodies = joints.copy()
+        np.einsum("nii->ni", bodies)[:] -= self._of("dof_armature", ids)
+        if self._implicit:
+            joints[:, self._deriv_rows, model.D_colind] -= self.physics_dt * self._derivative[ids]
+        else:
+            np.einsum("nii->ni", joints)[:] += self.physics_dt * self._of("dof_damping", ids)
+        return bodies, joints
+
+    def _ballast(self, ids: Ids) -> Array:
+        """Moment of inertia that Bullet's bodies have more, about every axis, kg·m². Shape (len(ids), nbody)."""
+        armature = self._of("dof_armature", ids)
+        armature = np.broadcast_to(armature, (len(ids), armature.shape[-1]))
+        ballast = np.zeros((len(ids), self.world.model.nbody))
+        np.add.at(ballast.T, self._hinge_bodies, _BALLAST * armature.T[self._hinge_dofs])
+        return ballast
+
+    def _ballast_inertia(self, ids: Ids, qvel: Array) -> tuple[Array, Array]:
+        """What the ballast adds to joint-space inertia and bias."""
+        ballast = self._ballast(ids)
+        loaded = np.flatnonzero(ballast.any(axis=0))
+        weight, moves = ballast[:, loaded, None, None], self._moves[loaded]
+        turns = self._cdof[ids][:, None, :, :3] * moves[:, :, None]  # (n, bodies, nv, 3)
+        inertia = np.einsum("nbix,nbjx->nij", weight * turns, turns, optimize=True)
+        drift = np.einsum("nix,bi,ni->nbx", self._cdof_dot[ids][:, :, :3], moves, qvel, optimize=True)
+        return inertia, np.einsum("nbix,nbx->ni", weight * turns, drift, optimize=True)
+
+    def _sticky(self, ids: Ids) -> bool:
+        return bool(np.any(self._of("dof_frictionloss", ids)))
+
+    def _of(self, field: str, ids: Ids) -> Array:
+        own = self._batch.expanded(field)
+        return np.asarray(getattr(self.world.model, field) if own is None else own[ids])
 
 
 def _untouched(model: mujoco.MjModel) -> mujoco.MjModel:

@@ -10,8 +10,13 @@ import numpy as np
 from sim2real.interface import Array, Ids, Mask
 from sim2real.simulators.bullet_client import Client
 from sim2real.simulators.bullet_contacts import touching
-from sim2real.simulators.bullet_forces import Forces
+from sim2real.simulators.bullet_forces import Forces, Prediction
+from sim2real.simulators.bullet_reactions import Reactions, solve
 from sim2real.world import World
+
+
+_REPEATS = 3
+_TOLERANCE = 1e-2
 
 
 class Shard:
@@ -23,6 +28,7 @@ class Shard:
         self._all = np.arange(num_envs)
         self._blown = np.zeros(num_envs, dtype=bool)
         self._numbers = [self.forces.numbers(env_id) for env_id in range(num_envs)]
+        self._reactions = Reactions(world.model)
         pairs = touching(world.model)
         self._clients = [Client(world.model, pairs, numbers) for numbers in self._numbers]
 
@@ -73,19 +79,54 @@ class Shard:
         return self._blown.copy()
 
     def _substep(self, rows: Ids) -> None:
+        """One physics step, repeated where the forces of contacts turn out other than predicted."""
         forces = self.forces
-        push, inertia = forces.predict(rows)
-        predicted = forces.qvel[rows]
+        start = forces.keep(rows)
+        qpos, qvel = forces.qpos[rows], forces.qvel[rows]
+        todo = np.arange(len(rows))
+        for repeat in range(_REPEATS + 1):
+            prediction = forces.predict(rows[todo])
+            sane = self._move(rows[todo], prediction.push)
+            if not sane.all():
+                self._blow(rows[todo[~sane]])
+            if not prediction.coupled:
+                return
+            wrong = [
+                k for k in np.flatnonzero(sane).tolist() if self._react(int(rows[todo[k]]), prediction, k)
+            ]
+            todo = todo[wrong]
+            if not len(todo) or repeat == _REPEATS:
+                return
+            forces.rewind(rows[todo], start[todo])
+            for k in todo.tolist():
+                self._clients[rows[k]].write(qpos[k], qvel[k])
+
+    def _move(self, rows: Ids, push: Array) -> Mask:
+        """Step Bullet, and say which simulations still have finite numbers."""
+        forces = self.forces
         sane = np.isfinite(push).all(axis=1) & ~forces.diverged()[rows]
         for k in np.flatnonzero(sane).tolist():
             client, row = self._clients[rows[k]], rows[k]
             client.apply(push[k])
             client.step()
             client.read(forces.qpos[row], forces.qvel[row])
-        sane &= forces.sane(rows)
-        if not sane.all():
-            self._blow(rows[~sane])
-        forces.correct(rows[sane], inertia[sane], predicted[sane])
+        return np.asarray(sane & forces.sane(rows))
+
+    def _react(self, row: int, prediction: Prediction, k: int) -> bool:
+        """Learn the forces of contacts and limits; say whether the step was far from right without them."""
+        forces, inertia = self.forces, prediction.inertia[k]
+        contacts = self._clients[row].contacts()
+        held = self._reactions.rows(contacts, forces.motion(row), forces.qpos[row])
+        old, dt = forces.contact[row].copy(), forces.physics_dt
+        if not len(held[0]) and not old.any():
+            return False
+        new = np.zeros_like(old)
+        if len(held[0]):
+            free = prediction.qvel[k] - dt * np.linalg.solve(inertia, old)
+            new = solve(held, inertia, free, forces.qvel[row]) / dt
+        forces.contact[row] = new
+        error = dt * np.linalg.solve(inertia, new - old)
+        return bool(np.abs(error).max() > _TOLERANCE * (0.1 + np.abs(forces.qvel[row]).max()))
 
     def _blow(self, rows: Ids) -> None:
         """Rest simulations whose numbers blew up, until their reset."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,6 @@ import pybullet
 
 from sim2real.interface import Array, Ids
 from sim2real.simulators.bullet_contacts import Touching
-from sim2real.simulators.bullet_reactions import Contacts
 from sim2real.simulators.bullet_urdf import Numbers, Tree, hull, make_trees, write
 
 _HUGE = 1e30
@@ -24,6 +23,11 @@ _UNTURNED, _CONJUGATE = np.array([1.0, 0.0, 0.0, 0.0]), np.array([1.0, -1.0, -1.
 _HINGE, _SLIDE, _BALL = (
     int(kind) for kind in (mujoco.mjtJoint.mjJNT_HINGE, mujoco.mjtJoint.mjJNT_SLIDE, mujoco.mjtJoint.mjJNT_BALL)
 )
+
+
+Triple = tuple[float, float, float]
+Contact = tuple[tuple[int, int], Triple, tuple[Triple, Triple, Triple], Triple, float]
+"""Two bodies, a point, normal and tangents, forces along them, friction; see `bullet_reactions.Contacts`."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,7 @@ class Client:
         self._model = model
         self._touching = touching
         self._trees = make_trees(model, touching.geoms)
+        self._geom_body: list[int] = model.geom_bodyid.tolist()
         self._client = pybullet.connect(pybullet.DIRECT)
         self._bodies: list[_Body] = []
         self._statics: dict[int, int] = {}
@@ -105,7 +110,9 @@ class Client:
                         mass=float(numbers.body_mass[number]),
                         localInertiaDiagonal=numbers.body_inertia[number].tolist(),
                     )
-        self._friction = self._touching.pair_frictions(numbers.geom_friction)[:, 0]
+        coefficients = self._touching.pair_frictions(numbers.geom_friction)[:, 0].tolist()
+        pairs = zip(self._touching.pairs, coefficients, strict=True)
+        self._friction = {key: mu for (a, b), mu in pairs for key in ((a, b), (b, a))}
         sliding, spinning, rolling = self._touching.frictions(numbers.geom_friction)
         for k, geom in enumerate(self._touching.geoms):
             unique, link = self._link(geom)
@@ -185,22 +192,16 @@ class Client:
                 qpos[ball.qpos : ball.qpos + 4] = _turned(axes, position, _conjugate(axes))
                 qvel[ball.qvel : ball.qvel + 3] = _rotated(np.array(state[1]), axes)
 
-    def contacts(self) -> Contacts | None:
-        """The contacts that pushed in the last step; None if there were none."""
-        found = [
-            point for point in pybullet.getContactPoints(physicsClientId=self._client) or () if point[9] > 0.0
-        ]
-        if not found:
-            return None
-        ends = [((point[1], point[3]), (point[2], point[4])) for point in found]
-        pairs = [self._touching.index[frozenset(self._geoms[end] for end in both)] for both in ends]
-        return Contacts(
-            bodies=np.array([[self._model.geom_bodyid[self._geoms[end]] for end in both] for both in ends]),
-            points=np.array([point[6] for point in found]),
-            axes=np.array([(point[7], point[11], point[13]) for point in found]),
-            forces=np.array([(point[9], point[10], point[12]) for point in found]),
-            friction=self._friction[pairs],
-        )
+    def contacts(self) -> list[Contact]:
+        """The contacts that pushed in the last step."""
+        found = pybullet.getContactPoints(physicsClientId=self._client)
+        return [self._contact(point) for point in found if point[9] > 0.0] if found else []
+
+    def _contact(self, point: Sequence[Any]) -> Contact:
+        one, other = self._geoms[point[1], point[3]], self._geoms[point[2], point[4]]
+        bodies = self._geom_body[one], self._geom_body[other]
+        axes, forces = (point[7], point[11], point[13]), (point[9], point[10], point[12])
+        return bodies, point[6], axes, forces, self._friction[one, other]
 
     def _call(self, name: str) -> Any:
         return partial(getattr(pybullet, name), physicsClientId=self._client)

@@ -9,9 +9,7 @@ frictions that no such numbers give are refused. Torsional and rolling friction 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import combinations
 
 import mujoco
@@ -38,11 +36,6 @@ class Touching:
     """Dimension of each pair's contacts: 1 frictionless, 3 sliding, 4 also torsional, 6 also rolling."""
     owner: Ids
     """By pair: 0 or 1 if that geom's friction counts, 2 if the larger."""
-
-    @cached_property
-    def index(self) -> Mapping[frozenset[int], int]:
-        """Number of each pair."""
-        return {frozenset(pair): k for k, pair in enumerate(self.pairs)}
 
     def frictions(self, geom_friction: Array) -> tuple[Array, Array, Array]:
         """Bullet's lateral, spinning and rolling friction of every geom in ``geoms``.

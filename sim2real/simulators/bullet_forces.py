@@ -23,7 +23,7 @@ import mujoco
 import numpy as np
 
 from sim2real.interface import Array, Ids
-from sim2real.simulators.bullet_reactions import ancestors
+from sim2real.simulators.bullet_reactions import Contacts, Reactions, ancestors, impulses
 from sim2real.simulators.bullet_urdf import Numbers
 from sim2real.simulators.mujoco import MujocoSimulator
 from sim2real.world import World
@@ -64,7 +64,9 @@ class Forces(MujocoSimulator):
         self._cdof_dot = self._batch.bind("cdof_dot")
         hinges = np.flatnonzero(model.jnt_type == mujoco.mjtJoint.mjJNT_HINGE)
         self._hinge_bodies, self._hinge_dofs = model.jnt_bodyid[hinges], model.jnt_dofadr[hinges]
+        self._loaded = np.unique(self._hinge_bodies)
         self._moves = ancestors(model)
+        self._reactions = Reactions(model)
         self._subtree_com = self._batch.bind("subtree_com")
         self._derivative = self._batch.bind("qDeriv")
         self._deriv_rows = np.repeat(np.arange(model.nv), model.D_rownnz)
@@ -91,9 +93,24 @@ class Forces(MujocoSimulator):
         """The state, for `rewind`."""
         return np.asarray(self._batch.state[ids])
 
-    def motion(self, env_id: int) -> tuple[Array, Array]:
-        """MuJoCo's ``cdof`` and ``subtree_com`` of the state before the last step."""
-        return self._cdof[env_id], self._subtree_com[env_id]
+    def learn(self, ids: Ids, prediction: Prediction, contacts: Contacts) -> Array:
+        """Take the forces of contacts and limits from Bullet's solution.
+
+        Args:
+            ids: k simulations.
+            prediction: theirs.
+            contacts: theirs, with owners from 0 to k - 1.
+
+        Returns:
+            How far the predicted velocities were from those under the forces learnt. Shape (k,).
+        """
+        dt, old = self.physics_dt, self.contact[ids]
+        held = self.qvel[ids]
+        rows = self._reactions.rows(contacts, self._cdof[ids], self._subtree_com[ids], self.qpos[ids])
+        free = prediction.qvel - dt * _solve(prediction.inertia, old)
+        new = impulses(rows, prediction.inertia, free, held) / dt
+        self.contact[ids] = new
+        return np.abs(dt * _solve(prediction.inertia, new - old)).max(axis=1, initial=0.0)
 
     def command(self, ctrl: Array) -> None:
         """Set the commands of all simulations. Shape (num_envs, nu)."""
@@ -153,12 +170,17 @@ class Forces(MujocoSimulator):
     def _ballast_inertia(self, ids: Ids, qvel: Array) -> tuple[Array, Array]:
         """What the ballast adds to joint-space inertia and bias."""
         ballast = self._ballast(ids)
-        loaded = np.flatnonzero(ballast.any(axis=0))
+        loaded = self._loaded
+        if not len(loaded):
+            return np.zeros((1, 1, 1)), np.zeros((1, 1))
         weight, moves = ballast[:, loaded, None, None], self._moves[loaded]
         turns = self._cdof[ids][:, None, :, :3] * moves[:, :, None]  # (n, bodies, nv, 3)
-        inertia = np.einsum("nbix,nbjx->nij", weight * turns, turns, optimize=True)
-        drift = np.einsum("nix,bi,ni->nbx", self._cdof_dot[ids][:, :, :3], moves, qvel, optimize=True)
-        return inertia, np.einsum("nbix,nbx->ni", weight * turns, drift, optimize=True)
+        n, nv = qvel.shape
+        lines = turns.swapaxes(1, 2).reshape(n, nv, -1)  # a row a dof: three columns a body
+        heavy = (weight * turns).swapaxes(1, 2).reshape(n, nv, -1)
+        change = self._cdof_dot[ids][:, None, :, :3] * moves[:, :, None]
+        drift = change.swapaxes(1, 2).reshape(n, nv, -1).swapaxes(1, 2) @ qvel[:, :, None]
+        return heavy @ lines.swapaxes(1, 2), (heavy @ drift)[:, :, 0]
 
     def _sticky(self, ids: Ids) -> bool:
         return bool(np.any(self._of("dof_frictionloss", ids)))
@@ -180,4 +202,8 @@ def _untouched(model: mujoco.MjModel) -> mujoco.MjModel:
 
 
 def _times(matrices: Array, vectors: Array) -> Array:
-    return np.asarray(np.einsum("nij,nj->ni", matrices, vectors))
+    return np.asarray((matrices @ vectors[:, :, None])[:, :, 0])
+
+
+def _solve(matrices: Array, vectors: Array) -> Array:
+    return np.asarray(np.linalg.solve(matrices, vectors[:, :, None])[:, :, 0])

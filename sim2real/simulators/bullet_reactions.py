@@ -17,14 +17,21 @@ import numpy as np
 
 from sim2real.interface import Array, Ids
 
+_AT_LIMIT, _TINY = 1e-6, 1e-30
 _STICKS = 0.995
 """Share of the friction cone up to which a contact counts as sticking."""
 
 
+_SOFT = 1e-9
+"""Added to the unit diagonal of a system, so that one point held twice is no trouble."""
+
+
 @dataclass(frozen=True)
 class Contacts:
-    """Contacts of one simulation that push, in world frame."""
+    """Contacts that push, of several simulations, in world frame."""
 
+    owner: Ids
+    """Simulation of each. Shape (n,)."""
     bodies: Ids
     """MuJoCo's two bodies of each. Shape (n, 2)."""
     points: Array
@@ -37,6 +44,18 @@ class Contacts:
     """Coefficient. Shape (n,)."""
 
 
+@dataclass(frozen=True)
+class Rows:
+    """Directions that contacts and limits hold (C), and along which they push (G)."""
+
+    owner: Ids
+    """Simulation of each, ascending. Shape (m,)."""
+    holds: Array
+    """C. Shape (m, nv)."""
+    pushes: Array
+    """G. Shape (m, nv)."""
+
+
 class Reactions:
     """Generalized forces of contacts and limits of one model."""
 
@@ -46,60 +65,85 @@ class Reactions:
         self._root = model.body_rootid
         single = (model.jnt_type == mujoco.mjtJoint.mjJNT_HINGE) | (model.jnt_type == mujoco.mjtJoint.mjJNT_SLIDE)
         joints = np.flatnonzero(single & (model.jnt_limited == 1))
-        self._qpos, self._qvel = model.jnt_qposadr[joints], model.jnt_dofadr[joints]
+        self._qpos, self._limited = model.jnt_qposadr[joints], np.eye(model.nv)[model.jnt_dofadr[joints]]
         self._low, self._high = model.jnt_range[joints].T
 
-    def rows(self, contacts: Contacts | None, motion: tuple[Array, Array], qpos: Array) -> tuple[Array, Array]:
-        """The held directions C and the pushed directions G, both of shape (m, nv).
+    def rows(self, contacts: Contacts, cdof: Array, subtree_com: Array, qpos: Array) -> Rows:
+        """What is held and pushed.
 
         Args:
-            contacts: that push, or None.
-            motion: MuJoCo's ``cdof`` and ``subtree_com`` of the state before the step.
-            qpos: after the step.
+            contacts: that push in k simulations.
+            cdof: MuJoCo's, of the state before the step. Shape (k, nv, 6).
+            subtree_com: the same. Shape (k, nbody, 3).
+            qpos: after the step. Shape (k, nq).
         """
-        nv = len(motion[0])
-        position = qpos[self._qpos]
-        stopped = self._qvel[(position < self._low + 1e-6) | (position > self._high - 1e-6)]
-        limits = np.zeros((len(stopped), nv))
-        limits[np.arange(len(stopped)), stopped] = 1.0
-        if contacts is None:
-            return limits, limits
-        jacobian = self._jacobian(contacts, motion)  # (n, 3, nv)
-        along = np.maximum(contacts.forces[:, 0], 1e-300)
-        slope = contacts.forces[:, 1:] / along[:, None]
+        position = qpos[:, self._qpos]
+        stopped, which = np.nonzero((position < self._low + _AT_LIMIT) | (position > self._high - _AT_LIMIT))
+        limits = self._limited[which]
+        if not len(contacts.owner):
+            return Rows(stopped, limits, limits)
+        jacobian = self._jacobian(contacts, cdof, subtree_com)
+        slope = contacts.forces[:, 1:] / contacts.forces[:, :1]
         slides = np.hypot(slope[:, 0], slope[:, 1]) > _STICKS * contacts.friction
-        normal, tangents = jacobian[:, 0], jacobian[~slides, 1:].reshape(-1, nv)
-        inclined = normal + np.einsum("ni,nij->nj", slope * slides[:, None], jacobian[:, 1:])
-        return np.concatenate((normal, tangents, limits)), np.concatenate((inclined, tangents, limits))
+        slope *= slides[:, None]
+        normal, first, second = jacobian.swapaxes(0, 1)
+        inclined = normal + slope[:, :1] * first + slope[:, 1:] * second
+        tangents = jacobian[~slides, 1:].reshape(-1, jacobian.shape[-1])
+        owner = np.concatenate((contacts.owner, np.repeat(contacts.owner[~slides], 2), stopped))
+        order = np.argsort(owner, kind="stable")
+        return Rows(
+            owner[order],
+            np.concatenate((normal, tangents, limits))[order],
+            np.concatenate((inclined, tangents, limits))[order],
+        )
 
-    def _jacobian(self, contacts: Contacts, motion: tuple[Array, Array]) -> Array:
-        """Velocity of the first body against the second along the axes, per velocity of each dof."""
-        cdof, subtree_com = motion
-        total = np.zeros((len(contacts.points), 3, len(cdof)))
+    def _jacobian(self, contacts: Contacts, cdof: Array, subtree_com: Array) -> Array:
+        """Velocity of the first body against the second along the axes, per velocity of each dof.
+
+        Shape (n, 3, nv).
+        """
+        turn, move = cdof[contacts.owner, :, :3], cdof[contacts.owner, :, 3:]
+        total = np.zeros((len(contacts.owner), 3, cdof.shape[1]))
         for side, sign in ((0, 1.0), (1, -1.0)):
             bodies = contacts.bodies[:, side]
-            arm = contacts.points - subtree_com[self._root[bodies]]
-            velocity = np.cross(cdof[None, :, :3], arm[:, None, :]) + cdof[None, :, 3:]
-            velocity *= sign * self._moves[bodies][:, :, None]
+            arm = contacts.points - subtree_com[contacts.owner, self._root[bodies]]
+            velocity = (_cross(turn, arm[:, None, :]) + move) * (sign * self._moves[bodies])[:, :, None]
             total += contacts.axes @ velocity.swapaxes(1, 2)
         return total
 
 
-def solve(rows: tuple[Array, Array], inertia: Array, free: Array, held: Array) -> Array:
-    """Impulse in joint space that brings ``free`` to the velocities at the contacts that ``held`` has.
+def impulses(rows: Rows, inertia: Array, free: Array, held: Array) -> Array:
+    """Impulses in joint space that bring ``free`` to the velocities at the contacts that ``held`` has.
 
     Args:
-        rows: C and G.
-        inertia: H, shape (nv, nv).
-        free: velocities without contacts. Shape (nv,).
-        held: velocities of Bullet. Shape (nv,).
+        rows: of k simulations.
+        inertia: H. Shape (k, nv, nv).
+        free: velocities without contacts. Shape (k, nv).
+        held: velocities of Bullet. Shape (k, nv).
+
+    Returns:
+        Shape (k, nv).
     """
-    holds, pushes = rows
-    response = holds @ np.linalg.solve(inertia, pushes.T)
-    size = np.sqrt(np.abs(np.diag(response))) + 1e-300
-    scaled = response / size[:, None] / size[None, :]
-    gap = holds @ (held - free) / size
-    return np.asarray(pushes.T @ (np.linalg.lstsq(scaled, gap, rcond=1e-7)[0] / size))
+    result = np.zeros_like(free)
+    counts = np.bincount(rows.owner, minlength=len(free))
+    starts = np.cumsum(counts) - counts
+    for count in np.unique(counts[counts > 0]).tolist():  # same sizes together: the same bits in any company
+        ids = np.flatnonzero(counts == count)
+        places = starts[ids, None] + np.arange(count)
+        holds, pushes = rows.holds[places], rows.pushes[places].swapaxes(1, 2)
+        response = holds @ np.linalg.solve(inertia[ids], pushes)
+        size = np.sqrt(np.abs(np.einsum("kmm->km", response))) + _TINY
+        response /= size[:, :, None] * size[:, None, :]
+        np.einsum("kmm->km", response)[:] += _SOFT
+        gap = holds @ (held[ids] - free[ids])[:, :, None] / size[:, :, None]
+        result[ids] = (pushes @ (np.linalg.solve(response, gap) / size[:, :, None]))[:, :, 0]
+    return result
+
+
+def _cross(one: Array, other: Array) -> Array:
+    a, b, c = (one[..., k] for k in range(3))
+    x, y, z = (other[..., k] for k in range(3))
+    return np.stack((b * z - c * y, c * x - a * z, a * y - b * x), axis=-1)
 
 
 def ancestors(model: mujoco.MjModel) -> Array:

@@ -11,7 +11,7 @@ from sim2real.interface import Array, Ids, Mask
 from sim2real.simulators.bullet_client import Client
 from sim2real.simulators.bullet_contacts import touching
 from sim2real.simulators.bullet_forces import Forces, Prediction
-from sim2real.simulators.bullet_reactions import Reactions, solve
+from sim2real.simulators.bullet_reactions import Contacts
 from sim2real.world import World
 
 
@@ -28,7 +28,6 @@ class Shard:
         self._all = np.arange(num_envs)
         self._blown = np.zeros(num_envs, dtype=bool)
         self._numbers = [self.forces.numbers(env_id) for env_id in range(num_envs)]
-        self._reactions = Reactions(world.model)
         pairs = touching(world.model)
         self._clients = [Client(world.model, pairs, numbers) for numbers in self._numbers]
 
@@ -71,7 +70,9 @@ class Shard:
         for _ in range(substeps):
             if between is not None:
                 between()
-            self._substep(rows[~self._blown[rows]])
+            alive = rows[~self._blown[rows]]
+            if len(alive):
+                self._substep(alive)
         self.forces.refresh(rows)
 
     def diverged(self) -> Mask:
@@ -91,10 +92,7 @@ class Shard:
                 self._blow(rows[todo[~sane]])
             if not prediction.coupled:
                 return
-            wrong = [
-                k for k in np.flatnonzero(sane).tolist() if self._react(int(rows[todo[k]]), prediction, k)
-            ]
-            todo = todo[wrong]
+            todo = todo[self._react(rows[todo], prediction) & sane]
             if not len(todo) or repeat == _REPEATS:
                 return
             forces.rewind(rows[todo], start[todo])
@@ -112,21 +110,18 @@ class Shard:
             client.read(forces.qpos[row], forces.qvel[row])
         return np.asarray(sane & forces.sane(rows))
 
-    def _react(self, row: int, prediction: Prediction, k: int) -> bool:
-        """Learn the forces of contacts and limits; say whether the step was far from right without them."""
-        forces, inertia = self.forces, prediction.inertia[k]
-        contacts = self._clients[row].contacts()
-        held = self._reactions.rows(contacts, forces.motion(row), forces.qpos[row])
-        old, dt = forces.contact[row].copy(), forces.physics_dt
-        if not len(held[0]) and not old.any():
-            return False
-        new = np.zeros_like(old)
-        if len(held[0]):
-            free = prediction.qvel[k] - dt * np.linalg.solve(inertia, old)
-            new = solve(held, inertia, free, forces.qvel[row]) / dt
-        forces.contact[row] = new
-        error = dt * np.linalg.solve(inertia, new - old)
-        return bool(np.abs(error).max() > _TOLERANCE * (0.1 + np.abs(forces.qvel[row]).max()))
+    def _react(self, rows: Ids, prediction: Prediction) -> Mask:
+        """Learn the forces of contacts and limits; say which steps were far from right without them."""
+        found = [(k, *contact) for k, row in enumerate(rows) for contact in self._clients[row].contacts()]
+        columns = list(zip(*found, strict=True)) or [[]] * 6
+        shapes = (-1,), (-1, 2), (-1, 3), (-1, 3, 3), (-1, 3), (-1,)
+        kinds = np.intp, np.intp, np.float64, np.float64, np.float64, np.float64
+        arrays = [
+            np.array(c, dtype=kind).reshape(shape) for c, kind, shape in zip(columns, kinds, shapes, strict=True)
+        ]
+        error = self.forces.learn(rows, prediction, Contacts(*arrays))
+        speed = np.abs(self.forces.qvel[rows]).max(axis=1, initial=0.0)
+        return np.asarray(error > _TOLERANCE * (0.1 + speed))
 
     def _blow(self, rows: Ids) -> None:
         """Rest simulations whose numbers blew up, until their reset."""

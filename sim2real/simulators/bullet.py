@@ -62,7 +62,11 @@ class BulletSimulator:
         self._shard.reset(env_ids, qpos, qvel, ctrl)
 
     def step(
-        self, ctrl: Array, substeps: int, env_ids: Ids | None = None, between: Callable[[], None] | None = None
+        self,
+        ctrl: Array,
+        substeps: int,
+        env_ids: Ids | None = None,
+        between: Callable[[], None] | None = None,
     ) -> None:
         """Apply commands, shape (num_envs, nu), for ``substeps`` physics steps."""
         self._shard.step(ctrl, substeps, env_ids, between)

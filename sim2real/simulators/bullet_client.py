@@ -12,16 +12,17 @@ from typing import Any
 
 import mujoco
 import numpy as np
-import pybullet
 
 from sim2real.interface import Array, Ids
-from sim2real.simulators.bullet_contacts import Touching
-from sim2real.simulators.bullet_urdf import Numbers, Tree, hull, make_trees, write
+from sim2real.simulators.bullet_contacts import Shape, Touching
+from sim2real.simulators.bullet_engine import load
+from sim2real.simulators.bullet_urdf import Numbers, Tree, hull, make_trees, shape_name, write
 
-_HUGE = 1e30
+_HUGE, _FAR = 1e30, 1e4
 _UNTURNED, _CONJUGATE = np.array([1.0, 0.0, 0.0, 0.0]), np.array([1.0, -1.0, -1.0, -1.0])
 _HINGE, _SLIDE, _BALL = (
-    int(kind) for kind in (mujoco.mjtJoint.mjJNT_HINGE, mujoco.mjtJoint.mjJNT_SLIDE, mujoco.mjtJoint.mjJNT_BALL)
+    int(kind)
+    for kind in (mujoco.mjtJoint.mjJNT_HINGE, mujoco.mjtJoint.mjJNT_SLIDE, mujoco.mjtJoint.mjJNT_BALL)
 )
 
 
@@ -66,38 +67,56 @@ class Client:
         """Connect, and build the bodies."""
         self._model = model
         self._touching = touching
-        self._trees = make_trees(model, touching.geoms)
+        self._trees = make_trees(model, touching.shapes)
         self._geom_body: list[int] = model.geom_bodyid.tolist()
-        self._client = pybullet.connect(pybullet.DIRECT)
+        self._bullet = load()
+        self._client: int = self._bullet.connect(self._bullet.DIRECT)
         self._bodies: list[_Body] = []
-        self._statics: dict[int, int] = {}
+        self._statics: dict[Shape, int] = {}
         self.build(numbers)
 
     def close(self) -> None:
         """Disconnect."""
-        pybullet.disconnect(physicsClientId=self._client)
+        self._bullet.disconnect(physicsClientId=self._client)
 
     def build(self, numbers: Numbers) -> None:
         """Forget all and build the bodies anew."""
         call = self._call
+        self._broken = False
         call("resetSimulation")()
         call("setPhysicsEngineParameter")(
-            fixedTimeStep=float(self._model.opt.timestep), deterministicOverlappingPairs=1, enableFileCaching=0
+            fixedTimeStep=float(self._model.opt.timestep),
+            deterministicOverlappingPairs=1,
+            enableFileCaching=0,
         )
         folder = Path(tempfile.mkdtemp(prefix="sim2real-"))
         try:
-            self._bodies = [self._load(tree, write(self._model, tree, numbers, folder)) for tree in self._trees]
+            self._bodies = [
+                self._load(tree, write(self._model, tree, numbers, folder)) for tree in self._trees
+            ]
         finally:
             shutil.rmtree(folder)
-        self._statics = {
-            geom: self._static(geom) for geom in self._touching.geoms if self._model.geom_bodyid[geom] == 0
-        }
-        self._geoms = {self._link(geom): geom for geom in self._touching.geoms}
-        self._filter()
-        self.update(numbers)
+        shapes = self._touching.shapes
+        self._statics = {s: self._static(s[0]) for s in shapes if self._geom_body[s[0]] == 0}
+        self._links = {shape: self._link(shape) for shape in shapes}
+        self._geoms = {link: geom for (geom, _), link in self._links.items()}
+        self._filter(numbers)
+        self._update(numbers)
 
-    def update(self, numbers: Numbers) -> None:
-        """Take new masses, inertias, frictions and gravity; the rest needs `build`."""
+    def take(self, numbers: Numbers) -> bool:
+        """Take new numbers, and say whether the bodies had to be built anew, which loses the state."""
+        meetings = self._touching.friction(numbers.geom_friction).meetings
+        moved = not (
+            np.array_equal(numbers.body_ipos, self._ipos) and np.array_equal(numbers.body_iquat, self._iquat)
+        )
+        if moved or meetings != self._meetings:
+            self.build(numbers)
+            return True
+        self._update(numbers)
+        return False
+
+    def _update(self, numbers: Numbers) -> None:
+        """Masses, inertias, frictions and gravity."""
         call = self._call
         call("setGravity")(*map(float, numbers.gravity))
         change = call("changeDynamics")
@@ -110,20 +129,17 @@ class Client:
                         mass=float(numbers.body_mass[number]),
                         localInertiaDiagonal=numbers.body_inertia[number].tolist(),
                     )
-        coefficients = self._touching.pair_frictions(numbers.geom_friction)[:, 0].tolist()
-        pairs = zip(self._touching.pairs, coefficients, strict=True)
-        self._friction = {key: mu for (a, b), mu in pairs for key in ((a, b), (b, a))}
-        sliding, spinning, rolling = self._touching.frictions(numbers.geom_friction)
-        for k, geom in enumerate(self._touching.geoms):
-            unique, link = self._link(geom)
+        friction = self._touching.friction(numbers.geom_friction)
+        for shape, (sliding, spinning, rolling) in friction.values.items():
             change(
-                unique,
-                link,
-                lateralFriction=float(sliding[k]),
-                spinningFriction=float(spinning[k]),
-                rollingFriction=float(rolling[k]),
+                *self._links[shape],
+                lateralFriction=float(sliding),
+                spinningFriction=float(spinning),
+                rollingFriction=float(rolling),
                 restitution=0.0,
             )
+        pairs = zip(self._touching.pairs, friction.sliding.tolist(), strict=True)
+        self._friction = {key: mu for (a, b), mu in pairs for key in ((a, b), (b, a))}
         self._ipos, self._iquat = numbers.body_ipos.copy(), numbers.body_iquat.copy()
 
     def write(self, qpos: Array, qvel: Array) -> None:
@@ -133,15 +149,17 @@ class Client:
                 self._write_base(body, qpos, qvel)
             if body.singles:
                 start = self._model.qpos0[body.qpos]
-                states = zip(body.singles, (qpos[body.qpos] - start).tolist(), qvel[body.qvel].tolist(), strict=True)
+                states = zip(
+                    body.singles, (qpos[body.qpos] - start).tolist(), qvel[body.qvel].tolist(), strict=True
+                )
                 for link, position, velocity in states:
-                    pybullet.resetJointState(
+                    self._bullet.resetJointState(
                         body.unique, link, position, velocity, physicsClientId=self._client
                     )
             for ball in body.balls:
                 axes = self._axes(ball)
                 position = _turned(_conjugate(axes), qpos[ball.qpos : ball.qpos + 4], axes)
-                pybullet.resetJointStateMultiDof(
+                self._bullet.resetJointStateMultiDof(
                     body.unique,
                     ball.link,
                     np.roll(position, -1).tolist(),
@@ -149,31 +167,47 @@ class Client:
                     physicsClientId=self._client,
                 )
 
+    def forget(self, numbers: Numbers) -> None:
+        """Clear what Bullet keeps of past contacts, which would else have a say after a reset."""
+        if self._broken or any(self._links[a][0] == self._links[b][0] for a, b in self._meetings):
+            self.build(numbers)  # shapes of one tree can't be parted
+            return
+        place, upright = self._call("resetBasePositionAndOrientation"), [0.0, 0.0, 0.0, 1.0]
+        for k, body in enumerate(self._bodies):
+            place(body.unique, [0.0, 0.0, _FAR * (k + 1)], upright)
+        self._call("performCollisionDetection")()
+        for body in self._bodies:
+            place(body.unique, [0.0, 0.0, 0.0], upright)
+
+    def give_up(self) -> None:
+        """Leave a state that is not finite alone until `forget`."""
+        self._broken = True
+
     def apply(self, force: Array) -> None:
         """Give the generalized forces of the next physics step. Shape (nv,)."""
         for body in self._bodies:
             if body.tree.free is not None:
                 self._push_base(body, force)
             if body.singles:
-                pybullet.setJointMotorControlArray(
+                self._bullet.setJointMotorControlArray(
                     body.unique,
                     body.singles,
-                    pybullet.TORQUE_CONTROL,
+                    self._bullet.TORQUE_CONTROL,
                     forces=force[body.qvel].tolist(),
                     physicsClientId=self._client,
                 )
             for ball in body.balls:
-                pybullet.setJointMotorControlMultiDof(
+                self._bullet.setJointMotorControlMultiDof(
                     body.unique,
                     ball.link,
-                    pybullet.TORQUE_CONTROL,
+                    self._bullet.TORQUE_CONTROL,
                     force=_rotated(force[ball.qvel : ball.qvel + 3], _conjugate(self._axes(ball))).tolist(),
                     physicsClientId=self._client,
                 )
 
     def step(self) -> None:
         """One physics step."""
-        pybullet.stepSimulation(physicsClientId=self._client)
+        self._bullet.stepSimulation(physicsClientId=self._client)
 
     def read(self, qpos: Array, qvel: Array) -> None:
         """Write the state into rows of MuJoCo's layout."""
@@ -181,20 +215,22 @@ class Client:
             if body.tree.free is not None:
                 self._read_base(body, qpos, qvel)
             if body.singles:
-                states = pybullet.getJointStates(body.unique, body.singles, physicsClientId=self._client)
+                states = self._bullet.getJointStates(body.unique, body.singles, physicsClientId=self._client)
                 qpos[body.qpos] = [state[0] for state in states]
                 qvel[body.qvel] = [state[1] for state in states]
                 qpos[body.qpos] += self._model.qpos0[body.qpos]
             for ball in body.balls:
                 axes = self._axes(ball)
-                state = pybullet.getJointStateMultiDof(body.unique, ball.link, physicsClientId=self._client)
+                state = self._bullet.getJointStateMultiDof(
+                    body.unique, ball.link, physicsClientId=self._client
+                )
                 position = np.roll(state[0], 1)
                 qpos[ball.qpos : ball.qpos + 4] = _turned(axes, position, _conjugate(axes))
                 qvel[ball.qvel : ball.qvel + 3] = _rotated(np.array(state[1]), axes)
 
     def contacts(self) -> list[Contact]:
         """The contacts that pushed in the last step."""
-        found = pybullet.getContactPoints(physicsClientId=self._client)
+        found = self._bullet.getContactPoints(physicsClientId=self._client)
         return [self._contact(point) for point in found if point[9] > 0.0] if found else []
 
     def _contact(self, point: Sequence[Any]) -> Contact:
@@ -204,20 +240,20 @@ class Client:
         return bodies, point[6], axes, forces, self._friction[one, other]
 
     def _call(self, name: str) -> Any:
-        return partial(getattr(pybullet, name), physicsClientId=self._client)
+        return partial(getattr(self._bullet, name), physicsClientId=self._client)
 
     def _load(self, tree: Tree, path: Path) -> _Body:
         unique = self._call("loadURDF")(
             str(path),
             useFixedBase=tree.free is None,
-            flags=pybullet.URDF_USE_INERTIA_FROM_FILE
-            | pybullet.URDF_USE_SELF_COLLISION
-            | pybullet.URDF_USE_IMPLICIT_CYLINDER
-            | pybullet.URDF_MAINTAIN_LINK_ORDER,
+            flags=self._bullet.URDF_USE_INERTIA_FROM_FILE
+            | self._bullet.URDF_USE_SELF_COLLISION
+            | self._bullet.URDF_USE_IMPLICIT_CYLINDER
+            | self._bullet.URDF_MAINTAIN_LINK_ORDER,
         )
         links, moving = {f"body{tree.root}" if tree.free is not None else "world": -1}, {}
-        for index in range(pybullet.getNumJoints(unique, physicsClientId=self._client)):
-            info = pybullet.getJointInfo(unique, index, physicsClientId=self._client)
+        for index in range(self._bullet.getNumJoints(unique, physicsClientId=self._client)):
+            info = self._bullet.getJointInfo(unique, index, physicsClientId=self._client)
             links[info[12].decode()] = index
             if info[1].startswith(b"joint"):
                 moving[index] = int(info[1][5:])
@@ -239,13 +275,13 @@ class Client:
             )
         if body.singles:
             call("setJointMotorControlArray")(
-                body.unique, body.singles, pybullet.VELOCITY_CONTROL, forces=[0.0] * len(body.singles)
+                body.unique, body.singles, self._bullet.VELOCITY_CONTROL, forces=[0.0] * len(body.singles)
             )
         for ball in body.balls:
             call("setJointMotorControlMultiDof")(
                 body.unique,
                 ball.link,
-                pybullet.POSITION_CONTROL,
+                self._bullet.POSITION_CONTROL,
                 targetPosition=[0.0, 0.0, 0.0, 1.0],
                 positionGain=0.0,
                 velocityGain=0.0,
@@ -257,23 +293,23 @@ class Client:
         model, size = self._model, self._model.geom_size[geom].tolist()
         kind = mujoco.mjtGeom(int(model.geom_type[geom]))
         shapes: dict[mujoco.mjtGeom, dict[str, Any]] = {
-            mujoco.mjtGeom.mjGEOM_PLANE: {"shapeType": pybullet.GEOM_PLANE, "planeNormal": [0, 0, 1]},
-            mujoco.mjtGeom.mjGEOM_SPHERE: {"shapeType": pybullet.GEOM_SPHERE, "radius": size[0]},
-            mujoco.mjtGeom.mjGEOM_BOX: {"shapeType": pybullet.GEOM_BOX, "halfExtents": size},
+            mujoco.mjtGeom.mjGEOM_PLANE: {"shapeType": self._bullet.GEOM_PLANE, "planeNormal": [0, 0, 1]},
+            mujoco.mjtGeom.mjGEOM_SPHERE: {"shapeType": self._bullet.GEOM_SPHERE, "radius": size[0]},
+            mujoco.mjtGeom.mjGEOM_BOX: {"shapeType": self._bullet.GEOM_BOX, "halfExtents": size},
             mujoco.mjtGeom.mjGEOM_CAPSULE: {
-                "shapeType": pybullet.GEOM_CAPSULE,
+                "shapeType": self._bullet.GEOM_CAPSULE,
                 "radius": size[0],
                 "height": 2 * size[1],
             },
             mujoco.mjtGeom.mjGEOM_CYLINDER: {
-                "shapeType": pybullet.GEOM_CYLINDER,
+                "shapeType": self._bullet.GEOM_CYLINDER,
                 "radius": size[0],
                 "height": 2 * size[1],
             },
         }
         shape = shapes.get(kind)
         if shape is None:
-            shape = {"shapeType": pybullet.GEOM_MESH, "vertices": hull(model, geom).tolist()}
+            shape = {"shapeType": self._bullet.GEOM_MESH, "vertices": hull(model, geom).tolist()}
         unique: int = self._call("createMultiBody")(
             baseMass=0.0,
             baseCollisionShapeIndex=self._call("createCollisionShape")(**shape),
@@ -282,22 +318,21 @@ class Client:
         )
         return unique
 
-    def _link(self, geom: int) -> tuple[int, int]:
-        """Bullet's body and link that a geom is the shape of."""
-        if geom in self._statics:
-            return self._statics[geom], -1
-        for body in self._bodies:
-            if geom in body.tree.geoms:
-                name = f"geom{geom}"
-                return body.unique, body.links.get(name, body.links[f"body{self._model.geom_bodyid[geom]}"])
-        raise AssertionError(geom)
+    def _link(self, shape: Shape) -> tuple[int, int]:
+        """Bullet's body and link of a shape."""
+        if shape in self._statics:
+            return self._statics[shape], -1
+        body = next(body for body in self._bodies if shape in body.tree.shapes)
+        carrier = body.links[f"body{self._geom_body[shape[0]]}"]
+        return body.unique, body.links.get(shape_name(shape), carrier)
 
-    def _filter(self) -> None:
+    def _filter(self, numbers: Numbers) -> None:
         """Only the pairs that touch in MuJoCo touch here."""
-        for geom in self._touching.geoms:
-            self._call("setCollisionFilterGroupMask")(*self._link(geom), 0, 0)
-        for one, other in self._touching.pairs:
-            (a, i), (b, j) = self._link(one), self._link(other)
+        for link in self._links.values():
+            self._call("setCollisionFilterGroupMask")(*link, 0, 0)
+        self._meetings = self._touching.friction(numbers.geom_friction).meetings
+        for one, other in self._meetings:
+            (a, i), (b, j) = self._links[one], self._links[other]
             self._call("setCollisionFilterPair")(a, b, i, j, 1)
 
     def _axes(self, ball: _Ball) -> Array:
@@ -320,7 +355,9 @@ class Client:
     def _read_base(self, body: _Body, qpos: Array, qvel: Array) -> None:
         q, v = self._free_columns(body)
         position, turn, arm = self._base(body)
-        velocity, spin = map(np.array, pybullet.getBaseVelocity(body.unique, physicsClientId=self._client))
+        velocity, spin = map(
+            np.array, self._bullet.getBaseVelocity(body.unique, physicsClientId=self._client)
+        )
         qpos[q : q + 3], qpos[q + 3 : q + 7] = position - arm, turn
         qvel[v : v + 3] = velocity - np.cross(spin, arm)
         qvel[v + 3 : v + 6] = _rotated(spin, _conjugate(turn))
@@ -331,15 +368,15 @@ class Client:
         position, turn, arm = self._base(body)
         linear, torque = force[v : v + 3], _rotated(force[v + 3 : v + 6], turn)
         self._call("applyExternalForce")(
-            body.unique, -1, linear.tolist(), position.tolist(), pybullet.WORLD_FRAME
+            body.unique, -1, linear.tolist(), position.tolist(), self._bullet.WORLD_FRAME
         )
         self._call("applyExternalTorque")(
-            body.unique, -1, (torque - np.cross(arm, linear)).tolist(), pybullet.WORLD_FRAME
+            body.unique, -1, (torque - np.cross(arm, linear)).tolist(), self._bullet.WORLD_FRAME
         )
 
     def _base(self, body: _Body) -> tuple[Array, Array, Array]:
         """Centre of mass, orientation, and the way from the origin to the centre of mass, in the world."""
-        position, pose = pybullet.getBasePositionAndOrientation(body.unique, physicsClientId=self._client)
+        position, pose = self._bullet.getBasePositionAndOrientation(body.unique, physicsClientId=self._client)
         turn = _turned(np.roll(pose, 1), _conjugate(self._iquat[body.tree.root]))
         return np.array(position), turn, _rotated(self._ipos[body.tree.root], turn)
 

@@ -24,7 +24,7 @@ import numpy as np
 
 from sim2real.interface import Array, Ids
 from sim2real.simulators.bullet_reactions import Contacts, Reactions, ancestors, impulses
-from sim2real.simulators.bullet_urdf import Numbers
+from sim2real.simulators.bullet_urdf import Numbers, limited
 from sim2real.simulators.mujoco import MujocoSimulator
 from sim2real.world import World
 
@@ -66,7 +66,7 @@ class Forces(MujocoSimulator):
         self._hinge_bodies, self._hinge_dofs = model.jnt_bodyid[hinges], model.jnt_dofadr[hinges]
         self._loaded = np.unique(self._hinge_bodies)
         self._moves = ancestors(model)
-        self._reactions = Reactions(model)
+        self._reactions = Reactions(model, limited(world.model))
         self._subtree_com = self._batch.bind("subtree_com")
         self._derivative = self._batch.bind("qDeriv")
         self._deriv_rows = np.repeat(np.arange(model.nv), model.D_rownnz)
@@ -126,6 +126,8 @@ class Forces(MujocoSimulator):
         numbers = Numbers(
             *(self._number(f.name.replace("gravity", "opt.gravity"), env_id) for f in fields(Numbers))
         )
+        if self.world.model.opt.disableflags & mujoco.mjtDisableBit.mjDSBL_GRAVITY:
+            numbers = replace(numbers, gravity=np.zeros(3))
         ballast = self._ballast(np.array([env_id]))[0]
         return replace(numbers, body_inertia=numbers.body_inertia + ballast[:, None])
 
@@ -194,7 +196,9 @@ def _untouched(model: mujoco.MjModel) -> mujoco.MjModel:
     """The model without contacts and joint limits."""
     free = copy.copy(model)
     free.opt.disableflags |= int(
-        mujoco.mjtDisableBit.mjDSBL_CONTACT | mujoco.mjtDisableBit.mjDSBL_LIMIT | mujoco.mjtDisableBit.mjDSBL_SENSOR
+        mujoco.mjtDisableBit.mjDSBL_CONTACT
+        | mujoco.mjtDisableBit.mjDSBL_LIMIT
+        | mujoco.mjtDisableBit.mjDSBL_SENSOR
     )
     if free.opt.integrator == mujoco.mjtIntegrator.mjINT_RK4:  # Bullet's positions follow the new velocities
         free.opt.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST

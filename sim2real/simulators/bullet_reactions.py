@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import mujoco
 import numpy as np
 
-from sim2real.interface import Array, Ids
+from sim2real.interface import Array, Ids, Mask
 
 _AT_LIMIT, _TINY = 1e-6, 1e-30
 _STICKS = 0.995
@@ -59,12 +59,19 @@ class Rows:
 class Reactions:
     """Generalized forces of contacts and limits of one model."""
 
-    def __init__(self, model: mujoco.MjModel) -> None:
-        """Take what does not change."""
+    def __init__(self, model: mujoco.MjModel, limits: Mask) -> None:
+        """Take what does not change.
+
+        Args:
+            model: the compiled model.
+            limits: which joints have limits. Shape (njnt,).
+        """
         self._moves = ancestors(model)
         self._root = model.body_rootid
-        single = (model.jnt_type == mujoco.mjtJoint.mjJNT_HINGE) | (model.jnt_type == mujoco.mjtJoint.mjJNT_SLIDE)
-        joints = np.flatnonzero(single & (model.jnt_limited == 1))
+        single = (model.jnt_type == mujoco.mjtJoint.mjJNT_HINGE) | (
+            model.jnt_type == mujoco.mjtJoint.mjJNT_SLIDE
+        )
+        joints = np.flatnonzero(single & limits)
         self._qpos, self._limited = model.jnt_qposadr[joints], np.eye(model.nv)[model.jnt_dofadr[joints]]
         self._low, self._high = model.jnt_range[joints].T
 

@@ -8,6 +8,7 @@ from dataclasses import astuple
 import numpy as np
 
 from sim2real.interface import Array, Ids, Mask
+from sim2real.simulators.bullet_check import check
 from sim2real.simulators.bullet_client import Client
 from sim2real.simulators.bullet_contacts import touching
 from sim2real.simulators.bullet_forces import Forces, Prediction
@@ -24,11 +25,12 @@ class Shard:
 
     def __init__(self, world: World, num_envs: int) -> None:
         """Build ``num_envs`` simulations at nominal physics."""
+        pairs = touching(world.model)
+        check(world, pairs)
         self.forces = Forces(world, num_envs)
         self._all = np.arange(num_envs)
         self._blown = np.zeros(num_envs, dtype=bool)
         self._numbers = [self.forces.numbers(env_id) for env_id in range(num_envs)]
-        pairs = touching(world.model)
         self._clients = [Client(world.model, pairs, numbers) for numbers in self._numbers]
 
     def close(self) -> None:
@@ -42,12 +44,10 @@ class Shard:
         self.forces.set_physics(env_ids, names, values)
         for env_id in map(int, env_ids):
             numbers, old = self.forces.numbers(env_id), self._numbers[env_id]
-            client = self._clients[env_id]
-            if not (_same(numbers.body_ipos, old.body_ipos) and _same(numbers.body_iquat, old.body_iquat)):
-                client.build(numbers)
-                client.write(self.forces.qpos[env_id], self.forces.qvel[env_id])
-            elif not all(map(_same, astuple(numbers), astuple(old))):
-                client.update(numbers)
+            if not all(map(np.array_equal, astuple(numbers), astuple(old))):
+                client = self._clients[env_id]
+                if client.take(numbers):
+                    client.write(self.forces.qpos[env_id], self.forces.qvel[env_id])
             self._numbers[env_id] = numbers
 
     def reset(self, env_ids: Ids, qpos: Array, qvel: Array, ctrl: Array) -> None:
@@ -56,13 +56,16 @@ class Shard:
         self.forces.contact[env_ids] = 0.0
         for env_id in map(int, env_ids):
             client = self._clients[env_id]
-            if self._blown[env_id]:
-                client.build(self._numbers[env_id])
+            client.forget(self._numbers[env_id])
             client.write(self.forces.qpos[env_id], self.forces.qvel[env_id])
         self._blown[env_ids] = False
 
     def step(
-        self, ctrl: Array, substeps: int, env_ids: Ids | None = None, between: Callable[[], None] | None = None
+        self,
+        ctrl: Array,
+        substeps: int,
+        env_ids: Ids | None = None,
+        between: Callable[[], None] | None = None,
     ) -> None:
         """As `Simulator.step`."""
         self.forces.command(ctrl)
@@ -117,7 +120,8 @@ class Shard:
         shapes = (-1,), (-1, 2), (-1, 3), (-1, 3, 3), (-1, 3), (-1,)
         kinds = np.intp, np.intp, np.float64, np.float64, np.float64, np.float64
         arrays = [
-            np.array(c, dtype=kind).reshape(shape) for c, kind, shape in zip(columns, kinds, shapes, strict=True)
+            np.array(c, dtype=kind).reshape(shape)
+            for c, kind, shape in zip(columns, kinds, shapes, strict=True)
         ]
         error = self.forces.learn(rows, prediction, Contacts(*arrays))
         speed = np.abs(self.forces.qvel[rows]).max(axis=1, initial=0.0)
@@ -126,9 +130,7 @@ class Shard:
     def _blow(self, rows: Ids) -> None:
         """Rest simulations whose numbers blew up, until their reset."""
         self._blown[rows] = True
+        for row in rows.tolist():
+            self._clients[row].give_up()
         self.forces.qpos[rows] = self.forces.world.model.qpos0
         self.forces.qvel[rows] = 0.0
-
-
-def _same(one: Array, other: Array) -> bool:
-    return bool(np.array_equal(one, other))

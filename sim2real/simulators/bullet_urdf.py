@@ -1,10 +1,10 @@
 """A tree of bodies of a compiled `mujoco.MjModel`, written as URDF for Bullet.
 
 Several joints of one body become a chain of massless links of one joint each, the last of which carries the
-body. A body's first colliding geom is the link's own shape, every further one a massless link fixed to it, so
-that each geom has its own friction and its own partners. Frames: a link's origin is at the anchor of its
+body. A body's first colliding shape is the link's own, every further one a massless link fixed to it, so that
+each has its own friction and its own partners. Frames: a link's origin is at the anchor of its
 joint, so a body's frame is moved by `Tree.offsets` within its last link. Links and joints are
-named ``body3``, ``geom5``, ``joint2`` by MuJoCo's numbers.
+named ``body3``, ``shape5.0``, ``joint2`` by MuJoCo's numbers.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from xml.etree import ElementTree
 import mujoco
 import numpy as np
 
-from sim2real.interface import Array
+from sim2real.interface import Array, Mask
+from sim2real.simulators.bullet_contacts import Shape
 
 _WORLD = 0
 _IDENTITY = np.array([1.0, 0.0, 0.0, 0.0])
@@ -49,19 +50,14 @@ class Tree:
     free: int | None
     """The root's free joint, if it has one; then the root is the multibody's base."""
     bodies: list[int]
-    geoms: list[int]
-    """Its geoms that can touch something."""
+    shapes: list[Shape]
+    """Those of its geoms that can touch something."""
     offsets: dict[int, Array]
     """By body: where the origin of the link that carries it lies, in the body's frame."""
 
 
-def make_trees(model: mujoco.MjModel, geoms: Sequence[int]) -> list[Tree]:
-    """The trees of a model.
-
-    Args:
-        model: the compiled model.
-        geoms: geoms that can touch something.
-    """
+def make_trees(model: mujoco.MjModel, shapes: Sequence[Shape]) -> list[Tree]:
+    """The trees of a model, with the shapes that can touch something."""
     trees = []
     for root in np.flatnonzero(model.body_parentid == _WORLD)[1:].tolist():
         first = int(model.body_jntadr[root])
@@ -71,7 +67,7 @@ def make_trees(model: mujoco.MjModel, geoms: Sequence[int]) -> list[Tree]:
         for body in bodies[free is not None :]:
             for joint in body_joints(model, body)[-1:]:
                 offsets[body] = model.jnt_pos[joint].copy()
-        mine = [geom for geom in geoms if model.body_rootid[model.geom_bodyid[geom]] == root]
+        mine = [shape for shape in shapes if model.body_rootid[model.geom_bodyid[shape[0]]] == root]
         trees.append(Tree(root, free, bodies, mine, offsets))
     return trees
 
@@ -80,6 +76,12 @@ def body_joints(model: mujoco.MjModel, body: int) -> list[int]:
     """Joints of a body, in order."""
     first = int(model.body_jntadr[body])
     return list(range(first, first + int(model.body_jntnum[body])))
+
+
+def limited(model: mujoco.MjModel) -> Mask:
+    """Which joints have limits. Shape (njnt,)."""
+    off = mujoco.mjtDisableBit.mjDSBL_LIMIT | mujoco.mjtDisableBit.mjDSBL_CONSTRAINT
+    return np.asarray((model.jnt_limited == 1) & (not model.opt.disableflags & off))
 
 
 def write(model: mujoco.MjModel, tree: Tree, numbers: Numbers, folder: Path) -> Path:
@@ -105,10 +107,10 @@ class _Writer:
 
     def body(self, body: int) -> None:
         model, tree = self.model, self.tree
-        geoms = [geom for geom in tree.geoms if model.geom_bodyid[geom] == body]
+        shapes = [shape for shape in tree.shapes if model.geom_bodyid[shape[0]] == body]
         if body == tree.root and tree.free is not None:
-            self._carrier(body, geoms)
-            self._further(body, geoms)
+            self._carrier(body, shapes)
+            self._further(body, shapes)
             return
         parent = int(model.body_parentid[body])
         above = f"body{parent}" if parent != _WORLD else "world"
@@ -116,39 +118,42 @@ class _Writer:
         rotation = model.body_quat[body]
         joints = body_joints(model, body)
         if not joints:
-            self._carrier(body, geoms)
+            self._carrier(body, shapes)
             self._joint(f"weld{body}", "fixed", (above, f"body{body}"), (position, rotation))
         anchor = np.zeros(3)
         for joint in joints:
             moved = np.zeros(3)
             mujoco.mju_rotVecQuat(moved, model.jnt_pos[joint] - anchor, rotation)
             if joint == joints[-1]:
-                self._carrier(body, geoms)
+                self._carrier(body, shapes)
                 below = f"body{body}"
             else:
                 below = f"part{joint}"
                 self._link(below, 0.0, np.zeros(3), (np.zeros(3), _IDENTITY))
             element = self._joint(
-                f"joint{joint}", _KINDS[int(model.jnt_type[joint])], (above, below), (position + moved, rotation)
+                f"joint{joint}",
+                _KINDS[int(model.jnt_type[joint])],
+                (above, below),
+                (position + moved, rotation),
             )
             self._axis(element, joint)
             above, position, rotation, anchor = below, np.zeros(3), _IDENTITY, model.jnt_pos[joint]
-        self._further(body, geoms)
+        self._further(body, shapes)
 
     def _axis(self, element: ElementTree.Element, joint: int) -> None:
         model = self.model
         ElementTree.SubElement(element, "axis", xyz=_text(model.jnt_axis[joint]))
-        # Bullet takes a lower limit above the upper one for none
-        low, high = model.jnt_range[joint] if model.jnt_limited[joint] else (1.0, -1.0)
-        if model.jnt_limited[joint]:
+        low, high = 1.0, -1.0  # Bullet takes a lower limit above the upper one for none
+        if limited(model)[joint]:
+            low, high = model.jnt_range[joint]
             start = model.qpos0[model.jnt_qposadr[joint]]
             low, high = low - start, high - start
         ElementTree.SubElement(
             element, "limit", lower=repr(float(low)), upper=repr(float(high)), effort="0", velocity="0"
         )
 
-    def _carrier(self, body: int, geoms: Sequence[int]) -> None:
-        """The link that carries a body's mass and its first geom."""
+    def _carrier(self, body: int, shapes: Sequence[Shape]) -> None:
+        """The link that carries a body's mass and its first shape."""
         numbers, offset = self.numbers, self.tree.offsets[body]
         link = self._link(
             f"body{body}",
@@ -156,15 +161,15 @@ class _Writer:
             numbers.body_inertia[body],
             (numbers.body_ipos[body] - offset, numbers.body_iquat[body]),
         )
-        for geom in geoms[:1]:
+        for geom, _ in shapes[:1]:
             self._collision(link, geom, offset)
 
-    def _further(self, body: int, geoms: Sequence[int]) -> None:
+    def _further(self, body: int, shapes: Sequence[Shape]) -> None:
         offset = self.tree.offsets[body]
-        for geom in geoms[1:]:
-            link = self._link(f"geom{geom}", 0.0, np.zeros(3), (np.zeros(3), _IDENTITY))
-            self._collision(link, geom, offset)
-            self._joint(f"fix{geom}", "fixed", (f"body{body}", f"geom{geom}"), (np.zeros(3), _IDENTITY))
+        for geom, role in shapes[1:]:
+            name, frame = shape_name((geom, role)), (np.zeros(3), _IDENTITY)
+            self._collision(self._link(name, 0.0, np.zeros(3), frame), geom, offset)
+            self._joint(f"weld {name}", "fixed", (f"body{body}", name), frame)
 
     def _link(
         self, name: str, mass: float, inertia: Array, frame: tuple[Array, Array]
@@ -197,6 +202,11 @@ class _Writer:
                 path.write_text("".join(f"v {_text(vertex)}\n" for vertex in hull(self.model, geom)))
             numbers = {"filename": path.name}
         ElementTree.SubElement(shape, kind, dict(numbers))
+
+
+def shape_name(shape: Shape) -> str:
+    """Name of the link that a shape has for itself, if it is not the first one of its body."""
+    return f"shape{shape[0]}.{shape[1]}"
 
 
 def urdf_shape(model: mujoco.MjModel, geom: int) -> tuple[str, Mapping[str, str]]:

@@ -1,10 +1,10 @@
-"""One simulation in Bullet: bodies, their state in MuJoCo's layout, and one physics step under given forces."""
+"""One simulation in Bullet: its bodies, their state in MuJoCo's layout, steps under given forces."""
 
 from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,9 @@ import numpy as np
 from sim2real.interface import Array, Ids
 from sim2real.simulators.bullet_contacts import Shape, Touching
 from sim2real.simulators.bullet_engine import load
-from sim2real.simulators.bullet_urdf import Numbers, Tree, hull, make_trees, shape_name, write
+from sim2real.simulators.bullet_reactions import Contact
+from sim2real.simulators.bullet_trees import Numbers, Tree, link_inertia, make_trees
+from sim2real.simulators.bullet_urdf import hull, shape_name, write
 
 _HUGE, _FAR = 1e30, 1e4
 _UNTURNED, _CONJUGATE = np.array([1.0, 0.0, 0.0, 0.0]), np.array([1.0, -1.0, -1.0, -1.0])
@@ -24,11 +26,6 @@ _HINGE, _SLIDE, _BALL = (
     int(kind)
     for kind in (mujoco.mjtJoint.mjJNT_HINGE, mujoco.mjtJoint.mjJNT_SLIDE, mujoco.mjtJoint.mjJNT_BALL)
 )
-
-
-Triple = tuple[float, float, float]
-Contact = tuple[tuple[int, int], Triple, tuple[Triple, Triple, Triple], Triple, float]
-"""Two bodies, a point, normal and tangents, forces along them, friction; see `bullet_reactions.Contacts`."""
 
 
 @dataclass(frozen=True)
@@ -106,10 +103,7 @@ class Client:
     def take(self, numbers: Numbers) -> bool:
         """Take new numbers, and say whether the bodies had to be built anew, which loses the state."""
         meetings = self._touching.friction(numbers.geom_friction).meetings
-        moved = not (
-            np.array_equal(numbers.body_ipos, self._ipos) and np.array_equal(numbers.body_iquat, self._iquat)
-        )
-        if moved or meetings != self._meetings:
+        if meetings != self._meetings or not numbers.same_bodies(self._numbers):
             self.build(numbers)
             return True
         self._update(numbers)
@@ -127,8 +121,12 @@ class Client:
                         body.unique,
                         body.links[f"body{number}"],
                         mass=float(numbers.body_mass[number]),
-                        localInertiaDiagonal=numbers.body_inertia[number].tolist(),
+                        localInertiaDiagonal=link_inertia(self._model, numbers, number).tolist(),
                     )
+            for name, index in body.links.items():
+                if name.startswith("part"):
+                    ballast = float(numbers.ballast[int(name.removeprefix("part"))])
+                    change(body.unique, index, localInertiaDiagonal=[ballast] * 3)
         friction = self._touching.friction(numbers.geom_friction)
         for shape, (sliding, spinning, rolling) in friction.values.items():
             change(
@@ -140,7 +138,7 @@ class Client:
             )
         pairs = zip(self._touching.pairs, friction.sliding.tolist(), strict=True)
         self._friction = {key: mu for (a, b), mu in pairs for key in ((a, b), (b, a))}
-        self._ipos, self._iquat = numbers.body_ipos.copy(), numbers.body_iquat.copy()
+        self._numbers, self._ipos, self._iquat = numbers, numbers.body_ipos, numbers.body_iquat
 
     def write(self, qpos: Array, qvel: Array) -> None:
         """Set the state."""
@@ -239,7 +237,7 @@ class Client:
         axes, forces = (point[7], point[11], point[13]), (point[9], point[10], point[12])
         return bodies, point[6], axes, forces, self._friction[one, other]
 
-    def _call(self, name: str) -> Any:
+    def _call(self, name: str) -> Callable[..., Any]:
         return partial(getattr(self._bullet, name), physicsClientId=self._client)
 
     def _load(self, tree: Tree, path: Path) -> _Body:
@@ -336,7 +334,7 @@ class Client:
             self._call("setCollisionFilterPair")(a, b, i, j, 1)
 
     def _axes(self, ball: _Ball) -> Array:
-        """Orientation of the axes in which Bullet has a ball joint: the principal ones of the link's inertia."""
+        """Orientation of the axes of a ball joint in Bullet: the principal ones of the link's inertia."""
         return _UNTURNED if ball.body is None else self._iquat[ball.body]
 
     def _write_base(self, body: _Body, qpos: Array, qvel: Array) -> None:

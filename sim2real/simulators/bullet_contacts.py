@@ -1,10 +1,10 @@
 """Which geoms touch in MuJoCo, with which friction, and the numbers that make Bullet's contacts have it.
 
 MuJoCo takes the larger friction of a pair, or that of the geom of higher priority; Bullet the product of
-the two. Where no pairs form a ring (feet and a floor), each geom has one shape, and numbers whose products are
-MuJoCo's frictions always exist: their logarithms solve a linear system, one row a pair. Else each geom has two
-shapes, an *owner* with its own friction and a *guest* with friction 1, and of each pair the owner of the geom
-whose friction counts meets the other's guest. Torsional and rolling friction are sums in Bullet,
+the two. Where no pairs form a ring (feet and a floor), each geom has one shape, and numbers whose products
+are MuJoCo's frictions always exist: their logarithms solve a linear system, one row a pair. Else each geom
+has two shapes, an *owner* with its own friction and a *guest* with friction 1, and of each pair the owner of
+the geom whose friction counts meets the other's guest. Torsional and rolling friction are sums in Bullet,
 ``spin·slide' + spin'·slide``, so a second linear system gives them.
 """
 
@@ -87,9 +87,9 @@ class Touching:
             )
             if not np.allclose(values.setdefault((owner, 0), wanted), wanted, rtol=1e-9, atol=0.0):
                 raise InvalidValue(
-                    f"bullet can't give geom {self.names[owner]!r} one friction against {self.names[guest]!r} and "
-                    "another against its other partners; give geoms that touch each other the same condim, and "
-                    "the one with the larger sliding friction also the larger torsional and rolling one"
+                    f"bullet can't give geom {self.names[owner]!r} one friction against "
+                    f"{self.names[guest]!r} and another against its other partners; give geoms that touch each "
+                    "other one condim, and that of larger sliding friction the larger torsional and rolling one"
                 )
             meetings.append(((owner, 0), (guest, 1)))
         return Friction(values, meetings, pair[:, 0])

@@ -1,15 +1,16 @@
 """What contacts and limits push in joint space, where armature and damping resist them too.
 
 Bullet solves its contacts for bodies without armature. From such a solution this computes, by one step of
-Newton's method with the contacts that were active, the generalized forces under which the joints with armature
-have the same velocities at the contacts: ``C v = C v_bullet`` with ``v = v_free + H⁻¹ Gᵀ λ``, where H is the joint-space
-inertia with armature and implicit damping, C the rows of the velocities that a contact holds, and G those along
-which it pushes. A point that sticks is held in all directions; one that slides only along the normal, and its
-push is inclined by the friction that was seen; a joint at its limit is held itself.
+Newton's method with the contacts that were active, the generalized forces under which the joints with
+armature have the same velocities at the contacts: ``C v = C v_bullet`` with ``v = v_free + H⁻¹ Gᵀ λ``. H is the
+joint-space inertia with armature and implicit damping, C has the rows of the velocities that a contact holds,
+and G those along which it pushes. A point that sticks is held in all directions; one that slides only along
+the normal, and its push is inclined by the friction that was seen; a joint at its limit is held itself.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import mujoco
@@ -24,6 +25,11 @@ _STICKS = 0.995
 
 _SOFT = 1e-9
 """Added to the unit diagonal of a system, so that one point held twice is no trouble."""
+
+
+Triple = tuple[float, float, float]
+Contact = tuple[tuple[int, int], Triple, tuple[Triple, Triple, Triple], Triple, float]
+"""Two bodies, a point, normal and tangents, forces along them, and friction; see `Contacts`."""
 
 
 @dataclass(frozen=True)
@@ -73,9 +79,9 @@ class Reactions:
         )
         joints = np.flatnonzero(single & limits)
         self._qpos, self._limited = model.jnt_qposadr[joints], np.eye(model.nv)[model.jnt_dofadr[joints]]
-        self._low, self._high = model.jnt_range[joints].T
+        self._joints = joints
 
-    def rows(self, contacts: Contacts, cdof: Array, subtree_com: Array, qpos: Array) -> Rows:
+    def rows(self, contacts: Contacts, cdof: Array, subtree_com: Array, qpos: Array, ranges: Array) -> Rows:
         """What is held and pushed.
 
         Args:
@@ -83,9 +89,11 @@ class Reactions:
             cdof: MuJoCo's, of the state before the step. Shape (k, nv, 6).
             subtree_com: the same. Shape (k, nbody, 3).
             qpos: after the step. Shape (k, nq).
+            ranges: of the joints. Shape (njnt, 2) or (k, njnt, 2).
         """
         position = qpos[:, self._qpos]
-        stopped, which = np.nonzero((position < self._low + _AT_LIMIT) | (position > self._high - _AT_LIMIT))
+        low, high = ranges[..., self._joints, 0], ranges[..., self._joints, 1]
+        stopped, which = np.nonzero((position < low + _AT_LIMIT) | (position > high - _AT_LIMIT))
         limits = self._limited[which]
         if not len(contacts.owner):
             return Rows(stopped, limits, limits)
@@ -117,6 +125,19 @@ class Reactions:
             velocity = (_cross(turn, arm[:, None, :]) + move) * (sign * self._moves[bodies])[:, :, None]
             total += contacts.axes @ velocity.swapaxes(1, 2)
         return total
+
+
+def gathered(found: Sequence[tuple[int, *Contact]]) -> Contacts:
+    """Contacts as arrays, from the simulation and the contact of each."""
+    owner, bodies, points, axes, forces, friction = zip(*found, strict=True) if found else ((),) * 6
+    return Contacts(
+        np.array(owner, dtype=np.intp),
+        np.array(bodies, dtype=np.intp).reshape(-1, 2),
+        np.array(points, dtype=np.float64).reshape(-1, 3),
+        np.array(axes, dtype=np.float64).reshape(-1, 3, 3),
+        np.array(forces, dtype=np.float64).reshape(-1, 3),
+        np.array(friction, dtype=np.float64),
+    )
 
 
 def impulses(rows: Rows, inertia: Array, free: Array, held: Array) -> Array:

@@ -12,12 +12,15 @@ from sim2real.simulators.bullet_check import check
 from sim2real.simulators.bullet_client import Client
 from sim2real.simulators.bullet_contacts import touching
 from sim2real.simulators.bullet_forces import Forces, Prediction
-from sim2real.simulators.bullet_reactions import Contacts
+from sim2real.simulators.bullet_reactions import gathered
 from sim2real.world import World
-
 
 _REPEATS = 3
 _TOLERANCE = 1e-2
+
+
+Law = Callable[[], None] | None
+"""What acts before every physics step, if anything."""
 
 
 class Shard:
@@ -39,6 +42,14 @@ class Shard:
             client.close()
         self._clients = []
 
+    def array(self, name: str, element: str | None = None) -> Array:
+        """A live array by the name of the protocol's method or attribute that gives it."""
+        found = getattr(self.forces, name)
+        if name not in ("qpos", "qvel"):
+            found = found() if element is None else found(element)
+        array: Array = found
+        return array
+
     def set_physics(self, env_ids: Ids, names: tuple[str, ...], values: Array) -> None:
         """As `Simulator.set_physics`."""
         self.forces.set_physics(env_ids, names, values)
@@ -47,7 +58,7 @@ class Shard:
             if not all(map(np.array_equal, astuple(numbers), astuple(old))):
                 client = self._clients[env_id]
                 if client.take(numbers):
-                    client.write(self.forces.qpos[env_id], self.forces.qvel[env_id])
+                    client.write(*self.forces.row(env_id))
             self._numbers[env_id] = numbers
 
     def reset(self, env_ids: Ids, qpos: Array, qvel: Array, ctrl: Array) -> None:
@@ -57,26 +68,23 @@ class Shard:
         for env_id in map(int, env_ids):
             client = self._clients[env_id]
             client.forget(self._numbers[env_id])
-            client.write(self.forces.qpos[env_id], self.forces.qvel[env_id])
+            client.write(*self.forces.row(env_id))
         self._blown[env_ids] = False
 
-    def step(
-        self,
-        ctrl: Array,
-        substeps: int,
-        env_ids: Ids | None = None,
-        between: Callable[[], None] | None = None,
-    ) -> None:
+    def step(self, ctrl: Array, substeps: int, env_ids: Ids | None = None, between: Law = None) -> None:
         """As `Simulator.step`."""
         self.forces.command(ctrl)
         rows = self._all if env_ids is None else env_ids
         for _ in range(substeps):
-            if between is not None:
-                between()
+            self.forces.begin_step(between)
             alive = rows[~self._blown[rows]]
             if len(alive):
                 self._substep(alive)
         self.forces.refresh(rows)
+
+    def delay_commands(self, steps: Array) -> None:
+        """As `Simulator.delay_commands`."""
+        self.forces.delay_commands(steps)
 
     def diverged(self) -> Mask:
         """As `Simulator.diverged`."""
@@ -86,7 +94,7 @@ class Shard:
         """One physics step, repeated where the forces of contacts turn out other than predicted."""
         forces = self.forces
         start = forces.keep(rows)
-        qpos, qvel = forces.qpos[rows], forces.qvel[rows]
+        before = [tuple(array.copy() for array in forces.row(row)) for row in rows.tolist()]
         todo = np.arange(len(rows))
         for repeat in range(_REPEATS + 1):
             prediction = forces.predict(rows[todo])
@@ -100,7 +108,7 @@ class Shard:
                 return
             forces.rewind(rows[todo], start[todo])
             for k in todo.tolist():
-                self._clients[rows[k]].write(qpos[k], qvel[k])
+                self._clients[rows[k]].write(*before[k])
 
     def _move(self, rows: Ids, push: Array) -> Mask:
         """Step Bullet, and say which simulations still have finite numbers."""
@@ -110,21 +118,14 @@ class Shard:
             client, row = self._clients[rows[k]], rows[k]
             client.apply(push[k])
             client.step()
-            client.read(forces.qpos[row], forces.qvel[row])
+            client.read(*forces.row(row))
         return np.asarray(sane & forces.sane(rows))
 
     def _react(self, rows: Ids, prediction: Prediction) -> Mask:
         """Learn the forces of contacts and limits; say which steps were far from right without them."""
         found = [(k, *contact) for k, row in enumerate(rows) for contact in self._clients[row].contacts()]
-        columns = list(zip(*found, strict=True)) or [[]] * 6
-        shapes = (-1,), (-1, 2), (-1, 3), (-1, 3, 3), (-1, 3), (-1,)
-        kinds = np.intp, np.intp, np.float64, np.float64, np.float64, np.float64
-        arrays = [
-            np.array(c, dtype=kind).reshape(shape)
-            for c, kind, shape in zip(columns, kinds, shapes, strict=True)
-        ]
-        error = self.forces.learn(rows, prediction, Contacts(*arrays))
-        speed = np.abs(self.forces.qvel[rows]).max(axis=1, initial=0.0)
+        error = self.forces.learn(rows, prediction, gathered(found))
+        speed = self.forces.speed(rows)
         return np.asarray(error > _TOLERANCE * (0.1 + speed))
 
     def _blow(self, rows: Ids) -> None:
@@ -132,5 +133,4 @@ class Shard:
         self._blown[rows] = True
         for row in rows.tolist():
             self._clients[row].give_up()
-        self.forces.qpos[rows] = self.forces.world.model.qpos0
-        self.forces.qvel[rows] = 0.0
+        self.forces.put(rows, self.forces.world.model.qpos0, np.zeros(self.forces.world.model.nv))

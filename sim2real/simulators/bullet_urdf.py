@@ -17,71 +17,16 @@ from xml.etree import ElementTree
 import mujoco
 import numpy as np
 
-from sim2real.interface import Array, Mask
+from sim2real.interface import Array
 from sim2real.simulators.bullet_contacts import Shape
+from sim2real.simulators.bullet_trees import WORLD, Numbers, Tree, body_joints, limited, link_inertia
 
-_WORLD = 0
 _IDENTITY = np.array([1.0, 0.0, 0.0, 0.0])
 _KINDS = {
     int(mujoco.mjtJoint.mjJNT_HINGE): "revolute",
     int(mujoco.mjtJoint.mjJNT_SLIDE): "prismatic",
     int(mujoco.mjtJoint.mjJNT_BALL): "spherical",
 }
-_FREE = int(mujoco.mjtJoint.mjJNT_FREE)
-
-
-@dataclass(frozen=True)
-class Numbers:
-    """What of a model differs between simulations and decides Bullet's bodies. Shapes as in MjModel."""
-
-    body_mass: Array
-    body_inertia: Array
-    body_ipos: Array
-    body_iquat: Array
-    geom_friction: Array
-    gravity: Array
-
-
-@dataclass(frozen=True)
-class Tree:
-    """One multibody: everything that hangs, through joints, on a child of the world."""
-
-    root: int
-    free: int | None
-    """The root's free joint, if it has one; then the root is the multibody's base."""
-    bodies: list[int]
-    shapes: list[Shape]
-    """Those of its geoms that can touch something."""
-    offsets: dict[int, Array]
-    """By body: where the origin of the link that carries it lies, in the body's frame."""
-
-
-def make_trees(model: mujoco.MjModel, shapes: Sequence[Shape]) -> list[Tree]:
-    """The trees of a model, with the shapes that can touch something."""
-    trees = []
-    for root in np.flatnonzero(model.body_parentid == _WORLD)[1:].tolist():
-        first = int(model.body_jntadr[root])
-        free = first if first >= 0 and model.jnt_type[first] == _FREE else None
-        bodies = np.flatnonzero(model.body_rootid == root).tolist()
-        offsets = {body: np.zeros(3) for body in bodies}
-        for body in bodies[free is not None :]:
-            for joint in body_joints(model, body)[-1:]:
-                offsets[body] = model.jnt_pos[joint].copy()
-        mine = [shape for shape in shapes if model.body_rootid[model.geom_bodyid[shape[0]]] == root]
-        trees.append(Tree(root, free, bodies, mine, offsets))
-    return trees
-
-
-def body_joints(model: mujoco.MjModel, body: int) -> list[int]:
-    """Joints of a body, in order."""
-    first = int(model.body_jntadr[body])
-    return list(range(first, first + int(model.body_jntnum[body])))
-
-
-def limited(model: mujoco.MjModel) -> Mask:
-    """Which joints have limits. Shape (njnt,)."""
-    off = mujoco.mjtDisableBit.mjDSBL_LIMIT | mujoco.mjtDisableBit.mjDSBL_CONSTRAINT
-    return np.asarray((model.jnt_limited == 1) & (not model.opt.disableflags & off))
 
 
 def write(model: mujoco.MjModel, tree: Tree, numbers: Numbers, folder: Path) -> Path:
@@ -113,7 +58,7 @@ class _Writer:
             self._further(body, shapes)
             return
         parent = int(model.body_parentid[body])
-        above = f"body{parent}" if parent != _WORLD else "world"
+        above = f"body{parent}" if parent != WORLD else "world"
         position = model.body_pos[body] - tree.offsets.get(parent, np.zeros(3))
         rotation = model.body_quat[body]
         joints = body_joints(model, body)
@@ -129,7 +74,8 @@ class _Writer:
                 below = f"body{body}"
             else:
                 below = f"part{joint}"
-                self._link(below, 0.0, np.zeros(3), (np.zeros(3), _IDENTITY))
+                ballast = np.full(3, self.numbers.ballast[joint])
+                self._link(below, 0.0, ballast, (np.zeros(3), _IDENTITY))
             element = self._joint(
                 f"joint{joint}",
                 _KINDS[int(model.jnt_type[joint])],
@@ -145,7 +91,7 @@ class _Writer:
         ElementTree.SubElement(element, "axis", xyz=_text(model.jnt_axis[joint]))
         low, high = 1.0, -1.0  # Bullet takes a lower limit above the upper one for none
         if limited(model)[joint]:
-            low, high = model.jnt_range[joint]
+            low, high = self.numbers.jnt_range[joint]
             start = model.qpos0[model.jnt_qposadr[joint]]
             low, high = low - start, high - start
         ElementTree.SubElement(
@@ -158,7 +104,7 @@ class _Writer:
         link = self._link(
             f"body{body}",
             float(numbers.body_mass[body]),
-            numbers.body_inertia[body],
+            link_inertia(self.model, numbers, body),
             (numbers.body_ipos[body] - offset, numbers.body_iquat[body]),
         )
         for geom, _ in shapes[:1]:
@@ -195,7 +141,7 @@ class _Writer:
         collision = ElementTree.SubElement(link, "collision")
         _origin(collision, (self.model.geom_pos[geom] - offset, self.model.geom_quat[geom]))
         shape = ElementTree.SubElement(collision, "geometry")
-        kind, numbers = urdf_shape(self.model, geom)
+        kind, numbers = _urdf_shape(self.model, geom)
         if kind == "mesh":
             path = self.folder / f"geom{geom}.obj"
             if not path.exists():
@@ -209,7 +155,7 @@ def shape_name(shape: Shape) -> str:
     return f"shape{shape[0]}.{shape[1]}"
 
 
-def urdf_shape(model: mujoco.MjModel, geom: int) -> tuple[str, Mapping[str, str]]:
+def _urdf_shape(model: mujoco.MjModel, geom: int) -> tuple[str, Mapping[str, str]]:
     """URDF's word for a geom's shape, and its sizes."""
     size, kind = model.geom_size[geom], mujoco.mjtGeom(int(model.geom_type[geom]))
     if kind == mujoco.mjtGeom.mjGEOM_SPHERE:

@@ -1,8 +1,8 @@
 """Simulations in processes of their own, on arrays in shared memory.
 
-A worker is a fresh interpreter, not a fork (which would hang with MuJoCo's threads) and not a second run of the
-caller's script. Arrays lie in an anonymous file that has no name to leak; commands go through a pipe. A worker
-ends when the pipe does: when the simulator is closed or collected, or its process dies in whatever way.
+A worker is a fresh interpreter, not a fork (which would hang with MuJoCo's threads) and not a second run of
+the caller's script. Arrays lie in an anonymous file that has no name to leak; commands go through a pipe. A
+worker ends when the pipe does: when the simulator is closed or collected, or its process dies in any way.
 An interrupt from the keyboard is the caller's business; workers ignore it, and an answer that it kept the
 caller from reading is thrown away when the next one comes.
 """
@@ -12,25 +12,29 @@ from __future__ import annotations
 import contextlib
 import mmap
 import os
-import pickle
 import signal
 import subprocess
 import sys
 import tempfile
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
+from typing import IO
 
 import numpy as np
 
 from sim2real.errors import Sim2RealError
 from sim2real.interface import Array, Ids
 from sim2real.simulators.bullet_shard import Shard
+from sim2real.simulators.play import Play
 from sim2real.world import World
 
-_PROGRAM = "import sys; sys.path[:] = sys.argv[1].split('|'); from {} import serve; serve(*map(int, sys.argv[2:]))"
+_PROGRAM = (
+    "import sys; sys.path[:] = sys.argv[1].split('|'); from {} import serve; serve(*map(int, sys.argv[2:]))"
+)
 _PATIENCE = 5.0  # s for a worker to end by itself
 
 
@@ -40,9 +44,10 @@ class Board:
     def __init__(self, file: int, world: World, num_envs: int) -> None:
         """Map an open file, which is made as long as it takes."""
         model = world.model
+        hidden = 0 if (play := Play.of(model)) is None else len(play.play[0])
         shapes = {
-            "qpos": (model.nq,),
-            "qvel": (model.nv,),
+            "qpos": (model.nq - hidden,),
+            "qvel": (model.nv - hidden,),
             "ctrl": (model.nu,),
             "diverged": (),
             "site": (model.nsite, 3),
@@ -50,6 +55,7 @@ class Board:
             "actuator_force": (model.nu,),
             "dry_friction": (model.nv,),
             "force_limit": (model.nu,),
+            "delay": (model.nu,),
         }
         sizes = [num_envs * int(np.prod(shape)) for shape in shapes.values()]
         os.ftruncate(file, 8 * sum(sizes) + 8)
@@ -83,7 +89,10 @@ class Worker:
         one_thread = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
         with theirs:
             self._process = subprocess.Popen(
-                command, pass_fds=(theirs.fileno(), file), stdin=subprocess.DEVNULL, env={**os.environ, **one_thread}
+                command,
+                pass_fds=(theirs.fileno(), file),
+                stdin=subprocess.DEVNULL,
+                env={**os.environ, **one_thread},
             )
         self.close = weakref.finalize(self, _end, self._pipe, self._process)
 
@@ -135,11 +144,9 @@ def serve(pipe: int, file: int) -> None:
 class _Desk:
     """A shard whose arrays are copied from and to the board."""
 
-    def __init__(self, file: int, world: bytes, num_envs: int, rows: slice) -> None:
-        self._world: World = pickle.loads(world)
-        self._board = {
-            name: array[rows] for name, array in Board(file, self._world, num_envs).arrays.items()
-        }
+    def __init__(self, file: int, world: World, num_envs: int, rows: slice) -> None:
+        self._world = world
+        self._board = {name: array[rows] for name, array in Board(file, self._world, num_envs).arrays.items()}
         self._shard = Shard(self._world, rows.stop - rows.start)
         self._links = [_Link(self._shard.array(name), self._board[name], False) for name in ("qpos", "qvel")]
 
@@ -161,10 +168,14 @@ class _Desk:
         self._shard.reset(env_ids, qpos, qvel, ctrl)
         self._show()
 
-    def step(self, substeps: int, env_ids: Ids | None) -> None:
+    def step(self, substeps: int, env_ids: Ids | None, limited: bool) -> None:
+        """``limited``: whether force limits may have been written, which count only between physics steps."""
         self._take()
-        self._shard.step(self._board["ctrl"], substeps, env_ids)
+        self._shard.step(self._board["ctrl"], substeps, env_ids, (lambda: None) if limited else None)
         self._show()
+
+    def delay_commands(self) -> None:
+        self._shard.delay_commands(self._board["delay"])
 
     def _take(self) -> None:
         for link in self._links:
@@ -193,16 +204,15 @@ def start(world: World, num_envs: int, count: int) -> tuple[Board, Sequence[Work
     with _anonymous_file() as file:
         board = Board(file.fileno(), world, num_envs)
         bounds = np.linspace(0, num_envs, count + 1).round().astype(int).tolist()
-        workers = [Worker(file.fileno(), slice(*pair)) for pair in zip(bounds, bounds[1:], strict=False)]
-    packed = pickle.dumps(world)
+        workers = [Worker(file.fileno(), slice(*pair)) for pair in pairwise(bounds)]
     for worker in workers:
-        worker.ask("open", packed, num_envs, worker.rows)
+        worker.ask("open", world, num_envs, worker.rows)
     for worker in workers:
         worker.awaited()
     return board, workers
 
 
-def _anonymous_file() -> contextlib.AbstractContextManager[object]:
+def _anonymous_file() -> contextlib.AbstractContextManager[IO[bytes]]:
     if hasattr(os, "memfd_create"):
         return os.fdopen(os.memfd_create("sim2real"), "rb+")
     return tempfile.TemporaryFile()

@@ -115,7 +115,7 @@ class Levels:
 
     def _listen(self, level: Level, quantity: str, elements: Sequence[str], scales: Array) -> None:
         for parameter in self._parameters(quantity):
-            columns = np.array([elements.index(e) for e in parameter.elements if e in elements], np.intp)
+            columns = np.array([k for k, e in enumerate(elements) if e in parameter.elements], np.intp)
             if columns.size:
                 self.setters.setdefault(parameter.name, []).append(
                     _setter(parameter, level, columns, scales[columns])

@@ -192,8 +192,8 @@ class World:
 
         Raises:
             UnknownName: for a parameter that the world does not have.
-            InvalidValue: for a latency that the command buffer can't hold, a friction without effect, or a
-                backlash wider than its joint's range.
+            InvalidValue: for a latency that the command buffer can't hold, a friction or wind without effect,
+                or a backlash wider than its joint's range.
         """
         for name, distribution in domain.parameters.items():
             if name not in self.parameters:
@@ -486,4 +486,8 @@ def _check_backlash(model: mujoco.MjModel, widest: tuple[str, float], element: s
     if joint.limited[0] and value >= width:
         raise InvalidValue(
             f"{name} of {value:g} is wider than the range of joint {element!r}, {width:g}; give less"
+        )
+    if value and not joint.armature[0]:
+        raise InvalidValue(
+            f"{name} needs an inertia on the motor's side of joint {element!r}; give it an armature"
         )

@@ -31,11 +31,13 @@ class Level:
         """Whether it counts as on even while neutral, since it may change within an episode."""
         self.limits: Array = np.full(len(start), np.inf)
         """The largest value that there is room for. Shape (width,)."""
-        self._on = False
+        self._on, self._checked = False, True
 
     @property
     def on(self) -> bool:
         """Whether any simulation has a value that changes something."""
+        if not self._checked:
+            self._on, self._checked = bool((self.host != self._neutral).any()), True
         return self._on or self.held_on
 
     def set(self, env_ids: Ids, columns: Ids, values: Array) -> None:
@@ -44,7 +46,7 @@ class Level:
         self.host[rows, columns] = values
         if not self._arrays.on_host:
             self.values[rows, columns] = self._arrays.put(values)
-        self._on = self._neutral is not None and bool((self.host != self._neutral).any())
+        self._checked = self._neutral is None
 
 
 class Levels:
@@ -115,7 +117,7 @@ class Levels:
 
     def _listen(self, level: Level, quantity: str, elements: Sequence[str], scales: Array) -> None:
         for parameter in self._parameters(quantity):
-            columns = np.array([elements.index(e) for e in parameter.elements if e in elements], np.intp)
+            columns = np.array([k for k, e in enumerate(elements) if e in parameter.elements], np.intp)
             if columns.size:
                 self.setters.setdefault(parameter.name, []).append(
                     _setter(parameter, level, columns, scales[columns])

@@ -78,8 +78,23 @@ def _encoder(kit: Kit, names: Sequence[str], scales: Array) -> Stage:
         for suffix, sign in (("_angle", 1.0), ("_goal_error", -1.0)):
             if name.endswith(suffix):
                 joints[k], signs[k] = name.removesuffix(suffix), sign
+    _check_encoders(kit, joints)
     level = kit.levels.bind("encoder_offset", joints, scales * signs)
     return _Bias(kit, level, slice(0, len(names)))
+
+
+def _check_encoders(kit: Kit, read: Sequence[str]) -> None:
+    world = kit.levels.world
+    servos = world.model.actuator_trnid[world.model.actuator_biasprm[:, 1] != 0, 0]
+    served = {world.model.joint(int(joint)).name for joint in servos}
+    for parameter in world.parameters.values():
+        if parameter.quantity.name == "encoder_offset":
+            for joint in parameter.elements:
+                if joint not in served and joint not in read:
+                    raise InvalidValue(
+                        f"{parameter.name} has no effect: no servo drives joint {joint!r}, and the task "
+                        f"has no signal '{joint}_angle'; leave it out, or give a signal a bias"
+                    )
 
 
 class _Bias:

@@ -7,6 +7,7 @@ from scipy.stats import kstest
 from sim2real.env import Sim2RealVectorEnv
 from sim2real.errors import InvalidValue, UnknownName
 from sim2real.simulators import Engine
+from sim2real.world import World
 
 SIGNALS = ("cart_position", "pole_cos", "pole_sin", "cart_velocity", "pole_velocity")
 SCALES = np.array([1.8, 1.0, 1.0, 4.0, 10.0])
@@ -126,6 +127,34 @@ def test_order_is_that_of_physics_toml(make_world, tools):
     turned = make_world('[channels]\nsensors = ["resolution", "noise"]', *rows)
     other = roll(Sim2RealVectorEnv(turned, 2), 50, physics=physics)[..., 1]
     assert np.abs(other - 0.25 * np.round(other / 0.25)).max() > 0.05
+
+
+def test_an_encoders_offset_is_read_by_the_servo_and_by_the_sensor(write_world, tools):
+    """The servo holds what it reads: the arm stands off by the offset, and its goal error reads none."""
+    catalogued = World.load("so101")
+    physics = (catalogued.path / "physics.toml").read_text()
+    offset = tools[0]("elbow_flex.encoder_offset", 0, "rad")
+    world = World.load(write_world((catalogued.path / "scene.xml").read_text(), physics + offset, "so101"))
+    env = Sim2RealVectorEnv(world, 2)
+    env.set_physics(("elbow_flex.encoder_offset",), np.array([[0.1], [0.0]]))
+    observation, _ = env.reset(seed=0)
+    names = [signal.name for signal in env.task.observation]
+    angle, error = names.index("elbow_flex_angle"), names.index("elbow_flex_goal_error")
+    truth = env.simulator.qpos[:, 2].copy()
+    np.testing.assert_allclose(observation[:, angle] - truth, [0.1, 0.0], atol=1e-6)
+    np.testing.assert_allclose(observation[:, error], [-0.1 / 0.3, 0.0], atol=1e-6)
+    for _ in range(30):
+        observation, *_ = env.step(np.zeros((2, 6)))
+    moved = env.simulator.qpos[:, 2] - truth
+    assert moved[0] - moved[1] == pytest.approx(-0.1, abs=0.005)
+    np.testing.assert_allclose(observation[:, error], 0.0, atol=0.02)
+    np.testing.assert_allclose(observation[0, angle] - env.simulator.qpos[0, 2], 0.1, atol=1e-6)
+
+
+def test_an_encoder_that_nobody_reads(make_world, tools):
+    world = make_world(tools[0]("hinge.encoder_offset", 0, "rad"))
+    with pytest.raises(InvalidValue, match=r"hinge\.encoder_offset has no effect: no servo drives joint"):
+        Sim2RealVectorEnv(world)
 
 
 SOME_OF_ALL = [

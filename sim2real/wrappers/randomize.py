@@ -97,10 +97,7 @@ class Randomize(gym.Wrapper[Any, Any, Any, Any]):
         channels = self._channels
         if channels is None:
             return super().step(action)
-        if channels.schedule:
-            for ids, names, values in channels.schedule.due(self._steps):
-                self._body.write(self._world, names, values)
-                channels.set_physics(ids, names, values)
+        self._wear(channels)
         if not self._driven:
             action = self._commanded(action, channels)
         observation, reward, terminated, truncated, info = super().step(action)
@@ -138,6 +135,7 @@ class Randomize(gym.Wrapper[Any, Any, Any, Any]):
         if channels is None:
             return observation
         channels.begin(_ONE, command)
+        self._wear(channels)
         if self._drives:
             self._driven = self._body.drive(Drive(channels.command, lambda: channels.between))
         seen = self._signals.apart(observation)
@@ -145,6 +143,12 @@ class Randomize(gym.Wrapper[Any, Any, Any, Any]):
         if np.array_equal(measured, seen):
             return observation
         return self._signals.together(measured, observation)
+
+    def _wear(self, channels: Channels) -> None:
+        """Write what changes within the episode, or was changed in the last one."""
+        for ids, names, values in channels.schedule.due() if channels.schedule else ():
+            self._body.write(self._world, names, values)
+            channels.change(ids, names, values)
 
     def _commanded(self, action: Any, channels: Channels) -> Any:  # noqa: ANN401
         """The action after the channels, where the commands themselves can't be reached."""

@@ -86,8 +86,8 @@ def excite(
     shape = excitation.steps(task.spec.control_dt), starts, len(task.spec.action)
     for actions in np.tile(_actions(shape), (1, len(rows), 1)):
         for due in channels.schedule.due() if channels.schedule else ():
-            for taker in (simulator, channels):
-                taker.set_physics(*due)
+            simulator.set_physics(*due)
+            channels.change(*due)
         simulator.step(channels.command(task.command(arrays.put(actions))), substeps, None, channels.between)
         task.outcome()  # some tasks count there
         steps += 1

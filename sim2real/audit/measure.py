@@ -7,15 +7,17 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from sim2real.audit.excitation import Excitation, excite, table
+from sim2real.audit.excitation import Excitation, excite, plays, table
 from sim2real.audit.finding import REFUSED, Audit, End, Finding, distinct, ranked, verdict_of
 from sim2real.audit.moves import Move, companions, rows_of
 from sim2real.audit.reasons import why_dead
 from sim2real.domain import Domain
+from sim2real.env import engine_for
 from sim2real.errors import InvalidValue
 from sim2real.parameters import MODEL
 from sim2real.simulators import Engine, make_simulator
 from sim2real.simulators.mujoco import MujocoSimulator
+from sim2real.tasks import TASKS
 from sim2real.world import World
 
 
@@ -76,18 +78,33 @@ def _ends(
     world: World, moves: Sequence[Move], where: Where, returns: Returns
 ) -> tuple[dict[str, list[tuple[Move, End]]], float]:
     """Effects by parameter, and the engine's noise."""
+    looks, noise = _look(world, moves, where)
+    seem_dead = [move for move, (_, moved) in zip(moves, looks, strict=True) if not moved]
+    longer, _ = _look(world, seem_dead, replace(where, excitation=_whole_episode(world)))
+    second = dict(zip(map(id, seem_dead), longer, strict=True))
+    ends: dict[str, list[tuple[Move, End]]] = {}
+    for move, look in zip(moves, looks, strict=True):
+        distance, moved = second.get(id(move), look)
+        change = returns.changes.get(move, {})
+        end = End(move.value, distance, moved or any(change.values()), change)
+        ends.setdefault(move.parameter, []).append((move, end))
+    return ends, noise
+
+
+def _look(world: World, moves: Sequence[Move], where: Where) -> tuple[list[tuple[float, bool]], float]:
+    """How far each move goes, and whether it is seen at all; and the engine's noise."""
     if not moves:
-        return {}, 0.0
+        return [], 0.0
     rows, pairs = rows_of(moves)
     paths = excite(world, rows, where.domain, where.engine, where.excitation)
     noise = paths.furthest(1, 0)
-    ends: dict[str, list[tuple[Move, End]]] = {}
-    for move, (row, base) in zip(moves, pairs, strict=True):
-        change = returns.changes.get(move, {})
-        moved = paths.moved(row, base, noise) or any(change.values())
-        end = End(move.value, paths.distance(row, base), moved, change)
-        ends.setdefault(move.parameter, []).append((move, end))
-    return ends, noise
+    return [(paths.distance(row, base), paths.moved(row, base, noise)) for row, base in pairs], noise
+
+
+def _whole_episode(world: World) -> Excitation:
+    """A second look at what seems dead: a push or a new draw may come late in an episode."""
+    spec = TASKS[world.task].spec
+    return Excitation(spec.max_steps * spec.control_dt, starts=4, most_steps=spec.max_steps)
 
 
 def _finding(world: World, name: str, ends: Sequence[tuple[Move, End]], where: Where) -> Finding:
@@ -100,10 +117,9 @@ def _finding(world: World, name: str, ends: Sequence[tuple[Move, End]], where: W
 def _reasons(world: World, move: Move, where: Where) -> Iterator[str]:
     """Why a move changes nothing, as far as it is known."""
     parameter = world.parameters[move.parameter]
-    for name in companions(world, parameter):
-        companion = world.parameters[name]
-        if move.base.get(name, companion.nominal) == companion.quantity.neutral:
-            yield f"it only shapes {name}, which stays {companion.quantity.neutral:g}"
+    others = [world.parameters[name] for name in companions(world, parameter)]
+    if others and all(move.base.get(p.name, p.nominal) == (p.quantity.neutral or 0.0) for p in others):
+        yield f"it only shapes {', '.join(p.name for p in others)}, which stays neutral"
     if parameter.quantity.acts == MODEL:
         yield from _of_model(world, move)
     if where.engine.name != "mujoco":
@@ -116,7 +132,8 @@ def _reasons(world: World, move: Move, where: Where) -> Iterator[str]:
 
 
 def _of_model(world: World, move: Move) -> Iterator[str]:
-    simulator = MujocoSimulator(world, 2)
+    simulator = make_simulator(engine_for("mujoco", plays([move.physics])), world, 2)
+    assert isinstance(simulator, MujocoSimulator)
     simulator.set_physics(np.arange(2), *table(world, [move.base, move.physics], 1))
     models = [simulator.snapshot(row)[0] for row in range(2)]
     yield from why_dead(*models)

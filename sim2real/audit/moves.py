@@ -18,15 +18,24 @@ from sim2real.world import Variant, World
 
 Physics = Mapping[str, float]
 
-SHAPES = {
-    "stribeck_velocity": "stribeck",
-    "spike_size": "spike",
-    "push_interval": "push",
-    "wind_x": "air_density",
-    "wind_y": "air_density",
-    "wind_z": "air_density",
+_AT_REST = (
+    "stribeck",
+    "load_stribeck_motor",
+    "load_stribeck_external",
+    "load_quadratic_motor",
+    "load_quadratic_external",
+)
+SHAPES: Mapping[str, tuple[str, ...]] = {
+    "stribeck_velocity": _AT_REST,
+    "stribeck_exponent": _AT_REST,
+    "spike_size": ("spike",),
+    "push_interval": ("push",),
+    "push_duration": ("push",),
+    "wind_x": ("air_density",),
+    "wind_y": ("air_density",),
+    "wind_z": ("air_density",),
 }
-"""Quantities that change nothing while another is at its neutral value."""
+"""Quantities that change nothing while all of these others are at their neutral value."""
 
 _NEAR = 0.01  # of the range: an end so near to nominal is not one to measure at
 
@@ -75,11 +84,11 @@ def variant_moves(variants: Sequence[Variant]) -> list[Move]:
 
 def companions(world: World, parameter: Parameter) -> tuple[str, ...]:
     """Parameters without which this one has no effect to shape."""
-    shaped = SHAPES.get(parameter.quantity.name)
+    shaped = SHAPES.get(parameter.quantity.name, ())
     return tuple(
         other.name
         for other in world.parameters.values()
-        if other.quantity.name == shaped
+        if other.quantity.name in shaped
         and (other.quantity.element == "world" or set(other.elements) & set(parameter.elements))
     )
 
@@ -118,10 +127,6 @@ def _base(world: World, parameter: Parameter, ends: Mapping[str, tuple[float, ..
         strongest = max(ends.get(name, ()), key=lambda value: abs(value - neutral), default=neutral)
         if strongest != world.nominal[name]:
             base[name] = strongest
-    for other in world.parameters.values():  # pushes as often as can be, else a short motion meets none
-        often = ends.get(other.name, ())
-        if parameter.quantity.name == "push" and other.quantity.name == "push_interval" and often:
-            base[other.name] = min(often)
     return base
 
 

@@ -71,7 +71,7 @@ def test_every_parameter_and_variant_of_the_catalogue_acts(name):
     [
         ("post.mass", "changes nothing at 0.5 and 2: body 'post' is fixed to the world"),
         ("rod.friction", "'rod' touches nothing"),
-        ("hinge.stribeck_velocity", "it only shapes hinge.stribeck, which stays 0"),
+        ("hinge.stribeck_velocity", "it only shapes hinge.stribeck, which stays neutral"),
     ],
 )
 def test_a_dead_parameter_is_named_with_its_reason(planted, parameter, reason):

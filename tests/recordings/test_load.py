@@ -74,7 +74,7 @@ def test_a_mapping_renames_and_converts_any_format(motion, write_npz, write_sage
         assert recording.position[:, 0] == pytest.approx(-np.array(motion["position"])[:, 0], rel=1e-6)
     (tmp_path / "mapping.toml").write_text("[joints.Claw]\n")
     with pytest.raises(
-        RecordingError, match="it has no joint 'Claw', which mapping.toml asks for; it has Rotation"
+        RecordingError, match=r"it has no joint 'Claw', which mapping\.toml asks for; it has Rotation"
     ):
         load_recordings(tmp_path)
 

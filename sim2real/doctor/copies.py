@@ -15,10 +15,12 @@ _RATE = 50.0  # Hz at which logs are compared
 _SAME = 0.05  # rms of the difference over rms of the motion
 _OVERLAP = 0.8
 _MANY = 300  # logs, beyond which pairs are not compared
+_LONG = 1_000_000  # rows at that rate, 5.5 h
 
 
 def copies(views: Sequence[View]) -> Iterator[Finding]:
     """Recordings of one and the same motion, across folders such as train and test above all."""
+    views = [view for view in views if _length(view) < _LONG]
     if len(views) > _MANY:
         return
     size = 2 ** int(np.ceil(np.log2(2 * max((_length(v) for v in views), default=1) + 2)))
@@ -29,7 +31,7 @@ def copies(views: Sequence[View]) -> Iterator[Finding]:
 
 
 def _length(view: View) -> int:
-    return int((view.time[-1] - view.time[0]) * _RATE) + 1
+    return int(min((view.time[-1] - view.time[0]) * _RATE, _LONG)) + 1
 
 
 class _Print:

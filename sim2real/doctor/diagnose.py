@@ -44,7 +44,12 @@ def diagnose(logs: Sequence[RawLog], expected: Expected | None = None) -> Diagno
     """
     if not logs:
         raise RecordingError("there are no logs to look at; read_raw(folder) reads them")
-    expected = expected or Expected()
+    # A broken log may hold any number; what comes of 1e300 squared is no reason to say nothing of the rest.
+    with np.errstate(all="ignore"):
+        return _diagnosis(logs, expected or Expected())
+
+
+def _diagnosis(logs: Sequence[RawLog], expected: Expected) -> Diagnosis:
     findings: list[Finding] = []
     measured: list[Measured] = []
     for log in logs:
@@ -85,10 +90,10 @@ def _view(view: View, expected: Expected) -> tuple[list[Finding], Measured]:
         view = dataclasses.replace(view, time=view.time * factor)
         ratio, _ = units.velocity_ratio(view)
     findings += stamps.skew(view)
-    turned = list(units.degrees(view, expected, ratio))
-    if turned:
-        findings += [finding for _, finding in turned]
-        view = _in_radians(view, [j for j, _ in turned])
+    foreign, degrees = units.degrees(view, expected, ratio)
+    if degrees is not None:
+        findings.append(degrees)
+        view = _in_radians(view, foreign)
     ratio, late = units.velocity_ratio(view)
     scaled = list(units.scales(view))
     findings += scaled
@@ -98,7 +103,7 @@ def _view(view: View, expected: Expected) -> tuple[list[Finding], Measured]:
     findings += units.coarse(view)
     if not scaled:
         findings += signals.not_following(view, expected)
-    if not turned:
+    if not foreign:
         findings += signals.beyond_range(view, expected)
     return findings, Measured(view, command_lag(view), ratio, late)
 

@@ -52,20 +52,21 @@ def robot_names(logs: Sequence[RawLog]) -> Iterator[Finding]:
 
 
 def encoders(views: Sequence[View]) -> Iterator[Finding]:
-    """Joints whose encoder has another step in some logs."""
+    """Joints whose encoder has another step in some logs; where as many say so as not, all are named."""
     for joint in _joints(views):
         steps = {v.log.name: s for v in views for s in [_of(v, v.step, joint)] if np.isfinite(s)}
         if len(steps) < 2:
             continue
-        usual = float(np.median(list(steps.values())))
-        others = {name: step for name, step in steps.items() if not _multiple(step, usual)}
+        usual = max(steps.values(), key=lambda step: sum(_multiple(s, step) for s in steps.values()))
+        others = [name for name, step in steps.items() if not _multiple(step, usual)]
         if others:
-            seen = next(iter(others.values()))
+            seen = steps[others[0]]
             text = (
-                f"{_listed(list(others))}: {joint} has steps of {seen:.4g} where most logs have "
+                f"{_listed(others)}: {joint} has steps of {seen:.4g} where the others have "
                 f"{usual:.4g}: another robot, or another unit"
             )
-            yield Finding("two robots", BAD, text, tuple(others), joint, value=seen)
+            named = tuple(others) if 2 * len(others) < len(steps) else tuple(steps)
+            yield Finding("two robots", BAD, text, named, joint, value=seen)
 
 
 def zeros(views: Sequence[View]) -> Iterator[Finding]:
@@ -84,7 +85,7 @@ def zeros(views: Sequence[View]) -> Iterator[Finding]:
         far = [name for name, value in error.items() if abs(value - middle) > max(_ZERO, 8 * spread)]
         if far:
             text = (
-                f"{_listed(far)}: {joint} stands {error[far[0]] - middle:+.2f} away from where the other "
+                f"{_listed(far)}: {joint} stands {error[far[0]] - middle:+.3g} away from where the other "
                 "logs have it under the same command: another zero, or another robot"
             )
             yield Finding("two robots", BAD, text, tuple(far), joint, value=error[far[0]] - middle)

@@ -40,7 +40,9 @@ def write_diagnosis(diagnosis: Diagnosis, folder: Path, title: str) -> Path:
     """
     text = json.dumps(summary(diagnosis), indent=1, allow_nan=False, ensure_ascii=False)
     write_text(folder / "recordings.json", text + "\n")
-    write_text(folder / "recordings.html", page(diagnosis, title))
+    with np.errstate(all="ignore"):  # as in `diagnose`
+        text = page(diagnosis, title)
+    write_text(folder / "recordings.html", text)
     return folder / "recordings.html"
 
 

@@ -127,7 +127,7 @@ def skew(view: View) -> Iterator[Finding]:
     if len(sent) != len(read):
         return
     apart = read - sent
-    drift = float(np.polyfit(read, apart, 1)[0])
+    drift = _slope(read, apart)
     change = abs(drift) * float(read[-1] - read[0])
     after = f"measurements are stamped {1000 * float(np.median(apart)):.1f} ms after their commands"
     if abs(drift) > _DRIFT and change > view.period:
@@ -142,6 +142,11 @@ def skew(view: View) -> Iterator[Finding]:
         )
     else:
         yield Finding("clock skew", FACT, f"{log.name}: {after}", (log.name,), value=float(np.median(apart)))
+
+
+def _slope(x: FloatArray, y: FloatArray) -> float:
+    x = x - x.mean()
+    return float(x @ (y - y.mean()) / (x @ x))
 
 
 def _again(time: FloatArray, finite: Indices) -> Indices:

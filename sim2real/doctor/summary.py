@@ -75,7 +75,7 @@ def _findings(diagnosis: Diagnosis) -> Table:
     table = Table(title="Findings; rows count from 0", title_justify="left", expand=True)
     table.add_column("", no_wrap=True)
     table.add_column("kind", no_wrap=True)
-    table.add_column("what", ratio=1)
+    table.add_column("what", ratio=1, overflow="fold")
     for finding in diagnosis.findings:
         colour = _COLOURS[finding.severity]
         # Text, so that a bracket in a name is no markup.
@@ -107,11 +107,10 @@ def _recordings(diagnosis: Diagnosis) -> Table:
 
 
 def of(diagnosis: Diagnosis, name: str, severity: str) -> int:
-    """How many findings of a severity are about one recording and not about all."""
-    everyone = len(diagnosis.logs)
+    """How many findings of a severity are about one recording, or few, and not about the folder."""
+    few = max(1, len(diagnosis.logs) // 2)
     return sum(
-        name in finding.recordings and (len(finding.recordings) < everyone or everyone == 1)
-        for finding in diagnosis.of(severity)
+        name in finding.recordings and len(finding.recordings) <= few for finding in diagnosis.of(severity)
     )
 
 

@@ -28,7 +28,7 @@ def velocity_ratio(view: View) -> tuple[FloatArray, FloatArray]:
     if view.velocity is None or len(view.time) < 20:
         return ratio, late
     slope = np.gradient(view.position, view.time, axis=0)
-    reach = min(view.width(0.1), len(view.time) // 4)
+    reach = min(view.width(0.1), 50, len(view.time) // 4)
     for j in np.flatnonzero(view.moves):
         found = [_fit(slope[:, j], view.velocity[:, j], shift) for shift in range(-reach, reach + 1)]
         best = int(np.argmax([alike for alike, _ in found]))
@@ -38,20 +38,25 @@ def velocity_ratio(view: View) -> tuple[FloatArray, FloatArray]:
     return ratio, late
 
 
-def degrees(view: View, expected: Expected, ratio: FloatArray) -> Iterator[tuple[int, Finding]]:
-    """Joints whose positions are not in rad, by index."""
-    for j, joint in enumerate(view.log.joints):
-        said = _not_radians(view, j, expected, float(ratio[j]))
-        if said:
-            far = np.abs(view.position[:, j]) > np.pi
-            text = f'{view.log.name}: {joint} {said}; convert it to rad (unit = "deg" in a mapping file)'
-            yield (
-                j,
-                Finding(
-                    "degrees", BAD, text, (view.log.name,), joint, rows_of(view, stretches(far, 2)[:5]),
-                    float(np.abs(view.position[:, j]).max()),
-                ),
-            )  # fmt: skip
+def degrees(view: View, expected: Expected, ratio: FloatArray) -> tuple[list[int], Finding | None]:
+    """Joints whose positions are not in rad, by index, and one finding on all of them."""
+    reasons = {
+        j: said
+        for j in range(len(view.log.joints))
+        if (said := _not_radians(view, j, expected, float(ratio[j])))
+    }
+    if not reasons:
+        return [], None
+    first, said = next(iter(reasons.items()))
+    name, names = view.log.name, [view.log.joints[j] for j in reasons]
+    also = f" ({', '.join(names)} alike)" if len(names) > 1 else ""
+    text = f'{name}: {names[0]} {said}{also}; convert it to rad (unit = "deg" in a mapping file)'
+    far = np.abs(view.position[:, first]) > np.pi
+    top = float(np.abs(view.position[:, first]).max())
+    joint = names[0] if len(names) == 1 else ""
+    return list(reasons), Finding(
+        "degrees", BAD, text, (name,), joint, rows_of(view, stretches(far, 2)[:5]), top
+    )
 
 
 def scales(view: View) -> Iterator[Finding]:

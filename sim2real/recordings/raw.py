@@ -57,7 +57,10 @@ class RawLog:
     def shared(self) -> bool:
         """Whether both streams have the same stamps."""
         a, b = self.command_time, self.time
-        return a is b or (len(a) == len(b) and bool(np.all((np.abs(a - b) <= _SAME_STAMP) | (a == b))))
+        if a is b or len(a) != len(b):
+            return a is b
+        with np.errstate(invalid="ignore"):  # two infinities
+            return bool(np.all((np.abs(a - b) <= _SAME_STAMP) | (a == b)))
 
 
 def unreadable(name: str, source: Path, reason: str) -> RawLog:

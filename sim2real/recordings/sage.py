@@ -80,11 +80,13 @@ class _Table:
     def __init__(self, path: Path, damage: list[Damage]) -> None:
         self.path, self.damage = path, damage
         lines = _text(path).splitlines()
+        self.header = next(csv.reader(lines), [])
+        self.rows: list[dict[str, str]] = []
         try:
-            self.header = next(csv.reader(lines), [])
-            self.rows = list(csv.DictReader(lines, strict=True))
-        except csv.Error as error:
-            raise RecordingError(f"{path}: not a complete CSV file ({error}); copy it again") from error
+            self.rows.extend(csv.DictReader(lines, strict=True))
+        except csv.Error as error:  # what came before it is in the rows
+            row = (len(self.rows),)
+            self.damage.append(Damage(f"{path}: not a complete CSV file ({error}); copy it again", row))
         missing = [column for column in ("timestamp", "positions") if column not in self.header]
         if missing and path.name != "event.csv":
             raise RecordingError(

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sim2real.doctor import BAD_DATA, USABLE, Expected, diagnose, expected_of
+from sim2real.doctor import BAD_DATA, USABLE, Expected, diagnose, expected_of, write_diagnosis
 from sim2real.doctor.finding import BAD, FACT, WARNING
 from sim2real.errors import RecordingError
 from sim2real.recordings import read_raw
@@ -415,3 +415,43 @@ def test_mistakes_in_real_logs_are_found(real, plant):
     logs = read_raw(real / "npz" / "train")[:4]
     diagnosis = diagnose([plant(logs[0]), *logs[1:]])
     assert diagnosis.bad_recordings == (logs[0].name,)
+
+
+BREAKS = {
+    "no rows": lambda x, rng: x[:0],
+    "one row": lambda x, rng: x[:1],
+    "four rows": lambda x, rng: x[:4],
+    "constant": lambda x, rng: np.full_like(x, x[0] if len(x) else 0.0),
+    "nothing": lambda x, rng: np.full_like(x, np.nan),
+    "infinite": lambda x, rng: np.where(rng.random(x.shape) < 0.05, np.inf, x),
+    "huge": lambda x, rng: x * 1e150,
+    "tiny": lambda x, rng: x * 1e-150,
+    "whole": lambda x, rng: np.rint(x),
+    "noise": lambda x, rng: rng.normal(size=x.shape),
+    "backwards": lambda x, rng: x[::-1],
+}
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_no_log_is_too_broken(make, tmp_path, seed):
+    """Two random breaks of two random signals; every number a warning away from an error."""
+    rng = np.random.default_rng(seed)
+    log = make("train/x", seed, seconds=4.0)
+    for _ in range(2):
+        key = rng.choice(["time", "command_time", "position", "command", "velocity", "all"])
+        change = BREAKS[rng.choice(list(BREAKS))]
+        keys = ["time", "command_time", "position", "command", "velocity"] if key == "all" else [key]
+        log = replace(log, **{k: change(getattr(log, k), rng) for k in keys})
+        rows, sent = (
+            min(len(log.time), len(log.position), len(log.velocity)),
+            min(len(log.command_time), len(log.command)),
+        )
+        log = replace(
+            log, time=log.time[:rows], position=log.position[:rows], velocity=log.velocity[:rows],
+            command_time=log.command_time[:sent], command=log.command[:sent],
+        )  # fmt: skip
+    for logs in ([log], [log, make("train/y", 1, seconds=4.0), make("test/z", 2, seconds=4.0)]):
+        diagnosis = diagnose(logs)
+        alone = [finding for finding in diagnosis.of(BAD) if finding.kind != "two robots"]
+        assert {name for finding in alone for name in finding.recordings} <= {"train/x"}
+        write_diagnosis(diagnosis, tmp_path, "logs")

@@ -70,6 +70,7 @@ class JointMapping(TypedDict, total=False):
     joint: str
     scale: float
     offset: float
+    velocity_scale: float
     unit: str
 
 

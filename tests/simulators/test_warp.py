@@ -16,6 +16,8 @@ from sim2real.simulators.warp import WarpSimulator
 from sim2real.simulators.warp_model import WarpModel, capacity
 from sim2real.world import World
 
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("quick_kernels")]
+
 ROWS = 6
 ALL = np.arange(ROWS)
 
@@ -30,16 +32,6 @@ def hanging(world, rows=ROWS, seed=0):
     qpos = world.model.qpos0 + rng.uniform(-0.1, 0.1, (rows, world.model.nq))
     qpos[:, -1] += np.pi * (world.name == "cartpole")
     return qpos, np.zeros((rows, world.model.nv)), np.zeros((rows, world.model.nu))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quick_kernels():
-    """Kernels that compile in half the time and run slower; the numbers are the same."""
-    import warp
-
-    level, warp.config.optimization_level = warp.config.optimization_level, 0
-    yield
-    warp.config.optimization_level = level
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +77,7 @@ def rounded(truth):
     truth.qpos[:], truth.qvel[:] = truth.qpos.astype(np.float32), truth.qvel.astype(np.float32)
 
 
-@pytest.mark.parametrize(("name", "substeps", "push"), [("furuta", 4, 6.0), ("cartpole", 4, 3.0)])
+@pytest.mark.parametrize(("name", "substeps", "push"), [("furuta", 4, 6.0), ("cartpole", 4, 3.0), ("so101", 8, 0.5)])
 def test_an_episode_is_that_of_mujoco_within_single_precision(name, substeps, push):
     world = World.load(name)
     names, physics = drawn(world)

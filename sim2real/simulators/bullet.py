@@ -8,8 +8,9 @@ Bullet moves the bodies: its own dynamics of articulated bodies, collision detec
 and joint limits, one client for each simulation. What acts in joint space (actuators, springs, dampers, dry
 friction, armature, delays) is MuJoCo's own, see `sim2real.simulators.bullet_forces`, so a parameter means
 the same in both. Without contacts and limits the two engines agree to rounding. They can't agree on
-contacts, which are hard and inelastic here, on joint limits, which can't be overstepped here, and, within
-the order of the physics step, on a free body whose origin is not its centre of mass: Bullet moves the centre.
+contacts, which are hard and inelastic here, on joint limits, which act here once they are overstepped and
+push back by a fifth a step, and, within the order of the physics step, on a free body whose origin is not its
+centre of mass: Bullet moves the centre.
 
 With worker processes each has a share of the simulations, and the live arrays are in shared memory. Results
 are bit-identical for any number of workers, and a reset starts exactly as the first one did.
@@ -22,6 +23,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
+from sim2real.errors import InvalidValue
 from sim2real.interface import Array, Ids, Mask
 from sim2real.simulators.bullet_check import check
 from sim2real.simulators.bullet_contacts import touching
@@ -52,6 +54,8 @@ class BulletSimulator:
             InvalidValue: for a world that Bullet can't express.
             MissingExtra: if PyBullet is not installed.
         """
+        if num_threads < 0:
+            raise InvalidValue(f"num_threads = {num_threads} must be 0 (a worker for each core) or more")
         load()
         check(world, touching(world.model))
         self.world = world

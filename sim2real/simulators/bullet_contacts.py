@@ -88,8 +88,8 @@ class Touching:
             if not np.allclose(values.setdefault((owner, 0), wanted), wanted, rtol=1e-9, atol=0.0):
                 raise InvalidValue(
                     f"bullet can't give geom {self.names[owner]!r} one friction against "
-                    f"{self.names[guest]!r} and another against its other partners; give geoms that touch each "
-                    "other one condim, and that of larger sliding friction the larger torsional and rolling one"
+                    f"{self.names[guest]!r} and another against its other partners; give geoms that touch "
+                    "one condim, and the one of larger sliding friction also the larger others"
                 )
             meetings.append(((owner, 0), (guest, 1)))
         return Friction(values, meetings, pair[:, 0])

@@ -15,8 +15,9 @@ def load() -> ModuleType:
     Raises:
         MissingExtra: if it is not installed.
     """
-    if "pybullet" in sys.modules:
-        return sys.modules["pybullet"]
+    loaded = sys.modules.get("pybullet")
+    if loaded is not None:
+        return loaded
     stderr, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     try:

@@ -11,8 +11,8 @@ thrown about by every error of the forces, so links get a share of their armatur
 about all axes, and what that adds to the bodies' inertia and bias is part of the formula.
 
 Forces of contacts and limits are Bullet's. Armature and dampers resist them too, so a step needs to know
-them beforehand: `Forces.contact` holds what Bullet's last solution showed (see `bullet_reactions`), and a step
-whose contacts turn out otherwise is done again.
+them beforehand: `Forces.contact` holds what Bullet's last solution showed (see `bullet_reactions`), and a
+step whose contacts turn out otherwise is done again.
 """
 
 from __future__ import annotations
@@ -41,8 +41,10 @@ class Prediction:
 
     push: Array
     """Generalized forces for bodies without armature. Shape (n, nv)."""
+    qpos: Array
+    """Positions before the step. Shape (n, nq)."""
     qvel: Array
-    """Velocities after the step. Shape (n, nv)."""
+    """Velocities after it. Shape (n, nv)."""
     inertia: Array
     """Joint-space inertia with armature and implicit damping, of the state before. Shape (n, nv, nv)."""
     coupled: bool
@@ -84,7 +86,7 @@ class Forces(MujocoSimulator):
 
     def predict(self, ids: Ids) -> Prediction:
         """Step without contacts but for the forces in ``contact``; ``qvel`` is then the prediction."""
-        before = self._qvel[ids]
+        qpos, before = self._qpos[ids], self._qvel[ids]
         self._applied[ids] = self.contact[ids]
         self._batch.step(ids, nstep=1, stage=int(mujoco.mjtStage.mjSTAGE_NONE))
         if self._kept_force is not None:  # the engine's own is lost when sites are computed
@@ -95,7 +97,7 @@ class Forces(MujocoSimulator):
         bodies += ballast
         bias = self._bias[ids] + turning - self.contact[ids]
         push = _times(bodies, (after - before) / self.physics_dt) + bias
-        return Prediction(push, after, joints, bool(np.any(bodies != joints)) or self._sticky(ids))
+        return Prediction(push, qpos, after, joints, bool(np.any(bodies != joints)) or self._sticky(ids))
 
     def rewind(self, ids: Ids, state: Array) -> None:
         """Return to a state that was kept, with what has been learnt of the contacts."""
@@ -131,7 +133,7 @@ class Forces(MujocoSimulator):
         dt, old = self.physics_dt, self.contact[ids]
         held = self._qvel[ids]
         rows = self._reactions.rows(
-            contacts, self._cdof[ids], self._subtree_com[ids], self._qpos[ids], self._of("jnt_range", ids)
+            contacts, self._cdof[ids], self._subtree_com[ids], prediction.qpos, self._of("jnt_range", ids)
         )
         free = prediction.qvel - dt * _solve(prediction.inertia, old)
         new = impulses(rows, prediction.inertia, free, held) / dt

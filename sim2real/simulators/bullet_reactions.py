@@ -2,10 +2,10 @@
 
 Bullet solves its contacts for bodies without armature. From such a solution this computes, by one step of
 Newton's method with the contacts that were active, the generalized forces under which the joints with
-armature have the same velocities at the contacts: ``C v = C v_bullet`` with ``v = v_free + H⁻¹ Gᵀ λ``. H is the
-joint-space inertia with armature and implicit damping, C has the rows of the velocities that a contact holds,
-and G those along which it pushes. A point that sticks is held in all directions; one that slides only along
-the normal, and its push is inclined by the friction that was seen; a joint at its limit is held itself.
+armature have the same velocities at the contacts: ``C v = C v_bullet``, ``v = v_free + H⁻¹ Gᵀ λ``. H is the
+joint-space inertia with armature and implicit damping, C has the rows of the velocities that a contact
+holds, and G those along which it pushes. A point that sticks is held in all directions; one that slides only along
+the normal, and its push is inclined by the friction that was seen; a joint past its limit is held itself.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 
 from sim2real.interface import Array, Ids, Mask
 
-_AT_LIMIT, _TINY = 1e-6, 1e-30
+_TINY = 1e-30
 _STICKS = 0.995
 """Share of the friction cone up to which a contact counts as sticking."""
 
@@ -88,12 +88,12 @@ class Reactions:
             contacts: that push in k simulations.
             cdof: MuJoCo's, of the state before the step. Shape (k, nv, 6).
             subtree_com: the same. Shape (k, nbody, 3).
-            qpos: after the step. Shape (k, nq).
+            qpos: the same. Shape (k, nq).
             ranges: of the joints. Shape (njnt, 2) or (k, njnt, 2).
         """
         position = qpos[:, self._qpos]
         low, high = ranges[..., self._joints, 0], ranges[..., self._joints, 1]
-        stopped, which = np.nonzero((position < low + _AT_LIMIT) | (position > high - _AT_LIMIT))
+        stopped, which = np.nonzero((position < low) | (position > high))  # as Bullet has it: at the start
         limits = self._limited[which]
         if not len(contacts.owner):
             return Rows(stopped, limits, limits)

@@ -1,4 +1,4 @@
-"""What Bullet's bodies are built from: the trees of a compiled `mujoco.MjModel`, and the numbers that differ."""
+"""What Bullet builds bodies from: the trees of a compiled `mujoco.MjModel`, and the numbers that differ."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ from typing import IO
 
 import numpy as np
 
-from sim2real.errors import Sim2RealError
+from sim2real.errors import InvalidValue, Sim2RealError
 from sim2real.interface import Array, Ids
 from sim2real.simulators.bullet_shard import Shard
 from sim2real.simulators.play import Play
@@ -106,7 +106,7 @@ class Worker:
         """Wait for the answer.
 
         Raises:
-            Sim2RealError: that the shard raised.
+            InvalidValue: with the message of what the shard raised.
             RuntimeError: if the process has ended.
         """
         try:
@@ -120,7 +120,7 @@ class Worker:
                 f"a worker process of bullet ended with exit code {code}; make the simulator anew"
             ) from lost
         if error is not None:
-            raise error
+            raise InvalidValue(error)
 
 
 def serve(pipe: int, file: int) -> None:
@@ -130,14 +130,14 @@ def serve(pipe: int, file: int) -> None:
         desk: _Desk | None = None
         while True:
             number, name, *arguments = caller.recv()
-            error: Exception | None = None
+            error: str | None = None
             try:
                 if desk is None:
                     desk = _Desk(file, *arguments)
                 else:
                     getattr(desk, name)(*arguments)
             except Sim2RealError as mistake:
-                error = mistake
+                error = str(mistake)  # not every error can be sent
             caller.send((number, error))
 
 

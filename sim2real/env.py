@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 from sim2real import draws
 from sim2real.arrays import Arrays
 from sim2real.channels import Channels, Schedule
+from sim2real.distributions import Point
 from sim2real.domain import Domain
 from sim2real.errors import InvalidValue, UnknownName
 from sim2real.interface import Array, Ids, Mask, Simulator, Task
@@ -204,6 +205,29 @@ class Sim2RealVectorEnv(VectorEnv[Floats, Floats, NDArray[Any]]):
         self._check_play(names, values)
         self.simulator.set_physics(ids, names, values)
         self._channels.set_physics(ids, names, values)
+
+    def set_domain(self, domain: DomainLike) -> None:
+        """Draw physics from another domain from the next starts of episodes on.
+
+        Parameters that it does not name, and that the domain before it did, are nominal again.
+
+        Args:
+            domain: as in the constructor.
+
+        Raises:
+            UnknownName: for a parameter that does not exist.
+            InvalidValue: for a backlash, if the env was made without, or a value that is impossible.
+        """
+        given = self.world.domain(domain)
+        if engine_for(self.engine, given) != self.engine:
+            raise InvalidValue(
+                "a backlash needs a second joint, and this env was made without: make it with a domain that "
+                'has one, or with simulator=Engine("mujoco", play=True)'
+            )
+        dropped = {n: Point(self.world.nominal[n]) for n in self.domain.names if n not in given.parameters}
+        self.domain = Domain({**dropped, **given.parameters}, given.correlation)
+        self._num_physics = len(self.domain.names)
+        self._channels.draw_from(self.domain)
 
     @property
     def world_name(self) -> str:

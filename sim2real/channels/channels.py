@@ -74,6 +74,11 @@ class Channels:
         for law in self._laws:
             law.take_base(env_ids)
 
+    def draw_from(self, domain: Domain) -> None:
+        """Draw what is drawn anew within episodes from another domain, from now on."""
+        if self._schedule is not None:
+            self._schedule.draw_from(domain)
+
     def begin(self, env_ids: Ids, command: Array) -> None:
         """Forget the past of rows that begin, with their first command."""
         self._actuators.begin(command, env_ids)

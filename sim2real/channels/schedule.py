@@ -34,13 +34,22 @@ class Schedule:
         self._kit = kit
         self._drift = levels.bind("drift", self.names)
         self._redraw = levels.bind("redraw", self.names)
-        drawn = {e for p in moved if p.quantity.name == "redraw" for e in p.elements}
-        self._from = {k: _source(known[n], domain) for k, n in enumerate(self.names) if n in drawn}
+        self._drawn = {e for p in moved if p.quantity.name == "redraw" for e in p.elements}
+        self.draw_from(domain)
         quantities = [known[name].quantity for name in self.names]
         self._low, self._high = np.array([q.low for q in quantities]), np.array([q.high for q in quantities])
         self._whole = [q.integer for q in quantities]
         self._own: Array = np.tile([known[name].nominal for name in self.names], (levels.num_envs, 1))
         self._base, self._now = self._own.copy(), self._own.copy()
+
+    def draw_from(self, domain: Domain) -> None:
+        """Draw anew from another domain, from now on.
+
+        Raises:
+            InvalidValue: for a parameter that should be drawn anew, but from nothing.
+        """
+        known = self._kit.levels.world.parameters
+        self._from = {k: _source(known[n], domain) for k, n in enumerate(self.names) if n in self._drawn}
 
     @property
     def on(self) -> bool:

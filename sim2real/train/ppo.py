@@ -24,6 +24,7 @@ from sim2real.episodes import run_episodes
 from sim2real.errors import UnknownName
 from sim2real.policy import HasTask, Policy, Step
 from sim2real.train.callbacks import Checkpoints, ProgressBar, learn
+from sim2real.train.domain_callbacks import LogDomain
 from sim2real.train.start import contract_of, shaped_like, start_policy
 from sim2real.train.vec_env import SB3VecEnv
 from sim2real.train.weights import ACTIVATIONS, activation_name, export_weights, import_weights
@@ -135,7 +136,11 @@ def train(
     description = json.dumps([world.name, source, seed, asdict(settings)], sort_keys=True)
     checkpoint = Checkpoints(logs / "checkpoint.safetensors", description)
     checkpoint.restore(model)
-    callbacks = [checkpoint, *([ProgressBar(settings.total_steps, folder.name)] if progress else [])]
+    callbacks = [
+        checkpoint,
+        LogDomain(),
+        *([ProgressBar(settings.total_steps, folder.name)] if progress else []),
+    ]
     if model.num_timesteps < settings.total_steps:
         learn(model, settings.total_steps - model.num_timesteps, callbacks)
     plain = {**asdict(settings), "hidden": list(settings.hidden)}

@@ -77,7 +77,9 @@ def rounded(truth):
     truth.qpos[:], truth.qvel[:] = truth.qpos.astype(np.float32), truth.qvel.astype(np.float32)
 
 
-@pytest.mark.parametrize(("name", "substeps", "push"), [("furuta", 4, 6.0), ("cartpole", 4, 3.0), ("so101", 8, 0.5)])
+@pytest.mark.parametrize(
+    ("name", "substeps", "push"), [("furuta", 4, 6.0), ("cartpole", 4, 3.0), ("so101", 8, 0.5)]
+)
 def test_an_episode_is_that_of_mujoco_within_single_precision(name, substeps, push):
     world = World.load(name)
     names, physics = drawn(world)

@@ -115,8 +115,9 @@ class Jitter:
         self._latency = kit.levels.bind("latency", names, default=compiled)
         self._most = kit.levels.bind("latency_jitter", names)
         room = model.actuator_history[:, 0].astype(float)
-        self._most.limits[:] = np.minimum(longest(kit.levels.world, Domain(), "latency_jitter", names), room)
-        self._latency.limits[:] = room - self._most.limits
+        asked = longest(kit.levels.world, Domain(), "latency_jitter", names)
+        self._most.limits = np.minimum(asked, room)
+        self._latency.limits = room - self._most.limits
         self._running = False
 
     def run(self) -> None:

@@ -29,8 +29,8 @@ class Level:
         """In the simulator's namespace, live. Shape (num_envs, width)."""
         self.held_on = False
         """Whether it counts as on even while neutral, since it may change within an episode."""
-        self.limits: Array = np.full(len(start), np.inf)
-        """The largest value that there is room for. Shape (width,)."""
+        self.limits: Array | None = None
+        """The largest values that there is room for, if they are limited. Shape (width,)."""
         self._on, self._checked = False, True
 
     @property
@@ -136,8 +136,7 @@ class Levels:
 
 def _setter(parameter: Parameter, level: Level, columns: Ids, scales: Array) -> Setter:
     def set_rows(env_ids: Ids, values: Array) -> None:
-        room = level.limits[columns].min()
-        if values.size and values.max() > room:
+        if level.limits is not None and values.size and values.max() > (room := level.limits[columns].min()):
             raise InvalidValue(
                 f"{parameter.name} of {values.max():g} {parameter.unit} does not fit the buffer of {room:g}; "
                 "let its range or a variant in physics.toml go so far"

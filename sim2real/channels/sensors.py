@@ -46,7 +46,7 @@ def sensor_chain(kit: Kit, signals: Sequence[Signal], domain: Domain) -> Chain:
         scaled = scales[columns] if quantity in _IN_UNITS else None
         level = levels.bind(quantity, names[columns], scaled)
         if quantity == "sensor_latency":
-            level.limits[:] = longest(levels.world, domain, quantity, names[columns])
+            level.limits = longest(levels.world, domain, quantity, names[columns])
             stages.append(_Latency(kit, level, columns))
         elif quantity == "spike":
             size = levels.bind("spike_size", names[columns], scales[columns])
@@ -190,7 +190,8 @@ class _Latency:
         self.level, self.columns = level, columns
         arrays, shape = kit.arrays, level.values.shape
         self._xp, self._size = arrays.xp, shape[0] * shape[1]
-        self._ring = arrays.put(np.zeros((int(level.limits.max()) + 1, *shape)))
+        slots = 1 if level.limits is None else int(level.limits.max()) + 1
+        self._ring = arrays.put(np.zeros((slots, *shape)))
         self._flat = self._xp.reshape(self._ring, (-1,))
         self._places = arrays.put(np.arange(self._size))
         self._now = 0

@@ -154,5 +154,5 @@ def longest(world: World, domain: Domain, quantity: str, elements: Sequence[str]
             asked = [v.physics.get(parameter.name, 0.0) for v in world.variants.values()]
             asked += [d.support()[1] for name, d in domain.parameters.items() if name == parameter.name]
             mine = [element in parameter.elements for element in elements]
-            most[mine] = max(parameter.high, *asked)
+            most[mine] = max([parameter.high, *asked])
     return most

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from sim2real.audit import check_domain
 from sim2real.env import DomainLike, Sim2RealVectorEnv
 from sim2real.errors import MissingExtra
 from sim2real.policy import Policy, Step
@@ -92,6 +93,7 @@ def train(
         MissingExtra: if rsl_rl, or the engine's package, is not installed.
         UnknownName: if the policy to start from does not exist.
         PolicyError: if it does not fit the world.
+        DeadParameter: if a parameter of the domain changes nothing; see `sim2real.audit`.
     """
     world = world if isinstance(world, World) else World.load(world)
     settings = settings or settings_for(world, not world.domain(domain).is_point)
@@ -100,6 +102,8 @@ def train(
     if start is not None:
         settings = shaped_like(start, settings)
     env = Sim2RealVectorEnv(world, settings.num_envs, domain, simulator=settings.simulator)
+    if not settings.allow_dead:
+        check_domain(world, env.domain, env.engine)
     source = env.domain.to_toml()
     runner = build_runner(env, settings, seed)
     if start is not None:

@@ -89,7 +89,7 @@ class MujocoBody:
             if part.field == "actuator_delay":
                 self._write_delays(part.addresses, numbers[part.numbers])
             else:
-                _field(self._model, part.field)[part.addresses] = numbers[part.numbers]
+                _assign(self._model, part.field, part.addresses, numbers[part.numbers])
         if plan.derive:
             mujoco.mj_setConst(self._model, self._scratch)
 
@@ -229,8 +229,12 @@ def _check_element(model: mujoco.MjModel, parameter: str, element: str) -> None:
         )
 
 
-def _field(model: mujoco.MjModel, name: str) -> Array:
-    """A live, flat view of a field."""
-    owner, _, field = name.rpartition(".")
-    array: Array = getattr(model.opt if owner else model, field)
-    return np.reshape(array, -1, copy=False)
+def _assign(model: mujoco.MjModel, name: str, addresses: Ids, numbers: Array) -> None:
+    """Write into a flattened field of the model, or of its options, where some are plain numbers."""
+    prefix, _, field = name.rpartition(".")
+    owner = model.opt if prefix else model
+    value = getattr(owner, field)
+    if isinstance(value, float):
+        setattr(owner, field, float(numbers[0]))
+    else:
+        np.reshape(value, -1, copy=False)[addresses] = numbers

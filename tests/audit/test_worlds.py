@@ -154,6 +154,15 @@ def test_what_an_engine_cannot_take_is_told_apart(planted, monkeypatch):
     assert audit["motor.latency"].verdict == "alive"
 
 
+def test_a_dead_parameter_changes_no_bit_of_a_policys_return(planted):
+    """Nor may the place of a row in the policy's batch."""
+    audit = audit_world(planted, AuditSettings(episodes=3, policies=[Policy.load("cartpole-nominal-0")]))
+    dead = {"post.mass", "rod.friction", "hinge.stribeck_velocity"}
+    assert {finding.name for finding in audit.faults} == dead
+    assert all(audit[name].returns == 0.0 for name in dead)
+    assert audit["pole.mass"].returns != 0.0
+
+
 def test_the_audit_of_a_world_ranks_and_is_written(tmp_path):
     world = World.load("cartpole")
     policy = Policy.load("cartpole-nominal-0")

@@ -62,3 +62,9 @@ class CartPole(HoldTask):
             axis=1,
         )
         return seen
+
+    def state(self, observation: Array) -> tuple[Array, Array]:
+        """Position, angle and velocities that observations tell. Shapes (n, 2)."""
+        xp, seen = self._xp, observation
+        qpos = xp.stack((1.8 * seen[:, 0], xp.atan2(seen[:, 2], seen[:, 1])), axis=1)
+        return qpos, xp.stack((4.0 * seen[:, 3], 10.0 * seen[:, 4]), axis=1)

@@ -63,3 +63,11 @@ class Furuta(HoldTask):
             axis=1,
         )
         return seen
+
+    def state(self, observation: Array) -> tuple[Array, Array]:
+        """Angles and velocities that observations tell. Shapes (n, 2)."""
+        xp = self._xp
+        seen = observation
+        arm, pole = xp.atan2(seen[:, 1], seen[:, 0]), xp.atan2(seen[:, 3], seen[:, 2])
+        speeds = xp.stack((10.0 * seen[:, 4], 20.0 * seen[:, 5]), axis=1)
+        return xp.stack((arm, pole), axis=1), speeds

@@ -73,3 +73,8 @@ class Hopper:
         """See ``spec.observation``. Shape (num_envs, 11)."""
         seen: Array = self._xp.concat((self._qpos[:, 1:], self._qvel * self._scale), axis=1)
         return seen
+
+    def state(self, observation: Array) -> tuple[Array, Array]:
+        """State that observations tell, which know no place: at the origin. Shapes (n, 6)."""
+        nowhere = self._xp.zeros_like(observation[:, :1])
+        return self._xp.concat((nowhere, observation[:, :5]), axis=1), observation[:, 5:] / self._scale

@@ -147,7 +147,10 @@ class TargetEnv:
 
         Raises:
             BudgetExhausted: if the step would exceed the budget; nothing is spent then.
+            InvalidValue: before a reset, or after `stop`.
         """
+        if not self.__running:
+            raise InvalidValue("no episode is in progress in this target; reset it first")
         self._require()
         observation, reward, terminated, truncated, info = self.__env.step(actions)
         positions = self.__env.simulator.qpos[:, self.__limited]
@@ -164,6 +167,12 @@ class TargetEnv:
             visible |= {"final_obs": observation, "_final_obs": done}
             observation, _ = self.__env.reset(options={"reset_mask": done})
         return observation, reward, terminated, truncated, visible
+
+    def stop(self) -> None:
+        """Give up the episodes in progress, which count as spent; the next use begins with a reset."""
+        if self.__running:
+            self._count(episodes=self.num_envs)
+            self.__running = False
 
     def _require(self) -> None:
         # every row is an episode that will have to be paid for

@@ -1,0 +1,236 @@
+"""DROPO: the distribution of parameters under which recorded transitions are likely (Tiboni et al. 2023).
+
+    result = dropo(world, rollouts, bounds)
+    result.domain.save(Path("dropo.toml"))
+
+For a candidate (mean and standard deviation of every parameter) physics are drawn, every recorded state is
+put into a simulation of each, the recorded actions of ``horizon`` steps are replayed, and a Gaussian is
+fitted to the states that they lead to; the recorded next state is to be likely under it (arXiv 2201.08434,
+section 3.2). ε on the diagonal of its covariance keeps it proper where physics hardly matter. CMA-ES begins
+at the single physics that explains the transitions best, which costs a tenth of a candidate distribution.
+
+Likelihood alone lets variance collapse when data are many. Three guards: the entropy of the distribution can
+be rewarded (E-DROPO, arXiv 2506.10133); draws are the same for all candidates, so that none wins by luck; and
+no width goes out below the standard error that the residuals imply.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim2real.distributions import Distribution, Normal
+from sim2real.domain import Domain
+from sim2real.errors import InvalidValue
+from sim2real.identify.fit import deviations, profiled, standard_errors
+from sim2real.identify.space import Found, Search, Space, minimize
+from sim2real.identify.transitions import FloatArray, Rollouts
+from sim2real.identify.windows import WindowReplay
+from sim2real.world import World
+
+_NARROW, _WIDE = 1e-4, 0.25
+"""Standard deviations that are searched, as shares of a parameter's range."""
+_SEARCH = Search(generations=80)
+_LEAST_EPSILON = 1e-10  # observations are single precision
+
+
+@dataclass(frozen=True)
+class DropoSettings:
+    """Settings of DROPO.
+
+    Raises:
+        InvalidValue: for fewer than two samples, or an epsilon, tail or entropy below 0.
+    """
+
+    samples: int = 8
+    """Physics drawn for each candidate."""
+    horizon: int = 1
+    """Control steps of a transition, λ in the paper; more of them tell more where measurements are noisy."""
+    epsilon: float | None = None
+    """Added to the diagonal of the covariance, in squared scaled units of the observation. None finds one
+    for each signal: the variance of the residual around the best single physics."""
+    tails: float = 4.0
+    """Degrees of freedom of the likelihood, a multivariate t as contacts leave outliers; infinite for the
+    paper's Gaussian."""
+    entropy: float = 0.0
+    """Reward for the logarithm of each standard deviation, per transition; E-DROPO's bonus."""
+    search: Search = _SEARCH
+
+    def __post_init__(self) -> None:
+        """Refuse what can't be fitted."""
+        if self.samples < 2:
+            raise InvalidValue(f"{self.samples} samples have no covariance; give at least 2")
+        if self.entropy < 0 or not self.tails > 0 or (self.epsilon is not None and not self.epsilon > 0):
+            raise InvalidValue(
+                f"epsilon {self.epsilon}, tails {self.tails:g}, entropy {self.entropy:g}: the first two must "
+                "be above 0, the last not below"
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class DropoResult:
+    """What DROPO found."""
+
+    domain: Domain
+    """Independent normals within the bounds."""
+    likelihood: float
+    """Mean logarithm of the likelihood of a transition."""
+    found_std: FloatArray
+    """Standard deviations before the guard, in the parameters' units. Shape (k,)."""
+    implied_std: FloatArray
+    """Standard errors that the residuals imply, the least that the domain has. Shape (k,)."""
+    epsilon: FloatArray
+    """What was added to the diagonal of the covariance. Shape (num_observations,)."""
+    transitions: int
+    evaluations: int
+    diverged: int
+    """Simulations that blew up on the way, each counted against its candidate."""
+
+
+def dropo(
+    world: World, rollouts: Rollouts, bounds: Domain, settings: DropoSettings = DropoSettings()
+) -> DropoResult:
+    """Fit a normal for each parameter to recorded transitions.
+
+    Args:
+        world: whose nominal values hold for the other parameters.
+        rollouts: recorded episodes, with full states or observations that tell them.
+        bounds: the parameters and the ranges to search in.
+        settings: how.
+
+    Raises:
+        RecordingError: if the rollouts are not of the world's task.
+        InvalidValue: for a whole number among the parameters, or if every candidate diverged.
+        MissingExtra: if cmaes is not installed.
+    """
+    space = Space.of(world, bounds)
+    if space.whole.any():
+        name = space.names[int(np.argmax(space.whole))]
+        raise InvalidValue(f"{name} counts whole numbers and has no normal; fix it, or use fit_windows")
+    replay = WindowReplay(world, rollouts, settings.horizon)
+    single = _best_physics(replay, space, settings.search)
+    residual = replay.predict(space.names, space.physics(single.point[None]))[0] - replay.observed
+    spread = deviations(replay, residual)
+    implied = standard_errors(replay, space, single.point, spread)
+    epsilon = np.maximum(spread[-1] ** 2, _LEAST_EPSILON)
+    if settings.epsilon is not None:
+        epsilon = np.full_like(epsilon, settings.epsilon)
+    likelihood = Likelihood(replay, space, settings, epsilon)
+    near = _Near(single.point, np.clip(8 * implied, 0.01, 0.5))
+    found = _search(likelihood, near, settings)
+    return _result(likelihood, near, (found, single), implied)
+
+
+@dataclass(frozen=True, eq=False)
+class _Near:
+    """Coordinates of candidates: means around a point of the cube, standard deviations in the logarithm."""
+
+    point: FloatArray
+    reach: FloatArray
+
+    def __call__(self, coordinates: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Means and standard deviations in the unit cube. Shapes (n, k)."""
+        count = len(self.point)
+        mean = np.clip(self.point + (2 * coordinates[:, :count] - 1) * self.reach, 0.0, 1.0)
+        return mean, _NARROW * (_WIDE / _NARROW) ** coordinates[:, count:]
+
+
+class Likelihood:
+    """Mean log-likelihood of recorded transitions under normals over physics."""
+
+    def __init__(
+        self, replay: WindowReplay, space: Space, settings: DropoSettings, epsilon: FloatArray
+    ) -> None:
+        """Draw the standard normal numbers that all candidates share, symmetric around 0.
+
+        Args:
+            replay: recorded episodes, in windows of the horizon.
+            space: the box.
+            settings: how many draws, and how heavy the tails are.
+            epsilon: added to the diagonal of the covariance. Shape (num_observations,).
+        """
+        self.replay, self.space, self.epsilon = replay, space, epsilon
+        self.ends: NDArray[np.intp] = np.flatnonzero(replay.age == settings.horizon - 1)
+        self._tails = settings.tails
+        rng = np.random.default_rng(settings.search.seed)
+        half = rng.standard_normal((-(-settings.samples // 2), len(space.names)))
+        both = np.concatenate((half, -half))
+        self._normals = both / np.sqrt(np.mean(both**2, axis=0))
+
+    def __call__(self, mean: FloatArray, std: FloatArray) -> FloatArray:
+        """The likelihood of candidates, -inf where a simulation diverged; means and std in the unit cube."""
+        draws = mean[:, None] + std[:, None] * self._normals
+        physics = self.space.physics(draws.reshape(-1, draws.shape[2]))
+        predicted = self.replay.predict(self.space.names, physics)
+        errors = predicted[:, self.ends] - self.replay.observed[self.ends]
+        by_candidate = errors.reshape(*draws.shape[:2], *errors.shape[1:])
+        return np.array([_log_density(each, self.epsilon, self._tails) for each in by_candidate])
+
+
+def _log_density(errors: FloatArray, epsilon: FloatArray, tails: float) -> float:
+    """Mean log-density of 0 under distributions fitted to errors of shape (samples, transitions, signals)."""
+    if not np.isfinite(errors).all():
+        return -np.inf
+    size, mean = errors.shape[2], errors.mean(axis=0)
+    centred = errors - mean
+    covariance = np.einsum("stn,stm->tnm", centred, centred) / (len(errors) - 1) + np.diag(epsilon)
+    factor = np.linalg.cholesky(covariance)
+    white = np.linalg.solve(factor, mean[..., None])[..., 0]
+    log_det = 2 * np.log(np.diagonal(factor, axis1=1, axis2=2)).sum(axis=1)
+    square = (white**2).sum(axis=1)
+    if math.isinf(tails):
+        density = -0.5 * (square + log_det + size * math.log(2 * math.pi))
+    else:
+        constant = (
+            math.lgamma((tails + size) / 2) - math.lgamma(tails / 2) - size / 2 * math.log(tails * math.pi)
+        )
+        density = constant - 0.5 * log_det - (tails + size) / 2 * np.log1p(square / tails)
+    return float(density.mean())
+
+
+def _best_physics(replay: WindowReplay, space: Space, search: Search) -> Found:
+    """The single physics that explains the transitions best."""
+
+    def loss(points: FloatArray) -> FloatArray:
+        errors = replay.predict(space.names, space.physics(points)) - replay.observed
+        return np.array([profiled(replay, each) for each in errors])
+
+    count = len(space.names)
+    return minimize(loss, np.full(count, 0.5), np.zeros(count), search)
+
+
+def _search(likelihood: Likelihood, near: _Near, settings: DropoSettings) -> Found:
+    def loss(coordinates: FloatArray) -> FloatArray:
+        mean, std = near(coordinates)
+        reward = settings.entropy * np.log(std).sum(axis=1)
+        return np.asarray(-likelihood(mean, std) - reward)
+
+    size = 2 * len(near.point)
+    local = dataclasses.replace(settings.search, spread=0.15, tolerance=0.02)
+    return minimize(loss, np.full(size, 0.5), np.zeros(size), local)
+
+
+def _result(
+    likelihood: Likelihood, near: _Near, searches: tuple[Found, Found], implied: FloatArray
+) -> DropoResult:
+    space, found = likelihood.space, searches[0]
+    (point,), (wide,) = near(found.point[None])
+    mean, std = space.physics(point[None])[0], space.widths(point, np.maximum(wide, implied))
+    parameters: dict[str, Distribution] = {
+        name: Normal(float(mean[k]), float(std[k]), float(space.low[k]), float(space.high[k]))
+        for k, name in enumerate(space.names)
+    }
+    return DropoResult(
+        Domain(parameters),
+        likelihood=-found.loss,
+        found_std=space.widths(point, wide),
+        implied_std=space.widths(point, implied),
+        epsilon=likelihood.epsilon,
+        transitions=len(likelihood.ends),
+        evaluations=sum(search.evaluations for search in searches),
+        diverged=likelihood.replay.diverged,
+    )

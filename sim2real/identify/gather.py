@@ -1,0 +1,151 @@
+"""Record episodes: of our own envs with their full states, of a sealed target with what it shows.
+
+    rollouts = gather(target, "furuta", Excited(policy, noise=0.2, seed=0), steps=160)
+
+Every step in a target is counted by the target.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+from gymnasium.vector import AutoresetMode
+from numpy.typing import NDArray
+
+from sim2real.env import Sim2RealVectorEnv
+from sim2real.errors import InvalidValue
+from sim2real.identify.transitions import Episode, FloatArray, Rollouts
+from sim2real.interface import Actor, TaskSpec
+
+
+class Steppable(Protocol):
+    """What episodes can be recorded of: our vector env, or a sealed target."""
+
+    num_envs: int
+
+    @property
+    def task(self) -> TaskSpec:
+        """The task's fixed side."""
+
+    @property
+    def world_name(self) -> str:
+        """Name of the world."""
+
+    def reset(self, *, seed: int | None = None) -> tuple[NDArray[np.float32], dict[str, Any]]:
+        """Begin all rows."""
+
+    def step(
+        self, actions: NDArray[np.float32]
+    ) -> tuple[
+        NDArray[np.float32], NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]
+    ]:
+        """Advance all rows one control period."""
+
+
+class Excited:
+    """An actor whose actions are shaken, so that they say more about the physics than its habits do.
+
+    The shaking is an autoregressive process: white noise excites little below its bandwidth.
+    """
+
+    def __init__(self, actor: Actor, noise: float, seed: int, memory: float = 0.7) -> None:
+        """Shake an actor.
+
+        Args:
+            actor: whom to shake.
+            noise: stationary standard deviation, in units of a full action.
+            seed: of the shaking.
+            memory: share of the shaking that is left after a control step, in [0, 1).
+        """
+        self._actor, self._noise, self._memory = actor, noise, memory
+        self._rng = np.random.default_rng(seed)
+        self._shaking: FloatArray | None = None
+
+    def act(self, observation: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Actions in [-1, 1]. Shape (n, num_actions)."""
+        wanted = self._actor.act(observation)
+        if self._shaking is None or self._shaking.shape != wanted.shape:
+            self._shaking = self._noise * self._rng.standard_normal(wanted.shape)
+        fresh = self._noise * np.sqrt(1 - self._memory**2) * self._rng.standard_normal(wanted.shape)
+        self._shaking = self._memory * self._shaking + fresh
+        return np.clip(wanted + self._shaking, -1, 1).astype(np.float32)
+
+
+def gather(env: Steppable, actor: Actor, steps: int, seed: int | None = None) -> Rollouts:
+    """Record ``steps`` control steps in every row, from the start of an episode on.
+
+    A row whose episode ends begins another one where the env does (a target); else it rests from then on.
+
+    Args:
+        env: where; what it takes is counted by it. Without autoreset, if it is ours.
+        actor: acts on all rows at once.
+        steps: control steps of each row, at most.
+        seed: of the episodes; by default the env goes on with its own.
+
+    Returns:
+        The episodes; with full states if the env is ours.
+
+    Raises:
+        InvalidValue: for an env of ours with autoreset, whose last states are gone when a step returns.
+    """
+    if isinstance(env, Sim2RealVectorEnv) and env.metadata["autoreset_mode"] is not AutoresetMode.DISABLED:
+        raise InvalidValue("this env begins rows anew within a step; record from one with autoreset=False")
+    observation, _ = env.reset(seed=seed)
+    tracks = [_Track() for _ in range(env.num_envs)]
+    finished: list[Episode] = []
+    running = np.ones(env.num_envs, dtype=bool)
+    _see(tracks, env, observation, running)
+    for _ in range(steps):
+        actions = actor.act(observation)
+        observation, _, terminated, truncated, info = env.step(actions)
+        done = terminated | truncated
+        for row in np.flatnonzero(running):
+            tracks[row].action.append(np.asarray(actions[row], dtype=np.float64))
+        _see(tracks, env, _last(observation, info), running)
+        for row in np.flatnonzero(done & running):
+            finished.append(tracks[row].episode())
+            tracks[row] = _Track()
+        if "final_obs" in info:
+            _see(tracks, env, observation, done)
+        else:
+            running &= ~done
+        if not running.any():
+            break
+    finished += [track.episode() for track in tracks if track.action]
+    task = env.task
+    return Rollouts(env.world_name, task.name, task.version, task.control_dt, tuple(finished))
+
+
+class _Track:
+    """One row while it is recorded."""
+
+    def __init__(self) -> None:
+        self.observation: list[FloatArray] = []
+        self.action: list[FloatArray] = []
+        self.states: list[tuple[FloatArray, FloatArray]] = []
+
+    def episode(self) -> Episode:
+        if not self.states:
+            return Episode(np.array(self.observation), np.array(self.action))
+        qpos, qvel = (np.array(part) for part in zip(*self.states, strict=True))
+        return Episode(np.array(self.observation), np.array(self.action), qpos, qvel)
+
+
+def _last(observation: NDArray[np.float32], info: Mapping[str, Any]) -> NDArray[np.float32]:
+    """Observations at the end of the step, before rows began anew."""
+    if "final_obs" not in info:
+        return observation
+    rows = info["_final_obs"]
+    return np.where(rows[:, None], info["final_obs"], observation)
+
+
+def _see(
+    tracks: list[_Track], env: Steppable, observation: NDArray[np.float32], rows: NDArray[np.bool_]
+) -> None:
+    states = (env.simulator.qpos, env.simulator.qvel) if isinstance(env, Sim2RealVectorEnv) else None
+    for row in np.flatnonzero(rows):
+        tracks[row].observation.append(observation[row].astype(np.float64))
+        if states is not None:
+            tracks[row].states.append((states[0][row].copy(), states[1][row].copy()))

@@ -1,0 +1,146 @@
+"""A replay in windows is what a plain loop of reset and step gives; planted physics are found."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from sim2real.distributions import LogUniform, Point, Uniform
+from sim2real.domain import Domain
+from sim2real.env import Sim2RealVectorEnv
+from sim2real.episodes import RandomActor
+from sim2real.errors import InvalidValue
+from sim2real.identify.fit import FitSettings, fit_windows
+from sim2real.identify.gather import gather
+from sim2real.identify.space import Search, Space, minimize
+from sim2real.identify.windows import WindowReplay
+from sim2real.world import World
+
+TRUTH = {"pole.mass": 0.03, "motor.strength": 0.8, "motor.latency": 5.0, "arm_hinge.damping": 1e-4}
+
+
+@pytest.fixture(scope="module")
+def furuta():
+    return World.load("furuta")
+
+
+@pytest.fixture(scope="module")
+def rollouts(furuta):
+    env = Sim2RealVectorEnv(furuta, 6, Domain.point(TRUTH), autoreset=False)
+    return gather(env, RandomActor(1, seed=0), 60, seed=0)
+
+
+def seen_alone(rollouts):
+    return dataclasses.replace(
+        rollouts, episodes=tuple(dataclasses.replace(e, qpos=None, qvel=None) for e in rollouts.episodes)
+    )
+
+
+@pytest.mark.parametrize("states", [True, False])
+def test_truth_predicts_itself_across_windows_with_commands_on_their_way(furuta, rollouts, states):
+    given = rollouts if states else seen_alone(rollouts)
+    replay = WindowReplay(furuta, given, window=7)
+    values = np.array([list(TRUTH.values()), [0.03, 0.8, 4.0, 1e-4]])
+    right, late = replay.predict(tuple(TRUTH), values) - replay.observed
+    assert np.abs(right).max() < 1e-5
+    assert np.abs(late).max() > 1e-2
+
+
+def test_one_step_windows_are_resets(furuta, rollouts):
+    """Against one simulation that is reset to every state, at a physics without latency."""
+    physics = {"pole.mass": 0.02, "motor.latency": 0.0}
+    replay = WindowReplay(furuta, rollouts, window=1)
+    predicted = replay.predict(tuple(physics), np.array([list(physics.values())]))[0]
+    env = Sim2RealVectorEnv(furuta, 1, Domain.point(physics), autoreset=False)
+    first = rollouts.episodes[0]
+    for step in range(20):
+        env.reset(seed=0)
+        env.simulator.reset(np.arange(1), first.qpos[None, step], first.qvel[None, step], np.zeros((1, 1)))
+        observation, *_ = env.step(first.action[None, step].astype(np.float32))
+        assert predicted[step] == pytest.approx(observation[0], abs=1e-6)
+
+
+def test_many_candidates_in_turns_are_the_same_as_at_once(furuta, rollouts):
+    values = np.linspace(0.02, 0.04, 7)[:, None]
+    at_once = WindowReplay(furuta, rollouts, 10).predict(("pole.mass",), values)
+    in_turns = WindowReplay(furuta, rollouts, 10, max_rows=18).predict(("pole.mass",), values)
+    assert np.array_equal(at_once, in_turns)
+
+
+def test_a_candidate_that_diverges_is_nan_and_counted_and_spares_its_neighbour(furuta, rollouts):
+    replay = WindowReplay(furuta, rollouts, window=30)
+    values = np.array([[0.024, 1.0], [1e-9, 1e9]])
+    fine, wild = replay.predict(("pole.mass", "motor.strength"), values)
+    assert replay.diverged > 0
+    assert np.isnan(wild).any()
+    assert np.isfinite(fine).all()
+
+
+def test_what_has_no_windows_is_refused(furuta, rollouts):
+    with pytest.raises(InvalidValue, match="a window of 0 steps"):
+        WindowReplay(furuta, rollouts, 0)
+    arm = World.load("so101")
+    env = Sim2RealVectorEnv(arm, 1, autoreset=False)
+    shown = seen_alone(gather(env, RandomActor(6, seed=0), 5, seed=0))
+    with pytest.raises(InvalidValue, match="observations of task reach don't tell the state"):
+        WindowReplay(arm, shown, 5)
+
+
+@pytest.mark.parametrize("world", ["cartpole", "furuta", "hopper"])
+def test_observations_tell_the_state(world):
+    env = Sim2RealVectorEnv(world, 4, autoreset=False)
+    size = env.single_action_space.shape[0]
+    rollouts = gather(env, RandomActor(size, seed=0), 12, seed=0)
+    told = WindowReplay(env.world, seen_alone(rollouts), 3).predict((), np.zeros((1, 0)))
+    known = WindowReplay(env.world, rollouts, 3).predict((), np.zeros((1, 0)))
+    assert told == pytest.approx(known, abs=2e-4)
+
+
+def test_a_space_is_a_cube():
+    world = World.load("furuta")
+    bounds = Domain(
+        {
+            "arm_hinge.damping": LogUniform(1e-6, 1e-4),
+            "motor.latency": Uniform(0, 8),
+            "pole.mass": Uniform(0.01, 0.03),
+        }
+    )
+    space = Space.of(world, bounds)
+    physics = space.physics(np.array([[0.5, 0.51, 0.25], [2.0, -1.0, 1.0]]))
+    assert physics == pytest.approx(np.array([[1e-5, 4.0, 0.015], [1e-4, 0.0, 0.03]]))
+    assert space.points(physics[:1])[0] == pytest.approx([0.5, 0.5, 0.25])
+    with pytest.raises(InvalidValue, match="to search in"):
+        Space.of(world, Domain({"pole.mass": Point(0.02)}))
+    with pytest.raises(InvalidValue, match="no parameters to identify"):
+        Space.of(world, Domain({}))
+
+
+def test_the_search_finds_whole_numbers_too_and_survives_failures():
+    def loss(points):
+        losses = ((points - [0.3, 0.75]) ** 2).sum(axis=1)
+        losses[points[:, 0] > 0.6] = np.inf
+        return losses
+
+    found = minimize(loss, np.full(2, 0.5), np.array([0.0, 0.25]), Search(generations=40, population=8))
+    assert found.point == pytest.approx([0.3, 0.75], abs=0.01)
+    assert found.failed > 0
+    with pytest.raises(InvalidValue, match="all 16 candidates diverged"):
+        minimize(lambda points: np.full(len(points), np.nan), np.full(2, 0.5), np.zeros(2), Search(2, 8))
+
+
+@pytest.mark.slow
+def test_planted_physics_are_found_from_noisy_observations_alone(furuta, rollouts):
+    rng = np.random.default_rng(0)
+    noisy = tuple(
+        dataclasses.replace(e, observation=e.observation + 0.01 * rng.standard_normal(e.observation.shape))
+        for e in seen_alone(rollouts).episodes
+    )
+    bounds = Domain({name: furuta.training_domain.parameters[name] for name in TRUTH})
+    settings = FitSettings(search=Search(generations=50, population=12))
+    fit = fit_windows(furuta, dataclasses.replace(rollouts, episodes=noisy), bounds, settings)
+    assert fit.physics["motor.latency"] == 5.0, "whole numbers are found exactly"
+    for name, value in TRUTH.items():
+        assert abs(fit.physics[name] - value) <= 3.0 * fit.std[name]
+    assert fit.error < 0.5 * fit.error_before
+    assert fit.std["motor.strength"] < 0.05
+    assert set(fit.domain.names) == set(TRUTH)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 from array_api_compat import array_namespace, device
 
@@ -12,11 +13,12 @@ from sim2real.tasks.rotation import to_body, up_in_body
 _JOINTS = tuple(f"{leg}_{joint}" for leg in ("FR", "FL", "RR", "RL") for joint in ("hip", "thigh", "calf"))
 _CROUCH = (0.0, 0.9, -1.8) * 4
 _REACH = (0.15, 0.4, 0.4) * 4  # rad that a full action moves a servo's goal off the crouch
+_STRIDE = 20  # control steps to a turn of the clock: 0.4 s
 _HEIGHT = 0.26  # m, of the trunk in the crouch
 
 
 class Quadruped:
-    """Velocity tracking as in Rudin et al. 2022, without what an IMU, encoders and a command can't tell."""
+    """Velocity tracking (Rudin et al. 2022) from an IMU, encoders, a command and a clock alone."""
 
     spec = TaskSpec(
         name="quadruped",
@@ -25,6 +27,8 @@ class Quadruped:
         max_steps=300,
         observation=(
             Signal("commanded_velocity_x", "m/s"),
+            Signal("clock_cos", "1"),
+            Signal("clock_sin", "1"),
             *(Signal(f"up_{axis}", "1", 0.5) for axis in "xyz"),
             *(Signal(f"turn_rate_{axis}", "rad/s", 2.0) for axis in "xyz"),
             *(Signal(f"{joint}_angle_off_crouch", "rad", 0.5) for joint in _JOINTS),
@@ -53,7 +57,7 @@ class Quadruped:
         self._command = xp.zeros_like(self._height)
         self._walked = xp.zeros_like(self._height)
         self._fallen = self._height > 1e9
-        self._step = xp.zeros(simulator.num_envs, dtype=xp.int64, device=device(qpos))
+        self._step = xp.zeros_like(self._height)
 
     def start(self, env_ids: Ids, u: Array) -> tuple[Array, Array, Array]:
         """Crouching within 0.1 rad, at rest, up to 0.05 rad off level; told to walk at 0.2 to 0.8 m/s."""
@@ -61,7 +65,7 @@ class Quadruped:
         still = xp.zeros_like(u)
         self._command[env_ids] = 0.2 + 0.6 * u[:, 0]
         self._action[env_ids], self._last[env_ids] = 0.0, 0.0
-        self._walked[env_ids], self._step[env_ids] = 0.0, 0
+        self._walked[env_ids], self._step[env_ids] = 0.0, 0.0
         half = 0.05 * (u[:, 1:4] - 0.5)
         w = xp.sqrt(1.0 - xp.vecdot(half, half))[:, None]
         angles = self._crouch + 0.2 * (u[:, 4:] - 0.5)
@@ -104,10 +108,11 @@ class Quadruped:
         return kept
 
     def observe(self) -> Array:
-        """See ``spec.observation``. Shape (num_envs, 43)."""
-        seen: Array = self._xp.concat(
+        """See ``spec.observation``. Shape (num_envs, 45)."""
+        xp, phase = self._xp, self._step * (2.0 * math.pi / _STRIDE)
+        seen: Array = xp.concat(
             (
-                self._command[:, None],
+                xp.stack((self._command, xp.cos(phase), xp.sin(phase)), axis=1),
                 up_in_body(self._attitude) / 0.5,
                 self._turn_rate / 2.0,
                 (self._angles - self._crouch) / 0.5,

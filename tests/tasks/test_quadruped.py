@@ -101,6 +101,9 @@ def test_reward_by_hand(bound):
     assert not fallen[0]
     seen = dict(zip((s.name for s in task.spec.observation), task.observe()[0], strict=True))
     assert seen["commanded_velocity_x"] == pytest.approx(0.5)
+    assert (seen["clock_cos"], seen["clock_sin"]) == pytest.approx(
+        (math.cos(math.pi / 10), math.sin(math.pi / 10))
+    )
     assert seen["up_y"] == pytest.approx(math.sin(0.2) / 0.5)
     assert seen["turn_rate_z"] == pytest.approx(0.3 / 2)
     assert seen["RL_calf_last_action"] == 0.5

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from sim2real.errors import InvalidValue
 
 Numbers = NDArray[np.float64]
+Observation = Any
+"""Whatever an env observes."""
 
 
 class Signals:
@@ -41,13 +43,13 @@ class Signals:
                 )
             self.names = [str(name) for name in given]
 
-    def apart(self, observation: Any) -> Numbers:  # noqa: ANN401  whatever the env observes
+    def apart(self, observation: Observation) -> Numbers:
         """All numbers in a row. Shape (1, len(names))."""
         parts = observation if self._is_dict else {"obs": observation}
         rows = [np.ravel(parts[key]) for key in self._keys]
         return np.concatenate(rows).astype(float)[None] if rows else np.zeros((1, 0))
 
-    def together(self, numbers: Numbers, observation: Any) -> Any:  # noqa: ANN401
+    def together(self, numbers: Numbers, observation: Observation) -> Observation:
         """A copy of an observation with these numbers in it."""
         parts = dict(observation) if self._is_dict else {"obs": observation}
         start = 0

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sim2real.interface import Array
+from sim2real.interface import Array, Mask
 
 _TOLERANCE = 1e-7  # differences below this are rounding, not physics
 _FLOOR = 0.01
+_BLOWN_UP = 1e6  # what stands for a number that is none
 
 
 @dataclass(frozen=True)
@@ -25,21 +26,24 @@ class Paths:
     """Shape (time, rows, starts, columns)."""
     scale: Array
     """Shape (columns,)."""
+    diverged: Mask
+    """Rows of which a simulation blew up. Shape (rows,)."""
 
     @classmethod
-    def of(cls, values: Array, groups: Sequence[int], nominal: int = 0) -> Paths:
-        """Scale by the nominal row.
+    def of(cls, values: Array, groups: Sequence[int], diverged: Mask) -> Paths:
+        """Scale by the first row, which is nominal.
 
         Args:
             values: shape (time, rows, starts, columns).
             groups: number of columns of each kind, in order.
-            nominal: the row.
+            diverged: simulations that blew up. Shape (rows · starts,).
         """
-        spread = values[:, nominal].std(axis=(0, 1))
+        values = np.where(np.isfinite(values), values, _BLOWN_UP)
+        spread = values[:, 0].std(axis=(0, 1))
         for part in np.split(spread, np.cumsum(groups)[:-1]):
             part[:] = np.maximum(part, _FLOOR * part.max(initial=0.0))
         spread[spread == 0.0] = 1.0
-        return cls(values, spread)
+        return cls(values, spread, np.asarray(diverged.reshape(values.shape[1:3]).any(axis=1)))
 
     def difference(self, row: int, base: int) -> Array:
         """Scaled difference of two rows. Shape (time, starts, columns)."""

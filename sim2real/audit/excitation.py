@@ -94,7 +94,8 @@ def excite(
         seen = channels.observe(task.observe())
         path.append(np.concatenate([arrays.host(x) for x in (simulator.qpos, simulator.qvel, seen)], axis=1))
     sizes = [simulator.qpos.shape[1], simulator.qvel.shape[1], len(task.spec.observation)]
-    return Paths.of(np.array(path, dtype=float).reshape(shape[0], len(rows), starts, sum(sizes)), sizes)
+    values = np.array(path, dtype=float).reshape(shape[0], len(rows), starts, sum(sizes))
+    return Paths.of(values, sizes, arrays.host(simulator.diverged()))
 
 
 def table(world: World, rows: Sequence[Physics], repeats: int) -> tuple[tuple[str, ...], Array]:

@@ -27,6 +27,8 @@ class End:
     """Whether anything at all changed, beyond what two nominal runs differ by."""
     returns: Mapping[str, float]
     """Mean change of the return, by policy. Empty where no policy ran."""
+    diverged: bool = False
+    """Whether a simulation blew up there."""
 
     @property
     def mean_return(self) -> float:
@@ -68,7 +70,12 @@ class Finding:
             INCONSISTENT: "moves only a part",
             REFUSED: "is refused",
         }[self.verdict]
-        return f"{self.name} {what}" + (f": {'; '.join(self.reasons)}" if self.reasons else "")
+        blown_up = [f"{end.value:g}" for end in self.ends if end.diverged]
+        notes = [
+            *self.reasons,
+            *([f"the simulation blows up at {' and '.join(blown_up)}"] if blown_up else []),
+        ]
+        return f"{self.name} {what}" + (f": {'; '.join(notes)}" if notes else "")
 
 
 @dataclass(frozen=True)

@@ -79,26 +79,35 @@ def _ends(
 ) -> tuple[dict[str, list[tuple[Move, End]]], float]:
     """Effects by parameter, and the engine's noise."""
     looks, noise = _look(world, moves, where)
-    seem_dead = [move for move, (_, moved) in zip(moves, looks, strict=True) if not moved]
+    seem_dead = [move for move, look in zip(moves, looks, strict=True) if not look.moved]
     longer, _ = _look(world, seem_dead, replace(where, excitation=_whole_episode(world)))
     second = dict(zip(map(id, seem_dead), longer, strict=True))
     ends: dict[str, list[tuple[Move, End]]] = {}
     for move, look in zip(moves, looks, strict=True):
-        distance, moved = second.get(id(move), look)
-        change = returns.changes.get(move, {})
-        end = End(move.value, distance, moved or any(change.values()), change)
+        seen, change = second.get(id(move), look), returns.changes.get(move, {})
+        end = replace(seen, moved=seen.moved or any(change.values()), returns=change)
         ends.setdefault(move.parameter, []).append((move, end))
     return ends, noise
 
 
-def _look(world: World, moves: Sequence[Move], where: Where) -> tuple[list[tuple[float, bool]], float]:
-    """How far each move goes, and whether it is seen at all; and the engine's noise."""
+def _look(world: World, moves: Sequence[Move], where: Where) -> tuple[list[End], float]:
+    """What each move does under the excitation, and the engine's noise."""
     if not moves:
         return [], 0.0
     rows, pairs = rows_of(moves)
     paths = excite(world, rows, where.domain, where.engine, where.excitation)
     noise = paths.furthest(1, 0)
-    return [(paths.distance(row, base), paths.moved(row, base, noise)) for row, base in pairs], noise
+    ends = [
+        End(
+            value=move.value,
+            trajectory=paths.distance(row, base),
+            moved=paths.moved(row, base, noise),
+            returns={},
+            diverged=bool(paths.diverged[row]),
+        )
+        for move, (row, base) in zip(moves, pairs, strict=True)
+    ]
+    return ends, noise
 
 
 def _whole_episode(world: World) -> Excitation:

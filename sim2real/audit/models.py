@@ -30,6 +30,7 @@ from sim2real.audit.written import written
 from sim2real.errors import InvalidValue
 from sim2real.interface import Array
 
+_DIVERGED = slice(int(mujoco.mjtWarning.mjWARN_BADQPOS), int(mujoco.mjtWarning.mjWARN_BADQACC) + 1)
 _log = logging.getLogger(__name__)
 
 
@@ -70,8 +71,10 @@ def audit_randomization(
         motion: the fixed excitation.
 
     Raises:
-        InvalidValue: for a write that changes the sizes of the model, or raises.
+        InvalidValue: for a write that raises, or a model in which nothing can move.
     """
+    if not model.nv:
+        raise InvalidValue("nothing can move in this model; audit one that has joints")
     ends = [(name, value) for name, r in randomizations.items() for value in dict.fromkeys((r.low, r.high))]
     changed = [_changed(model, name, randomizations[name], value) for name, value in ends]
     writes = [bool(written(model, other)) for other in changed]
@@ -81,11 +84,16 @@ def audit_randomization(
     for name, randomization in randomizations.items():
         rows = [k for k, (owner, _) in enumerate(ends) if owner == name]
         rows = [k for k in rows if writes[k]] or rows  # an end at the nominal value is not one to measure at
-        found = [End(ends[k][1], paths.distance(k + 2, 0), paths.moved(k + 2, 0, noise), {}) for k in rows]
+        found = [_end(paths, k + 2, ends[k][1], noise) for k in rows]
         models = [changed[k] for k in rows]
         findings.append(_finding(name, randomization, found, (model, models, touched)))
     words = f"{motion.starts} starts, each {motion.seconds:g} s of random commands held for {motion.hold:g} s"
     return Audit("a model", "mujoco", ranked(findings), words, {}, noise)
+
+
+def _end(paths: Paths, row: int, value: float, noise: float) -> End:
+    moved = paths.moved(row, 0, noise)
+    return End(value, paths.distance(row, 0), moved, {}, bool(paths.diverged[row]))
 
 
 def _finding(
@@ -136,8 +144,11 @@ def _move(models: Sequence[mujoco.MjModel], motion: Motion) -> tuple[Paths, Pair
                 mujoco.mj_setState(nominal, data, batch.state[row], spec)
                 mujoco.mj_forward(nominal, data)
                 touched |= {(min(pair), max(pair)) for pair in data.contact.geom.tolist()}
-    values = np.nan_to_num(np.array(path)).reshape(len(path), count, motion.starts, -1)
-    return Paths.of(values, [nominal.nq, nominal.nv]), {(int(one), int(two)) for one, two in touched}
+    values = np.array(path).reshape(len(path), count, motion.starts, nominal.nq + nominal.nv)
+    diverged = batch.warning[:, _DIVERGED, 1].any(axis=1)
+    return Paths.of(values, [nominal.nq, nominal.nv], diverged), {
+        (int(one), int(two)) for one, two in touched
+    }
 
 
 def _starts(model: mujoco.MjModel, motion: Motion) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -37,14 +38,15 @@ def as_table(audit: Audit) -> dict[str, object]:
             {
                 "name": f.name,
                 "unit": f.unit,
-                "nominal": f.nominal if f.nominal == f.nominal else None,
+                "nominal": _number(f.nominal),
                 "verdict": f.verdict,
                 "reasons": list(f.reasons),
                 "ends": [
                     {
-                        "value": e.value,
+                        "value": _number(e.value),
                         "trajectory": e.trajectory,
                         "moved": e.moved,
+                        "diverged": e.diverged,
                         "returns": dict(e.returns),
                     }
                     for e in f.ends
@@ -53,6 +55,11 @@ def as_table(audit: Audit) -> dict[str, object]:
             for f in audit.findings
         ],
     }
+
+
+def _number(value: float) -> float | None:
+    """JSON knows no NaN and no infinity."""
+    return value if math.isfinite(value) else None
 
 
 def _save(audit: Audit, path: Path) -> None:

@@ -69,8 +69,8 @@ def shipped(world: World, label: str = "nominal") -> list[Policy]:
 class _RowByRow:
     """Acts on the episodes of each physics as on a batch of their own.
 
-    A matrix product rounds a row as its place in the batch will have it, and a motion may make much of that; so
-    equal physics would not give equal returns.
+    A matrix product rounds a row as its place in the batch will have it, and a motion may make much of that;
+    so equal physics would not give equal returns.
     """
 
     def __init__(self, policy: Policy, episodes: int) -> None:

@@ -68,5 +68,5 @@ def _print(console: Console, audit: Audit) -> None:
         )
     console.print(grid)
     for f in audit.findings:
-        if f.verdict != ALIVE:
+        if f.verdict != ALIVE or any(end.diverged for end in f.ends):
             console.print(f.sentence, highlight=False)

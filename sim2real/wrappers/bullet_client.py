@@ -17,6 +17,10 @@ _ATTRIBUTES = (
 )  # fmt: skip
 
 
+Answer = Any
+"""Whatever a function of PyBullet returns."""
+
+
 @dataclass(frozen=True)
 class Link:
     """A link, or the joint above it."""
@@ -32,7 +36,7 @@ class Client:
 
     number: int
 
-    def __call__(self, function: str, *args: object, **kwargs: object) -> Any:  # noqa: ANN401
+    def __call__(self, function: str, *args: object, **kwargs: object) -> Answer:
         """Call a function of PyBullet on this connection; forgetting the number would reach client 0."""
         import pybullet
 

@@ -20,8 +20,10 @@ from sim2real.wrappers.body import Body, Drive, name_of
 from sim2real.wrappers.bullet_body import BulletBody, has_bullet
 from sim2real.wrappers.elements import UNIT, Naming
 from sim2real.wrappers.mujoco_body import MujocoBody
-from sim2real.wrappers.signals import Signals
+from sim2real.wrappers.signals import Observation, Signals
 
+Action = Any
+"""Whatever an env takes."""
 _ONE = np.zeros(1, dtype=np.intp)
 
 
@@ -92,7 +94,7 @@ class Randomize(gym.Wrapper[Any, Any, Any, Any]):
             self._write(values)
         return self._begin(observation), info
 
-    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:  # noqa: ANN401
+    def step(self, action: Action) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
         """One step of the env, through the channels."""
         channels = self._channels
         if channels is None:
@@ -129,7 +131,7 @@ class Randomize(gym.Wrapper[Any, Any, Any, Any]):
         )  # fmt: skip
         return Channels(self._world, self._body.simulator(self._world), task, self._draws, self.domain)
 
-    def _begin(self, observation: Any) -> Any:  # noqa: ANN401
+    def _begin(self, observation: Observation) -> Observation:
         command = self._body.begin()
         channels = self._channels
         if channels is None:
@@ -150,7 +152,7 @@ class Randomize(gym.Wrapper[Any, Any, Any, Any]):
             self._body.write(self._world, names, values)
             channels.change(ids, names, values)
 
-    def _commanded(self, action: Any, channels: Channels) -> Any:  # noqa: ANN401
+    def _commanded(self, action: Action, channels: Channels) -> Action:
         """The action after the channels, where the commands themselves can't be reached."""
         if not isinstance(self.action_space, gym.spaces.Box):
             return action

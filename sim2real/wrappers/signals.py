@@ -6,7 +6,6 @@ that has an attribute ``observation_names`` (one name for each number) names the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import gymnasium as gym
@@ -17,6 +16,8 @@ from numpy.typing import NDArray
 from sim2real.errors import InvalidValue
 
 Numbers = NDArray[np.float64]
+Observation = Any
+"""Whatever an env observes."""
 
 
 class Signals:
@@ -25,14 +26,15 @@ class Signals:
     def __init__(self, env: gym.Env[Any, Any]) -> None:
         """Name what ``env`` observes; what is no box of fractions gets no name."""
         space = env.observation_space
-        self._boxes: Mapping[str, spaces.Space[Any]] = (
-            space.spaces if isinstance(space, spaces.Dict) else {"obs": space}
-        )
         self._is_dict = isinstance(space, spaces.Dict)
-        self.names: list[str] = []
-        for key, box in self._boxes.items():
-            if isinstance(box, spaces.Box) and np.issubdtype(box.dtype, np.floating):
-                self.names += [f"{key}_{k}" for k in range(int(np.prod(box.shape)))]
+        parts = space.spaces if isinstance(space, spaces.Dict) else {"obs": space}
+        boxes = {
+            key: box
+            for key, box in parts.items()
+            if isinstance(box, spaces.Box) and np.issubdtype(box.dtype, np.floating)
+        }
+        self._keys = list(boxes)
+        self.names = [f"{key}_{k}" for key, box in boxes.items() for k in range(int(np.prod(box.shape)))]
         given = getattr(env.unwrapped, "observation_names", None)
         if given is not None:
             if len(given) != len(self.names):
@@ -41,25 +43,18 @@ class Signals:
                 )
             self.names = [str(name) for name in given]
 
-    def apart(self, observation: Any) -> Numbers:  # noqa: ANN401  whatever the env observes
+    def apart(self, observation: Observation) -> Numbers:
         """All numbers in a row. Shape (1, len(names))."""
         parts = observation if self._is_dict else {"obs": observation}
-        rows = [np.ravel(parts[key]) for key in self._floating()]
+        rows = [np.ravel(parts[key]) for key in self._keys]
         return np.concatenate(rows).astype(float)[None] if rows else np.zeros((1, 0))
 
-    def together(self, numbers: Numbers, observation: Any) -> Any:  # noqa: ANN401
+    def together(self, numbers: Numbers, observation: Observation) -> Observation:
         """A copy of an observation with these numbers in it."""
         parts = dict(observation) if self._is_dict else {"obs": observation}
         start = 0
-        for key in self._floating():
+        for key in self._keys:
             old = np.asarray(parts[key])
             parts[key] = numbers[0, start : start + old.size].reshape(old.shape).astype(old.dtype)
             start += old.size
         return parts if self._is_dict else parts["obs"]
-
-    def _floating(self) -> list[str]:
-        return [
-            key
-            for key, box in self._boxes.items()
-            if isinstance(box, spaces.Box) and np.issubdtype(box.dtype, np.floating)
-        ]

@@ -236,6 +236,19 @@ def test_all_of_them_are_named_at_once(robot):
         audit.refuse()
 
 
+def test_a_simulation_that_blows_up_is_an_event(robot):
+    finding = audited(robot, lambda m, v: m.dof_damping.fill(v), 0.1, float("nan"))
+    assert [end.diverged for end in finding.ends] == [False, True]
+    assert np.isfinite(finding.trajectory)
+    assert finding.sentence == "it acts: the simulation blows up at nan"
+
+
+def test_a_model_in_which_nothing_moves_is_refused():
+    still = mujoco.MjModel.from_xml_string('<mujoco><worldbody><geom size=".1"/></worldbody></mujoco>')
+    with pytest.raises(InvalidValue, match="nothing can move in this model"):
+        audit_randomization(still, {})
+
+
 def test_a_write_that_raises_is_told_apart(robot):
     with pytest.raises(InvalidValue, match=r"the write of it raised KeyError at 0.1: .*ground"):
         audited(robot, friction("ground"), 0.1, 0.2)

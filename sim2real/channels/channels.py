@@ -65,7 +65,7 @@ class Channels:
         if self._schedule is not None:
             self._schedule.note(env_ids, names, values)
             for name in self._schedule.names:
-                for level in self._levels.of_parameter.get(name, ()):
+                for level in self._levels.of_parameter(name):
                     level.held_on = self._schedule.on
 
     def change(self, env_ids: Ids, names: tuple[str, ...], values: Array) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -12,9 +13,6 @@ from sim2real.errors import InvalidValue, UnknownName
 from sim2real.interface import Array, Ids
 from sim2real.parameters import QUANTITIES, Parameter
 from sim2real.world import World
-
-Setter = Callable[[Ids, Array], None]
-"""Takes rows and their values of one parameter, both of shape (k,)."""
 
 
 class Level:
@@ -55,10 +53,9 @@ class Levels:
     def __init__(self, world: World, arrays: Arrays, num_envs: int) -> None:
         """Nothing is bound yet."""
         self.world, self.arrays, self.num_envs = world, arrays, num_envs
-        self.setters: dict[str, list[Setter]] = {}
-        """What to call with new values of a parameter."""
-        self.of_parameter: dict[str, list[Level]] = {}
-        """The levels that a parameter decides."""
+        self._levels: list[Level] = []
+        self._decided: dict[str, list[tuple[Level, Ids, Array]]] = {}
+        self._plans: dict[tuple[str, ...], list[_Write]] = {}
 
     def has(self, *quantities: str) -> bool:
         """Whether the world has a parameter of one of these quantities."""
@@ -112,38 +109,67 @@ class Levels:
                 f'"{missing[0]}.{quantity}" in physics.toml'
             )
         level = Level(self.arrays, self.num_envs, start * scales, kind.neutral)
-        self._listen(level, quantity, elements, scales)
-        return level
-
-    def _listen(self, level: Level, quantity: str, elements: Sequence[str], scales: Array) -> None:
+        self._levels.append(level)
         for parameter in self._parameters(quantity):
             columns = np.array([k for k, e in enumerate(elements) if e in parameter.elements], np.intp)
             if columns.size:
-                self.setters.setdefault(parameter.name, []).append(
-                    _setter(parameter, level, columns, scales[columns])
-                )
-                self.of_parameter.setdefault(parameter.name, []).append(level)
+                decided = self._decided.setdefault(parameter.name, [])
+                decided.append((level, columns, scales[columns]))
+        return level
+
+    def of_parameter(self, name: str) -> list[Level]:
+        """The levels that a parameter decides."""
+        return [level for level, _, _ in self._decided.get(name, ())]
+
+    def set_physics(self, env_ids: Ids, names: tuple[str, ...], values: Array) -> None:
+        """Take new values of parameters. Shape (len(env_ids), len(names)); others than ours are left.
+
+        Raises:
+            InvalidValue: for a value that there is no room for.
+        """
+        if names not in self._plans:
+            self._plans[names] = self._plan(names)
+        for write in self._plans[names]:
+            given = values[:, write.picks]
+            self._check_room(write, names, given)
+            write.level.set(env_ids, write.columns, given * write.scales)
+
+    def _plan(self, names: tuple[str, ...]) -> list[_Write]:
+        """One write for each level that some of these parameters decide."""
+        plan = []
+        for level in self._levels:
+            parts = [
+                (np.full(len(columns), k), columns, scales)
+                for k, name in enumerate(names)
+                for decided, columns, scales in self._decided.get(name, ())
+                if decided is level
+            ]
+            if parts:
+                plan.append(_Write(level, *map(np.concatenate, zip(*parts, strict=True))))
+        return plan
+
+    def _check_room(self, write: _Write, names: tuple[str, ...], given: Array) -> None:
+        limits = write.level.limits
+        if limits is not None and (given > limits[write.columns]).any():
+            _, column = np.argwhere(given > limits[write.columns])[0]
+            parameter = self.world.parameters[names[write.picks[column]]]
+            raise InvalidValue(
+                f"{parameter.name} of {given[:, column].max():g} {parameter.unit} does not fit the buffer of "
+                f"{limits[write.columns[column]]:g}; let its range or a variant in physics.toml go so far"
+            )
 
     def _parameters(self, quantity: str) -> Sequence[Parameter]:
         return [p for p in self.world.parameters.values() if p.quantity.name == quantity]
 
-    def set_physics(self, env_ids: Ids, names: Sequence[str], values: Array) -> None:
-        """Take new values of parameters. Shape (len(env_ids), len(names)); others than ours are left."""
-        for k, name in enumerate(names):
-            for setter in self.setters.get(name, ()):
-                setter(env_ids, values[:, k])
 
+@dataclass(frozen=True)
+class _Write:
+    """Columns of a level, and what they get: values of these picks times scales. All of shape (k,)."""
 
-def _setter(parameter: Parameter, level: Level, columns: Ids, scales: Array) -> Setter:
-    def set_rows(env_ids: Ids, values: Array) -> None:
-        if level.limits is not None and values.size and values.max() > (room := level.limits[columns].min()):
-            raise InvalidValue(
-                f"{parameter.name} of {values.max():g} {parameter.unit} does not fit the buffer of {room:g}; "
-                "let its range or a variant in physics.toml go so far"
-            )
-        level.set(env_ids, columns, values[:, None] * scales)
-
-    return set_rows
+    level: Level
+    picks: Ids
+    columns: Ids
+    scales: Array
 
 
 def longest(world: World, domain: Domain, quantity: str, elements: Sequence[str]) -> Array:

@@ -49,6 +49,7 @@ def sensor_chain(kit: Kit, signals: Sequence[Signal], domain: Domain) -> Chain:
             level.limits = longest(levels.world, domain, quantity, names[columns])
             stages.append(_Latency(kit, level, columns))
         elif quantity == "spike":
+            levels.columns("spike_size", names)  # names signals that exist
             size = levels.bind("spike_size", names[columns], scales[columns])
             stages.append(_Spike(kit, level, columns, size))
         else:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+import numpy as np
 
 from sim2real.arrays import Arrays
 from sim2real.channels.levels import Level, Levels
-from sim2real.draws import StepDraws
+from sim2real.draws import NORMALS, UNIFORMS, StepDraws, levels_elsewhere
 from sim2real.interface import Array, Ids
 
 STREAMS = (
@@ -24,27 +25,32 @@ STREAMS = (
 """What draws numbers, each from a stream of its own."""
 
 
-@dataclass(frozen=True)
 class Kit:
     """What every stage is made of."""
 
-    levels: Levels
-    draws: StepDraws
-    control_dt: float
-    """Control period, s."""
-
-    @property
-    def arrays(self) -> Arrays:
-        """Of the simulator."""
-        return self.levels.arrays
+    def __init__(self, levels: Levels, draws: StepDraws, control_dt: float) -> None:
+        """Levels of an env's parameters, its draws, and the control period in s."""
+        self.levels, self.draws, self.control_dt = levels, draws, control_dt
+        self.arrays = levels.arrays
+        self._normals, self._uniforms = self.arrays.put(NORMALS), self.arrays.put(UNIFORMS)
 
     def normal(self, stream: str, width: int, ids: Ids | None = None) -> Array:
         """Standard normal numbers of this step, in the simulator's namespace. Shape (rows, width)."""
-        return self.arrays.put(self.draws.normal(STREAMS.index(stream), width, ids))
+        return self._pick(self._normals, stream, width, ids)
 
     def uniform(self, stream: str, width: int, ids: Ids | None = None) -> Array:
         """Uniform numbers of this step, in the simulator's namespace. Shape (rows, width)."""
-        return self.arrays.put(self.draws.uniform(STREAMS.index(stream), width, ids))
+        return self._pick(self._uniforms, stream, width, ids)
+
+    def _pick(self, numbers: Array, stream: str, width: int, ids: Ids | None) -> Array:
+        """Of these numbers; only the keys of the rows are made on the host."""
+        draw = self.draws.normal if numbers is self._normals else self.draws.uniform
+        if self.arrays.on_host:
+            return draw(STREAMS.index(stream), width, ids)
+        xp, keys = self.arrays.xp, self.draws.keys(STREAMS.index(stream), width, ids)
+        levels = levels_elsewhere(xp, *(self.arrays.put(key.view(np.int64)) for key in keys))[:, :width]
+        picked: Array = xp.reshape(xp.take(numbers, xp.reshape(levels, (-1,)), axis=0), levels.shape)
+        return picked
 
 
 class Stage(Protocol):

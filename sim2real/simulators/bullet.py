@@ -93,12 +93,24 @@ class BulletSimulator:
         """Force of every actuator in the last physics step, N or N·m; live. Shape (num_envs, nu)."""
         return self._side.array("actuator_force")
 
+    def dofs(self, joints: Sequence[str]) -> Ids:
+        """Columns of one-dof joints in `speed`, `load_force` and `dry_friction`: the motor's side."""
+        return np.array([self.world.model.joint(name).dofadr[0] for name in joints], dtype=np.intp)
+
+    def speed(self) -> Array:
+        """Speed of every degree of freedom of the engine, rad/s or m/s; live. Shape (num_envs, dofs)."""
+        return self._side.array("speed")
+
+    def load_force(self) -> Array:
+        """What else acted on every degree of freedom in the last physics step; see the protocol."""
+        return self._side.array("load_force")
+
     def dry_friction(self) -> Array:
-        """Dry friction of every degree of freedom, N·m or N; live, to write. Shape (num_envs, nv)."""
+        """Dry friction of every degree of freedom, N·m or N; live, to write. Shape (num_envs, dofs)."""
         return self._side.array("dry_friction")
 
     def force_limit(self) -> Array:
-        """Most that every actuator gives either way; live, to write between steps. Shape (num_envs, nu)."""
+        """Least and most that every actuator gives; live, to write. Shape (num_envs, nu, 2)."""
         return self._side.array("force_limit")
 
     def delay_commands(self, steps: Array) -> None:

@@ -61,6 +61,7 @@ class Forces(MujocoSimulator):
         self.contact: Array = np.zeros((num_envs, model.nv))
         """Generalized forces of contacts and limits in the last step. Shape (num_envs, nv)."""
         self._kept_force: Array | None = None
+        self._kept_load: Array | None = None
         self._applied = self._batch.bind("qfrc_applied")
         self._bias = self._batch.bind("qfrc_bias")
         self._sparse = self._batch.bind("M")
@@ -84,6 +85,12 @@ class Forces(MujocoSimulator):
             self._engine_force, self._kept_force = super().actuator_force(), np.zeros(self._ctrl.shape)
         return self._kept_force
 
+    def load_force(self) -> Array:
+        """What else acted on every degree of freedom in the last physics step; live. See the protocol."""
+        if self._kept_load is None:
+            self._kept_load = super().load_force()
+        return self._kept_load
+
     def predict(self, ids: Ids) -> Prediction:
         """Step without contacts but for the forces in ``contact``; ``qvel`` is then the prediction."""
         qpos, before = self._qpos[ids], self._qvel[ids]
@@ -91,6 +98,8 @@ class Forces(MujocoSimulator):
         self._batch.step(ids, nstep=1, stage=int(mujoco.mjtStage.mjSTAGE_NONE))
         if self._kept_force is not None:  # the engine's own is lost when sites are computed
             self._kept_force[ids] = self._engine_force[ids]
+        if self._kept_load is not None:
+            self._kept_load[ids] = super().load_force()[ids]
         bodies, joints = self._inertias(ids)
         after = self._qvel[ids]
         ballast, turning = self._ballast_inertia(ids, before)
@@ -107,7 +116,7 @@ class Forces(MujocoSimulator):
         """Live positions and velocities of one simulation, with what tasks are not shown."""
         return self._qpos[env_id], self._qvel[env_id]
 
-    def speed(self, ids: Ids) -> Array:
+    def fastest(self, ids: Ids) -> Array:
         """Largest velocity of each simulation. Shape (len(ids),)."""
         return np.asarray(np.abs(self._qvel[ids]).max(axis=1, initial=0.0))
 
@@ -146,8 +155,6 @@ class Forces(MujocoSimulator):
             return
         self._show()
         between()
-        if self._limit is not None:
-            self._force_range[..., 0], self._force_range[..., 1] = -self._limit, self._limit
 
     def command(self, ctrl: Array) -> None:
         """Set the commands of all simulations. Shape (num_envs, nu)."""

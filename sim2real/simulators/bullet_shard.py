@@ -125,7 +125,7 @@ class Shard:
         """Learn the forces of contacts and limits; say which steps were far from right without them."""
         found = [(k, *contact) for k, row in enumerate(rows) for contact in self._clients[row].contacts()]
         error = self.forces.learn(rows, prediction, gathered(found))
-        speed = self.forces.speed(rows)
+        speed = self.forces.fastest(rows)
         return np.asarray(error > _TOLERANCE * (0.1 + speed))
 
     def _blow(self, rows: Ids) -> None:

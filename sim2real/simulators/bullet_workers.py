@@ -35,6 +35,7 @@ from sim2real.world import World
 _PROGRAM = (
     "import sys; sys.path[:] = sys.argv[1].split('|'); from {} import serve; serve(*map(int, sys.argv[2:]))"
 )
+_OUTPUTS = ("site", "actuator_force", "speed", "load_force")
 _PATIENCE = 5.0  # s for a worker to end by itself
 
 
@@ -53,8 +54,10 @@ class Board:
             "site": (model.nsite, 3),
             "force": (model.nbody, 6),
             "actuator_force": (model.nu,),
+            "speed": (model.nv,),
+            "load_force": (model.nv,),
             "dry_friction": (model.nv,),
-            "force_limit": (model.nu,),
+            "force_limit": (model.nu, 2),
             "delay": (model.nu,),
         }
         sizes = [num_envs * int(np.prod(shape)) for shape in shapes.values()]
@@ -155,7 +158,7 @@ class _Desk:
         shared, own = self._board[name], self._shard.array(name, element)
         if element is not None:
             shared = shared[:, place(self._world, name, element)]
-        self._links.append(_Link(own, shared, name not in ("site", "actuator_force")))
+        self._links.append(_Link(own, shared, name not in _OUTPUTS))
         shared[:] = own
 
     def set_physics(self, env_ids: Ids, names: tuple[str, ...], values: Array) -> None:

@@ -80,7 +80,6 @@ class WarpSimulator:
         self._reset_mask = tensor(self._reset_rows)
         self._diverged = torch.zeros(num_envs, dtype=torch.bool, device=self.device)
         self._has_sites = self._told = False
-        self._limit: torch.Tensor | None = None
         self._table = PhysicsTable(world, num_envs)
         self._targets: dict[tuple[str, ...], list[_Target]] = {}
         self._delayed = engine.command_buffers()
@@ -110,15 +109,28 @@ class WarpSimulator:
         """Force of every actuator in the last physics step, N or N·m; live. Shape (num_envs, nu)."""
         return self._engine.tensor(self._engine.data.actuator_force)
 
+    def dofs(self, joints: Sequence[str]) -> Ids:
+        """Columns of one-dof joints in `speed`, `load_force` and `dry_friction`: the motor's side."""
+        return np.array([self.world.model.joint(name).dofadr[0] for name in joints], dtype=np.intp)
+
+    def speed(self) -> torch.Tensor:
+        """Speed of every degree of freedom of the engine, rad/s or m/s; live. Shape (num_envs, dofs)."""
+        return self._qvel
+
+    def load_force(self) -> torch.Tensor:
+        """What else acted on every degree of freedom in the last physics step; see the protocol."""
+        data, tensor = self._engine.data, self._engine.tensor
+        smooth = tensor(data.qfrc_smooth) - tensor(data.qfrc_actuator) - tensor(data.qfrc_damper)
+        constraint, friction = tensor(data.qfrc_constraint), self.dry_friction()
+        return smooth + constraint - torch.maximum(torch.minimum(constraint, friction), -friction)
+
     def dry_friction(self) -> torch.Tensor:
-        """Dry friction of every degree of freedom, N·m or N; live, to write. Shape (num_envs, nv)."""
+        """Dry friction of every degree of freedom, N·m or N; live, to write. Shape (num_envs, dofs)."""
         return self._own("dof_frictionloss")
 
     def force_limit(self) -> torch.Tensor:
-        """Most that every actuator gives either way; live, to write between steps. Shape (num_envs, nu)."""
-        if self._limit is None:
-            self._limit = self._own("actuator_forcerange")[:, 1::2].clone()
-        return self._limit
+        """Least and most that every actuator gives; live, to write. Shape (num_envs, nu, 2)."""
+        return self._own("actuator_forcerange").view(self.num_envs, -1, 2)
 
     def delay_commands(self, steps: torch.Tensor) -> None:
         """Delay commands by whole physics steps until physics is set again. Shape (num_envs, nu)."""
@@ -190,7 +202,6 @@ class WarpSimulator:
             for _ in range(substeps):
                 self._show()
                 between()
-                self._write_limit()
                 self._advance(1)
         self._guard()
         if kept is not None:
@@ -228,11 +239,6 @@ class WarpSimulator:
         if self._has_sites:
             engine = self._engine
             engine.launch("sites", (engine.mjw.kinematics, engine.model, engine.data))
-
-    def _write_limit(self) -> None:
-        if self._limit is not None:
-            ranges = self._own("actuator_forcerange")
-            ranges[:, ::2], ranges[:, 1::2] = -self._limit, self._limit
 
     def _own(self, name: str) -> torch.Tensor:
         """A field that every simulation has of its own. Shape (num_envs, width)."""

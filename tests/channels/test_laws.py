@@ -215,6 +215,20 @@ def test_torch_obeys_as_numpy_does(full, torch_env, tools):
     np.testing.assert_allclose(theirs, ours, atol=1e-6)
 
 
+@pytest.mark.parametrize("engine", [Engine("bullet", 1), Engine("bullet", 2), Engine("mujoco", 1, play=True)])
+def test_laws_act_in_bullet_and_with_play_as_in_mujoco(full, engine, tools):
+    domain = {"parameters": FULL}
+    ours = tools[1](Sim2RealVectorEnv(full, 4, domain, 12, simulator=engine), 30)
+    np.testing.assert_allclose(ours, tools[1](Sim2RealVectorEnv(full, 4, domain, 12), 30), atol=1e-6)
+
+
+@pytest.mark.slow
+def test_laws_act_in_warp_as_in_mujoco(full, tools):
+    domain = {"parameters": FULL}
+    ours = tools[1](Sim2RealVectorEnv(full, 4, domain, 12, simulator="warp"), 24)
+    np.testing.assert_allclose(ours, tools[1](Sim2RealVectorEnv(full, 4, domain, 12), 24), atol=2e-3)
+
+
 def test_neutral_laws_are_bit_identical_to_none(full, geared_world, tools):
     ours, theirs = (tools[1](Sim2RealVectorEnv(w, 3, None, 9), 20) for w in (full, geared_world([])))
     np.testing.assert_array_equal(ours, theirs)

@@ -182,7 +182,7 @@ def test_forces_friction_and_limits_written_between_physics_steps(both):
             seen.append(simulator.qvel.copy())
             push[:, 1:5] = 0.3 * np.cos(len(seen))
             dry[:, 2] = 0.01 + 0.02 * np.abs(simulator.qvel[:, 2])
-            most[:, 2] = 0.1
+            most[:, 2] = [-0.1, 0.08]
 
         simulator.reset(np.arange(2), *(np.tile(part, (2, 1)) for part in (*START, np.zeros(3))))
         for control in bench_commands(50):

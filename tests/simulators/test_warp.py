@@ -82,7 +82,7 @@ def rounded(truth):
     [
         ("furuta", 100, 4, 6.0),
         ("cartpole", 100, 4, 3.0),
-        ("so101", 25, 8, 0.5),  # its stiff servos shake at their limits, and errors grow a hundredfold in 0.5 s
+        ("so101", 25, 8, 0.5),  # stiff servos shake at their limits; errors grow a hundredfold in 0.5 s
     ],
 )
 def test_an_episode_is_that_of_mujoco_within_single_precision(name, steps, substeps, push):

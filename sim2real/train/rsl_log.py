@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,7 +46,8 @@ class RunLog:
         self.path = folder / "checkpoint.safetensors"
         self._folder, self._description, self._every = folder, description, every
         self._total, self._per_update = settings.total_steps, settings.num_envs * settings.rollout_steps
-        self._steps = 0
+        self.steps = 0
+        """Control steps spent."""
         self._updates = 0
         self._progress = None if title is None else progress_bar()
         if self._progress is not None:
@@ -58,7 +60,7 @@ class RunLog:
         """Train from the last checkpoint, or from the start, to the end; returns the control steps spent."""
         self._algorithm: PPO = runner.alg
         self._restore(runner.alg)
-        left = max(0, -(-(self._total - self._steps) // self._per_update))
+        left = max(0, -(-(self._total - self.steps) // self._per_update))
         runner.logger = self
         self._board = SummaryWriter(str(self._folder))
         try:
@@ -69,7 +71,13 @@ class RunLog:
             self._board.close()
             if self._progress is not None:
                 self._progress.stop()
-        return self._steps
+        return self.steps
+
+    @property
+    def success(self) -> float:
+        """Share of successes in the last 100 episodes that ended; NaN before there are so many."""
+        full = len(self._successes) == self._successes.maxlen
+        return float(np.mean(self._successes)) if full else math.nan
 
     def forget(self) -> None:
         """Delete the checkpoint; the policy is saved."""
@@ -94,22 +102,22 @@ class RunLog:
     ) -> None:
         """Write one update's numbers, and a checkpoint every few updates."""
         self._updates += 1
-        self._steps += self._per_update
+        self.steps += self._per_update
         scalars = {f"train/{name}": value for name, value in loss_dict.items()}
         scalars |= {"train/learning_rate": learning_rate, "train/std": float(action_std.detach().mean())}
         if self._returns:
             scalars |= {"rollout/ep_rew_mean": float(np.mean(self._returns))}
             scalars |= {"rollout/success": float(np.mean(self._successes))} if self._successes else {}
         for name, value in scalars.items():
-            self._board.add_scalar(name, value, self._steps)
+            self._board.add_scalar(name, value, self.steps)
         if self._progress is not None:
             score = f"{np.mean(self._returns):.1f}" if self._returns else "–"
-            self._progress.update(self._progress.task_ids[0], completed=self._steps, score=score)
+            self._progress.update(self._progress.task_ids[0], completed=self.steps, score=score)
         if self._updates % self._every == 0:
             self._save()
 
     def _save(self) -> None:
-        metadata = {"description": self._description, "steps": str(self._steps)}
+        metadata = {"description": self._description, "steps": str(self.steps)}
         tensors = dump(self._algorithm)
         write_atomically(self.path, lambda path: save_file(tensors, path, metadata))
 
@@ -127,4 +135,4 @@ class RunLog:
             _log.warning("checkpoint %s is of a run with other settings; starting anew", self.path)
             return
         restore(algorithm, tensors)
-        self._steps = int(metadata["steps"])
+        self.steps = int(metadata["steps"])

@@ -186,7 +186,7 @@ def test_a_training_that_was_cut_short_goes_on(pendulum, tmp_path, caplog):
 
     def dies(**numbers):
         update(**numbers)
-        if first._steps == 5 * 128:
+        if first.steps == 5 * 128:
             raise Killed
 
     first.log = dies

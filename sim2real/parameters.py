@@ -57,6 +57,7 @@ _ALL = (
     Quantity("com_y", "body", ("m",), "centre of mass along y, body frame"),
     Quantity("com_z", "body", ("m",), "centre of mass along z, body frame"),
     Quantity("friction", "geom", ("1",), "sliding friction coefficient", 0.0),
+    Quantity("height", "geom", ("m",), "height of a geom in its body's frame"),
     Quantity("damping", "joint", _RATE, "viscous joint damping", 0.0),
     Quantity("frictionloss", "joint", _TORQUE, "dry joint friction", 0.0),
     Quantity("armature", "joint", ("kg·m²", "kg"), "rotor inertia seen at the joint", 0.0),
@@ -76,6 +77,7 @@ _ALL = (
     Quantity("kd", "actuator", _RATE, "velocity gain of a servo", 0.0),
     Quantity("back_emf", "actuator", _RATE, "torque that a motor loses per speed", 0.0),
     Quantity("torque_limit", "actuator", _TORQUE, "most that the actuator gives, either way", 0.0),
+    Quantity("bias_torque", "actuator", _TORQUE, "constant torque of a servo besides its goal", neutral=0.0),
     Quantity("latency", "actuator", ("physics steps",), "delay of the command", 0.0, integer=True),
     Quantity(
         "latency_jitter",
@@ -122,6 +124,17 @@ _ALL = (
         _MAX,
         False,
         ACTUATOR,
+        _MAX,
+    ),
+    Quantity(
+        "goal_braking",
+        "actuator",
+        ("rad/s²", "m/s²"),
+        "most that the inner goal of a servo slows down",
+        _POSITIVE,
+        _MAX,
+        False,
+        LAW,
         _MAX,
     ),
     Quantity(

@@ -87,6 +87,7 @@ _ALL = (
     Quantity("kd", "actuator", _RATE, "velocity gain of a servo", 0.0),
     Quantity("back_emf", "actuator", _RATE, "torque that a motor loses per speed", 0.0),
     Quantity("torque_limit", "actuator", _TORQUE, "most that the actuator gives, either way", 0.0),
+    Quantity("bias_torque", "actuator", _TORQUE, "constant torque of a servo besides its goal", neutral=0.0),
     Quantity("latency", "actuator", ("physics steps",), "delay of the command", 0.0, integer=True),
     _effect(ACTUATOR, "command_resolution", "actuator", "step that commands are rounded to"),
     _effect(
@@ -109,6 +110,15 @@ _ALL = (
         integer=True,
     ),
     _effect(LAW, "speed_loss", "actuator", "share of the force limit lost per speed", ("s/rad", "s/m")),
+    _effect(
+        LAW,
+        "goal_braking",
+        "actuator",
+        "most that the inner goal of a servo slows down",
+        ("rad/s²", "m/s²"),
+        low=_POSITIVE,
+        neutral=_MAX,
+    ),
     _effect(LAW, "stribeck", "joint", "dry friction at rest above that in motion", _TORQUE),
     _effect(LAW, "load_friction_motor", "joint", "dry friction per force of the motor", ("1",)),
     _effect(LAW, "load_friction_external", "joint", "dry friction per force of the load", ("1",)),

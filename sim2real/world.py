@@ -423,7 +423,8 @@ def nominal_value(model: mujoco.MjModel, quantity: str, element: str) -> float:
         body = model.body(element)
         return float(body.mass[0] if quantity == "mass" else body.ipos[axis])
     if kind.element == "geom":
-        return float(model.geom(element).friction[0])
+        geom = model.geom(element)
+        return float(geom.pos[2] if quantity == "height" else geom.friction[0])
     return float(np.ravel(getattr(model.joint(element), quantity))[0])
 
 

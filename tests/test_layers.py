@@ -25,7 +25,7 @@ ROWS = (
     ("single_env", "episodes", "replay"),
     ("audit",),
     ("randomize", "identify", "train"),
-    ("evaluate",),
+    ("evaluate", "parity"),
     ("transfer",),
     ("demo",),
     ("__init__",),

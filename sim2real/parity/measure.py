@@ -15,6 +15,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import mujoco
 import numpy as np
@@ -86,7 +87,7 @@ class Parity:
         return np.asarray(np.abs(self.contact_path - self.reference_contact_path).max(axis=1))
 
     def parted(self, distance: float = 1e-3) -> float:
-        """Time after which the engines are apart by ``distance`` with contacts and limits, s; infinite if never."""
+        """Time until the engines are ``distance`` apart with contacts and limits, s; infinite if never."""
         found = np.flatnonzero(self.apart > distance)
         return float(found[0] + 1) * self.physics_dt if len(found) else np.inf
 
@@ -179,14 +180,14 @@ def _pushes(make: Factory, world: World, start: tuple[Array, Array, Array]) -> A
         force[:] = arrays.put(push)
     simulator.step(arrays.put(np.repeat(start[2], n, axis=0)), 1)
     speeds = np.asarray(arrays.host(simulator.qvel), dtype=np.float64)
-    return (speeds[:-1] - speeds[-1]) / simulator.physics_dt
+    return np.asarray((speeds[:-1] - speeds[-1]) / simulator.physics_dt)
 
 
 def _energies(model: mujoco.MjModel, path: Array) -> Array:
     """Energy in the middle of every two steps of a path, J."""
     data, dt = mujoco.MjData(model), model.opt.timestep
     energies = []
-    for before, after in zip(path[:-1], path[1:], strict=True):
+    for before, after in pairwise(path):
         mujoco.mj_differentiatePos(model, data.qvel, dt, before, after)
         data.qpos[:] = after
         mujoco.mj_fwdPosition(model, data)

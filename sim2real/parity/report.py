@@ -62,7 +62,10 @@ def _findings(parity: Parity) -> list[tuple[str, str]]:
     parted = parity.parted()
     when = "never" if np.isinf(parted) else f"after {parted:.3g} s"
     return [
-        (f"untouched, {len(parity.path)} steps of {parity.physics_dt:g} s", f"≤ {parity.open_loop:.1e} rad or m"),
+        (
+            f"untouched, {len(parity.path)} steps of {parity.physics_dt:g} s",
+            f"≤ {parity.open_loop:.1e} rad or m",
+        ),
         ("accelerations under unit pushes (mass matrix)", f"≤ {parity.inertia:.1e} of the largest"),
         ("energy of the untouched motion", f"≤ {parity.energy:.1e} of its range"),
         ("with contacts and limits, apart by 1e-3", f"{when}; at most {parity.apart.max():.1e} rad or m"),
@@ -102,7 +105,9 @@ def _times(parity: Parity, path: Array) -> Array:
 
 def _paths(axes: Axes, parity: Parity) -> None:
     times = _times(parity, parity.contact_path)
-    for k, (one, other) in enumerate(zip(parity.reference_contact_path.T, parity.contact_path.T, strict=True)):
+    for k, (one, other) in enumerate(
+        zip(parity.reference_contact_path.T, parity.contact_path.T, strict=True)
+    ):
         axes.plot(times, one, color=f"C{k % 10}", linewidth=2.5, alpha=0.35)
         axes.plot(times, other, color=f"C{k % 10}", linewidth=0.9)
     axes.set(ylabel="positions, rad and m", title=f"as it is: mujoco wide, {parity.simulator} thin")
@@ -123,5 +128,7 @@ def _bars(axes: Axes, parity: Parity) -> None:
     axes.barh(places + 0.2, [e.size for e in effects], 0.4, label=parity.simulator)
     axes.set_yticks(places, [e.parameter for e in effects], fontsize=7)
     axes.invert_yaxis()
-    axes.set(xscale="log" if effects else "linear", xlabel="effect, rms rad and m", title="parameters' effects")
+    axes.set(
+        xscale="log" if effects else "linear", xlabel="effect, rms rad and m", title="parameters' effects"
+    )
     axes.legend()

@@ -8,9 +8,8 @@ Bullet moves the bodies: its own dynamics of articulated bodies, collision detec
 and joint limits, one client for each simulation. What acts in joint space (actuators, springs, dampers, dry
 friction, armature, delays) is MuJoCo's own, see `sim2real.simulators.bullet_forces`, so a parameter means
 the same in both. Without contacts and limits the two engines agree to rounding. They can't agree on
-contacts, which are hard and inelastic here, on joint limits, which act here once they are overstepped and
-push back by a fifth a step, and, within the order of the physics step, on a free body whose origin is not its
-centre of mass: Bullet moves the centre.
+contacts, which are hard and inelastic here, nor on joint limits, which act here once they are overstepped
+and push back by a fifth a step.
 
 With worker processes each has a share of the simulations, and the live arrays are in shared memory. Results
 are bit-identical for any number of workers, and a reset starts exactly as the first one did.
@@ -102,7 +101,10 @@ class BulletSimulator:
         return self._side.array("speed")
 
     def load_force(self) -> Array:
-        """What else acted on every degree of freedom in the last physics step; see the protocol."""
+        """What else acted on every degree of freedom in the last physics step; see the protocol.
+
+        Contacts and limits count where armature, damper or dry friction of a joint resist them.
+        """
         return self._side.array("load_force")
 
     def dry_friction(self) -> Array:
@@ -183,18 +185,18 @@ class _Workers:
             if between is not None:
                 between()
             if env_ids is None:
-                self._all("step", each, None, between is not None)
+                self._all("step", each, None)
             else:
-                self._stepped(env_ids, each, between is not None)
+                self._stepped(env_ids, each)
 
     def diverged(self) -> Mask:
         return np.asarray(self._board.arrays["diverged"] != 0.0)
 
-    def _stepped(self, env_ids: Ids, substeps: int, limited: bool) -> None:
+    def _stepped(self, env_ids: Ids, substeps: int) -> None:
         shares = [(worker, _share(worker, env_ids)) for worker in self._workers]
         asked = [(worker, env_ids[rows] - worker.rows.start) for worker, rows in shares if len(rows)]
         for worker, ids in asked:
-            worker.ask("step", substeps, ids, limited)
+            worker.ask("step", substeps, ids)
         _await(worker for worker, _ in asked)
 
     def _all(self, *command: object) -> None:

@@ -17,7 +17,7 @@ from sim2real.interface import Array, Ids
 from sim2real.simulators.bullet_contacts import Shape, Touching
 from sim2real.simulators.bullet_engine import load
 from sim2real.simulators.bullet_reactions import Contact
-from sim2real.simulators.bullet_trees import Numbers, Tree, link_inertia, make_trees
+from sim2real.simulators.bullet_trees import Numbers, Tree, inertials, make_trees
 from sim2real.simulators.bullet_urdf import hull, shape_name, write
 
 _HUGE, _FAR = 1e30, 1e4
@@ -103,11 +103,17 @@ class Client:
     def take(self, numbers: Numbers) -> bool:
         """Take new numbers, and say whether the bodies had to be built anew, which loses the state."""
         meetings = self._touching.friction(numbers.geom_friction).meetings
-        if meetings != self._meetings or not numbers.same_bodies(self._numbers):
+        if meetings != self._meetings or not np.array_equal(self._unchangeable(numbers), self._shape):
             self.build(numbers)
             return True
         self._update(numbers)
         return False
+
+    def _unchangeable(self, numbers: Numbers) -> Array:
+        """The numbers that Bullet takes only when it builds bodies: frames of inertia and joint limits."""
+        weights = [w for tree in self._trees for w in inertials(self._model, numbers, tree).values()]
+        frames = [part for weight in weights for part in (weight.position, weight.axes)]
+        return np.concatenate((*frames, numbers.jnt_range.ravel()))
 
     def _update(self, numbers: Numbers) -> None:
         """Masses, inertias, frictions and gravity."""
@@ -115,18 +121,11 @@ class Client:
         call("setGravity")(*map(float, numbers.gravity))
         change = call("changeDynamics")
         for body in self._bodies:
-            for number in body.tree.bodies:
-                if numbers.body_mass[number] > 0:
-                    change(
-                        body.unique,
-                        body.links[f"body{number}"],
-                        mass=float(numbers.body_mass[number]),
-                        localInertiaDiagonal=link_inertia(self._model, numbers, number).tolist(),
-                    )
-            for name, index in body.links.items():
-                if name.startswith("part"):
-                    ballast = float(numbers.ballast[int(name.removeprefix("part"))])
-                    change(body.unique, index, localInertiaDiagonal=[ballast] * 3)
+            for name, weight in inertials(self._model, numbers, body.tree).items():
+                mass = (
+                    {"mass": weight.mass} if weight.mass else {}
+                )  # Bullet takes a mass of 0 for a fixed body
+                change(body.unique, body.links[name], localInertiaDiagonal=weight.moments.tolist(), **mass)
         friction = self._touching.friction(numbers.geom_friction)
         for shape, (sliding, spinning, rolling) in friction.values.items():
             change(
@@ -138,7 +137,7 @@ class Client:
             )
         pairs = zip(self._touching.pairs, friction.sliding.tolist(), strict=True)
         self._friction = {key: mu for (a, b), mu in pairs for key in ((a, b), (b, a))}
-        self._numbers, self._ipos, self._iquat = numbers, numbers.body_ipos, numbers.body_iquat
+        self._shape, self._iquat = self._unchangeable(numbers), numbers.body_iquat
 
     def write(self, qpos: Array, qvel: Array) -> None:
         """Set the state."""
@@ -249,7 +248,7 @@ class Client:
             | self._bullet.URDF_USE_IMPLICIT_CYLINDER
             | self._bullet.URDF_MAINTAIN_LINK_ORDER,
         )
-        links, moving = {f"body{tree.root}" if tree.free is not None else "world": -1}, {}
+        links, moving = {f"base{tree.root}" if tree.free is not None else "world": -1}, {}
         for index in range(self._bullet.getNumJoints(unique, physicsClientId=self._client)):
             info = self._bullet.getJointInfo(unique, index, physicsClientId=self._client)
             links[info[12].decode()] = index
@@ -340,43 +339,27 @@ class Client:
     def _write_base(self, body: _Body, qpos: Array, qvel: Array) -> None:
         q, v = self._free_columns(body)
         turn = qpos[q + 3 : q + 7]
-        arm, spin = _rotated(self._ipos[body.tree.root], turn), _rotated(qvel[v + 3 : v + 6], turn)
         self._call("resetBasePositionAndOrientation")(
-            body.unique,
-            (qpos[q : q + 3] + arm).tolist(),
-            np.roll(_turned(turn, self._iquat[body.tree.root]), -1).tolist(),
+            body.unique, qpos[q : q + 3].tolist(), np.roll(turn, -1).tolist()
         )
-        self._call("resetBaseVelocity")(
-            body.unique, (qvel[v : v + 3] + np.cross(spin, arm)).tolist(), spin.tolist()
-        )
+        spin = _rotated(qvel[v + 3 : v + 6], turn)  # MuJoCo has it in the body's own frame
+        self._call("resetBaseVelocity")(body.unique, qvel[v : v + 3].tolist(), spin.tolist())
 
     def _read_base(self, body: _Body, qpos: Array, qvel: Array) -> None:
         q, v = self._free_columns(body)
-        position, turn, arm = self._base(body)
-        velocity, spin = map(
-            np.array, self._bullet.getBaseVelocity(body.unique, physicsClientId=self._client)
-        )
-        qpos[q : q + 3], qpos[q + 3 : q + 7] = position - arm, turn
-        qvel[v : v + 3] = velocity - np.cross(spin, arm)
-        qvel[v + 3 : v + 6] = _rotated(spin, _conjugate(turn))
+        position, pose = self._bullet.getBasePositionAndOrientation(body.unique, physicsClientId=self._client)
+        velocity, spin = self._bullet.getBaseVelocity(body.unique, physicsClientId=self._client)
+        qpos[q : q + 3], qpos[q + 3 : q + 7] = position, np.roll(pose, 1)
+        qvel[v : v + 3] = velocity
+        qvel[v + 3 : v + 6] = _rotated(np.array(spin), _conjugate(qpos[q + 3 : q + 7]))
 
     def _push_base(self, body: _Body, force: Array) -> None:
-        """The wrench about the origin of the base, whose torque MuJoCo has in the body's own frame."""
         _, v = self._free_columns(body)
-        position, turn, arm = self._base(body)
-        linear, torque = force[v : v + 3], _rotated(force[v + 3 : v + 6], turn)
-        self._call("applyExternalForce")(
-            body.unique, -1, linear.tolist(), position.tolist(), self._bullet.WORLD_FRAME
-        )
-        self._call("applyExternalTorque")(
-            body.unique, -1, (torque - np.cross(arm, linear)).tolist(), self._bullet.WORLD_FRAME
-        )
-
-    def _base(self, body: _Body) -> tuple[Array, Array, Array]:
-        """Centre of mass, orientation, and the way from the origin to the centre of mass, in the world."""
         position, pose = self._bullet.getBasePositionAndOrientation(body.unique, physicsClientId=self._client)
-        turn = _turned(np.roll(pose, 1), _conjugate(self._iquat[body.tree.root]))
-        return np.array(position), turn, _rotated(self._ipos[body.tree.root], turn)
+        torque = _rotated(force[v + 3 : v + 6], np.roll(pose, 1))
+        world = self._bullet.WORLD_FRAME
+        self._call("applyExternalForce")(body.unique, -1, force[v : v + 3].tolist(), position, world)
+        self._call("applyExternalTorque")(body.unique, -1, torque.tolist(), world)
 
     def _free_columns(self, body: _Body) -> tuple[int, int]:
         return int(self._model.jnt_qposadr[body.tree.free]), int(self._model.jnt_dofadr[body.tree.free])

@@ -17,7 +17,8 @@ import mujoco
 import numpy as np
 
 from sim2real.errors import InvalidValue
-from sim2real.interface import Array, Ids
+from sim2real.interface import Array, Ids, Mask
+from sim2real.simulators.fields import PLAY
 
 Shape = tuple[int, int]
 """A geom, and 0 for its only or owner's shape, 1 for its guest."""
@@ -129,6 +130,19 @@ def touching(model: mujoco.MjModel) -> Touching:
         ends=np.array([[index[a], index[b]] for a, b in pairs], dtype=np.intp).reshape(-1, 2),
         condim=chosen.astype(np.intp),
         owner=owner,
+    )
+
+
+def limited(model: mujoco.MjModel) -> Mask:
+    """Which joints have limits in Bullet. Shape (njnt,).
+
+    The ends of free play are left to MuJoCo's step: Bullet lets a joint pass its limit before it acts, by more
+    than such a play is wide.
+    """
+    plays = [model.joint(joint).name.endswith(PLAY) for joint in range(model.njnt)]
+    off = mujoco.mjtDisableBit.mjDSBL_LIMIT | mujoco.mjtDisableBit.mjDSBL_CONSTRAINT
+    return np.asarray(
+        (model.jnt_limited == 1) & ~np.array(plays, dtype=bool) & (not model.opt.disableflags & off)
     )
 
 

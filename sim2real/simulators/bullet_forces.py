@@ -25,8 +25,9 @@ import mujoco
 import numpy as np
 
 from sim2real.interface import Array, Ids
+from sim2real.simulators.bullet_contacts import limited
 from sim2real.simulators.bullet_reactions import Contacts, Reactions, ancestors, impulses
-from sim2real.simulators.bullet_trees import Numbers, limited
+from sim2real.simulators.bullet_trees import Numbers
 from sim2real.simulators.mujoco import MujocoSimulator
 from sim2real.world import World
 
@@ -60,8 +61,7 @@ class Forces(MujocoSimulator):
         model = self.world.model
         self.contact: Array = np.zeros((num_envs, model.nv))
         """Generalized forces of contacts and limits in the last step. Shape (num_envs, nv)."""
-        self._kept_force: Array | None = None
-        self._kept_load: Array | None = None
+        self._kept: dict[str, tuple[Callable[[], Array], Array]] = {}
         self._applied = self._batch.bind("qfrc_applied")
         self._bias = self._batch.bind("qfrc_bias")
         self._sparse = self._batch.bind("M")
@@ -81,25 +81,23 @@ class Forces(MujocoSimulator):
 
     def actuator_force(self) -> Array:
         """Force of every actuator in the last physics step; see the protocol."""
-        if self._kept_force is None:
-            self._engine_force, self._kept_force = super().actuator_force(), np.zeros(self._ctrl.shape)
-        return self._kept_force
+        return self._keep(super().actuator_force)
 
     def load_force(self) -> Array:
-        """What else acted on every degree of freedom in the last physics step; live. See the protocol."""
-        if self._kept_load is None:
-            self._kept_load = super().load_force()
-        return self._kept_load
+        """What else acted in the last physics step; see the protocol."""
+        return self._keep(super().load_force)
+
+    def _keep(self, law: Callable[[], Array]) -> Array:
+        """A copy, renewed after every physics step; computing sites spoils the engine's own."""
+        return self._kept.setdefault(law.__name__, (law, law().copy()))[1]
 
     def predict(self, ids: Ids) -> Prediction:
         """Step without contacts but for the forces in ``contact``; ``qvel`` is then the prediction."""
         qpos, before = self._qpos[ids], self._qvel[ids]
         self._applied[ids] = self.contact[ids]
         self._batch.step(ids, nstep=1, stage=int(mujoco.mjtStage.mjSTAGE_NONE))
-        if self._kept_force is not None:  # the engine's own is lost when sites are computed
-            self._kept_force[ids] = self._engine_force[ids]
-        if self._kept_load is not None:
-            self._kept_load[ids] = super().load_force()[ids]
+        for law, kept in self._kept.values():
+            kept[ids] = law()[ids]
         bodies, joints = self._inertias(ids)
         after = self._qvel[ids]
         ballast, turning = self._ballast_inertia(ids, before)
@@ -149,12 +147,9 @@ class Forces(MujocoSimulator):
         self.contact[ids] = new
         return np.asarray(np.abs(dt * _solve(prediction.inertia, new - old)).max(axis=1, initial=0.0))
 
-    def begin_step(self, between: Callable[[], None] | None) -> None:
-        """What comes before a physics step: the caller's laws, and what they write."""
-        if between is None:
-            return
+    def show(self) -> None:
+        """Refresh what is shown of the positions and velocities."""
         self._show()
-        between()
 
     def command(self, ctrl: Array) -> None:
         """Set the commands of all simulations. Shape (num_envs, nu)."""
@@ -164,7 +159,7 @@ class Forces(MujocoSimulator):
         """Compute sites anew, if somebody asked for one."""
         if self._stage:
             self._batch.forward(ids, stage=self._stage)
-        self._show()
+        self.show()
 
     def numbers(self, env_id: int) -> Numbers:
         """What decides the bodies of one simulation."""
@@ -242,13 +237,11 @@ class Forces(MujocoSimulator):
 
 
 def _untouched(model: mujoco.MjModel) -> mujoco.MjModel:
-    """The model without contacts and joint limits."""
+    """The model without contacts and without the joint limits that Bullet has."""
     free = copy.copy(model)
-    free.opt.disableflags |= int(
-        mujoco.mjtDisableBit.mjDSBL_CONTACT
-        | mujoco.mjtDisableBit.mjDSBL_LIMIT
-        | mujoco.mjtDisableBit.mjDSBL_SENSOR
-    )
+    off = mujoco.mjtDisableBit.mjDSBL_CONTACT | mujoco.mjtDisableBit.mjDSBL_SENSOR
+    free.opt.disableflags |= int(off)
+    free.jnt_limited[limited(model)] = 0
     if free.opt.integrator == mujoco.mjtIntegrator.mjINT_RK4:  # Bullet's positions follow the new velocities
         free.opt.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
     return free

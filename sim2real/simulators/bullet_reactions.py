@@ -4,8 +4,8 @@ Bullet solves its contacts for bodies without armature. From such a solution thi
 Newton's method with the contacts that were active, the generalized forces under which the joints with
 armature have the same velocities at the contacts: ``C v = C v_bullet``, ``v = v_free + H⁻¹ Gᵀ λ``. H is the
 joint-space inertia with armature and implicit damping, C has the rows of the velocities that a contact
-holds, and G those along which it pushes. A point that sticks is held in all directions; one that slides only along
-the normal, and its push is inclined by the friction that was seen; a joint past its limit is held itself.
+holds, and G those along which it pushes. A point that sticks is held in all directions; one that slides only
+along the normal, and its push is inclined by the friction that was seen; a joint past its limit is held too.
 """
 
 from __future__ import annotations

@@ -76,7 +76,9 @@ class Shard:
         self.forces.command(ctrl)
         rows = self._all if env_ids is None else env_ids
         for _ in range(substeps):
-            self.forces.begin_step(between)
+            if between is not None:
+                self.forces.show()
+                between()
             alive = rows[~self._blown[rows]]
             if len(alive):
                 self._substep(alive)

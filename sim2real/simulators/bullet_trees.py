@@ -8,11 +8,14 @@ from dataclasses import dataclass
 import mujoco
 import numpy as np
 
-from sim2real.interface import Array, Mask
+from sim2real.interface import Array
 from sim2real.simulators.bullet_contacts import Shape
 
 WORLD = 0
 """The body that all trees hang on."""
+_GRAIN = 1e-6
+"""Share of a free body that is the grain at its origin."""
+_IDENTITY = np.array([1.0, 0.0, 0.0, 0.0])
 _FREE = int(mujoco.mjtJoint.mjJNT_FREE)
 
 
@@ -30,10 +33,19 @@ class Numbers:
     ballast: Array
     """Moment of inertia about every axis that the link of a joint has more, kg·m². Shape (njnt,)."""
 
-    def same_bodies(self, other: Numbers) -> bool:
-        """Whether bodies built for one need no other than `changeDynamics` for the other."""
-        names = ("body_ipos", "body_iquat", "jnt_range")
-        return all(np.array_equal(getattr(self, name), getattr(other, name)) for name in names)
+
+@dataclass(frozen=True)
+class Inertial:
+    """Mass and inertia of one link."""
+
+    mass: float
+    """kg."""
+    moments: Array
+    """Principal moments of inertia, kg·m². Shape (3,)."""
+    position: Array
+    """Centre of mass in the frame of the body, m. Shape (3,)."""
+    axes: Array
+    """Orientation of the principal axes in the frame of the body: a quaternion."""
 
 
 @dataclass(frozen=True)
@@ -72,13 +84,44 @@ def body_joints(model: mujoco.MjModel, body: int) -> list[int]:
     return list(range(first, first + int(model.body_jntnum[body])))
 
 
-def limited(model: mujoco.MjModel) -> Mask:
-    """Which joints have limits. Shape (njnt,)."""
-    off = mujoco.mjtDisableBit.mjDSBL_LIMIT | mujoco.mjtDisableBit.mjDSBL_CONSTRAINT
-    return np.asarray((model.jnt_limited == 1) & (not model.opt.disableflags & off))
+def inertials(model: mujoco.MjModel, numbers: Numbers, tree: Tree) -> dict[str, Inertial]:
+    """What the links of a tree weigh, by their names; those that are not there weigh nothing.
+
+    A joint's link has the ballast. A free body is two links: Bullet moves the centre of mass of the base, and
+    MuJoCo the body's origin, so a grain at the origin is the base, with the rest of the body fixed to it.
+    """
+    found = {}
+    for body in tree.bodies:
+        joints = body_joints(model, body)
+        for joint in joints[:-1]:
+            ballast = np.full(3, numbers.ballast[joint])
+            found[f"part{joint}"] = Inertial(0.0, ballast, np.zeros(3), _IDENTITY)
+        whole = Inertial(
+            float(numbers.body_mass[body]),
+            np.asarray(numbers.body_inertia[body] + sum(numbers.ballast[joints[-1:]])),
+            numbers.body_ipos[body],
+            numbers.body_iquat[body],
+        )
+        if body == tree.root and tree.free is not None:
+            grain = np.full(3, _GRAIN * whole.moments.mean())
+            found[f"base{body}"] = Inertial(_GRAIN * whole.mass, grain, np.zeros(3), _IDENTITY)
+            whole = _without(whole, found[f"base{body}"])
+        found[f"body{body}"] = whole
+    return found
 
 
-def link_inertia(model: mujoco.MjModel, numbers: Numbers, body: int) -> Array:
-    """Principal moments of the link that carries a body: the body's, and the ballast of its last joint."""
-    ballast = [numbers.ballast[joint] for joint in body_joints(model, body)[-1:]]
-    return np.asarray(numbers.body_inertia[body] + sum(ballast))
+def _without(whole: Inertial, grain: Inertial) -> Inertial:
+    """The rest of a body without a grain at its origin."""
+    mass = whole.mass - grain.mass
+    if not whole.position.any():
+        return Inertial(mass, whole.moments - grain.moments, whole.position, whole.axes)
+    turn, quat = np.zeros(9), np.zeros(4)
+    mujoco.mju_quat2Mat(turn, whole.axes)
+    tensor = turn.reshape(3, 3) * whole.moments @ turn.reshape(3, 3).T
+    arm = whole.position
+    about_origin = arm @ arm * np.eye(3) - np.outer(arm, arm)
+    tensor -= np.diag(grain.moments) + whole.mass * grain.mass / mass * about_origin
+    moments, axes = np.linalg.eigh(tensor)
+    axes[:, 0] *= np.linalg.det(axes)
+    mujoco.mju_mat2Quat(quat, axes.ravel())
+    return Inertial(mass, moments, arm * (whole.mass / mass), quat)

@@ -18,8 +18,8 @@ import mujoco
 import numpy as np
 
 from sim2real.interface import Array
-from sim2real.simulators.bullet_contacts import Shape
-from sim2real.simulators.bullet_trees import WORLD, Numbers, Tree, body_joints, limited, link_inertia
+from sim2real.simulators.bullet_contacts import Shape, limited
+from sim2real.simulators.bullet_trees import WORLD, Inertial, Numbers, Tree, body_joints, inertials
 
 _IDENTITY = np.array([1.0, 0.0, 0.0, 0.0])
 _KINDS = {
@@ -32,7 +32,7 @@ _KINDS = {
 def write(model: mujoco.MjModel, tree: Tree, numbers: Numbers, folder: Path) -> Path:
     """Write the URDF of a tree, and the meshes that it needs, into ``folder``."""
     robot = ElementTree.Element("robot", name=f"tree{tree.root}")
-    writer = _Writer(model, tree, numbers, robot, folder)
+    writer = _Writer(model, tree, numbers, robot, folder, inertials(model, numbers, tree))
     if tree.free is None:
         ElementTree.SubElement(robot, "link", name="world")
     for body in tree.bodies:
@@ -49,12 +49,15 @@ class _Writer:
     numbers: Numbers
     robot: ElementTree.Element
     folder: Path
+    weights: Mapping[str, Inertial]
 
     def body(self, body: int) -> None:
         model, tree = self.model, self.tree
         shapes = [shape for shape in tree.shapes if model.geom_bodyid[shape[0]] == body]
         if body == tree.root and tree.free is not None:
+            self._link(f"base{body}")
             self._carrier(body, shapes)
+            self._joint(f"weld{body}", "fixed", (f"base{body}", f"body{body}"), (np.zeros(3), _IDENTITY))
             self._further(body, shapes)
             return
         parent = int(model.body_parentid[body])
@@ -74,8 +77,7 @@ class _Writer:
                 below = f"body{body}"
             else:
                 below = f"part{joint}"
-                ballast = np.full(3, self.numbers.ballast[joint])
-                self._link(below, 0.0, ballast, (np.zeros(3), _IDENTITY))
+                self._link(below)
             element = self._joint(
                 f"joint{joint}",
                 _KINDS[int(model.jnt_type[joint])],
@@ -100,13 +102,8 @@ class _Writer:
 
     def _carrier(self, body: int, shapes: Sequence[Shape]) -> None:
         """The link that carries a body's mass and its first shape."""
-        numbers, offset = self.numbers, self.tree.offsets[body]
-        link = self._link(
-            f"body{body}",
-            float(numbers.body_mass[body]),
-            link_inertia(self.model, numbers, body),
-            (numbers.body_ipos[body] - offset, numbers.body_iquat[body]),
-        )
+        offset = self.tree.offsets[body]
+        link = self._link(f"body{body}", offset)
         for geom, _ in shapes[:1]:
             self._collision(link, geom, offset)
 
@@ -114,17 +111,16 @@ class _Writer:
         offset = self.tree.offsets[body]
         for geom, role in shapes[1:]:
             name, frame = shape_name((geom, role)), (np.zeros(3), _IDENTITY)
-            self._collision(self._link(name, 0.0, np.zeros(3), frame), geom, offset)
+            self._collision(self._link(name), geom, offset)
             self._joint(f"weld {name}", "fixed", (f"body{body}", name), frame)
 
-    def _link(
-        self, name: str, mass: float, inertia: Array, frame: tuple[Array, Array]
-    ) -> ElementTree.Element:
+    def _link(self, name: str, offset: Array | None = None) -> ElementTree.Element:
         link = ElementTree.SubElement(self.robot, "link", name=name)
         inertial = ElementTree.SubElement(link, "inertial")
-        _origin(inertial, frame)
-        ElementTree.SubElement(inertial, "mass", value=repr(mass))
-        diagonal = {f"i{a}{a}": repr(float(inertia[k])) for k, a in enumerate("xyz")}
+        weight = self.weights.get(name, Inertial(0.0, np.zeros(3), np.zeros(3), _IDENTITY))
+        _origin(inertial, (weight.position - (0.0 if offset is None else offset), weight.axes))
+        ElementTree.SubElement(inertial, "mass", value=repr(weight.mass))
+        diagonal = {f"i{a}{a}": repr(float(weight.moments[k])) for k, a in enumerate("xyz")}
         ElementTree.SubElement(inertial, "inertia", diagonal, ixy="0", ixz="0", iyz="0")
         return link
 

@@ -35,7 +35,7 @@ from sim2real.world import World
 _PROGRAM = (
     "import sys; sys.path[:] = sys.argv[1].split('|'); from {} import serve; serve(*map(int, sys.argv[2:]))"
 )
-_OUTPUTS = ("site", "actuator_force", "speed", "load_force")
+_INPUTS = ("force", "dry_friction", "force_limit")
 _PATIENCE = 5.0  # s for a worker to end by itself
 
 
@@ -54,10 +54,10 @@ class Board:
             "site": (model.nsite, 3),
             "force": (model.nbody, 6),
             "actuator_force": (model.nu,),
-            "speed": (model.nv,),
-            "load_force": (model.nv,),
             "dry_friction": (model.nv,),
             "force_limit": (model.nu, 2),
+            "speed": (model.nv,),
+            "load_force": (model.nv,),
             "delay": (model.nu,),
         }
         sizes = [num_envs * int(np.prod(shape)) for shape in shapes.values()]
@@ -158,7 +158,7 @@ class _Desk:
         shared, own = self._board[name], self._shard.array(name, element)
         if element is not None:
             shared = shared[:, place(self._world, name, element)]
-        self._links.append(_Link(own, shared, name not in _OUTPUTS))
+        self._links.append(_Link(own, shared, name in _INPUTS))
         shared[:] = own
 
     def set_physics(self, env_ids: Ids, names: tuple[str, ...], values: Array) -> None:
@@ -171,10 +171,9 @@ class _Desk:
         self._shard.reset(env_ids, qpos, qvel, ctrl)
         self._show()
 
-    def step(self, substeps: int, env_ids: Ids | None, limited: bool) -> None:
-        """``limited``: whether force limits may have been written, which count only between physics steps."""
+    def step(self, substeps: int, env_ids: Ids | None) -> None:
         self._take()
-        self._shard.step(self._board["ctrl"], substeps, env_ids, (lambda: None) if limited else None)
+        self._shard.step(self._board["ctrl"], substeps, env_ids)
         self._show()
 
     def delay_commands(self) -> None:

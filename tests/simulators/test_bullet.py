@@ -7,6 +7,7 @@ import mujoco
 import numpy as np
 import pytest
 
+from sim2real.simulators import Engine, make_simulator
 from sim2real.simulators.bullet import BulletSimulator
 from sim2real.simulators.mujoco import MujocoSimulator
 from sim2real.world import World
@@ -15,6 +16,7 @@ OPTION = '<option timestep="0.002" integrator="{}" cone="elliptic"/>'
 TENSOR = 'quat="1 .2 .3 .4" mass="1" diaginertia=".1 .2 .25"'
 BODIES = {
     "free": f'<body quat="1 .3 .2 .1"><freejoint/><inertial pos="0 0 0" {TENSOR}/></body>',
+    "free, held off its centre of mass": f'<body><freejoint/><inertial pos=".1 .2 -.1" {TENSOR}/></body>',
     "ball": f"""<body quat="1 .3 .2 .1"><joint type="ball" pos=".1 0 0" damping=".05" armature=".02"/>
         <inertial pos=".1 .2 -.1" {TENSOR}/></body>""",
     "several joints a body": f"""<body quat="1 .3 .2 .1" pos="0 0 1">
@@ -35,7 +37,8 @@ BODIES = {
 
 
 def world_of(bodies, integrator="implicitfast", rest=""):
-    xml = f'<mujoco><compiler angle="radian"/>{OPTION.format(integrator)}<worldbody>{bodies}</worldbody>{rest}</mujoco>'
+    head = f'<mujoco><compiler angle="radian"/>{OPTION.format(integrator)}'
+    xml = f"{head}<worldbody>{bodies}</worldbody>{rest}</mujoco>"
     return replace(World.load("cartpole"), model=mujoco.MjModel.from_xml_string(xml), parameters={})
 
 
@@ -92,19 +95,6 @@ def test_bodies_of_every_kind_follow_mujoco(bodies, integrator):
         roll(kind(world, 1, 1), start, np.zeros((200, 0))) for kind in (BulletSimulator, MujocoSimulator)
     )
     np.testing.assert_allclose(ours, truth, atol=1e-11, rtol=0)
-
-
-def test_a_free_body_held_off_its_centre_of_mass_differs_by_the_order_of_the_step():
-    body = f'<body><freejoint/><inertial pos=".1 .2 -.1" {TENSOR}/></body>'
-    errors = []
-    for halvings in range(3):
-        world = world_of(body)
-        world.model.opt.timestep /= 2**halvings
-        start, steps = random_start(world.model), np.zeros((100 * 2**halvings, 0))
-        ours, truth = (roll(kind(world, 1, 1), start, steps) for kind in (BulletSimulator, MujocoSimulator))
-        errors.append(np.abs(ours[-1] - truth[-1]).max())
-    assert errors[0] < 5e-3
-    np.testing.assert_allclose(errors[1:], np.array(errors[:-1]) / 2, rtol=0.1)
 
 
 @pytest.mark.parametrize("scale", [1.0, 10.0, 100.0])
@@ -179,20 +169,36 @@ def test_forces_friction_and_limits_written_between_physics_steps(both):
         seen = []
 
         def between(push=push, dry=dry, most=most, seen=seen, simulator=simulator):
-            seen.append(simulator.qvel.copy())
+            seen.append(np.concatenate((simulator.speed(), simulator.load_force())))
             push[:, 1:5] = 0.3 * np.cos(len(seen))
             dry[:, 2] = 0.01 + 0.02 * np.abs(simulator.qvel[:, 2])
-            most[:, 2] = [-0.1, 0.08]
+            most[:, 2] = -0.1, 0.1
 
         simulator.reset(np.arange(2), *(np.tile(part, (2, 1)) for part in (*START, np.zeros(3))))
         for control in bench_commands(50):
             simulator.step(np.tile(control, (2, 1)), 2, None, between)
             seen.append(felt.copy())
         paths.append(np.concatenate([part.ravel() for part in seen]))
+        for array, value in ((dry, [0.0, 0.0, 0.01, 0.0]), (most[:, 2], [-0.3, 0.3])):
+            array[:] = value
         assert np.abs(felt[:, 2]).max() <= 0.1
         simulator.reset(np.array([0]), START[0][None], START[1][None], np.zeros((1, 3)))
         assert not push[0].any()
         assert push[1].any()
+    np.testing.assert_allclose(*paths, atol=1e-9, rtol=0)
+
+
+@pytest.mark.parametrize("play", [0.0, 0.05])
+def test_free_play_is_that_of_mujoco(bench_files, tmp_path, play):
+    scene, rows, physics_toml = bench_files
+    rows = {**rows, "elbow.backlash": ("rad", 0.0, 0.0, 0.1, "elbow")}
+    (tmp_path / "scene.xml").write_text(scene.replace('contype="1"', 'contype="0"'))
+    (tmp_path / "physics.toml").write_text(physics_toml(rows))
+    world, paths = World.load(tmp_path), []
+    for name in ("bullet", "mujoco"):
+        simulator = make_simulator(Engine(name, 1, play=True), world, 1)
+        simulator.set_physics(np.array([0]), ("elbow.backlash",), np.array([[play]]))
+        paths.append(roll(simulator, START, bench_commands()))
     np.testing.assert_allclose(*paths, atol=1e-9, rtol=0)
 
 

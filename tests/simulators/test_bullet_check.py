@@ -10,8 +10,9 @@ from sim2real.simulators.bullet import BulletSimulator
 from sim2real.world import World
 
 ARM = """<geom name="floor" type="plane" size="5 5 1"/>
-  <body name="arm" pos="0 0 1"><joint name="hip" axis="0 1 0"/><geom name="rod" type="capsule" fromto="0 0 0 0 0 1" size=".1"/>
-  <site name="tip"/></body><body name="other" pos="1 0 1"><freejoint name="drift"/><geom name="box" type="box" size=".1 .1 .1"/></body>"""
+  <body name="arm" pos="0 0 1"><joint name="hip" axis="0 1 0"/>
+    <geom name="rod" type="capsule" fromto="0 0 0 0 0 1" size=".1"/><site name="tip"/></body>
+  <body name="other" pos="1 0 1"><freejoint/><geom name="box" type="box" size=".1 .1 .1"/></body>"""
 PRESSED = '<geom name="rod"'
 TENDON = '<tendon><fixed name="cable"><joint joint="hip" coef="1"/></fixed></tendon>'
 ADDED = {
@@ -19,7 +20,8 @@ ADDED = {
     "equality 'glue'": '<equality><joint name="glue" joint1="hip"/></equality>',
     "muscle 'biceps'": '<actuator><muscle name="biceps" joint="hip" lengthrange="0 1"/></actuator>',
     "contact pair 'touch'": '<contact><pair name="touch" geom1="rod" geom2="box"/></contact>',
-    "the transmission of actuator 'drag'": '<actuator><adhesion name="drag" body="arm" ctrlrange="0 1"/></actuator>',
+    "the transmission of actuator 'drag'": """<actuator>
+        <adhesion name="drag" body="arm" ctrlrange="0 1"/></actuator>""",
 }
 CHANGED = {
     "the margin of geom 'rod'": (PRESSED, '<geom margin=".01" name="rod"'),

@@ -65,7 +65,8 @@ def test_a_frictionless_contact_does_not_brake():
 
 
 RING = """<geom name="floor" type="plane" size="5 5 1" friction=".3 .01 0" condim="4"/>
-  <body pos="0 0 1"><freejoint/><geom name="a" type="box" size=".1 .1 .1" mass="1" friction=".5 .02 0" condim="4"/></body>
+  <body pos="0 0 1"><freejoint/>
+    <geom name="a" type="box" size=".1 .1 .1" mass="1" friction=".5 .02 0" condim="4"/></body>
   <body pos="1 0 1"><freejoint/><geom name="b" size=".1" mass="1" friction=".4 .015 0" condim="4"/></body>
   <body pos="2 0 1"><freejoint/><geom name="c" size=".1" mass="1" friction="1.1 .05 0" condim="4"/></body>"""
 STAR = RING.replace('type="plane"', 'type="plane" contype="2" conaffinity="2"').replace(
@@ -114,14 +115,14 @@ FINGER = """<geom name="floor" type="plane" size="5 5 1" condim="{condim}"/>
   <body name="arm" pos="0 0 .25"><joint name="a" axis="0 1 0" armature="{armature}" damping=".6"/>
     <geom type="capsule" fromto="0 0 0 .3 0 0" size=".02" mass=".1" contype="0" conaffinity="0"/>
     <body name="tip" pos=".3 0 0"><joint name="b" axis="0 1 0" armature="{armature}" damping=".6"/>
-      <geom name="pad" type="capsule" fromto="0 0 0 .2 0 0" size=".02" mass=".05" friction=".5" condim="{condim}"/>
+      <geom type="capsule" fromto="0 0 0 .2 0 0" size=".02" mass=".05" friction=".5" condim="{condim}"/>
     </body></body>"""
 MOTORS = '<actuator><motor joint="a"/><motor joint="b"/></actuator>'
 
 
 @pytest.mark.parametrize("armature", [0.0, 0.001, 0.028, 0.5])
 def test_an_impact_stops_the_joints_with_their_armature(armature):
-    """Inelastic, without friction: v⁺ = v⁻ - H⁻¹ n (nᵀ H⁻¹ n)⁻¹ nᵀ v⁻, H with armature and implicit damping."""
+    """Inelastic, without friction: the impulse is along H⁻¹ n, H with armature and implicit damping."""
     world = world_of(FINGER.format(condim=1, armature=armature), MOTORS)
     model, simulator = world.model, BulletSimulator(world, 1, 1)
     begin(simulator, [0.30, 0.25], [0.8, 0.4])
@@ -160,7 +161,8 @@ def _without_contacts(model):
 
 FINGER_BARE = (
     '<mujoco><compiler angle="radian"/><option timestep="0.002" integrator="implicitfast">'
-    f'<flag contact="disable"/></option><worldbody>{FINGER.format(condim=1, armature=0)}</worldbody>{MOTORS}</mujoco>'
+    '<flag contact="disable"/></option>'
+    f"<worldbody>{FINGER.format(condim=1, armature=0)}</worldbody>{MOTORS}</mujoco>"
 )
 
 
@@ -210,7 +212,8 @@ HEAP = """<geom type="plane" size="5 5 1" friction=".3"/>
   <body pos="-.5 0 .1"><joint name="push" type="slide" axis="1 0 0" damping="1" armature=".1"/>
     <geom type="capsule" fromto="0 -.1 0 0 .1 0" size=".05" mass="1"/>
     <body pos="0 0 .3"><joint axis="0 1 0" damping=".1"/><geom size=".03" pos="0 0 0" contype="0" mass=".1"/>
-      <body pos=".3 0 0"><joint axis="0 1 0"/><geom type="capsule" fromto="0 0 0 -.2 0 -.25" size=".03" mass=".1"/>
+      <body pos=".3 0 0"><joint axis="0 1 0"/>
+        <geom type="capsule" fromto="0 0 0 -.2 0 -.25" size=".03" mass=".1"/>
     </body></body></body>"""
 
 

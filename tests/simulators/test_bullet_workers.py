@@ -20,6 +20,7 @@ def episode(simulator):
     low, high = world.model.actuator_ctrlrange.T
     site, force = simulator.site("gripperframe"), simulator.force("gripper")
     dry, felt = simulator.dry_friction(), simulator.actuator_force()
+    most, load, speed = simulator.force_limit(), simulator.load_force(), simulator.speed()
     domain = world.training_domain
     physics = domain.quantile(rng.uniform(size=(N, len(domain.names))))
     simulator.set_physics(np.arange(N), domain.names, physics)
@@ -30,13 +31,14 @@ def episode(simulator):
 
     def between():
         calls.append(None)
-        dry[:, -1] = 0.01 * (len(calls) % 5)
+        dry[:, -1] = 0.01 * (len(calls) % 5) + 1e-3 * np.abs(load[:, 2])
+        most[:, 1] = -2.0, 2.0
 
     shown = []
     for k in range(12):
         some = np.array([0, 2, 4]) if k % 3 == 1 else None
         simulator.step(rng.uniform(low, high, (N, 6)), 4, some, between if k % 4 == 3 else None)
-        arrays = simulator.qpos, simulator.qvel, site, felt, dry, force
+        arrays = simulator.qpos, simulator.qvel, site, felt, dry, force, load, speed, most[:, 1]
         shown.append(np.concatenate(arrays, axis=1))
         if k == 6:
             simulator.reset(np.array([1, 4]), zeros[:2], zeros[:2], zeros[:2])
@@ -94,7 +96,7 @@ def test_an_interrupt_and_a_mistake_leave_workers_in_step(make):
     simulator.reset(np.arange(N), zeros, zeros, zeros)
     for process in processes(simulator):
         process.send_signal(signal.SIGINT)
-    first.ask("step", 1, None, False)  # its answer is never read
+    first.ask("step", 1, None)  # its answer is never read
     first.ask("set_physics", np.array([0]), ("servos.mass",), np.ones((1, 1)))
     with pytest.raises(InvalidValue, match=r"servos\.mass"):
         first.awaited()

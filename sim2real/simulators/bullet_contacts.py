@@ -136,7 +136,7 @@ def touching(model: mujoco.MjModel) -> Touching:
 def limited(model: mujoco.MjModel) -> Mask:
     """Which joints have limits in Bullet. Shape (njnt,).
 
-    The ends of free play are left to MuJoCo's step: Bullet lets a joint pass its limit before it acts, by more
+    The ends of free play are left to MuJoCo's step: Bullet acts only once a joint is past its limit, by more
     than such a play is wide.
     """
     plays = [model.joint(joint).name.endswith(PLAY) for joint in range(model.njnt)]

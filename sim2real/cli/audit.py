@@ -60,7 +60,7 @@ def _print(console: Console, audit: Audit) -> None:
     for f in audit.findings:
         grid.add_row(
             f.name,
-            f"{f.nominal:g} {f.unit}",
+            f"{f.nominal:g}" + (f" {f.unit}" if f.unit != "1" else ""),
             "\n".join(f"{end.value:g}" for end in f.ends),
             "\n".join(f"{end.trajectory:.2g}" for end in f.ends),
             "\n".join(f"{end.mean_return:+.1f}" if end.returns else "–" for end in f.ends),

@@ -1,13 +1,17 @@
 """Every quantity there is, in one small world: the audit sees each of them act, and what they need to act."""
 
+import numpy as np
 import pytest
 
 from sim2real.audit import AuditSettings, audit_world, check_domain
+from sim2real.audit.reasons import what_is_left_out
+from sim2real.audit.written import written
 from sim2real.catalog import entries
 from sim2real.distributions import Uniform
 from sim2real.domain import Domain
-from sim2real.errors import DeadParameter
+from sim2real.errors import DeadParameter, InvalidValue, UnknownName
 from sim2real.parameters import QUANTITIES
+from sim2real.simulators.mujoco import MujocoSimulator
 from sim2real.world import World
 
 SCENE = """
@@ -130,6 +134,31 @@ def test_every_quantity_acts(everything):
 def test_a_servos_gains_act(write_world):
     world = World.load(write_world(SCENE.replace("ACTUATOR", SERVO), physics(SERVO_ONLY), "cartpole"))
     check_domain(world, world.training_domain)
+
+
+def test_a_world_cannot_have_what_public_projects_shipped(write_world):
+    """Two of the four are refused when a world is loaded; the other two our parameters can't leave out."""
+    scene = SCENE.replace("ACTUATOR", SERVO)
+    floor = {"friction": ("floor", 0.1, 0.05, 0.4)}
+    with pytest.raises(InvalidValue, match=r"floor.friction has no effect below 0.5 against geom 'rod'"):
+        World.load(write_world(scene, physics(floor), "cartpole"))
+    copied = physics({"friction": ("ground", 0.1, 0.05, 0.4)})
+    with pytest.raises(
+        UnknownName, match=r"geom for parameter ground.friction: 'ground'.* known: box, floor"
+    ):
+        World.load(write_world(scene, copied, "cartpole"))
+    both = {"mass": ("pole", 0.1, 0.05, 0.2), "kp": ("motor", 30, 15, 60), "strength": ("motor", 1, 0.5, 1.5)}
+    world = World.load(write_world(scene, physics(both), "cartpole"))
+    simulator = MujocoSimulator(world, 2)
+    ends = np.array([[parameter.high for parameter in world.parameters.values()]])
+    simulator.set_physics(np.array([1]), tuple(world.parameters), ends)
+    nominal, moved = (simulator.snapshot(row)[0] for row in range(2))
+    assert {field.name for field in written(nominal, moved)} >= {
+        "body_mass",
+        "body_inertia",
+        "actuator_biasprm",
+    }
+    assert what_is_left_out(nominal, moved) == []
 
 
 @pytest.mark.parametrize(

@@ -170,7 +170,8 @@ def test_the_audit_of_a_world_ranks_and_is_written(tmp_path):
     assert not audit.faults
     distances = [finding.trajectory for finding in audit.findings]
     assert distances == sorted(distances, reverse=True)
-    assert {finding.name for finding in audit.findings} == set(world.parameters)
+    moved = {name for variant in world.variants.values() for name in variant.physics}
+    assert {finding.name for finding in audit.findings} == {*world.training_domain.names, *moved}
     assert audit["motor.latency"].returns < -10, "eight steps late costs this policy a lot"
     picture = write_audit(audit, tmp_path / "audit")
     assert picture.stat().st_size > 10_000

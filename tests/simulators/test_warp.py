@@ -301,7 +301,8 @@ def test_a_wrench_and_laws_of_the_actuators_act_as_in_mujoco(bench):
 
     def between():
         k = next(steps)
-        friction[1, 2], limit[1] = 0.01 * k, torch.tensor([5.0, 0.15, 0.2]) + 0.01 * k
+        most = torch.tensor([5.0, 0.15, 0.2]) + 0.01 * k
+        friction[1, 2], limit[1] = 0.01 * k, torch.stack((-most, most), dim=1)
 
     warp.step(*tensors([ctrl] * 2), 12, between=between)
     model = bench.model

@@ -283,7 +283,8 @@ def test_values_are_set_from_nominal_and_never_compound(simulator, furuta):
     for _ in range(2):
         simulator.set_physics(ALL, names, physics)
         simulator.set_physics(np.array([1]), names[:1], physics[1:2, :1])
-    assert simulator.physics(3) == dict(zip(names, physics[3], strict=True))
+    drawn_values = dict(zip(names, physics[3], strict=True))
+    assert simulator.physics(3) == {**furuta.nominal, **drawn_values}
     masses = simulator._engine.field("body_mass")[:, 2].numpy()
     np.testing.assert_allclose(masses, physics[:, names.index("pole.mass")], rtol=1e-6)
     with pytest.raises(UnknownName, match="pole\\.mass"):

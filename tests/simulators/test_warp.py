@@ -283,7 +283,8 @@ def test_values_are_set_from_nominal_and_never_compound(simulator, furuta):
     for _ in range(2):
         simulator.set_physics(ALL, names, physics)
         simulator.set_physics(np.array([1]), names[:1], physics[1:2, :1])
-    assert simulator.physics(3) == {**furuta.nominal, **dict(zip(names, physics[3], strict=True))}
+    drawn_values = dict(zip(names, physics[3], strict=True))
+    assert simulator.physics(3) == {**furuta.nominal, **drawn_values}
     masses = simulator._engine.field("body_mass")[:, 2].numpy()
     np.testing.assert_allclose(masses, physics[:, names.index("pole.mass")], rtol=1e-6)
     with pytest.raises(UnknownName, match="pole\\.mass"):
@@ -301,7 +302,8 @@ def test_a_wrench_and_laws_of_the_actuators_act_as_in_mujoco(bench):
 
     def between():
         k = next(steps)
-        friction[1, 2], limit[1] = 0.01 * k, torch.tensor([5.0, 0.15, 0.2]) + 0.01 * k
+        most = torch.tensor([5.0, 0.15, 0.2]) + 0.01 * k
+        friction[1, 2], limit[1] = 0.01 * k, torch.stack((-most, most), dim=1)
 
     warp.step(*tensors([ctrl] * 2), 12, between=between)
     model = bench.model

@@ -9,9 +9,11 @@ full simulation.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import mujoco
 import numpy as np
+from numpy.typing import NDArray
 
 from sim2real.interface import Ids
 from sim2real.replay.laws import UNLIMITED, GoalLimits
@@ -251,6 +253,6 @@ def _along(model: mujoco.MjModel, motion: Motion) -> tuple[FloatArray, FloatArra
     return gravity, loads, inertia
 
 
-def _on(when: FloatArray, time: FloatArray, values: FloatArray) -> FloatArray:
+def _on(when: NDArray[np.floating[Any]], time: FloatArray, values: FloatArray) -> FloatArray:
     """Columns interpolated at other times. Shape (len(when), columns)."""
     return np.stack([np.interp(when, time, column) for column in values.T], axis=1)

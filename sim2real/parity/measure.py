@@ -215,8 +215,12 @@ def _effects(
 def _effects_in(
     world: World, factories: tuple[Factory, Factory], start: tuple[Array, Array, Array], commands: Array
 ) -> list[Effect]:
-    """The effect of every parameter that acts on the model, moved to the far end of its range."""
-    moved = [(p, _far_end(p)) for p in world.parameters.values() if p.quantity.acts == MODEL]
+    """The effect of every parameter that acts on the model, moved to the far end of its range.
+
+    Free play has none here: it needs a model with other joints.
+    """
+    acting = [p for p in world.parameters.values() if p.quantity.acts == MODEL]
+    moved = [(p, _far_end(p)) for p in acting if p.quantity.name != "backlash"]
     changes, refusals = [], []
     for make in factories:
         simulator = make(world, len(moved) + 1)

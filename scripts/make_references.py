@@ -13,6 +13,7 @@ import argparse
 import multiprocessing
 import tomllib
 
+import numpy as np
 import tomli_w
 
 from sim2real.catalog import entries

@@ -1,7 +1,7 @@
 """Actuators that are not ideal, once a control step: what arrives of each command.
 
-A command is rounded, limited in its rate of change, swallowed by a dead band, made noisy and corrected by a
-learned network, in this order unless ``[channels]`` in ``physics.toml`` gives another. Then the engine
+A command is rounded, limited in its rate of change and in its braking, swallowed by a dead band, made noisy
+and corrected by a learned network, in this order unless ``[channels]`` in ``physics.toml`` gives another. Then the engine
 delays it. What acts at the physics rate is in `sim2real.channels.laws`.
 """
 
@@ -69,6 +69,36 @@ class _RateLimit:
         return part
 
 
+class _GoalBraking:
+    """An inner goal that slows down by no more than the level: v² = 2 · braking · distance to the command.
+
+    It speeds up at once, as the motion profile of a hobby servo does.
+    """
+
+    def __init__(self, kit: Kit, level: Level, columns: slice) -> None:
+        self._xp, self._dt, self.level, self.columns = kit.arrays.xp, kit.control_dt, level, columns
+        self._goal = self._xp.zeros_like(level.values)
+        self._velocity = self._xp.zeros_like(level.values)
+
+    def begin(self, part: Array, ids: Ids) -> None:
+        self._goal[ids] = part
+        self._velocity[ids] = 0.0
+
+    def apply(self, part: Array, ids: Ids | None = None) -> Array:
+        if ids is not None:
+            return part
+        xp, dt, braking = self._xp, self._dt, self.level.values
+        away, half = part - self._goal, braking * dt / 2
+        # the speed from which whole steps of braking end at the command: v²/2b + v dt/2 = distance
+        top = xp.sqrt(2 * braking * xp.abs(away) + half**2) - half
+        wanted = xp.minimum(xp.maximum(away / dt, -top), top)
+        slowest = xp.abs(self._velocity) - braking * dt
+        too_fast = (slowest > 0) & (xp.sign(self._velocity) * wanted < slowest)
+        self._velocity[:] = xp.where(too_fast, xp.sign(self._velocity) * slowest, wanted)
+        self._goal[:] = xp.where(braking >= _FREE, part, self._goal + self._velocity * dt)
+        return self._goal
+
+
 _FREE = QUANTITIES["rate_limit"].neutral or np.inf
 
 
@@ -99,6 +129,7 @@ class _Deadband:
 _STAGES: Mapping[str, Callable[[Kit, Level, slice], Stage]] = {
     "command_resolution": Rounding,
     "rate_limit": _RateLimit,
+    "goal_braking": _GoalBraking,
     "deadband": _Deadband,
     "command_noise": lambda kit, level, columns: Noise(kit, level, columns, "command_noise"),
 }

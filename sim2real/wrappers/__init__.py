@@ -12,7 +12,4 @@ an empty domain the wrapped env is bit-identical to the bare one. Works in ``Syn
 
 from sim2real.wrappers.randomize import Randomize
 
-RandomizeDynamics = Randomize
-"""Its name when it drew the dynamics alone."""
-
-__all__ = ["Randomize", "RandomizeDynamics"]
+__all__ = ["Randomize"]

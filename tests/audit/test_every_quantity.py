@@ -66,6 +66,7 @@ WHAT = {
     "latency_jitter": ("motor", 0, 0, 4),
     "command_resolution": ("motor", 0, 0, 1),
     "rate_limit": ("motor", 1e6, 10, 1e6),
+    "goal_braking": ("motor", 1e6, 10, 1e6),
     "deadband": ("motor", 0, 0, 1),
     "command_noise": ("motor", 0, 0, 1),
     "speed_loss": ("motor", 0, 0, 0.5),
@@ -132,8 +133,8 @@ def everything(write_world):
 
 def test_no_quantity_is_left_out():
     missing = set(QUANTITIES) - set(WHAT) - set(SERVO_ONLY)
-    # wind along y goes as the others, a correction needs a network, and only replays know a goal's braking
-    assert missing == {"wind_y", "correction", "goal_braking"}
+    # wind along y goes as the others, and a correction needs a network
+    assert missing == {"wind_y", "correction"}
 
 
 def test_every_quantity_acts(everything):

@@ -8,6 +8,7 @@ from scipy.stats import chisquare, kstest
 
 from sim2real.env import Sim2RealVectorEnv
 from sim2real.errors import InvalidValue, UnknownName
+from sim2real.replay.laws import UNLIMITED, GoalLimits
 
 MOTOR = '<motor name="motor" joint="slider" ctrlrange="-10 10"/>'
 SERVO = '<position name="motor" joint="slider" kp="40" kv="4" ctrlrange="-10 10"/>'
@@ -51,6 +52,15 @@ def test_rate_limit_follows_the_command_from_the_initial_one(arrive):
     for u, v in zip(given, arrived, strict=True):
         last = last + np.clip(u - last, -2.0, 2.0)  # 100 N/s for 0.02 s
         np.testing.assert_allclose(v, last, atol=1e-12)
+
+
+def test_a_braking_goal_is_that_of_the_replay(arrive):
+    given, arrived = arrive([("motor.goal_braking", 1e6, "m/s²")], {"motor.goal_braking": 400.0}, actuator=SERVO)
+    fast = np.full((given.shape[1], 1), UNLIMITED)
+    goals = GoalLimits.of(fast, np.full_like(fast, 400.0), np.zeros_like(fast))
+    truth = [goals.follow(u[:, None], len(u), 0.02)[:, 0].copy() for u in given]
+    np.testing.assert_allclose(arrived, truth, atol=1e-12)
+    assert np.abs(arrived - given).max() > 1.0
 
 
 def test_dead_zone_of_a_motor_swallows_the_same_of_every_command(arrive):

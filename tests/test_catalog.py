@@ -8,7 +8,7 @@ from sim2real.catalog import catalog, entries, find
 from sim2real.domain import Domain
 from sim2real.env import Sim2RealVectorEnv, engine_for
 from sim2real.errors import UnknownName
-from sim2real.evaluate.rollouts import variant_env
+from sim2real.evaluate.batches import VariantBatch
 from sim2real.parameters import MODEL
 from sim2real.tasks import TASKS
 from sim2real.world import CONTROL, GROUPS, Variant, World
@@ -114,7 +114,7 @@ def excited(world, variants, starts=4):
     engines = [engine_for("mujoco", variant.domain) for variant in variants]
     for engine in dict.fromkeys(engines):
         rows = [k for k, other in enumerate(engines) if other == engine]
-        env = variant_env(world, [variants[k] for k in rows], starts, engine)
+        env = VariantBatch(world, [variants[k] for k in rows], starts, engine).env
         env.number_episodes(np.tile(np.arange(starts), len(rows)), seed=1)
         env.reset()
         rng = np.random.default_rng(2)
@@ -174,7 +174,7 @@ def test_variants_do_not_diverge(world):
     variants = [variant for variant in world.variants.values() if variant.simulator == "mujoco"]
     for engine in {engine_for("mujoco", variant.domain) for variant in variants}:
         group = [variant for variant in variants if engine_for("mujoco", variant.domain) == engine]
-        env = variant_env(world, group, 4, engine)
+        env = VariantBatch(world, group, 4, engine).env
         env.reset(seed=0)
         rng = np.random.default_rng(0)
         for _ in range(100):

@@ -1,8 +1,8 @@
 """Actuators that are not ideal, once a control step: what arrives of each command.
 
 A command is rounded, limited in its rate of change and in its braking, swallowed by a dead band, made noisy
-and corrected by a learned network, in this order unless ``[channels]`` in ``physics.toml`` gives another. Then the engine
-delays it. What acts at the physics rate is in `sim2real.channels.laws`.
+and corrected by a learned network, in this order unless ``[channels]`` in ``physics.toml`` gives another.
+Then the engine delays it. What acts at the physics rate is in `sim2real.channels.laws`.
 """
 
 from __future__ import annotations
@@ -96,7 +96,8 @@ class _GoalBraking:
         too_fast = (slowest > 0) & (xp.sign(self._velocity) * wanted < slowest)
         self._velocity[:] = xp.where(too_fast, xp.sign(self._velocity) * slowest, wanted)
         self._goal[:] = xp.where(braking >= _FREE, part, self._goal + self._velocity * dt)
-        return self._goal
+        goal: Array = self._goal
+        return goal
 
 
 _FREE = QUANTITIES["rate_limit"].neutral or np.inf

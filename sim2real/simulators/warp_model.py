@@ -61,6 +61,7 @@ class WarpModel:
             self.device = "cuda:0" if both else "cpu"
             with self.wp.ScopedDevice(self.device):
                 self._build(model, num_envs, set(fields))
+                self.wp.synchronize()  # torch has a stream of its own
 
     def _build(self, model: mujoco.MjModel, num_envs: int, fields: set[str]) -> None:
         model_fields = _batchable(self.mjw.Model)

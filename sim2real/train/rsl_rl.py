@@ -174,6 +174,8 @@ def _algorithm(settings: PPOSettings) -> dict[str, Any]:
         "entropy_coef": settings.entropy,
         "learning_rate": settings.learning_rate,
         "max_grad_norm": 0.5,
+        "use_clipped_value_loss": False,  # its clip is meant for returns of size 1
+        "normalize_advantage_per_mini_batch": True,
         "schedule": "adaptive",
         "desired_kl": settings.target_kl / 3,
     }

@@ -34,19 +34,18 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run it."""
-    from sim2real.train.ppo import settings_for, train
     from sim2real.world import World
 
     world = World.load(arguments.world)
     randomized = not world.domain(arguments.domain).is_point
-    settings = settings_for(
-        world,
-        randomized,
-        total_steps=arguments.steps,
-        start=arguments.start,
-        simulator=arguments.simulator,
-        allow_dead=arguments.allow_dead or None,
-    )
+    given = {"total_steps": arguments.steps, "start": arguments.start, "simulator": arguments.simulator}
+    if arguments.allow_dead:
+        given["allow_dead"] = True
+    if arguments.simulator == "warp":
+        from sim2real.train.rsl_rl import settings_for, train
+    else:
+        from sim2real.train.ppo import settings_for, train
+    settings = settings_for(world, randomized, **given)
     domain = Path(arguments.domain).stem
     out = arguments.out or Path("runs") / f"{world.name}-{domain}-{arguments.seed}"
     policy = train(world, out, arguments.domain, arguments.seed, settings, progress=True)

@@ -48,23 +48,20 @@ ON_GPU: dict[str, int] = {
 """Settings for thousands of simulations at once, after rsl_rl's own for legged robots."""
 
 
-def settings_for(
-    world: World, randomized: bool = False, simulator: str = "warp", **changes: object
-) -> PPOSettings:
+def settings_for(world: World, randomized: bool = False, **changes: object) -> PPOSettings:
     """What `sim2real.train.ppo.settings_for` says, with thousands of simulations where Warp has a GPU.
 
     Args:
         world: whose table counts.
         randomized: whether ``[training.randomized]`` counts too.
-        simulator: engine to train in.
-        **changes: settings by name; None changes nothing.
+        **changes: settings by name, of which ``simulator`` is ``"warp"`` by default; None changes nothing.
 
     Raises:
         UnknownName: for a setting that does not exist.
     """
-    many = ON_GPU if simulator == "warp" and torch.cuda.is_available() else {}
-    given = {name: value for name, value in changes.items() if value is not None}
-    return ppo.settings_for(world, randomized, **{**many, **given, "simulator": simulator})
+    given = {"simulator": "warp", **{name: value for name, value in changes.items() if value is not None}}
+    many = ON_GPU if given["simulator"] == "warp" and torch.cuda.is_available() else {}
+    return ppo.settings_for(world, randomized, **{**many, **given})
 
 
 def train(

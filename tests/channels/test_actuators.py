@@ -55,7 +55,8 @@ def test_rate_limit_follows_the_command_from_the_initial_one(arrive):
 
 
 def test_a_braking_goal_is_that_of_the_replay(arrive):
-    given, arrived = arrive([("motor.goal_braking", 1e6, "m/s²")], {"motor.goal_braking": 400.0}, actuator=SERVO)
+    rows = [("motor.goal_braking", 1e6, "m/s²")]
+    given, arrived = arrive(rows, {"motor.goal_braking": 400.0}, actuator=SERVO)
     fast = np.full((given.shape[1], 1), UNLIMITED)
     goals = GoalLimits.of(fast, np.full_like(fast, 400.0), np.zeros_like(fast))
     truth = [goals.follow(u[:, None], len(u), 0.02)[:, 0].copy() for u in given]

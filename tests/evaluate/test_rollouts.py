@@ -65,12 +65,13 @@ def rows(table, **values):
 def test_table_against_one_env_per_variant_and_policy(random_policy):
     world = World.load("hopper")
     policies = [random_policy(world, 0), random_policy(world, 1), random_policy(world, 0, "other")]
-    table = evaluate(world, policies, trials=Trials(3, seed=7))
+    variants = [variant for variant in world.variants.values() if variant.simulator == "mujoco"]
+    table = evaluate(world, policies, [variant.name for variant in variants], Trials(3, seed=7))
     assert set(table) == set(COLUMNS)
-    assert len(table["return"]) == len(policies) * len(world.variants) * 3
+    assert len(table["return"]) == len(policies) * len(variants) * 3
     checked(table)
     for policy in policies:
-        for variant in world.variants.values():
+        for variant in variants:
             env = Sim2RealVectorEnv(world, 3, variant.domain, autoreset=False)
             alone = run_episodes(policy, env, seed=7)
             mine = rows(table, policy=policy.name, variant=variant.name)
@@ -246,4 +247,5 @@ def test_variants_of_other_engines_stand_in_the_same_table(pendulum, random_poli
     everywhere = evaluate(world, [random_policy(world, 0)], trials=Trials(2, simulator="bullet"))
     same = table["variant"] == "in_bullet"
     assert np.array_equal(table["return"][same], everywhere["return"][same])
-    np.testing.assert_allclose(table["return"], everywhere["return"], rtol=1e-6)  # nothing touches here
+    moved = np.abs(table["return"] - everywhere["return"])[~same]
+    assert 0 < moved.max() < 0.1  # a cart at the soft end of its rail in MuJoCo, at Bullet's in the other

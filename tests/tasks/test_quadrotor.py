@@ -95,7 +95,7 @@ class Cascade:
 
 
 def test_a_cascade_of_loops_solves_it():
-    env = Sim2RealVectorEnv("quadrotor", 64, autoreset=False, num_threads=1)
+    env = Sim2RealVectorEnv("quadrotor", 64, autoreset=False)
     outcomes = run_episodes(Cascade(), env, 0)
     assert outcomes.success.mean() > 0.95
     assert outcomes.returns.mean() > 250

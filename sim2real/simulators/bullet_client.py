@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import mujoco
@@ -57,8 +59,13 @@ class _Body:
     qvel: Ids
 
 
+def _disconnect(bullet: ModuleType, client: int) -> None:
+    if bullet.isConnected(client):  # at the end of a process Bullet has given up its clients already
+        bullet.disconnect(physicsClientId=client)
+
+
 class Client:
-    """One simulation."""
+    """One simulation; ``close`` gives its memory back, as does forgetting it."""
 
     def __init__(self, model: mujoco.MjModel, touching: Touching, numbers: Numbers) -> None:
         """Connect, and build the bodies."""
@@ -68,13 +75,10 @@ class Client:
         self._geom_body: list[int] = model.geom_bodyid.tolist()
         self._bullet = load()
         self._client: int = self._bullet.connect(self._bullet.DIRECT)
+        self.close = weakref.finalize(self, _disconnect, self._bullet, self._client)
         self._bodies: list[_Body] = []
         self._statics: dict[Shape, int] = {}
         self.build(numbers)
-
-    def close(self) -> None:
-        """Disconnect."""
-        self._bullet.disconnect(physicsClientId=self._client)
 
     def build(self, numbers: Numbers) -> None:
         """Forget all and build the bodies anew."""

@@ -1,10 +1,12 @@
 """Bullet's bodies against MuJoCo's, without contacts: the same to rounding."""
 
 import copy
+import gc
 from dataclasses import replace
 
 import mujoco
 import numpy as np
+import pybullet
 import pytest
 
 from sim2real.simulators import Engine, make_simulator
@@ -236,3 +238,15 @@ def test_an_untouched_world_keeps_its_energy_in_both():
         energies.append(levels)
     np.testing.assert_allclose(*energies, atol=1e-6)
     assert np.ptp(energies[0]) < 0.05 * abs(energies[0][0])
+
+
+def test_a_forgotten_simulator_gives_its_clients_back():
+    world = World.load("cartpole")
+    connected = []
+    for _ in range(2):
+        simulator = BulletSimulator(world, 2, 1)
+        connected.append([client._client for client in simulator._side._clients])
+        del simulator
+        gc.collect()
+        assert not any(pybullet.isConnected(client) for client in connected[-1])
+    assert connected[0] == connected[1], "the same places are taken again"

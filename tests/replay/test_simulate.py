@@ -14,7 +14,6 @@ from sim2real.replay.decoupled import DecoupledReplayer
 from sim2real.replay.motion import Integral, liveliest
 from sim2real.world import World
 
-
 SLOW = {"servos.kp": 15.0, "servos.kd": 0.0, "joints.damping": 1.2, "joints.frictionloss": 0.2}
 
 
@@ -120,7 +119,7 @@ def test_a_diverging_candidate_is_counted_and_the_others_run_on(arm):
 
 def test_names_and_widths_that_do_not_fit_are_refused(arm):
     replayer = Replayer(arm, [motion(arm)], 1, 1)
-    with pytest.raises(UnknownName, match="servos.kp"):
+    with pytest.raises(UnknownName, match=r"servos\.kp"):
         replayer.run(("servo.kp",), np.ones((1, 1)))
     with pytest.raises(InvalidValue, match="2 candidates do not fit a replayer of width 1"):
         replayer.run(("servos.kp",), np.ones((2, 1)))

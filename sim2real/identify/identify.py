@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 
 from sim2real.errors import RecordingError, UnknownName
 from sim2real.identify.checkpoint import Checkpoint
+from sim2real.identify.conditioning import traceless
 from sim2real.identify.free import Space, free_parameters
-from sim2real.identify.ladder import Climber, Step, servo_ladder
+from sim2real.identify.ladder import EFFECTS, Climber, Step, servo_ladder
 from sim2real.identify.problem import Problem
 from sim2real.identify.report import Report
 from sim2real.identify.result import Identification
@@ -131,6 +132,8 @@ class _Fit:
         fast = servos and can_stand_in(names)
         judged = Problem.of(base, space, self._cut(fitted), self.options.threads, fast)
         held_point = self._solve("fit", judged, space.start, not ladder)
+        if ladder:
+            judged, held_point = _without_idle_effects(judged, held_point)
         final = judged.on(self._cut(self.motions)) if held else judged
         point = self._solve("refit", final, held_point, False) if held else held_point
         parts = (fitted, held) if servos else (self._cut(fitted), self._cut(held))
@@ -224,3 +227,18 @@ def split(motions: Sequence[Motion], held: Sequence[str] | None) -> tuple[list[M
     if not fitted:
         raise RecordingError("every recording is held out; leave some to fit")
     return fitted, [m for m in motions if m.name in chosen]
+
+
+def _without_idle_effects(problem: Problem, point: FloatArray) -> tuple[Problem, FloatArray]:
+    """The problem and the point without effects that were kept, but of which nothing is left to see."""
+    idle = traceless(problem, problem.linearize(point, central=True))
+    keep = [k for k, f in enumerate(problem.space.free) if not (f.name in idle and f.quantity in EFFECTS)]
+    if len(keep) == len(point):
+        return problem, point
+    dropped = {f.name for f in problem.space.free} - {problem.space.free[k].name for k in keep}
+    parameters = {name: p for name, p in problem.world.parameters.items() if name not in dropped}
+    world = dataclasses.replace(problem.world, parameters=parameters)
+    reduced = dataclasses.replace(
+        problem, world=world, space=Space(tuple(problem.space.free[k] for k in keep))
+    )
+    return reduced.on(problem.motions), point[keep]

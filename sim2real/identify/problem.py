@@ -21,9 +21,10 @@ from numpy.typing import NDArray
 
 from sim2real.identify.free import Space
 from sim2real.opening import opened
-from sim2real.replay import Motion, Replayer
+from sim2real.parameters import quantity_of
+from sim2real.replay import READ_DELAY, Motion, Replayer
 from sim2real.replay.decoupled import DecoupledReplayer
-from sim2real.world import World
+from sim2real.world import World, actuator_of
 
 FloatArray = NDArray[np.float64]
 
@@ -149,16 +150,14 @@ class Problem:
     def owner(self, column: int) -> int | None:
         """The measured joint that a column is about, if it is about one."""
         free = self.space.free[column]
-        if len(free.elements) != 1:
+        kind = "joint" if free.quantity == READ_DELAY else quantity_of(free.name).element
+        if len(free.elements) != 1 or kind not in ("joint", "actuator"):
             return None
-        model, joints = self.world.model, self.motions[0].joints
-        element = free.elements[0]
-        if element in joints and free.quantity not in ("mass", "com_x", "com_y", "com_z"):
+        model, joints, element = self.world.model, self.motions[0].joints, free.elements[0]
+        if kind == "joint":
             return joints.index(element)
-        for k in range(model.nu):
-            if model.actuator(k).name == element:
-                return joints.index(model.joint(int(model.actuator_trnid[k, 0])).name)
-        return None
+        driven = model.joint(int(actuator_of(model, element).trnid[0])).name
+        return joints.index(driven)
 
     def weights(self, rmse: FloatArray, robust: bool = True) -> FloatArray:
         """Of motions and joints: so that the fit minimizes the sum of RMSEs and none rules alone."""
@@ -173,8 +172,8 @@ class Problem:
         Args:
             point: of the unit cube. Shape (p,).
             robust: weigh motions and joints by the inverse of their error.
-            central: differences to both sides with a small step, for what is read from the curvature; a fit is
-                better served by steps that reach over the kinks of dry friction.
+            central: differences to both sides with a small step, for what is read from the curvature; a fit
+                is better served by steps that reach over the kinks of dry friction.
         """
         colours = self.colours()
         step = _SMALL_STEP if central else _STEP

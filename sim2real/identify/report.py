@@ -70,7 +70,7 @@ class Report:
         estimates = self._estimates(spread)
         priors = prior_terms(self.final, point)[0] * _noise(linear)
         driven = [self.world.model.joint(int(k)).name for k in self.world.model.actuator_trnid[:, 0]]
-        told = combinations(space, linear, priors)
+        told = combinations(self.final, linear, priors)
         findings = Findings(estimates, told, hints, gap, unexcited(motions, driven))
         values = dict(zip(space.names, map(float, space.values(point)), strict=True))
         physical = {n: v for n, v in values.items() if not n.endswith(READ_DELAY)}

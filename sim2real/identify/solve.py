@@ -33,14 +33,9 @@ class Fit:
     history: tuple[float, ...]
 
 
-def cost_of(problem: Problem, rmse: FloatArray) -> FloatArray:
+def _cost_of(problem: Problem, rmse: FloatArray) -> FloatArray:
     """Mean over motions and joints of the RMSE. Shape (c,)."""
     return np.asarray(rmse.mean(axis=(1, 2)))
-
-
-def prior_curvature(problem: Problem) -> FloatArray:
-    """Curvature that priors add, in the unit cube, where the error's noise is 1. Shape (p,)."""
-    return prior_terms(problem, problem.space.start)[0]
 
 
 def prior_terms(problem: Problem, point: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -56,7 +51,7 @@ def prior_terms(problem: Problem, point: FloatArray) -> tuple[FloatArray, FloatA
     return curvature, slope
 
 
-def steps(
+def _steps(
     linear: Linear,
     point: FloatArray,
     prior: tuple[FloatArray, FloatArray],
@@ -107,8 +102,8 @@ def least_squares(
     history.append(best)
     stalled = 0
     for number in range(rounds):
-        candidates = steps(linear, point, prior_terms(problem, point), damping * _DAMPINGS, frozen)
-        costs = cost_of(problem, problem.rmse(candidates))
+        candidates = _steps(linear, point, prior_terms(problem, point), damping * _DAMPINGS, frozen)
+        costs = _cost_of(problem, problem.rmse(candidates))
         k = int(costs.argmin())
         gain = best - float(costs[k])
         if gain > 0:

@@ -74,10 +74,11 @@ def elements_of(world: World, name: str) -> tuple[str, ...]:
     kind = quantity_of(name).element
     if kind == "world":
         return ()
-    element = name.rpartition(".")[0]
+    element, _, quantity = name.rpartition(".")
     known = _names(world, kind)
     if element not in known:
-        raise UnknownName(f"{kind} for parameter {name}:", element, known)
+        possible = [*world.parameters, *(f"{other}.{quantity}" for other in known)]
+        raise UnknownName(f"parameter of {world.name}", name, possible)
     return (element,)
 
 

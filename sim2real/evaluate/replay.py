@@ -35,7 +35,10 @@ from sim2real.evaluate.tracking import (
     rmse,
     steady_state_error,
 )
+from sim2real.opening import opened_for
+from sim2real.parameters import LAW, quantity_of
 from sim2real.recordings import Recording, map_joints
+from sim2real.replay import Replayer, motion_of
 from sim2real.simulators.mujoco import MujocoSimulator
 from sim2real.world import World
 
@@ -116,10 +119,13 @@ def replay(
         InvalidValue: if a simulation diverges, or for physics that the world can't take.
         UnknownName: for a parameter that the world does not have.
     """
+    values = dict(physics or {})
+    world = opened_for(world, Domain.point(values))
+    world.check(Domain.point(values))
+    if any(quantity_of(name).acts == LAW for name in values):
+        return _replay_with_laws(world, recordings, values, num_threads)
     simulator = MujocoSimulator(world, len(recordings), num_threads)
     rows = np.arange(len(recordings))
-    values = dict(physics or {})
-    world.check(Domain.point(values))
     simulator.set_physics(rows, tuple(values), np.array([list(values.values())] * len(rows)))
     trace = _run(simulator, _servo_joints(world), recordings)
     for row in np.flatnonzero(simulator.diverged()).tolist():
@@ -129,6 +135,22 @@ def replay(
         )
     dt = simulator.physics_dt
     return [_sample(trace[:, row], dt, recording) for row, recording in enumerate(recordings)]
+
+
+def _replay_with_laws(
+    world: World, recordings: Sequence[Recording], values: Mapping[str, float], num_threads: int
+) -> list[FloatArray]:
+    """Under friction that depends on speed and load, or a servo's goal with limits."""
+    motions = [motion_of(world, recording) for recording in recordings]
+    replayer = Replayer(world, motions, 1, num_threads)
+    predicted = replayer.run(tuple(values), np.array([list(values.values())]))
+    for row in np.flatnonzero(replayer.diverged[:, 0]).tolist():
+        raise InvalidValue(
+            f"the simulation of recording {recordings[row].name!r} in {world.name} diverged; "
+            "check the recording's units and the world's physics"
+        )
+    order = [motions[0].joints.index(joint) for joint in _servo_joints(world)]
+    return [found[0][:, order] for found in predicted]
 
 
 def replay_gap(

@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim2real.identify.free import Space
-from sim2real.identify.problem import Linear
+from sim2real.identify.problem import Linear, Problem
 
 FloatArray = NDArray[np.float64]
 
 _REACH = 0.15
 """How far a combination is moved, as a share of the range of the parameter that moves most."""
-_HIDDEN = 0.02
+HIDDEN = 0.03
 """Relative growth of the mean square error that nobody would notice."""
 _PART = 0.2  # share of the largest entry from which on a parameter belongs to a combination
 
@@ -37,27 +37,60 @@ class Combination:
     text: str
 
 
-def combinations(space: Space, linear: Linear, priors: FloatArray | None = None) -> list[Combination]:
-    """All that the data cannot tell apart, worst first.
+def combinations(problem: Problem, linear: Linear, priors: FloatArray | None = None) -> list[Combination]:
+    """All that the data cannot tell apart, worst first: what leaves no trace at all, then what goes together.
 
     Args:
-        space: what is free.
-        linear: the residual to first order at the fitted point.
+        problem: what is free, and which joint each parameter is about.
+        linear: the residual to first order at the fitted point, from central differences.
         priors: curvature that priors add, in units of the weighted mean square error. Shape (p,).
     """
-    hessian = linear.curvature.sum(axis=0)
-    if priors is not None:
-        hessian = hessian + np.diag(priors)
-    base = float((linear.weight * linear.rmse**2).sum())
-    found = []
-    values, vectors = np.linalg.eigh(hessian)
-    for value, vector in zip(values, vectors.T, strict=True):
-        top = np.abs(vector).max()
-        direction = vector / vector[np.abs(vector).argmax()]
-        growth = float(max(value, 0.0) * (_REACH / top) ** 2 / base)
-        if growth < _HIDDEN:
+    space = problem.space
+    hessian = linear.curvature.sum(axis=0) + np.diag(np.zeros(len(space.free)) if priors is None else priors)
+    errors = (linear.weight * linear.rmse**2).sum(axis=0)
+    found, seen = [], []
+    for k in range(len(space.free)):
+        growth = float(hessian[k, k]) * _REACH**2 / _base(problem, errors, [k])
+        if growth < HIDDEN:
+            direction = np.zeros(len(space.free))
+            direction[k] = 1.0
             found.append(_combination(space, direction, growth))
-    return found
+        else:
+            seen.append(k)
+    found.sort(key=lambda combination: combination.growth)
+    values, vectors = np.linalg.eigh(hessian[np.ix_(seen, seen)])
+    for value, vector in zip(values, vectors.T, strict=True):
+        direction = np.zeros(len(space.free))
+        direction[seen] = vector / vector[np.abs(vector).argmax()]
+        members = np.flatnonzero(np.abs(direction) >= _PART).tolist()
+        growth = float(max(value, 0.0) / (vector**2).max()) * _REACH**2 / _base(problem, errors, members)
+        if growth < HIDDEN:
+            found.append(_combination(space, direction, growth))
+    return _without_repeats(found)
+
+
+def traceless(problem: Problem, linear: Linear) -> list[str]:
+    """Parameters of which these recordings show nothing."""
+    errors = (linear.weight * linear.rmse**2).sum(axis=0)
+    diagonal = np.diag(linear.curvature.sum(axis=0)) * _REACH**2
+    shares = [diagonal[k] / _base(problem, errors, [k]) for k in range(len(diagonal))]
+    return [f.name for f, share in zip(problem.space.free, shares, strict=True) if share < HIDDEN]
+
+
+def _base(problem: Problem, errors: FloatArray, members: list[int]) -> float:
+    """Weighted mean square error of the joints that the members are about."""
+    owners = [problem.owner(k) if problem.decoupled else None for k in members]
+    joints = [owner for owner in owners if owner is not None]
+    total = errors.sum() if len(joints) < len(owners) else errors[sorted(set(joints))].sum()
+    return max(float(total), 1e-30)
+
+
+def _without_repeats(found: list[Combination]) -> list[Combination]:
+    """The first of several combinations of the same parameters."""
+    first: dict[frozenset[str], Combination] = {}
+    for combination in found:
+        first.setdefault(frozenset(combination.names), combination)
+    return list(first.values())
 
 
 def _combination(space: Space, direction: FloatArray, growth: float) -> Combination:

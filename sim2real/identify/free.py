@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from sim2real.errors import InvalidValue, UnknownName
 from sim2real.opening import elements_of, own_value
+from sim2real.parameters import Parameter
 from sim2real.replay import READ_DELAY
 from sim2real.world import World
 
@@ -112,7 +113,8 @@ class Space:
 
     def values(self, unit: FloatArray) -> FloatArray:
         """Physical values of points of the unit cube, column by column. Shape (..., p)."""
-        return np.stack([f.value(unit[..., k]) for k, f in enumerate(self.free)], axis=-1)
+        columns = [f.value(unit[..., k]) for k, f in enumerate(self.free)]
+        return np.stack(columns, axis=-1) if columns else np.zeros(unit.shape)
 
     def units(self, values: FloatArray) -> FloatArray:
         """The inverse of `values`."""
@@ -159,6 +161,8 @@ def _free(world: World, name: str, bounds: Mapping[str, tuple[float, float]]) ->
         elements = elements_of(world, name)
         nominal = own_value(world, name, elements)
     low, high, log = _bounds(quantity, nominal)
+    if name in world.parameters:
+        low, high, log = _with_range(world.parameters[name], (low, high, log))
     low, high = bounds.get(name, bounds.get(quantity, (low, high)))
     if not low < high:
         raise InvalidValue(f"{name} is free between {low:g} and {high:g}; give the lower end first")
@@ -167,6 +171,19 @@ def _free(world: World, name: str, bounds: Mapping[str, tuple[float, float]]) ->
         return free
     # an effect that is not there yet begins where it is weak but can be seen
     return dataclasses.replace(free, start=float(free.value(_WEAK if nominal < low else 1 - _WEAK)))
+
+
+def _with_range(parameter: Parameter, bounds: tuple[float, float, bool]) -> tuple[float, float, bool]:
+    """Bounds that hold the training range and half as much again."""
+    low, high, log = bounds
+    if parameter.low == parameter.high or parameter.quantity.name == "latency":
+        return low, max(high, parameter.high), log
+    span = parameter.high - parameter.low
+    if parameter.low > 0:
+        wide = parameter.low / 1.5, parameter.high * 1.5
+        return min(low, wide[0]) if low > 0 else wide[0], max(high, wide[1]), True
+    floor = parameter.low if parameter.low == parameter.quantity.low else parameter.low - span / 2
+    return min(floor, low) if not log else floor, max(high, parameter.high + span / 2), False
 
 
 def _bounds(quantity: str, nominal: float) -> tuple[float, float, bool]:

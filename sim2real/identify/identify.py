@@ -21,24 +21,26 @@ from numpy.typing import NDArray
 
 from sim2real.errors import RecordingError, UnknownName
 from sim2real.identify.checkpoint import Checkpoint
+from sim2real.identify.conditioning import traceless
 from sim2real.identify.free import Space, free_parameters
-from sim2real.identify.ladder import Climber, Step, servo_ladder
+from sim2real.identify.ladder import EFFECTS, Climber, Step, servo_ladder
 from sim2real.identify.problem import Problem
 from sim2real.identify.report import Report
 from sim2real.identify.result import Identification
 from sim2real.identify.search import search
-from sim2real.identify.solve import least_squares
+from sim2real.identify.solve import least_squares, settle_integers
 from sim2real.opening import opened
 from sim2real.parameters import LAW, MODEL
 from sim2real.recordings import Recording
-from sim2real.replay import Motion, motion_of, windows
+from sim2real.replay import Motion, is_servo_robot, motion_of, windows
+from sim2real.replay.decoupled import can_stand_in
 from sim2real.replay.motion import liveliest
 from sim2real.world import World
 
 FloatArray = NDArray[np.float64]
 Watch = Callable[[str, int, float], None]
 
-_WINDOW = 20.0  # s of open loop that a fit sees at a time
+_SERVO_WINDOW, _FREE_WINDOW = 20.0, 1.0  # s; a robot that can fall soon forgets how it began
 _LIVELY = 8.0  # s of the windows that the global search sees
 _NUM_LIVELY = 12
 _HOLD_EVERY = 4
@@ -58,6 +60,9 @@ class Options:
     """Mean and standard deviation by parameter; of its logarithm where its bounds span a factor."""
     held: tuple[str, ...] | None = None
     """Recordings to hold out, by name; by default every fourth. Empty to hold out none."""
+    window: float = 0.0
+    """Seconds of open loop that a fit sees at a time, each begun at the measured state; by default 20 for a
+    robot of servos, else 1."""
     generations: int = 25
     """Of the global search; 0 to begin at the nominal values."""
     seed: int = 0
@@ -116,7 +121,7 @@ class _Fit:
 
     def run(self, began: float) -> Identification:
         fitted, held = split(self.motions, self.options.held)
-        servos = is_servo_robot(self.world, self.motions[0].joints)
+        servos = is_servo_robot(self.world)
         fixed = dict(self.options.fixed)
         if servos and not self.options.free:
             # a servo's velocity gain and its joint's damping are one column: the damping keeps both
@@ -124,14 +129,28 @@ class _Fit:
         base = opened(self.world, {}, fixed)
         names, start, ladder = self._structure(base, fitted, held, servos)
         space = self._space(base, names).with_start(start)
-        judged = Problem.of(base, space, _cut(fitted), self.options.threads, servos)
+        fast = servos and can_stand_in(names)
+        judged = Problem.of(base, space, self._cut(fitted), self.options.threads, fast)
         held_point = self._solve("fit", judged, space.start, not ladder)
-        final = judged.on(_cut(self.motions)) if held else judged
+        if ladder:
+            judged, held_point = _without_idle_effects(judged, held_point)
+        final = judged.on(self._cut(self.motions)) if held else judged
         point = self._solve("refit", final, held_point, False) if held else held_point
-        full = Report(self.world, base, fixed, final, (held_point, point), (fitted, held), ladder)
+        parts = (fitted, held) if servos else (self._cut(fitted), self._cut(held))
+        full = Report(self.world, base, fixed, final, (held_point, point), parts, ladder)
         self._count(judged, final)
         seconds = time.perf_counter() - began
         return full.write(self.options.threads, seconds, (self.simulations, self.diverged))
+
+    def _cut(self, motions: Sequence[Motion]) -> list[Motion]:
+        seconds = self.options.window or (_SERVO_WINDOW if is_servo_robot(self.world) else _FREE_WINDOW)
+        return [window for motion in motions for window in windows(motion, seconds)]
+
+    def _lively(self, motions: Sequence[Motion]) -> list[Motion]:
+        seconds = min(
+            _LIVELY, self.options.window or (_LIVELY if is_servo_robot(self.world) else _FREE_WINDOW)
+        )
+        return liveliest(motions, seconds, _NUM_LIVELY)
 
     def _count(self, *problems: Problem) -> None:
         self.simulations += sum(problem.simulations for problem in problems)
@@ -156,9 +175,9 @@ class _Fit:
             return saved
         climber = Climber(
             world,
-            _cut(fitted),
-            liveliest(fitted, _LIVELY, _NUM_LIVELY),
-            _cut(held),
+            self._cut(fitted),
+            self._lively(fitted),
+            self._cut(held),
             self.options.bounds,
             self.options.generations,
             self.watch,
@@ -173,7 +192,7 @@ class _Fit:
         if saved is not None:
             return saved
         if search_first and self.options.generations:
-            lively = problem.on(liveliest(problem.motions, _LIVELY, _NUM_LIVELY))
+            lively = problem.on(self._lively(problem.motions))
             start = search(
                 lively,
                 start,
@@ -183,8 +202,11 @@ class _Fit:
             )
             self._count(lively)
         fit = least_squares(problem, start, watch=lambda k, cost, _: self.watch(name, k, cost))
-        self.checkpoint.keep_point(name, problem.space.names, fit.point)
-        return fit.point
+        point = settle_integers(
+            problem, fit.point, lambda k, cost, _: self.watch(f"{name}: whole steps", k, cost)
+        )
+        self.checkpoint.keep_point(name, problem.space.names, point)
+        return point
 
 
 def split(motions: Sequence[Motion], held: Sequence[str] | None) -> tuple[list[Motion], list[Motion]]:
@@ -207,12 +229,16 @@ def split(motions: Sequence[Motion], held: Sequence[str] | None) -> tuple[list[M
     return fitted, [m for m in motions if m.name in chosen]
 
 
-def _cut(motions: Sequence[Motion]) -> list[Motion]:
-    return [window for motion in motions for window in windows(motion, _WINDOW)]
-
-
-def is_servo_robot(world: World, joints: Sequence[str]) -> bool:
-    """Whether every measured joint is driven by a position servo of its own."""
-    model = world.model
-    driven = {model.joint(int(k)).name for k in model.actuator_trnid[:, 0]}
-    return driven == set(joints) and bool((model.actuator_biasprm[:, 1] < 0).all())
+def _without_idle_effects(problem: Problem, point: FloatArray) -> tuple[Problem, FloatArray]:
+    """The problem and the point without effects that were kept, but of which nothing is left to see."""
+    idle = traceless(problem, problem.linearize(point, central=True))
+    keep = [k for k, f in enumerate(problem.space.free) if not (f.name in idle and f.quantity in EFFECTS)]
+    if len(keep) == len(point):
+        return problem, point
+    dropped = {f.name for f in problem.space.free} - {problem.space.free[k].name for k in keep}
+    parameters = {name: p for name, p in problem.world.parameters.items() if name not in dropped}
+    world = dataclasses.replace(problem.world, parameters=parameters)
+    reduced = dataclasses.replace(
+        problem, world=world, space=Space(tuple(problem.space.free[k] for k in keep))
+    )
+    return reduced.on(problem.motions), point[keep]

@@ -22,6 +22,9 @@ from sim2real.world import World
 FloatArray = NDArray[np.float64]
 Bounds = Mapping[str, tuple[float, float]]
 
+EFFECTS = ("goal_braking", "rate_limit", "stribeck", "load_friction")
+"""Quantities that stand for an effect, which is not there without them."""
+
 GAIN = 0.01
 """Share of the held-out error that a rung must take away to be kept."""
 
@@ -62,12 +65,13 @@ class Climb:
 
 
 def servo_ladder(world: World) -> tuple[Rung, ...]:
-    """Position servos: linear, dry friction, a goal with limits, gravity, friction by speed and by load."""
+    """Position servos: linear, dry friction, a goal with limits, masses, friction by speed and by load."""
     masses = tuple(n for n, p in world.parameters.items() if p.quantity.name == "mass")
     return (
         Rung("linear servo", ("kp", "damping", "latency", "bias_torque")),
         Rung("+ Coulomb friction", ("frictionloss",)),
-        Rung("+ limits of the goal", ("goal_braking", "rate_limit")),
+        Rung("+ braking of the goal", ("goal_braking",)),
+        Rung("+ top speed of the goal", ("rate_limit",)),
         Rung("+ masses", (), masses),
         Rung("+ Stribeck friction", ("stribeck", "stribeck_velocity")),
         Rung("+ load friction", ("load_friction_motor",)),

@@ -21,9 +21,10 @@ from numpy.typing import NDArray
 
 from sim2real.identify.free import Space
 from sim2real.opening import opened
-from sim2real.replay import Motion, Replayer
+from sim2real.parameters import quantity_of
+from sim2real.replay import READ_DELAY, Motion, Replayer
 from sim2real.replay.decoupled import DecoupledReplayer
-from sim2real.world import World
+from sim2real.world import World, actuator_of
 
 FloatArray = NDArray[np.float64]
 
@@ -32,6 +33,7 @@ DIVERGED = 10.0
 
 _WIDTH = 16  # candidates of a batch
 _STEP = 0.01  # of a parameter's range: over the kinks that dry friction makes
+_SMALL_STEP = 0.002
 _BLOCK = 4.0  # s of a block, beyond which errors are hardly correlated
 
 
@@ -148,16 +150,14 @@ class Problem:
     def owner(self, column: int) -> int | None:
         """The measured joint that a column is about, if it is about one."""
         free = self.space.free[column]
-        if len(free.elements) != 1:
+        kind = "joint" if free.quantity == READ_DELAY else quantity_of(free.name).element
+        if len(free.elements) != 1 or kind not in ("joint", "actuator"):
             return None
-        model, joints = self.world.model, self.motions[0].joints
-        element = free.elements[0]
-        if element in joints and free.quantity not in ("mass", "com_x", "com_y", "com_z"):
+        model, joints, element = self.world.model, self.motions[0].joints, free.elements[0]
+        if kind == "joint":
             return joints.index(element)
-        for k in range(model.nu):
-            if model.actuator(k).name == element:
-                return joints.index(model.joint(int(model.actuator_trnid[k, 0])).name)
-        return None
+        driven = model.joint(int(actuator_of(model, element).trnid[0])).name
+        return joints.index(driven)
 
     def weights(self, rmse: FloatArray, robust: bool = True) -> FloatArray:
         """Of motions and joints: so that the fit minimizes the sum of RMSEs and none rules alone."""
@@ -166,18 +166,30 @@ class Problem:
         floor = max(0.25 * float(np.median(rmse)), 1e-9)
         return np.asarray(1.0 / np.maximum(rmse, floor))
 
-    def linearize(self, point: FloatArray, robust: bool = True) -> Linear:
-        """Finite differences about a point, all columns in one batch."""
+    def linearize(self, point: FloatArray, robust: bool = True, central: bool = False) -> Linear:
+        """Finite differences about a point, all columns in one batch.
+
+        Args:
+            point: of the unit cube. Shape (p,).
+            robust: weigh motions and joints by the inverse of their error.
+            central: differences to both sides with a small step, for what is read from the curvature; a fit
+                is better served by steps that reach over the kinks of dry friction.
+        """
         colours = self.colours()
-        signs = np.where(point > 1 - 2 * _STEP, -1.0, 1.0)
-        points = np.tile(point, (len(colours) + 1, 1))
+        step = _SMALL_STEP if central else _STEP
+        above = np.where(point > 1 - 2 * step, 0.0, step)
+        below = np.where((above == 0) | ((point > 2 * step) & central), -step, 0.0)
+        points = np.tile(point, (1 + len(colours) * (2 if central else 1), 1))
         for row, columns in enumerate(colours, start=1):
-            points[row, columns] += _STEP * signs[columns]
+            points[row, columns] += np.where(above > 0, above, below)[columns]
+            if central:
+                points[row + len(colours), columns] += np.where(above > 0, below, 0.0)[columns]
+        spans = np.where(above > 0, above - (below if central else 0.0), below)
         errors = self.errors(points)
         rmse = np.stack([np.sqrt((e[0] ** 2).mean(axis=0)) for e in errors])
         weight = self.weights(rmse, robust)
         blocks = [
-            block for m, e in enumerate(errors) for block in self._blocks(m, e, colours, signs, weight[m])
+            block for m, e in enumerate(errors) for block in self._blocks(m, e, colours, spans, weight[m])
         ]
         curvature, slope, noise, squares, rows, motion = zip(*blocks, strict=True)
         return Linear(
@@ -193,17 +205,17 @@ class Problem:
         )
 
     def _blocks(
-        self, m: int, error: FloatArray, colours: list[list[int]], signs: FloatArray, weight: FloatArray
+        self, m: int, error: FloatArray, colours: list[list[int]], spans: FloatArray, weight: FloatArray
     ) -> list[tuple[FloatArray, FloatArray, FloatArray, FloatArray, int, int]]:
         """Curvature, slope, its noise, squares and rows of each block of one motion."""
         count, joints = error.shape[1:]
         jacobian = np.zeros((count, joints, len(self.space.free)))
         for row, columns in enumerate(colours, start=1):
-            change = (error[row] - error[0]) / _STEP
+            change = error[row] - error[row + len(colours) if len(error) > 1 + len(colours) else 0]
             for column in columns:
                 owner = self.owner(column) if self.decoupled else None
                 where = slice(None) if owner is None else owner
-                jacobian[:, where, column] = signs[column] * change[:, where]
+                jacobian[:, where, column] = change[:, where] / spans[column]
         jacobian = np.clip(jacobian, -1e3, 1e3)
         share = weight / count
         spread = np.sqrt((error[0] ** 2).mean(axis=0))

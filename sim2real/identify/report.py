@@ -56,13 +56,13 @@ class Report:
     points: tuple[FloatArray, FloatArray]
     """Fitted without the held-out recordings, and with them."""
     parts: tuple[Sequence[Motion], Sequence[Motion]]
-    """Recordings that were fitted first, and those that were held out."""
+    """Recordings that were fitted first, and those that were held out; or windows of them."""
     ladder: tuple[Step, ...]
 
     def write(self, threads: int, seconds: float, counts: tuple[int, int]) -> Identification:
         """Measure in the full simulation, judge, and make the domain."""
         space, point = self.final.space, self.points[1]
-        linear = self.final.linearize(point)
+        linear = self.final.linearize(point, central=True)
         spread = bootstrap(linear)
         gap, predicted = self._gaps(threads)
         motions = [*self.parts[0], *self.parts[1]]
@@ -70,7 +70,7 @@ class Report:
         estimates = self._estimates(spread)
         priors = prior_terms(self.final, point)[0] * _noise(linear)
         driven = [self.world.model.joint(int(k)).name for k in self.world.model.actuator_trnid[:, 0]]
-        told = combinations(space, linear, priors)
+        told = combinations(self.final, linear, priors)
         findings = Findings(estimates, told, hints, gap, unexcited(motions, driven))
         values = dict(zip(space.names, map(float, space.values(point)), strict=True))
         physical = {n: v for n, v in values.items() if not n.endswith(READ_DELAY)}
@@ -85,15 +85,15 @@ class Report:
             ladder=self.ladder,
             hints=tuple(hints),
             verdicts=judge(findings),
-            fitted=tuple(m.name for m in self.parts[0]),
-            held=tuple(m.name for m in self.parts[1]),
+            fitted=_names(self.parts[0]),
+            held=_names(self.parts[1]),
             seconds=seconds,
             simulations=counts[0],
             diverged=counts[1],
         )
 
     def _gaps(self, threads: int) -> tuple[tuple[GapRow, ...], list[FloatArray]]:
-        """Errors of every predictor on whole recordings, and what the fit predicts of them."""
+        """Errors of every predictor on whole recordings (of robots without servos, on windows of them)."""
         fitted, held = self.parts
         motions = [*fitted, *held]
         full = Problem.of(self.base, self.final.space, motions, threads)
@@ -134,7 +134,7 @@ class Report:
                     float(sides[1] - sides[0]) / 2,
                     free.start if free.quantity == READ_DELAY else self.base_value(free.name),
                     (free.low, free.high),
-                    _stopped(point[k], free.low, free.high, self.base_value(free.name)),
+                    _stopped(float(point[k]), free.low, free.high, self.base_value(free.name)),
                 )
             )
         return tuple(found)
@@ -161,6 +161,10 @@ class Report:
             widening_of(held, scatter),
             self.fixed,
         )
+
+
+def _names(motions: Sequence[Motion]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(motion.name.split("@")[0] for motion in motions))
 
 
 def _noise(linear: Linear) -> float:

@@ -6,7 +6,7 @@ Marquardt's damping (1963) on the diagonal; bounds by leaving out columns that p
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,14 +33,9 @@ class Fit:
     history: tuple[float, ...]
 
 
-def cost_of(problem: Problem, rmse: FloatArray) -> FloatArray:
+def _cost_of(problem: Problem, rmse: FloatArray) -> FloatArray:
     """Mean over motions and joints of the RMSE. Shape (c,)."""
     return np.asarray(rmse.mean(axis=(1, 2)))
-
-
-def prior_curvature(problem: Problem) -> FloatArray:
-    """Curvature that priors add, in the unit cube, where the error's noise is 1. Shape (p,)."""
-    return prior_terms(problem, problem.space.start)[0]
 
 
 def prior_terms(problem: Problem, point: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -56,10 +51,14 @@ def prior_terms(problem: Problem, point: FloatArray) -> tuple[FloatArray, FloatA
     return curvature, slope
 
 
-def steps(
-    linear: Linear, point: FloatArray, prior: tuple[FloatArray, FloatArray], dampings: FloatArray
+def _steps(
+    linear: Linear,
+    point: FloatArray,
+    prior: tuple[FloatArray, FloatArray],
+    dampings: FloatArray,
+    frozen: Sequence[int] = (),
 ) -> FloatArray:
-    """Points after a step under each damping. Shape (len(dampings), p)."""
+    """Points after a step under each damping; frozen columns stay. Shape (len(dampings), p)."""
     hessian = linear.curvature.sum(axis=0)
     slope = linear.slope.sum(axis=0)
     noise = float((linear.squares.sum() / max(linear.rows.sum(), 1)) ** 0.5) + 1e-12
@@ -70,6 +69,7 @@ def steps(
     found = []
     for damping in dampings:
         free = ~(((point <= 0) & (slope > 0)) | ((point >= 1) & (slope < 0)))
+        free[list(frozen)] = False
         move = np.zeros_like(point)
         part = hessian[np.ix_(free, free)] + damping * np.diag(diagonal[free])
         move[free] = -np.linalg.solve(part, slope[free])
@@ -84,6 +84,7 @@ def least_squares(
     rounds: int = 12,
     tolerance: float = 3e-3,
     watch: Callable[[int, float, FloatArray], None] = lambda *_: None,
+    frozen: Sequence[int] = (),
 ) -> Fit:
     """Minimize the mean over motions of the mean over joints of the RMSE.
 
@@ -93,6 +94,7 @@ def least_squares(
         rounds: at most.
         tolerance: relative gain of a round below which the fit ends.
         watch: called after each round with its number, the cost and the point.
+        frozen: columns that stay as they are.
     """
     point, damping, history = start.copy(), 1.0, []
     linear = problem.linearize(point)
@@ -100,8 +102,8 @@ def least_squares(
     history.append(best)
     stalled = 0
     for number in range(rounds):
-        candidates = steps(linear, point, prior_terms(problem, point), damping * _DAMPINGS)
-        costs = cost_of(problem, problem.rmse(candidates))
+        candidates = _steps(linear, point, prior_terms(problem, point), damping * _DAMPINGS, frozen)
+        costs = _cost_of(problem, problem.rmse(candidates))
         k = int(costs.argmin())
         gain = best - float(costs[k])
         if gain > 0:
@@ -117,3 +119,81 @@ def least_squares(
         if gain > 0:
             linear = problem.linearize(point)
     return Fit(point, best, number + 1, linear, tuple(history))
+
+
+def settle_integers(
+    problem: Problem,
+    point: FloatArray,
+    watch: Callable[[int, float, FloatArray], None] = lambda *_: None,
+) -> FloatArray:
+    """The point with whole latencies, as an engine has them, and the rest fitted to those.
+
+    From the nearest whole numbers on, one less and one more are tried until neither is better; joint by joint
+    where joints are decoupled.
+    """
+    whole = [k for k, f in enumerate(problem.space.free) if f.quantity == "latency"]
+    if not whole:
+        return point
+    best = _fitted_to(problem, _moved(problem, point, whole, 0), whole, watch)
+    before, errors = (rmse.copy() for rmse in problem.rmse(np.stack([point, best])))
+    if errors.mean() <= before.mean() * _AS_GOOD:
+        return best
+    tried: set[tuple[float, ...]] = set()
+    for _ in range(_MOST_MOVES):
+        better = best.copy()
+        for side in (-1, 1):
+            moved = _moved(problem, best, whole, side)
+            if tuple(moved[whole]) in tried:
+                continue
+            tried.add(tuple(moved[whole]))
+            candidate = _fitted_to(problem, moved, whole, watch)
+            error = problem.rmse(candidate[None])[0]
+            for columns, joint in _together(problem, whole):
+                gained = _share(error, joint) < _share(errors, joint)
+                if gained:
+                    better[columns] = candidate[columns]
+                    errors[:, slice(None) if joint is None else joint] = error[
+                        :, slice(None) if joint is None else joint
+                    ]
+        if np.array_equal(better, best):
+            break
+        best = better
+    return best
+
+
+_MOST_MOVES = 4
+_AS_GOOD = 1.01  # times the error of the best fraction: then no other whole number is tried
+
+
+def _moved(problem: Problem, point: FloatArray, whole: Sequence[int], side: int) -> FloatArray:
+    moved = point.copy()
+    for k in whole:
+        free = problem.space.free[k]
+        steps = min(max(round(float(free.value(point[k]))) + side, np.ceil(free.low)), np.floor(free.high))
+        moved[k] = float(free.unit(float(steps)))
+    return moved
+
+
+def _fitted_to(
+    problem: Problem,
+    point: FloatArray,
+    whole: Sequence[int],
+    watch: Callable[[int, float, FloatArray], None],
+) -> FloatArray:
+    return least_squares(problem, point, rounds=_INTEGER_ROUNDS, watch=watch, frozen=whole).point
+
+
+_INTEGER_ROUNDS = 4
+
+
+def _together(problem: Problem, whole: Sequence[int]) -> list[tuple[list[int], int | None]]:
+    """Columns that follow a latency, and the joint whose error judges it."""
+    owners = [problem.owner(k) for k in whole]
+    if not problem.decoupled or None in owners:
+        return [(list(range(len(problem.space.free))), None)]
+    columns = range(len(problem.space.free))
+    return [([k for k in columns if problem.owner(k) == joint], joint) for joint in owners]
+
+
+def _share(errors: FloatArray, joint: int | None) -> float:
+    return float(errors.mean() if joint is None else errors[:, joint].mean())

@@ -47,6 +47,11 @@ _QUANTITIES = (
 )
 
 
+def can_stand_in(names: Sequence[str]) -> bool:
+    """Whether joints simulated alone show what all these parameters do."""
+    return all(name.rpartition(".")[2] in (*_QUANTITIES, "mass", READ_DELAY) for name in names)
+
+
 class DecoupledReplayer:
     """As `sim2real.replay.Replayer`, each joint on its own."""
 
@@ -76,8 +81,8 @@ class DecoupledReplayer:
         loads: dict[str, list[FloatArray]] = {name: [] for name in self._bodies}
         for motion in self.motions:
             gravity, by_body, inertia = _along(self.world.model, motion)
-            when = np.arange(self.steps) * self.dt
-            grids.append(_on(when, motion.time, gravity))
+            when = np.asarray(np.arange(self.steps) * self.dt, dtype=np.float64)
+            grids.append(_on(when, motion.time, np.asarray(gravity, dtype=np.float64)))
             inertias.append(inertia)
             for name, bodies in self._bodies.items():
                 ids = [self.world.model.body(body).id for body in bodies]
@@ -232,7 +237,6 @@ def _along(model: mujoco.MjModel, motion: Motion) -> tuple[FloatArray, FloatArra
     data = mujoco.MjData(model)
     columns = [int(model.joint(j).qposadr[0]) for j in motion.joints]
     dofs = [int(model.joint(j).dofadr[0]) for j in motion.joints]
-    gravity = np.zeros((len(motion.time), len(dofs)))
     loads = np.zeros((len(motion.time), model.nbody, len(dofs)))
     inertia = np.zeros(len(dofs))
     jacobian, full = np.zeros((3, model.nv)), np.zeros((model.nv, model.nv))

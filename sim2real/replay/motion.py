@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import mujoco
 import numpy as np
@@ -17,7 +17,8 @@ from sim2real.world import World
 
 FloatArray = NDArray[np.float64]
 
-_SMOOTH = 5  # rows of the line whose slope is the velocity at the start of a window
+_PAST = 0.5  # s of earlier commands that a window knows of
+_AROUND = 3  # rows before and after, through which a parabola gives the velocity at the start of a window
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +36,12 @@ class Motion:
     """Joint positions, rad or m. Shape (n, k)."""
     velocity: FloatArray
     """Joint velocities at the first row, rad/s or m/s. Shape (k,)."""
+    speeds: FloatArray | None = None
+    """Joint velocities of every row, where they can be trusted. Shape (n, k)."""
+    past_time: FloatArray = field(default_factory=lambda: np.empty(0))
+    """Stamps of earlier commands, which a latency still delivers, s before 0. Shape (m,)."""
+    past_command: FloatArray = field(default_factory=lambda: np.empty((0, 0)))
+    """Shape (m, nu)."""
 
     @property
     def duration(self) -> float:
@@ -46,7 +53,8 @@ def motion_of(world: World, recording: Recording) -> Motion:
     """A recording of a world's joints as a motion that begins at rest.
 
     The command of an actuator is the column of the joint that it drives; the commands of joints without an
-    actuator are left alone. Where the recording has velocities, the motion begins with the first of them.
+    actuator are left alone. A robot of position servos begins at rest, and what it reports of its velocities
+    is not used: servos report them late and coarsely. Any other begins with the velocity that was measured.
 
     Args:
         world: whose joints are all hinges and slides, each actuator driving one of them.
@@ -65,25 +73,33 @@ def motion_of(world: World, recording: Recording) -> Motion:
         )
     joints = [model.joint(joint).name for joint in range(model.njnt)]
     mapped = map_joints(recording, world.recordings, joints)
-    velocity = np.zeros(len(joints)) if mapped.velocity is None else mapped.velocity[0]
+    speeds = None if is_servo_robot(world) else mapped.velocity
     return Motion(
         name=mapped.name,
         joints=tuple(joints),
         time=mapped.time - mapped.time[0],
         command=mapped.command[:, driven],
         measured=mapped.position,
-        velocity=velocity,
+        velocity=np.zeros(len(joints)) if speeds is None else speeds[0],
+        speeds=speeds,
     )
+
+
+def is_servo_robot(world: World) -> bool:
+    """Whether every joint is driven by a position servo of its own."""
+    model = world.model
+    driven = sorted(int(joint) for joint in model.actuator_trnid[:, 0])
+    return driven == list(range(model.njnt)) and bool((model.actuator_biasprm[:, 1] < 0).all())
 
 
 def windows(motion: Motion, seconds: float) -> list[Motion]:
     """A motion cut into windows of equal length that each begin at the measured state.
 
-    Velocities are the slopes of lines through the first rows.
+    Where velocities were not measured, they are slopes of parabolas through the rows around.
     """
     count = max(1, round(motion.duration / seconds))
     edges = np.linspace(0, len(motion.time), count + 1).astype(int)
-    return [_cut(motion, slice(a, b)) for a, b in itertools.pairwise(edges) if b - a > _SMOOTH]
+    return [_cut(motion, slice(a, b)) for a, b in itertools.pairwise(edges) if b - a > 2 * _AROUND]
 
 
 def liveliest(motions: Sequence[Motion], seconds: float, count: int) -> list[Motion]:
@@ -103,17 +119,28 @@ def liveliest(motions: Sequence[Motion], seconds: float, count: int) -> list[Mot
 
 
 def _cut(motion: Motion, rows: slice) -> Motion:
-    time, measured = motion.time[rows], motion.measured[rows]
-    first = slice(0, _SMOOTH)
-    slope = np.polyfit(time[first] - time[0], measured[first], 1)[0] if rows.start else motion.velocity
+    time = motion.time[rows]
+    past = slice(int(np.searchsorted(motion.time, time[0] - _PAST)), rows.start)
     return dataclasses.replace(
         motion,
         name=f"{motion.name}@{time[0]:.1f}s",
         time=time - time[0],
         command=motion.command[rows],
-        measured=measured,
-        velocity=slope,
+        measured=motion.measured[rows],
+        velocity=_velocity(motion, rows.start) if rows.start else motion.velocity,
+        speeds=None if motion.speeds is None else motion.speeds[rows],
+        past_time=motion.time[past] - time[0],
+        past_command=motion.command[past],
     )
+
+
+def _velocity(motion: Motion, row: int) -> FloatArray:
+    """Measured, or the slope of a parabola through the rows around. Shape (k,)."""
+    if motion.speeds is not None:
+        return np.asarray(motion.speeds[row])
+    around = slice(max(0, row - _AROUND), row + _AROUND + 1)
+    time = motion.time[around] - motion.time[row]
+    return np.asarray(np.polyfit(time, motion.measured[around], 2)[1])
 
 
 @dataclass(frozen=True)
@@ -127,8 +154,12 @@ class Integral:
     @classmethod
     def of(cls, motion: Motion) -> Integral:
         """Of all actuators."""
-        spans = np.diff(motion.time)[:, None] * motion.command[:-1]
-        return cls(motion.time, motion.command, np.vstack([np.zeros_like(spans[:1]), spans.cumsum(axis=0)]))
+        time = np.concatenate([motion.past_time, motion.time])
+        command = (
+            np.vstack([motion.past_command, motion.command]) if len(motion.past_time) else motion.command
+        )
+        spans = np.diff(time)[:, None] * command[:-1]
+        return cls(time, command, np.vstack([np.zeros_like(spans[:1]), spans.cumsum(axis=0)]))
 
     def means(self, edges: FloatArray, actuator: int) -> FloatArray:
         """Mean command between neighbouring edges; before the first stamp the first command holds."""

@@ -1,0 +1,105 @@
+"""Physics planted in a simulated twin is found again, with intervals that hold it."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from sim2real.domain import Domain
+from sim2real.errors import RecordingError, UnknownName
+from sim2real.identify.identify import Options, identify, split
+from sim2real.identify.verdicts import BAD_DATA, IDENTIFIED, NO_HELDOUT_GAIN, NOT_IDENTIFIABLE
+from sim2real.opening import opened_for
+from sim2real.world import World
+
+PLANTED = {
+    "cartpole": ({"cart.mass": 1.3, "pole.mass": 0.2, "slider.damping": 0.6, "motor.latency": 3}, (0, np.pi)),
+    "furuta": (
+        {"pole.mass": 0.031, "motor.strength": 0.8, "arm_hinge.damping": 2e-4, "motor.latency": 4},
+        None,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_planted_physics_is_found(name, twin):
+    physics, start = PLANTED[name]
+    recordings = twin(name, physics, count=5, seconds=2.0, start=start)
+    options = Options(free=tuple(physics), generations=8, threads=1, window=0.5)
+    found = identify(World.load(name), recordings, options)
+    for estimate in found.estimates:
+        truth = physics[estimate.name]
+        assert estimate.value == pytest.approx(truth, rel=0.05), estimate
+    latency = next(n for n in physics if n.endswith(".latency"))
+    assert found.point[latency] == physics[latency]
+    assert IDENTIFIED in {v.name for v in found.verdicts}
+    rows = {row.predictor: row for row in found.gap}
+    assert rows["identified"].held < 0.2 * rows["nominal"].held
+
+
+def test_a_result_is_a_domain_to_train_in(twin, tmp_path):
+    physics, start = PLANTED["cartpole"]
+    world = World.load("cartpole")
+    free = ("cart.mass", "pole.mass")
+    recordings = twin("cartpole", {n: physics[n] for n in free}, count=4, seconds=1.0, start=start)
+    found = identify(world, recordings, Options(free=free, generations=0, threads=1, window=0.5))
+    found.save(tmp_path)
+    domain = Domain.load(tmp_path / "identified.toml")
+    assert set(domain.names) == set(free)
+    opened_for(world, domain).check(domain)
+    draws = domain.sample(np.random.default_rng(0), 200)
+    assert draws.mean(axis=0) == pytest.approx([physics[n] for n in free], rel=0.1)
+    assert Domain.load(tmp_path / "point.toml").is_point
+    assert '"verdicts"' in (tmp_path / "identification.json").read_text()
+
+
+def test_an_interrupted_fit_goes_on(twin, tmp_path):
+    recordings = twin("cartpole", {"cart.mass": 1.3}, count=3, seconds=1.0, start=(0, np.pi))
+    world, path = World.load("cartpole"), tmp_path / "checkpoint.json"
+    options = Options(free=("cart.mass",), generations=0, threads=1, window=0.5, checkpoint=path)
+
+    class InterruptError(Exception):
+        pass
+
+    def stop(what, number, cost):
+        if what == "refit":
+            raise InterruptError
+
+    with pytest.raises(InterruptError):
+        identify(world, recordings, options, stop)
+    seen = []
+    resumed = identify(world, recordings, options, lambda what, *_: seen.append(what))
+    assert set(seen) == {"refit"}
+    path.unlink()
+    fresh = identify(world, recordings, options)
+    assert resumed.point == fresh.point
+
+
+def test_a_command_that_never_moves_is_said(twin):
+    recordings = twin("cartpole", {}, count=2, seconds=1.0, start=(0, np.pi), share=0.0)
+    found = identify(
+        World.load("cartpole"), recordings, Options(free=("cart.mass",), generations=0, threads=1)
+    )
+    names = {v.name for v in found.verdicts}
+    assert BAD_DATA in names
+    assert NOT_IDENTIFIABLE in names
+    assert NO_HELDOUT_GAIN in names
+    assert found.exit_code == 15
+    assert "cart.mass leaves no trace" in " ".join(v.text for v in found.verdicts)
+
+
+def test_recordings_are_held_out_whole(twin):
+    recordings = twin("cartpole", {}, count=5, seconds=0.2)
+    motions = [dataclasses.replace(r) for r in recordings]
+    _, held = split(motions, None)
+    assert [m.name for m in held] == ["run3"]
+    assert [m.name for m in split(motions, ("run0", "run1"))[0]] == ["run2", "run3", "run4"]
+    with pytest.raises(UnknownName, match="held-out recording"):
+        split(motions, ("run9",))
+    with pytest.raises(RecordingError, match="every recording is held out"):
+        split(motions, [m.name for m in motions])
+
+
+def test_no_recordings_are_refused():
+    with pytest.raises(RecordingError, match="no recordings to identify from"):
+        identify(World.load("cartpole"), [])

@@ -29,7 +29,8 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 
 from sim2real.env import Sim2RealVectorEnv
 from sim2real.episodes import run_episodes
-from sim2real.evaluate.rollouts import SEED, variant_env
+from sim2real.evaluate.batches import VariantBatch
+from sim2real.evaluate.rollouts import SEED
 from sim2real.interface import Array
 from sim2real.policy import Policy
 from sim2real.single_env import Sim2RealEnv
@@ -52,7 +53,7 @@ def sampled_variants(world: World, count: int) -> list[Variant]:
 
 def batched(world: World, policy: Policy, variants: list[Variant], episodes: int) -> Array:
     """Returns, shape (variants, episodes)."""
-    env = variant_env(world, variants, episodes)
+    env = VariantBatch(world, variants, episodes).env
     outcomes = run_episodes(policy, env, SEED, np.tile(np.arange(episodes), len(variants)))
     return outcomes.returns.reshape(len(variants), episodes)
 

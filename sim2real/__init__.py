@@ -26,6 +26,9 @@ IDS = {
     "sim2real/CartPole-v0": "cartpole",
     "sim2real/Furuta-v0": "furuta",
     "sim2real/Hopper-v0": "hopper",
+    "sim2real/Push-v0": "push",
+    "sim2real/Quadrotor-v0": "quadrotor",
+    "sim2real/Quadruped-v0": "quadruped",
     "sim2real/So101Reach-v0": "so101",
 }
 """Gymnasium ids and the worlds that they stand for."""

@@ -10,6 +10,7 @@ episode, where sensors and actuators need their noise.
 from __future__ import annotations
 
 from functools import lru_cache
+from types import ModuleType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,9 +79,11 @@ def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 
 _LEVELS = 1 << 16
-_UNIFORMS = (np.arange(_LEVELS) + 0.5) / _LEVELS
-_NORMALS = ndtri(_UNIFORMS)
 _WORDS = 4  # numbers of 16 bits in a hash of 64
+
+UNIFORMS: NDArray[np.float64] = (np.arange(_LEVELS) + 0.5) / _LEVELS
+"""The uniform numbers that `StepDraws` picks from, and its normal ones."""
+NORMALS: NDArray[np.float64] = ndtri(UNIFORMS)
 
 
 class StepDraws:
@@ -92,25 +95,49 @@ class StepDraws:
 
     def __init__(self, episodes: NDArray[np.int64], steps: NDArray[np.int64]) -> None:
         """Bind to live arrays of shape (num_envs,)."""
-        self._episodes, self._steps = episodes, steps
+        self._episodes, self.steps = episodes, steps
         self.seed = 0
 
     def normal(self, stream: int, count: int, ids: NDArray[np.intp] | None = None) -> NDArray[np.float64]:
         """Standard normal numbers. Shape (num_envs or len(ids), count)."""
-        return np.asarray(_NORMALS.take(self._levels(stream, count, ids)))
+        return np.asarray(NORMALS.take(self._levels(stream, count, ids)))
 
     def uniform(self, stream: int, count: int, ids: NDArray[np.intp] | None = None) -> NDArray[np.float64]:
         """Uniform numbers in (0, 1). Shape (num_envs or len(ids), count)."""
-        return np.asarray(_UNIFORMS.take(self._levels(stream, count, ids)))
+        return np.asarray(UNIFORMS.take(self._levels(stream, count, ids)))
 
-    def _levels(self, stream: int, count: int, ids: NDArray[np.intp] | None) -> NDArray[np.uint16]:
-        episodes, steps = self._episodes, self._steps
+    def keys(
+        self, stream: int, count: int, ids: NDArray[np.intp] | None = None
+    ) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+        """What the numbers are hashed from: a key for each row, and one for every four columns."""
+        episodes, steps = self._episodes, self.steps
         if ids is not None:
             episodes, steps = episodes[ids], steps[ids]
-        words = -(-count // _WORDS)
-        key, places = _layout(self.seed, ((stream + 2, words),))
-        rows = (
-            _mix(episodes.astype(np.uint64) * _GOLDEN + key[0]) if words else np.zeros(len(steps), np.uint64)
-        )
-        rows = _mix(rows + steps.astype(np.uint64) * _FACTORS[0])
+        key, places = _layout(self.seed, ((stream + 2, max(-(-count // _WORDS), 1)),))
+        rows = _mix(episodes.astype(np.uint64) * _GOLDEN + key[0])
+        return _mix(rows + steps.astype(np.uint64) * _FACTORS[0]), places
+
+    def _levels(self, stream: int, count: int, ids: NDArray[np.intp] | None) -> NDArray[np.uint16]:
+        rows, places = self.keys(stream, count, ids)
         return _mix(rows[:, None] + places).view(np.uint16)[:, :count]
+
+
+def levels_elsewhere(xp: ModuleType, rows: NDArray[np.int64], places: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The levels of `StepDraws` in another array namespace, which may lack unsigned numbers.
+
+    Args:
+        xp: a namespace of the array API whose 64-bit integers wrap around.
+        rows: keys of the rows, their bits as signed numbers. Shape (n,).
+        places: those of the columns. Shape (words,).
+
+    Returns:
+        Indices of `NORMALS` or `UNIFORMS`. Shape (n, 4 · words).
+    """
+    x = rows[:, None] + places
+    for k, shift in enumerate(map(int, _SHIFTS)):
+        x = x ^ ((x >> shift) & ((1 << (64 - shift)) - 1))  # what is shifted in are zeros
+        if k < len(_FACTORS):
+            x = x * int(_FACTORS[k].astype(np.int64))
+    words = [(x >> 16 * word) & (_LEVELS - 1) for word in range(_WORDS)]
+    levels: NDArray[np.int64] = xp.reshape(xp.stack(words, axis=2), (rows.shape[0], -1))
+    return levels

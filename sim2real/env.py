@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 from sim2real import draws
 from sim2real.arrays import Arrays
 from sim2real.channels import Channels, Schedule
+from sim2real.distributions import Point
 from sim2real.domain import Domain
 from sim2real.errors import InvalidValue, UnknownName
 from sim2real.interface import Array, Ids, Mask, Simulator, Task
@@ -205,6 +206,29 @@ class Sim2RealVectorEnv(VectorEnv[Floats, Floats, NDArray[Any]]):
         self.simulator.set_physics(ids, names, values)
         self._channels.set_physics(ids, names, values)
 
+    def set_domain(self, domain: DomainLike) -> None:
+        """Draw physics from another domain from the next starts of episodes on.
+
+        Parameters that it does not name, and that the domain before it did, are nominal again.
+
+        Args:
+            domain: as in the constructor.
+
+        Raises:
+            UnknownName: for a parameter that does not exist.
+            InvalidValue: for a backlash, if the env was made without, or a value that is impossible.
+        """
+        given = self.world.domain(domain)
+        if engine_for(self.engine, given) != self.engine:
+            raise InvalidValue(
+                "a backlash needs a second joint, and this env was made without: make it with a domain that "
+                'has one, or with simulator=Engine("mujoco", play=True)'
+            )
+        dropped = {n: Point(self.world.nominal[n]) for n in self.domain.names if n not in given.parameters}
+        self.domain = Domain({**dropped, **given.parameters}, given.correlation)
+        self._num_physics = len(self.domain.names)
+        self._channels.draw_from(self.domain)
+
     @property
     def world_name(self) -> str:
         """Name of the world."""
@@ -240,8 +264,10 @@ class Sim2RealVectorEnv(VectorEnv[Floats, Floats, NDArray[Any]]):
         self._steps[ids] = 0
         self._draws.seed = self._seed or 0
         start = self._task.start(ids, self._arrays.put(u[:, self._num_physics :]))
-        self.simulator.reset(ids, *start)
         self._channels.begin(ids, start[2])
+        if self._channels.schedule:
+            self._write(self._channels.schedule)
+        self.simulator.reset(ids, *start)
         self._begun[ids] = True
         self._resting[ids] = False
 
@@ -275,9 +301,10 @@ class Sim2RealVectorEnv(VectorEnv[Floats, Floats, NDArray[Any]]):
         self._first(ids)
 
     def _write(self, due: Schedule) -> None:
-        """Write what drifts or is drawn anew within episodes."""
-        for ids, names, values in due.due(self._steps):
-            self.set_physics(names, values, ids)
+        """Write what drifts or is drawn anew within episodes, and the own values of rows that begin."""
+        for ids, names, values in due.due():
+            self.simulator.set_physics(ids, names, values)
+            self._channels.change(ids, names, values)
 
     def _check_play(self, names: tuple[str, ...], values: NDArray[np.float64]) -> None:
         for k, name in enumerate(names):

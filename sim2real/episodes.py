@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sim2real.arrays import Arrays
 from sim2real.env import Sim2RealVectorEnv
 from sim2real.interface import Actor
 
@@ -48,12 +49,13 @@ def run_episodes(
     """
     env.number_episodes(np.arange(env.num_envs) if episodes is None else episodes, seed)
     observation, _ = env.reset()
+    host = Arrays(env.simulator.qpos).host
     returns = np.zeros(env.num_envs)
     lengths = np.zeros(env.num_envs, dtype=np.int64)
     success, diverged = np.zeros((2, env.num_envs), dtype=bool)
     while not (resting := env.resting).all():
-        observation, reward, _, _, info = env.step(actor.act(observation))
-        returns += reward
+        observation, reward, _, _, info = env.step(actor.act(host(observation)))
+        returns += host(reward)
         lengths += ~resting
         if "success" in info:
             success |= info["success"]

@@ -30,6 +30,10 @@ class InvalidValue(Sim2RealError):
     """A value outside what is physically or logically possible."""
 
 
+class DeadParameter(Sim2RealError):
+    """A parameter that changes nothing, or that moves only half of what it should."""
+
+
 class PolicyError(Sim2RealError):
     """A policy folder that is damaged, or does not fit the env it should drive."""
 

@@ -107,11 +107,24 @@ class Simulator(Protocol):
     def actuator_force(self) -> Array:
         """Force of every actuator in the last physics step, N or N·m; live. Shape (num_envs, nu)."""
 
+    def dofs(self, joints: Sequence[str]) -> Ids:
+        """Columns of one-dof joints in the three arrays below: the motor's side where there is free play."""
+
+    def speed(self) -> Array:
+        """Speed of every degree of freedom of the engine, rad/s or m/s; live. Shape (num_envs, dofs)."""
+
+    def load_force(self) -> Array:
+        """What acted on every degree of freedom in the last physics step but actuators, dampers and friction.
+
+        Gravity, gyration, springs, wind, pushes; contacts and limits as far as they exceed the dry friction.
+        N·m or N. Shape (num_envs, dofs).
+        """
+
     def dry_friction(self) -> Array:
-        """Dry friction of every degree of freedom, N·m or N; live, to write. Shape (num_envs, nv)."""
+        """Dry friction of every degree of freedom, N·m or N; live, to write. Shape (num_envs, dofs)."""
 
     def force_limit(self) -> Array:
-        """Most that every actuator gives either way; live, to write between steps. Shape (num_envs, nu)."""
+        """Least and most that every actuator gives; live, to write. Shape (num_envs, nu, 2)."""
 
     def delay_commands(self, steps: Array) -> None:
         """Delay commands by whole physics steps until physics is set again. Shape (num_envs, nu)."""

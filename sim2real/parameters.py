@@ -48,7 +48,18 @@ class Quantity:
 
 _POSITIVE, _MAX = 1e-9, 1e6
 _TORQUE, _GAIN, _RATE = ("N·m", "N"), ("N·m/rad", "N/m"), ("N·m·s/rad", "N·s/m")
-_ANGLE, _SPEED, _STEPS = ("rad", "m"), ("rad/s", "m/s"), ("control steps",)
+_ANGLE, _SPEED, _STEPS, _PER = ("rad", "m"), ("rad/s", "m/s"), ("control steps",), ("1/(N·m)", "1/N")
+
+
+def _effect(
+    acts: str, name: str, element: str, meaning: str, units: tuple[str, ...] = (), **limits: float
+) -> Quantity:
+    """A quantity of a channel: by default from 0, which changes nothing; ``shape`` says how another acts."""
+    shape, integer = bool(limits.pop("shape", False)), bool(limits.pop("integer", False))
+    low = limits.pop("low", _POSITIVE if shape else 0.0)
+    neutral = None if shape else limits.pop("neutral", 0.0)
+    return Quantity(name, element, units, meaning, low, limits.pop("high", _MAX), integer, acts, neutral)
+
 
 _ALL = (
     Quantity("mass", "body", ("kg",), "mass; the inertia scales with it", _POSITIVE),
@@ -76,155 +87,85 @@ _ALL = (
     Quantity("kd", "actuator", _RATE, "velocity gain of a servo", 0.0),
     Quantity("back_emf", "actuator", _RATE, "torque that a motor loses per speed", 0.0),
     Quantity("torque_limit", "actuator", _TORQUE, "most that the actuator gives, either way", 0.0),
+    Quantity("bias_torque", "actuator", _TORQUE, "constant torque of a servo besides its goal", neutral=0.0),
     Quantity("latency", "actuator", ("physics steps",), "delay of the command", 0.0, integer=True),
-    Quantity(
-        "latency_jitter",
-        "actuator",
-        ("physics steps",),
-        "most that a command comes later",
-        0.0,
-        _MAX,
-        True,
+    _effect(ACTUATOR, "command_resolution", "actuator", "step that commands are rounded to"),
+    _effect(
         ACTUATOR,
-        0.0,
-    ),
-    Quantity(
-        "command_resolution",
-        "actuator",
-        (),
-        "step that commands are rounded to",
-        0.0,
-        _MAX,
-        False,
-        ACTUATOR,
-        0.0,
-    ),
-    Quantity(
-        "command_noise", "actuator", (), "white noise on the command, std", 0.0, _MAX, False, ACTUATOR, 0.0
-    ),
-    Quantity(
-        "deadband",
-        "actuator",
-        (),
-        "commands, or changes of a servo's goal, that do nothing",
-        0.0,
-        _MAX,
-        False,
-        ACTUATOR,
-        0.0,
-    ),
-    Quantity(
         "rate_limit",
         "actuator",
-        (),
         "most that a command changes per second",
-        _POSITIVE,
-        _MAX,
-        False,
+        low=_POSITIVE,
+        neutral=_MAX,
+    ),
+    _effect(
         ACTUATOR,
-        _MAX,
-    ),
-    Quantity(
-        "correction", "actuator", ("1",), "share of the learned correction", 0.0, 1.0, False, ACTUATOR, 0.0
-    ),
-    Quantity(
-        "speed_loss",
+        "goal_braking",
         "actuator",
-        ("s/rad", "s/m"),
-        "share of the torque limit lost per speed",
-        0.0,
-        _MAX,
-        False,
+        "most that the inner goal of a servo slows down",
+        ("rad/s²", "m/s²"),
+        low=_POSITIVE,
+        neutral=_MAX,
+    ),
+    _effect(ACTUATOR, "deadband", "actuator", "size of commands, or of changes of a goal, that do nothing"),
+    _effect(ACTUATOR, "command_noise", "actuator", "white noise on the command, std"),
+    _effect(ACTUATOR, "correction", "actuator", "share of the learned correction", ("1",), high=1.0),
+    _effect(
+        ACTUATOR,
+        "latency_jitter",
+        "actuator",
+        "most that a command comes later than the latency",
+        ("physics steps",),
+        integer=True,
+    ),
+    _effect(LAW, "speed_loss", "actuator", "share of the force limit lost per speed", ("s/rad", "s/m")),
+    _effect(LAW, "stribeck", "joint", "dry friction at rest above that in motion", _TORQUE),
+    _effect(LAW, "load_friction_motor", "joint", "dry friction per force of the motor", ("1",)),
+    _effect(LAW, "load_friction_external", "joint", "dry friction per force of the load", ("1",)),
+    _effect(LAW, "load_stribeck_motor", "joint", "the same, at rest above that in motion", ("1",)),
+    _effect(LAW, "load_stribeck_external", "joint", "the same for the load", ("1",)),
+    _effect(LAW, "load_quadratic_motor", "joint", "dry friction per squared motor force, driven back", _PER),
+    _effect(LAW, "load_quadratic_external", "joint", "dry friction per squared load, driving", _PER),
+    _effect(
         LAW,
-        0.0,
-    ),
-    Quantity(
-        "stribeck", "joint", _TORQUE, "dry friction at rest above that in motion", 0.0, _MAX, False, LAW, 0.0
-    ),
-    Quantity(
         "stribeck_velocity",
         "joint",
+        "speed at which the excess at rest has fallen to 1/e",
         _SPEED,
-        "speed at which it has fallen to 1/e",
-        _POSITIVE,
-        _MAX,
-        False,
-        LAW,
+        shape=True,
     ),
-    Quantity(
-        "load_friction",
-        "joint",
-        ("1",),
-        "dry friction per torque through the gear",
-        0.0,
-        _MAX,
-        False,
-        LAW,
-        0.0,
-    ),
-    Quantity("noise", "signal", (), "white noise of a sensor, std", 0.0, _MAX, False, SENSOR, 0.0),
-    Quantity("bias", "signal", (), "what a sensor reads too much", -_MAX, _MAX, False, SENSOR, 0.0),
-    Quantity(
-        "bias_drift",
-        "signal",
-        (),
-        "random walk of the bias, std after a second",
-        0.0,
-        _MAX,
-        False,
+    _effect(LAW, "stribeck_exponent", "joint", "how steeply the excess at rest falls", ("1",), shape=True),
+    _effect(SENSOR, "sensor_gain", "signal", "factor on what a sensor reads", ("1",), low=-_MAX, neutral=1.0),
+    _effect(SENSOR, "bias", "signal", "what a sensor reads too much", low=-_MAX),
+    _effect(SENSOR, "bias_drift", "signal", "random walk of the bias, std after a second"),
+    _effect(SENSOR, "noise", "signal", "white noise of a sensor, std"),
+    _effect(SENSOR, "spike", "signal", "chance that a reading is off by spike_size", ("1",), high=1.0),
+    _effect(SENSOR, "resolution", "signal", "step that readings are rounded to"),
+    _effect(
         SENSOR,
-        0.0,
-    ),
-    Quantity(
-        "sensor_gain", "signal", ("1",), "factor on what a sensor reads", -_MAX, _MAX, False, SENSOR, 1.0
-    ),
-    Quantity("sensor_latency", "signal", _STEPS, "age of what is read", 0.0, 100.0, True, SENSOR, 0.0),
-    Quantity("sensor_period", "signal", _STEPS, "steps between new values", 1.0, _MAX, True, SENSOR, 1.0),
-    Quantity("resolution", "signal", (), "step that readings are rounded to", 0.0, _MAX, False, SENSOR, 0.0),
-    Quantity(
-        "dropout",
+        "sensor_period",
         "signal",
-        ("1",),
-        "chance that a reading is the last one again",
-        0.0,
-        1.0,
-        False,
-        SENSOR,
-        0.0,
+        "steps between new values",
+        _STEPS,
+        low=1.0,
+        integer=True,
+        neutral=1.0,
     ),
-    Quantity(
-        "spike", "signal", ("1",), "chance that a reading is off by spike_size", 0.0, 1.0, False, SENSOR, 0.0
-    ),
-    Quantity("spike_size", "signal", (), "size of such an outlier, either way", 0.0, _MAX, False, SENSOR),
-    Quantity(
-        "push",
-        "body",
-        ("N",),
-        "force of pushes of 0.1 s, random and level",
-        0.0,
-        _MAX,
-        False,
-        DISTURBANCE,
-        0.0,
-    ),
-    Quantity(
-        "push_interval", "body", ("s",), "mean time between pushes", _POSITIVE, _MAX, False, DISTURBANCE
-    ),
-    Quantity(
-        "drift", "parameter", (), "change per second within an episode", -_MAX, _MAX, False, SCHEDULE, 0.0
-    ),
-    Quantity(
-        "redraw",
-        "parameter",
-        ("s",),
-        "interval of new draws within an episode; 0 never",
-        0.0,
-        _MAX,
-        False,
-        SCHEDULE,
-        0.0,
-    ),
+    _effect(SENSOR, "dropout", "signal", "chance that the last reading comes again", ("1",), high=1.0),
+    _effect(SENSOR, "sensor_latency", "signal", "age of what is read", _STEPS, high=100.0, integer=True),
+    _effect(SENSOR, "spike_size", "signal", "size of such an outlier, either way", shape=True),
+    _effect(DISTURBANCE, "push", "body", "force of pushes in random level directions", ("N",)),
+    _effect(DISTURBANCE, "push_interval", "body", "mean time between pushes", ("s",), shape=True),
+    _effect(DISTURBANCE, "push_duration", "body", "how long a push lasts", ("s",), shape=True),
+    _effect(SCHEDULE, "drift", "parameter", "change per second within an episode", low=-_MAX),
+    _effect(SCHEDULE, "redraw", "parameter", "interval of new draws within an episode; 0 never", ("s",)),
 )
+
+SENSORS = tuple(q.name for q in _ALL if q.acts == SENSOR and q.neutral is not None)
+"""What happens to a reading: in this order, unless ``[channels]`` in ``physics.toml`` gives another."""
+
+ACTUATORS = tuple(q.name for q in _ALL if q.acts == ACTUATOR and q.name != "latency_jitter")
+"""What happens to a command before it is delayed, likewise."""
 
 QUANTITIES: dict[str, Quantity] = {quantity.name: quantity for quantity in _ALL}
 """Every quantity that can be set, by name."""

@@ -24,7 +24,16 @@ import numpy as np
 from sim2real.catalog import find
 from sim2real.domain import Domain
 from sim2real.errors import InvalidValue, UnknownName
-from sim2real.parameters import MODEL, QUANTITIES, Parameter, check_unit, check_value, quantity_of
+from sim2real.parameters import (
+    ACTUATORS,
+    MODEL,
+    QUANTITIES,
+    SENSORS,
+    Parameter,
+    check_unit,
+    check_value,
+    quantity_of,
+)
 
 GROUPS = ("interpolation", "extrapolation", "combined", "structural", "simulator")
 """Groups of held-out variants: inside the training range, outside it, several parameters at once, effects
@@ -61,6 +70,7 @@ class JointMapping(TypedDict, total=False):
     joint: str
     scale: float
     offset: float
+    velocity_scale: float
     unit: str
 
 
@@ -81,8 +91,9 @@ class World:
     """Joints of recordings, by their name there; empty if the world has none."""
     training: Mapping[str, object]
     """What training overrides of its defaults on this world."""
-    channels: Mapping[str, object] = field(default_factory=dict)
-    """Order of the channels between policy and body, where ``physics.toml`` gives one."""
+    channels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Order of what happens to readings (``sensors``) and to commands (``actuators``), where ``physics.toml``
+    gives one, else that of `sim2real.parameters`; and the file of the learned ``correction``."""
 
     @classmethod
     def load(cls, name_or_path: str | Path) -> World:
@@ -108,13 +119,13 @@ class World:
                 variants[name] = _variant(name, group, _as_table(name, physics), parameters)
         model = compile_scene(path / "scene.xml", parameters, variants)
         for parameter in parameters.values():
-            _check_parameter(model, path, parameter, variants)
+            _check_parameter(model, path, parameter)
             if parameter.quantity.element == "parameter":
                 for element in parameter.elements:
                     if element not in parameters:
                         raise UnknownName(f"parameter for {parameter.name}:", element, parameters)
         joints = _as_table("recordings", table.get("recordings", {})).get("joints", {})
-        return cls(
+        world = cls(
             name=path.name,
             path=path,
             title=str(table.get("title", path.name)),
@@ -124,8 +135,11 @@ class World:
             variants=variants,
             recordings=_as_table("recordings.joints", joints),  # type: ignore[arg-type]
             training=_as_table("training", table.get("training", {})),
-            channels=_as_table("channels", table.get("channels", {})),
+            channels=_channels(path, _table(table, "channels"), parameters),
         )
+        for domain in (world.training_domain, *(variant.domain for variant in variants.values())):
+            world.check(domain)
+        return world
 
     @cached_property
     def nominal(self) -> Mapping[str, float]:
@@ -179,28 +193,46 @@ class World:
 
         Raises:
             UnknownName: for a parameter that the world does not have.
-            InvalidValue: for a latency that the command buffer can't hold, or a friction without effect.
+            InvalidValue: for a latency that the command buffer can't hold, a friction or wind without effect,
+                or a backlash wider than its joint's range.
         """
         for name, distribution in domain.parameters.items():
             if name not in self.parameters:
                 raise UnknownName(f"parameter of {self.name}", name, self.parameters)
-            if quantity_of(name).name == "latency":
-                self._check_latency(name, distribution.support()[1])
-            if quantity_of(name).name == "friction":
-                for element in self.parameters[name].elements:
-                    _check_friction(self.model, self.path, (name, distribution.support()[0]), element)
+            low, high = distribution.support()
+            if name.rpartition(".")[2].startswith("wind_"):
+                self._check_air(name)
+            for element in self.parameters[name].elements:
+                if quantity_of(name).name in _DELAYS:
+                    self._check_latency(domain, element)
+                if quantity_of(name).name == "friction":
+                    _check_friction(self.model, self.path, (name, low), element)
+                if quantity_of(name).name == "backlash":
+                    _check_backlash(self.model, (name, high), element)
         return domain
 
-    def _check_latency(self, name: str, steps: float) -> None:
-        for element in self.parameters[name].elements:
-            buffer = int(self.model.actuator_history[actuator_of(self.model, element).id, 0])
-            if steps > buffer:
-                raise InvalidValue(
-                    f"{name} of {steps:g} physics steps does not fit the buffer of {buffer}; "
-                    f"raise nsample of actuator {element!r} in {self.path / 'scene.xml'}"
-                )
+    def _check_air(self, name: str) -> None:
+        if self.model.opt.density == 0 and "world.air_density" not in self.parameters:
+            raise InvalidValue(
+                f"{name} has no effect without air; give the world a parameter 'world.air_density', or "
+                f"{self.path / 'scene.xml'} a density"
+            )
+
+    def _check_latency(self, domain: Domain, element: str) -> None:
+        """Refuse a latency that, with its jitter, does not fit the actuator's buffer of commands."""
+        delays = [p for p in self.parameters.values() if p.quantity.name in _DELAYS and element in p.elements]
+        given = domain.parameters
+        steps = {p.name: given[p.name].support()[1] if p.name in given else p.nominal for p in delays}
+        buffer = int(self.model.actuator_history[actuator_of(self.model, element).id, 0])
+        if sum(steps.values()) > buffer:
+            names = " + ".join(name for name in steps if steps[name])
+            raise InvalidValue(
+                f"{names} of {sum(steps.values()):g} physics steps does not fit the buffer of {buffer}; "
+                f"raise nsample of actuator {element!r} in {self.path / 'scene.xml'}"
+            )
 
 
+_DELAYS = ("latency", "latency_jitter")
 _KEYS = ("title", "task", "parameters", "variants", "recordings", "training", "channels")
 _PARAMETER_KEYS = ("unit", "nominal", "range", "scale", "source", "elements")
 _SCALES = {"linear": "uniform", "log": "loguniform"}
@@ -260,6 +292,29 @@ def _parameter(name: str, entry: object) -> Parameter:
         elements=tuple(map(str, elements)),
         scale=scale,
     )
+
+
+def _channels(path: Path, table: Table, known: Mapping[str, Parameter]) -> Mapping[str, tuple[str, ...]]:
+    """What ``[channels]`` says: orders that leave out no quantity which the world has a parameter of."""
+    _check_keys(path.name, "channels", table, (*_ORDERS, "correction"))
+    given = {name: (value,) if isinstance(value, str) else value for name, value in table.items()}
+    for side, stages in _ORDERS.items():
+        order = given.get(side, stages)
+        if not isinstance(order, list | tuple) or len(set(map(str, order))) < len(order):
+            raise InvalidValue(f"{side} of [channels] are {order!r} where a list of different names is meant")
+        for stage in order:
+            if stage not in stages:
+                raise UnknownName(f"{side} of [channels] in {path.name}:", str(stage), stages)
+        for parameter in known.values():
+            if parameter.quantity.name in set(stages) - set(order):
+                raise InvalidValue(
+                    f"{side} of [channels] in {path.name} leave out {parameter.quantity.name!r}, which the "
+                    f"world has a parameter of: {parameter.name}"
+                )
+    return {name: tuple(map(str, value)) for name, value in given.items() if isinstance(value, list | tuple)}
+
+
+_ORDERS = {"sensors": SENSORS, "actuators": ACTUATORS}
 
 
 def _variant(name: str, group: str, physics: Table, known: Mapping[str, Parameter]) -> Variant:
@@ -332,9 +387,7 @@ def _prepare(spec: mujoco.MjSpec, parameter: Parameter, variants: Mapping[str, V
 _PLURAL = {"body": "bodies", "joint": "joints", "geom": "geoms", "actuator": "actuators"}
 
 
-def _check_parameter(
-    model: mujoco.MjModel, path: Path, parameter: Parameter, variants: Mapping[str, Variant]
-) -> None:
+def _check_parameter(model: mujoco.MjModel, path: Path, parameter: Parameter) -> None:
     quantity = parameter.quantity
     if quantity.name == "gravity" and parameter.nominal == 0:
         raise InvalidValue(
@@ -349,9 +402,6 @@ def _check_parameter(
                 f"{path.name}: physics.toml says {parameter.name} = {parameter.nominal:g}, but "
                 f"{element!r} in scene.xml compiles to {compiled:g}; make the two agree"
             )
-        if quantity.name == "friction" and parameter.low < parameter.high:
-            lowest = min([parameter.low, *(v.physics.get(parameter.name, np.inf) for v in variants.values())])
-            _check_friction(model, path, (parameter.name, lowest), element)
 
 
 def nominal_value(model: mujoco.MjModel, quantity: str, element: str) -> float:
@@ -373,7 +423,8 @@ def nominal_value(model: mujoco.MjModel, quantity: str, element: str) -> float:
         body = model.body(element)
         return float(body.mass[0] if quantity == "mass" else body.ipos[axis])
     if kind.element == "geom":
-        return float(model.geom(element).friction[0])
+        geom = model.geom(element)
+        return float(geom.pos[2] if quantity == "height" else geom.friction[0])
     return float(np.ravel(getattr(model.joint(element), quantity))[0])
 
 
@@ -429,3 +480,16 @@ def _check_friction(model: mujoco.MjModel, path: Path, lowest: tuple[str, float]
                 f"geom {other.name!r}, because the larger friction of a contact counts; give "
                 f'{element!r} priority="1" or {other.name!r} less friction'
             )
+
+
+def _check_backlash(model: mujoco.MjModel, widest: tuple[str, float], element: str) -> None:
+    (name, value), joint = widest, model.joint(element)
+    width = float(joint.range[1] - joint.range[0])
+    if joint.limited[0] and value >= width:
+        raise InvalidValue(
+            f"{name} of {value:g} is wider than the range of joint {element!r}, {width:g}; give less"
+        )
+    if value and not joint.armature[0]:
+        raise InvalidValue(
+            f"{name} needs an inertia on the motor's side of joint {element!r}; give it an armature"
+        )

@@ -85,6 +85,16 @@ def python():
     return run
 
 
+@pytest.fixture(scope="module")
+def quick_kernels():
+    """Warp's kernels compiled in half the time, to run slower; the numbers are the same."""
+    import warp
+
+    level, warp.config.optimization_level = warp.config.optimization_level, 0
+    yield
+    warp.config.optimization_level = level
+
+
 @pytest.fixture(scope="session")
 def root():
     """The checkout."""

@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+import torch
+from array_api_compat import array_namespace
 from scipy.stats import chisquare, kstest
 
-from sim2real.draws import PHYSICS, START, StepDraws, uniforms
+from sim2real.draws import NORMALS, PHYSICS, START, StepDraws, levels_elsewhere, uniforms
 
 EPISODES = np.arange(20_000, dtype=np.int64)
 
@@ -54,6 +56,28 @@ def test_an_episode_draws_the_same_in_any_company():
     np.testing.assert_array_equal(uniforms(5, EPISODES[order], 6, START), all_of_them[order])
     np.testing.assert_array_equal(uniforms(5, EPISODES[17:18], 6, START), all_of_them[17:18])
     np.testing.assert_array_equal(uniforms(5, EPISODES[:100], 3, START), all_of_them[:, :3])
+
+
+def test_draws_of_a_step_are_uniform_normal_and_independent():
+    episodes, steps = np.arange(4000, dtype=np.int64), np.full(4000, 7, dtype=np.int64)
+    step = StepDraws(episodes, steps)
+    u, n = step.uniform(0, 6), step.normal(1, 6)
+    assert min(kstest(column, "uniform").pvalue for column in u.T) > 1e-4
+    assert min(kstest(column, "norm").pvalue for column in n.T) > 1e-4
+    first = step.normal(0, 6)
+    steps += 1
+    assert abs(np.corrcoef(first.ravel(), step.normal(0, 6).ravel())[0, 1]) < 0.03
+    assert np.abs(np.corrcoef(first.T) - np.eye(6)).max() < 0.08
+    np.testing.assert_array_equal(step.normal(0, 6)[5:7], step.normal(0, 6, np.array([5, 6])))
+
+
+def test_draws_of_a_step_are_the_same_in_torch():
+    step = StepDraws(EPISODES[:50], np.arange(50, dtype=np.int64))
+    step.seed = 2**63 - 1
+    for width in (1, 4, 11):
+        rows, places = (torch.from_numpy(key.view(np.int64)) for key in step.keys(3, width))
+        levels = levels_elsewhere(array_namespace(rows), rows, places)[:, :width]
+        np.testing.assert_array_equal(NORMALS[levels.numpy()], step.normal(3, width))
 
 
 def test_no_episodes_no_draws():

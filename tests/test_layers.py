@@ -19,11 +19,13 @@ ROWS = (
     ("parameters", "catalog", "arrays"),
     ("domain", "policy", "recordings"),
     ("world",),
-    ("simulators", "tasks", "channels"),
+    ("opening",),
+    ("simulators", "tasks", "channels", "doctor"),
     ("env", "wrappers", "checker"),
-    ("single_env", "episodes"),
+    ("single_env", "episodes", "replay"),
+    ("audit",),
     ("randomize", "identify", "train"),
-    ("evaluate",),
+    ("evaluate", "parity"),
     ("transfer",),
     ("demo",),
     ("__init__",),
@@ -46,6 +48,8 @@ FORBIDDEN_LIBRARIES = {
     "channels": ENGINES | LEARNERS,
     "policy": ENGINES | LEARNERS,  # a policy runs on a robot, without torch
     "recordings": ENGINES | LEARNERS,
+    "doctor": ENGINES | LEARNERS,
+    "audit": LEARNERS,
     "evaluate": LEARNERS,
 }
 

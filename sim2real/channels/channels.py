@@ -4,27 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
-
 from sim2real.arrays import Arrays
+from sim2real.channels.actuators import Jitter, actuator_chain
+from sim2real.channels.disturbances import Pushes
+from sim2real.channels.laws import Friction, TorqueSpeed
+from sim2real.channels.levels import Levels
 from sim2real.channels.schedule import Schedule
+from sim2real.channels.sensors import sensor_chain
+from sim2real.channels.stages import Kit
 from sim2real.domain import Domain
 from sim2real.draws import StepDraws
-from sim2real.errors import UnknownName
 from sim2real.interface import Array, Ids, Simulator, TaskSpec
-from sim2real.parameters import SENSOR
+from sim2real.parameters import LAW
 from sim2real.world import World
-
-_NOISE = 0
 
 
 class Channels:
     """The channels of one env; see the package."""
-
-    between: Callable[[], None] | None = None
-    """What must happen before every physics step; None if nothing must."""
-    schedule: Schedule | None = None
-    """What changes within episodes; None if nothing does."""
 
     def __init__(
         self, world: World, simulator: Simulator, task: TaskSpec, draws: StepDraws, domain: Domain
@@ -32,47 +28,87 @@ class Channels:
         """Bind the world's channels to simulations, all at their nominal values.
 
         Raises:
-            UnknownName: for a sensor that the task does not have.
+            UnknownName: for an element that does not exist, as a sensor that the task does not have.
+            InvalidValue: for a parameter in another unit than its signal, or that lacks what it needs.
         """
-        self._arrays = Arrays(simulator.qpos)
-        self._draws = draws
-        signals = [signal.name for signal in task.observation]
-        scales = np.array([signal.scale for signal in task.observation])
-        self._noise = np.zeros((simulator.num_envs, len(signals)))
-        self._columns: dict[str, Ids] = {}
-        for parameter in world.parameters.values():
-            if parameter.quantity.acts == SENSOR:
-                for element in parameter.elements:
-                    if element not in signals:
-                        raise UnknownName(f"signal for parameter {parameter.name}:", element, signals)
-                self._columns[parameter.name] = np.array([signals.index(e) for e in parameter.elements])
-        self._scales = scales
+        levels = self._levels = Levels(world, Arrays(simulator.qpos), simulator.num_envs)
+        kit = Kit(levels, draws, task.control_dt)
+        self._sensors = sensor_chain(kit, task.observation, domain)
+        self._actuators = actuator_chain(kit, simulator)
+        self._jitter = Jitter(kit, simulator) if levels.has("latency", "latency_jitter") else None
+        self._pushes = Pushes(kit, simulator) if levels.has("push") else None
+        self._schedule = Schedule(kit, domain) if levels.has("drift", "redraw") else None
+        of_joints = any(
+            p.quantity.acts == LAW and p.quantity.element == "joint" for p in world.parameters.values()
+        )
+        self._laws: list[Friction | TorqueSpeed] = [Friction(kit, simulator)] if of_joints else []
+        self._laws += [TorqueSpeed(kit, simulator)] if levels.has("speed_loss") else []
+        self._obeyed: list[Friction | TorqueSpeed] = []
+
+    @property
+    def between(self) -> Callable[[], None] | None:
+        """What must happen before every physics step; None if nothing must."""
+        return self._obey if self._obeyed else None
+
+    @property
+    def schedule(self) -> Schedule | None:
+        """What changes within episodes; None if nothing does."""
+        return self._schedule if self._schedule is not None and self._schedule.on else None
 
     def set_physics(self, env_ids: Ids, names: tuple[str, ...], values: Array) -> None:
-        """Take new values of parameters; those that no channel acts on are left to the simulator."""
-        for k, name in enumerate(names):
-            if name in self._columns and name.endswith(".noise"):
-                columns = self._columns[name]
-                self._noise[env_ids[:, None], columns] = values[:, k : k + 1] / self._scales[columns]
+        """Take new values of parameters, which the simulator has taken already, as the rows' own.
+
+        Raises:
+            InvalidValue: for a latency that its buffer can't hold.
+        """
+        self.change(env_ids, names, values)
+        if self._schedule is not None:
+            self._schedule.note(env_ids, names, values)
+            for name in self._schedule.names:
+                for level in self._levels.of_parameter(name):
+                    level.held_on = self._schedule.on
+
+    def change(self, env_ids: Ids, names: tuple[str, ...], values: Array) -> None:
+        """The same for values that last until the episode ends."""
+        self._levels.set_physics(env_ids, names, values)
+        for law in self._laws:
+            law.take_base(env_ids)
+
+    def draw_from(self, domain: Domain) -> None:
+        """Draw what is drawn anew within episodes from another domain, from now on."""
+        if self._schedule is not None:
+            self._schedule.draw_from(domain)
 
     def begin(self, env_ids: Ids, command: Array) -> None:
         """Forget the past of rows that begin, with their first command."""
+        self._actuators.begin(command, env_ids)
+        for law in self._laws:
+            law.begin(env_ids)
+        if self._pushes is not None:
+            self._pushes.begin(env_ids)
+        if self._schedule is not None:
+            self._schedule.begin(env_ids)
 
     def command(self, command: Array) -> Array:
-        """What reaches the actuators. Shape (num_envs, nu)."""
-        return command
+        """What reaches the actuators in this control step. Shape (num_envs, nu)."""
+        if self._pushes is not None:
+            self._pushes.run()
+        if self._jitter is not None:
+            self._jitter.run()
+        self._obeyed = [law for law in self._laws if law.on]
+        return self._actuators.run(command)
 
     def observe(self, seen: Array) -> Array:
         """What the policy gets to see after a control step. Shape (num_envs, num_observations)."""
-        if not self._noise.any():
-            return seen
-        measured: Array = seen + self._arrays.put(self._noise * self._draws.normal(_NOISE, seen.shape[1]))
-        return measured
+        for law in self._obeyed:
+            law.restore()
+        self._obeyed = []
+        return self._sensors.run(seen)
 
     def first(self, seen: Array, env_ids: Ids) -> Array:
         """The same for rows that have just begun. Shape (len(env_ids), num_observations)."""
-        if not self._noise.any():
-            return seen[env_ids]
-        noise = self._noise[env_ids] * self._draws.normal(_NOISE, seen.shape[1], env_ids)
-        measured: Array = seen[env_ids] + self._arrays.put(noise)
-        return measured
+        return self._sensors.begin(seen[env_ids], env_ids)
+
+    def _obey(self) -> None:
+        for law in self._obeyed:
+            law.write()

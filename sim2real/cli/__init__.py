@@ -7,19 +7,19 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from sim2real.cli import demo, evaluate, gap, train, transfer, worlds
+from sim2real.cli import audit, demo, evaluate, gap, parity, recordings, train, transfer, worlds
 
-_COMMANDS = (worlds, train, transfer, evaluate, gap, demo)
+_COMMANDS = (worlds, audit, train, transfer, evaluate, gap, parity, recordings, demo)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; the exit status is 0 (done), 1 (budget or disk gave out) or 2 (a user's mistake)."""
+    """Run a command; the exit status is 0 (done), 1 (bad data, no budget or disk left) or 2 (a mistake)."""
     from sim2real.errors import Sim2RealError
 
     arguments = _parser().parse_args(argv)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     try:
-        arguments.run(arguments)
+        status = arguments.run(arguments)
     except Sim2RealError as error:
         print(f"sim2real: {error}", file=sys.stderr)
         return 2
@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 130
-    return 0
+    return int(status or 0)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -28,6 +28,7 @@ def add(commands: Commands) -> None:
     command.add_argument("--simulator", help="engine for all variants; default each variant's own")
     command.add_argument("--baseline", default="nominal", help="label that the others are compared with")
     command.add_argument("--out", type=Path, help="folder of the report; default runs/evaluate-WORLD")
+    command.add_argument("--allow-dead", action="store_true", help="also values that change nothing")
     command.set_defaults(run=run)
 
 
@@ -42,7 +43,7 @@ def run(arguments: argparse.Namespace) -> None:
     command = "sim2real evaluate " + " ".join(arguments.policies)
     from sim2real.evaluate.rollouts import Trials
 
-    trials = Trials(arguments.episodes, simulator=arguments.simulator)
+    trials = Trials(arguments.episodes, simulator=arguments.simulator, allow_dead=arguments.allow_dead)
     table = evaluated(world, policies, arguments.variants, trials)
     report(world, table, arguments.baseline, out, command)
 

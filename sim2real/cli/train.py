@@ -25,6 +25,9 @@ def add(commands: Commands) -> None:
     )
     command.add_argument("--simulator", help="engine: mujoco (default), bullet or warp")
     command.add_argument("--seed", type=int, default=0)
+    command.add_argument(
+        "--allow-dead", action="store_true", help="train with parameters that change nothing"
+    )
     command.add_argument("--out", type=Path, help="folder of the policy; default runs/WORLD-DOMAIN-SEED")
     command.set_defaults(run=run)
 
@@ -36,8 +39,14 @@ def run(arguments: argparse.Namespace) -> None:
 
     world = World.load(arguments.world)
     randomized = not world.domain(arguments.domain).is_point
-    given = {"total_steps": arguments.steps, "start": arguments.start, "simulator": arguments.simulator}
-    settings = settings_for(world, randomized, **given)
+    settings = settings_for(
+        world,
+        randomized,
+        total_steps=arguments.steps,
+        start=arguments.start,
+        simulator=arguments.simulator,
+        allow_dead=arguments.allow_dead or None,
+    )
     domain = Path(arguments.domain).stem
     out = arguments.out or Path("runs") / f"{world.name}-{domain}-{arguments.seed}"
     policy = train(world, out, arguments.domain, arguments.seed, settings, progress=True)

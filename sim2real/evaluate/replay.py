@@ -210,7 +210,7 @@ def _sample(trace: FloatArray, dt: float, recording: Recording) -> FloatArray:
     """The trace at the recording's stamps, linear between physics steps. Shape (n, k)."""
     when = np.arange(len(trace)) * dt
     return np.stack(
-        [np.interp(recording.time - recording.time[0], when, column) for column in trace.T], axis=1
+        [np.interp(recording.measured_at - recording.time[0], when, column) for column in trace.T], axis=1
     )
 
 

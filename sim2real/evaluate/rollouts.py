@@ -9,14 +9,15 @@ from __future__ import annotations
 import logging
 import tomllib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from sim2real.env import Sim2RealVectorEnv, engine_for
-from sim2real.episodes import Outcomes, run_episodes
+from sim2real.audit import check_variants
+from sim2real.env import engine_for
+from sim2real.episodes import Outcomes
 from sim2real.errors import InvalidValue
+from sim2real.evaluate.batches import VariantBatch, joined
 from sim2real.evaluate.gap import Reference
 from sim2real.evaluate.table import Episodes
 from sim2real.interface import Actor
@@ -43,6 +44,8 @@ class Trials:
     """Of the episodes."""
     simulator: str | Engine | None = None
     """Engine for all variants; by default each variant's own."""
+    allow_dead: bool = False
+    """Whether to evaluate on variants with a value that changes nothing."""
 
     def __post_init__(self) -> None:
         """Refuse to run nothing."""
@@ -71,19 +74,23 @@ def evaluate(
         PolicyError: if a policy does not fit the world.
         UnknownName: for a variant that does not exist.
         MissingExtra: if the engine of a variant is not installed.
+        DeadParameter: if a value of a variant changes nothing; see `sim2real.audit`.
     """
     if not policies:
         raise InvalidValue("no policies to evaluate; name at least one")
     chosen = _variants(world, variants)
     groups = _by_engine(chosen, trials)
-    envs = [variant_env(world, group, trials.episodes, engine) for engine, group in groups.items()]
+    for engine, group in groups.items():
+        if not trials.allow_dead:
+            check_variants(world, group, engine)
+    batches = [VariantBatch(world, group, trials.episodes, engine) for engine, group in groups.items()]
     for policy in policies:
-        policy.check(envs[0])
+        policy.check(batches[0].env)
     ordered = [variant for group in groups.values() for variant in group]
     numbers = np.arange(trials.episodes)
     outcomes = []
     for policy in policies:
-        outcomes.append(_together([_run(policy, env, trials.seed, numbers) for env in envs]))
+        outcomes.append(joined([batch.run(policy, trials.seed) for batch in batches]))
         done(policy)
     table = _table(policies, ordered, np.tile(numbers, len(ordered)), outcomes)
     return _in_order(table, [variant.name for variant in chosen])
@@ -93,22 +100,10 @@ def mean_returns(world: World, actor: Actor, variants: Sequence[Variant], trials
     """Mean return of any actor on each variant, for references."""
     means: dict[str, float] = {}
     for engine, group in _by_engine(variants, trials).items():
-        env = variant_env(world, group, trials.episodes, engine)
-        outcomes = _run(actor, env, trials.seed, np.arange(trials.episodes))
+        outcomes = VariantBatch(world, group, trials.episodes, engine).run(actor, trials.seed)
         returns = outcomes.returns.reshape(len(group), trials.episodes).mean(axis=1)
         means |= {v.name: float(mean) for v, mean in zip(group, returns, strict=True)}
     return means
-
-
-def variant_env(
-    world: World, variants: Sequence[Variant], episodes: int, engine: str | Engine = "mujoco"
-) -> Sim2RealVectorEnv:
-    """An env whose rows are variants × episodes, each with its variant's physics, without autoreset."""
-    env = Sim2RealVectorEnv(world, len(variants) * episodes, autoreset=False, simulator=engine)
-    names = tuple(sorted({name for variant in variants for name in variant.physics}))
-    values = [[v.physics.get(name, world.nominal[name]) for name in names] for v in variants]
-    env.set_physics(names, np.repeat(np.array(values), episodes, axis=0))
-    return env
 
 
 def _by_engine(variants: Sequence[Variant], trials: Trials) -> dict[Engine, list[Variant]]:
@@ -118,15 +113,6 @@ def _by_engine(variants: Sequence[Variant], trials: Trials) -> dict[Engine, list
         engine = engine_for(trials.simulator or variant.simulator, variant.domain)
         groups.setdefault(engine, []).append(variant)
     return groups
-
-
-def _run(actor: Actor, env: Sim2RealVectorEnv, seed: int, numbers: NDArray[np.int64]) -> Outcomes:
-    return run_episodes(actor, env, seed, np.tile(numbers, env.num_envs // len(numbers)))
-
-
-def _together(parts: Sequence[Outcomes]) -> Outcomes:
-    names = [field.name for field in fields(Outcomes)]
-    return Outcomes(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
 
 
 def _in_order(table: Episodes, variants: Sequence[str]) -> Episodes:

@@ -1,1 +1,1 @@
-"""Parameters from recordings; what comes out is a `Domain`, which training and envs draw from."""
+"""From recordings of a robot to the domain of physics that its policies can be trained in."""

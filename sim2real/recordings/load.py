@@ -1,21 +1,46 @@
-"""Find and read every recording under a folder, whatever its format."""
+"""Find and read every recording under a folder, whatever its format.
+
+A folder may mix them: SAGE motion folders, ``.npz`` archives, LeRobot data sets (by their
+``meta/info.json``), Minari data sets (``main_data.hdf5``), ``.mcap`` files, and plain ``.csv`` files
+with a ``mapping.toml`` beside or above them.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from sim2real.errors import RecordingError
+from sim2real.recordings.columns import MAPPING_FILE, LogMap, map_file_for, mapped, read_log_map
+from sim2real.recordings.lerobot import INFO, read_lerobot
+from sim2real.recordings.mcap_log import read_mcap
+from sim2real.recordings.minari import MINARI_FILE, read_minari
 from sim2real.recordings.npz import read_npz
+from sim2real.recordings.plain_csv import read_csv
+from sim2real.recordings.raw import RawLog, trusted, unreadable
 from sim2real.recordings.recording import Recording
 from sim2real.recordings.sage import SAGE_FILES, read_sage
+
+Reader = Callable[[Path, str, LogMap | None], list[RawLog]]
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Something that holds one recording or several."""
+
+    path: Path
+    name: str
+    kind: str
+    """As a user would say it: ``".npz"``, ``"a folder"``."""
+    read: Reader
 
 
 def load_recordings(path: str | Path) -> list[Recording]:
     """Read all recordings under a folder and its subfolders, sorted by name.
 
     Args:
-        path: a folder of ``.npz`` files and SAGE motion folders (see `sim2real.recordings.sage`),
-            or one of those.
+        path: a folder of recordings (see the module for the formats), or one of those.
 
     Returns:
         list[Recording]: at least one, named by their path under the folder:
@@ -23,40 +48,120 @@ def load_recordings(path: str | Path) -> list[Recording]:
 
     Raises:
         RecordingError: if there is none, or for the first that can't be read or trusted.
+        MissingExtra: for a format whose package is not installed.
+    """
+    return [trusted(log) for log in read_raw(path)]
+
+
+def read_raw(path: str | Path) -> list[RawLog]:
+    """Read all logs under a folder as they are, sorted by name, for the log doctor.
+
+    Args:
+        path: as for `load_recordings`.
+
+    Returns:
+        list[RawLog]: at least one. What is damaged or can't be read at all says so in itself.
+
+    Raises:
+        RecordingError: if there is none.
+        MissingExtra: for a format whose package is not installed.
     """
     root = Path(path)
-    if root.is_file():
-        if root.suffix != ".npz":
-            raise RecordingError(f"{root}: not a recording; give a .npz file or a folder of recordings")
-        return [read_npz(root, root.stem)]
-    if not root.is_dir():
+    if not root.exists():
         raise RecordingError(f"{root}: no such file or folder; give a folder of recordings")
-    found = {_name(root, file): read_npz(file, _name(root, file)) for file in root.rglob("*.npz")}
-    for folder in _motions(root):
-        name = _name(root, folder)
-        if name in found:
-            raise RecordingError(f"{root}: {name} is there as .npz and as a folder; remove one of them")
-        found[name] = read_sage(folder, name)
+    found: dict[str, tuple[_Source, RawLog]] = {}
+    for source in _sources(root):
+        for log in _logs(source):
+            if log.name in found:
+                one, two = sorted((found[log.name][0].kind, source.kind))
+                raise RecordingError(f"{root}: {log.name} is there as {one} and as {two}; remove one of them")
+            found[log.name] = (source, log)
+    if not found and root.is_file():
+        raise RecordingError(f"{root}: not a recording; give {_EXPECTED}")
     if not found:
         raise RecordingError(f"{root}: no recordings: {_inventory(root)}")
-    return [found[name] for name in sorted(found)]
+    return [found[name][1] for name in sorted(found)]
 
 
-def _motions(root: Path) -> set[Path]:
-    """Folders that hold at least one of SAGE's own files, so that an incomplete one is reported."""
-    return {file.parent for marker in SAGE_FILES for file in root.rglob(marker)}
+def _logs(source: _Source) -> list[RawLog]:
+    try:
+        file = map_file_for(source.path)
+        return source.read(source.path, source.name, None if file is None else read_log_map(file))
+    except RecordingError as error:
+        return [unreadable(source.name, source.path, str(error))]
+
+
+def _sources(root: Path) -> Iterator[_Source]:
+    files = [root] if root.is_file() else sorted(_visible(root))
+    claimed: set[Path] = set()
+    for file in files:
+        folder = file.parents[1]
+        if file.parts[-2:] == INFO.parts and folder not in claimed:
+            claimed.add(folder)
+            yield _Source(folder, _name(root, folder), "a LeRobot data set", _READERS["lerobot"])
+    for file in files:
+        if file.name in SAGE_FILES and file.parent not in claimed and root.is_dir():
+            claimed.add(file.parent)
+            yield _Source(file.parent, _name(root, file.parent), "a folder", _READERS["sage"])
+    for file in files:
+        if file.name == MINARI_FILE:
+            owner = file.parents[1] if file.parent.name == "data" and file != root else file
+            yield _Source(file, _name(root, owner), "a Minari data set", _READERS[MINARI_FILE])
+        elif file.suffix in _READERS and not claimed & set(file.parents):
+            yield _Source(file, _name(root, file), file.suffix, _READERS[file.suffix])
+    yield from _tables(root, [file for file in files if not claimed & set(file.parents)])
+
+
+def _tables(root: Path, files: list[Path]) -> Iterator[_Source]:
+    """CSV files; those without a mapping only where nothing else is there, to ask for one."""
+    tables = [file for file in files if file.suffix == ".csv"]
+    known = [file for file in tables if map_file_for(file) is not None]
+    others = any(file.suffix in _READERS or file.name == MINARI_FILE for file in files)
+    lonely = root.is_file() or (not others and not known and len(tables) == len(files))
+    for file in tables if lonely else known:
+        yield _Source(file, _name(root, file), ".csv", _READERS["csv"])
+
+
+def _one(read: Callable[[Path, str], RawLog]) -> Reader:
+    """A reader of one log whose joints have names of their own."""
+    return lambda path, name, columns: [mapped(read(path, name), columns)]
+
+
+_READERS: dict[str, Reader] = {
+    "lerobot": lambda path, name, columns: [mapped(log, columns) for log in read_lerobot(path, name)],
+    "sage": _one(read_sage),
+    "csv": lambda path, name, columns: [read_csv(path, name, columns)],
+    MINARI_FILE: read_minari,
+    ".npz": _one(read_npz),
+    ".mcap": lambda path, name, columns: [mapped(read_mcap(path, name, columns), columns)],
+}
+
+
+def _visible(root: Path) -> Iterator[Path]:
+    """Files below, but none that is hidden: those are unfinished writes and other people's caches."""
+    for file in root.rglob("*"):
+        if file.is_file() and not any(part.startswith(".") for part in file.relative_to(root).parts):
+            yield file
 
 
 def _name(root: Path, path: Path) -> str:
     if path == root:
-        return root.resolve().name
+        return path.resolve().stem if path.is_file() else path.resolve().name
     relative = path.relative_to(root)
-    return (relative.with_suffix("") if path.suffix == ".npz" else relative).as_posix()
+    return (relative.with_suffix("") if path.is_file() else relative).as_posix()
+
+
+_EXPECTED = (
+    f"a .npz, .mcap or {MINARI_FILE} file, a .csv file with a {MAPPING_FILE}, or a folder of recordings"
+)
 
 
 def _inventory(root: Path) -> str:
     files = sorted(file.relative_to(root).as_posix() for file in root.rglob("*") if file.is_file())
-    expected = f"looked for *.npz and for folders with {', '.join(SAGE_FILES)}"
+    expected = (
+        f"looked for *.npz and for folders with {', '.join(SAGE_FILES)}; for *.mcap, LeRobot's "
+        f"{INFO.as_posix()}, Minari's {MINARI_FILE}, and *.csv with a {MAPPING_FILE}"
+    )
     if not files:
         return f"the folder is empty; {expected}"
     return f"{expected}; found {len(files)} other file(s), such as {files[0]}"

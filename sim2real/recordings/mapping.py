@@ -4,7 +4,9 @@ A world's ``physics.toml`` says how, in ``[recordings.joints]``. With::
 
     Jaw = { joint = "gripper", scale = 2.336, offset = -0.175 }
 
-the column ``Jaw`` is for joint ``gripper``, and its angle is scale · value + offset. A column that
+the column ``Jaw`` is for joint ``gripper``, and its angle is scale · value + offset; a scale below
+0 turns the sign. A velocity is multiplied by ``velocity_scale``, which is ``scale`` unless given: some
+robots report a position as a fraction of its travel and the velocity in rad/s. A column that
 is not in the table but has the name of one of the world's joints is taken as radians.
 """
 
@@ -27,7 +29,8 @@ def map_joints(recording: Recording, table: JointTable, joints: Sequence[str]) -
 
     Args:
         recording: as read from its source.
-        table: per column of the source the world's ``joint``, ``scale`` (1) and ``offset`` (0).
+        table: per column of the source the world's ``joint``, ``scale`` (1), ``offset`` (0) and
+            ``velocity_scale`` (``scale``).
         joints: the world's joints in order; every one must be in the recording.
 
     Raises:
@@ -47,13 +50,15 @@ def map_joints(recording: Recording, table: JointTable, joints: Sequence[str]) -
     entries = [table.get(recording.joints[column], {}) for column in columns]
     scale = np.array([_number(entry, "scale", 1.0) for entry in entries])
     offset = np.array([_number(entry, "offset", 0.0) for entry in entries])
+    rates = [_number(entry, "velocity_scale", s) for entry, s in zip(entries, scale, strict=True)]
     velocity = recording.velocity
     return dataclasses.replace(
         recording,
         joints=tuple(joints),
         command=recording.command[:, columns] * scale + offset,
         position=recording.position[:, columns] * scale + offset,
-        velocity=None if velocity is None else velocity[:, columns] * scale,
+        velocity=None if velocity is None else velocity[:, columns] * np.array(rates),
+        units=(),
     )
 
 

@@ -7,7 +7,8 @@
 
 A recording is checked when it is made and can be trusted from then on: finite numbers, one row
 per stamp, stamps that grow, one column per joint. Stamps are the log's own, seldom evenly spaced;
-nothing here resamples them.
+nothing here resamples them (`sim2real.recordings.operations` does, when asked to). What can't be
+trusted yet is a `sim2real.recordings.raw.RawLog`.
 """
 
 from __future__ import annotations
@@ -47,11 +48,21 @@ class Recording:
     them. Shape (n, k)."""
     source: Path = field(default=Path())
     """File or folder it was read from."""
+    units: tuple[str, ...] = ()
+    """Unit of each column, as far as the source states it: ``"rad"``, ``"m"``, ``"fraction"``, or
+    ``""`` where it does not. Empty if it states none. Shape (k,)."""
+    robot: str = ""
+    """The robot's name or type, where the source states it."""
+    state_time: FloatArray | None = None
+    """Stamps of the measurements, s on the clock of ``time``, where a log has its own for them;
+    ``time`` then stamps the commands alone. Shape (n,)."""
 
     def __post_init__(self) -> None:
         """Check the arrays."""
         _check_names(self)
-        _check_time(self)
+        _check_time(self, self.time)
+        if self.state_time is not None:
+            _check_state_time(self, self.state_time)
         for signal in ("command", "position", "velocity"):
             values = getattr(self, signal)
             if values is not None:
@@ -61,6 +72,16 @@ class Recording:
     def duration(self) -> float:
         """Seconds from the first to the last stamp."""
         return float(self.time[-1] - self.time[0])
+
+    @property
+    def rate(self) -> float:
+        """Rows per second, the mean over the recording."""
+        return (len(self.time) - 1) / self.duration
+
+    @property
+    def measured_at(self) -> FloatArray:
+        """Stamps of the measurements, s: ``state_time``, or ``time`` where they share stamps."""
+        return self.time if self.state_time is None else self.state_time
 
 
 def _fail(recording: Recording, message: str) -> RecordingError:
@@ -74,10 +95,23 @@ def _check_names(recording: Recording) -> None:
     for joint in recording.joints:
         if recording.joints.count(joint) > 1:
             raise _fail(recording, f"joint {joint!r} is named twice; every column needs its own name")
+    if recording.units and len(recording.units) != len(recording.joints):
+        raise _fail(
+            recording,
+            f"it has {len(recording.units)} units for {len(recording.joints)} joints; give one each",
+        )
 
 
-def _check_time(recording: Recording) -> None:
-    time = recording.time
+def _check_state_time(recording: Recording, time: FloatArray) -> None:
+    if time.shape != recording.time.shape:
+        raise _fail(
+            recording,
+            f"state_time has shape {time.shape} and time has {recording.time.shape}; they must be equal",
+        )
+    _check_time(recording, time)
+
+
+def _check_time(recording: Recording, time: FloatArray) -> None:
     if time.ndim != 1 or len(time) < 2:
         raise _fail(recording, f"time has shape {time.shape}; at least two stamps in a row are needed")
     bad = np.flatnonzero(~np.isfinite(time))

@@ -4,7 +4,7 @@
 velocities, torques), ``joint_list.txt`` (a name per line) and ``event.csv`` (type, timestamp,
 event; may be missing). Timestamps are **microseconds**; lists of numbers are text like ``"[0.0,
 0.5]"``, parsed as JSON and never evaluated. Control and state rows share their stamps; a log
-where they don't is refused, because pairing them would be a guess.
+where they don't is damaged, because pairing them would be a guess.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from sim2real.errors import RecordingError
-from sim2real.recordings.recording import FloatArray, Recording
+from sim2real.recordings.raw import Damage, RawLog
+from sim2real.recordings.recording import FloatArray
 
 SAGE_FILES = ("control.csv", "state_motor.csv", "joint_list.txt")
 """Files that every motion has."""
@@ -24,10 +25,8 @@ SAGE_FILES = ("control.csv", "state_motor.csv", "joint_list.txt")
 _SECONDS = 1e-6
 _SAME_STAMP = 1.0  # microseconds
 
-Rows = list[dict[str, str]]
 
-
-def read_sage(folder: Path, name: str) -> Recording:
+def read_sage(folder: Path, name: str) -> RawLog:
     """Read one motion.
 
     Args:
@@ -35,10 +34,10 @@ def read_sage(folder: Path, name: str) -> Recording:
         name: what to call the recording.
 
     Returns:
-        Recording: with the log's joint names and units.
+        RawLog: with the log's joint names and units.
 
     Raises:
-        RecordingError: for a missing or damaged file, or numbers that can't be trusted.
+        RecordingError: for a missing or foreign file.
     """
     for file in SAGE_FILES:
         if not (folder / file).is_file():
@@ -46,21 +45,24 @@ def read_sage(folder: Path, name: str) -> Recording:
                 f"{folder}: a SAGE motion needs {', '.join(SAGE_FILES)}, but {file} is missing"
             )
     joints = tuple(_text(folder / "joint_list.txt").split())
-    control = _rows(folder / "control.csv", ("timestamp", "positions"))
-    state = _rows(folder / "state_motor.csv", ("timestamp", "positions"))
-    stamps = _stamps(folder / "state_motor.csv", state)
-    _check_stamps(folder, _stamps(folder / "control.csv", control), stamps)
-    within = _within(folder, stamps)
-    velocity = None
-    if state and "velocities" in state[0]:
-        velocity = _lists(folder / "state_motor.csv", state, "velocities", joints)[within]
-    return Recording(
+    damage: list[Damage] = []
+    control = _Table(folder / "control.csv", damage)
+    state = _Table(folder / "state_motor.csv", damage)
+    sent, read = control.stamps(), state.stamps()
+    command, position = control.lists("positions", joints), state.lists("positions", joints)
+    extra = {key: state.lists(key, joints) for key in ("velocities", "torques") if key in state.header}
+    _compare_stamps(folder, sent, read, damage)
+    of_control, of_state = _within(folder, sent), _within(folder, read)
+    return RawLog(
         name=name,
         joints=joints,
-        time=stamps[within] * _SECONDS,
-        command=_lists(folder / "control.csv", control, "positions", joints)[within],
-        position=_lists(folder / "state_motor.csv", state, "positions", joints)[within],
-        velocity=velocity,
+        command_time=sent[of_control] * _SECONDS,
+        command=command[of_control],
+        time=read[of_state] * _SECONDS,
+        position=position[of_state],
+        velocity=extra["velocities"][of_state] if "velocities" in extra else None,
+        effort=extra["torques"][of_state] if "torques" in extra else None,
+        damage=tuple(damage),
         source=folder,
     )
 
@@ -72,19 +74,52 @@ def _text(path: Path) -> str:
         raise RecordingError(f"{path}: not a text file ({error.reason} at byte {error.start})") from error
 
 
-def _rows(path: Path, columns: tuple[str, ...]) -> Rows:
-    lines = _text(path).splitlines()
-    try:
-        rows = list(csv.DictReader(lines, strict=True))
-    except csv.Error as error:
-        raise RecordingError(f"{path}: not a complete CSV file ({error}); copy it again") from error
-    header = next(csv.reader(lines), [])
-    missing = [column for column in columns if column not in header]
-    if missing:
-        raise RecordingError(
-            f"{path}: the header lacks {', '.join(missing)}; it has {', '.join(header) or 'nothing'}"
-        )
-    return rows
+class _Table:
+    """Rows of a CSV file; a cell that is no number is noted and becomes NaN."""
+
+    def __init__(self, path: Path, damage: list[Damage]) -> None:
+        self.path, self.damage = path, damage
+        lines = _text(path).splitlines()
+        self.header = next(csv.reader(lines), [])
+        self.rows: list[dict[str, str]] = []
+        try:
+            self.rows.extend(csv.DictReader(lines, strict=True))
+        except csv.Error as error:  # what came before it is in the rows
+            row = (len(self.rows),)
+            self.damage.append(Damage(f"{path}: not a complete CSV file ({error}); copy it again", row))
+        missing = [column for column in ("timestamp", "positions") if column not in self.header]
+        if missing and path.name != "event.csv":
+            raise RecordingError(
+                f"{path}: the header lacks {', '.join(missing)}; it has {', '.join(self.header) or 'nothing'}"
+            )
+
+    def stamps(self) -> FloatArray:
+        """Microseconds. Shape (n,)."""
+        stamps = np.full(len(self.rows), np.nan)
+        for i, row in enumerate(self.rows):
+            try:
+                stamps[i] = float(row["timestamp"])
+            except (TypeError, ValueError):
+                self._note(i, f"the timestamp is {row['timestamp']!r}, not a number of microseconds")
+        return stamps
+
+    def lists(self, column: str, joints: tuple[str, ...]) -> FloatArray:
+        """One number per joint. Shape (n, k)."""
+        values = np.full((len(self.rows), len(joints)), np.nan)
+        for i, row in enumerate(self.rows):
+            parsed = _numbers(row[column])
+            if parsed is None:
+                said = f"{column} are {row[column]!r}, not a list of numbers; is the file cut off?"
+                self._note(i, said)
+            elif len(parsed) != len(joints):
+                said = f"{column} hold {len(parsed)} numbers, but joint_list.txt names {len(joints)} joints"
+                self._note(i, said)
+            else:
+                values[i] = parsed
+        return values
+
+    def _note(self, row: int, said: str) -> None:
+        self.damage.append(Damage(f"{self.path}, line {_line(row)}: {said}", (row,)))
 
 
 def _line(index: int) -> int:
@@ -92,51 +127,33 @@ def _line(index: int) -> int:
     return index + 2
 
 
-def _stamps(path: Path, rows: Rows) -> FloatArray:
-    stamps = np.empty(len(rows))
-    for i, row in enumerate(rows):
-        try:
-            stamps[i] = float(row["timestamp"])
-        except (TypeError, ValueError) as error:
-            raise RecordingError(
-                f"{path}, line {_line(i)}: the timestamp is {row['timestamp']!r}, "
-                "not a number of microseconds"
-            ) from error
-    return stamps
-
-
-def _lists(path: Path, rows: Rows, column: str, joints: tuple[str, ...]) -> FloatArray:
-    values = np.empty((len(rows), len(joints)))
-    for i, row in enumerate(rows):
-        values[i] = _numbers(f"{path}, line {_line(i)}: {column}", row[column], len(joints))
-    return values
-
-
-def _numbers(where: str, text: str | None, count: int) -> list[float]:
+def _numbers(text: str | None) -> list[float] | None:
     try:
         parsed = json.loads(text or "")
-    except ValueError as error:
-        raise RecordingError(f"{where} are {text!r}, not a list of numbers; is the file cut off?") from error
-    if not isinstance(parsed, list) or not all(isinstance(x, int | float) for x in parsed):
-        raise RecordingError(f"{where} are {text!r}, not a list of numbers")
-    if len(parsed) != count:
-        raise RecordingError(f"{where} hold {len(parsed)} numbers, but joint_list.txt names {count} joints")
-    return parsed
+    except ValueError:
+        return None
+    if isinstance(parsed, list) and all(isinstance(x, int | float) for x in parsed):
+        return parsed
+    return None
 
 
-def _check_stamps(folder: Path, control: FloatArray, state: FloatArray) -> None:
+def _compare_stamps(folder: Path, control: FloatArray, state: FloatArray, damage: list[Damage]) -> None:
     if len(control) != len(state):
-        raise RecordingError(
-            f"{folder}: control.csv has {len(control)} rows and state_motor.csv has {len(state)}; "
-            "they must be equal"
+        damage.append(
+            Damage(
+                f"{folder}: control.csv has {len(control)} rows and state_motor.csv has {len(state)}; "
+                "they must be equal"
+            )
         )
+        return
     apart = np.flatnonzero(np.abs(control - state) > _SAME_STAMP)
     if apart.size:
         i = int(apart[0])
-        raise RecordingError(
+        said = (
             f"{folder}: line {_line(i)} is stamped {control[i]:.0f} µs in control.csv and "
             f"{state[i]:.0f} µs in state_motor.csv; bring both on the same stamps"
         )
+        damage.append(Damage(said, tuple(apart.tolist())))
 
 
 def _within(folder: Path, stamps: FloatArray) -> slice:
@@ -144,8 +161,8 @@ def _within(folder: Path, stamps: FloatArray) -> slice:
     path = folder / "event.csv"
     if not path.is_file():
         return slice(None)
-    rows = _rows(path, ("timestamp", "event"))
-    times = dict(zip((row["event"] for row in rows), _stamps(path, rows), strict=True))
-    first = np.searchsorted(stamps, times.get("MOTION_START", -np.inf) - _SAME_STAMP)
-    last = np.searchsorted(stamps, times.get("DISABLE", np.inf) + _SAME_STAMP)
-    return slice(int(first), int(last))
+    events = _Table(path, [])
+    times = dict(zip((row.get("event") for row in events.rows), events.stamps(), strict=True))
+    after = np.flatnonzero(stamps >= times.get("MOTION_START", -np.inf) - _SAME_STAMP)
+    before = np.flatnonzero(stamps <= times.get("DISABLE", np.inf) + _SAME_STAMP)
+    return slice(int(after[0]) if after.size else 0, int(before[-1]) + 1 if before.size else 0)

@@ -136,6 +136,9 @@ def _of_body(world: World, element: str, quantity: str) -> Iterator[Entry]:
 
 
 def _of_geom(world: World, element: str, quantity: str) -> Iterator[Entry]:
+    if quantity == "height":
+        yield Entry("geom_pos", 3 * world.model.geom(element).id + 2, 1.0, _owner(world, quantity, element))
+        return
     yield Entry("geom_friction", 3 * world.model.geom(element).id, 1.0, _owner(world, quantity, element))
 
 
@@ -188,6 +191,10 @@ def _of_actuator(world: World, element: str, quantity: str) -> Iterator[Entry]:
         raise InvalidValue(
             f"{element}.{quantity}: actuator {element!r} is a position servo; its kd says that"
         )
+    if quantity == "torque_limit" and not actuator.forcelimited[0]:
+        raise InvalidValue(
+            f"{element}.{quantity}: actuator {element!r} has no force limit to change; give it a forcerange"
+        )
     if quantity == "torque_limit":
         yield from _force_range(world, actuator.id)
     elif is_servo:
@@ -216,6 +223,10 @@ def _servo(world: World, actuator: int) -> Iterator[Entry]:
         _term(world, "actuator_biasprm", actuator * width_bias + 2, kd, -1.0),
     ]
     joint = model.joint(int(model.actuator_trnid[actuator, 0])).name
+    terms += [
+        Entry("actuator_biasprm", actuator * width_bias, 1.0, (name,))
+        for name in _owner(world, "bias_torque", element)
+    ]
     for offset in _owner(world, "encoder_offset", joint):
         term = _term(world, "actuator_biasprm", actuator * width_bias, kp, -1.0)
         terms.append(Entry(term.field, term.address, term.factor, (*term.parameters, offset)))

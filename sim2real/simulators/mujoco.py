@@ -63,7 +63,6 @@ class MujocoSimulator:
         self._stage = int(mujoco.mjtStage.mjSTAGE_NONE)
         self._table = PhysicsTable(world, num_envs)
         self._writes: dict[tuple[str, ...], list[_Write]] = {}
-        self._limit: Array | None = None
         self._history = self._batch.bind("history") if world.model.nhistory else None
         self._history_columns, self._history_actuators = _delay_lines(world.model)
         mujoco.set_mju_user_warning(_log.debug)
@@ -145,8 +144,6 @@ class MujocoSimulator:
         for _ in range(substeps):
             self._show()
             between()
-            if self._limit is not None:
-                self._force_range[..., 0], self._force_range[..., 1] = -self._limit, self._limit
             self._batch.step(env_ids, nstep=1, stage=self._stage)
 
     def force(self, body: str) -> Array:
@@ -159,17 +156,32 @@ class MujocoSimulator:
         forces: Array = self._batch.bind("actuator_force")
         return forces
 
+    def dofs(self, joints: Sequence[str]) -> Ids:
+        """Columns of one-dof joints in `speed`, `load_force` and `dry_friction`: the motor's side."""
+        model = self.world.model
+        return np.array([model.joint(name).dofadr[0] for name in joints], dtype=np.intp)
+
+    def speed(self) -> Array:
+        """Speed of every degree of freedom of the engine, rad/s or m/s; live. Shape (num_envs, dofs)."""
+        return self._qvel
+
+    def load_force(self) -> Array:
+        """What else acted on every degree of freedom in the last physics step; see the protocol."""
+        bind = self._batch.bind
+        smooth = bind("qfrc_smooth") - bind("qfrc_actuator") - bind("qfrc_damper")
+        constraint, friction = bind("qfrc_constraint"), self.dry_friction()
+        load: Array = smooth + constraint - np.minimum(np.maximum(constraint, -friction), friction)
+        return load
+
     def dry_friction(self) -> Array:
-        """Dry friction of every degree of freedom, N·m or N; live, to write. Shape (num_envs, nv)."""
+        """Dry friction of every degree of freedom, N·m or N; live, to write. Shape (num_envs, dofs)."""
         friction: Array = self._batch.expand("dof_frictionloss")
         return friction
 
     def force_limit(self) -> Array:
-        """Most that every actuator gives either way; live, to write between steps. Shape (num_envs, nu)."""
-        if self._limit is None:
-            self._force_range: Array = self._batch.expand("actuator_forcerange")
-            self._limit = self._force_range[..., 1].copy()
-        return self._limit
+        """Least and most that every actuator gives; live, to write. Shape (num_envs, nu, 2)."""
+        limits: Array = self._batch.expand("actuator_forcerange")
+        return limits
 
     def delay_commands(self, steps: Array) -> None:
         """Delay commands by whole physics steps until physics is set again. Shape (num_envs, nu)."""

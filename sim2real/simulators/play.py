@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import mujoco
 import numpy as np
 
+from sim2real.errors import InvalidValue
 from sim2real.interface import Array, Ids
 from sim2real.simulators.fields import PLAY
 from sim2real.world import World, compile_scene
@@ -22,7 +23,7 @@ def with_play(world: World) -> World:
     """The world compiled with play in every joint that has a ``backlash`` parameter; itself if none has.
 
     Raises:
-        InvalidValue: for a joint that is neither a hinge nor a slide.
+        InvalidValue: for a joint that others follow in its body.
     """
     joints = [j for p in world.parameters.values() if p.quantity.name == "backlash" for j in p.elements]
     if not joints:
@@ -30,20 +31,47 @@ def with_play(world: World) -> World:
 
     def add(spec: mujoco.MjSpec) -> None:
         for name in joints:
-            joint = spec.joint(name)
-            joint.parent.add_joint(
-                name=name + PLAY,
-                type=joint.type,
-                axis=joint.axis,
-                pos=joint.pos,
-                limited=mujoco.mjtLimited.mjLIMITED_TRUE,
-                range=[-_TINY, _TINY],
-                solref_limit=[2 * spec.option.timestep, 1.0],
-            )
+            _add_play(spec, spec.joint(name))
 
     model = compile_scene(world.path / "scene.xml", world.parameters, world.variants, add)
     return replace(world, model=model)
 
+
+def _add_play(spec: mujoco.MjSpec, joint: mujoco._specs.MjsJoint) -> None:
+    body = joint.parent
+    if body.joints[-1].name != joint.name:
+        raise InvalidValue(
+            f"joint {joint.name!r} is not the last of body {body.name!r}, which a backlash needs; let the "
+            "joints after it be those of a body of their own"
+        )
+    scratch = mujoco.MjSpec()
+    bare = scratch.worldbody.add_body().add_joint()
+    body.add_joint(
+        name=joint.name + PLAY,
+        type=joint.type,
+        axis=joint.axis,
+        pos=joint.pos,
+        limited=mujoco.mjtLimited.mjLIMITED_TRUE,
+        range=[-_TINY, _TINY],
+        solref_limit=[2 * spec.option.timestep, 1.0],
+        **{field: getattr(bare, field) for field in _OF_CLASSES},
+    )
+
+
+_OF_CLASSES = (
+    "damping",
+    "stiffness",
+    "armature",
+    "frictionloss",
+    "margin",
+    "ref",
+    "springref",
+    "springdamper",
+    "solimp_limit",
+    "actfrclimited",
+    "actgravcomp",
+)
+"""What a joint would have from the scene's default classes; the play has none of it."""
 
 _TINY = 1e-6  # rad or m; the engine wants a range
 

@@ -10,14 +10,20 @@ from sim2real.interface import TaskFactory
 from sim2real.tasks.cartpole import CartPole
 from sim2real.tasks.furuta import Furuta
 from sim2real.tasks.hopper import Hopper
+from sim2real.tasks.push import Push
+from sim2real.tasks.quadrotor import Quadrotor
+from sim2real.tasks.quadruped import Quadruped
 from sim2real.tasks.reach import Reach
 
 TASKS: Mapping[str, TaskFactory] = {
     "cartpole": CartPole,
     "furuta": Furuta,
     "hopper": Hopper,
+    "push": Push,
+    "quadrotor": Quadrotor,
+    "quadruped": Quadruped,
     "reach": Reach,
 }
 """Tasks by the name that ``physics.toml`` uses."""
 
-__all__ = ["TASKS", "CartPole", "Furuta", "Hopper", "Reach"]
+__all__ = ["TASKS", "CartPole", "Furuta", "Hopper", "Push", "Quadrotor", "Quadruped", "Reach"]

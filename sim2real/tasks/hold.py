@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 
-from array_api_compat import array_namespace
+from array_api_compat import array_namespace, device
 
 from sim2real.interface import Ids, Mask, Simulator, TaskSpec
 
@@ -28,8 +28,8 @@ class HoldTask:
         window = min(round(self.hold_seconds / self.spec.control_dt), self.spec.max_steps)
         self._window_start = self.spec.max_steps - window
         self._needed = math.ceil(self.hold_share * window)
-        self._step = xp.zeros(simulator.num_envs, dtype=xp.int64)
-        self._held = xp.zeros(simulator.num_envs, dtype=xp.int64)
+        self._step = xp.zeros(simulator.num_envs, dtype=xp.int64, device=device(self._qpos))
+        self._held = xp.zeros_like(self._step)
 
     def succeeded(self) -> Mask:
         """Rows in which the condition held for the needed share. Shape (num_envs,)."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from array_api_compat import array_namespace
+from array_api_compat import array_namespace, device
 
 from sim2real.interface import Array, Ids, Mask, Signal, Simulator, TaskSpec
 
@@ -40,7 +40,8 @@ class Hopper:
         self._qpos, self._qvel = simulator.qpos, simulator.qvel
         self._action = xp.zeros_like(self._qpos[:, :3])
         self._fallen = self._qpos[:, 0] > 1e9
-        self._scale = xp.asarray([1.0 / s.scale for s in self.spec.observation[5:]])
+        scale = [1.0 / signal.scale for signal in self.spec.observation[5:]]
+        self._scale = xp.asarray(scale, dtype=self._qpos.dtype, device=device(self._qpos))
 
     def start(self, env_ids: Ids, u: Array) -> tuple[Array, Array, Array]:
         """Standing 1.25 m high, every coordinate but the forward one within 0.01."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from array_api_compat import device
+
 from sim2real.interface import Array, Ids, Mask, Signal, Simulator, TaskSpec
 from sim2real.tasks.hold import HoldTask
 
@@ -35,9 +37,9 @@ class Reach(HoldTask):
         """Bind the task to the simulations that it is done in."""
         super().__init__(simulator, max_steps)
         xp = self._xp
-        limits = [simulator.limits(joint) for joint in _JOINTS]
-        self._low = xp.asarray([low for low, _ in limits])
-        self._high = xp.asarray([high for _, high in limits])
+        ranges = [simulator.limits(joint) for joint in _JOINTS]
+        limits = xp.asarray(ranges, dtype=self._qpos.dtype, device=device(self._qpos))
+        self._low, self._high = limits[:, 0], limits[:, 1]
         self._tip = simulator.site("gripperframe")
         self._goal = xp.zeros_like(self._tip)
         self._target: Array = xp.zeros_like(self._qpos)
@@ -47,7 +49,7 @@ class Reach(HoldTask):
         """Joints within 0.25 rad of the rest pose; a goal 0.18 to 0.30 m in front of the shoulder."""
         xp = self._xp
         self._forget(env_ids)
-        rest = xp.asarray([0.0, -0.4, 0.4, 0.6, 0.0, 0.4])
+        rest = xp.asarray([0.0, -0.4, 0.4, 0.6, 0.0, 0.4], dtype=u.dtype, device=device(u))
         qpos = rest + 0.5 * (u[:, :6] - 0.5)
         azimuth, radius = 1.6 * (u[:, 6] - 0.5), 0.18 + 0.12 * u[:, 7]
         elevation = 1.0 * (u[:, 8] - 0.4)

@@ -74,19 +74,23 @@ class Checkpoints(BaseCallback):
         write_atomically(self.path, lambda path: save_file(tensors, path, metadata))
 
 
+def progress_bar() -> Progress:
+    """A bar of steps whose tasks have a ``score``."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:,.0f}/{task.total:,.0f} steps"),
+        TextColumn("return {task.fields[score]}"),
+        TimeRemainingColumn(),
+    )
+
+
 class ProgressBar(BaseCallback):
     """One line with steps, mean return and time left."""
 
     def __init__(self, total: int, title: str) -> None:
         super().__init__()
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.completed:,.0f}/{task.total:,.0f} steps"),
-            TextColumn("return {task.fields[score]}"),
-            TimeRemainingColumn(),
-        )
-        self._progress = Progress(*columns)
+        self._progress = progress_bar()
         self._task = self._progress.add_task(title, total=total, score="–")
 
     def _on_training_start(self) -> None:

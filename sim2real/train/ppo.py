@@ -9,7 +9,6 @@ settings; episodes begin anew there. Checkpoints are arrays (safetensors), never
 from __future__ import annotations
 
 import dataclasses
-import importlib.metadata
 import json
 import math
 from dataclasses import asdict, dataclass
@@ -19,14 +18,16 @@ import torch
 from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import VecEnv, VecMonitor, VecNormalize
 
-from sim2real.catalog import entries
+from sim2real.audit import check_domain
 from sim2real.env import DomainLike, Sim2RealVectorEnv
 from sim2real.episodes import run_episodes
 from sim2real.errors import UnknownName
-from sim2real.policy import Contract, HasTask, Policy, Step
+from sim2real.policy import HasTask, Policy, Step
 from sim2real.train.callbacks import Checkpoints, ProgressBar, learn
+from sim2real.train.domain_callbacks import LogDomain
+from sim2real.train.start import contract_of, shaped_like, start_policy
 from sim2real.train.vec_env import SB3VecEnv
-from sim2real.train.weights import ACTIVATIONS, activation_name, export_weights, hidden_of, import_weights
+from sim2real.train.weights import ACTIVATIONS, activation_name, export_weights, import_weights
 from sim2real.world import World
 
 MEASURE_SEED = 2**31
@@ -61,6 +62,8 @@ class PPOSettings:
     """Engine to train in."""
     normalize_observations: bool = False
     """Whether running means and variances scale what the policy sees; the tasks scale by hand already."""
+    allow_dead: bool = False
+    """Whether to train with parameters of the domain that change nothing."""
 
 
 def settings_for(world: World, randomized: bool = False, **changes: object) -> PPOSettings:
@@ -113,14 +116,17 @@ def train(
     Raises:
         UnknownName: if the policy to start from does not exist.
         PolicyError: if it does not fit the world.
+        DeadParameter: if a parameter of the domain changes nothing; see `sim2real.audit`.
     """
     world = world if isinstance(world, World) else World.load(world)
     settings = settings or settings_for(world, not world.domain(domain).is_point)
     settings = dataclasses.replace(settings, start=settings.start.replace("{seed}", str(seed)))
-    start = _start(settings.start)
+    start = start_policy(settings.start)
     if start is not None:
-        settings = _shaped_like(start, settings)
+        settings = shaped_like(start, settings)
     env = Sim2RealVectorEnv(world, settings.num_envs, domain, simulator=settings.simulator)
+    if not settings.allow_dead:
+        check_domain(world, env.domain, env.engine)
     source = env.domain.to_toml()
     logs = folder.with_name(folder.name + ".training")
     model = build_ppo(SB3VecEnv(env), settings, seed, logs)
@@ -130,7 +136,11 @@ def train(
     description = json.dumps([world.name, source, seed, asdict(settings)], sort_keys=True)
     checkpoint = Checkpoints(logs / "checkpoint.safetensors", description)
     checkpoint.restore(model)
-    callbacks = [checkpoint, *([ProgressBar(settings.total_steps, folder.name)] if progress else [])]
+    callbacks = [
+        checkpoint,
+        LogDomain(),
+        *([ProgressBar(settings.total_steps, folder.name)] if progress else []),
+    ]
     if model.num_timesteps < settings.total_steps:
         learn(model, settings.total_steps - model.num_timesteps, callbacks)
     plain = {**asdict(settings), "hidden": list(settings.hidden)}
@@ -142,26 +152,6 @@ def train(
     policy.save(folder)
     checkpoint.path.unlink(missing_ok=True)
     return policy
-
-
-def _start(name: str) -> Policy | None:
-    """The policy that training goes on from, if any."""
-    try:
-        return Policy.load(name) if name else None
-    except UnknownName as error:
-        hint = "policy to start from (train it first, or choose another start; none: --start '')"
-        raise UnknownName(hint, name, entries("policies")) from error
-
-
-def _shaped_like(start: Policy, settings: PPOSettings) -> PPOSettings:
-    """The settings with the network of a policy, and its normalizer if it has one."""
-    identity = not start.weights["normalizer.mean"].any() and (start.weights["normalizer.std"] == 1).all()
-    return dataclasses.replace(
-        settings,
-        hidden=hidden_of(start),
-        activation=start.contract.activation,
-        normalize_observations=settings.normalize_observations or not identity,
-    )
 
 
 def build_ppo(venv: SB3VecEnv, settings: PPOSettings, seed: int, logs: Path | None) -> PPO:
@@ -196,23 +186,9 @@ def build_ppo(venv: SB3VecEnv, settings: PPOSettings, seed: int, logs: Path | No
 
 def make_policy(model: PPO, env: HasTask, label: str, provenance: tuple[Step, ...]) -> Policy:
     """The policy that a model has learnt, with the contract of the env that it was learnt in."""
-    task, normalizer = env.task, model.get_vec_normalize_env()
-    contract = Contract(
-        world=env.world_name,
-        task=task.name,
-        task_version=task.version,
-        label=label,
-        observation=task.observation,
-        action=task.action,
-        control_dt=task.control_dt,
-        activation=activation_name(model),
-        seed=provenance[-1].seed,
-        provenance=provenance,
-        measured={},
-        simulator=env.engine.name,
-        clip=math.inf if normalizer is None else float(normalizer.clip_obs),
-        code_version=importlib.metadata.version("sim2real"),
-    )
+    normalizer = model.get_vec_normalize_env()
+    clip = math.inf if normalizer is None else float(normalizer.clip_obs)
+    contract = contract_of(env, label, provenance, activation_name(model), clip)
     return Policy(contract, export_weights(model))
 
 

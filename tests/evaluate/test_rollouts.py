@@ -1,5 +1,7 @@
 """Batched evaluation against one env per variant: same starts, same numbers, and a control arm always."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,12 +10,14 @@ from sim2real.domain import Domain
 from sim2real.env import Sim2RealVectorEnv
 from sim2real.episodes import RandomActor, run_episodes
 from sim2real.errors import InvalidValue, PolicyError, UnknownName
-from sim2real.evaluate.rollouts import SEED, Trials, evaluate, mean_returns, references, variant_env
+from sim2real.evaluate import batches
+from sim2real.evaluate.batches import VariantBatch
+from sim2real.evaluate.rollouts import SEED, Trials, evaluate, mean_returns, references
 from sim2real.evaluate.table import COLUMNS, checked, fold
 from sim2real.policy import Contract, Policy
 from sim2real.tasks import TASKS
 from sim2real.train.ppo import MEASURE_SEED
-from sim2real.world import CONTROL, World
+from sim2real.world import CONTROL, Variant, World
 
 
 @pytest.fixture
@@ -103,7 +107,7 @@ def test_episodes_against_a_plain_loop(random_policy):
 def test_common_random_numbers(pendulum):
     """Episode k starts alike in every variant and for every policy."""
     variants = list(pendulum.variants.values())
-    env = variant_env(pendulum, variants, 4)
+    env = VariantBatch(pendulum, variants, 4).env
     env.number_episodes(np.tile(np.arange(4), len(variants)), SEED)
     observation = env.reset()[0].reshape(len(variants), 4, -1)
     np.testing.assert_array_equal(observation, np.broadcast_to(observation[:1], observation.shape))
@@ -111,7 +115,7 @@ def test_common_random_numbers(pendulum):
 
 
 def test_rows_have_the_physics_of_their_variant(pendulum):
-    env = variant_env(pendulum, list(pendulum.variants.values()), 2)
+    env = VariantBatch(pendulum, list(pendulum.variants.values()), 2).env
     expected = [{**pendulum.nominal, **variant.physics} for variant in pendulum.variants.values()]
     assert [env.physics(row) for row in range(6)] == [physics for physics in expected for _ in range(2)]
     env.reset(seed=0)
@@ -221,3 +225,25 @@ def test_domain_of_the_env_stays_out_of_the_way(pendulum):
     first = run_episodes(RandomActor(1, 0), env, seed=0)
     again = run_episodes(RandomActor(1, 0), env, seed=0)
     np.testing.assert_array_equal(first.returns, again.returns)
+
+
+def test_few_rows_at_a_time_go_as_all_at_once(pendulum, random_policy, monkeypatch):
+    policy, variants = random_policy(pendulum, 0), list(pendulum.variants.values())
+    whole = VariantBatch(pendulum, variants, 3).run(policy, 1)
+    monkeypatch.setitem(batches._MOST_ROWS, "mujoco", 4)
+    parts = VariantBatch(pendulum, variants, 3)
+    assert parts.env.num_envs == 4
+    some = parts.run(policy, 1)
+    for field in ("returns", "lengths", "success", "diverged"):
+        assert np.array_equal(getattr(whole, field), getattr(some, field)), field
+
+
+def test_variants_of_other_engines_stand_in_the_same_table(pendulum, random_policy):
+    there = {"in_bullet": Variant("in_bullet", "simulator", {"pole.mass": 0.3}, "bullet")}
+    world = replace(pendulum, variants={**pendulum.variants, **there})
+    table = evaluate(world, [random_policy(world, 0)], trials=Trials(2))
+    assert list(dict.fromkeys(table["variant"].tolist())) == list(world.variants)
+    everywhere = evaluate(world, [random_policy(world, 0)], trials=Trials(2, simulator="bullet"))
+    same = table["variant"] == "in_bullet"
+    assert np.array_equal(table["return"][same], everywhere["return"][same])
+    np.testing.assert_allclose(table["return"], everywhere["return"], rtol=1e-6)  # nothing touches here

@@ -1,9 +1,12 @@
+import dataclasses
 import json
 import os
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+from sim2real.recordings import Recording
 
 JOINTS = ("Rotation", "Pitch", "Elbow", "Wrist_Pitch", "Wrist_Roll", "Jaw")
 
@@ -74,3 +77,37 @@ def real():
 
 def quoted(numbers):
     return f'"{json.dumps(numbers)}"'
+
+
+@pytest.fixture
+def recordings(motion):
+    """Two recordings with uneven stamps, velocities, units and a robot's name."""
+    rng = np.random.default_rng(3)
+    time = np.array(motion["stamps"]) * 1e-6
+    first = Recording(
+        name="one",
+        joints=tuple(motion["joints"]),
+        time=time,
+        command=np.array(motion["command"]),
+        position=np.array(motion["position"]) + rng.normal(0, 1e-3, (40, 6)),
+        velocity=np.array(motion["velocity"]),
+        units=("rad",) * 5 + ("fraction",),
+        robot="so101",
+    )
+    return [first, dataclasses.replace(first, name="two", time=time + np.pi, command=first.command * 1.1)]
+
+
+@pytest.fixture
+def same():
+    """Asserts that two recordings hold the same bits, names aside."""
+
+    def check(one, other):
+        assert (one.joints, one.units, one.robot) == (other.joints, other.units, other.robot)
+        for signal in ("time", "command", "position", "velocity", "state_time"):
+            a, b = getattr(one, signal), getattr(other, signal)
+            assert (a is None) == (b is None)
+            if a is not None:
+                assert a.dtype == b.dtype == np.float64
+                assert a.tobytes() == b.tobytes(), signal
+
+    return check

@@ -1,7 +1,8 @@
+import numpy as np
 import pytest
 
 from sim2real.errors import RecordingError
-from sim2real.recordings import load_recordings
+from sim2real.recordings import load_recordings, read_raw
 
 
 def test_all_formats_are_found_in_all_folders(motion, write_npz, write_sage, tmp_path):
@@ -54,3 +55,36 @@ def test_the_real_recordings_load(real):
     for recording in recordings:
         assert len(recording.joints) == 6
         assert recording.duration / (len(recording.time) - 1) == pytest.approx(0.02006, abs=1e-5)
+
+
+def test_hidden_and_unmapped_files_are_left_alone(motion, write_npz, tmp_path):
+    write_npz(motion, "a")
+    write_npz(motion, ".a-unfinished")
+    write_npz(motion, ".cache/b")
+    (tmp_path / "notes.csv").write_text("day,weather\n1,rain\n")
+    assert [recording.name for recording in load_recordings(tmp_path)] == ["a"]
+
+
+def test_a_mapping_renames_and_converts_any_format(motion, write_npz, write_sage, tmp_path):
+    write_npz(motion, "a")
+    write_sage(motion, "b")
+    (tmp_path / "mapping.toml").write_text('[joints.pan]\nsource = "Rotation"\nscale = -1.0\n[joints.Jaw]\n')
+    for recording in load_recordings(tmp_path):
+        assert recording.joints == ("pan", "Jaw")
+        assert recording.position[:, 0] == pytest.approx(-np.array(motion["position"])[:, 0], rel=1e-6)
+    (tmp_path / "mapping.toml").write_text("[joints.Claw]\n")
+    with pytest.raises(
+        RecordingError, match=r"it has no joint 'Claw', which mapping\.toml asks for; it has Rotation"
+    ):
+        load_recordings(tmp_path)
+
+
+def test_everything_is_read_raw_though_some_is_broken(motion, write_npz, write_sage, tmp_path):
+    write_npz(motion, "a").write_bytes(b"cut")
+    motion["position"][3][1] = float("nan")
+    write_sage(motion, "b")
+    broken, damaged = read_raw(tmp_path)
+    assert "not a readable .npz file" in broken.damage[0].text
+    assert np.isnan(damaged.position[3, 1])
+    with pytest.raises(RecordingError, match="not a readable"):
+        load_recordings(tmp_path)

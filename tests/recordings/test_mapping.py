@@ -26,6 +26,11 @@ def test_columns_are_ordered_and_scaled(log):
     assert mapped.velocity.tolist() == [[3, 4], [5, 8], [7, 12]]  # no offset on a velocity
 
 
+def test_a_velocity_may_have_a_scale_of_its_own(log):
+    table = TABLE | {"Jaw": TABLE["Jaw"] | {"velocity_scale": -1.0}}
+    assert map_joints(log, table, ["lift", "gripper"]).velocity.tolist() == [[3, -2], [5, -4], [7, -6]]
+
+
 def test_the_worlds_own_names_are_radians(log):
     own = dataclasses.replace(log, joints=("gripper", "lift"), velocity=None)
     mapped = map_joints(own, TABLE, ["lift", "gripper"])

@@ -1,8 +1,11 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
 from sim2real.errors import RecordingError
 from sim2real.recordings import load_recordings
+from sim2real.recordings import write_npz as save
 
 
 def test_both_formats_of_one_motion_agree(motion, write_npz, write_sage):
@@ -67,3 +70,31 @@ def test_a_single_array_is_refused(tmp_path):
         np.save(file, np.zeros(3))
     with pytest.raises(RecordingError, match="not a readable"):
         load_recordings(tmp_path)
+
+
+@pytest.mark.parametrize("late", [None, 0.004])
+def test_what_was_written_is_read_to_the_bit(recordings, tmp_path, same, late):
+    for recording in recordings:
+        if late:
+            recording = dataclasses.replace(recording, state_time=recording.time + late)
+        save(recording, tmp_path / "a.npz")
+        same(recording, load_recordings(tmp_path / "a.npz")[0])
+
+
+def test_whole_microseconds_and_float32_stay_small(motion, write_npz, tmp_path, same):
+    [recording] = load_recordings(write_npz(motion))
+    save(recording, tmp_path / "again.npz")
+    with np.load(tmp_path / "again.npz") as archive:
+        assert archive["time_us"].dtype == np.int64
+        assert archive["position"].dtype == np.float32
+    same(recording, load_recordings(tmp_path / "again.npz")[0])
+
+
+def test_an_interrupted_write_leaves_no_recording(recordings, tmp_path, monkeypatch):
+    def fail(*args, **arrays):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(np, "savez_compressed", fail)
+    with pytest.raises(OSError, match="disk full"):
+        save(recordings[0], tmp_path / "a.npz")
+    assert list(tmp_path.iterdir()) == []

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from sim2real.errors import RecordingError
-from sim2real.recordings import load_recordings
+from sim2real.recordings import load_recordings, read_raw
 
 
 def replace(path, old, new):
@@ -118,3 +118,12 @@ def test_both_formats_of_one_motion_agree(real):
         assert text.time == pytest.approx(binary.time, abs=5.1e-7)  # whole microseconds
         for signal in ("command", "position", "velocity"):
             assert getattr(text, signal) == pytest.approx(getattr(binary, signal), rel=1e-7)
+
+
+def test_a_damaged_log_keeps_what_can_be_read(motion, write_sage):
+    folder = write_sage(motion)
+    replace(folder / "state_motor.csv", str(motion["position"][5]), "[0.1, oops]")
+    [log] = read_raw(folder)
+    assert [damage.rows for damage in log.damage] == [(5,)]
+    assert np.flatnonzero(np.isnan(log.position).any(axis=1)).tolist() == [5]
+    assert np.array_equal(log.command, motion["command"])

@@ -1,0 +1,157 @@
+"""Moves of a world under the excitation, with verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from sim2real.audit.excitation import Excitation, excite, plays, table
+from sim2real.audit.finding import REFUSED, Audit, End, Finding, distinct, ranked, verdict_of
+from sim2real.audit.moves import Move, companions, rows_of
+from sim2real.audit.reasons import why_dead
+from sim2real.domain import Domain
+from sim2real.env import engine_for
+from sim2real.errors import InvalidValue
+from sim2real.parameters import MODEL
+from sim2real.simulators import Engine, make_simulator
+from sim2real.simulators.mujoco import MujocoSimulator
+from sim2real.tasks import TASKS
+from sim2real.world import World
+
+
+@dataclass(frozen=True)
+class Returns:
+    """What policies got; empty where none ran."""
+
+    nominal: Mapping[str, float] = field(default_factory=dict)
+    """Mean return at nominal physics, by policy."""
+    changes: Mapping[Move, Mapping[str, float]] = field(default_factory=dict)
+    """Mean change of the return by each move, by policy."""
+
+
+@dataclass(frozen=True)
+class Where:
+    """In what an audit moves a world."""
+
+    engine: Engine
+    excitation: Excitation
+    domain: Domain
+    """What channels draw from that redraw within an episode."""
+
+
+def measured(world: World, moves: Sequence[Move], where: Where, returns: Returns = Returns()) -> Audit:
+    """Audit some moves of a world.
+
+    Args:
+        world: which.
+        moves: what to move.
+        where: engine and excitation.
+        returns: what policies lost or gained, where they ran.
+    """
+    refused = refusals(world, moves, where.engine)
+    moves = [move for move in moves if not {move.parameter, *move.base} & set(refused)]
+    ends, noise = _ends(world, moves, where, returns)
+    findings = [Finding(name, *_fixed(world, name), (), REFUSED, (why,)) for name, why in refused.items()]
+    for name, its in ends.items():
+        findings.append(_finding(world, name, its, where))
+    words = where.excitation.in_words(world)
+    return Audit(world.title, where.engine.name, ranked(findings), words, returns.nominal, noise)
+
+
+def refusals(world: World, moves: Sequence[Move], engine: Engine) -> dict[str, str]:
+    """Parameters that the engine can't take, with what it says."""
+    names = dict.fromkeys(name for move in moves for name in move.physics)
+    simulator, one = make_simulator(engine, world, 1), np.zeros(1, dtype=np.intp)
+
+    def refusal(name: str) -> Iterator[tuple[str, str]]:
+        try:
+            simulator.set_physics(one, (name,), np.array([[world.nominal[name]]]))
+        except InvalidValue as error:
+            yield name, str(error)
+
+    return dict(found for name in names for found in refusal(name))
+
+
+def _ends(
+    world: World, moves: Sequence[Move], where: Where, returns: Returns
+) -> tuple[dict[str, list[tuple[Move, End]]], float]:
+    """Effects by parameter, and the engine's noise."""
+    looks, noise = _look(world, moves, where)
+    seem_dead = [move for move, look in zip(moves, looks, strict=True) if not look.moved]
+    longer, _ = _look(world, seem_dead, replace(where, excitation=_whole_episode(world)))
+    second = dict(zip(map(id, seem_dead), longer, strict=True))
+    ends: dict[str, list[tuple[Move, End]]] = {}
+    for move, look in zip(moves, looks, strict=True):
+        seen, change = second.get(id(move), look), returns.changes.get(move, {})
+        end = replace(seen, moved=seen.moved or any(change.values()), returns=change)
+        ends.setdefault(move.parameter, []).append((move, end))
+    return ends, noise
+
+
+def _look(world: World, moves: Sequence[Move], where: Where) -> tuple[list[End], float]:
+    """What each move does under the excitation, and the engine's noise."""
+    if not moves:
+        return [], 0.0
+    rows, pairs = rows_of(moves)
+    paths = excite(world, rows, where.domain, where.engine, where.excitation)
+    noise = paths.furthest(1, 0)
+    ends = [
+        End(
+            value=move.value,
+            trajectory=paths.distance(row, base),
+            moved=paths.moved(row, base, noise),
+            returns={},
+            diverged=bool(paths.diverged[row]),
+        )
+        for move, (row, base) in zip(moves, pairs, strict=True)
+    ]
+    return ends, noise
+
+
+def _whole_episode(world: World) -> Excitation:
+    """A second look at what seems dead: a push or a new draw may come late in an episode."""
+    spec = TASKS[world.task].spec
+    return Excitation(spec.max_steps * spec.control_dt, starts=4, most_steps=spec.max_steps)
+
+
+def _finding(world: World, name: str, ends: Sequence[tuple[Move, End]], where: Where) -> Finding:
+    still = [move for move, end in ends if not end.moved]
+    reasons = distinct(reason for move in still for reason in _reasons(world, move, where))
+    found = tuple(end for _, end in ends)
+    return Finding(name, *_fixed(world, name), found, verdict_of(found, reasons), reasons)
+
+
+def _reasons(world: World, move: Move, where: Where) -> Iterator[str]:
+    """Why a move changes nothing, as far as it is known."""
+    parameter = world.parameters[move.parameter]
+    others = [world.parameters[name] for name in companions(world, parameter)]
+    if others and all(move.base.get(p.name, p.nominal) == (p.quantity.neutral or 0.0) for p in others):
+        yield f"it only shapes {', '.join(p.name for p in others)}, which stays neutral"
+    if parameter.quantity.acts == MODEL:
+        yield from _of_model(world, move)
+    if where.engine.name != "mujoco":
+        _, there = _one(world, move, replace(where, engine=Engine()))
+        if there.moved:
+            yield (
+                f"dead under {where.engine.name} only: under mujoco it moves the trajectory by "
+                f"{there.trajectory:.2g}"
+            )
+
+
+def _of_model(world: World, move: Move) -> Iterator[str]:
+    simulator = make_simulator(engine_for("mujoco", plays([move.physics])), world, 2)
+    assert isinstance(simulator, MujocoSimulator)
+    simulator.set_physics(np.arange(2), *table(world, [move.base, move.physics], 1))
+    models = [simulator.snapshot(row)[0] for row in range(2)]
+    yield from why_dead(*models)
+
+
+def _one(world: World, move: Move, where: Where) -> tuple[Move, End]:
+    ends, _ = _ends(world, [move], where, Returns())
+    return ends[move.parameter][0]
+
+
+def _fixed(world: World, name: str) -> tuple[str, float]:
+    return world.parameters[name].unit, world.nominal[name]

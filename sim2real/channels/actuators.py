@@ -1,0 +1,162 @@
+"""Actuators that are not ideal, once a control step: what arrives of each command.
+
+A command is rounded, limited in its rate of change and in its braking, swallowed by a dead band, made noisy
+and corrected by a learned network, in this order unless ``[channels]`` in ``physics.toml`` gives another.
+Then the engine delays it. What acts at the physics rate is in `sim2real.channels.laws`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from sim2real.channels.correction import Correction
+from sim2real.channels.levels import Level, longest
+from sim2real.channels.stages import Chain, Kit, Noise, Rounding, Stage
+from sim2real.domain import Domain
+from sim2real.interface import Array, Ids, Simulator
+from sim2real.parameters import ACTUATORS, QUANTITIES
+from sim2real.world import World
+
+
+def actuator_names(world: World) -> list[str]:
+    """Names that parameters give the actuators: their own, or that of the joint they drive."""
+    model = world.model
+    return [
+        str(model.actuator(k).name or model.joint(int(model.actuator_trnid[k, 0])).name)
+        for k in range(model.nu)
+    ]
+
+
+def actuator_chain(kit: Kit, simulator: Simulator) -> Chain:
+    """The actuators of a world as a chain for commands.
+
+    Raises:
+        UnknownName: for an actuator that does not exist.
+        InvalidValue: for a correction without a network.
+    """
+    levels, names = kit.levels, actuator_names(kit.levels.world)
+    stages: list[Stage] = []
+    for quantity in levels.world.channels.get("actuators", ACTUATORS):
+        if not levels.has(quantity):
+            continue
+        columns = slice(0, len(names)) if quantity == "correction" else levels.columns(quantity, names)
+        level = levels.bind(quantity, names[columns])
+        if quantity == "correction":
+            stages.append(Correction(kit, level, simulator))
+        else:
+            stages.append(_STAGES[quantity](kit, level, columns))
+    return Chain(kit.arrays, stages)
+
+
+class _RateLimit:
+    """Lets a command change by no more than the level per second, from the first command on."""
+
+    def __init__(self, kit: Kit, level: Level, columns: slice) -> None:
+        self._xp, self._dt, self.level, self.columns = kit.arrays.xp, kit.control_dt, level, columns
+        self._last = self._xp.zeros_like(level.values)
+
+    def begin(self, part: Array, ids: Ids) -> None:
+        self._last[ids] = part
+
+    def apply(self, part: Array, ids: Ids | None = None) -> Array:
+        if ids is None:
+            free = self.level.values >= _FREE
+            most = self._xp.where(free, np.inf, self.level.values * self._dt)
+            self._last[:] = self._xp.minimum(self._xp.maximum(part, self._last - most), self._last + most)
+            part = self._last
+        return part
+
+
+class _GoalBraking:
+    """An inner goal that slows down by no more than the level: v² = 2 · braking · distance to the command.
+
+    It speeds up at once, as the motion profile of a hobby servo does.
+    """
+
+    def __init__(self, kit: Kit, level: Level, columns: slice) -> None:
+        self._xp, self._dt, self.level, self.columns = kit.arrays.xp, kit.control_dt, level, columns
+        self._goal = self._xp.zeros_like(level.values)
+        self._velocity = self._xp.zeros_like(level.values)
+
+    def begin(self, part: Array, ids: Ids) -> None:
+        self._goal[ids] = part
+        self._velocity[ids] = 0.0
+
+    def apply(self, part: Array, ids: Ids | None = None) -> Array:
+        if ids is not None:
+            return part
+        xp, dt, braking = self._xp, self._dt, self.level.values
+        away, half = part - self._goal, braking * dt / 2
+        # the speed from which whole steps of braking end at the command: v²/2b + v dt/2 = distance
+        top = xp.sqrt(2 * braking * xp.abs(away) + half**2) - half
+        wanted = xp.minimum(xp.maximum(away / dt, -top), top)
+        slowest = xp.abs(self._velocity) - braking * dt
+        too_fast = (slowest > 0) & (xp.sign(self._velocity) * wanted < slowest)
+        self._velocity[:] = xp.where(too_fast, xp.sign(self._velocity) * slowest, wanted)
+        self._goal[:] = xp.where(braking >= _FREE, part, self._goal + self._velocity * dt)
+        goal: Array = self._goal
+        return goal
+
+
+_FREE = QUANTITIES["rate_limit"].neutral or np.inf
+
+
+class _Deadband:
+    """Swallows the level of every command; a servo holds its goal until it is moved by more than the level.
+
+    A motor's dead zone is the usual one, without a jump (Tao and Kokotović 1996, section 2.2).
+    """
+
+    def __init__(self, kit: Kit, level: Level, columns: slice) -> None:
+        self._xp, self.level, self.columns = kit.arrays.xp, level, columns
+        self._goal = self._xp.zeros_like(level.values)
+        servo = kit.levels.world.model.actuator_biasprm[columns, 1] != 0
+        self._servo = kit.arrays.put(np.tile(servo, (level.values.shape[0], 1)))
+
+    def begin(self, part: Array, ids: Ids) -> None:
+        self._goal[ids] = part
+
+    def apply(self, part: Array, ids: Ids | None = None) -> Array:
+        if ids is None:
+            xp, size = self._xp, self.level.values
+            moved = xp.abs(part - self._goal) > size
+            self._goal[:] = xp.where(moved, part, self._goal)
+            part = xp.where(self._servo, self._goal, part - xp.minimum(xp.maximum(part, -size), size))
+        return part
+
+
+_STAGES: Mapping[str, Callable[[Kit, Level, slice], Stage]] = {
+    "command_resolution": Rounding,
+    "rate_limit": _RateLimit,
+    "goal_braking": _GoalBraking,
+    "deadband": _Deadband,
+    "command_noise": lambda kit, level, columns: Noise(kit, level, columns, "command_noise"),
+}
+
+
+class Jitter:
+    """Commands that come later by a random number of physics steps, drawn anew every control step."""
+
+    def __init__(self, kit: Kit, simulator: Simulator) -> None:
+        """Latency and jitter of every actuator; the first is the engine's own while the second is neutral."""
+        self._kit, self._simulator = kit, simulator
+        names, model = actuator_names(kit.levels.world), kit.levels.world.model
+        compiled = np.ceil(model.actuator_delay / model.opt.timestep - 1e-9)
+        self._latency = kit.levels.bind("latency", names, default=compiled)
+        self._most = kit.levels.bind("latency_jitter", names)
+        room = model.actuator_history[:, 0].astype(float)
+        asked = longest(kit.levels.world, Domain(), "latency_jitter", names)
+        self._most.limits = np.minimum(asked, room)
+        self._latency.limits = room - self._most.limits
+        self._running = False
+
+    def run(self) -> None:
+        """Delay the commands of this control step."""
+        if not self._most.on and not self._running:
+            return
+        self._running = self._most.on
+        u = self._kit.uniform("latency_jitter", self._most.values.shape[1])
+        later = self._kit.arrays.xp.floor(u * (self._most.values + 1.0))
+        self._simulator.delay_commands(self._latency.values + later)

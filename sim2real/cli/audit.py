@@ -1,0 +1,72 @@
+"""Move every parameter to both ends, and say what changes nothing."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sim2real.cli.arguments import positive
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from sim2real.audit import Audit
+    from sim2real.cli.arguments import Commands
+
+
+def add(commands: Commands) -> None:
+    """Add the command."""
+    command = commands.add_parser("audit", help="find parameters that change nothing, and rank the others")
+    command.add_argument("world", help="a world's name or folder")
+    command.add_argument("--simulator", default="mujoco", help="mujoco (default), bullet or warp")
+    command.add_argument(
+        "--policy", nargs="*", help="names or folders; default the shipped nominal ones; none: give no name"
+    )
+    command.add_argument("--episodes", type=positive, default=8, help="per policy and end")
+    command.add_argument("--out", type=Path, help="folder of table and plot; default runs/audit-WORLD")
+    command.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Run it."""
+    from rich.console import Console
+
+    from sim2real.audit import AuditSettings, audit_world
+    from sim2real.audit.report import write_audit
+    from sim2real.policy import Policy
+    from sim2real.world import World
+
+    world = World.load(arguments.world)
+    given = arguments.policy
+    policies = None if given is None else [Policy.load(name) for name in given]
+    console = Console()
+    with console.status(f"moving {len(world.parameters)} parameters to both ends"):
+        audit = audit_world(world, AuditSettings(arguments.simulator, arguments.episodes, policies))
+    _print(console, audit)
+    print(f"wrote {write_audit(audit, arguments.out or Path('runs') / f'audit-{world.name}')}")
+    audit.refuse()
+
+
+def _print(console: Console, audit: Audit) -> None:
+    from rich.table import Column, Table
+
+    from sim2real.audit.finding import ALIVE
+
+    grid = Table(
+        Column("parameter", no_wrap=True), "nominal", "ends", "trajectory", "return", "verdict",
+        title=f"{audit.title}, under {audit.simulator}", caption=audit.motion,
+    )  # fmt: skip
+    for f in audit.findings:
+        grid.add_row(
+            f.name,
+            f"{f.nominal:g}" + (f" {f.unit}" if f.unit != "1" else ""),
+            "\n".join(f"{end.value:g}" for end in f.ends),
+            "\n".join(f"{end.trajectory:.2g}" for end in f.ends),
+            "\n".join(f"{end.mean_return:+.1f}" if end.returns else "–" for end in f.ends),
+            f.verdict,
+        )
+    console.print(grid)
+    for f in audit.findings:
+        if f.verdict != ALIVE or any(end.diverged for end in f.ends):
+            console.print(f.sentence, highlight=False)

@@ -1,0 +1,36 @@
+"""How far an engine agrees with MuJoCo about a world."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sim2real.cli.arguments import Commands
+
+
+def add(commands: Commands) -> None:
+    """Add the command."""
+    command = commands.add_parser("parity", help="how far another engine agrees with MuJoCo about a world")
+    command.add_argument("world", help="a world's name or folder")
+    command.add_argument("--simulator", default="bullet", help="engine: bullet (default) or warp")
+    command.add_argument("--seconds", type=float, default=1.0, help="length of the open-loop motions")
+    command.add_argument("--out", type=Path, help="folder of the results; default runs/parity-WORLD-ENGINE")
+    command.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Run it."""
+    from rich.console import Console
+
+    from sim2real.parity.measure import measure
+    from sim2real.parity.report import tables, write
+    from sim2real.world import World
+
+    world = World.load(arguments.world)
+    parity = measure(world, arguments.simulator, arguments.seconds)
+    out = arguments.out or Path("runs") / f"parity-{world.name}-{arguments.simulator}"
+    write(parity, out)
+    Console().print(tables(parity))
+    print(f"wrote {out}")

@@ -1,0 +1,20 @@
+"""The log doctor: what is wrong with recordings, and in which rows, before anything is fitted."""
+
+from sim2real.doctor.diagnose import diagnose
+from sim2real.doctor.expected import Expected, expected_of
+from sim2real.doctor.finding import BAD_DATA, USABLE, Diagnosis, Finding
+from sim2real.doctor.report import write_diagnosis
+from sim2real.doctor.summary import tables, verdict_sentence
+
+__all__ = [
+    "BAD_DATA",
+    "USABLE",
+    "Diagnosis",
+    "Expected",
+    "Finding",
+    "diagnose",
+    "expected_of",
+    "tables",
+    "verdict_sentence",
+    "write_diagnosis",
+]

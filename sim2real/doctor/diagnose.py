@@ -1,0 +1,160 @@
+"""The log doctor: everything that is wrong with a folder of logs, and what it is like.
+
+    diagnosis = diagnose(read_raw(folder), expected_of(World.load("so101")))
+    diagnosis.verdict                      # "USABLE", or "BAD_DATA" if a finding is bad
+
+Kinds of findings: *unreadable*, *missing numbers*, *shuffled stamps*, *duplicated stamps*, *gap*,
+*jitter*, *clock skew*, *time unit*, *too short*, *motionless*, *degrees*, *sign*, *scale*,
+*quantization*, *stuck sensor*, *stall*, *saturation*, *unexcited joint*, *two robots*, *copy*, *joint*;
+and as mere facts *rate*, *lag*, *velocity*, *still joints*. A log in a wrong unit is looked at in the
+unit that it seems to be in, so that one mistake is told once.
+
+Not covered: whether the robot did what it should, single outliers, and a clock that is late by a
+constant that no signal shows.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from sim2real.doctor import folder, signals, stamps, units
+from sim2real.doctor.copies import copies
+from sim2real.doctor.expected import Expected
+from sim2real.doctor.facts import Measured, facts
+from sim2real.doctor.finding import BAD, SEVERITIES, WARNING, Diagnosis, Finding, scattered
+from sim2real.doctor.lags import command_lag
+from sim2real.doctor.view import View, view_of
+from sim2real.errors import RecordingError
+from sim2real.recordings.raw import RawLog
+
+
+def diagnose(logs: Sequence[RawLog], expected: Expected | None = None) -> Diagnosis:
+    """Look at logs of one robot.
+
+    Args:
+        logs: as `sim2real.recordings.read_raw` found them; `sim2real.recordings.raw.raw_of` makes one
+            of a recording.
+        expected: what a world expects of them (`expected_of`); without one nothing is said of ranges.
+
+    Raises:
+        RecordingError: for no logs at all.
+    """
+    if not logs:
+        raise RecordingError("there are no logs to look at; read_raw(folder) reads them")
+    # A broken log may hold any number; what comes of 1e300 squared is no reason to say nothing of the rest.
+    with np.errstate(all="ignore"):
+        return _diagnosis(logs, expected or Expected())
+
+
+def _diagnosis(logs: Sequence[RawLog], expected: Expected) -> Diagnosis:
+    findings: list[Finding] = []
+    measured: list[Measured] = []
+    for log in logs:
+        findings += _log(log)
+        view = view_of(log, expected)
+        if view is not None:
+            found, looked_at = _view(view, expected)
+            findings += found
+            measured.append(looked_at)
+    turned = {name for f in findings if f.kind in ("sign", "scale") for name in f.recordings}
+    findings += _together(logs, measured, expected, turned)
+    findings.sort(key=lambda finding: SEVERITIES.index(finding.severity))
+    return Diagnosis(tuple(logs), tuple(findings), tuple(m.view for m in measured), expected.world)
+
+
+def _log(log: RawLog) -> Iterator[Finding]:
+    """What is said of a log as it is."""
+    if log.damage:
+        more = f" ({len(log.damage)} such places)" if len(log.damage) > 1 else ""
+        rows = np.array(sorted({row for damage in log.damage for row in damage.rows}), dtype=np.intp)
+        text = f"{log.damage[0].text}{more}"
+        yield Finding("unreadable", BAD, text, (log.name,), rows=scattered(log.name, rows))
+    elif log.joints and len(log.time) < 4:
+        text = f"{log.name}: it has {len(log.time)} rows; record for longer or leave it out"
+        yield Finding("too short", BAD, text, (log.name,))
+    yield from stamps.order(log)
+    yield from signals.lost_numbers(log)
+    yield from signals.pinned_effort(log)
+
+
+def _view(view: View, expected: Expected) -> tuple[list[Finding], Measured]:
+    """What is said of a log's sound rows, in seconds and rad."""
+    findings = []
+    ratio, _ = units.velocity_ratio(view)
+    factor, wrong = stamps.clock_unit(view, ratio)
+    if wrong is not None:
+        findings.append(wrong)
+        view = dataclasses.replace(view, time=view.time * factor)
+        ratio, _ = units.velocity_ratio(view)
+    findings += stamps.skew(view)
+    foreign, degrees = units.degrees(view, expected, ratio)
+    if degrees is not None:
+        findings.append(degrees)
+        view = _in_radians(view, foreign)
+    ratio, late = units.velocity_ratio(view)
+    scaled = list(units.scales(view))
+    findings += scaled
+    findings += stamps.evenness(view.log, factor)
+    findings += stamps.short(view, expected.latency_window)
+    findings += signals.motionless(view)
+    findings += units.coarse(view)
+    if not scaled:
+        findings += signals.not_following(view, expected)
+    if not foreign:
+        findings += signals.beyond_range(view, expected)
+    return findings, Measured(view, command_lag(view), ratio, late)
+
+
+def _in_radians(view: View, joints: list[int]) -> View:
+    """The view with some joints taken from degrees; a command already in rad stays."""
+    position, command = view.position.copy(), view.command.copy()
+    velocity = None if view.velocity is None else view.velocity.copy()
+    step = view.step.copy()
+    for j in joints:
+        size = float(np.abs(position[:, j]).max())
+        position[:, j] *= units.DEGREE
+        step[j] *= units.DEGREE
+        if float(np.abs(command[:, j]).max()) > 0.1 * size:
+            command[:, j] *= units.DEGREE
+        if velocity is not None:
+            velocity[:, j] *= units.DEGREE
+    return dataclasses.replace(view, position=position, command=command, velocity=velocity, step=step)
+
+
+def _together(
+    logs: Sequence[RawLog], measured: Sequence[Measured], expected: Expected, turned: set[str]
+) -> Iterator[Finding]:
+    """What is said of all logs; but not of the zeros of those with a wrong sign or scale."""
+    views = [m.view for m in measured]
+    yield from folder.joint_names(logs)
+    yield from folder.robot_names(logs)
+    yield from _unknown_joints(logs, expected)
+    yield from folder.encoders(views)
+    yield from folder.zeros([view for view in views if view.log.name not in turned])
+    yield from folder.unexcited(views)
+    yield from copies(views)
+    yield from folder.lag_outliers(views, [m.lag for m in measured])
+    yield from facts(measured)
+
+
+def _unknown_joints(logs: Sequence[RawLog], expected: Expected) -> Iterator[Finding]:
+    """Columns that are for no joint of the world, and joints of the world that no column is for."""
+    if not expected.limits:
+        return
+    for joints in dict.fromkeys(log.joints for log in logs if log.joints):
+        names = tuple(log.name for log in logs if log.joints == joints)
+        unknown = [joint for joint in joints if not expected.joint(joint)]
+        wanted = {str(entry.get("joint", "")) for entry in expected.table.values()} or set(expected.limits)
+        missing = sorted(wanted - {expected.joint(joint) for joint in joints})
+        if unknown:
+            text = (
+                f"{expected.world} has no joint for {', '.join(unknown)}; name it in [recordings.joints] of "
+                f"its physics.toml (known: {', '.join([*expected.table, *expected.limits])})"
+            )
+            yield Finding("joint", BAD, text, names, unknown[0])
+        if missing:
+            text = f"no column is for {', '.join(missing)} of {expected.world}; all of its joints are needed"
+            yield Finding("joint", BAD if not unknown else WARNING, text, names)

@@ -1,0 +1,105 @@
+"""What is worth knowing of a folder of logs that are in order: rate, steps, lags, units."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sim2real.doctor.finding import FACT, WARNING, Finding
+from sim2real.doctor.units import step_name
+from sim2real.doctor.view import View, quantization
+from sim2real.recordings.recording import FloatArray
+
+_UNLIKE = 0.15
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """Estimates on one log; NaN where it can't tell. Shape (k,)."""
+
+    view: View
+    lag: FloatArray
+    """Seconds by which the position comes after its command."""
+    ratio: FloatArray
+    """Reported velocity over differentiated position."""
+    late: FloatArray
+    """Seconds by which the reported velocity comes after the differentiated position."""
+
+
+def facts(measured: Sequence[Measured]) -> Iterator[Finding]:
+    """One sentence per thing that all logs share."""
+    views = [m.view for m in measured]
+    names = tuple(view.log.name for view in views)
+    if not views:
+        return
+    periods = np.concatenate([np.diff(view.time) for view in views])
+    middle = float(np.median(periods))
+    near = periods[periods < 1.5 * middle]
+    mean, spread = float(near.mean()), float(near.std())
+    text = f"a row every {1000 * mean:.3f} ms, ± {1000 * spread:.3f} ms (standard deviation)"
+    yield Finding("rate", FACT, text, names, value=mean)
+    yield from _per_joint(measured, names)
+    yield from _velocity(measured, names)
+    yield from _still(views, names)
+
+
+def _per_joint(measured: Sequence[Measured], names: tuple[str, ...]) -> Iterator[Finding]:
+    joints = list(dict.fromkeys(joint for m in measured for joint in m.view.log.joints))
+    steps = {joint: _median(measured, "step", joint) for joint in joints}
+    known = {joint: step for joint, step in steps.items() if np.isfinite(step)}
+    for step in sorted({float(f"{step:.3g}") for step in known.values()}):
+        group = [joint for joint, value in known.items() if abs(value / step - 1) < 0.01]
+        name = step_name(known[group[0]])
+        text = f"positions of {', '.join(group)} come in steps of {known[group[0]]:.4g}" + (
+            name and f" ({name})"
+        )
+        joint = group[0] if len(group) == 1 else ""
+        yield Finding("quantization", FACT, text, names, joint, value=known[group[0]])
+    lags = {joint: _median(measured, "lag", joint) for joint in joints}
+    told = [f"{joint} {1000 * lag:.0f}" for joint, lag in lags.items() if np.isfinite(lag)]
+    if told:
+        text = f"positions come after their commands by, in ms, median over recordings: {', '.join(told)}"
+        yield Finding("lag", FACT, text, names, value=float(np.nanmedian(list(lags.values()))))
+
+
+def _velocity(measured: Sequence[Measured], names: tuple[str, ...]) -> Iterator[Finding]:
+    joints = list(dict.fromkeys(joint for m in measured for joint in m.view.log.joints))
+    for joint in joints:
+        ratio = _median(measured, "ratio", joint)
+        # Near 180/π it is the unit of angles, which has a finding of its own.
+        if np.isfinite(ratio) and abs(ratio - 1) > _UNLIKE and 0.03 < ratio < 40:
+            text = (
+                f"the velocity of {joint} is {ratio:.2f} times the derivative of its position: they are in "
+                f"different units (is the position a fraction of {ratio:.2f} rad?); give the joint a scale, "
+                "and a velocity_scale where that differs"
+            )
+            yield Finding("scale", WARNING, text, names, joint, value=ratio)
+    late = np.concatenate([m.late for m in measured])
+    late = late[np.isfinite(late)]
+    reported = [m.view.velocity for m in measured if m.view.velocity is not None]
+    if late.size and float(np.median(late)) > 1e-6:
+        step = quantization(np.concatenate([velocity[:, 0] for velocity in reported]))
+        steps = f", in steps of {step:.4g}" if np.isfinite(step) else ""
+        behind = 1000 * float(np.median(late))
+        text = f"velocities come {behind:.0f} ms after the differentiated positions{steps}"
+        yield Finding("velocity", FACT, text, names, value=float(np.median(late)))
+
+
+def _still(views: Sequence[View], names: tuple[str, ...]) -> Iterator[Finding]:
+    some = [view.log.name for view in views if view.moves.any() and not view.moves.all()]
+    if some:
+        text = f"{len(some)} of {len(views)} recordings leave some joint still"
+        yield Finding("still joints", FACT, text, tuple(some))
+
+
+def _median(measured: Sequence[Measured], what: str, joint: str) -> float:
+    """Median over the logs that can tell."""
+    values = []
+    for m in measured:
+        if joint in m.view.log.joints:
+            column = m.view.log.joints.index(joint)
+            values.append(float((m.view.step if what == "step" else getattr(m, what))[column]))
+    known = [value for value in values if np.isfinite(value)]
+    return float(np.median(known)) if known else np.nan

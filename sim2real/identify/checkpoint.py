@@ -1,0 +1,89 @@
+"""Where an interrupted identification goes on: a JSON file of what is already settled.
+
+The file names the world, its recordings and their numbers; one that was written for other data is begun anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim2real.files import write_text
+from sim2real.identify.ladder import Step
+from sim2real.replay import Motion
+from sim2real.world import World
+
+FloatArray = NDArray[np.float64]
+Structure = tuple[list[str], dict[str, float], tuple[Step, ...]]
+
+
+@dataclass
+class Checkpoint:
+    """What is settled; without a path, nothing is kept."""
+
+    path: Path | None
+    key: str
+    settled: dict[str, object] = field(default_factory=dict)
+
+    @classmethod
+    def at(cls, path: Path | None, world: World, motions: Sequence[Motion], options: str = "") -> Checkpoint:
+        """Read what a file holds for the same world, recordings and options."""
+        digest = hashlib.sha256(f"{world.name} {options}".encode())
+        for motion in motions:
+            digest.update(motion.name.encode())
+            digest.update(np.ascontiguousarray(motion.measured).tobytes())
+        key = digest.hexdigest()
+        if path is None or not path.is_file():
+            return cls(path, key)
+        try:
+            table = json.loads(path.read_text(encoding="utf-8"))
+        except (json.JSONDecodeError, UnicodeDecodeError):
+            return cls(path, key)
+        return cls(path, key, table if table.get("key") == key else {})
+
+    def point(self, name: str, names: Sequence[str]) -> FloatArray | None:
+        """A fitted point of these parameters, in the unit cube."""
+        saved = self.settled.get(f"point {name}")
+        if not isinstance(saved, dict) or saved.get("names") != list(names):
+            return None
+        return np.array(saved["unit"], dtype=float)
+
+    def keep_point(self, name: str, names: Sequence[str], point: FloatArray) -> None:
+        """Settle a fitted point."""
+        self._keep(f"point {name}", {"names": list(names), "unit": [float(x) for x in point]})
+
+    def structure(self) -> Structure | None:
+        """The chosen parameters, their values and the ladder that led to them."""
+        saved = self.settled.get("structure")
+        if not isinstance(saved, dict):
+            return None
+        steps = tuple(_step(step) for step in saved["steps"])
+        return list(saved["names"]), dict(saved["values"]), steps
+
+    def keep_structure(self, structure: Structure) -> None:
+        """Settle the chosen parameters."""
+        names, values, steps = structure
+        self._keep("structure", {"names": names, "values": values, "steps": [asdict(s) for s in steps]})
+
+    def _keep(self, name: str, value: object) -> None:
+        self.settled[name] = value
+        if self.path is not None:
+            write_text(self.path, json.dumps({"key": self.key, **self.settled}))
+
+
+def _step(table: dict[str, Any]) -> Step:
+    return Step(
+        rung=str(table["rung"]),
+        parameters=int(table["parameters"]),
+        fit=float(table["fit"]),
+        held=float(table["held"]),
+        kept=tuple(table["kept"]),
+        held_joints=tuple(table["held_joints"]),
+    )

@@ -1,0 +1,168 @@
+"""What the residual still follows: signals that explain it, ranked, with the structure that each hints at.
+
+    hints = diagnose(world, motions, predicted)
+
+Each signal is cut into bins; the mean residual of a bin, found on every other block of time, predicts the
+blocks between (a regressogram, Tukey 1961). What is explained there was not put there by chance. A signal
+that explains a good share and that no kept part of the model stands for says which part is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+from sim2real.replay import Motion
+from sim2real.world import World
+
+FloatArray = NDArray[np.float64]
+
+_BINS = 12
+_BLOCK = 2.0  # s
+SHARE = 0.15
+"""Share of the residual's variance that a signal must explain to be reported."""
+_LEAST = 0.002
+"""Root mean square residual, rad or m, below which there is nothing to explain."""
+
+MEANINGS: Mapping[str, str] = {
+    "direction of motion": "dry friction",
+    "speed": "viscous friction, or a latency",
+    "command acceleration": "a limit on the acceleration of the servo's goal",
+    "command speed": "a speed limit, or a latency",
+    "position": "gravity or a spring that changes with the pose",
+    "load": "friction that grows with load, or a wrong mass",
+    "tip height": "a contact: something in reach of the tip",
+    "time": "drift: warming, wear or a sagging supply",
+}
+
+
+@dataclass(frozen=True)
+class Hint:
+    """A signal that still explains the residual of a joint."""
+
+    joint: str
+    signal: str
+    share: float
+    """Share of the residual's variance that it explains, on blocks that it was not found on."""
+    rms: float
+    """Root mean square of the residual, rad or m."""
+
+    @property
+    def text(self) -> str:
+        """In one sentence."""
+        return (
+            f"{self.signal} explains {self.share:.0%} of what is left of {self.joint} "
+            f"({1000 * self.rms:.1f} mrad): {MEANINGS[self.signal]}"
+        )
+
+
+def diagnose(world: World, motions: Sequence[Motion], predicted: Sequence[FloatArray]) -> list[Hint]:
+    """Signals that explain the residual, the one that explains most of it first.
+
+    Args:
+        world: for gravity and the height of the tip.
+        motions: what was measured.
+        predicted: positions at the stamps. Shapes (n, k).
+    """
+    signals = [_signals(world, motion, p) for motion, p in zip(motions, predicted, strict=True)]
+    blocks = np.concatenate([_block_numbers(m) + 2 * 10**6 * k for k, m in enumerate(motions)])
+    residual = np.concatenate([p - m.measured for m, p in zip(motions, predicted, strict=True)])
+    hints = []
+    for j, joint in enumerate(motions[0].joints):
+        rms = float(np.sqrt((residual[:, j] ** 2).mean()))
+        if rms < _LEAST:
+            continue
+        for name in signals[0]:
+            column = np.concatenate([s[name] if s[name].ndim == 1 else s[name][:, j] for s in signals])
+            share = explained(column, residual[:, j], blocks)
+            if share >= SHARE:
+                hints.append(Hint(joint, name, share, rms))
+    return sorted(hints, key=lambda h: -h.share * h.rms**2)
+
+
+def explained(signal: FloatArray, residual: FloatArray, blocks: NDArray[np.intp]) -> float:
+    """Share of the residual's mean square that bins of a signal explain, each half judged by the other."""
+    edges = np.unique(np.quantile(signal, np.linspace(0, 1, _BINS + 1)[1:-1]))
+    bins = np.searchsorted(edges, signal)
+    left = 0.0
+    for half in (0, 1):
+        train, judge = blocks % 2 == half, blocks % 2 != half
+        counts = np.bincount(bins[train], minlength=_BINS + 1)
+        sums = np.bincount(bins[train], residual[train], minlength=_BINS + 1)
+        means = sums / np.maximum(counts, 1)
+        left += float(((residual[judge] - means[bins[judge]]) ** 2).sum())
+    base = float(((residual - residual.mean()) ** 2).sum())
+    return max(0.0, 1.0 - left / max(base, 1e-30))
+
+
+def tip_height(world: World, positions: FloatArray, joints: Sequence[str]) -> FloatArray:
+    """Height of the lowest point that can touch the ground, over the world's origin, m. Shape (n,)."""
+    model, data = world.model, mujoco.MjData(world.model)
+    columns = [int(model.joint(j).qposadr[0]) for j in joints]
+    moving = [
+        g
+        for g in range(model.ngeom)
+        if model.geom_bodyid[g] > 0 and (model.geom_contype[g] or model.geom_conaffinity[g])
+    ]
+    if not moving:
+        return np.zeros(len(positions))
+    reach = np.array([_half_axis(model, g) for g in moving])
+    radius = model.geom_size[moving, 0]
+    heights = np.empty(len(positions))
+    for row, pose in enumerate(positions):
+        data.qpos[columns] = pose
+        mujoco.mj_kinematics(model, data)
+        tilt = np.abs(data.geom_xmat[moving, 8])
+        heights[row] = (data.geom_xpos[moving, 2] - tilt * reach - radius).min()
+    return heights
+
+
+def _half_axis(model: mujoco.MjModel, geom: int) -> float:
+    capsule = model.geom_type[geom] in (mujoco.mjtGeom.mjGEOM_CAPSULE, mujoco.mjtGeom.mjGEOM_CYLINDER)
+    return float(model.geom_size[geom, 1]) if capsule else 0.0
+
+
+def _signals(world: World, motion: Motion, predicted: FloatArray) -> dict[str, FloatArray]:
+    """By name: one column for all joints, or one for each. Shapes (n,) or (n, k)."""
+    model, time = world.model, motion.time
+    driven = [model.joint(int(k)).name for k in model.actuator_trnid[:, 0]]
+    command = np.zeros_like(motion.measured)
+    for actuator, joint in enumerate(driven):
+        command[:, motion.joints.index(joint)] = motion.command[:, actuator]
+    speed = _smooth(np.gradient(motion.measured, time, axis=0))
+    command_speed = _smooth(np.gradient(command, time, axis=0))
+    fastest = np.maximum(np.abs(speed).max(axis=0), 1e-9)
+    return {
+        "direction of motion": np.sign(np.where(np.abs(speed) > 0.02 * fastest, speed, 0.0)),
+        "speed": speed,
+        "command speed": command_speed,
+        "command acceleration": np.gradient(command_speed, time, axis=0),
+        "position": motion.measured,
+        "load": _gravity(model, motion),
+        "tip height": tip_height(world, predicted, motion.joints),
+        "time": time,
+    }
+
+
+def _gravity(model: mujoco.MjModel, motion: Motion) -> FloatArray:
+    data, out = mujoco.MjData(model), np.empty_like(motion.measured)
+    columns = [int(model.joint(j).qposadr[0]) for j in motion.joints]
+    dofs = [int(model.joint(j).dofadr[0]) for j in motion.joints]
+    for row, pose in enumerate(motion.measured):
+        data.qpos[columns] = pose
+        mujoco.mj_forward(model, data)
+        out[row] = data.qfrc_bias[dofs]
+    return out
+
+
+def _smooth(values: FloatArray, width: int = 5) -> FloatArray:
+    kernel = np.ones(width) / width
+    return np.stack([np.convolve(column, kernel, "same") for column in values.T], axis=1)
+
+
+def _block_numbers(motion: Motion) -> NDArray[np.intp]:
+    return (motion.time / _BLOCK).astype(np.intp)

@@ -1,0 +1,218 @@
+"""From recordings to a domain in one call.
+
+    found = identify(World.load("so101"), load_recordings(folder))
+    found.save(Path("runs/identified"))         # train so101 --domain runs/identified/identified.toml
+
+Some recordings are held out. Models of growing structure are fitted to the others and judged on those
+(`sim2real.identify.ladder`); the chosen one is fitted again to all. A robot of position servos is fitted
+joint by joint in a fast stand-in and checked in the full simulation; any other world is fitted in that one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim2real.errors import RecordingError, UnknownName
+from sim2real.identify.checkpoint import Checkpoint
+from sim2real.identify.free import Space, free_parameters
+from sim2real.identify.ladder import Climber, Step, servo_ladder
+from sim2real.identify.problem import Problem
+from sim2real.identify.report import Report
+from sim2real.identify.result import Identification
+from sim2real.identify.search import search
+from sim2real.identify.solve import least_squares
+from sim2real.opening import opened
+from sim2real.parameters import LAW, MODEL
+from sim2real.recordings import Recording
+from sim2real.replay import Motion, motion_of, windows
+from sim2real.replay.motion import liveliest
+from sim2real.world import World
+
+FloatArray = NDArray[np.float64]
+Watch = Callable[[str, int, float], None]
+
+_WINDOW = 20.0  # s of open loop that a fit sees at a time
+_LIVELY = 8.0  # s of the windows that the global search sees
+_NUM_LIVELY = 12
+_HOLD_EVERY = 4
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to identify; the defaults suit a robot of servos."""
+
+    free: tuple[str, ...] = ()
+    """What may change; by default what the ladder of servo models, or the world's training range, names."""
+    fixed: Mapping[str, float] = field(default_factory=dict)
+    """Values that differ from the world's and stay."""
+    bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """By parameter or by quantity."""
+    priors: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """Mean and standard deviation by parameter; of its logarithm where its bounds span a factor."""
+    held: tuple[str, ...] | None = None
+    """Recordings to hold out, by name; by default every fourth. Empty to hold out none."""
+    generations: int = 25
+    """Of the global search; 0 to begin at the nominal values."""
+    seed: int = 0
+    threads: int = 0
+    checkpoint: Path | None = None
+    """File that an interrupted fit goes on from."""
+
+
+def identify(
+    world: World,
+    recordings: Sequence[Recording],
+    options: Options | None = None,
+    watch: Watch = lambda *_: None,
+) -> Identification:
+    """Find the physics under which a world does what the recordings show.
+
+    Args:
+        world: whose published values the fit begins with.
+        recordings: of the robot; their joints are mapped on the world's.
+        options: what is free, fixed and held out.
+        watch: called with what is going on, the number of the round and its cost (mean RMSE).
+
+    Raises:
+        RecordingError: for no recordings, joints that don't fit, or nothing left to fit.
+        UnknownName: for a parameter or a held-out recording that does not exist.
+        InvalidValue: for a world that recordings can't be replayed in.
+    """
+    options = options or Options()
+    if not recordings:
+        raise RecordingError("there are no recordings to identify from; load_recordings(folder) reads them")
+    began = time.perf_counter()
+    motions = [motion_of(world, recording) for recording in recordings]
+    fit = _Fit(
+        world,
+        motions,
+        options,
+        watch,
+        Checkpoint.at(
+            options.checkpoint, world, motions, repr(dataclasses.replace(options, checkpoint=None))
+        ),
+    )
+    return fit.run(began)
+
+
+@dataclass
+class _Fit:
+    """One identification on its way."""
+
+    world: World
+    motions: list[Motion]
+    options: Options
+    watch: Watch
+    checkpoint: Checkpoint
+    simulations: int = 0
+    diverged: int = 0
+
+    def run(self, began: float) -> Identification:
+        fitted, held = split(self.motions, self.options.held)
+        servos = is_servo_robot(self.world, self.motions[0].joints)
+        fixed = dict(self.options.fixed)
+        if servos and not self.options.free:
+            # a servo's velocity gain and its joint's damping are one column: the damping keeps both
+            fixed = {f"{joint}.kd": 0.0 for joint in self.motions[0].joints} | fixed
+        base = opened(self.world, {}, fixed)
+        names, start, ladder = self._structure(base, fitted, held, servos)
+        space = self._space(base, names).with_start(start)
+        judged = Problem.of(base, space, _cut(fitted), self.options.threads, servos)
+        held_point = self._solve("fit", judged, space.start, not ladder)
+        final = judged.on(_cut(self.motions)) if held else judged
+        point = self._solve("refit", final, held_point, False) if held else held_point
+        full = Report(self.world, base, fixed, final, (held_point, point), (fitted, held), ladder)
+        self._count(judged, final)
+        seconds = time.perf_counter() - began
+        return full.write(self.options.threads, seconds, (self.simulations, self.diverged))
+
+    def _count(self, *problems: Problem) -> None:
+        self.simulations += sum(problem.simulations for problem in problems)
+        self.diverged += sum(problem.diverged for problem in problems)
+
+    def _space(self, world: World, names: Sequence[str]) -> Space:
+        free = free_parameters(world, names, self.options.bounds)
+        priors = self.options.priors
+        return Space(tuple(dataclasses.replace(f, prior=priors.get(f.name)) for f in free))
+
+    def _structure(
+        self, world: World, fitted: list[Motion], held: list[Motion], servos: bool
+    ) -> tuple[list[str], dict[str, float], tuple[Step, ...]]:
+        """Free names, where they begin, and the ladder if one was climbed."""
+        if self.options.free:
+            return list(self.options.free), {}, ()
+        if not servos or not held:
+            table = self.world.parameters.values()
+            return [p.name for p in table if p.low < p.high and p.quantity.acts in (MODEL, LAW)], {}, ()
+        saved = self.checkpoint.structure()
+        if saved is not None:
+            return saved
+        climber = Climber(
+            world,
+            _cut(fitted),
+            liveliest(fitted, _LIVELY, _NUM_LIVELY),
+            _cut(held),
+            self.options.bounds,
+            self.options.generations,
+            self.watch,
+        )
+        climb = climber.climb(servo_ladder(world), self.motions[0].joints, self.options.seed)
+        structure = (climb.names, climb.values, tuple(climb.steps))
+        self.checkpoint.keep_structure(structure)
+        return structure
+
+    def _solve(self, name: str, problem: Problem, start: FloatArray, search_first: bool) -> FloatArray:
+        saved = self.checkpoint.point(name, problem.space.names)
+        if saved is not None:
+            return saved
+        if search_first and self.options.generations:
+            lively = problem.on(liveliest(problem.motions, _LIVELY, _NUM_LIVELY))
+            start = search(
+                lively,
+                start,
+                self.options.generations,
+                seed=self.options.seed,
+                watch=lambda k, cost, _: self.watch(f"{name}: search", k, cost),
+            )
+            self._count(lively)
+        fit = least_squares(problem, start, watch=lambda k, cost, _: self.watch(name, k, cost))
+        self.checkpoint.keep_point(name, problem.space.names, fit.point)
+        return fit.point
+
+
+def split(motions: Sequence[Motion], held: Sequence[str] | None) -> tuple[list[Motion], list[Motion]]:
+    """Motions to fit and motions to hold out: those named, or every fourth.
+
+    Raises:
+        UnknownName: for a held-out recording that does not exist.
+        RecordingError: if nothing is left to fit.
+    """
+    names = [motion.name for motion in motions]
+    chosen = names[_HOLD_EVERY - 1 :: _HOLD_EVERY] if held is None else list(held)
+    if held is None and not chosen and len(names) > 1:
+        chosen = names[-1:]
+    for name in chosen:
+        if name not in names:
+            raise UnknownName("held-out recording", name, names)
+    fitted = [m for m in motions if m.name not in chosen]
+    if not fitted:
+        raise RecordingError("every recording is held out; leave some to fit")
+    return fitted, [m for m in motions if m.name in chosen]
+
+
+def _cut(motions: Sequence[Motion]) -> list[Motion]:
+    return [window for motion in motions for window in windows(motion, _WINDOW)]
+
+
+def is_servo_robot(world: World, joints: Sequence[str]) -> bool:
+    """Whether every measured joint is driven by a position servo of its own."""
+    model = world.model
+    driven = {model.joint(int(k)).name for k in model.actuator_trnid[:, 0]}
+    return driven == set(joints) and bool((model.actuator_biasprm[:, 1] < 0).all())

@@ -1,0 +1,159 @@
+"""Which actuator model the recordings pay for: nested models, judged on recordings that were not fitted.
+
+Rungs come one after another, each begun where the last kept one ended. A rung is kept for the joints whose
+held-out error it lowers, and for no other: what does not predict is not part of the result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim2real.identify.free import Space, free_parameters
+from sim2real.identify.problem import Problem
+from sim2real.identify.search import search
+from sim2real.identify.solve import least_squares
+from sim2real.replay import Motion
+from sim2real.world import World
+
+FloatArray = NDArray[np.float64]
+Bounds = Mapping[str, tuple[float, float]]
+
+GAIN = 0.01
+"""Share of the held-out error that a rung must take away to be kept."""
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One step of a ladder of models."""
+
+    name: str
+    per_joint: tuple[str, ...] = ()
+    """Quantities that every driven joint gets one of."""
+    shared: tuple[str, ...] = ()
+    """Names of single parameters."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a rung bought."""
+
+    rung: str
+    parameters: int
+    fit: float
+    """Mean RMSE on the fitted recordings."""
+    held: float
+    """Mean RMSE on the held-out recordings."""
+    kept: tuple[str, ...]
+    """Joints, or shared parameters, for which it was kept."""
+    held_joints: tuple[float, ...]
+
+
+@dataclass
+class Climb:
+    """State of a climb: what has been kept, and the way so far."""
+
+    names: list[str] = field(default_factory=list)
+    values: dict[str, float] = field(default_factory=dict)
+    steps: list[Step] = field(default_factory=list)
+
+
+def servo_ladder(world: World) -> tuple[Rung, ...]:
+    """Position servos: linear, dry friction, a goal with limits, gravity, friction by speed and by load."""
+    masses = tuple(n for n, p in world.parameters.items() if p.quantity.name == "mass")
+    return (
+        Rung("linear servo", ("kp", "damping", "latency", "bias_torque")),
+        Rung("+ Coulomb friction", ("frictionloss",)),
+        Rung("+ limits of the goal", ("goal_braking", "rate_limit")),
+        Rung("+ masses", (), masses),
+        Rung("+ Stribeck friction", ("stribeck", "stribeck_velocity")),
+        Rung("+ load friction", ("load_friction_motor",)),
+    )
+
+
+@dataclass(frozen=True)
+class Climber:
+    """Fits rungs to some motions and judges them on others."""
+
+    world: World
+    fitted: Sequence[Motion]
+    """Windows that the fit sees."""
+    lively: Sequence[Motion]
+    """Those that the global search sees."""
+    held: Sequence[Motion]
+    """Windows of the recordings that the fit does not see."""
+    bounds: Bounds
+    generations: int
+    watch: Callable[[str, int, float], None]
+
+    def climb(self, rungs: Sequence[Rung], joints: Sequence[str], seed: int = 0) -> Climb:
+        """Try every rung in turn."""
+        state = Climb()
+        best: FloatArray | None = None
+        for number, rung in enumerate(rungs):
+            added = [f"{joint}.{q}" for q in rung.per_joint for joint in joints] + list(rung.shared)
+            names = state.names + added
+            space = Space(tuple(free_parameters(self.world, names, self.bounds))).with_start(state.values)
+            problem = Problem.of(self.world, space, self.fitted, fast=True)
+            start = space.start
+            # the first rungs are far from the nominal values, the later ones near the last
+            wide = number < _FAR
+            generations = self.generations if wide else self.generations // 3
+            if generations:
+                start = search(
+                    problem.on(self.lively),
+                    start,
+                    generations,
+                    sigma=0.25 if wide else 0.08,
+                    seed=seed,
+                    watch=self._watching(f"{rung.name}: search"),
+                )
+            fit = least_squares(problem, start, rounds=8, watch=self._watching(rung.name))
+            held = problem.on(self.held).rmse(fit.point[None])[0].mean(axis=0)
+            kept = self._kept(rung, joints, held, best)
+            values = dict(zip(names, map(float, space.values(fit.point)), strict=True))
+            self._keep(state, rung, kept, values)
+            best = held if best is None else self._best(rung, joints, (held, best), kept)
+            shown = tuple(float(x) for x in held)
+            state.steps.append(Step(rung.name, len(names), fit.cost, float(held.mean()), kept, shown))
+        return state
+
+    @staticmethod
+    def _best(
+        rung: Rung, joints: Sequence[str], errors: tuple[FloatArray, FloatArray], kept: tuple[str, ...]
+    ) -> FloatArray:
+        """Held-out error by joint of what is kept so far."""
+        held, best = errors
+        if rung.shared:
+            return held if kept else best
+        return np.where([joint in kept for joint in joints], held, best)
+
+    def _kept(
+        self, rung: Rung, joints: Sequence[str], held: FloatArray, best: FloatArray | None
+    ) -> tuple[str, ...]:
+        if best is None:
+            return tuple(joints)
+        if rung.shared:
+            return rung.shared if held.mean() < best.mean() * (1 - GAIN) else ()
+        gained = held < best * (1 - GAIN)
+        return tuple(joint for joint, gain in zip(joints, gained, strict=True) if gain)
+
+    def _keep(self, state: Climb, rung: Rung, kept: tuple[str, ...], values: dict[str, float]) -> None:
+        """Take over the values of the joints that gained; the others stay as they were."""
+        if rung.shared:
+            if kept:
+                state.names += rung.shared
+                state.values.update(values)
+            return
+        state.names += [f"{joint}.{quantity}" for quantity in rung.per_joint for joint in kept]
+        state.values.update({n: v for n, v in values.items() if n.rpartition(".")[0] in kept})
+
+    def _watching(self, what: str) -> Callable[[int, float, FloatArray], None]:
+        return lambda number, cost, _: self.watch(what, number, cost)
+
+
+_FAR = 2
+"""Rungs whose search begins far from the answer."""

@@ -1,0 +1,219 @@
+"""The residual of many recordings under many physics, its cost, and its derivatives, from one batch.
+
+    problem = Problem(world, space, motions)
+    problem.costs(points)               # one number a point of the unit cube
+    problem.linearize(point)            # curvature and slope of every block of every recording
+
+Where each measured joint has an actuator of its own, a parameter of one joint moves that joint and hardly
+another. Then the same quantity of all joints is changed in the same simulation and each joint's change is
+put down to its own parameter (the colouring of sparse finite differences: Curtis, Powell and Reid 1974).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim2real.identify.free import Space
+from sim2real.opening import opened
+from sim2real.replay import Motion, Replayer
+from sim2real.replay.decoupled import DecoupledReplayer
+from sim2real.world import World
+
+FloatArray = NDArray[np.float64]
+
+DIVERGED = 10.0
+"""Error that a diverged simulation counts as, in the joints' units: bad, but finite."""
+
+_WIDTH = 16  # candidates of a batch
+_STEP = 0.01  # of a parameter's range: over the kinks that dry friction makes
+_BLOCK = 4.0  # s of a block, beyond which errors are hardly correlated
+
+
+@dataclass(frozen=True, eq=False)
+class Linear:
+    """The residual to first order at a point, as sums over blocks of time."""
+
+    point: FloatArray
+    curvature: FloatArray
+    """Σ w J'J of each block. Shape (blocks, p, p)."""
+    slope: FloatArray
+    """Σ w J'e of each block. Shape (blocks, p)."""
+    noise: FloatArray
+    """Covariance of the slope that errors independent row by row would give. Shape (blocks, p, p)."""
+    squares: FloatArray
+    """Σ e² of each block and joint. Shape (blocks, k)."""
+    rows: NDArray[np.intp]
+    """Rows of each block. Shape (blocks,)."""
+    motion: NDArray[np.intp]
+    """Which motion each block is of. Shape (blocks,)."""
+    rmse: FloatArray
+    """Shape (motions, k)."""
+    weight: FloatArray
+    """Of each motion and joint. Shape (motions, k)."""
+
+
+@dataclass
+class Problem:
+    """Recordings, the world they are replayed in, and what may change."""
+
+    world: World
+    """As `opened` for the space."""
+    space: Space
+    motions: list[Motion]
+    scale: FloatArray
+    """What an error of each joint is divided by. Shape (k,)."""
+    decoupled: bool
+    width: int
+    threads: int = 1
+    fast: bool = False
+    """Each joint alone (`sim2real.replay.decoupled`) in place of the full simulation."""
+    simulations: int = 0
+    """Simulations so far."""
+    diverged: int = 0
+    """How many of them blew up."""
+    _replayer: Replayer | DecoupledReplayer | None = field(default=None, repr=False)
+
+    @classmethod
+    def of(
+        cls, world: World, space: Space, motions: Sequence[Motion], threads: int = 1, fast: bool = False
+    ) -> Problem:
+        """A problem in a world as it is loaded; joints of unlike units are scaled by how far they move.
+
+        Args:
+            world: in which the space's parameters are opened.
+            space: what is free.
+            motions: what to reproduce.
+            threads: of the full simulation; 0 means all cores.
+            fast: simulate each joint alone.
+        """
+        joints = motions[0].joints
+        driven = {world.model.joint(int(k)).name for k in world.model.actuator_trnid[:, 0]}
+        decoupled = driven == set(joints) and bool((world.model.actuator_biasprm[:, 1] < 0).all())
+        scale = np.ones(len(joints))
+        if not decoupled:
+            scale = np.maximum(np.mean([m.measured.std(axis=0) for m in motions], axis=0), 1e-6)
+        opened_world = opened(world, space.elements)
+        return cls(opened_world, space, list(motions), scale, decoupled, _WIDTH, threads, fast)
+
+    def on(self, motions: Sequence[Motion], fast: bool | None = None) -> Problem:
+        """The same problem on other motions, or in the other simulation."""
+        return dataclasses.replace(
+            self,
+            motions=list(motions),
+            fast=self.fast if fast is None else fast,
+            simulations=0,
+            diverged=0,
+            _replayer=None,
+        )
+
+    def predict(self, points: FloatArray) -> list[FloatArray]:
+        """Positions at the stamps of every motion, NaN where diverged. Shapes (c, n, k)."""
+        if self._replayer is None:
+            engine = DecoupledReplayer if self.fast else Replayer
+            self._replayer = engine(self.world, self.motions, self.width, self.threads)
+        parts = []
+        for start in range(0, len(points), self.width):
+            values = self.space.values(points[start : start + self.width])
+            parts.append(self._replayer.run(self.space.names, values))
+            self.simulations += len(values) * len(self.motions)
+            self.diverged += int(self._replayer.diverged[:, : len(values)].sum())
+        return [np.concatenate(of_motion) for of_motion in zip(*parts, strict=True)]
+
+    def errors(self, points: FloatArray) -> list[FloatArray]:
+        """Predicted minus measured, scaled. Shapes (c, n, k)."""
+        predicted = self.predict(points)
+        return [
+            np.nan_to_num((p - m.measured) / self.scale, nan=DIVERGED)
+            for p, m in zip(predicted, self.motions, strict=True)
+        ]
+
+    def rmse(self, points: FloatArray) -> FloatArray:
+        """Root mean square error by point, motion and joint, scaled. Shape (c, motions, k)."""
+        return np.stack([np.sqrt((e**2).mean(axis=1)) for e in self.errors(points)], axis=1)
+
+    def colours(self) -> list[list[int]]:
+        """Columns that are changed together: those of one quantity on different joints, if decoupled."""
+        groups: dict[str, list[int]] = {}
+        for k, free in enumerate(self.space.free):
+            alone = not self.decoupled or self.owner(k) is None
+            groups.setdefault(free.name if alone else free.quantity, []).append(k)
+        return list(groups.values())
+
+    def owner(self, column: int) -> int | None:
+        """The measured joint that a column is about, if it is about one."""
+        free = self.space.free[column]
+        if len(free.elements) != 1:
+            return None
+        model, joints = self.world.model, self.motions[0].joints
+        element = free.elements[0]
+        if element in joints and free.quantity not in ("mass", "com_x", "com_y", "com_z"):
+            return joints.index(element)
+        for k in range(model.nu):
+            if model.actuator(k).name == element:
+                return joints.index(model.joint(int(model.actuator_trnid[k, 0])).name)
+        return None
+
+    def weights(self, rmse: FloatArray, robust: bool = True) -> FloatArray:
+        """Of motions and joints: so that the fit minimizes the sum of RMSEs and none rules alone."""
+        if not robust:
+            return np.ones_like(rmse)
+        floor = max(0.25 * float(np.median(rmse)), 1e-9)
+        return np.asarray(1.0 / np.maximum(rmse, floor))
+
+    def linearize(self, point: FloatArray, robust: bool = True) -> Linear:
+        """Finite differences about a point, all columns in one batch."""
+        colours = self.colours()
+        signs = np.where(point > 1 - 2 * _STEP, -1.0, 1.0)
+        points = np.tile(point, (len(colours) + 1, 1))
+        for row, columns in enumerate(colours, start=1):
+            points[row, columns] += _STEP * signs[columns]
+        errors = self.errors(points)
+        rmse = np.stack([np.sqrt((e[0] ** 2).mean(axis=0)) for e in errors])
+        weight = self.weights(rmse, robust)
+        blocks = [
+            block for m, e in enumerate(errors) for block in self._blocks(m, e, colours, signs, weight[m])
+        ]
+        curvature, slope, noise, squares, rows, motion = zip(*blocks, strict=True)
+        return Linear(
+            point,
+            np.stack(curvature),
+            np.stack(slope),
+            np.stack(noise),
+            np.stack(squares),
+            np.array(rows),
+            np.array(motion),
+            rmse,
+            weight,
+        )
+
+    def _blocks(
+        self, m: int, error: FloatArray, colours: list[list[int]], signs: FloatArray, weight: FloatArray
+    ) -> list[tuple[FloatArray, FloatArray, FloatArray, FloatArray, int, int]]:
+        """Curvature, slope, its noise, squares and rows of each block of one motion."""
+        count, joints = error.shape[1:]
+        jacobian = np.zeros((count, joints, len(self.space.free)))
+        for row, columns in enumerate(colours, start=1):
+            change = (error[row] - error[0]) / _STEP
+            for column in columns:
+                owner = self.owner(column) if self.decoupled else None
+                where = slice(None) if owner is None else owner
+                jacobian[:, where, column] = signs[column] * change[:, where]
+        jacobian = np.clip(jacobian, -1e3, 1e3)
+        share = weight / count
+        spread = np.sqrt((error[0] ** 2).mean(axis=0))
+        edges = np.linspace(0, count, max(2, int(self.motions[m].duration / _BLOCK) + 1)).astype(int)
+        found = []
+        for a, b in itertools.pairwise(edges):
+            part, e = jacobian[a:b], error[0, a:b]
+            flat = (part * np.sqrt(share)[None, :, None]).reshape(-1, part.shape[2])
+            curvature = flat.T @ flat
+            slope = flat.T @ (e * np.sqrt(share)).ravel()
+            noisy = (part * (share * spread)[None, :, None]).reshape(-1, part.shape[2])
+            found.append((curvature, slope, noisy.T @ noisy, (e**2).sum(axis=0), b - a, m))
+        return found

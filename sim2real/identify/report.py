@@ -1,0 +1,179 @@
+"""From a fitted point to the result: errors before and after, intervals, verdicts, the domain."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim2real.domain import Domain
+from sim2real.identify.conditioning import combinations
+from sim2real.identify.diagnose import diagnose
+from sim2real.identify.free import Space
+from sim2real.identify.judge import (
+    FITTED,
+    NOMINAL,
+    Findings,
+    baselines,
+    gap_row,
+    judge,
+    unexcited,
+)
+from sim2real.identify.ladder import Step
+from sim2real.identify.problem import Linear, Problem
+from sim2real.identify.result import (
+    Estimate,
+    GapRow,
+    Identification,
+    make_domain,
+    widening_of,
+)
+from sim2real.identify.solve import prior_terms
+from sim2real.identify.uncertainty import Spread, bootstrap
+from sim2real.parameters import quantity_of
+from sim2real.replay import READ_DELAY, Motion
+from sim2real.world import World
+
+FloatArray = NDArray[np.float64]
+
+_EDGE = 1e-3  # share of its range within which a parameter is on its bound
+_HALF = 1.959964
+
+
+@dataclass(frozen=True)
+class Report:
+    """What is known when a fit has ended."""
+
+    world: World
+    """As it was loaded."""
+    base: World
+    """With what is fixed."""
+    fixed: Mapping[str, float]
+    final: Problem
+    """On windows of all recordings."""
+    points: tuple[FloatArray, FloatArray]
+    """Fitted without the held-out recordings, and with them."""
+    parts: tuple[Sequence[Motion], Sequence[Motion]]
+    """Recordings that were fitted first, and those that were held out."""
+    ladder: tuple[Step, ...]
+
+    def write(self, threads: int, seconds: float, counts: tuple[int, int]) -> Identification:
+        """Measure in the full simulation, judge, and make the domain."""
+        space, point = self.final.space, self.points[1]
+        linear = self.final.linearize(point)
+        spread = bootstrap(linear)
+        gap, predicted = self._gaps(threads)
+        motions = [*self.parts[0], *self.parts[1]]
+        hints = diagnose(self.world, motions, predicted)
+        estimates = self._estimates(spread)
+        priors = prior_terms(self.final, point)[0] * _noise(linear)
+        driven = [self.world.model.joint(int(k)).name for k in self.world.model.actuator_trnid[:, 0]]
+        told = combinations(space, linear, priors)
+        findings = Findings(estimates, told, hints, gap, unexcited(motions, driven))
+        values = dict(zip(space.names, map(float, space.values(point)), strict=True))
+        physical = {n: v for n, v in values.items() if not n.endswith(READ_DELAY)}
+        return Identification(
+            world=self.world.name,
+            joints=self.final.motions[0].joints,
+            domain=self._domain(linear, spread, gap),
+            point={**self.fixed, **{n: _whole(n, v) for n, v in physical.items()}},
+            signals={n: v for n, v in values.items() if n.endswith(READ_DELAY)},
+            estimates=estimates,
+            gap=gap,
+            ladder=self.ladder,
+            hints=tuple(hints),
+            verdicts=judge(findings),
+            fitted=tuple(m.name for m in self.parts[0]),
+            held=tuple(m.name for m in self.parts[1]),
+            seconds=seconds,
+            simulations=counts[0],
+            diverged=counts[1],
+        )
+
+    def _gaps(self, threads: int) -> tuple[tuple[GapRow, ...], list[FloatArray]]:
+        """Errors of every predictor on whole recordings, and what the fit predicts of them."""
+        fitted, held = self.parts
+        motions = [*fitted, *held]
+        full = Problem.of(self.base, self.final.space, motions, threads)
+        full.scale = self.final.scale
+        before = Problem.of(self.world, Space(()), motions, threads)
+        before.scale = self.final.scale
+        rows = {NOMINAL: before.rmse(np.zeros((1, 0)))[0]}
+        predicted = full.predict(np.stack(self.points))
+        rows[FITTED] = np.stack(
+            [
+                np.sqrt((((p[0] - m.measured) / full.scale) ** 2).mean(axis=0))
+                for p, m in zip(predicted, motions, strict=True)
+            ]
+        )
+        if full.decoupled:
+            model = self.world.model
+            driven = [model.joint(int(k)).name for k in model.actuator_trnid[:, 0]]
+            rows |= baselines(motions, [driven.index(joint) for joint in motions[0].joints])
+        split = len(fitted)
+        gaps = tuple(gap_row(n, r[:split], r[split:] if held else None) for n, r in rows.items())
+        return gaps, [np.nan_to_num(p[1]) for p in predicted]
+
+    def _estimates(self, spread: Spread) -> tuple[Estimate, ...]:
+        space, point = self.final.space, self.points[1]
+        low, high = spread.interval(point)
+        naive = spread.independent * _HALF
+        found = []
+        for k, free in enumerate(space.free):
+            low_unit, high_unit = np.clip([low[k], high[k]], 0.0, 1.0)
+            sides = free.value(np.clip([point[k] - naive[k], point[k] + naive[k]], 0.0, 1.0))
+            found.append(
+                Estimate(
+                    free.name,
+                    "s" if free.quantity == READ_DELAY else self.final.world.parameters[free.name].unit,
+                    float(free.value(point[k])),
+                    float(free.value(low_unit)),
+                    float(free.value(high_unit)),
+                    float(sides[1] - sides[0]) / 2,
+                    free.start if free.quantity == READ_DELAY else self.base_value(free.name),
+                    (free.low, free.high),
+                    _stopped(point[k], free.low, free.high, self.base_value(free.name)),
+                )
+            )
+        return tuple(found)
+
+    def base_value(self, name: str) -> float:
+        """The nominal value of a parameter that is free now."""
+        if name.endswith(READ_DELAY):
+            return 0.0
+        return self.final.world.parameters[name].nominal
+
+    def _domain(self, linear: Linear, spread: Spread, gap: Sequence[GapRow]) -> Domain:
+        hessian = linear.curvature.sum(axis=0)
+        centred = spread.draws - linear.point
+        scatter = float(np.einsum("np,pq,nq->n", centred, hessian, centred).mean())
+        rows = {row.predictor: row for row in gap}
+        share = rows[FITTED].held / max(rows[FITTED].fitted, 1e-12) if np.isfinite(rows[FITTED].held) else 1.0
+        held = float((linear.weight * linear.rmse**2).sum()) * max(1.0, share**2)
+        space = self.final.space
+        keep = [k for k, f in enumerate(space.free) if f.quantity != READ_DELAY]
+        return make_domain(
+            [space.free[k] for k in keep],
+            linear.point[keep],
+            spread.draws[:, keep],
+            widening_of(held, scatter),
+            self.fixed,
+        )
+
+
+def _noise(linear: Linear) -> float:
+    """What a prior of standard deviation 1 weighs beside the data, so that both are in the same unit."""
+    return float((linear.squares.sum() / max(linear.rows.sum(), 1)) ** 0.5) + 1e-12
+
+
+def _whole(name: str, value: float) -> float:
+    return float(round(value)) if quantity_of(name).integer else value
+
+
+def _stopped(at: float, low: float, high: float, nominal: float) -> bool:
+    """On a bound that is not the neutral end of an effect: no friction at all is an answer, too."""
+    if at < _EDGE:
+        return not (low == 0.0 or nominal <= low)
+    return at > 1 - _EDGE and not nominal >= high

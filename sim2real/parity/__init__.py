@@ -1,0 +1,1 @@
+"""How far two engines agree about one world: `measure` compares, `report` shows."""

@@ -1,0 +1,134 @@
+"""A parity as a table, a figure and a file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from rich.console import Group
+from rich.table import Table
+
+from sim2real.files import write_atomically, write_text
+from sim2real.interface import Array
+from sim2real.parity.measure import Effect, Parity
+
+_SAME = 0.999  # cosine from which two effects count as the same
+
+
+def tables(parity: Parity) -> Group:
+    """The findings and the effects, to be printed by rich."""
+    title = f"{parity.simulator} against mujoco on {parity.world}"
+    findings = Table("question", "answer", title=title)
+    for question, answer in _findings(parity):
+        findings.add_row(question, answer)
+    effects = Table("parameter", "moved to", title="Effects on positions, rms")
+    for column in ("mujoco", parity.simulator, "cosine", ""):
+        effects.add_column(column, justify="right" if column else "left")
+    for effect in parity.effects:
+        numbers = f"{effect.reference:.2e}", f"{effect.size:.2e}", f"{effect.agreement:.4f}"
+        effects.add_row(effect.parameter, f"{effect.value:g}", *numbers, _verdict(effect))
+    return Group(findings, effects)
+
+
+def write(parity: Parity, folder: Path) -> None:
+    """Write ``parity.json`` and ``parity.png`` into a folder."""
+    numbers = {
+        "world": parity.world,
+        "simulator": parity.simulator,
+        "reference": "mujoco",
+        "physics_dt_s": parity.physics_dt,
+        "seconds": len(parity.path) * parity.physics_dt,
+        "untouched": {
+            "largest_difference": parity.open_loop,
+            "relative_difference_of_accelerations": parity.inertia,
+            "relative_difference_of_energy": parity.energy,
+        },
+        "with_contacts_and_limits": {
+            "seconds_until_apart": {f"{d:g}": _finite(parity.parted(d)) for d in (1e-6, 1e-3, 1e-1)},
+            "largest_difference": float(parity.apart.max()),
+        },
+        "effects": [asdict(effect) for effect in parity.effects],
+    }
+    write_text(folder / "parity.json", json.dumps(numbers, indent=2) + "\n")
+    write_atomically(folder / "parity.png", lambda path: _draw(parity).savefig(path, dpi=150))
+
+
+def _findings(parity: Parity) -> list[tuple[str, str]]:
+    parted = parity.parted()
+    when = "never" if np.isinf(parted) else f"after {parted:.3g} s"
+    return [
+        (
+            f"untouched, {len(parity.path)} steps of {parity.physics_dt:g} s",
+            f"≤ {parity.open_loop:.1e} rad or m",
+        ),
+        ("accelerations under unit pushes (mass matrix)", f"≤ {parity.inertia:.1e} of the largest"),
+        ("energy of the untouched motion", f"≤ {parity.energy:.1e} of its range"),
+        ("with contacts and limits, apart by 1e-3", f"{when}; at most {parity.apart.max():.1e} rad or m"),
+        ("what can't agree", "onset and softness of contacts, and joint limits, are each engine's own"),
+    ]
+
+
+def _verdict(effect: Effect) -> str:
+    if effect.refused:
+        return f"refused: {effect.refused}"
+    if not effect.reference and not effect.size:
+        return "no effect in either"
+    where = ", in contact" if effect.touched else ""
+    if effect.agreement > _SAME and abs(effect.size / effect.reference - 1) < 0.01:
+        return "same" + where
+    return ("same sign" if effect.agreement > 0 else "differs") + where
+
+
+def _finite(number: float) -> float | None:
+    return None if np.isinf(number) else number
+
+
+def _draw(parity: Parity) -> Figure:
+    figure = Figure(figsize=(9.6, 6.4), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplot_mosaic([["paths", "effects"], ["distances", "effects"]])
+    _paths(axes["paths"], parity)
+    _distances(axes["distances"], parity)
+    _bars(axes["effects"], parity)
+    figure.suptitle(f"{parity.simulator} against mujoco on {parity.world}")
+    return figure
+
+
+def _times(parity: Parity, path: Array) -> Array:
+    return np.asarray(parity.physics_dt * np.arange(1, len(path) + 1))
+
+
+def _paths(axes: Axes, parity: Parity) -> None:
+    times = _times(parity, parity.contact_path)
+    for k, (one, other) in enumerate(
+        zip(parity.reference_contact_path.T, parity.contact_path.T, strict=True)
+    ):
+        axes.plot(times, one, color=f"C{k % 10}", linewidth=2.5, alpha=0.35)
+        axes.plot(times, other, color=f"C{k % 10}", linewidth=0.9)
+    axes.set(ylabel="positions, rad and m", title=f"as it is: mujoco wide, {parity.simulator} thin")
+
+
+def _distances(axes: Axes, parity: Parity) -> None:
+    free = np.abs(parity.path - parity.reference_path).max(axis=1)
+    for distance, label in ((free, "untouched"), (parity.apart, "with contacts and limits")):
+        axes.semilogy(_times(parity, distance), np.maximum(distance, 1e-18), label=label)
+    axes.set(xlabel="time, s", ylabel="largest difference, rad and m")
+    axes.legend()
+
+
+def _bars(axes: Axes, parity: Parity) -> None:
+    effects = [effect for effect in parity.effects if effect.reference or effect.size]
+    places = np.arange(len(effects))
+    axes.barh(places - 0.2, [e.reference for e in effects], 0.4, label="mujoco")
+    axes.barh(places + 0.2, [e.size for e in effects], 0.4, label=parity.simulator)
+    axes.set_yticks(places, [e.parameter for e in effects], fontsize=7)
+    axes.invert_yaxis()
+    axes.set(
+        xscale="log" if effects else "linear", xlabel="effect, rms rad and m", title="parameters' effects"
+    )
+    axes.legend()

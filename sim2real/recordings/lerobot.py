@@ -1,0 +1,197 @@
+"""LeRobot data sets, version 3: Parquet files and JSON, read and written with pyarrow alone.
+
+``meta/info.json`` (features with their names, path templates), ``data/chunk-*/file-*.parquet`` (a row
+per frame: ``observation.state``, ``action``, ``timestamp``, ``episode_index``, ...), and
+``meta/episodes/chunk-*/file-*.parquet`` (a row per episode). Each episode is a recording. ``action``
+is taken as the commanded positions, in the order of its names; ``observation.state`` must have the
+same names, and may have others. ``".pos"`` at the end of a name is left out. What unit they are in the
+layout does not say: LeRobot's own robots use degrees, or -100..100; a mapping file says it.
+
+What is written holds two more columns, ``sim2real.time`` and ``sim2real.state_time`` (float64, s),
+since the layout's ``timestamp`` is float32; LeRobot leaves them alone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sim2real.errors import RecordingError
+from sim2real.recordings.raw import RawLog
+from sim2real.recordings.recording import FloatArray
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+INFO = Path("meta") / "info.json"
+VELOCITY, TIME, STATE_TIME = "observation.velocity", "sim2real.time", "sim2real.state_time"
+_STATE, _ACTION = "observation.state", "action"
+_NEEDED = (_STATE, _ACTION, "timestamp", "episode_index", "frame_index")
+
+
+def read_lerobot(folder: Path, name: str) -> list[RawLog]:
+    """Read every episode of a data set.
+
+    Args:
+        folder: the one with ``meta`` and ``data`` in it.
+        name: what to call the set; episodes are ``name/episode_000000``.
+
+    Raises:
+        RecordingError: for another version, a missing or damaged file, or names that don't fit.
+    """
+    info = _info(folder)
+    features = _features(folder, info)
+    joints = _names(folder, features, _ACTION)
+    columns = _state_columns(folder, joints, _names(folder, features, _STATE))
+    wanted = [*_NEEDED, *(key for key in (VELOCITY, TIME, STATE_TIME) if key in features)]
+    frames = _frames(folder, wanted, str(info.get("data_path", "")))
+    episode = _numbers(folder, frames, "episode_index")[:, 0]
+    robot = info.get("robot_type")
+    units = features[_STATE].get("units")
+    logs = []
+    for number in _episodes(folder, info, episode):
+        rows = np.flatnonzero(episode == number)
+        rows = rows[np.argsort(_numbers(folder, frames, "frame_index")[rows, 0], kind="stable")]
+        part = {key: _numbers(folder, frames, key)[rows] for key in wanted}
+        time = part[TIME if TIME in part else "timestamp"][:, 0]
+        logs.append(
+            RawLog(
+                name=f"{name}/episode_{number:06d}",
+                joints=joints,
+                command_time=time,
+                command=part[_ACTION],
+                time=part[STATE_TIME][:, 0] if STATE_TIME in part else time,
+                position=part[_STATE][:, columns],
+                velocity=part.get(VELOCITY),
+                units=tuple(map(str, units)) if isinstance(units, list) else (),
+                robot=robot if isinstance(robot, str) else "",
+                source=folder,
+            )
+        )
+    return logs
+
+
+def _info(folder: Path) -> dict[str, object]:
+    path = folder / INFO
+    try:
+        info = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RecordingError(f"{path}: not readable JSON ({error}); is it cut off? Copy it again") from error
+    if not isinstance(info, dict):
+        raise RecordingError(f"{path}: it holds no table; is it of a LeRobot data set?")
+    version = str(info.get("codebase_version", "none"))
+    if not version.startswith("v3."):
+        raise RecordingError(
+            f"{path}: the data set has version {version}; v3 is read (lerobot's own script "
+            "convert_dataset_v21_to_v30 brings older ones there)"
+        )
+    return info
+
+
+def _features(folder: Path, info: Mapping[str, object]) -> dict[str, dict[str, object]]:
+    features = info.get("features")
+    known = features if isinstance(features, dict) else {}
+    missing = [key for key in _NEEDED if not isinstance(known.get(key), dict)]
+    if missing:
+        raise RecordingError(
+            f"{folder / INFO}: no feature {missing[0]!r}; it has {', '.join(known) or 'none'}; "
+            "joint positions and commands are needed"
+        )
+    return known
+
+
+def _names(folder: Path, features: Mapping[str, Mapping[str, object]], key: str) -> tuple[str, ...]:
+    names = features[key].get("names")
+    while isinstance(names, dict) and len(names) == 1:  # {"motors": [...]}
+        names = next(iter(names.values()))
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+        raise RecordingError(f"{folder / INFO}: {key} has names {names!r}; a list of joint names is needed")
+    return tuple(name.removesuffix(".pos") for name in names)
+
+
+def _state_columns(folder: Path, joints: tuple[str, ...], measured: tuple[str, ...]) -> list[int]:
+    missing = [joint for joint in joints if joint not in measured]
+    if missing:
+        raise RecordingError(
+            f"{folder / INFO}: action has {missing[0]!r} and observation.state has not (it has "
+            f"{', '.join(measured)}); commanded joint positions are needed, not another kind of action"
+        )
+    return [measured.index(joint) for joint in joints]
+
+
+def _frames(folder: Path, wanted: Sequence[str], template: str) -> pa.Table:
+    import pyarrow as pa
+
+    files = sorted((folder / "data").glob("chunk-*/file-*.parquet"))
+    if not files:
+        raise RecordingError(
+            f"{folder}: no frames under {template or 'data/chunk-*/file-*.parquet'}; copy data/ as well"
+        )
+    return pa.concat_tables([read_parquet(file, wanted) for file in files])
+
+
+def read_parquet(path: Path, columns: Sequence[str]) -> pa.Table:
+    """Some columns of a Parquet file.
+
+    Raises:
+        RecordingError: for a truncated or foreign file, or one that lacks a column.
+    """
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    try:
+        known = parquet.read_schema(path).names
+        missing = [column for column in columns if column not in known]
+        if missing:
+            raise RecordingError(f"{path}: it has no column {missing[0]!r}; it has {', '.join(known)}")
+        return parquet.ParquetFile(path).read(columns=list(columns))
+    except (OSError, pa.ArrowException) as error:
+        said = str(error).splitlines()[0].rstrip(".")
+        raise RecordingError(
+            f"{path}: not a readable Parquet file ({said}); is it cut off? Copy it again"
+        ) from error
+
+
+def _numbers(folder: Path, frames: pa.Table, key: str) -> FloatArray:
+    """A column as float64; a list per row becomes columns. Shape (n, k)."""
+    import pyarrow as pa
+
+    column = frames.column(key).combine_chunks()
+    try:
+        if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
+            width = len(column[0]) if len(column) else 0
+            column = column.cast(pa.list_(column.type.value_type, width))
+        if pa.types.is_fixed_size_list(column.type):
+            flat = column.flatten().to_numpy(zero_copy_only=False)
+            return np.asarray(flat, dtype=np.float64).reshape(len(column), column.type.list_size)
+        return np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.float64)[:, None]
+    except (ValueError, TypeError, pa.ArrowException) as error:
+        raise RecordingError(
+            f"{folder}: {key} is {column.type}, not numbers of one shape ({error})"
+        ) from error
+
+
+def _episodes(folder: Path, info: Mapping[str, object], episode: FloatArray) -> list[int]:
+    """Numbers of the episodes; each must have as many frames as the set says."""
+    told: dict[int, int] = {}
+    for file in sorted((folder / "meta" / "episodes").glob("chunk-*/file-*.parquet")):
+        table = read_parquet(file, ("episode_index", "length"))
+        told |= dict(zip(*(table.column(key).to_pylist() for key in table.column_names), strict=True))
+    found, counts = np.unique(episode, return_counts=True)
+    held = dict(zip(found.astype(int).tolist(), counts.tolist(), strict=True))
+    for number, length in told.items():
+        if held.get(number, 0) != length:
+            raise RecordingError(
+                f"{folder}: episode {number} should have {length} frames and has {held.get(number, 0)}; "
+                "copy data/ again"
+            )
+    total = info.get("total_episodes")
+    if isinstance(total, int) and total != len(held):
+        raise RecordingError(
+            f"{folder}: {INFO.as_posix()} counts {total} episodes and data/ holds {len(held)}; copy it again"
+        )
+    return sorted(held)

@@ -1,0 +1,258 @@
+"""A fast stand-in for a robot of position servos: every joint simulated alone, all of them at once.
+
+Gravity is taken along the measured pose, inertia as the mean of the joint's own; what one joint's motion does
+to another is left out. For geared servos, whose rotors outweigh the links, that is close enough to search
+with: a step of a thousand joints costs a few array operations. What is found must be polished in the
+full simulation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+from sim2real.interface import Ids
+from sim2real.replay.laws import UNLIMITED, GoalLimits
+from sim2real.replay.motion import FloatArray, Integral, Motion
+from sim2real.replay.simulate import MARGIN, READ_DELAY
+from sim2real.world import World
+
+_LEAST_INERTIA = 1e-6
+
+_NEUTRAL = {
+    "stribeck_velocity": 0.05,
+    "rate_limit": UNLIMITED,
+    "goal_braking": UNLIMITED,
+    "strength": 1.0,
+}
+_QUANTITIES = (
+    "kp",
+    "kd",
+    "damping",
+    "frictionloss",
+    "armature",
+    "latency",
+    "bias_torque",
+    "torque_limit",
+    "stribeck",
+    "stribeck_velocity",
+    "load_friction_motor",
+    "goal_braking",
+    "rate_limit",
+    "strength",
+)
+
+
+class DecoupledReplayer:
+    """As `sim2real.replay.Replayer`, each joint on its own."""
+
+    def __init__(self, world: World, motions: Sequence[Motion], width: int, num_threads: int = 0) -> None:
+        """Prepare gravity and inertia along the measured motions.
+
+        Args:
+            world: whose every measured joint is driven by a position servo.
+            motions: what to replay.
+            width: most candidates of a run.
+            num_threads: not used; here for the same call.
+        """
+        self.world, self.motions, self.width = world, list(motions), width
+        self.dt = float(world.model.opt.timestep)
+        self.joints = motions[0].joints
+        model = world.model
+        driven = [model.joint(int(k)).name for k in model.actuator_trnid[:, 0]]
+        self._actuator = [driven.index(joint) for joint in self.joints]
+        self._bodies = {name: p.elements for name, p in world.parameters.items() if p.quantity.name == "mass"}
+        self.steps = max(int(np.ceil(m.duration / self.dt - 1e-6)) for m in motions) + MARGIN
+        self._prepare()
+        self.diverged = np.zeros((len(motions), width), dtype=bool)
+
+    def _prepare(self) -> None:
+        """Gravity at nominal masses, what each mass parameter adds to it, and the joints' own inertia."""
+        grids, inertias = [], []
+        loads: dict[str, list[FloatArray]] = {name: [] for name in self._bodies}
+        for motion in self.motions:
+            gravity, by_body, inertia = _along(self.world.model, motion)
+            when = np.arange(self.steps) * self.dt
+            grids.append(_on(when, motion.time, gravity))
+            inertias.append(inertia)
+            for name, bodies in self._bodies.items():
+                ids = [self.world.model.body(body).id for body in bodies]
+                load: FloatArray = np.sum(by_body[:, ids], axis=1, dtype=np.float64)
+                loads[name].append(_on(when, motion.time, load))
+        self._gravity = np.stack(grids)  # (motions, steps, k)
+        self._loads = {name: np.stack(parts) for name, parts in loads.items()}
+        armature = np.array([self.world.model.joint(j).armature[0] for j in self.joints])
+        self._inertia = np.maximum(np.mean(inertias, axis=0) - armature, _LEAST_INERTIA)
+
+    def _numbers(self, names: Sequence[str], values: FloatArray) -> dict[str, FloatArray]:
+        """Every quantity of every candidate and joint. Shapes (c, k)."""
+        model, found = self.world.model, {}
+        for quantity in _QUANTITIES:
+            numbers = np.full((len(values), len(self.joints)), _NEUTRAL.get(quantity, 0.0))
+            numbers[:] = _of_model(model, quantity, self.joints, self._actuator, numbers[0])
+            for parameter in self.world.parameters.values():
+                if parameter.quantity.name == quantity:
+                    numbers[:, self._columns(parameter.elements)] = parameter.nominal
+            for column, name in enumerate(names):
+                if name.endswith(f".{quantity}"):
+                    elements = self.world.parameters[name].elements
+                    numbers[:, self._columns(elements)] = values[:, [column]]
+            found[quantity] = numbers
+        return found
+
+    def _columns(self, elements: Sequence[str]) -> Ids:
+        """Measured joints that elements (joints or their actuators) stand for."""
+        model = self.world.model
+        by_actuator = {model.actuator(a).name: k for k, a in enumerate(self._actuator)}
+        places = [self.joints.index(e) if e in self.joints else by_actuator[e] for e in elements]
+        return np.array(places, dtype=np.intp)
+
+    def run(self, names: Sequence[str], values: FloatArray) -> list[FloatArray]:
+        """Simulate every motion under every candidate; see `sim2real.replay.Replayer.run`."""
+        numbers = self._numbers(names, values)
+        count, motions = len(values), len(self.motions)
+        start = np.stack([m.measured[0] for m in self.motions])
+        speed = np.stack([m.velocity for m in self.motions])
+        position = np.tile(start, (count, 1))  # rows: candidate by candidate, motion by motion
+        velocity = np.tile(speed, (count, 1))
+        commands = self._commands(numbers["latency"] * self.dt)
+        rows = {q: np.repeat(n, motions, axis=0) for q, n in numbers.items()}
+        first = np.tile(np.stack([m.command[0] for m in self.motions])[:, self._actuator], (count, 1))
+        limits = GoalLimits.of(rows["rate_limit"], rows["goal_braking"], first)
+        loads = self._load(names, values)
+        trace = np.empty((self.steps + 1, count * motions, len(self.joints)))
+        trace[0] = position
+        law = _Joint(rows, self._inertia, self.dt)
+        for step in range(self.steps):
+            target = commands[step]
+            goal = target if limits is None else limits.follow(target, len(target), self.dt)
+            gravity = np.tile(self._gravity[:, step], (count, 1)) if loads is None else loads[step]
+            velocity = law.step(goal, position, velocity, gravity)
+            position = position + self.dt * velocity
+            trace[step + 1] = position
+        return self._sample(trace, names, values)
+
+    def _load(self, names: Sequence[str], values: FloatArray) -> FloatArray | None:
+        """Gravity by step, row and joint where masses are free. Shape (steps, rows, k)."""
+        masses = [(c, n) for c, n in enumerate(names) if n in self._bodies]
+        if not masses:
+            return None
+        total = np.repeat(self._gravity[None], len(values), axis=0)
+        for column, name in masses:
+            change = values[:, column] - self.world.parameters[name].nominal
+            extra = values[:, column] * 0 + change
+            total = total + extra[:, None, None, None] * self._loads[name][None]
+        flat = total.reshape(-1, self.steps, len(self.joints))
+        return np.ascontiguousarray(flat.swapaxes(0, 1))
+
+    def _commands(self, delay: FloatArray) -> FloatArray:
+        """Mean commands by step, row and joint. Shape (steps, rows, k)."""
+        edges = np.arange(self.steps + 1) * self.dt
+        out = np.empty((self.steps, len(delay), len(self.motions), len(self.joints)))
+        for m, motion in enumerate(self.motions):
+            integral = Integral.of(motion)
+            for k, actuator in enumerate(self._actuator):
+                late, which = np.unique(delay[:, k], return_inverse=True)
+                means = np.stack([integral.means(edges - d, actuator) for d in late])
+                out[:, :, m, k] = means[which].T
+        return out.reshape(self.steps, -1, len(self.joints))
+
+    def _sample(self, trace: FloatArray, names: Sequence[str], values: FloatArray) -> list[FloatArray]:
+        read = np.zeros((len(values), len(self.joints)))
+        for column, name in enumerate(names):
+            if name.endswith(f".{READ_DELAY}"):
+                read[:, self.joints.index(name.rpartition(".")[0])] = values[:, column]
+        by_row = trace.reshape(self.steps + 1, len(values), len(self.motions), len(self.joints))
+        candidates = np.arange(len(values))[:, None, None]
+        joints = np.arange(len(self.joints))
+        found = []
+        for m, motion in enumerate(self.motions):
+            when = np.clip((motion.time[None, :, None] + read[:, None, :]) / self.dt, 0, self.steps - 1e-9)
+            step = when.astype(np.intp)
+            part = when - step
+            before, after = (by_row[s, candidates, m, joints] for s in (step, step + 1))
+            found.append(np.asarray(before * (1 - part) + after * part))
+        return found
+
+
+class _Joint:
+    """One physics step of every joint alone: implicit in the damping, sticking exactly."""
+
+    def __init__(self, rows: dict[str, FloatArray], inertia: FloatArray, dt: float) -> None:
+        self.dt = dt
+        self.kp, self.kd = rows["kp"] * rows["strength"], rows["kd"] * rows["strength"]
+        self.bias, self.damping = rows["bias_torque"], rows["damping"]
+        self.limit = rows["torque_limit"] * rows["strength"]
+        self.inertia = inertia + rows["armature"]
+        self.coulomb, self.stribeck, self.load = (
+            rows[q] for q in ("frictionloss", "stribeck", "load_friction_motor")
+        )
+        self.rate = 1.0 / rows["stribeck_velocity"]
+        self.varies = bool(self.stribeck.any() or self.load.any())
+        self.heavy = self.inertia + dt * (self.damping + self.kd)
+        self.friction = self.coulomb
+
+    def step(
+        self, goal: FloatArray, position: FloatArray, velocity: FloatArray, gravity: FloatArray
+    ) -> FloatArray:
+        drive = np.clip(self.kp * (goal - position) + self.bias, -self.limit, self.limit)
+        if self.varies:
+            torque = np.abs(drive - self.kd * velocity)
+            self.friction = (
+                self.coulomb + self.stribeck * np.exp(-np.abs(velocity) * self.rate) + self.load * torque
+            )
+        momentum = self.inertia * velocity + self.dt * (drive - gravity)
+        held = self.dt * self.friction
+        return np.asarray((momentum - np.clip(momentum, -held, held)) / self.heavy)
+
+
+def _of_model(
+    model: mujoco.MjModel, quantity: str, joints: Sequence[str], actuators: Sequence[int], default: FloatArray
+) -> FloatArray:
+    """What the model says of a quantity that is no parameter of the world. Shape (k,)."""
+    if quantity in ("damping", "frictionloss", "armature"):
+        return np.array([np.ravel(getattr(model.joint(j), quantity))[0] for j in joints])
+    if quantity in ("kp", "kd"):
+        return -np.asarray(model.actuator_biasprm[actuators, 1 if quantity == "kp" else 2])
+    if quantity == "torque_limit":
+        limited = model.actuator_forcelimited[actuators].astype(bool)
+        return np.where(limited, model.actuator_forcerange[actuators, 1], UNLIMITED)
+    return default
+
+
+def _along(model: mujoco.MjModel, motion: Motion) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Gravity torque, what a kilogram more of each body adds to it, and the mean inertia of each joint.
+
+    Shapes (n, k), (n, bodies, k), (k,).
+    """
+    data = mujoco.MjData(model)
+    columns = [int(model.joint(j).qposadr[0]) for j in motion.joints]
+    dofs = [int(model.joint(j).dofadr[0]) for j in motion.joints]
+    gravity = np.zeros((len(motion.time), len(dofs)))
+    loads = np.zeros((len(motion.time), model.nbody, len(dofs)))
+    inertia = np.zeros(len(dofs))
+    jacobian, full = np.zeros((3, model.nv)), np.zeros((model.nv, model.nv))
+    every = max(1, len(motion.time) // 400)
+    rows = np.append(np.arange(0, len(motion.time) - 1, every), len(motion.time) - 1)
+    for row in rows:
+        data.qpos[columns] = motion.measured[row]
+        mujoco.mj_kinematics(model, data)
+        mujoco.mj_comPos(model, data)
+        mujoco.mj_crb(model, data)
+        mujoco.mj_fullM(model, data, full)
+        inertia += np.diag(full)[dofs] / len(rows)
+        for body in range(1, model.nbody):
+            mujoco.mj_jacBodyCom(model, data, jacobian, None, body)
+            loads[row, body] = -(model.opt.gravity @ jacobian)[dofs]
+    loads = _on(motion.time, motion.time[rows], loads[rows].reshape(len(rows), -1)).reshape(loads.shape)
+    gravity = np.asarray(np.tensordot(loads, model.body_mass, axes=([1], [0])), dtype=np.float64)
+    return gravity, loads, inertia
+
+
+def _on(when: NDArray[np.floating[Any]], time: FloatArray, values: FloatArray) -> FloatArray:
+    """Columns interpolated at other times. Shape (len(when), columns)."""
+    return np.stack([np.interp(when, time, column) for column in values.T], axis=1)

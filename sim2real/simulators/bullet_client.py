@@ -1,0 +1,409 @@
+"""One simulation in Bullet: its bodies, their state in MuJoCo's layout, steps under given forces."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import mujoco
+import numpy as np
+
+from sim2real.interface import Array, Ids
+from sim2real.simulators.bullet_contacts import Shape, Touching
+from sim2real.simulators.bullet_engine import load
+from sim2real.simulators.bullet_reactions import Contact
+from sim2real.simulators.bullet_trees import Numbers, Tree, inertials, make_trees
+from sim2real.simulators.bullet_urdf import hull, shape_name, write
+
+_HUGE, _FAR = 1e30, 1e4
+_UNTURNED, _CONJUGATE = np.array([1.0, 0.0, 0.0, 0.0]), np.array([1.0, -1.0, -1.0, -1.0])
+_HINGE, _SLIDE, _BALL = (
+    int(kind)
+    for kind in (mujoco.mjtJoint.mjJNT_HINGE, mujoco.mjtJoint.mjJNT_SLIDE, mujoco.mjtJoint.mjJNT_BALL)
+)
+
+
+@dataclass(frozen=True)
+class _Ball:
+    link: int
+    body: int | None
+    """MuJoCo's body that the link carries; None for a link in the middle of a chain."""
+    qpos: int
+    """First column."""
+    qvel: int
+
+
+@dataclass(frozen=True)
+class _Body:
+    """A tree as Bullet numbers it."""
+
+    tree: Tree
+    unique: int
+    links: Mapping[str, int]
+    """Index of every link by its name; the base is -1."""
+    joints: list[int]
+    """Link indices of the joints that move."""
+    singles: list[int]
+    """Those of them that are hinges and slides."""
+    balls: list[_Ball]
+    """The others."""
+    qpos: Ids
+    """Columns of the hinges and slides."""
+    qvel: Ids
+
+
+class Client:
+    """One simulation."""
+
+    def __init__(self, model: mujoco.MjModel, touching: Touching, numbers: Numbers) -> None:
+        """Connect, and build the bodies."""
+        self._model = model
+        self._touching = touching
+        self._trees = make_trees(model, touching.shapes)
+        self._geom_body: list[int] = model.geom_bodyid.tolist()
+        self._bullet = load()
+        self._client: int = self._bullet.connect(self._bullet.DIRECT)
+        self._bodies: list[_Body] = []
+        self._statics: dict[Shape, int] = {}
+        self.build(numbers)
+
+    def close(self) -> None:
+        """Disconnect."""
+        self._bullet.disconnect(physicsClientId=self._client)
+
+    def build(self, numbers: Numbers) -> None:
+        """Forget all and build the bodies anew."""
+        call = self._call
+        self._broken = False
+        call("resetSimulation")()
+        call("setPhysicsEngineParameter")(
+            fixedTimeStep=float(self._model.opt.timestep),
+            deterministicOverlappingPairs=1,
+            enableFileCaching=0,
+        )
+        folder = Path(tempfile.mkdtemp(prefix="sim2real-"))
+        try:
+            self._bodies = [
+                self._load(tree, write(self._model, tree, numbers, folder)) for tree in self._trees
+            ]
+        finally:
+            shutil.rmtree(folder)
+        shapes = self._touching.shapes
+        self._statics = {s: self._static(s[0]) for s in shapes if self._geom_body[s[0]] == 0}
+        self._links = {shape: self._link(shape) for shape in shapes}
+        self._geoms = {link: geom for (geom, _), link in self._links.items()}
+        self._filter(numbers)
+        self._update(numbers)
+
+    def take(self, numbers: Numbers) -> bool:
+        """Take new numbers, and say whether the bodies had to be built anew, which loses the state."""
+        meetings = self._touching.friction(numbers.geom_friction).meetings
+        if meetings != self._meetings or not np.array_equal(self._unchangeable(numbers), self._shape):
+            self.build(numbers)
+            return True
+        self._update(numbers)
+        return False
+
+    def _unchangeable(self, numbers: Numbers) -> Array:
+        """The numbers that Bullet takes only when it builds bodies: frames of inertia and joint limits."""
+        weights = [w for tree in self._trees for w in inertials(self._model, numbers, tree).values()]
+        frames = [part for weight in weights for part in (weight.position, weight.axes)]
+        return np.concatenate((*frames, numbers.jnt_range.ravel()))
+
+    def _update(self, numbers: Numbers) -> None:
+        """Masses, inertias, frictions and gravity."""
+        call = self._call
+        call("setGravity")(*map(float, numbers.gravity))
+        change = call("changeDynamics")
+        for body in self._bodies:
+            for name, weight in inertials(self._model, numbers, body.tree).items():
+                mass = (
+                    {"mass": weight.mass} if weight.mass else {}
+                )  # Bullet takes a mass of 0 for a fixed body
+                change(body.unique, body.links[name], localInertiaDiagonal=weight.moments.tolist(), **mass)
+        friction = self._touching.friction(numbers.geom_friction)
+        for shape, (sliding, spinning, rolling) in friction.values.items():
+            change(
+                *self._links[shape],
+                lateralFriction=float(sliding),
+                spinningFriction=float(spinning),
+                rollingFriction=float(rolling),
+                restitution=0.0,
+            )
+        pairs = zip(self._touching.pairs, friction.sliding.tolist(), strict=True)
+        self._friction = {key: mu for (a, b), mu in pairs for key in ((a, b), (b, a))}
+        self._shape, self._iquat = self._unchangeable(numbers), numbers.body_iquat
+
+    def write(self, qpos: Array, qvel: Array) -> None:
+        """Set the state."""
+        for body in self._bodies:
+            if body.tree.free is not None:
+                self._write_base(body, qpos, qvel)
+            if body.singles:
+                start = self._model.qpos0[body.qpos]
+                states = zip(
+                    body.singles, (qpos[body.qpos] - start).tolist(), qvel[body.qvel].tolist(), strict=True
+                )
+                for link, position, velocity in states:
+                    self._bullet.resetJointState(
+                        body.unique, link, position, velocity, physicsClientId=self._client
+                    )
+            for ball in body.balls:
+                axes = self._axes(ball)
+                position = _turned(_conjugate(axes), qpos[ball.qpos : ball.qpos + 4], axes)
+                self._bullet.resetJointStateMultiDof(
+                    body.unique,
+                    ball.link,
+                    np.roll(position, -1).tolist(),
+                    _rotated(qvel[ball.qvel : ball.qvel + 3], _conjugate(axes)).tolist(),
+                    physicsClientId=self._client,
+                )
+
+    def forget(self, numbers: Numbers) -> None:
+        """Clear what Bullet keeps of past contacts, which would else have a say after a reset."""
+        if self._broken or any(self._links[a][0] == self._links[b][0] for a, b in self._meetings):
+            self.build(numbers)  # shapes of one tree can't be parted
+            return
+        place, upright = self._call("resetBasePositionAndOrientation"), [0.0, 0.0, 0.0, 1.0]
+        for k, body in enumerate(self._bodies):
+            place(body.unique, [0.0, 0.0, _FAR * (k + 1)], upright)
+        self._call("performCollisionDetection")()
+        for body in self._bodies:
+            place(body.unique, [0.0, 0.0, 0.0], upright)
+
+    def give_up(self) -> None:
+        """Leave a state that is not finite alone until `forget`."""
+        self._broken = True
+
+    def apply(self, force: Array) -> None:
+        """Give the generalized forces of the next physics step. Shape (nv,)."""
+        for body in self._bodies:
+            if body.tree.free is not None:
+                self._push_base(body, force)
+            if body.singles:
+                self._bullet.setJointMotorControlArray(
+                    body.unique,
+                    body.singles,
+                    self._bullet.TORQUE_CONTROL,
+                    forces=force[body.qvel].tolist(),
+                    physicsClientId=self._client,
+                )
+            for ball in body.balls:
+                self._bullet.setJointMotorControlMultiDof(
+                    body.unique,
+                    ball.link,
+                    self._bullet.TORQUE_CONTROL,
+                    force=_rotated(force[ball.qvel : ball.qvel + 3], _conjugate(self._axes(ball))).tolist(),
+                    physicsClientId=self._client,
+                )
+
+    def step(self) -> None:
+        """One physics step."""
+        self._bullet.stepSimulation(physicsClientId=self._client)
+
+    def read(self, qpos: Array, qvel: Array) -> None:
+        """Write the state into rows of MuJoCo's layout."""
+        for body in self._bodies:
+            if body.tree.free is not None:
+                self._read_base(body, qpos, qvel)
+            if body.singles:
+                states = self._bullet.getJointStates(body.unique, body.singles, physicsClientId=self._client)
+                qpos[body.qpos] = [state[0] for state in states]
+                qvel[body.qvel] = [state[1] for state in states]
+                qpos[body.qpos] += self._model.qpos0[body.qpos]
+            for ball in body.balls:
+                axes = self._axes(ball)
+                state = self._bullet.getJointStateMultiDof(
+                    body.unique, ball.link, physicsClientId=self._client
+                )
+                position = np.roll(state[0], 1)
+                qpos[ball.qpos : ball.qpos + 4] = _turned(axes, position, _conjugate(axes))
+                qvel[ball.qvel : ball.qvel + 3] = _rotated(np.array(state[1]), axes)
+
+    def contacts(self) -> list[Contact]:
+        """The contacts that pushed in the last step."""
+        found = self._bullet.getContactPoints(physicsClientId=self._client)
+        return [self._contact(point) for point in found if point[9] > 0.0] if found else []
+
+    def _contact(self, point: Sequence[Any]) -> Contact:
+        one, other = self._geoms[point[1], point[3]], self._geoms[point[2], point[4]]
+        bodies = self._geom_body[one], self._geom_body[other]
+        axes, forces = (point[7], point[11], point[13]), (point[9], point[10], point[12])
+        return bodies, point[6], axes, forces, self._friction[one, other]
+
+    def _call(self, name: str) -> Callable[..., Any]:
+        return partial(getattr(self._bullet, name), physicsClientId=self._client)
+
+    def _load(self, tree: Tree, path: Path) -> _Body:
+        unique = self._call("loadURDF")(
+            str(path),
+            useFixedBase=tree.free is None,
+            flags=self._bullet.URDF_USE_INERTIA_FROM_FILE
+            | self._bullet.URDF_USE_SELF_COLLISION
+            | self._bullet.URDF_USE_IMPLICIT_CYLINDER
+            | self._bullet.URDF_MAINTAIN_LINK_ORDER,
+        )
+        links, moving = {f"base{tree.root}" if tree.free is not None else "world": -1}, {}
+        for index in range(self._bullet.getNumJoints(unique, physicsClientId=self._client)):
+            info = self._bullet.getJointInfo(unique, index, physicsClientId=self._client)
+            links[info[12].decode()] = index
+            if info[1].startswith(b"joint"):
+                moving[index] = int(info[1][5:])
+        body = _numbered(self._model, tree, unique, links, moving)
+        self._bare(body)
+        return body
+
+    def _bare(self, body: _Body) -> None:
+        """Take away the motors and the dampings that Bullet gives by default."""
+        call = self._call
+        for index in body.links.values():
+            call("changeDynamics")(
+                body.unique,
+                index,
+                linearDamping=0.0,
+                angularDamping=0.0,
+                jointDamping=0.0,
+                maxJointVelocity=_HUGE,
+            )
+        if body.singles:
+            call("setJointMotorControlArray")(
+                body.unique, body.singles, self._bullet.VELOCITY_CONTROL, forces=[0.0] * len(body.singles)
+            )
+        for ball in body.balls:
+            call("setJointMotorControlMultiDof")(
+                body.unique,
+                ball.link,
+                self._bullet.POSITION_CONTROL,
+                targetPosition=[0.0, 0.0, 0.0, 1.0],
+                positionGain=0.0,
+                velocityGain=0.0,
+                force=[0.0, 0.0, 0.0],
+            )
+
+    def _static(self, geom: int) -> int:
+        """A geom of the world, as a body of its own."""
+        model, size = self._model, self._model.geom_size[geom].tolist()
+        kind = mujoco.mjtGeom(int(model.geom_type[geom]))
+        shapes: dict[mujoco.mjtGeom, dict[str, Any]] = {
+            mujoco.mjtGeom.mjGEOM_PLANE: {"shapeType": self._bullet.GEOM_PLANE, "planeNormal": [0, 0, 1]},
+            mujoco.mjtGeom.mjGEOM_SPHERE: {"shapeType": self._bullet.GEOM_SPHERE, "radius": size[0]},
+            mujoco.mjtGeom.mjGEOM_BOX: {"shapeType": self._bullet.GEOM_BOX, "halfExtents": size},
+            mujoco.mjtGeom.mjGEOM_CAPSULE: {
+                "shapeType": self._bullet.GEOM_CAPSULE,
+                "radius": size[0],
+                "height": 2 * size[1],
+            },
+            mujoco.mjtGeom.mjGEOM_CYLINDER: {
+                "shapeType": self._bullet.GEOM_CYLINDER,
+                "radius": size[0],
+                "height": 2 * size[1],
+            },
+        }
+        shape = shapes.get(kind)
+        if shape is None:
+            shape = {"shapeType": self._bullet.GEOM_MESH, "vertices": hull(model, geom).tolist()}
+        unique: int = self._call("createMultiBody")(
+            baseMass=0.0,
+            baseCollisionShapeIndex=self._call("createCollisionShape")(**shape),
+            basePosition=model.geom_pos[geom].tolist(),
+            baseOrientation=np.roll(model.geom_quat[geom], -1).tolist(),
+        )
+        return unique
+
+    def _link(self, shape: Shape) -> tuple[int, int]:
+        """Bullet's body and link of a shape."""
+        if shape in self._statics:
+            return self._statics[shape], -1
+        body = next(body for body in self._bodies if shape in body.tree.shapes)
+        carrier = body.links[f"body{self._geom_body[shape[0]]}"]
+        return body.unique, body.links.get(shape_name(shape), carrier)
+
+    def _filter(self, numbers: Numbers) -> None:
+        """Only the pairs that touch in MuJoCo touch here."""
+        for link in self._links.values():
+            self._call("setCollisionFilterGroupMask")(*link, 0, 0)
+        self._meetings = self._touching.friction(numbers.geom_friction).meetings
+        for one, other in self._meetings:
+            (a, i), (b, j) = self._links[one], self._links[other]
+            self._call("setCollisionFilterPair")(a, b, i, j, 1)
+
+    def _axes(self, ball: _Ball) -> Array:
+        """Orientation of the axes of a ball joint in Bullet: the principal ones of the link's inertia."""
+        return _UNTURNED if ball.body is None else self._iquat[ball.body]
+
+    def _write_base(self, body: _Body, qpos: Array, qvel: Array) -> None:
+        q, v = self._free_columns(body)
+        turn = qpos[q + 3 : q + 7]
+        self._call("resetBasePositionAndOrientation")(
+            body.unique, qpos[q : q + 3].tolist(), np.roll(turn, -1).tolist()
+        )
+        spin = _rotated(qvel[v + 3 : v + 6], turn)  # MuJoCo has it in the body's own frame
+        self._call("resetBaseVelocity")(body.unique, qvel[v : v + 3].tolist(), spin.tolist())
+
+    def _read_base(self, body: _Body, qpos: Array, qvel: Array) -> None:
+        q, v = self._free_columns(body)
+        position, pose = self._bullet.getBasePositionAndOrientation(body.unique, physicsClientId=self._client)
+        velocity, spin = self._bullet.getBaseVelocity(body.unique, physicsClientId=self._client)
+        qpos[q : q + 3], qpos[q + 3 : q + 7] = position, np.roll(pose, 1)
+        qvel[v : v + 3] = velocity
+        qvel[v + 3 : v + 6] = _rotated(np.array(spin), _conjugate(qpos[q + 3 : q + 7]))
+
+    def _push_base(self, body: _Body, force: Array) -> None:
+        _, v = self._free_columns(body)
+        position, pose = self._bullet.getBasePositionAndOrientation(body.unique, physicsClientId=self._client)
+        torque = _rotated(force[v + 3 : v + 6], np.roll(pose, 1))
+        world = self._bullet.WORLD_FRAME
+        self._call("applyExternalForce")(body.unique, -1, force[v : v + 3].tolist(), position, world)
+        self._call("applyExternalTorque")(body.unique, -1, torque.tolist(), world)
+
+    def _free_columns(self, body: _Body) -> tuple[int, int]:
+        return int(self._model.jnt_qposadr[body.tree.free]), int(self._model.jnt_dofadr[body.tree.free])
+
+
+def _numbered(
+    model: mujoco.MjModel, tree: Tree, unique: int, links: Mapping[str, int], moving: Mapping[int, int]
+) -> _Body:
+    """Where Bullet's joints (MuJoCo's joint by link index) lie in MuJoCo's layout."""
+    singles = [index for index, joint in moving.items() if model.jnt_type[joint] != _BALL]
+    return _Body(
+        tree=tree,
+        unique=unique,
+        links=links,
+        joints=list(moving),
+        singles=singles,
+        balls=[
+            _Ball(
+                index,
+                next((body for body in tree.bodies if links[f"body{body}"] == index), None),
+                int(model.jnt_qposadr[joint]),
+                int(model.jnt_dofadr[joint]),
+            )
+            for index, joint in moving.items()
+            if model.jnt_type[joint] == _BALL
+        ],
+        qpos=np.array([model.jnt_qposadr[moving[index]] for index in singles], dtype=np.intp),
+        qvel=np.array([model.jnt_dofadr[moving[index]] for index in singles], dtype=np.intp),
+    )
+
+
+def _rotated(vector: Array, quat: Array) -> Array:
+    result = np.zeros(3)
+    mujoco.mju_rotVecQuat(result, vector, quat)
+    return result
+
+
+def _turned(*quats: Array) -> Array:
+    """Product of quaternions."""
+    product = quats[0].copy()
+    for quat in quats[1:]:
+        mujoco.mju_mulQuat(product, product.copy(), quat)
+    return product
+
+
+def _conjugate(quat: Array) -> Array:
+    return np.asarray(quat * _CONJUGATE)

@@ -1,0 +1,255 @@
+"""The joint-space forces of many simulations, from MuJoCo, for bodies that another engine moves.
+
+Bullet knows neither armature, nor dry joint friction, nor an implicit damper or servo, and a torque that
+stands for them explicitly is unstable where the armature is larger than the link's own inertia. So MuJoCo's
+own step, on the same model without contacts and joint limits, says where the joints would go; the force that
+takes bodies without armature there is ``(M - armature) · acceleration + bias``, M the joint-space inertia. So
+every parameter means what it means in MuJoCo: servos, back-EMF, gears, clamping, springs, dampers, delays.
+
+Bullet solves contacts with the inertia of the links alone. A light link behind a heavy armature would then be
+thrown about by every error of the forces, so links get a share of their armature as inertia (ballast), equal
+about all axes, and what that adds to the bodies' inertia and bias is part of the formula.
+
+Forces of contacts and limits are Bullet's. Armature and dampers resist them too, so a step needs to know
+them beforehand: `Forces.contact` holds what Bullet's last solution showed (see `bullet_reactions`), and a
+step whose contacts turn out otherwise is done again.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import mujoco
+import numpy as np
+
+from sim2real.interface import Array, Ids
+from sim2real.simulators.bullet_contacts import limited
+from sim2real.simulators.bullet_reactions import Contacts, Reactions, ancestors, impulses
+from sim2real.simulators.bullet_trees import Numbers
+from sim2real.simulators.mujoco import MujocoSimulator
+from sim2real.world import World
+
+_BALLAST = 0.3
+"""Share of a hinge's armature that Bullet's link has as inertia of its own; see the module's story."""
+_HUGE = 1e10  # MuJoCo's own bound of sane numbers
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a step would do without the contacts that are not known yet."""
+
+    push: Array
+    """Generalized forces for bodies without armature. Shape (n, nv)."""
+    qpos: Array
+    """Positions before the step. Shape (n, nq)."""
+    qvel: Array
+    """Velocities after it. Shape (n, nv)."""
+    inertia: Array
+    """Joint-space inertia with armature and implicit damping, of the state before. Shape (n, nv, nv)."""
+    coupled: bool
+    """Whether the prediction depends on the forces of contacts at all."""
+
+
+class Forces(MujocoSimulator):
+    """A `MujocoSimulator` whose steps touch nothing."""
+
+    def __init__(self, world: World, num_envs: int) -> None:
+        """Make ``num_envs`` simulations at nominal physics, on the caller's thread."""
+        super().__init__(replace(world, model=_untouched(world.model)), num_envs, 1)
+        model = self.world.model
+        self.contact: Array = np.zeros((num_envs, model.nv))
+        """Generalized forces of contacts and limits in the last step. Shape (num_envs, nv)."""
+        self._kept: dict[str, tuple[Callable[[], Array], Array]] = {}
+        self._applied = self._batch.bind("qfrc_applied")
+        self._bias = self._batch.bind("qfrc_bias")
+        self._sparse = self._batch.bind("M")
+        self._rows = np.repeat(np.arange(model.nv), model.M_rownnz)
+        self._cdof = self._batch.bind("cdof")
+        self._cdof_dot = self._batch.bind("cdof_dot")
+        self._hinges = np.flatnonzero(model.jnt_type == mujoco.mjtJoint.mjJNT_HINGE)
+        self._hinge_dofs = model.jnt_dofadr[self._hinges]
+        # a hinge's link is moved by all that moves its body, but for the body's later joints
+        self._moves = ancestors(model)[model.jnt_bodyid[self._hinges]]
+        self._moves *= np.arange(model.nv) <= self._hinge_dofs[:, None]
+        self._reactions = Reactions(model, limited(world.model))
+        self._subtree_com = self._batch.bind("subtree_com")
+        self._derivative = self._batch.bind("qDeriv")
+        self._deriv_rows = np.repeat(np.arange(model.nv), model.D_rownnz)
+        self._implicit = model.opt.integrator != mujoco.mjtIntegrator.mjINT_EULER
+
+    def actuator_force(self) -> Array:
+        """Force of every actuator in the last physics step; see the protocol."""
+        return self._keep(super().actuator_force)
+
+    def load_force(self) -> Array:
+        """What else acted in the last physics step; see the protocol."""
+        return self._keep(super().load_force)
+
+    def _keep(self, law: Callable[[], Array]) -> Array:
+        """A copy, renewed after every physics step; computing sites spoils the engine's own."""
+        return self._kept.setdefault(law.__name__, (law, law().copy()))[1]
+
+    def predict(self, ids: Ids) -> Prediction:
+        """Step without contacts but for the forces in ``contact``; ``qvel`` is then the prediction."""
+        qpos, before = self._qpos[ids], self._qvel[ids]
+        self._applied[ids] = self.contact[ids]
+        self._batch.step(ids, nstep=1, stage=int(mujoco.mjtStage.mjSTAGE_NONE))
+        for law, kept in self._kept.values():
+            kept[ids] = law()[ids]
+        bodies, joints = self._inertias(ids)
+        after = self._qvel[ids]
+        ballast, turning = self._ballast_inertia(ids, before)
+        bodies += ballast
+        bias = self._bias[ids] + turning - self.contact[ids]
+        push = _times(bodies, (after - before) / self.physics_dt) + bias
+        return Prediction(push, qpos, after, joints, bool(np.any(bodies != joints)) or self._sticky(ids))
+
+    def rewind(self, ids: Ids, state: Array) -> None:
+        """Return to a state that was kept, with what has been learnt of the contacts."""
+        self._batch.state[ids] = state
+
+    def row(self, env_id: int) -> tuple[Array, Array]:
+        """Live positions and velocities of one simulation, with what tasks are not shown."""
+        return self._qpos[env_id], self._qvel[env_id]
+
+    def fastest(self, ids: Ids) -> Array:
+        """Largest velocity of each simulation. Shape (len(ids),)."""
+        return np.asarray(np.abs(self._qvel[ids]).max(axis=1, initial=0.0))
+
+    def put(self, ids: Ids, qpos: Array, qvel: Array) -> None:
+        """Set the state of simulations."""
+        self._qpos[ids], self._qvel[ids] = qpos, qvel
+
+    def keep(self, ids: Ids) -> Array:
+        """The state, for `rewind`."""
+        return np.asarray(self._batch.state[ids])
+
+    def learn(self, ids: Ids, prediction: Prediction, contacts: Contacts) -> Array:
+        """Take the forces of contacts and limits from Bullet's solution.
+
+        Args:
+            ids: k simulations.
+            prediction: theirs.
+            contacts: theirs, with owners from 0 to k - 1.
+
+        Returns:
+            How far the predicted velocities were from those under the forces learnt. Shape (k,).
+        """
+        dt, old = self.physics_dt, self.contact[ids]
+        held = self._qvel[ids]
+        rows = self._reactions.rows(
+            contacts, self._cdof[ids], self._subtree_com[ids], prediction.qpos, self._of("jnt_range", ids)
+        )
+        free = prediction.qvel - dt * _solve(prediction.inertia, old)
+        new = impulses(rows, prediction.inertia, free, held) / dt
+        self.contact[ids] = new
+        return np.asarray(np.abs(dt * _solve(prediction.inertia, new - old)).max(axis=1, initial=0.0))
+
+    def show(self) -> None:
+        """Refresh what is shown of the positions and velocities."""
+        self._show()
+
+    def command(self, ctrl: Array) -> None:
+        """Set the commands of all simulations. Shape (num_envs, nu)."""
+        self._ctrl[:] = ctrl
+
+    def refresh(self, ids: Ids) -> None:
+        """Compute sites anew, if somebody asked for one."""
+        if self._stage:
+            self._batch.forward(ids, stage=self._stage)
+        self.show()
+
+    def numbers(self, env_id: int) -> Numbers:
+        """What decides the bodies of one simulation."""
+        ids = np.array([env_id])
+        gravity = self._number("opt.gravity", env_id)
+        if self.world.model.opt.disableflags & mujoco.mjtDisableBit.mjDSBL_GRAVITY:
+            gravity = np.zeros(3)
+        return Numbers(
+            body_mass=self._number("body_mass", env_id),
+            body_inertia=self._number("body_inertia", env_id),
+            body_ipos=self._number("body_ipos", env_id),
+            body_iquat=self._number("body_iquat", env_id),
+            jnt_range=self._number("jnt_range", env_id),
+            geom_friction=self._number("geom_friction", env_id),
+            gravity=gravity,
+            ballast=self._ballast(ids)[0],
+        )
+
+    def sane(self, ids: Ids) -> Ids:
+        """Which of the simulations have finite numbers, as a mask."""
+        numbers = np.concatenate((self._qpos[ids], self._qvel[ids]), axis=1)
+        return np.asarray((np.abs(numbers) < _HUGE).all(axis=1))
+
+    def _number(self, field: str, env_id: int) -> Array:
+        own = self._batch.expanded(field)
+        if own is not None:
+            return np.asarray(own[env_id]).copy()
+        model = self.world.model
+        return np.asarray(model.opt.gravity if field == "opt.gravity" else getattr(model, field))
+
+    def _inertias(self, ids: Ids) -> tuple[Array, Array]:
+        """Joint-space inertia of the bodies alone, and with armature and implicit damping.
+
+        Both of shape (len(ids), nv, nv).
+        """
+        model = self.world.model
+        joints = np.zeros((len(ids), model.nv, model.nv))
+        sparse = self._sparse[ids]
+        joints[:, self._rows, model.M_colind] = sparse
+        joints[:, model.M_colind, self._rows] = sparse
+        bodies = joints.copy()
+        np.einsum("nii->ni", bodies)[:] -= self._of("dof_armature", ids)
+        if self._implicit:
+            joints[:, self._deriv_rows, model.D_colind] -= self.physics_dt * self._derivative[ids]
+        else:
+            np.einsum("nii->ni", joints)[:] += self.physics_dt * self._of("dof_damping", ids)
+        return bodies, joints
+
+    def _ballast(self, ids: Ids) -> Array:
+        """Moment of inertia that each joint's link has more, kg·m². Shape (len(ids), njnt)."""
+        armature = np.broadcast_to(self._of("dof_armature", ids), (len(ids), self.world.model.nv))
+        ballast = np.zeros((len(ids), self.world.model.njnt))
+        ballast[:, self._hinges] = _BALLAST * armature[:, self._hinge_dofs]
+        return ballast
+
+    def _ballast_inertia(self, ids: Ids, qvel: Array) -> tuple[Array, Array]:
+        """What the ballast adds to joint-space inertia and bias."""
+        if not len(self._hinges):
+            return np.zeros((1, 1, 1)), np.zeros((1, 1))
+        weight, moves = self._ballast(ids)[:, self._hinges, None, None], self._moves[:, :, None]
+        n, nv = qvel.shape
+        turns = self._cdof[ids][:, None, :, :3] * moves  # (n, hinges, nv, 3)
+        lines = turns.swapaxes(1, 2).reshape(n, nv, -1)  # a row a dof: three columns a link
+        heavy = (weight * turns).swapaxes(1, 2).reshape(n, nv, -1)
+        change = self._cdof_dot[ids][:, None, :, :3] * moves
+        drift = change.swapaxes(1, 2).reshape(n, nv, -1).swapaxes(1, 2) @ qvel[:, :, None]
+        return heavy @ lines.swapaxes(1, 2), (heavy @ drift)[:, :, 0]
+
+    def _sticky(self, ids: Ids) -> bool:
+        return bool(np.any(self._of("dof_frictionloss", ids)))
+
+    def _of(self, field: str, ids: Ids) -> Array:
+        own = self._batch.expanded(field)
+        return np.asarray(getattr(self.world.model, field) if own is None else own[ids])
+
+
+def _untouched(model: mujoco.MjModel) -> mujoco.MjModel:
+    """The model without contacts and without the joint limits that Bullet has."""
+    free = copy.copy(model)
+    off = mujoco.mjtDisableBit.mjDSBL_CONTACT | mujoco.mjtDisableBit.mjDSBL_SENSOR
+    free.opt.disableflags |= int(off)
+    free.jnt_limited[limited(model)] = 0
+    if free.opt.integrator == mujoco.mjtIntegrator.mjINT_RK4:  # Bullet's positions follow the new velocities
+        free.opt.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
+    return free
+
+
+def _times(matrices: Array, vectors: Array) -> Array:
+    return np.asarray((matrices @ vectors[:, :, None])[:, :, 0])
+
+
+def _solve(matrices: Array, vectors: Array) -> Array:
+    return np.asarray(np.linalg.solve(matrices, vectors[:, :, None])[:, :, 0])

@@ -1,0 +1,63 @@
+"""A domain over a stranger's env as a world: its elements, nominal values and units."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import mujoco
+
+from sim2real.domain import Domain
+from sim2real.parameters import Parameter, quantity_of
+from sim2real.world import World
+
+UNIT = "as in the env"
+"""Unit of what has no unit of its own: a command, a reading."""
+
+Nominal = Callable[[str, str], float]
+"""Nominal value of a quantity of an element; raises for an element that does not exist."""
+
+
+@dataclass(frozen=True)
+class Naming:
+    """What an env is called, and how its elements are grouped."""
+
+    title: str
+    groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Elements that a name in the domain stands for, as ``elements`` does in ``physics.toml``."""
+
+    def elements(self, parameter: str) -> tuple[str, ...]:
+        """Elements of a parameter."""
+        element = parameter.rpartition(".")[0]
+        if quantity_of(parameter).element == "world":
+            return ()
+        return tuple(self.groups.get(element, (element,)))
+
+
+def as_world(model: mujoco.MjModel, domain: Domain, naming: Naming, nominal: Nominal) -> World:
+    """The env with the domain's parameters; parameters that only drift come along.
+
+    Raises:
+        UnknownName: for an element that does not exist.
+        InvalidValue: for a quantity that the element does not have.
+    """
+    parameters: dict[str, Parameter] = {}
+
+    def add(name: str, low: float | None, high: float | None) -> None:
+        kind, elements = quantity_of(name), naming.elements(name)
+        if kind.acts != "model" and kind.neutral is None:
+            value = low or 0.0  # the shape of an effect has no nominal value
+        else:
+            value = nominal(kind.name, next(iter(elements), "world"))
+        unit = kind.units[0] if kind.units else UNIT
+        ends = (value if low is None else low, value if high is None else high)
+        parameters[name] = Parameter(name, unit, value, *ends, f"the model of {naming.title}", elements)
+
+    for name, distribution in domain.parameters.items():
+        add(name, *distribution.support())
+    for name in list(parameters):
+        for element in parameters[name].elements:
+            if quantity_of(name).element == "parameter" and element not in parameters:
+                add(element, None, None)
+    return World(naming.title, Path(), naming.title, "", model, parameters, {}, {}, {})

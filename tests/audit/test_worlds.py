@@ -1,0 +1,200 @@
+"""The audit of worlds: the whole catalogue acts; planted dead parameters are found, and refused."""
+
+import json
+
+import numpy as np
+import pytest
+
+from sim2real.audit import AuditSettings, audit_world, check_domain, check_variants, excitation
+from sim2real.audit.report import write_audit
+from sim2real.catalog import entries
+from sim2real.cli import main
+from sim2real.distributions import Normal, Point, Uniform
+from sim2real.domain import Domain
+from sim2real.errors import DeadParameter, InvalidValue
+from sim2real.evaluate.rollouts import Trials, evaluate
+from sim2real.policy import Policy
+from sim2real.simulators import Engine
+from sim2real.simulators.mujoco import MujocoSimulator
+from sim2real.train.ppo import PPOSettings, train
+from sim2real.world import World
+
+POST = (
+    '<body name="post" pos="0 1 0"><geom name="stone" size=".1" mass="1" contype="0" conaffinity="0"/></body>'
+)
+PLANTED = """
+[parameters."post.mass"]
+unit = "kg"
+nominal = 1.0
+range = [0.5, 2.0]
+source = "made up"
+
+[parameters."rod.friction"]
+unit = "1"
+nominal = 1.0
+range = [0.5, 2.0]
+source = "made up"
+
+[parameters."hinge.stribeck"]
+unit = "N·m"
+nominal = 0.0
+source = "made up"
+
+[parameters."hinge.stribeck_velocity"]
+unit = "rad/s"
+nominal = 0.1
+range = [0.05, 0.2]
+source = "made up"
+
+[variants.interpolation.heavy_post]
+"post.mass" = 1.5
+"""
+
+
+@pytest.fixture
+def planted(write_world, pendulum_files):
+    """A pendulum with parameters that change nothing."""
+    scene, physics = pendulum_files
+    scene = scene.replace("</worldbody>", POST + "</worldbody>")
+    return World.load(write_world(scene, physics + PLANTED, "cartpole"))  # so that its policies fit
+
+
+@pytest.mark.parametrize("name", entries("envs"))
+def test_every_parameter_and_variant_of_the_catalogue_acts(name):
+    world = World.load(name)
+    check_domain(world, world.training_domain)
+    check_variants(world, [v for v in world.variants.values() if v.simulator == "mujoco"])
+
+
+@pytest.mark.parametrize(
+    ("parameter", "reason"),
+    [
+        ("post.mass", "changes nothing at 0.5 and 2: body 'post' is fixed to the world"),
+        ("rod.friction", "'rod' touches nothing"),
+        ("hinge.stribeck_velocity", "it only shapes hinge.stribeck, which stays neutral"),
+    ],
+)
+def test_a_dead_parameter_is_named_with_its_reason(planted, parameter, reason):
+    domain = Domain({parameter: planted.training_domain.parameters[parameter], "pole.mass": Point(0.2)})
+    with pytest.raises(DeadParameter, match=f"{parameter} .*{reason}.*insist with --allow-dead"):
+        check_domain(planted, domain)
+
+
+def test_a_dead_variant_is_named(planted):
+    with pytest.raises(DeadParameter, match=r"post.mass changes nothing at 1.5"):
+        check_variants(planted, list(planted.variants.values()))
+
+
+def test_what_stays_nominal_is_no_move(planted):
+    check_domain(planted, Domain({"post.mass": Point(1.0)}))
+    check_domain(planted, Domain({}))
+
+
+def test_a_normal_is_moved_to_where_it_draws(planted):
+    domain = Domain({"pole.mass": Normal(0.1, 0.02, 1e-6, 1e300)})
+    check_domain(planted, domain)
+
+
+def test_training_refuses_before_it_starts(planted, tmp_path):
+    domain = Domain({"post.mass": Uniform(0.5, 2.0)})
+    settings = PPOSettings(total_steps=64, num_envs=2, rollout_steps=16, batch_size=16)
+    with pytest.raises(DeadParameter, match=r"post.mass"):
+        train(planted, tmp_path / "policy", domain, settings=settings)
+    assert not (tmp_path / "policy").exists()
+    insists = PPOSettings(total_steps=64, num_envs=2, rollout_steps=16, batch_size=16, allow_dead=True)
+    assert train(planted, tmp_path / "policy", domain, settings=insists).contract.label == "randomized"
+
+
+def test_evaluation_refuses_before_it_starts(planted):
+    policy = Policy.load("cartpole-nominal-0")
+    with pytest.raises(DeadParameter, match=r"post.mass"):
+        evaluate(planted, [policy], ["heavy_post"], Trials(2))
+    table = evaluate(planted, [policy], ["heavy_post"], Trials(2, allow_dead=True))
+    assert len(table["return"]) == 4
+    returns = np.reshape(table["return"], (2, 2))
+    assert np.array_equal(returns[0], returns[1]), "dead indeed"
+
+
+def test_what_only_one_engine_ignores_is_said_so(planted, monkeypatch):
+    class Deaf(MujocoSimulator):
+        """An engine that takes a parameter and does nothing with it."""
+
+        def set_physics(self, env_ids, names, values):
+            keep = [k for k, name in enumerate(names) if name != "pole.mass"]
+            super().set_physics(env_ids, tuple(names[k] for k in keep), values[:, keep])
+
+    made = excitation.make_simulator
+
+    def make(engine, world, num_envs):
+        return Deaf(world, num_envs) if engine.name == "bullet" else made(engine, world, num_envs)
+
+    for module in ("excitation", "measure"):
+        monkeypatch.setattr(f"sim2real.audit.{module}.make_simulator", make)
+    domain = Domain({"pole.mass": Uniform(0.05, 0.2)})
+    check_domain(planted, domain)
+    with pytest.raises(
+        DeadParameter, match=r"under bullet: pole.mass .*dead under bullet only: under mujoco it moves"
+    ):
+        check_domain(planted, domain, "bullet")
+
+
+def test_what_an_engine_cannot_take_is_told_apart(planted, monkeypatch):
+    class Picky(MujocoSimulator):
+        """An engine that refuses a parameter."""
+
+        def set_physics(self, env_ids, names, values):
+            if "pole.mass" in names:
+                raise InvalidValue("pole.mass can't be set here")
+            super().set_physics(env_ids, names, values)
+
+    monkeypatch.setattr("sim2real.audit.measure.make_simulator", lambda _, world, n: Picky(world, n))
+    audit = audit_world(planted, AuditSettings(policies=()))
+    assert audit["pole.mass"].verdict == "refused"
+    assert audit["pole.mass"].sentence == "pole.mass is refused: pole.mass can't be set here"
+    assert audit["motor.latency"].verdict == "alive"
+
+
+def test_a_dead_parameter_changes_no_bit_of_a_policys_return(planted):
+    """Nor may the place of a row in the policy's batch."""
+    audit = audit_world(planted, AuditSettings(episodes=3, policies=[Policy.load("cartpole-nominal-0")]))
+    dead = {"post.mass", "rod.friction", "hinge.stribeck_velocity"}
+    assert {finding.name for finding in audit.faults} == dead
+    assert all(audit[name].returns == 0.0 for name in dead)
+    assert audit["pole.mass"].returns != 0.0
+
+
+def test_the_audit_of_a_world_ranks_and_is_written(tmp_path):
+    world = World.load("cartpole")
+    policy = Policy.load("cartpole-nominal-0")
+    audit = audit_world(world, AuditSettings(episodes=2, policies=[policy]))
+    assert not audit.faults
+    distances = [finding.trajectory for finding in audit.findings]
+    assert distances == sorted(distances, reverse=True)
+    moved = {name for variant in world.variants.values() for name in variant.physics}
+    assert {finding.name for finding in audit.findings} == {*world.training_domain.names, *moved}
+    assert audit["motor.latency"].returns < -10, "eight steps late costs this policy a lot"
+    picture = write_audit(audit, tmp_path / "audit")
+    assert picture.stat().st_size > 10_000
+    written = json.loads((tmp_path / "audit" / "audit.json").read_text())
+    assert written["parameters"][0]["name"] == audit.findings[0].name
+    assert written["nominal_return"] == dict(audit.nominal_return)
+
+
+def test_a_row_of_the_batch_equals_a_batch_of_its_own():
+    """The distance of one parameter does not depend on what else is moved in the same batch."""
+    world = World.load("cartpole")
+    audit = audit_world(world, AuditSettings(policies=()))
+    alone = excitation.excite(world, [{}, {"pole.mass": 0.3}], Domain({}), Engine(), excitation.FULL)
+    assert audit["pole.mass"].ends[-1].trajectory == alone.distance(1, 0)
+
+
+def test_the_command_prints_and_fails_for_a_dead_parameter(planted, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert main(["audit", str(planted.path), "--policy", "--out", str(out)]) == 2
+    printed = capsys.readouterr()
+    assert "post.mass changes nothing at 0.5 and 2: body 'post' is fixed to the world" in printed.out.replace(
+        "\n", " "
+    )
+    assert "post.mass changes nothing" in printed.err
+    assert (out / "audit.png").is_file()
+    assert main(["audit", "cartpole", "--policy", "--out", str(out)]) == 0

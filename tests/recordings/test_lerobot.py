@@ -1,0 +1,197 @@
+import dataclasses
+import json
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from sim2real.errors import RecordingError
+from sim2real.recordings import load_recordings, write_lerobot
+
+
+@pytest.fixture
+def folder(recordings, tmp_path):
+    write_lerobot(recordings, tmp_path / "set")
+    return tmp_path / "set"
+
+
+def info_of(folder):
+    return json.loads((folder / "meta" / "info.json").read_text())
+
+
+def with_info(folder, **changes):
+    (folder / "meta" / "info.json").write_text(json.dumps(info_of(folder) | changes))
+
+
+def test_what_was_written_is_read_to_the_bit(recordings, folder, same):
+    read = load_recordings(folder)
+    assert [recording.name for recording in read] == ["set/episode_000000", "set/episode_000001"]
+    for one, other in zip(recordings, read, strict=True):
+        same(one, other)
+
+
+def test_float32_values_stay_float32(recordings, tmp_path, same):
+    short = [
+        dataclasses.replace(
+            r,
+            **{
+                key: getattr(r, key).astype(np.float32).astype(float)
+                for key in ("command", "position", "velocity")
+            },
+        )
+        for r in recordings
+    ]
+    write_lerobot(short, tmp_path / "set")
+    types = parquet.read_schema(tmp_path / "set" / "data" / "chunk-000" / "file-000.parquet")
+    assert types.field("action").type == pa.list_(pa.float32(), 6)
+    assert info_of(tmp_path / "set")["features"]["action"]["dtype"] == "float32"
+    same(short[1], load_recordings(tmp_path)[1])
+
+
+def test_own_stamps_of_measurements_survive(recordings, tmp_path, same):
+    late = [dataclasses.replace(r, state_time=r.time + 0.005, velocity=None) for r in recordings]
+    write_lerobot(late, tmp_path / "set")
+    for one, other in zip(late, load_recordings(tmp_path), strict=True):
+        same(one, other)
+
+
+def test_one_joint_is_a_plain_column(recordings, tmp_path, same):
+    first = recordings[0]
+    single = dataclasses.replace(
+        first,
+        joints=("hip",),
+        units=(),
+        velocity=None,
+        command=first.command[:, :1],
+        position=first.position[:, :1],
+    )
+    write_lerobot([single], tmp_path / "set")
+    types = parquet.read_schema(tmp_path / "set" / "data" / "chunk-000" / "file-000.parquet")
+    assert types.field("observation.state").type == pa.float64()
+    same(single, load_recordings(tmp_path)[0])
+
+
+def test_the_layout_is_the_documented_one(recordings, folder):
+    """Names, types and totals of LeRobot's documentation of version 3."""
+    info = info_of(folder)
+    assert info["codebase_version"] == "v3.0"
+    assert (info["total_episodes"], info["total_frames"], info["fps"]) == (2, 80, 50)
+    assert info["splits"] == {"train": "0:2"}
+    frames = parquet.read_table(folder / info["data_path"].format(chunk_index=0, file_index=0))
+    assert set(frames.column_names) == set(info["features"])
+    assert frames.schema.field("timestamp").type == pa.float32()
+    for key in ("frame_index", "episode_index", "index", "task_index"):
+        assert frames.schema.field(key).type == pa.int64()
+    assert frames["index"].to_pylist() == list(range(80))
+    assert frames["frame_index"].to_pylist() == list(range(40)) * 2
+    episodes = parquet.read_table(folder / "meta" / "episodes" / "chunk-000" / "file-000.parquet").to_pylist()
+    assert [episode["length"] for episode in episodes] == [40, 40]
+    assert [(e["dataset_from_index"], e["dataset_to_index"]) for e in episodes] == [(0, 40), (40, 80)]
+    assert episodes[1]["tasks"] == ["motion"]
+    assert (episodes[1]["data/chunk_index"], episodes[1]["data/file_index"]) == (0, 0)
+    stats = json.loads((folder / "meta" / "stats.json").read_text())
+    both = np.concatenate([recording.command for recording in recordings])
+    assert stats["action"]["mean"] == pytest.approx(both.mean(axis=0))
+    assert stats["action"]["count"] == [80]
+    tasks = parquet.read_table(folder / "meta" / "tasks.parquet")
+    note = json.loads(tasks.schema.metadata[b"pandas"])
+    assert note["index_columns"] == ["__index_level_0__"]
+    assert tasks.to_pylist() == [{"task_index": 0, "__index_level_0__": "motion"}]
+
+
+def test_a_foreign_set_is_read_by_its_documented_parts(tmp_path):
+    """No columns of ours, several files, variable lists, names with .pos and one more state."""
+    folder = tmp_path / "arm"
+    data = folder / "data" / "chunk-000"
+    data.mkdir(parents=True)
+    (folder / "meta").mkdir()
+    for episode in range(2):
+        table = {
+            "observation.state": pa.array([[i, 2.0 * i, 9.0] for i in range(5)], pa.list_(pa.float32())),
+            "action": pa.array([[3.0 * i, i] for i in range(5)], pa.list_(pa.float32())),
+            "timestamp": pa.array([i / 30 for i in range(5)], pa.float32()),
+            "frame_index": pa.array(range(5)),
+            "episode_index": pa.array([episode] * 5),
+        }
+        parquet.write_table(pa.table(table), data / f"file-{episode:03d}.parquet")
+    numbers = {"dtype": "float32", "shape": [1], "names": None}
+    features = {
+        "observation.state": {"names": {"motors": ["b.pos", "a.pos", "current"]}},
+        "action": {"names": ["a.pos", "b.pos"]},
+        **{key: numbers for key in ("timestamp", "frame_index", "episode_index")},
+    }
+    info = {"codebase_version": "v3.0", "robot_type": "so101_follower", "fps": 30, "features": features}
+    (folder / "meta" / "info.json").write_text(json.dumps(info))
+    (tmp_path / "mapping.toml").write_text(
+        '[joints.pan]\nsource = "a"\nunit = "deg"\n[joints.lift]\nsource = "b"\n'
+    )
+    first, second = load_recordings(tmp_path)
+    assert second.name == "arm/episode_000001"
+    assert (first.joints, first.units, first.robot) == (("pan", "lift"), ("rad", "rad"), "so101_follower")
+    assert first.command[4] == pytest.approx([np.radians(12.0), 4.0])
+    assert first.position[4] == pytest.approx([np.radians(8.0), 4.0])
+    assert first.time == pytest.approx(np.arange(5) / 30, abs=1e-7)
+    assert first.velocity is None
+
+
+@pytest.mark.parametrize(
+    "what", ["data/chunk-000/file-000.parquet", "meta/episodes/chunk-000/file-000.parquet"]
+)
+@pytest.mark.parametrize("kept", [0.0, 0.3, 0.9, 0.999])
+def test_a_truncated_table_is_refused(folder, what, kept):
+    path = folder / what
+    path.write_bytes(path.read_bytes()[: int(kept * path.stat().st_size)])
+    with pytest.raises(RecordingError, match=r"parquet: not a readable Parquet file .*Copy it again"):
+        load_recordings(folder)
+
+
+def test_a_truncated_description_is_refused(folder):
+    path = folder / "meta" / "info.json"
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(RecordingError, match=r"info\.json: not readable JSON"):
+        load_recordings(folder)
+
+
+def test_missing_frames_are_counted(folder):
+    path = folder / "data" / "chunk-000" / "file-000.parquet"
+    parquet.write_table(parquet.read_table(path).slice(0, 70), path)
+    with pytest.raises(RecordingError, match="episode 1 should have 40 frames and has 30"):
+        load_recordings(folder)
+
+
+def test_missing_data_are_said(folder):
+    (folder / "data" / "chunk-000" / "file-000.parquet").unlink()
+    with pytest.raises(RecordingError, match=r"no frames under .*copy data/ as well"):
+        load_recordings(folder)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"codebase_version": "v2.1"}, "has version v2.1; v3 is read"),
+        ({"features": {"action": {}}}, "no feature 'observation.state'; it has action"),
+        ({"total_episodes": 3}, "counts 3 episodes and data/ holds 2"),
+    ],
+)
+def test_another_description_is_refused(folder, changes, says):
+    with_info(folder, **changes)
+    with pytest.raises(RecordingError, match=says):
+        load_recordings(folder)
+
+
+def test_an_action_that_is_no_joint_position_is_refused(folder):
+    features = info_of(folder)["features"]
+    features["action"]["names"] = ["x", "y", "z", "rx", "ry", "rz"]
+    with_info(folder, features=features)
+    with pytest.raises(RecordingError, match=r"action has 'x' and observation\.state has not"):
+        load_recordings(folder)
+
+
+def test_recordings_that_differ_are_not_put_into_one_set(recordings, tmp_path):
+    other = dataclasses.replace(recordings[1], robot="so100")
+    with pytest.raises(RecordingError, match="two and one differ in their robot"):
+        write_lerobot([recordings[0], other], tmp_path / "set")
+    with pytest.raises(RecordingError, match="no recordings to write"):
+        write_lerobot([], tmp_path / "set")
+    assert not (tmp_path / "set").exists()

@@ -1,0 +1,143 @@
+import numpy as np
+import pytest
+
+from sim2real.errors import RecordingError
+from sim2real.recordings import load_recordings, read_raw
+
+MAPPING = """
+robot = "two link"
+time = { column = "t", unit = "ms" }
+
+[joints.hip]
+command = "goal 1"
+position = "angle 1"
+velocity = "speed 1"
+unit = "deg"
+scale = -1.0
+offset = 0.25
+
+[joints.slide]
+command = "goal 2"
+position = "angle 2"
+velocity = "speed 2"
+unit = "mm"
+"""
+TABLE = """t,goal 1,angle 1,speed 1,goal 2,angle 2,speed 2,comment
+1000,90,45,10,100,50,0,a
+1020,91,46,11,101,51,1,"b, c"
+1041,92,47,12,102,52,2,
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "a.csv").write_text(TABLE)
+    (tmp_path / "mapping.toml").write_text(MAPPING)
+    return tmp_path
+
+
+def change(path, old, new):
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+def test_columns_become_joints_in_rad_and_m(folder):
+    [a] = load_recordings(folder)
+    assert (a.name, a.joints, a.units, a.robot) == ("run/a", ("hip", "slide"), ("rad", "m"), "two link")
+    assert a.time == pytest.approx([0.0, 0.02, 0.041])
+    assert a.command[0] == pytest.approx([0.25 - np.pi / 2, 0.1])
+    assert a.position[2] == pytest.approx([0.25 - np.radians(47), 0.052])
+    assert a.velocity[1] == pytest.approx([-np.radians(11), 0.001])
+
+
+def test_one_file_is_enough(folder):
+    assert load_recordings(folder / "run" / "a.csv")[0].name == "a"
+
+
+def test_measurements_may_have_their_own_stamps(folder):
+    change(folder / "run" / "a.csv", "comment", "read")
+    for row, stamp in (("a\n", "1003\n"), ('"b, c"\n', "1024\n"), ("52,2,\n", "52,2,1045\n")):
+        change(folder / "run" / "a.csv", row, stamp)
+    change(
+        folder / "mapping.toml", "[joints.hip]", 'state_time = { column = "read", unit = "ms" }\n[joints.hip]'
+    )
+    [a] = load_recordings(folder)
+    assert a.time == pytest.approx([0.0, 0.02, 0.041])
+    assert a.measured_at == pytest.approx([0.003, 0.024, 0.045])
+
+
+def test_an_epoch_in_nanoseconds_loses_no_microsecond(folder):
+    text = TABLE.replace("1000,9", "1700000000001000000,9").replace("1020,9", "1700000000021000000,9")
+    (folder / "run" / "a.csv").write_text(text.replace("1041,9", "1700000000042000000,9"))
+    change(folder / "mapping.toml", '"ms"', '"ns"')
+    assert load_recordings(folder)[0].time == pytest.approx([0.0, 0.02, 0.041], abs=1e-6)
+
+
+def test_a_period_does_for_stamps_and_a_semicolon_for_a_comma(folder):
+    change(folder / "mapping.toml", 'time = { column = "t", unit = "ms" }', 'period = 0.1\ndelimiter = ";"')
+    (folder / "run" / "a.csv").write_text(TABLE.replace('"b, c"', "b").replace(",", ";"))
+    assert load_recordings(folder)[0].time == pytest.approx([0.0, 0.1, 0.2])
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "says"),
+    [
+        ("run/a.csv", "angle 1", "angel 1", "it has no column 'angle 1'; it has t, goal 1, angel 1"),
+        ("run/a.csv", "46", "x46", "angle 1 in data row 1 is 'x46', not a number"),
+        ("run/a.csv", "46", "", "angle 1 in data row 1 is '', not a number"),
+        ("run/a.csv", "46", "nan", "position of joint 'hip' is nan in row 1"),
+        ("run/a.csv", "1020", "900", "time goes back"),
+        ("run/a.csv", TABLE, "", "the file is empty"),
+        ("run/a.csv", '"b, c"', '"b', "not a complete CSV file"),
+        ("mapping.toml", 'time = { column = "t", unit = "ms" }', "", "say which column is the time"),
+        ("mapping.toml", '"ms"', '"minutes"', "time.unit is 'minutes'; known: s, ms, us, ns"),
+        ("mapping.toml", 'time = { column = "t", unit = "ms" }', "time = 3", "time is 3; write time ="),
+        ("mapping.toml", "scale = -1.0", "scale = 0", "joints.hip.scale is 0"),
+        ("mapping.toml", "scale = -1.0", 'scale = "-1"', "joints.hip.scale is '-1', not a number"),
+        ("mapping.toml", 'unit = "mm"', 'unit = "furlong"', "'furlong', which is none of rad, deg"),
+        (
+            "mapping.toml",
+            "offset",
+            "ofset",
+            r"unknown key 'joints\.hip\.ofset': did you mean 'joints\.hip\.offset'",
+        ),
+        ("mapping.toml", 'velocity = "speed 2"', "", "give a velocity for every joint, or for none"),
+        ("mapping.toml", 'command = "goal 1"', "", "needs command and position columns"),
+        ("mapping.toml", "robot", "robot [", "not a readable mapping file"),
+        ("mapping.toml", MAPPING, 'robot = "x"', "it maps no joints"),
+    ],
+)
+def test_mistakes_are_named(folder, file, old, new, says):
+    change(folder / file, old, new)
+    with pytest.raises(RecordingError, match=says):
+        load_recordings(folder)
+
+
+@pytest.mark.parametrize("cut", [3, 8, 15])
+def test_a_file_cut_off_within_a_row_is_refused(folder, cut):
+    path = folder / "run" / "a.csv"
+    path.write_text(TABLE[:-cut])
+    with pytest.raises(
+        RecordingError, match=r"data row 2 has \d cells and the header 8 .* cut off\? Copy it again"
+    ):
+        load_recordings(folder)
+    [log] = read_raw(folder)
+    assert np.isfinite(log.position[:2]).all()
+
+
+def test_without_a_mapping_it_asks_for_one(folder):
+    (folder / "mapping.toml").unlink()
+    with pytest.raises(
+        RecordingError, match=r"nothing says what its columns are \(t, goal 1.*write a mapping\.toml"
+    ):
+        load_recordings(folder)
+
+
+def test_cells_are_parsed_and_never_run(folder, tmp_path):
+    crime = tmp_path / "ran"
+    change(folder / "run" / "a.csv", "46", f"__import__('pathlib').Path('{crime}').touch()")
+    with pytest.raises(RecordingError):
+        load_recordings(folder)
+    assert not crime.exists()

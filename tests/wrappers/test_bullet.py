@@ -1,0 +1,201 @@
+"""Strangers' PyBullet envs: one that keeps its model, one that loads it anew at every reset."""
+
+import gymnasium as gym
+import numpy as np
+import pybullet
+import pytest
+from pybullet_utils import bullet_client
+
+from sim2real.distributions import Point, Uniform
+from sim2real.domain import Domain
+from sim2real.wrappers import Randomize
+
+URDF = """
+<robot name="swing">
+  <link name="stand"><inertial><mass value="1"/>
+    <inertia ixx="1" iyy="1" izz="1" ixy="0" ixz="0" iyz="0"/></inertial></link>
+  <link name="bob">
+    <inertial><origin xyz="0 0 -0.5"/><mass value="2"/>
+      <inertia ixx="0.05" iyy="0.05" izz="0.01" ixy="0" ixz="0" iyz="0"/></inertial>
+    <collision><origin xyz="0 0 -0.5"/><geometry><sphere radius="0.1"/></geometry></collision>
+  </link>
+  <joint name="hinge" type="revolute">
+    <parent link="stand"/><child link="bob"/><axis xyz="0 1 0"/>
+    <limit lower="-10" upper="10" effort="100" velocity="100"/><dynamics damping="0.1"/>
+  </joint>
+</robot>
+"""
+INERTIA = 0.05 + 2 * 0.5**2  # about the hinge, kg·m²
+
+
+class Swing(gym.Env):
+    """A pendulum with a torque, as people write them."""
+
+    observation_space = gym.spaces.Box(-np.inf, np.inf, (2,), np.float32)
+    action_space = gym.spaces.Box(-1.0, 1.0, (1,), np.float32)
+
+    def __init__(self, urdf, anew=False):
+        self.metadata = {"render_fps": 60}
+        self._urdf, self._anew = urdf, anew
+        self.physics_client = -1 if anew else pybullet.connect(pybullet.DIRECT)
+        self._p = None
+        if not anew:
+            self.load()
+
+    def load(self):
+        if self.physics_client < 0:
+            self._p = bullet_client.BulletClient(pybullet.DIRECT)
+            self.physics_client = self._p._client
+        c = {"physicsClientId": self.physics_client}
+        pybullet.resetSimulation(**c)
+        pybullet.setGravity(0, 0, -9.81, **c)
+        flags = pybullet.URDF_USE_INERTIA_FROM_FILE
+        self.robot = pybullet.loadURDF(self._urdf, useFixedBase=True, flags=flags, **c)
+        pybullet.setJointMotorControl2(self.robot, 0, pybullet.VELOCITY_CONTROL, force=0, **c)
+        pybullet.changeDynamics(self.robot, 0, linearDamping=0, angularDamping=0, **c)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        if self._anew:
+            self.load()
+        pybullet.resetJointState(self.robot, 0, 0.5, 0.0, physicsClientId=self.physics_client)
+        return self.seen(), {}
+
+    def step(self, action):
+        c = {"physicsClientId": self.physics_client}
+        for _ in range(4):
+            torque = float(action[0])
+            pybullet.setJointMotorControl2(self.robot, 0, pybullet.TORQUE_CONTROL, force=torque, **c)
+            pybullet.stepSimulation(**c)
+        return self.seen(), 0.0, False, False, {}
+
+    def seen(self):
+        state = pybullet.getJointState(self.robot, 0, physicsClientId=self.physics_client)
+        return np.array(state[:2], dtype=np.float32)
+
+    def close(self):
+        if self._p is not None:
+            self._p = None  # disconnects when it is deleted
+        elif self.physics_client >= 0:
+            pybullet.disconnect(self.physics_client)
+
+
+@pytest.fixture(params=[False, True], ids=["kept", "anew"])
+def swing(request, tmp_path):
+    """Makes such envs, and closes them."""
+    (tmp_path / "swing.urdf").write_text(URDF)
+    made = []
+
+    def make():
+        made.append(Swing(str(tmp_path / "swing.urdf"), request.param))
+        return made[-1]
+
+    yield make
+    for env in made:
+        env.close()
+
+
+def trace(env, steps=30):
+    env.action_space.seed(1)
+    path = [env.reset(seed=0)[0]]
+    return np.array([*path, *(env.step(env.action_space.sample())[0] for _ in range(steps))])
+
+
+def acceleration(env):
+    """Angular acceleration in the first control step without a torque, rad/s²."""
+    env.reset(seed=0)
+    return env.step(np.zeros(1, np.float32))[0][1] / (4 / 240)
+
+
+def test_an_empty_domain_changes_no_bit(swing):
+    assert np.array_equal(trace(swing()), trace(Randomize(swing(), Domain({}))))
+
+
+def test_writing_the_nominal_values_changes_no_bit(swing):
+    domain = Domain(
+        {"bob.mass": Point(2.0), "hinge.damping": Point(0.1), "bob.friction": Point(0.5),
+         "world.gravity": Point(9.81)}
+    )  # fmt: skip
+    assert np.array_equal(trace(swing()), trace(Randomize(swing(), domain)))
+
+
+def test_gravity_and_mass_follow_the_pendulums_equation(swing):
+    bare = acceleration(swing())
+    assert bare == pytest.approx(-2 * 9.81 * 0.5 * np.sin(0.5) / INERTIA, rel=0.03)
+    assert acceleration(Randomize(swing(), Domain({"world.gravity": Point(4.905)}))) == pytest.approx(
+        bare / 2, rel=0.01
+    )
+    # the inertia scales with the mass, so that gravity moves a heavier bob as it moves the lighter one ...
+    heavy = Randomize(swing(), Domain({"bob.mass": Point(6.0), "hinge.damping": Point(0.3)}))
+    assert acceleration(heavy) == pytest.approx(bare, rel=1e-4)
+    link = heavy.unwrapped.physics_client
+    info = pybullet.getDynamicsInfo(heavy.unwrapped.robot, 0, physicsClientId=link)
+    assert info[0] == 6.0
+    assert np.allclose(info[2], 3 * np.array([0.05, 0.05, 0.01]))
+    # ... and a torque moves it a third as far
+    share = acceleration_of_torque(heavy) / acceleration_of_torque(swing())
+    assert share == pytest.approx(1 / 3, rel=0.01)
+
+
+def acceleration_of_torque(env):
+    """What a torque of 1 N·m adds."""
+    still = acceleration(env)
+    env.reset(seed=0)
+    return env.step(np.ones(1, np.float32))[0][1] / (4 / 240) - still
+
+
+def test_damping_and_friction_are_written(swing):
+    env = Randomize(swing(), Domain({"hinge.damping": Point(2.0), "bob.friction": Point(0.9)}))
+    assert np.abs(trace(env)[:, 1]).max() < 0.8 * np.abs(trace(swing())[:, 1]).max()
+    inner = env.unwrapped
+    assert pybullet.getDynamicsInfo(inner.robot, 0, physicsClientId=inner.physics_client)[1] == 0.9
+
+
+def test_draws_never_compound_and_a_new_domain_restores(swing):
+    env = Randomize(swing(), Domain({"bob.mass": Uniform(1.0, 4.0)}))
+    for seed in range(5):
+        env.reset(seed=seed)
+        inner = env.unwrapped
+        info = pybullet.getDynamicsInfo(inner.robot, 0, physicsClientId=inner.physics_client)
+        assert info[0] == pytest.approx(env.physics()["bob.mass"])
+        assert info[2][0] == pytest.approx(0.05 * info[0] / 2)
+    env.set_domain(Domain({}))
+    assert np.array_equal(trace(env), trace(swing()))
+
+
+def test_channels_work_on_actions_and_readings(swing):
+    bare = trace(swing())
+    noisy = trace(Randomize(swing(), Domain({"obs_1.noise": Point(0.2)})))
+    assert np.array_equal(noisy[:, 0], bare[:, 0])
+    assert 0.1 < (noisy - bare)[:, 1].std() < 0.3
+
+
+@pytest.mark.parametrize(
+    ("parameter", "says"),
+    [
+        ("bop.mass", "did you mean 'bob'"),
+        ("hing.damping", "did you mean 'hinge'"),
+        ("stand.mass", "'stand' is fixed to the world"),
+        ("bob.com_x", "can't be set on a PyBullet env; possible: mass, friction, damping, gravity"),
+        ("action_0.latency", "can't be set on a PyBullet env"),
+        ("obs_2.noise", "obs_1"),
+    ],
+)
+def test_what_it_cannot_take_is_refused(swing, parameter, says):
+    with pytest.raises(ValueError, match=says):
+        Randomize(swing(), Domain({parameter: Point(1.0)}))
+
+
+def test_two_links_of_one_name_go_by_their_bodies(swing, tmp_path):
+    env = swing()
+    env.reset(seed=0)
+    (tmp_path / "other.urdf").write_text(URDF.replace('"swing"', '"other"'))
+    pybullet.loadURDF(str(tmp_path / "other.urdf"), [0, 5, 0], physicsClientId=env.physics_client)
+    if env._anew:
+        return  # the other body is gone at the next reset
+    with pytest.raises(ValueError, match="swing/bob"):
+        Randomize(env, Domain({"bob.mass": Point(1.0)}))
+    wrapped = Randomize(env, Domain({"other/bob.mass": Point(1.0)}))
+    wrapped.reset(seed=0)
+    assert pybullet.getDynamicsInfo(1, 0, physicsClientId=env.physics_client)[0] == 1.0
+    assert pybullet.getDynamicsInfo(0, 0, physicsClientId=env.physics_client)[0] == 2.0

@@ -1,0 +1,230 @@
+"""Everyone's envs: an empty domain changes no bit; single, in vectors, and observations of every shape."""
+
+import warnings
+from functools import partial
+
+import gymnasium as gym
+import mujoco
+import numpy as np
+import pytest
+from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv
+
+from sim2real.distributions import Point, Uniform
+from sim2real.domain import Domain
+from sim2real.wrappers import Randomize
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    import gymnasium_robotics
+
+gym.register_envs(gymnasium_robotics)
+
+ENVS = (
+    "Hopper-v5",
+    "HalfCheetah-v5",
+    "Ant-v5",
+    "InvertedPendulum-v5",
+    "Reacher-v5",
+    "AdroitHandDoor-v1",
+    "PointMaze_UMaze-v3",
+    "AntMaze_UMaze-v5",
+    "FetchReach-v4",
+)
+
+
+def set_joint(field, model, data, name, value):
+    getattr(data.joint(name), field)[:] = value
+
+
+def get_joint(field, model, data, name):
+    return getattr(data.joint(name), field).copy()
+
+
+@pytest.fixture(autouse=True)
+def mended(monkeypatch):
+    """gymnasium-robotics 1.4.2 asks `joint_type in (enum, enum)`, which MuJoCo 4.0's enums answer with no."""
+    from gymnasium_robotics.utils import mujoco_utils
+
+    for field in ("qpos", "qvel"):
+        monkeypatch.setattr(mujoco_utils, f"set_joint_{field}", partial(set_joint, field))
+        monkeypatch.setattr(mujoco_utils, f"get_joint_{field}", partial(get_joint, field))
+    warnings.simplefilter("ignore")  # what strangers' envs warn of is theirs
+
+
+def made(name):
+    return gym.make(name, disable_env_checker=True).unwrapped
+
+
+def flat(observation):
+    if isinstance(observation, dict):
+        return np.concatenate([np.ravel(observation[key]) for key in sorted(observation)])
+    return np.ravel(observation)
+
+
+def trace(env, steps=15):
+    env.action_space.seed(3)
+    path = [(flat(env.reset(seed=3)[0]), 0.0)]
+    for _ in range(steps):
+        observation, reward, *_ = env.step(env.action_space.sample())
+        path.append((flat(observation), float(reward)))
+    return np.array([np.append(observation, reward) for observation, reward in path])
+
+
+@pytest.mark.parametrize("name", ENVS)
+def test_an_empty_domain_changes_no_bit(name):
+    bare = trace(made(name))
+    assert np.array_equal(bare, trace(Randomize(made(name), Domain({}))))
+    assert np.ptp(bare, axis=0).max() > 0
+
+
+@pytest.mark.parametrize("name", ENVS)
+def test_channels_at_rest_change_no_bit(name):
+    env = made(name)
+    dict_like = isinstance(env.observation_space, gym.spaces.Dict)
+    signal = "observation_0" if dict_like else "obs_0"
+    domain = Domain({f"{signal}.noise": Point(0.0)})
+    assert np.array_equal(trace(env), trace(Randomize(made(name), domain)))
+
+
+@pytest.mark.parametrize(
+    ("name", "parameter", "value"),
+    [
+        ("FetchReach-v4", "world.gravity", 3.0),
+        ("AdroitHandDoor-v1", "ffproximal.mass", 1.0),
+        ("AdroitHandDoor-v1", "A_ARTz.latency", 5.0),
+        ("PointMaze_UMaze-v3", "motor_x.strength", 0.5),
+        ("PointMaze_UMaze-v3", "motor_x.latency", 3.0),
+        ("AntMaze_UMaze-v5", "hip_1.latency", 2.0),
+        ("AntMaze_UMaze-v5", "ankle_1.damping", 5.0),
+    ],
+)
+def test_dynamics_of_gymnasium_robotics_act(name, parameter, value):
+    env = Randomize(made(name), Domain({parameter: Point(value)}))
+    assert np.abs(trace(env) - trace(made(name))).max() > 1e-6
+    assert env.physics() == {parameter: value}
+
+
+@pytest.mark.parametrize("vector", [SyncVectorEnv, AsyncVectorEnv])
+def test_vectors_draw_apart_and_take_a_new_domain(vector):
+    domain = Domain({"torso.mass": Uniform(2.0, 6.0), "obs_0.noise": Uniform(0.0, 0.1)})
+    envs = vector([lambda: Randomize(gym.make("Hopper-v5"), domain)] * 2)
+    try:
+        envs.reset(seed=0)
+        first = envs.call("physics")
+        assert first[0] != first[1]
+        envs.step(envs.action_space.sample())
+        envs.call("set_domain", Domain({"torso.mass": Point(4.0)}))
+        envs.reset()
+        assert envs.call("physics") == ({"torso.mass": 4.0},) * 2
+        envs.reset(seed=0)
+    finally:
+        envs.close()
+
+
+def test_both_vectors_and_the_single_env_agree_to_the_bit():
+    domain = Domain({"torso.mass": Uniform(2.0, 6.0), "leg_joint.latency": Uniform(0, 6)})
+
+    def make():
+        return Randomize(gym.make("Hopper-v5"), domain)
+
+    paths = []
+    for vector in (SyncVectorEnv, AsyncVectorEnv):
+        envs = vector([make] * 2)
+        rng, path = np.random.default_rng(0), [envs.reset(seed=[5, 6])[0]]
+        path += [envs.step(rng.uniform(-1, 1, (2, 3)).astype(np.float32))[0] for _ in range(10)]
+        paths.append(np.array(path))
+        envs.close()
+    assert np.array_equal(*paths)
+    env, rng = make(), np.random.default_rng(0)
+    alone = [env.reset(seed=6)[0]]
+    alone += [env.step(rng.uniform(-1, 1, (2, 3)).astype(np.float32)[1])[0] for _ in range(10)]
+    assert np.array_equal(paths[0][:, 1], alone)
+
+
+class Loop(gym.Env):
+    """A stranger's env that steps by code of its own."""
+
+    def __init__(self, actions=1):
+        self.model = mujoco.MjModel.from_xml_string(
+            '<mujoco><worldbody><body name="arm"><joint name="hinge" axis="0 1 0"/>'
+            '<geom size=".1" pos=".3 0 0"/></body></worldbody>'
+            '<actuator><motor name="motor" joint="hinge"/></actuator></mujoco>'
+        )
+        self.data = mujoco.MjData(self.model)
+        self.action_space = gym.spaces.Box(-1, 1, (actions,), np.float32)
+        self.observation_space = gym.spaces.Box(-np.inf, np.inf, (2,), np.float64)
+        self.observation_names = ("angle", "speed")
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        mujoco.mj_resetData(self.model, self.data)
+        return self.seen(), {}
+
+    def step(self, action):
+        self.data.ctrl[:] = action[0]
+        mujoco.mj_step(self.model, self.data, nstep=5)
+        return self.seen(), 0.0, False, False, {}
+
+    def seen(self):
+        return np.concatenate((self.data.qpos, self.data.qvel))
+
+
+def test_an_env_names_its_own_signals():
+    env = Randomize(Loop(), Domain({"angle.noise": Point(0.3)}))
+    bare, noisy = trace(Loop()), trace(env)
+    difference = noisy - bare
+    assert np.array_equal(difference[:, 1], np.zeros(16)), "the speed is read as it is"
+    assert 0.15 < difference[:, 0].std() < 0.45
+    wrong = Loop()
+    wrong.observation_names = ("angle",)
+    with pytest.raises(ValueError, match="1 names for 2 numbers"):
+        Randomize(wrong, Domain({}))
+
+
+def test_signals_can_share_a_parameter():
+    env = Randomize(Loop(), Domain({"all.noise": Point(0.3)}), groups={"all": ("angle", "speed")})
+    assert ((trace(env) - trace(Loop())).std(axis=0)[:2] > 0.1).all()
+
+
+@pytest.mark.parametrize(
+    ("actions", "parameter", "says"),
+    [
+        (1, "motor.latency", "steps by code of its own; only envs that step through"),
+        (2, "motor.strength.drift", None),
+        (2, "nobody.latency", "known: motor"),
+    ],
+)
+def test_what_code_of_its_own_cannot_have_is_refused(actions, parameter, says):
+    if says is None:
+        Randomize(Loop(actions), Domain({parameter: Point(0.1)}))
+        return
+    with pytest.raises(ValueError, match=says):
+        Randomize(Loop(actions), Domain({parameter: Point(2.0)}))
+
+
+LATE_HOPPER = Domain(
+    {f"{joint}.latency": Point(k) for joint, k in (("thigh_joint", 3.0), ("foot_joint", 9.0))}
+)
+
+
+def test_latency_equals_the_engines_own_to_the_bit():
+    """Stepping in pieces against a model with delay buffers; without RK4, which looks between steps."""
+    bare = made("Hopper-v5")
+    bare.model.opt.integrator = mujoco.mjtIntegrator.mjINT_EULER
+    env = Randomize(bare, LATE_HOPPER)
+    spec = mujoco.MjSpec.from_file(env.unwrapped.fullpath)
+    for actuator in spec.actuators:
+        actuator.nsample = 12
+    model = spec.compile()
+    model.opt.integrator = mujoco.mjtIntegrator.mjINT_EULER
+    model.actuator_delay[:] = (np.array([3, 0.5, 9]) - 0.5) * model.opt.timestep
+    env.reset(seed=0)
+    data = mujoco.MjData(model)
+    data.qpos[:], data.qvel[:] = env.unwrapped.data.qpos, env.unwrapped.data.qvel
+    rng = np.random.default_rng(0)
+    for _ in range(30):
+        action = rng.uniform(-1, 1, 3).astype(np.float32)
+        env.step(action)
+        data.ctrl[:] = action
+        mujoco.mj_step(model, data, nstep=4)
+        assert np.array_equal(data.qpos, env.unwrapped.data.qpos)

@@ -179,7 +179,7 @@ class RecordingSimulator:
             seen[step + 1] = observation
             if "diverged" in info:
                 wild |= info["diverged"]
-        fine = ~wild.reshape(-1, self._episodes).any(axis=1)[:count]
+        fine = ~np.asarray(wild.reshape(-1, self._episodes).any(axis=1))[:count]
         self.diverged += int((~fine).sum())
         parts = (self._grouped(part)[:count] for part in (seen, done, alive))
         return fine, summarize_rows(*parts)

@@ -26,7 +26,6 @@ from sim2real.parameters import quantity_of
 from sim2real.simulators.mujoco import MujocoSimulator
 from sim2real.world import World
 
-
 _FEW = 512  # simulations whose step is too short to be shared among threads
 
 

@@ -26,6 +26,8 @@ from sim2real.parameters import quantity_of
 from sim2real.simulators.mujoco import MujocoSimulator
 from sim2real.world import World
 
+_FEW = 512  # simulations whose step is too short to be shared among threads
+
 
 @runtime_checkable
 class TellsState(Protocol):
@@ -58,7 +60,8 @@ class WindowReplay:
         self._episodes = rollouts.episodes
         self._each = len(self._episodes)
         self._at_once = max(max_rows // self._each, 1)
-        self._simulator = MujocoSimulator(world, self._at_once * self._each)
+        rows = self._at_once * self._each
+        self._simulator = MujocoSimulator(world, rows, 1 if rows < _FEW else 0)
         self._task: Task = make_task(world, self._simulator, None)
         rollouts.check(self._task.spec)
         self._draws = StepDraws(*np.zeros((2, self._simulator.num_envs), dtype=np.int64))

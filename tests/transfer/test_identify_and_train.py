@@ -1,0 +1,81 @@
+"""The road from recordings to a better policy: budget, files that it goes on from, and where it leads."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from sim2real.domain import Domain
+from sim2real.errors import BudgetExhausted, InvalidValue
+from sim2real.evaluate.rollouts import Trials, mean_returns
+from sim2real.identify.fit import FitSettings
+from sim2real.identify.space import Search
+from sim2real.identify.transitions import Rollouts
+from sim2real.policy import Policy
+from sim2real.transfer.identify_and_train import RoadSettings, identify_and_train
+from sim2real.transfer.target import Budget, TargetEnv
+from sim2real.world import World
+
+QUICK = RoadSettings(steps=40, train_steps=4096, fit=FitSettings(search=Search(4, 6)))
+
+
+@pytest.fixture(scope="module")
+def furuta():
+    return World.load("furuta")
+
+
+@pytest.fixture(scope="module")
+def policy():
+    return Policy.load("furuta-nominal-0")
+
+
+@pytest.fixture(scope="module")
+def bounds(furuta):
+    names = ("pole.mass", "motor.strength", "motor.latency")
+    return Domain({name: furuta.training_domain.parameters[name] for name in names})
+
+
+def target_of(world, steps, rows=4):
+    return TargetEnv(world, world.variant("combined_a"), Budget(steps=steps), num_envs=rows)
+
+
+def test_rounds_record_fit_and_train_and_everything_is_counted_and_kept(furuta, policy, bounds, tmp_path):
+    target = target_of(furuta, 320)
+    settings = dataclasses.replace(QUICK, rounds=2)
+    closed = identify_and_train(policy, target, furuta, tmp_path, bounds, settings)
+    assert target.spent.steps == closed.rollouts.steps == 320
+    assert target.spent.episodes == 8
+    assert len(closed.rollouts.episodes) == 8
+    assert len(closed.fits) == 2
+    assert closed.policy.contract.label == "identified"
+    steps = [(step.method, step.steps) for step in closed.policy.contract.provenance[-2:]]
+    assert steps == [("train", 4096)] * 2
+    assert Domain.load(tmp_path / "round-1" / "domain.toml") == closed.domain
+    assert np.array_equal(
+        Policy.load(tmp_path / "policy").weights["actor.0.weight"], closed.policy.weights["actor.0.weight"]
+    )
+    first = Rollouts.load(tmp_path / "round-0" / "rollouts.npz")
+    assert first.steps == 160
+    again = identify_and_train(policy, target_of(furuta, 1), furuta, tmp_path, bounds, settings)
+    assert again.domain == closed.domain, "recordings that were made are not made again"
+
+
+def test_a_budget_that_does_not_pay_is_refused_before_anything_is_written(furuta, policy, bounds, tmp_path):
+    with pytest.raises(BudgetExhausted):
+        identify_and_train(policy, target_of(furuta, 100), furuta, tmp_path, bounds, QUICK)
+    assert not list(tmp_path.rglob("*.npz"))
+    with pytest.raises(InvalidValue, match="0 rounds"):
+        RoadSettings(rounds=0)
+
+
+@pytest.mark.slow
+def test_a_nominal_policy_gets_the_gap_closed(furuta, policy, bounds, tmp_path):
+    settings = RoadSettings(train_steps=120_000, fit=FitSettings(search=Search(25, 10)))
+    target = target_of(furuta, 800, rows=5)
+    closed = identify_and_train(policy, target, furuta, tmp_path, bounds, settings)
+    assert closed.fits[0].physics["motor.latency"] == 4.0
+    variant = furuta.variant("combined_a")
+    before, after = (
+        mean_returns(furuta, actor, [variant], Trials(32))["combined_a"] for actor in (policy, closed.policy)
+    )
+    assert after > before + 60

@@ -3,7 +3,7 @@
     python scripts/results.py
 
 Fine-tuning starts from each nominal policy, in *combined A*, under a budget of 50,000 control steps. A report
-with plots per world is written to ``runs/results/<world>/``.
+with plots per world is written to ``runs/results/<world>/``. Other engines are ``scripts/simulators.py``'s matter.
 """
 
 import argparse
@@ -38,7 +38,8 @@ def report_on(name: str, episodes: int) -> GapReport:
     nominal = [Policy.load(f"{name}-nominal-{seed}") for seed in SEEDS]
     randomized = [Policy.load(f"{name}-randomized-{seed}") for seed in SEEDS]
     tuned = [adapted(world, policy) for policy in nominal]
-    table = evaluate(world, [*nominal, *randomized, *tuned], trials=Trials(episodes))
+    at_home = [variant.name for variant in world.variants.values() if variant.simulator == "mujoco"]
+    table = evaluate(world, [*nominal, *randomized, *tuned], at_home, Trials(episodes))
     report = gap_report(table, references(world), GapOptions(title=world.title))
     write_report(report, table, OUT / name, {"command": "python scripts/results.py"})
     shutil.copy(OUT / name / "report.png", catalog("policies") / f"{name}.png")

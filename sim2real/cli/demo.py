@@ -26,4 +26,5 @@ def run(arguments: argparse.Namespace) -> None:
 
     out: Path = arguments.out
     world, policies = demo_policies(out)
-    report(world, evaluated(world, policies, None, Trials()), "nominal", out, f"sim2real demo --out {out}")
+    at_home = [variant.name for variant in world.variants.values() if variant.simulator == "mujoco"]
+    report(world, evaluated(world, policies, at_home, Trials()), "nominal", out, f"sim2real demo --out {out}")

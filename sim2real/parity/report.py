@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 from rich.console import Group
 from rich.table import Table
 
@@ -131,4 +132,5 @@ def _bars(axes: Axes, parity: Parity) -> None:
     axes.set(
         xscale="log" if effects else "linear", xlabel="effect, rms rad and m", title="parameters' effects"
     )
+    axes.xaxis.set_minor_formatter(NullFormatter())  # numbers between the powers of ten would overlap
     axes.legend()

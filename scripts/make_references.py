@@ -24,7 +24,7 @@ from sim2real.policy import Policy
 from sim2real.simulators import Engine
 from sim2real.world import World
 
-EPISODES, EPISODES_ELSEWHERE = 128, 16
+EPISODES, EPISODES_ELSEWHERE = 64, 16
 
 
 def reference_of(job: tuple[str, str, int]) -> tuple[str, str, dict[str, float]]:
@@ -49,7 +49,7 @@ def reference_of(job: tuple[str, str, int]) -> tuple[str, str, dict[str, float]]
     if at_home:
         target = TargetEnv(world, variant, Budget(steps), num_envs=64, simulator=Engine("mujoco", 1))
         settings = FineTuneSettings(batch_size=512)
-        entry["warm_started"] = score(fine_tune(Policy.load(start), target, settings))
+        entry |= {"warm_started": score(fine_tune(Policy.load(start), target, settings)), "steps": steps}
     return (
         name,
         variant_name,
@@ -80,11 +80,11 @@ def main() -> None:
             tables[world][variant] = entry
             print(world, variant, {key: round(value, 1) for key, value in entry.items()}, flush=True)
             variants = World.load(world).variants
-            if len(tables[world]) == len(variants):
-                ordered = {name: tables[world][name] for name in variants}
-                text = tomli_w.dumps({"steps": arguments.steps, "variants": ordered})
-                note = "# Mean returns per variant; made by scripts/make_references.py\n"
-                write_text(World.load(world).path / "references.toml", note + text)
+            ordered = {name: tables[world][name] for name in variants if name in tables[world]}
+            note = "# Mean returns per variant; made by scripts/make_references.py\n"
+            write_text(
+                World.load(world).path / "references.toml", note + tomli_w.dumps({"variants": ordered})
+            )
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
     python scripts/results.py
 
 Fine-tuning starts from each nominal policy, in *combined A*, under a budget of 50,000 control steps. A report
-with plots per world is written to ``runs/results/<world>/``. Other engines are ``scripts/simulators.py``'s matter.
+with plots per world is written to ``runs/results/<world>/``. Other engines are for ``scripts/simulators.py``.
 """
 
 import argparse

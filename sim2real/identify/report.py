@@ -27,6 +27,7 @@ from sim2real.identify.result import (
     Estimate,
     GapRow,
     Identification,
+    Trace,
     make_domain,
     widening_of,
 )
@@ -64,7 +65,7 @@ class Report:
         space, point = self.final.space, self.points[1]
         linear = self.final.linearize(point, central=True)
         spread = bootstrap(linear)
-        gap, predicted = self._gaps(threads)
+        gap, nominal, predicted = self._gaps(threads)
         motions = [*self.parts[0], *self.parts[1]]
         hints = diagnose(self.world, motions, predicted)
         estimates = self._estimates(spread)
@@ -90,31 +91,39 @@ class Report:
             seconds=seconds,
             simulations=counts[0],
             diverged=counts[1],
+            traces=self._traces(nominal, predicted),
         )
 
-    def _gaps(self, threads: int) -> tuple[tuple[GapRow, ...], list[FloatArray]]:
-        """Errors of every predictor on whole recordings (of robots without servos, on windows of them)."""
+    def _traces(self, nominal: Sequence[FloatArray], fitted: Sequence[FloatArray]) -> tuple[Trace, ...]:
+        motions = [*self.parts[0], *self.parts[1]]
+        return tuple(
+            Trace(m.name, k >= len(self.parts[0]), m.time, {"measured": m.measured, NOMINAL: n, FITTED: f})
+            for k, (m, n, f) in enumerate(zip(motions, nominal, fitted, strict=True))
+        )
+
+    def _gaps(self, threads: int) -> tuple[tuple[GapRow, ...], list[FloatArray], list[FloatArray]]:
+        """Errors of every predictor, and what the nominal and the fitted world predict.
+
+        Of whole recordings; of robots without servos, of windows of them.
+        """
         fitted, held = self.parts
         motions = [*fitted, *held]
         full = Problem.of(self.base, self.final.space, motions, threads)
-        full.scale = self.final.scale
         before = Problem.of(self.world, Space(()), motions, threads)
-        before.scale = self.final.scale
-        rows = {NOMINAL: before.rmse(np.zeros((1, 0)))[0]}
+        nominal = [np.nan_to_num(p[0]) for p in before.predict(np.zeros((1, 0)))]
         predicted = full.predict(np.stack(self.points))
-        rows[FITTED] = np.stack(
-            [
-                np.sqrt((((p[0] - m.measured) / full.scale) ** 2).mean(axis=0))
-                for p, m in zip(predicted, motions, strict=True)
-            ]
-        )
+        scale = self.final.scale
+        rows = {
+            NOMINAL: _rmse(motions, nominal, scale),
+            FITTED: _rmse(motions, [np.nan_to_num(p[0]) for p in predicted], scale),
+        }
         if full.decoupled:
             model = self.world.model
             driven = [model.joint(int(k)).name for k in model.actuator_trnid[:, 0]]
             rows |= baselines(motions, [driven.index(joint) for joint in motions[0].joints])
         split = len(fitted)
         gaps = tuple(gap_row(n, r[:split], r[split:] if held else None) for n, r in rows.items())
-        return gaps, [np.nan_to_num(p[1]) for p in predicted]
+        return gaps, nominal, [np.nan_to_num(p[1]) for p in predicted]
 
     def _estimates(self, spread: Spread) -> tuple[Estimate, ...]:
         space, point = self.final.space, self.points[1]
@@ -161,6 +170,12 @@ class Report:
             widening_of(held, scatter),
             self.fixed,
         )
+
+
+def _rmse(motions: Sequence[Motion], predicted: Sequence[FloatArray], scale: FloatArray) -> FloatArray:
+    """By motion and joint. Shape (motions, k)."""
+    pairs = zip(motions, predicted, strict=True)
+    return np.stack([np.sqrt((((p - m.measured) / scale) ** 2).mean(axis=0)) for m, p in pairs])
 
 
 def _names(motions: Sequence[Motion]) -> tuple[str, ...]:

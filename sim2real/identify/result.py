@@ -57,6 +57,18 @@ class GapRow:
 
 
 @dataclass(frozen=True, eq=False)
+class Trace:
+    """One recording and what was predicted of it, for the page; rad or m."""
+
+    name: str
+    held: bool
+    time: FloatArray
+    """Seconds. Shape (n,)."""
+    lines: Mapping[str, FloatArray]
+    """Measured and predicted positions by name. Shapes (n, k)."""
+
+
+@dataclass(frozen=True, eq=False)
 class Identification:
     """Everything that an identification found."""
 
@@ -79,6 +91,7 @@ class Identification:
     seconds: float
     simulations: int
     diverged: int
+    traces: tuple[Trace, ...] = ()
 
     @property
     def exit_code(self) -> int:

@@ -1,13 +1,18 @@
 """From numbers to verdicts, domains and tables."""
 
+import dataclasses
+import json
+import re
+
 import numpy as np
 import pytest
 from rich.console import Console
 
 from sim2real.identify.free import Free
 from sim2real.identify.judge import Findings, gap_row, judge
+from sim2real.identify.page import write_page
 from sim2real.identify.problem import Linear
-from sim2real.identify.result import Estimate, Identification, make_domain, widening_of
+from sim2real.identify.result import Estimate, Identification, Trace, make_domain, widening_of
 from sim2real.identify.summary import identification_tables
 from sim2real.identify.uncertainty import bootstrap
 from sim2real.identify.verdicts import IDENTIFIED, NO_HELDOUT_GAIN, ON_BOUND, exit_code
@@ -104,7 +109,7 @@ def test_a_fit_worse_than_the_delayed_command_is_no_gain():
     assert "worse than the delayed command" in verdict.text
 
 
-def test_tables_say_it_all():
+def result():
     rows = gap(0.03, 0.003)
     verdicts = judge(Findings([estimate()], [], [], rows))
     domain = make_domain([free()], np.array([0.5]), np.full((9, 1), 0.5), 1.0, {})
@@ -112,9 +117,27 @@ def test_tables_say_it_all():
         "cartpole", ("slider",), domain, {"cart.mass": 1.3}, {}, (estimate(),), tuple(rows), (), (),
         verdicts, ("a", "b"), ("c",), 1.0, 10, 0,
     )  # fmt: skip
+    return found
+
+
+def test_tables_say_it_all():
     console = Console(width=200, record=True)
-    for table in identification_tables(found):
+    for table in identification_tables(result()):
         console.print(table)
     text = console.export_text()
     for said in ("IDENTIFIED", "1.2 to 1.4", "± 0.01", "30.00", "3.00"):
         assert said in text
+
+
+def test_the_page_holds_everything_and_asks_for_nothing(tmp_path):
+    time = np.arange(4000) * 0.01
+    wave = np.sin(time)[:, None]
+    trace = Trace("</script>", True, time, {"measured": wave, "nominal": wave, "identified": wave})
+    page = write_page(dataclasses.replace(result(), traces=(trace,)), tmp_path).read_text("utf-8")
+    assert not re.search(r"https?://|src=|@import", page)
+    data = json.loads(
+        re.search(r'application/json">(.*?)</script>', page, re.DOTALL)[1].replace("<\\/", "</")
+    )
+    assert data["verdicts"][0]["name"] == IDENTIFIED
+    assert 1000 < len(data["traces"][0]["time"]) < 2500
+    assert data["traces"][0]["name"] == "</script>"

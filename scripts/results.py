@@ -1,6 +1,6 @@
-"""Zero-shot, randomized and fine-tuned results on every world, with intervals, into ``policies/README.md``.
+"""Zero-shot, randomized and fine-tuned results on every world, with intervals, into ``policies/<world>.md``.
 
-    python scripts/results.py
+    python scripts/results.py               # every world; furuta alone: python scripts/results.py furuta
 
 Fine-tuning starts from each nominal policy, in *combined A*, under a budget of 50,000 control steps. A report
 with plots per world is written to ``runs/results/<world>/``. Other engines are for ``scripts/simulators.py``.
@@ -58,7 +58,7 @@ def shown(estimate: Estimate | None, scale: float = 1.0, digits: int = 0) -> str
 
 def section(report: GapReport, name: str) -> str:
     head = " | ".join(f"{label}: score | success, %" for label in report.labels)
-    lines = [f"## {report.title}", "", f"| variant | {head} |", "|---|" + "---|---|" * len(report.labels)]
+    lines = [f"# {report.title}", "", f"| variant | {head} |", "|---|" + "---|---|" * len(report.labels)]
     for variant in report.variants:
         cells = [report.cell(label, variant) for label in report.labels]
         row = " | ".join(f"{shown(c.score)} | {shown(c.success, 100)}" if c else "– | –" for c in cells)
@@ -73,20 +73,20 @@ def main() -> None:
     parser.add_argument("worlds", nargs="*", help="worlds; all by default")
     parser.add_argument("--episodes", type=int, default=64, help="per policy and variant")
     arguments = parser.parse_args()
-    worlds = arguments.worlds or entries("envs")
-    sections = []
-    for name in worlds:
-        sections.append(section(report_on(name, arguments.episodes), name))
-        print(sections[-1], flush=True)
-    if not arguments.worlds:
-        write_text(
-            catalog("policies") / "README.md", HEAD.format(episodes=arguments.episodes) + "\n".join(sections)
-        )
+    for name in arguments.worlds or entries("envs"):
+        page = section(report_on(name, arguments.episodes), name)
+        write_text(catalog("policies") / f"{name}.md", page)
+        print(page, flush=True)
+    pages = [name for name in entries("envs") if (catalog("policies") / f"{name}.md").is_file()]
+    links = [f"- [{World.load(name).title}]({name}.md)" for name in pages]
+    write_text(
+        catalog("policies") / "README.md", HEAD.format(episodes=arguments.episodes) + "\n".join(links) + "\n"
+    )
 
 
 HEAD = """# Policies
 
-Trained by `python scripts/make_policies.py`; this page is made by `python scripts/results.py`. A folder
+Trained by `python scripts/make_policies.py`; the pages of results by `python scripts/results.py`. A folder
 holds `policy.toml` (the contract), `weights.safetensors` and a card; `Policy.load(name)` loads one.
 
 *Score*: 0 is random actions, 100 the oracle of that variant (the best shipped policy, as it is or after

@@ -68,6 +68,7 @@ _ALL = (
     Quantity("com_y", "body", ("m",), "centre of mass along y, body frame"),
     Quantity("com_z", "body", ("m",), "centre of mass along z, body frame"),
     Quantity("friction", "geom", ("1",), "sliding friction coefficient", 0.0),
+    Quantity("height", "geom", ("m",), "height of a geom in its body's frame"),
     Quantity("damping", "joint", _RATE, "viscous joint damping", 0.0),
     Quantity("frictionloss", "joint", _TORQUE, "dry joint friction", 0.0),
     Quantity("armature", "joint", ("kg·m²", "kg"), "rotor inertia seen at the joint", 0.0),

@@ -133,8 +133,8 @@ def everything(write_world):
 
 def test_no_quantity_is_left_out():
     missing = set(QUANTITIES) - set(WHAT) - set(SERVO_ONLY)
-    # wind along y goes as the others, and a correction needs a network
-    assert missing == {"wind_y", "correction"}
+    # wind along y goes as the others, a correction needs a network, a height something that touches
+    assert missing == {"wind_y", "correction", "height"}
 
 
 def test_every_quantity_acts(everything):

@@ -71,6 +71,7 @@ def test_strength_of_a_servo_is_a_factor_on_gain_bias_and_limit(bench):
         "actuator_biasprm",
         "actuator_biasprm",
         "actuator_biasprm",
+        "actuator_biasprm",
         "actuator_forcerange",
         "actuator_forcerange",
         "actuator_gainprm",

@@ -7,9 +7,21 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from sim2real.cli import audit, close, demo, evaluate, gap, parity, recordings, train, transfer, worlds
+from sim2real.cli import (
+    audit,
+    close,
+    demo,
+    evaluate,
+    gap,
+    identify,
+    parity,
+    recordings,
+    train,
+    transfer,
+    worlds,
+)
 
-_COMMANDS = (worlds, audit, train, transfer, evaluate, gap, parity, recordings, close, demo)
+_COMMANDS = (worlds, audit, train, transfer, evaluate, gap, parity, recordings, identify, close, demo)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

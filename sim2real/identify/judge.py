@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from sim2real.identify.conditioning import Combination
 from sim2real.identify.diagnose import Hint
+from sim2real.identify.plane import Plane
 from sim2real.identify.result import Estimate, GapRow
 from sim2real.identify.verdicts import (
     BAD_DATA,
@@ -41,6 +42,7 @@ class Findings:
     hints: Sequence[Hint]
     gap: Sequence[GapRow]
     complaints: Sequence[str] = ()
+    plane: Plane | None = None
 
 
 def judge(findings: Findings) -> tuple[Verdict, ...]:
@@ -63,6 +65,9 @@ def judge(findings: Findings) -> tuple[Verdict, ...]:
         )
         for hint in findings.hints
     ]
+    if findings.plane is not None:
+        name = f"{findings.plane.geom}.height"
+        verdicts.append(Verdict(STRUCTURE_MISSING, name, findings.plane.text, findings.plane.values))
     if not any(v.name == NO_HELDOUT_GAIN for v in gain):
         doubtful = {name for c in findings.combinations for name in c.names} | {e.name for e in bound}
         sure = [e.name for e in findings.estimates if e.name not in doubtful]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from sim2real.domain import Domain
 from sim2real.identify.conditioning import combinations
-from sim2real.identify.diagnose import diagnose
+from sim2real.identify.diagnose import Hint, diagnose
 from sim2real.identify.free import Space
 from sim2real.identify.judge import (
     FITTED,
@@ -22,6 +22,7 @@ from sim2real.identify.judge import (
     unexcited,
 )
 from sim2real.identify.ladder import Step
+from sim2real.identify.plane import Plane, find_plane, touching
 from sim2real.identify.problem import Linear, Problem
 from sim2real.identify.result import (
     Estimate,
@@ -72,8 +73,9 @@ class Report:
         priors = prior_terms(self.final, point)[0] * _noise(linear)
         driven = [self.world.model.joint(int(k)).name for k in self.world.model.actuator_trnid[:, 0]]
         told = combinations(self.final, linear, priors)
-        findings = Findings(estimates, told, hints, gap, unexcited(motions, driven))
         values = dict(zip(space.names, map(float, space.values(point)), strict=True))
+        plane = self._plane(hints, values, predicted, threads)
+        findings = Findings(estimates, told, hints, gap, unexcited(motions, driven), plane)
         physical = {n: v for n, v in values.items() if not n.endswith(READ_DELAY)}
         return Identification(
             world=self.world.name,
@@ -93,6 +95,19 @@ class Report:
             diverged=counts[1],
             traces=self._traces(nominal, predicted),
         )
+
+    def _plane(
+        self,
+        hints: Sequence[Hint],
+        values: Mapping[str, float],
+        predicted: Sequence[FloatArray],
+        threads: int,
+    ) -> Plane | None:
+        """A table, if the height of the tip explains what is left."""
+        motions = touching(self.world, [*self.parts[0], *self.parts[1]], predicted)
+        if not motions or not any(hint.signal == "tip height" for hint in hints):
+            return None
+        return find_plane(self.final.world, values, motions, threads)
 
     def _traces(self, nominal: Sequence[FloatArray], fitted: Sequence[FloatArray]) -> tuple[Trace, ...]:
         motions = [*self.parts[0], *self.parts[1]]

@@ -1,3 +1,6 @@
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -15,6 +18,16 @@ def smooth_commands(rng, time, low, high):
     sines = np.sin(time[:, None, None] * rates + phases).mean(axis=1)
     unit = np.clip(0.6 * held + 0.6 * sines, -1, 1)
     return (low + high) / 2 + unit * (high - low) / 2
+
+
+@pytest.fixture
+def real():
+    """Folder of the real SO-101's recordings, where this machine has them."""
+    beside = Path(__file__).resolve().parents[3] / "shared" / "real" / "so101"
+    folder = Path(os.environ.get("SIM2REAL_RECORDINGS", beside))
+    if not (folder / "npz").is_dir():
+        pytest.skip("no recordings of the real arm here; SIM2REAL_RECORDINGS can name their folder")
+    return folder
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from sim2real.errors import RecordingError, UnknownName
 from sim2real.identify.identify import Options, identify, split
 from sim2real.identify.verdicts import BAD_DATA, IDENTIFIED, NO_HELDOUT_GAIN, NOT_IDENTIFIABLE
 from sim2real.opening import opened_for
+from sim2real.recordings import load_recordings
 from sim2real.world import World
 
 PLANTED = {
@@ -35,6 +36,43 @@ def test_planted_physics_is_found(name, twin):
     assert IDENTIFIED in {v.name for v in found.verdicts}
     rows = {row.predictor: row for row in found.gap}
     assert rows["identified"].held < 0.2 * rows["nominal"].held
+
+
+@pytest.mark.slow
+def test_planted_physics_is_found_through_contacts(twin):
+    physics = {"torso.mass": 4.8, "joints.damping": 2.0, "motors.strength": 0.8, "motors.latency": 4}
+    start = (0, 1.25, 0, -0.3, -0.5, 0.3)
+    recordings = twin("hopper", physics, count=5, seconds=2.0, start=start, share=0.3)
+    options = Options(free=tuple(physics), generations=6, threads=1, window=0.2)
+    found = identify(World.load("hopper"), recordings, options)
+    assert found.point["motors.latency"] == 4
+    for estimate in found.estimates:
+        assert estimate.value == pytest.approx(physics[estimate.name], rel=0.05), estimate
+
+
+@pytest.mark.slow
+def test_the_real_arm_is_predicted_from_published_values(real):
+    """Coulomb friction and a linear servo, from 20 s of each recording; held-out ones whole."""
+    world = World.load("so101")
+    logs = load_recordings(real / "npz" / "train")
+    held = logs[3::4]
+    logs = [log if log in held else shortened(log, 20.0) for log in logs]
+    joints = [world.model.actuator(k).name for k in range(world.model.nu)]
+    quantities = ("kp", "damping", "frictionloss", "latency", "bias_torque")
+    free = tuple(f"{joint}.{quantity}" for quantity in quantities for joint in joints)
+    fixed = {f"{joint}.kd": 0.0 for joint in joints}
+    options = Options(free=free, fixed=fixed, held=tuple(log.name for log in held), threads=1)
+    found = identify(world, logs, options)
+    rows = {row.predictor: row for row in found.gap}
+    assert rows["nominal"].held == pytest.approx(0.0277, abs=0.001)
+    assert rows["identified"].held < 0.0065
+    assert found.exit_code in (0, 11, 12, 13)
+
+
+def shortened(log, seconds):
+    rows = log.time - log.time[0] <= seconds
+    parts = {name: getattr(log, name)[rows] for name in ("time", "command", "position", "velocity")}
+    return dataclasses.replace(log, **parts)
 
 
 def test_a_result_is_a_domain_to_train_in(twin, tmp_path):

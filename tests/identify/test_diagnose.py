@@ -1,0 +1,76 @@
+"""What is left of the residual points to what is missing."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from sim2real.identify.diagnose import diagnose, explained, tip_height
+from sim2real.identify.plane import find_plane, touching, with_plane
+from sim2real.opening import opened
+from sim2real.replay import Motion, Replayer
+from sim2real.world import World
+
+SLOW = {"servos.kp": 15.0, "servos.kd": 0.0, "joints.damping": 1.2, "joints.frictionloss": 0.2}
+
+
+@pytest.fixture(scope="module")
+def arm():
+    return opened(World.load("so101"), {}, SLOW)
+
+
+@pytest.fixture(scope="module")
+def pressing():
+    """Commands that lower the tip below a table and lift it again, a few times."""
+    time = np.arange(600) * 0.02
+    command = np.zeros((600, 6))
+    wave = 0.5 - 0.5 * np.cos(time * 2 * np.pi / 3)
+    command[:, 1], command[:, 2], command[:, 5] = 0.2 + 0.3 * wave, 0.3 + 0.5 * wave, 0.5
+    names = ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll", "gripper")
+    return Motion("press", names, time, command, command, np.zeros(6))
+
+
+def measured(world, motion, physics):
+    (found,) = Replayer(world, [motion], 1, 1).run(tuple(physics), np.array([list(physics.values())]))
+    return dataclasses.replace(motion, measured=found[0])
+
+
+def test_a_table_is_seen_and_found(arm, pressing):
+    ready = with_plane(arm, "floor")
+    real = measured(ready, pressing, {"floor.height": -0.05, "contact.friction": 0.3})
+    free = measured(arm, real, {}).measured
+    hints = diagnose(arm, [real], [free])
+    assert hints[0].signal in ("tip height", "position")
+    assert "tip height" in {hint.signal for hint in hints}
+    assert touching(arm, [real], [free]) == [real]
+    plane = find_plane(arm, {}, [real])
+    assert plane.height == pytest.approx(-0.05, abs=0.003)
+    assert plane.after.mean() < 0.3 * plane.before.mean()
+    assert "floor.height" in plane.text
+
+
+def test_where_nothing_is_touched_no_table_is_proposed(arm, pressing):
+    real = measured(arm, pressing, {})
+    assert touching(arm, [real], [real.measured]) == []
+    assert find_plane(arm, {}, [real]) is None
+
+
+def test_missing_dry_friction_follows_the_direction_of_motion(arm, pressing):
+    real = measured(arm, dataclasses.replace(pressing, command=pressing.command * 0.3), {})
+    none = opened(World.load("so101"), {}, SLOW | {"joints.frictionloss": 0.0})
+    free = measured(none, real, {}).measured
+    hints = [hint for hint in diagnose(arm, [real], [free]) if hint.joint == "elbow_flex"]
+    assert "direction of motion" in {hint.signal for hint in hints}
+
+
+def test_chance_explains_nothing():
+    rng = np.random.default_rng(0)
+    blocks = np.arange(3000) // 50
+    assert explained(rng.normal(size=3000), rng.normal(size=3000), blocks) < 0.01
+    signal = rng.normal(size=3000)
+    assert explained(signal, np.abs(signal), blocks) > 0.8
+
+
+def test_the_tip_is_as_high_as_its_lowest_capsule(arm):
+    height = tip_height(arm, np.zeros((1, 6)), tuple(arm.model.joint(k).name for k in range(6)))
+    assert 0.0 < height[0] < 0.5

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from sim2real.cli import main
@@ -179,3 +180,19 @@ def test_budgets_that_buy_nothing(small, tmp_path, capsys):
     assert run(*command, "--target", "hevy") == 2
     assert "did you mean 'heavy'" in capsys.readouterr().err
     assert not (tmp_path / "q").exists()
+
+
+def test_the_log_doctor_from_the_command_line(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    time = np.arange(400) * 0.02
+    motion = np.sin(np.outer(time, [1.0, 1.7]))
+    arrays = {"time_us": (time * 1e6).astype(np.int64), "joints": np.array(["a", "b"])}
+    (tmp_path / "logs").mkdir()
+    np.savez(tmp_path / "logs" / "wave.npz", command=motion, position=np.roll(motion, 4, axis=0), **arrays)
+    assert main(["recordings", "logs", "--out", "seen"]) == 0
+    assert (tmp_path / "seen" / "recordings.html").is_file()
+    motion[100] = np.nan
+    np.savez(tmp_path / "logs" / "wave.npz", command=motion, position=motion, **arrays)
+    assert main(["recordings", "logs", "--out", "seen"]) == 1
+    assert "BAD_DATA" in capsys.readouterr().out
+    assert main(["recordings", "nowhere"]) == 2

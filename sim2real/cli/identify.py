@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
         free=tuple(arguments.free),
         held=tuple(arguments.held) if arguments.held else None,
         seed=arguments.seed,
-        checkpoint=out.with_name(out.name + ".checkpoint.npz"),
+        checkpoint=out / "checkpoint.json",
     )
     with console.status("begin") as status:
         found = identify(

@@ -2,8 +2,7 @@
 
 The residual of a robot's replay is no white noise: what the model lacks pushes the same way for seconds.
 Intervals from independent errors (σ² (J'J)⁻¹, what `mujoco.sysid` reports) are then many times too short.
-Here whole blocks of time are drawn again with replacement (Künsch 1989), each draw refitted to first order,
-and profiles are judged by a likelihood ratio scaled to the same variance (Chandler and Bate 2007).
+Here whole blocks of time are drawn again with replacement (Künsch 1989), each draw refitted to first order.
 """
 
 from __future__ import annotations

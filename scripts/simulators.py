@@ -4,7 +4,7 @@
     python scripts/simulators.py furuta --train bullet  # train nominal policies in an engine first
 
 Nominal physics everywhere: what is lost from one engine to the next is lost to contact, joint limits,
-friction, servo and integrator alone. The table of all worlds goes to ``policies/simulators.md``.
+friction, servo and integrator alone. The tables go to ``policies/simulators.md``.
 """
 
 import argparse
@@ -90,7 +90,6 @@ def main() -> None:
             trained_in(World.load(name), engine)
         sections.append(section(name, engines, arguments.episodes))
         print(sections[-1], flush=True)
-    if not arguments.worlds:
         text = HEAD.format(episodes=arguments.episodes) + "\n".join(sections)
         write_text(catalog("policies") / "simulators.md", text)
 

@@ -55,7 +55,7 @@ class Friction:
         self._levels = {name: levels.bind(name, joints) for name in known}
         resting = [any(j in p.elements and p.quantity.name in _AT_REST for p in law) for j in joints]
         self._speed = levels.bind("stribeck_velocity", joints, default=np.where(resting, np.nan, 1.0))
-        self._exponent = levels.bind("stribeck_exponent", joints, default=2.0)
+        self._exponent = levels.bind("stribeck_exponent", joints, default=1.0)
         self._gears = kit.arrays.put(_gears(kit, joints))
         self._friction = simulator.dry_friction()
         self._base = kit.arrays.copy(self._friction[:, self._dofs])

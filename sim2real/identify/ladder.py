@@ -22,7 +22,7 @@ from sim2real.world import World
 FloatArray = NDArray[np.float64]
 Bounds = Mapping[str, tuple[float, float]]
 
-EFFECTS = ("goal_braking", "rate_limit", "stribeck", "load_friction")
+EFFECTS = ("goal_braking", "rate_limit", "stribeck", "load_friction_motor")
 """Quantities that stand for an effect, which is not there without them."""
 
 GAIN = 0.01

@@ -146,6 +146,9 @@ def make_domain(
     parameters: dict[str, Distribution] = {name: Point(value) for name, value in fixed.items()}
     for k, f in enumerate(free):
         parameters[f.name] = _normal(f, float(point[k]), float(min(std[k], _MOST_STD)))
+        element, _, quantity = f.name.rpartition(".")
+        if quantity == "stribeck":  # the shape that replays have, whatever the world's own is
+            parameters[f"{element}.stribeck_exponent"] = Point(1.0)
     names = tuple(f.name for k, f in enumerate(free) if isinstance(parameters[f.name], Normal))
     columns = [k for k, f in enumerate(free) if f.name in names]
     if len(columns) < 2:

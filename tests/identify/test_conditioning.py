@@ -51,6 +51,6 @@ def test_gravity_and_bias_are_one_column(told):
 
 
 def test_a_parameter_that_nothing_excites_is_said(told):
-    world_free = told("shoulder_pan.kp", "shoulder_pan.load_friction", "shoulder_pan.stribeck_velocity")
+    world_free = told("shoulder_pan.kp", "shoulder_pan.load_friction_motor", "shoulder_pan.stribeck_velocity")
     assert any("stribeck_velocity leaves no trace" in text for text in world_free), world_free
     assert np.isfinite(len(world_free))

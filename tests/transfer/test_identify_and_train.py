@@ -70,7 +70,7 @@ def test_a_budget_that_does_not_pay_is_refused_before_anything_is_written(furuta
 
 @pytest.mark.slow
 def test_a_nominal_policy_gets_the_gap_closed(furuta, policy, bounds, tmp_path):
-    settings = RoadSettings(train_steps=120_000, fit=FitSettings(search=Search(25, 10)))
+    settings = RoadSettings(train_steps=240_000, fit=FitSettings(search=Search(25, 10)))
     target = target_of(furuta, 800, rows=5)
     closed = identify_and_train(policy, target, furuta, tmp_path, bounds, settings)
     assert closed.fits[0].physics["motor.latency"] == 4.0

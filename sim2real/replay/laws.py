@@ -2,7 +2,7 @@
 
 The goal: many servos move an inner goal towards the commanded one, no faster than their top speed and no
 faster than they can brake before reaching it, v² = 2 · braking · distance.
-The friction: Coulomb + Stribeck · exp(-|speed| / stribeck_velocity) + load_friction_motor · |torque| (the laws
+The friction: Coulomb + Stribeck · exp(-|speed| / stribeck_velocity) + load_friction_motor · |torque| (laws
 M2 to M4 of Duclusaud et al. 2025, "Extended friction models for the physics simulation of servo actuators").
 """
 

@@ -19,6 +19,7 @@ def add(commands: Commands) -> None:
         "--free", nargs="+", default=(), help="parameters that may change; default the world's"
     )
     command.add_argument("--held", nargs="+", help="recordings to hold out; default every fourth")
+    command.add_argument("--check", action="store_true", help="say what can be told, and fit nothing")
     command.add_argument("--seed", type=int, default=0)
     command.add_argument("--out", type=Path, help="folder of the results; default runs/identify-WORLD")
     command.set_defaults(run=run)
@@ -26,11 +27,14 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run it; the exit status is that of the verdicts."""
+    import dataclasses
+
     from rich.console import Console
 
+    from sim2real.identify.check import check
     from sim2real.identify.identify import Options, identify
     from sim2real.identify.page import write_page
-    from sim2real.identify.summary import identification_tables
+    from sim2real.identify.summary import check_line, check_tables, identification_tables
     from sim2real.recordings import load_recordings
     from sim2real.world import World
 
@@ -42,13 +46,22 @@ def run(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
         checkpoint=out / "checkpoint.json",
     )
+    world, recordings = World.load(arguments.world), load_recordings(arguments.recordings)
+    with console.status("check"):
+        before = check(world, recordings, options)
+    if arguments.check:
+        for table in check_tables(before):
+            console.print(table)
+        return before.exit_code
+    print(check_line(before))
     with console.status("begin") as status:
         found = identify(
-            World.load(arguments.world),
-            load_recordings(arguments.recordings),
+            world,
+            recordings,
             options,
             lambda what, number, cost: status.update(f"{what}: round {number}, {1000 * cost:.2f} mrad"),
         )
+    found = dataclasses.replace(found, check=before.to_json())
     found.save(out)
     page = write_page(found, out)
     for table in identification_tables(found):

@@ -92,6 +92,8 @@ class Identification:
     simulations: int
     diverged: int
     traces: tuple[Trace, ...] = ()
+    check: Mapping[str, object] | None = None
+    """What was said before the fit, as plain values (`sim2real.identify.check.Check.to_json`)."""
 
     @property
     def exit_code(self) -> int:
@@ -117,6 +119,7 @@ class Identification:
             "seconds": self.seconds,
             "simulations": self.simulations,
             "diverged": self.diverged,
+            "check": self.check,
         }
         cleaned = _clean(table)
         assert isinstance(cleaned, dict)

@@ -5,9 +5,9 @@
     motion.save(folder)
 
 Candidates (`sim2real.identify.excite`) are simulated at the fitted point; those that leave the joints'
-ranges, go faster than the robot was seen to go, or touch something that no recording touched are dropped. Of the
-others, the information each would add to what is known says how much every interval would shrink (Gautier
-and Khalil 1992; the worst parameter's A-optimality), and one is chosen for the widest.
+ranges, go faster than the robot was seen to go, or touch something that no recording touched are dropped.
+Of the others, the information each would add to what is known says how much every interval would shrink
+(Gautier and Khalil 1992; the worst parameter's A-optimality), and one is chosen for the widest.
 """
 
 from __future__ import annotations

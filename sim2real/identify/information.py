@@ -101,18 +101,19 @@ def _noise(signals: Sequence[FloatArray]) -> float:
     return max(found, rounding, 1e-6 * span, 1e-9)
 
 
-def information(problem: Problem, point: FloatArray, noise: FloatArray) -> Information:
+def information(problem: Problem, point: FloatArray, noise: FloatArray, seed: int = 0) -> Information:
     """What the problem's motions tell at a point.
 
     Args:
         problem: whose motions they are.
         point: of the unit cube. Shape (p,).
         noise: of each measured joint, rad or m. Shape (k,).
+        seed: of the noise in the first states; another one for motions that are added.
     """
     jacobians = problem.jacobians(point, central=True)[1]
     scaled = noise / problem.scale
     starts = _starts(problem, point, noise)
-    sizes = np.random.default_rng(0).normal(size=(_DRAWS, len(starts), len(jacobians), len(noise)))
+    sizes = np.random.default_rng(seed).normal(size=(_DRAWS, len(starts), len(jacobians), len(noise)))
     if not problem.decoupled:
         sizes[:] = sizes[..., :1]
     begun = [

@@ -13,6 +13,7 @@ Of the others, the information each would add to what is known says how much eve
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -161,11 +162,10 @@ class _Chooser:
         fast = self.servos and can_stand_in(names)
         self.problem = Problem.of(base, space, cut(world, motions, self.window), options.threads, fast)
         self.noise = noise_of(motions)
-        parts = [self._told_by(motion) for motion in motions]
-        self.known = parts[0]
-        for part in parts[1:]:
-            self.known = self.known + part
-        self.repeated = np.min([self._shrinks(part) for part in parts], axis=0)
+        parts = [self._told_by(motion, seed) for seed, motion in enumerate(motions)]
+        self.known = functools.reduce(Information.__add__, parts)
+        again = [self._told_by(motion, len(motions)) for motion in motions]
+        self.repeated = np.min([self._shrinks(part) for part in again], axis=0)
         self.touched: set[tuple[int, int]] = set()
         if self.servos:
             self.touched.update(*(self._contacts(m.measured) for m in motions))
@@ -179,7 +179,7 @@ class _Chooser:
 
     def best(self) -> tuple[Motion, Commands, FloatArray, int] | None:
         """The motion, how it moves, what it leaves of every interval, and the parameter it is for."""
-        tried = [(m, c, self._shrinks(self._told_by(m))) for m, c in self._safe()]
+        tried = [(m, c, self._shrinks(self._told_by(m, len(self.motions)))) for m, c in self._safe()]
         for k in np.argsort(-self.widths):
             useful = [t for t in tried if t[2][k] < min(_WORTH, self.repeated[k])]
             if useful:
@@ -187,9 +187,9 @@ class _Chooser:
                 return (*chosen, int(k))
         return None
 
-    def _told_by(self, motion: Motion) -> Information:
+    def _told_by(self, motion: Motion, seed: int) -> Information:
         problem = self.problem.on(cut(self.world, [motion], self.window))
-        return information(problem, self.point, self.noise)
+        return information(problem, self.point, self.noise, seed)
 
     def _shrinks(self, more: Information) -> FloatArray:
         return np.asarray((self.known + more).std / self.known.std)

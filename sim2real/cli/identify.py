@@ -19,6 +19,9 @@ def add(commands: Commands) -> None:
         "--free", nargs="+", default=(), help="parameters that may change; default the world's"
     )
     command.add_argument("--held", nargs="+", help="recordings to hold out; default every fourth")
+    command.add_argument(
+        "--ladder", action="store_true", help="grow a model of the motors, judged on what is held out"
+    )
     command.add_argument("--check", action="store_true", help="say what can be told, and fit nothing")
     command.add_argument(
         "--top-speed",
@@ -49,6 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
     options = Options(
         free=tuple(arguments.free),
         held=tuple(arguments.held) if arguments.held else None,
+        ladder=arguments.ladder,
         seed=arguments.seed,
         checkpoint=out / "checkpoint.json",
     )

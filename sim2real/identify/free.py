@@ -43,6 +43,8 @@ _ABSOLUTE = {
     "load_friction_motor": (1e-3, 0.5, True),
     "goal_braking": (5.0, 1e3, True),
     "rate_limit": (1.0, 50.0, True),
+    "backlash": (1e-3, 0.15, True),
+    "speed_loss": (1e-3, 1.0, True),
     "bias_torque": (-0.6, 0.6, False),
     "latency": (0.0, 12.0, False),
     READ_DELAY: (0.0, 0.02, False),

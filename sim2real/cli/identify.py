@@ -19,6 +19,12 @@ def add(commands: Commands) -> None:
         "--free", nargs="+", default=(), help="parameters that may change; default the world's"
     )
     command.add_argument("--held", nargs="+", help="recordings to hold out; default every fourth")
+    command.add_argument("--check", action="store_true", help="say what can be told, and fit nothing")
+    command.add_argument(
+        "--top-speed",
+        type=float,
+        help="rad/s or m/s of any joint in the motion to record next; default the highest that was recorded",
+    )
     command.add_argument("--seed", type=int, default=0)
     command.add_argument("--out", type=Path, help="folder of the results; default runs/identify-WORLD")
     command.set_defaults(run=run)
@@ -26,11 +32,15 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run it; the exit status is that of the verdicts."""
+    import dataclasses
+
     from rich.console import Console
 
+    from sim2real.identify.check import check
     from sim2real.identify.identify import Options, identify
+    from sim2real.identify.next_motion import Play, next_motion
     from sim2real.identify.page import write_page
-    from sim2real.identify.summary import identification_tables
+    from sim2real.identify.summary import check_line, check_tables, identification_tables
     from sim2real.recordings import load_recordings
     from sim2real.world import World
 
@@ -42,16 +52,32 @@ def run(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
         checkpoint=out / "checkpoint.json",
     )
+    world, recordings = World.load(arguments.world), load_recordings(arguments.recordings)
+    with console.status("check"):
+        before = check(world, recordings, options)
+    if arguments.check:
+        for table in check_tables(before):
+            console.print(table)
+        return before.exit_code
+    print(check_line(before))
     with console.status("begin") as status:
         found = identify(
-            World.load(arguments.world),
-            load_recordings(arguments.recordings),
+            world,
+            recordings,
             options,
             lambda what, number, cost: status.update(f"{what}: round {number}, {1000 * cost:.2f} mrad"),
         )
+    with console.status("which motion to record next"):
+        motion = next_motion(world, recordings, found, options, Play(speed=arguments.top_speed))
+    found = dataclasses.replace(
+        found, check=before.to_json(), next_motion=None if motion is None else motion.to_json()
+    )
     found.save(out)
-    page = write_page(found, out)
+    page = write_page(found, out, motion)
     for table in identification_tables(found):
         console.print(table)
+    if motion is not None:
+        motion.save(out)
+        print(motion.text)
     print(f"wrote {out / 'identified.toml'} and {page}")
     return found.exit_code

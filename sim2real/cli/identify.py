@@ -20,6 +20,9 @@ def add(commands: Commands) -> None:
     )
     command.add_argument("--held", nargs="+", help="recordings to hold out; default every fourth")
     command.add_argument("--seed", type=int, default=0)
+    command.add_argument(
+        "--allow-bad-data", action="store_true", help="fit what can be read of what the log doctor calls bad"
+    )
     command.add_argument("--out", type=Path, help="folder of the results; default runs/identify-WORLD")
     command.set_defaults(run=run)
 
@@ -29,23 +32,26 @@ def run(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
     from sim2real.identify.identify import Options, identify
+    from sim2real.identify.intake import take_in
     from sim2real.identify.page import write_page
     from sim2real.identify.summary import identification_tables
-    from sim2real.recordings import load_recordings
     from sim2real.world import World
 
-    out = arguments.out or Path("runs") / f"identify-{Path(arguments.world).name}"
+    world = World.load(arguments.world)
+    out = arguments.out or Path("runs") / f"identify-{world.name}"
     console = Console()
+    taken = take_in(world, arguments.recordings, out, arguments.allow_bad_data)
     options = Options(
         free=tuple(arguments.free),
         held=tuple(arguments.held) if arguments.held else None,
         seed=arguments.seed,
+        complaints=taken.complaints,
         checkpoint=out / "checkpoint.json",
     )
     with console.status("begin") as status:
         found = identify(
-            World.load(arguments.world),
-            load_recordings(arguments.recordings),
+            world,
+            taken.recordings,
             options,
             lambda what, number, cost: status.update(f"{what}: round {number}, {1000 * cost:.2f} mrad"),
         )

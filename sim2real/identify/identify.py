@@ -66,6 +66,8 @@ class Options:
     """Of the global search; 0 to begin at the nominal values."""
     seed: int = 0
     threads: int = 0
+    complaints: tuple[str, ...] = ()
+    """What the log doctor has against the recordings (`sim2real.identify.intake`); it stays a verdict."""
     checkpoint: Path | None = None
     """File that an interrupted fit goes on from."""
 
@@ -133,7 +135,8 @@ class _Fit:
         final = judged.on(self._cut(self.motions)) if held else judged
         point = self._solve("refit", final, held_point, False) if held else held_point
         parts = (fitted, held) if servos else (self._cut(fitted), self._cut(held))
-        full = Report(self.world, base, fixed, final, (held_point, point), parts, ladder)
+        points, complaints = (held_point, point), self.options.complaints
+        full = Report(self.world, base, fixed, final, points, parts, ladder, complaints)
         self._count(judged, final)
         seconds = time.perf_counter() - began
         return full.write(self.options.threads, seconds, (self.simulations, self.diverged))

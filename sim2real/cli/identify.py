@@ -29,6 +29,9 @@ def add(commands: Commands) -> None:
         help="rad/s or m/s of any joint in the motion to record next; default the highest that was recorded",
     )
     command.add_argument("--seed", type=int, default=0)
+    command.add_argument(
+        "--allow-bad-data", action="store_true", help="fit what can be read of what the log doctor calls bad"
+    )
     command.add_argument("--out", type=Path, help="folder of the results; default runs/identify-WORLD")
     command.set_defaults(run=run)
 
@@ -41,24 +44,26 @@ def run(arguments: argparse.Namespace) -> int:
 
     from sim2real.identify.check import check
     from sim2real.identify.identify import Options, identify
+    from sim2real.identify.intake import take_in
     from sim2real.identify.next_motion import Play, next_motion
     from sim2real.identify.page import write_page
     from sim2real.identify.summary import check_line, check_tables, identification_tables
-    from sim2real.recordings import load_recordings
     from sim2real.world import World
 
-    out = arguments.out or Path("runs") / f"identify-{Path(arguments.world).name}"
+    world = World.load(arguments.world)
+    out = arguments.out or Path("runs") / f"identify-{world.name}"
     console = Console()
+    taken = take_in(world, arguments.recordings, out, arguments.allow_bad_data)
     options = Options(
         free=tuple(arguments.free),
         held=tuple(arguments.held) if arguments.held else None,
         ladder=arguments.ladder,
         seed=arguments.seed,
+        complaints=taken.complaints,
         checkpoint=out / "checkpoint.json",
     )
-    world, recordings = World.load(arguments.world), load_recordings(arguments.recordings)
     with console.status("check"):
-        before = check(world, recordings, options)
+        before = check(world, taken.recordings, options)
     if arguments.check:
         for table in check_tables(before):
             console.print(table)
@@ -67,12 +72,12 @@ def run(arguments: argparse.Namespace) -> int:
     with console.status("begin") as status:
         found = identify(
             world,
-            recordings,
+            taken.recordings,
             options,
             lambda what, number, cost: status.update(f"{what}: round {number}, {1000 * cost:.2f} mrad"),
         )
     with console.status("which motion to record next"):
-        motion = next_motion(world, recordings, found, options, Play(speed=arguments.top_speed))
+        motion = next_motion(world, taken.recordings, found, options, Play(speed=arguments.top_speed))
     found = dataclasses.replace(
         found, check=before.to_json(), next_motion=None if motion is None else motion.to_json()
     )

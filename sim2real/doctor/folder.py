@@ -70,12 +70,12 @@ def encoders(views: Sequence[View]) -> Iterator[Finding]:
 
 
 def zeros(views: Sequence[View]) -> Iterator[Finding]:
-    """Joints that stand far from where they stand in the other logs under the same command."""
+    """Joints that stand far from where they stand in the other logs under the same goal."""
     for joint in _joints(views):
         error = {
             v.log.name: _of(v, np.median(v.position - v.command, axis=0), joint)
             for v in views
-            if joint in v.log.joints
+            if joint in v.log.joints and _of(v, v.follows, joint)
         }
         if len(error) < 3:
             continue

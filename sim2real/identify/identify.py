@@ -69,6 +69,8 @@ class Options:
     """Climb a ladder of nested models of motors, too, judged on what is held out; servos always do."""
     seed: int = 0
     threads: int = 0
+    complaints: tuple[str, ...] = ()
+    """What the log doctor has against the recordings (`sim2real.identify.intake`); it stays a verdict."""
     checkpoint: Path | None = None
     """File that an interrupted fit goes on from."""
 
@@ -136,7 +138,8 @@ class _Fit:
         final = judged.on(self._cut(self.motions)) if held else judged
         point = self._solve("refit", final, held_point, False) if held else held_point
         parts = (fitted, held) if servos else (self._cut(fitted), self._cut(held))
-        full = Report(self.world, base, fixed, final, (held_point, point), parts, ladder)
+        points, complaints = (held_point, point), self.options.complaints
+        full = Report(self.world, base, fixed, final, points, parts, ladder, complaints)
         self._count(judged, final)
         seconds = time.perf_counter() - began
         return full.write(self.options.threads, seconds, (self.simulations, self.diverged))

@@ -60,6 +60,8 @@ class Report:
     parts: tuple[Sequence[Motion], Sequence[Motion]]
     """Recordings that were fitted first, and those that were held out; or windows of them."""
     ladder: tuple[Step, ...]
+    complaints: tuple[str, ...] = ()
+    """Of the log doctor."""
 
     def write(self, threads: int, seconds: float, counts: tuple[int, int]) -> Identification:
         """Measure in the full simulation, judge, and make the domain."""
@@ -75,7 +77,8 @@ class Report:
         told = combinations(self.final, linear, priors)
         values = dict(zip(space.names, map(float, space.values(point)), strict=True))
         plane = self._plane(hints, values, predicted, threads)
-        findings = Findings(estimates, told, hints, gap, unexcited(motions, driven), plane)
+        complaints = [*self.complaints, *unexcited(motions, driven)]
+        findings = Findings(estimates, told, hints, gap, complaints, plane)
         physical = {n: v for n, v in values.items() if not n.endswith(READ_DELAY)}
         return Identification(
             world=self.world.name,

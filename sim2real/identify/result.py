@@ -131,7 +131,8 @@ class Identification:
     def save(self, folder: Path) -> None:
         """Write ``identified.toml`` (for ``train --domain``), ``point.toml`` and ``identification.json``."""
         self.domain.save(folder / "identified.toml")
-        Domain.point(self.point).save(folder / "point.toml")
+        shapes = {name: d.value for name, d in self.domain.parameters.items() if isinstance(d, Point)}
+        Domain.point({**shapes, **self.point}).save(folder / "point.toml")
         write_text(folder / "identification.json", json.dumps(self.to_json(), indent=1, ensure_ascii=False))
 
 

@@ -44,6 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     from sim2real.identify.check import check
     from sim2real.identify.identify import Options, identify
+    from sim2real.identify.inertial import inertial_of, whole_bodies
     from sim2real.identify.intake import take_in
     from sim2real.identify.next_motion import Play, next_motion
     from sim2real.identify.page import write_page
@@ -85,6 +86,8 @@ def run(arguments: argparse.Namespace) -> int:
     page = write_page(found, out, motion)
     for table in identification_tables(found):
         console.print(table)
+    for body in whole_bodies(found.point):
+        print(inertial_of(world, found.point, body).text)
     if motion is not None:
         motion.save(out)
         print(motion.text)

@@ -94,11 +94,11 @@ def gap_row(predictor: str, fitted: FloatArray, held: FloatArray | None) -> GapR
         fitted: RMSE of the fitted motions. Shape (motions, k).
         held: of the held-out ones, or None.
     """
-    shown = fitted if held is None else held
-    joints = tuple(float(x) for x in shown.mean(axis=0))
-    return GapRow(
-        predictor, float(fitted.mean()), float("nan") if held is None else float(held.mean()), joints
+    shown, every = (
+        tuple(float(x) for x in rows.mean(axis=0)) for rows in (fitted if held is None else held, fitted)
     )
+    mean = float("nan") if held is None else float(held.mean())
+    return GapRow(predictor, float(fitted.mean()), mean, shown, every)
 
 
 def baselines(motions: Sequence[Motion], columns: Sequence[int]) -> dict[str, FloatArray]:

@@ -9,12 +9,16 @@ from pathlib import Path
 from string import Template
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sim2real.files import write_text
 from sim2real.identify.next_motion import NextMotion
 from sim2real.identify.result import Identification, Trace
 from sim2real.identify.verdicts import ranked
 
+FloatArray = NDArray[np.float64]
+
+_MOVING = 0.05  # share of the top speed from which on a joint moves
 _MOST_ROWS = 1500  # of a trace; the eye sees no more
 
 
@@ -42,6 +46,7 @@ def _page(found: Identification, motion: NextMotion | None) -> str:
     worst = ranked(found.verdicts)
     table = found.to_json()
     table["traces"] = [_trace(trace) for trace in found.traces]
+    table["residuals"] = _residuals(found)
     table["motion"] = None if motion is None else _motion(motion)
     data = json.dumps(table, allow_nan=False, ensure_ascii=False).replace("</", "<\\/")
     lead = worst[-1].text if worst else "nothing was found"
@@ -70,3 +75,31 @@ def _motion(motion: NextMotion) -> dict[str, object]:
         "command": np.round(log.command[::every], 4).T.tolist(),
         "expected": np.round(log.position[::every], 4).T.tolist(),
     }
+
+
+def _residuals(found: Identification) -> list[dict[str, object]]:
+    """Of predicted minus measured, joint by joint, over all recordings: size, still and moving, memory."""
+    if not found.traces:
+        return []
+    rows: list[dict[str, object]] = []
+    for k, joint in enumerate(found.joints):
+        errors = [t.lines["identified"][:, k] - t.lines["measured"][:, k] for t in found.traces]
+        speeds = [np.abs(np.gradient(t.lines["measured"][:, k], t.time)) for t in found.traces]
+        error, speed = np.concatenate(errors), np.concatenate(speeds)
+        moving = speed > _MOVING * max(float(np.quantile(speed, 0.99)), 1e-12)
+        memory = [float(np.corrcoef(e[:-1], e[1:])[0, 1]) for e in errors if len(e) > 2 and e.std() > 0]
+        rows.append(
+            {
+                "joint": joint,
+                "rmse": _rms(error),
+                "still": _rms(error[~moving]),
+                "moving": _rms(error[moving]),
+                "offset": float(error.mean()),
+                "autocorrelation": float(np.mean(memory)) if memory else None,
+            }
+        )
+    return rows
+
+
+def _rms(values: FloatArray) -> float | None:
+    return float(np.sqrt((values**2).mean())) if len(values) else None

@@ -54,6 +54,8 @@ class GapRow:
     """NaN where nothing was held out."""
     joints: tuple[float, ...]
     """Of the held-out recordings, or of the fitted ones where none were held out."""
+    fitted_joints: tuple[float, ...] = ()
+    """Of the fitted recordings."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -28,11 +28,11 @@ from sim2real.identify.problem import Problem
 from sim2real.identify.report import Report
 from sim2real.identify.result import Identification
 from sim2real.identify.search import search
+from sim2real.identify.setting import FREE_WINDOW, cut, fixed_values, trained_parameters
 from sim2real.identify.solve import least_squares, settle_integers
 from sim2real.opening import opened
-from sim2real.parameters import LAW, MODEL
 from sim2real.recordings import Recording
-from sim2real.replay import Motion, is_servo_robot, motion_of, windows
+from sim2real.replay import Motion, is_servo_robot, motion_of
 from sim2real.replay.decoupled import can_stand_in
 from sim2real.replay.motion import liveliest
 from sim2real.world import World
@@ -40,7 +40,6 @@ from sim2real.world import World
 FloatArray = NDArray[np.float64]
 Watch = Callable[[str, int, float], None]
 
-_SERVO_WINDOW, _FREE_WINDOW = 20.0, 1.0  # s; a robot that can fall soon forgets how it began
 _LIVELY = 8.0  # s of the windows that the global search sees
 _NUM_LIVELY = 12
 _HOLD_EVERY = 4
@@ -124,10 +123,7 @@ class _Fit:
     def run(self, began: float) -> Identification:
         fitted, held = split(self.motions, self.options.held)
         servos = is_servo_robot(self.world)
-        fixed = dict(self.options.fixed)
-        if servos and not self.options.free:
-            # a servo's velocity gain and its joint's damping are one column: the damping keeps both
-            fixed = {f"{joint}.kd": 0.0 for joint in self.motions[0].joints} | fixed
+        fixed = fixed_values(self.world, self.options)
         base = opened(self.world, {}, fixed)
         names, start, ladder = self._structure(base, fitted, held, servos)
         space = self._space(base, names).with_start(start)
@@ -146,12 +142,11 @@ class _Fit:
         return full.write(self.options.threads, seconds, (self.simulations, self.diverged))
 
     def _cut(self, motions: Sequence[Motion]) -> list[Motion]:
-        seconds = self.options.window or (_SERVO_WINDOW if is_servo_robot(self.world) else _FREE_WINDOW)
-        return [window for motion in motions for window in windows(motion, seconds)]
+        return cut(self.world, motions, self.options.window)
 
     def _lively(self, motions: Sequence[Motion]) -> list[Motion]:
         seconds = min(
-            _LIVELY, self.options.window or (_LIVELY if is_servo_robot(self.world) else _FREE_WINDOW)
+            _LIVELY, self.options.window or (_LIVELY if is_servo_robot(self.world) else FREE_WINDOW)
         )
         return liveliest(motions, seconds, _NUM_LIVELY)
 
@@ -171,8 +166,7 @@ class _Fit:
         if self.options.free:
             return list(self.options.free), {}, ()
         if not servos or not held:
-            table = self.world.parameters.values()
-            return [p.name for p in table if p.low < p.high and p.quantity.acts in (MODEL, LAW)], {}, ()
+            return trained_parameters(self.world), {}, ()
         saved = self.checkpoint.structure()
         if saved is not None:
             return saved

@@ -92,6 +92,10 @@ class Identification:
     simulations: int
     diverged: int
     traces: tuple[Trace, ...] = ()
+    check: Mapping[str, object] | None = None
+    """What was said before the fit, as plain values (`sim2real.identify.check.Check.to_json`)."""
+    next_motion: Mapping[str, object] | None = None
+    """What to record next, as plain values (`sim2real.identify.next_motion.NextMotion.to_json`)."""
 
     @property
     def exit_code(self) -> int:
@@ -117,6 +121,8 @@ class Identification:
             "seconds": self.seconds,
             "simulations": self.simulations,
             "diverged": self.diverged,
+            "check": self.check,
+            "next_motion": self.next_motion,
         }
         cleaned = _clean(table)
         assert isinstance(cleaned, dict)

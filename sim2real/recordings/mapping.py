@@ -80,3 +80,30 @@ def _number(entry: Mapping[str, object], key: str, default: float) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise RecordingError(f"[recordings.joints] of the world: {key} is {value!r}, not a number")
     return float(value)
+
+
+def unmap_joints(recording: Recording, table: JointTable, like: Recording) -> Recording:
+    """The inverse of `map_joints`: a world's joints as columns of its robot's own logs.
+
+    Args:
+        recording: of the world's joints, in rad or m.
+        table: as for `map_joints`.
+        like: a log of the robot, whose names, order and units the result has.
+
+    Raises:
+        RecordingError: for a column of the log that is for none of the joints.
+    """
+    columns = [recording.joints.index(_target(like, table, recording.joints, name)) for name in like.joints]
+    entries = [table.get(name, {}) for name in like.joints]
+    scale = np.array([_number(entry, "scale", 1.0) for entry in entries])
+    offset = np.array([_number(entry, "offset", 0.0) for entry in entries])
+    rates = [_number(entry, "velocity_scale", s) for entry, s in zip(entries, scale, strict=True)]
+    velocity = recording.velocity
+    return dataclasses.replace(
+        recording,
+        joints=like.joints,
+        command=(recording.command[:, columns] - offset) / scale,
+        position=(recording.position[:, columns] - offset) / scale,
+        velocity=None if velocity is None else velocity[:, columns] / np.array(rates),
+        units=like.units,
+    )

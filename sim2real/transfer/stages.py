@@ -33,6 +33,9 @@ class Watch:
     def stage(self, name: str, kept: bool) -> None:
         """A stage begins, or is there already."""
 
+    def told(self, sentence: str) -> None:
+        """Something worth reading on the way."""
+
     def fit(self, what: str, number: int, cost: float) -> None:
         """A round of a fit is done, at a mean RMSE in rad or m, or a share of what the joints move."""
 

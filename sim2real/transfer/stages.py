@@ -82,7 +82,8 @@ def fingerprint(*parts: object) -> str:
 
 
 def _feed(digest: hashlib._Hash, part: object) -> None:
-    digest.update(f"|{type(part).__name__}|".encode())
+    kind = "list" if isinstance(part, tuple) else type(part).__name__
+    digest.update(f"|{kind}|".encode())
     part = _content(part)
     if isinstance(part, np.ndarray):
         digest.update(str(part.shape).encode() + np.ascontiguousarray(part).tobytes())

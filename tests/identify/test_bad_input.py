@@ -1,4 +1,4 @@
-"""What can be wrong with the data of an identification: a sentence, an exit status, and no fit spent on it."""
+"""What can be wrong with the data of an identification: one sentence, a status, no fit spent on it."""
 
 import dataclasses
 

@@ -58,9 +58,8 @@ def run(arguments: argparse.Namespace) -> int:
         complaints=taken.complaints,
         checkpoint=out / "checkpoint.json",
     )
-    recordings = taken.recordings
     with console.status("check"):
-        before = check(world, recordings, options)
+        before = check(world, taken.recordings, options)
     if arguments.check:
         for table in check_tables(before):
             console.print(table)
@@ -69,12 +68,12 @@ def run(arguments: argparse.Namespace) -> int:
     with console.status("begin") as status:
         found = identify(
             world,
-            recordings,
+            taken.recordings,
             options,
             lambda what, number, cost: status.update(f"{what}: round {number}, {1000 * cost:.2f} mrad"),
         )
     with console.status("which motion to record next"):
-        motion = next_motion(world, recordings, found, options, Play(speed=arguments.top_speed))
+        motion = next_motion(world, taken.recordings, found, options, Play(speed=arguments.top_speed))
     found = dataclasses.replace(
         found, check=before.to_json(), next_motion=None if motion is None else motion.to_json()
     )

@@ -18,7 +18,7 @@ Not covered: the time within a tick at which each joint is really read, which th
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import mujoco
 import numpy as np
@@ -88,6 +88,8 @@ class ReplayGap:
     motions: tuple[Motion, ...]
     errors: Mapping[str, Errors]
     """By predictor."""
+    physics: Mapping[str, float] = field(default_factory=dict)
+    """What differed from nominal."""
 
     def per_motion(self, predictor: str) -> FloatArray:
         """Mean over joints of the RMSE, rad. Shape (motions,)."""
@@ -180,7 +182,7 @@ def replay_gap(
     motions = tuple(map(_motion, mapped, simulated, delays))
     rest = [at_rest(recording.time, recording.command, recording.position) for recording in mapped]
     errors = {predictor: _errors(motions, rest, predictor) for predictor in (SIMULATION, COMMAND, DELAYED)}
-    return ReplayGap(world.name, tuple(joints), motions, errors)
+    return ReplayGap(world.name, tuple(joints), motions, errors, dict(physics or {}))
 
 
 def _servo_joints(world: World) -> list[str]:

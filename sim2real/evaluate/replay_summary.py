@@ -44,10 +44,24 @@ def verdict(gap: ReplayGap) -> str:
     else:
         rank = "It is worse than" if worse.value > 0 else "It is better than"
         end = f", by {by}."
+    under = f"under the {_count(len(gap.physics), 'value')} given " if gap.physics else ""
     return (
-        f"{gap.world} replays {_count(len(gap.motions), 'recording')} with a mean RMSE of {size} "
+        f"{gap.world} {under}replays {_count(len(gap.motions), 'recording')} with a mean RMSE of {size} "
         f"per joint. {rank} a prediction that knows no physics, the command {delay:.0f} ms "
         f"later{end}"
+    )
+
+
+def gain(before: ReplayGap, after: ReplayGap) -> str:
+    """In one sentence, what given physics takes away from the error of the nominal one."""
+    change = 1000 * (before.per_motion(SIMULATION) - after.per_motion(SIMULATION))
+    share = 1 - after.mean_rmse(SIMULATION) / before.mean_rmse(SIMULATION)
+    less = bootstrap(change[:, None])
+    told = less.interval is not None and not less.interval[0] <= 0 <= less.interval[1]
+    return (
+        f"Under nominal physics the mean RMSE is {_show(overall(before, SIMULATION))} mrad, under the given "
+        f"{_show(overall(after, SIMULATION))}: {abs(share):.0%} {'less' if share >= 0 else 'more'}"
+        f"{'' if told else ', a difference that these motions can not tell from none'}."
     )
 
 
@@ -56,6 +70,7 @@ def summary(gap: ReplayGap) -> Json:
     return {
         "world": gap.world,
         "joints": list(gap.joints),
+        "physics": dict(gap.physics),
         "verdict": verdict(gap),
         "definitions": DEFINITIONS,
         "mean_rmse_mrad": {name: _json(overall(gap, name)) for name in PREDICTORS},

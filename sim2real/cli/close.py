@@ -81,7 +81,7 @@ def _road(arguments: argparse.Namespace, world: World, policies: Sequence[Policy
             trials=Trials(arguments.episodes),
             options=Options(free=tuple(arguments.free)),
             allow_bad=arguments.allow_bad_data,
-            facts={"command": command},
+            facts={"command": command, "continued training": f"{arguments.steps:,} control steps a policy"},
             watch=watch,
         )
         if arguments.recordings:

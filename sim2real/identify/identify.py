@@ -28,11 +28,11 @@ from sim2real.identify.problem import Problem
 from sim2real.identify.report import Report
 from sim2real.identify.result import Identification
 from sim2real.identify.search import search
-from sim2real.identify.setting import FREE_WINDOW, cut, fixed_values, trained_parameters
+from sim2real.identify.setting import FREE_WINDOW, cut, fixed_values, motions_of, trained_parameters
 from sim2real.identify.solve import least_squares, settle_integers
 from sim2real.opening import opened
 from sim2real.recordings import Recording
-from sim2real.replay import Motion, is_servo_robot, motion_of
+from sim2real.replay import Motion, is_servo_robot
 from sim2real.replay.decoupled import can_stand_in
 from sim2real.replay.motion import liveliest
 from sim2real.world import World
@@ -95,7 +95,7 @@ def identify(
     if not recordings:
         raise RecordingError("there are no recordings to identify from; load_recordings(folder) reads them")
     began = time.perf_counter()
-    motions = [motion_of(world, recording) for recording in recordings]
+    motions = motions_of(world, recordings)
     fit = _Fit(
         world,
         motions,

@@ -19,6 +19,9 @@ def add(commands: Commands) -> None:
         "--free", nargs="+", default=(), help="parameters that may change; default the world's"
     )
     command.add_argument("--held", nargs="+", help="recordings to hold out; default every fourth")
+    command.add_argument(
+        "--ladder", action="store_true", help="grow a model of the motors, judged on what is held out"
+    )
     command.add_argument("--check", action="store_true", help="say what can be told, and fit nothing")
     command.add_argument(
         "--top-speed",
@@ -41,6 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     from sim2real.identify.check import check
     from sim2real.identify.identify import Options, identify
+    from sim2real.identify.inertial import inertial_of, whole_bodies
     from sim2real.identify.intake import take_in
     from sim2real.identify.next_motion import Play, next_motion
     from sim2real.identify.page import write_page
@@ -54,6 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
     options = Options(
         free=tuple(arguments.free),
         held=tuple(arguments.held) if arguments.held else None,
+        ladder=arguments.ladder,
         seed=arguments.seed,
         complaints=taken.complaints,
         checkpoint=out / "checkpoint.json",
@@ -81,6 +86,8 @@ def run(arguments: argparse.Namespace) -> int:
     page = write_page(found, out, motion)
     for table in identification_tables(found):
         console.print(table)
+    for body in whole_bodies(found.point):
+        print(inertial_of(world, found.point, body).text)
     if motion is not None:
         motion.save(out)
         print(motion.text)

@@ -124,7 +124,7 @@ def replay(
     values = dict(physics or {})
     world = opened_for(world, Domain.point(values))
     world.check(Domain.point(values))
-    if any(quantity_of(name).acts == LAW for name in values):
+    if any(quantity_of(name).acts == LAW or name.endswith(".backlash") for name in values):
         return _replay_with_laws(world, recordings, values, num_threads)
     simulator = MujocoSimulator(world, len(recordings), num_threads)
     rows = np.arange(len(recordings))
@@ -142,9 +142,9 @@ def replay(
 def _replay_with_laws(
     world: World, recordings: Sequence[Recording], values: Mapping[str, float], num_threads: int
 ) -> list[FloatArray]:
-    """Under friction that depends on speed and load, or a servo's goal with limits."""
+    """With play, under friction that depends on speed and load, or a servo's goal with limits."""
     motions = [motion_of(world, recording) for recording in recordings]
-    replayer = Replayer(world, motions, 1, num_threads)
+    replayer = Replayer(world, motions, 1, num_threads, tuple(values))
     predicted = replayer.run(tuple(values), np.array([list(values.values())]))
     for row in np.flatnonzero(replayer.diverged[:, 0]).tolist():
         raise InvalidValue(

@@ -23,10 +23,11 @@ from sim2real.errors import RecordingError, UnknownName
 from sim2real.identify.checkpoint import Checkpoint
 from sim2real.identify.conditioning import traceless
 from sim2real.identify.free import Space, free_parameters
-from sim2real.identify.ladder import EFFECTS, Climber, Step, servo_ladder
+from sim2real.identify.ladder import EFFECTS, Climber, Step
 from sim2real.identify.problem import Problem
 from sim2real.identify.report import Report
 from sim2real.identify.result import Identification
+from sim2real.identify.rungs import ladder_of
 from sim2real.identify.search import search
 from sim2real.identify.setting import FREE_WINDOW, cut, fixed_values, motions_of, trained_parameters
 from sim2real.identify.solve import least_squares, settle_integers
@@ -64,6 +65,8 @@ class Options:
     robot of servos, else 1."""
     generations: int = 25
     """Of the global search; 0 to begin at the nominal values."""
+    ladder: bool = False
+    """Climb a ladder of nested models of motors, too, judged on what is held out; servos always do."""
     seed: int = 0
     threads: int = 0
     complaints: tuple[str, ...] = ()
@@ -165,7 +168,7 @@ class _Fit:
         """Free names, where they begin, and the ladder if one was climbed."""
         if self.options.free:
             return list(self.options.free), {}, ()
-        if not servos or not held:
+        if not (servos or self.options.ladder) or not held:
             return trained_parameters(self.world), {}, ()
         saved = self.checkpoint.structure()
         if saved is not None:
@@ -178,8 +181,10 @@ class _Fit:
             self.options.bounds,
             self.options.generations,
             self.watch,
+            fast=servos,
+            threads=self.options.threads,
         )
-        climb = climber.climb(servo_ladder(world), self.motions[0].joints, self.options.seed)
+        climb = climber.climb(ladder_of(world), self.motions[0].joints, self.options.seed)
         structure = (climb.names, climb.values, tuple(climb.steps))
         self.checkpoint.keep_structure(structure)
         return structure

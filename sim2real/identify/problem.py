@@ -118,7 +118,7 @@ class Problem:
         """Positions at the stamps of every motion, NaN where diverged. Shapes (c, n, k)."""
         if self._replayer is None:
             engine = DecoupledReplayer if self.fast else Replayer
-            self._replayer = engine(self.world, self.motions, self.width, self.threads)
+            self._replayer = engine(self.world, self.motions, self.width, self.threads, self.space.names)
         parts = []
         for start in range(0, len(points), self.width):
             values = self.space.values(points[start : start + self.width])

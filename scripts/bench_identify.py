@@ -47,7 +47,7 @@ def shortened(recording: Recording, seconds: float) -> Recording:
 
 def ours(world: World, recordings: list[Recording], names: list[str], threads: int) -> dict[str, float]:
     fixed = {f"{name.rpartition('.')[0]}.kd": 0.0 for name in names}
-    options = Options(free=tuple(names), fixed=fixed, held=(), threads=threads)
+    options = Options(free=tuple(names), fixed=fixed, held=(), beside=False, threads=threads)
     return dict(identify(world, recordings, options).point)
 
 

@@ -44,6 +44,7 @@ _SERVO_WINDOW, _FREE_WINDOW = 20.0, 1.0  # s; a robot that can fall soon forgets
 _LIVELY = 8.0  # s of the windows that the global search sees
 _NUM_LIVELY = 12
 _HOLD_EVERY = 4
+_ROUNDS = 12
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,9 @@ class Options:
     robot of servos, else 1."""
     generations: int = 25
     """Of the global search; 0 to begin at the nominal values."""
+    beside: bool = True
+    """Fit the usual missing effects beside what is free once more, for intervals that cover; without, they
+    are those of blocks of time."""
     seed: int = 0
     threads: int = 0
     checkpoint: Path | None = None
@@ -137,7 +141,8 @@ class _Fit:
         final = judged.on(self._cut(self.motions)) if held else judged
         point = self._solve("refit", final, held_point, False) if held else held_point
         parts = (fitted, held) if servos else (self._cut(fitted), self._cut(held))
-        full = Report(self.world, base, fixed, final, (held_point, point), parts, ladder)
+        beside = self.options.beside
+        full = Report(self.world, base, fixed, final, (held_point, point), parts, ladder, beside)
         self._count(judged, final)
         seconds = time.perf_counter() - began
         return full.write(self.options.threads, seconds, (self.simulations, self.diverged))
@@ -201,7 +206,8 @@ class _Fit:
                 watch=lambda k, cost, _: self.watch(f"{name}: search", k, cost),
             )
             self._count(lively)
-        fit = least_squares(problem, start, watch=lambda k, cost, _: self.watch(name, k, cost))
+        rounds = _ROUNDS if problem.decoupled else 2 * _ROUNDS
+        fit = least_squares(problem, start, rounds, watch=lambda k, cost, _: self.watch(name, k, cost))
         point = settle_integers(
             problem, fit.point, lambda k, cost, _: self.watch(f"{name}: whole steps", k, cost)
         )

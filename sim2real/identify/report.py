@@ -22,6 +22,7 @@ from sim2real.identify.judge import (
     unexcited,
 )
 from sim2real.identify.ladder import Step
+from sim2real.identify.missing import Enlarged, enlarge
 from sim2real.identify.plane import Plane, find_plane, touching
 from sim2real.identify.problem import Linear, Problem
 from sim2real.identify.result import (
@@ -32,8 +33,8 @@ from sim2real.identify.result import (
     make_domain,
     widening_of,
 )
-from sim2real.identify.solve import prior_terms
-from sim2real.identify.uncertainty import Spread, bootstrap
+from sim2real.identify.solve import prior_curvature
+from sim2real.identify.uncertainty import Spread, bootstrap, covering
 from sim2real.parameters import quantity_of
 from sim2real.replay import READ_DELAY, Motion
 from sim2real.world import World
@@ -60,22 +61,26 @@ class Report:
     parts: tuple[Sequence[Motion], Sequence[Motion]]
     """Recordings that were fitted first, and those that were held out; or windows of them."""
     ladder: tuple[Step, ...]
+    beside: bool = True
+    """Whether the usual missing effects are fitted beside what is free, for the intervals."""
 
     def write(self, threads: int, seconds: float, counts: tuple[int, int]) -> Identification:
         """Measure in the full simulation, judge, and make the domain."""
         space, point = self.final.space, self.points[1]
         linear = self.final.linearize(point, central=True)
         spread = bootstrap(linear)
+        enlarged = enlarge(self.final, point) if self.beside else None
         gap, nominal, predicted = self._gaps(threads)
         motions = [*self.parts[0], *self.parts[1]]
         hints = diagnose(self.world, motions, predicted)
-        estimates = self._estimates(spread)
-        priors = prior_terms(self.final, point)[0] * _noise(linear)
+        estimates = self._estimates(spread, enlarged)
+        priors = prior_curvature(self.final, point, linear)
         driven = [self.world.model.joint(int(k)).name for k in self.world.model.actuator_trnid[:, 0]]
         told = combinations(self.final, linear, priors)
         values = dict(zip(space.names, map(float, space.values(point)), strict=True))
         plane = self._plane(hints, values, predicted, threads)
-        findings = Findings(estimates, told, hints, gap, unexcited(motions, driven), plane)
+        lack = enlarged.lack if enlarged is not None else None
+        findings = Findings(estimates, told, hints, gap, unexcited(motions, driven), plane, lack)
         physical = {n: v for n, v in values.items() if not n.endswith(READ_DELAY)}
         return Identification(
             world=self.world.name,
@@ -94,6 +99,7 @@ class Report:
             simulations=counts[0],
             diverged=counts[1],
             traces=self._traces(nominal, predicted),
+            suspects=lack.suspects if lack is not None else (),
         )
 
     def _plane(
@@ -140,21 +146,25 @@ class Report:
         gaps = tuple(gap_row(n, r[:split], r[split:] if held else None) for n, r in rows.items())
         return gaps, nominal, [np.nan_to_num(p[1]) for p in predicted]
 
-    def _estimates(self, spread: Spread) -> tuple[Estimate, ...]:
+    def _estimates(self, spread: Spread, enlarged: Enlarged | None) -> tuple[Estimate, ...]:
         space, point = self.final.space, self.points[1]
-        low, high = spread.interval(point)
+        low, high = (np.clip(ends, 0.0, 1.0) for ends in covering(point, spread, enlarged))
+        blocks = np.clip(spread.interval(point), 0.0, 1.0)
+        beside = point if enlarged is None else enlarged.point[: len(point)]
         naive = spread.independent * _HALF
         found = []
         for k, free in enumerate(space.free):
-            low_unit, high_unit = np.clip([low[k], high[k]], 0.0, 1.0)
             sides = free.value(np.clip([point[k] - naive[k], point[k] + naive[k]], 0.0, 1.0))
+            first, last = (float(end) for end in free.value(blocks[:, k]))
             found.append(
                 Estimate(
                     free.name,
                     "s" if free.quantity == READ_DELAY else self.final.world.parameters[free.name].unit,
                     float(free.value(point[k])),
-                    float(free.value(low_unit)),
-                    float(free.value(high_unit)),
+                    float(free.value(low[k])),
+                    float(free.value(high[k])),
+                    (first, last),
+                    float(free.value(beside[k])),
                     float(sides[1] - sides[0]) / 2,
                     free.start if free.quantity == READ_DELAY else self.base_value(free.name),
                     (free.low, free.high),
@@ -195,11 +205,6 @@ def _rmse(motions: Sequence[Motion], predicted: Sequence[FloatArray], scale: Flo
 
 def _names(motions: Sequence[Motion]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(motion.name.split("@")[0] for motion in motions))
-
-
-def _noise(linear: Linear) -> float:
-    """What a prior of standard deviation 1 weighs beside the data, so that both are in the same unit."""
-    return float((linear.squares.sum() / max(linear.rows.sum(), 1)) ** 0.5) + 1e-12
 
 
 def _whole(name: str, value: float) -> float:

@@ -17,6 +17,7 @@ from sim2real.files import write_text
 from sim2real.identify.diagnose import Hint
 from sim2real.identify.free import Free
 from sim2real.identify.ladder import Step
+from sim2real.identify.missing import Suspect
 from sim2real.identify.verdicts import Verdict, exit_code, ranked
 
 FloatArray = NDArray[np.float64]
@@ -34,8 +35,13 @@ class Estimate:
     unit: str
     value: float
     low: float
-    """Lower end of the 95 % interval, from drawing blocks of time again."""
+    """Lower end of the 95 % interval that counts correlated errors and what the model may lack
+    (`sim2real.identify.uncertainty`)."""
     high: float
+    blocks: tuple[float, float]
+    """Ends from drawing blocks of time again alone, as if the model lacked nothing."""
+    beside: float
+    """Value when the usual missing effects are fitted beside it (`sim2real.identify.missing`)."""
     naive: float
     """Half width of the interval that errors taken for independent would give."""
     nominal: float
@@ -92,6 +98,8 @@ class Identification:
     simulations: int
     diverged: int
     traces: tuple[Trace, ...] = ()
+    suspects: tuple[Suspect, ...] = ()
+    """Effects that the model seems to lack."""
 
     @property
     def exit_code(self) -> int:
@@ -112,6 +120,7 @@ class Identification:
             "gap": [asdict(row) for row in self.gap],
             "ladder": [asdict(step) for step in self.ladder],
             "hints": [asdict(hint) for hint in self.hints],
+            "suspects": [asdict(suspect) for suspect in self.suspects],
             "fitted": list(self.fitted),
             "held": list(self.held),
             "seconds": self.seconds,

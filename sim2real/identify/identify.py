@@ -25,7 +25,7 @@ from sim2real.identify.conditioning import traceless
 from sim2real.identify.free import Space, free_parameters
 from sim2real.identify.ladder import EFFECTS, Climber, Step, servo_ladder
 from sim2real.identify.problem import Problem
-from sim2real.identify.report import Report
+from sim2real.identify.report import Manner, Report
 from sim2real.identify.result import Identification
 from sim2real.identify.search import search
 from sim2real.identify.solve import least_squares, settle_integers
@@ -69,6 +69,9 @@ class Options:
     beside: bool = True
     """Fit the usual missing effects beside what is free once more, for intervals that cover; without, they
     are those of blocks of time."""
+    profile: bool = False
+    """Profile the likelihood for the ends of the intervals as well (`sim2real.identify.profile`); takes as
+    long again as a fit."""
     seed: int = 0
     threads: int = 0
     checkpoint: Path | None = None
@@ -141,8 +144,8 @@ class _Fit:
         final = judged.on(self._cut(self.motions)) if held else judged
         point = self._solve("refit", final, held_point, False) if held else held_point
         parts = (fitted, held) if servos else (self._cut(fitted), self._cut(held))
-        beside = self.options.beside
-        full = Report(self.world, base, fixed, final, (held_point, point), parts, ladder, beside)
+        manner = Manner(self.options.beside, self.options.profile)
+        full = Report(self.world, base, fixed, final, (held_point, point), parts, ladder, manner)
         self._count(judged, final)
         seconds = time.perf_counter() - began
         return full.write(self.options.threads, seconds, (self.simulations, self.diverged))

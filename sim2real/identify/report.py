@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sim2real.domain import Domain
 from sim2real.identify.conditioning import combinations
 from sim2real.identify.diagnose import Hint, diagnose
-from sim2real.identify.free import Space
+from sim2real.identify.free import Free, Space
 from sim2real.identify.judge import (
     FITTED,
     NOMINAL,
@@ -25,6 +25,7 @@ from sim2real.identify.ladder import Step
 from sim2real.identify.missing import Enlarged, enlarge
 from sim2real.identify.plane import Plane, find_plane, touching
 from sim2real.identify.problem import Linear, Problem
+from sim2real.identify.profile import profile
 from sim2real.identify.result import (
     Estimate,
     GapRow,
@@ -46,6 +47,16 @@ _HALF = 1.959964
 
 
 @dataclass(frozen=True)
+class Manner:
+    """How intervals are found."""
+
+    beside: bool
+    """With the usual missing effects fitted beside what is free."""
+    profile: bool
+    """And with their likelihood profiled."""
+
+
+@dataclass(frozen=True)
 class Report:
     """What is known when a fit has ended."""
 
@@ -61,15 +72,14 @@ class Report:
     parts: tuple[Sequence[Motion], Sequence[Motion]]
     """Recordings that were fitted first, and those that were held out; or windows of them."""
     ladder: tuple[Step, ...]
-    beside: bool = True
-    """Whether the usual missing effects are fitted beside what is free, for the intervals."""
+    manner: Manner
 
     def write(self, threads: int, seconds: float, counts: tuple[int, int]) -> Identification:
         """Measure in the full simulation, judge, and make the domain."""
         space, point = self.final.space, self.points[1]
         linear = self.final.linearize(point, central=True)
         spread = bootstrap(linear)
-        enlarged = enlarge(self.final, point) if self.beside else None
+        enlarged = enlarge(self.final, point) if self.manner.beside else None
         gap, nominal, predicted = self._gaps(threads)
         motions = [*self.parts[0], *self.parts[1]]
         hints = diagnose(self.world, motions, predicted)
@@ -150,12 +160,14 @@ class Report:
         space, point = self.final.space, self.points[1]
         low, high = (np.clip(ends, 0.0, 1.0) for ends in covering(point, spread, enlarged))
         blocks = np.clip(spread.interval(point), 0.0, 1.0)
+        profiled: FloatArray | None = None
+        if self.manner.profile and enlarged is not None:
+            profiled = np.clip(covering(point, spread, enlarged, profile(enlarged)), 0.0, 1.0)
         beside = point if enlarged is None else enlarged.point[: len(point)]
         naive = spread.independent * _HALF
         found = []
         for k, free in enumerate(space.free):
             sides = free.value(np.clip([point[k] - naive[k], point[k] + naive[k]], 0.0, 1.0))
-            first, last = (float(end) for end in free.value(blocks[:, k]))
             found.append(
                 Estimate(
                     free.name,
@@ -163,12 +175,13 @@ class Report:
                     float(free.value(point[k])),
                     float(free.value(low[k])),
                     float(free.value(high[k])),
-                    (first, last),
+                    _ends(free, blocks[:, k]),
                     float(free.value(beside[k])),
                     float(sides[1] - sides[0]) / 2,
                     free.start if free.quantity == READ_DELAY else self.base_value(free.name),
                     (free.low, free.high),
                     _stopped(float(point[k]), free.low, free.high, self.base_value(free.name)),
+                    None if profiled is None else _ends(free, profiled[:, k]),
                 )
             )
         return tuple(found)
@@ -205,6 +218,11 @@ def _rmse(motions: Sequence[Motion], predicted: Sequence[FloatArray], scale: Flo
 
 def _names(motions: Sequence[Motion]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(motion.name.split("@")[0] for motion in motions))
+
+
+def _ends(free: Free, units: FloatArray) -> tuple[float, float]:
+    low, high = free.value(units)
+    return float(low), float(high)
 
 
 def _whole(name: str, value: float) -> float:

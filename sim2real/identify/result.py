@@ -48,6 +48,8 @@ class Estimate:
     range: tuple[float, float]
     """What the fit could choose from."""
     on_bound: bool
+    profile: tuple[float, float] | None = None
+    """Ends as `low` and `high`, from the profile likelihood in place of a parabola, if asked for."""
 
 
 @dataclass(frozen=True)

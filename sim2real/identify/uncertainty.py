@@ -25,7 +25,7 @@ from sim2real.identify.problem import Linear
 
 FloatArray = NDArray[np.float64]
 
-_QUANTILE = 1.959964
+QUANTILE = 1.959964
 _WHITE = 2.0
 """A measured state's white noise is in the residual once as it is, and once more by what grows from it in a
 window that begins there; errors up to this many times the noise hide no effect."""
@@ -56,7 +56,7 @@ class Spread:
         """Lower and upper ends that hold ``share`` of the draws, at least as wide as a normal's."""
         tail = (1 - share) / 2
         low, high = np.quantile(self.draws, [tail, 1 - tail], axis=0)
-        half = _QUANTILE * self.std * share / 0.95
+        half = QUANTILE * self.std * share / 0.95
         return np.minimum(low, point - half), np.maximum(high, point + half)
 
 
@@ -106,21 +106,26 @@ def deviations(enlarged: Enlarged) -> FloatArray:
 
 
 def covering(
-    point: FloatArray, spread: Spread, enlarged: Enlarged | None, share: float = 0.95
+    point: FloatArray,
+    spread: Spread,
+    enlarged: Enlarged | None,
+    ends: tuple[FloatArray, FloatArray] | None = None,
 ) -> tuple[FloatArray, FloatArray]:
-    """Ends of intervals that hold the truth in ``share`` of all cases, even if the model lacks something.
+    """Ends of intervals that are to hold the truth in 95 % of all cases, even if the model lacks something.
 
     Args:
         point: fitted, in the unit cube. Shape (p,).
         spread: of the fit, from blocks.
         enlarged: the fit with the usual missing effects, or None if there are none.
-        share: to hold.
+        ends: of the intervals of that fit, in place of those that `deviations` makes. Shapes (p,).
     """
-    low, high = spread.interval(point, share)
+    low, high = spread.interval(point)
     if enlarged is None:
         return low, high
-    other, half = enlarged.point[: enlarged.own], _QUANTILE * deviations(enlarged) * share / 0.95
-    return np.minimum(low, other - half), np.maximum(high, other + half)
+    if ends is None:
+        other, half = enlarged.point[: enlarged.own], QUANTILE * deviations(enlarged)
+        ends = other - half, other + half
+    return np.minimum(low, ends[0]), np.maximum(high, ends[1])
 
 
 def _unexplained(enlarged: Enlarged) -> float:

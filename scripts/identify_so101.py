@@ -4,7 +4,8 @@
 
 Fits on ``train`` alone, from published values; prints the error on ``test`` in free space and in contact,
 what the residual of the contact motions says, and the error with the table that it proposes: its height found
-on one contact motion, the error measured on the other.
+on one contact motion, the error measured on the other. Then what these recordings can't tell, and what
+still can't be told once something fixes it.
 """
 
 import argparse
@@ -14,14 +15,18 @@ import numpy as np
 from rich.console import Console
 
 from sim2real.domain import Domain
+from sim2real.identify.conditioning import combinations
 from sim2real.identify.diagnose import diagnose
+from sim2real.identify.free import Space, free_parameters
 from sim2real.identify.identify import Options, identify
 from sim2real.identify.page import write_page
 from sim2real.identify.plane import find_plane, with_plane
+from sim2real.identify.problem import Problem
 from sim2real.identify.summary import identification_tables
-from sim2real.opening import opened_for
+from sim2real.opening import opened, opened_for
 from sim2real.recordings import load_recordings
 from sim2real.replay import Motion, Replayer, motion_of
+from sim2real.replay.motion import liveliest
 from sim2real.world import World
 
 CONTACT = ("hold_under_gravity", "workspace_sweep")
@@ -39,6 +44,39 @@ def rmse(motions: list[Motion], positions: list[np.ndarray]) -> float:
     return 1000 * float(np.mean([np.sqrt(((p - m.measured) ** 2).mean(axis=0)).mean() for m, p in pairs]))
 
 
+SCALE = ("kp", "damping", "frictionloss", "armature", "torque_limit")
+SHARED = ("servos.kp", "joints.damping", "joints.frictionloss", "joints.armature")
+GRAVITY = ("shoulder_lift", "elbow_flex", "wrist_flex")
+LIVELY = 8.0  # s of each recording, in which the commands move most
+
+
+def untold(world: World, motions: list[Motion], point: dict[str, float], names: list[str]) -> list[str]:
+    """What can't be told apart near a point, with some names free and all others fixed."""
+    free = free_parameters(opened(world, {}, point), names)
+    space = Space(tuple(free))
+    problem = Problem.of(opened(world, {}, point), space, motions, fast=True)
+    return [c.text for c in combinations(problem, problem.linearize(space.start, central=True))]
+
+
+def print_untold(console: Console, world: World, motions: list[Motion], point: dict[str, float]) -> None:
+    """Scales and gravity loads with everything free, and again with something that fixes them."""
+    flat = {name: value for name, value in point.items() if not name.endswith("bias_torque")}
+    for joint in ("shoulder_pan", "wrist_roll", "gripper"):
+        names = [f"{joint}.{quantity}" for quantity in SCALE]
+        fixed = [name for name in names if not name.endswith(("armature", "torque_limit"))]
+        console.print(f"{joint}, scale free: {untold(world, motions, flat, names)}")
+        console.print(f"{joint}, armature and torque limit fixed: {untold(world, motions, flat, fixed)}")
+    shared = {
+        group: float(np.median([v for n, v in flat.items() if n.endswith(f".{group.split('.')[1]}")]))
+        for group in SHARED[:3]
+    }
+    console.print(f"servos shared: {untold(world, motions, shared | {'servos.kd': 0.0}, list(SHARED))}")
+    biases = [f"{joint}.bias_torque" for joint in GRAVITY]
+    masses = [n for n, p in world.parameters.items() if p.quantity.name == "mass"]
+    console.print(f"biases and masses free: {untold(world, motions, point, biases + masses)}")
+    console.print(f"biases free, masses fixed: {untold(world, motions, point, biases)}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("recordings", type=Path, help="folder with train/ and test/")
@@ -47,7 +85,9 @@ def main() -> None:
     arguments = parser.parse_args()
     console, world = Console(), World.load("so101")
     options = Options(threads=arguments.threads, checkpoint=arguments.out / "checkpoint.json")
-    found = identify(world, load_recordings(arguments.recordings / "train"), options)
+    recordings = load_recordings(arguments.recordings / "train")
+    train = [motion_of(world, recording) for recording in recordings]
+    found = identify(world, recordings, options)
     found.save(arguments.out)
     write_page(found, arguments.out)
     for table in identification_tables(found):
@@ -72,6 +112,7 @@ def main() -> None:
             errors.append(error)
     if errors:
         console.print(f"test, contact, with the other motion's table: {np.mean(errors):.2f} mrad")
+    print_untold(console, world, liveliest(train, LIVELY, len(train)), point)
 
 
 if __name__ == "__main__":

@@ -81,7 +81,7 @@ def _road(arguments: argparse.Namespace, world: World, policies: Sequence[Policy
             trials=Trials(arguments.episodes),
             options=Options(free=tuple(arguments.free)),
             allow_bad=arguments.allow_bad_data,
-            facts={"command": command},
+            facts={"command": command, "continued training": f"{arguments.steps:,} control steps a policy"},
             watch=watch,
         )
         if arguments.recordings:
@@ -96,7 +96,6 @@ def _sealed(arguments: argparse.Namespace, world: World) -> Sealed:
     from sim2real.domain import Domain
     from sim2real.errors import InvalidValue, UnknownName
     from sim2real.transfer.close import Sealed
-    from sim2real.transfer.learnt import values_of
     from sim2real.world import Variant
 
     path = Path(arguments.target)
@@ -104,7 +103,7 @@ def _sealed(arguments: argparse.Namespace, world: World) -> Sealed:
         domain = world.domain(str(path))
         if not domain.is_point:
             raise InvalidValue(f"{path} is a distribution; a target is one physics, each parameter a value")
-        variant = Variant(path.stem, "combined", values_of(domain))
+        variant = Variant(path.stem, "combined", domain.median())
     else:
         variant = world.variant(arguments.target)
     box = world.training_domain.parameters

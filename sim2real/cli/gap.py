@@ -31,7 +31,7 @@ def run(arguments: argparse.Namespace) -> None:
     from sim2real.domain import Domain
     from sim2real.evaluate.replay import replay_gap
     from sim2real.evaluate.replay_report import write_replay_report
-    from sim2real.evaluate.replay_summary import gain, replay_tables, verdict
+    from sim2real.evaluate.replay_summary import replay_tables, verdict
     from sim2real.opening import opened_for
     from sim2real.recordings import load_recordings
     from sim2real.world import World
@@ -48,7 +48,6 @@ def run(arguments: argparse.Namespace) -> None:
     console = Console()
     for table in replay_tables(gap):
         console.print(table)
-    console.print(verdict(gap), highlight=False)
-    if physics is not None:
-        console.print(gain(replay_gap(world, recordings), gap), highlight=False)
+    nominal = None if physics is None else replay_gap(world, recordings)
+    console.print(verdict(gap, nominal), highlight=False)
     print(f"wrote {page}")

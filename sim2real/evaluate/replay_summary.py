@@ -32,8 +32,13 @@ def overall(gap: ReplayGap, predictor: str, baseline: str | None = None) -> Esti
     return bootstrap(_MILLI * values[:, None])
 
 
-def verdict(gap: ReplayGap) -> str:
-    """What the numbers say, in two sentences."""
+def verdict(gap: ReplayGap, nominal: ReplayGap | None = None) -> str:
+    """What the numbers say, in two sentences; in a third what given physics gains on the nominal one.
+
+    Args:
+        gap: the measured gap.
+        nominal: that of the same recordings under nominal physics.
+    """
     worse = overall(gap, SIMULATION, DELAYED)
     delay = _MILLI * float(np.median([motion.delay for motion in gap.motions]))
     size = f"{_show(overall(gap, SIMULATION))} mrad"
@@ -48,12 +53,11 @@ def verdict(gap: ReplayGap) -> str:
     return (
         f"{gap.world} {under}replays {_count(len(gap.motions), 'recording')} with a mean RMSE of {size} "
         f"per joint. {rank} a prediction that knows no physics, the command {delay:.0f} ms "
-        f"later{end}"
+        f"later{end}{'' if nominal is None else ' ' + _gain(nominal, gap)}"
     )
 
 
-def gain(before: ReplayGap, after: ReplayGap) -> str:
-    """In one sentence, what given physics takes away from the error of the nominal one."""
+def _gain(before: ReplayGap, after: ReplayGap) -> str:
     change = 1000 * (before.per_motion(SIMULATION) - after.per_motion(SIMULATION))
     share = 1 - after.mean_rmse(SIMULATION) / before.mean_rmse(SIMULATION)
     less = bootstrap(change[:, None])

@@ -24,11 +24,11 @@ from sim2real.identify.information import Information, information, noise_of
 from sim2real.identify.judge import unexcited
 from sim2real.identify.problem import Linear, Problem
 from sim2real.identify.search import search
-from sim2real.identify.setting import cut, first_parameters, fixed_values
+from sim2real.identify.setting import cut, first_parameters, fixed_values, motions_of
 from sim2real.identify.verdicts import BAD_DATA, NOT_IDENTIFIABLE, Verdict, exit_code
 from sim2real.opening import opened
 from sim2real.recordings import Recording
-from sim2real.replay import READ_DELAY, Motion, is_servo_robot, motion_of
+from sim2real.replay import READ_DELAY, Motion, is_servo_robot
 from sim2real.replay.decoupled import can_stand_in
 from sim2real.replay.motion import liveliest
 from sim2real.world import World
@@ -137,7 +137,7 @@ def check(
     options = options or Options()
     if not recordings:
         raise RecordingError("there are no recordings to check; load_recordings(folder) reads them")
-    motions = [motion_of(world, recording) for recording in recordings]
+    motions = motions_of(world, recordings)
     levels = noise_of(motions) if noise <= 0 else np.full(len(motions[0].joints), noise)
     problem = _problem(world, motions, options)
     point = _point(problem, motions, options)

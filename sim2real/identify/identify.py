@@ -25,15 +25,15 @@ from sim2real.identify.conditioning import traceless
 from sim2real.identify.free import Space, free_parameters
 from sim2real.identify.ladder import EFFECTS, Climber, Step
 from sim2real.identify.problem import Problem
-from sim2real.identify.report import Report
+from sim2real.identify.report import Manner, Report
 from sim2real.identify.result import Identification
 from sim2real.identify.rungs import ladder_of
 from sim2real.identify.search import search
-from sim2real.identify.setting import FREE_WINDOW, cut, fixed_values, trained_parameters
+from sim2real.identify.setting import FREE_WINDOW, cut, fixed_values, motions_of, trained_parameters
 from sim2real.identify.solve import least_squares, settle_integers
 from sim2real.opening import opened
 from sim2real.recordings import Recording
-from sim2real.replay import Motion, is_servo_robot, motion_of
+from sim2real.replay import Motion, is_servo_robot
 from sim2real.replay.decoupled import can_stand_in
 from sim2real.replay.motion import liveliest
 from sim2real.world import World
@@ -44,6 +44,7 @@ Watch = Callable[[str, int, float], None]
 _LIVELY = 8.0  # s of the windows that the global search sees
 _NUM_LIVELY = 12
 _HOLD_EVERY = 4
+_ROUNDS = 12
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,12 @@ class Options:
     """Of the global search; 0 to begin at the nominal values."""
     ladder: bool = False
     """Climb a ladder of nested models of motors, too, judged on what is held out; servos always do."""
+    beside: bool = True
+    """Fit the usual missing effects beside what is free once more, for intervals that cover; without, they
+    are those of blocks of time."""
+    profile: bool = False
+    """Profile the likelihood for the ends of the intervals as well (`sim2real.identify.profile`); takes as
+    long again as a fit."""
     seed: int = 0
     threads: int = 0
     complaints: tuple[str, ...] = ()
@@ -98,7 +105,7 @@ def identify(
     if not recordings:
         raise RecordingError("there are no recordings to identify from; load_recordings(folder) reads them")
     began = time.perf_counter()
-    motions = [motion_of(world, recording) for recording in recordings]
+    motions = motions_of(world, recordings)
     fit = _Fit(
         world,
         motions,
@@ -138,8 +145,9 @@ class _Fit:
         final = judged.on(self._cut(self.motions)) if held else judged
         point = self._solve("refit", final, held_point, False) if held else held_point
         parts = (fitted, held) if servos else (self._cut(fitted), self._cut(held))
+        manner = Manner(self.options.beside, self.options.profile)
         points, complaints = (held_point, point), self.options.complaints
-        full = Report(self.world, base, fixed, final, points, parts, ladder, complaints)
+        full = Report(self.world, base, fixed, final, points, parts, ladder, manner, complaints)
         self._count(judged, final)
         seconds = time.perf_counter() - began
         return full.write(self.options.threads, seconds, (self.simulations, self.diverged))
@@ -203,7 +211,8 @@ class _Fit:
                 watch=lambda k, cost, _: self.watch(f"{name}: search", k, cost),
             )
             self._count(lively)
-        fit = least_squares(problem, start, watch=lambda k, cost, _: self.watch(name, k, cost))
+        rounds = _ROUNDS if problem.decoupled else 2 * _ROUNDS
+        fit = least_squares(problem, start, rounds, watch=lambda k, cost, _: self.watch(name, k, cost))
         point = settle_integers(
             problem, fit.point, lambda k, cost, _: self.watch(f"{name}: whole steps", k, cost)
         )

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from sim2real.identify.conditioning import Combination
 from sim2real.identify.diagnose import Hint
+from sim2real.identify.missing import Lack
 from sim2real.identify.plane import Plane
 from sim2real.identify.result import Estimate, GapRow
 from sim2real.identify.verdicts import (
@@ -43,6 +44,7 @@ class Findings:
     gap: Sequence[GapRow]
     complaints: Sequence[str] = ()
     plane: Plane | None = None
+    lack: Lack | None = None
 
 
 def judge(findings: Findings) -> tuple[Verdict, ...]:
@@ -68,6 +70,10 @@ def judge(findings: Findings) -> tuple[Verdict, ...]:
     if findings.plane is not None:
         name = f"{findings.plane.geom}.height"
         verdicts.append(Verdict(STRUCTURE_MISSING, name, findings.plane.text, findings.plane.values))
+    if findings.lack is not None:
+        name = ", ".join(suspect.name for suspect in findings.lack.suspects)
+        evidence = {"before": findings.lack.before, "after": findings.lack.after}
+        verdicts.append(Verdict(STRUCTURE_MISSING, name, findings.lack.text, evidence))
     if not any(v.name == NO_HELDOUT_GAIN for v in gain):
         doubtful = {name for c in findings.combinations for name in c.names} | {e.name for e in bound}
         sure = [e.name for e in findings.estimates if e.name not in doubtful]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sim2real.domain import Domain
 from sim2real.identify.conditioning import combinations
 from sim2real.identify.diagnose import Hint, diagnose
-from sim2real.identify.free import Space
+from sim2real.identify.free import Free, Space
 from sim2real.identify.judge import (
     FITTED,
     NOMINAL,
@@ -22,8 +22,10 @@ from sim2real.identify.judge import (
     unexcited,
 )
 from sim2real.identify.ladder import Step
+from sim2real.identify.missing import Enlarged, enlarge
 from sim2real.identify.plane import Plane, find_plane, touching
 from sim2real.identify.problem import Linear, Problem
+from sim2real.identify.profile import profile
 from sim2real.identify.result import (
     Estimate,
     GapRow,
@@ -32,8 +34,8 @@ from sim2real.identify.result import (
     make_domain,
     widening_of,
 )
-from sim2real.identify.solve import prior_terms
-from sim2real.identify.uncertainty import Spread, bootstrap
+from sim2real.identify.solve import prior_curvature
+from sim2real.identify.uncertainty import Spread, bootstrap, covering
 from sim2real.parameters import quantity_of
 from sim2real.replay import READ_DELAY, Motion
 from sim2real.world import World
@@ -42,6 +44,16 @@ FloatArray = NDArray[np.float64]
 
 _EDGE = 1e-3  # share of its range within which a parameter is on its bound
 _HALF = 1.959964
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How intervals are found."""
+
+    beside: bool
+    """With the usual missing effects fitted beside what is free."""
+    profile: bool
+    """And with their likelihood profiled."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +72,7 @@ class Report:
     parts: tuple[Sequence[Motion], Sequence[Motion]]
     """Recordings that were fitted first, and those that were held out; or windows of them."""
     ladder: tuple[Step, ...]
+    manner: Manner
     complaints: tuple[str, ...] = ()
     """Of the log doctor."""
 
@@ -68,17 +81,19 @@ class Report:
         space, point = self.final.space, self.points[1]
         linear = self.final.linearize(point, central=True)
         spread = bootstrap(linear)
+        enlarged = enlarge(self.final, point) if self.manner.beside else None
         gap, nominal, predicted = self._gaps(threads)
         motions = [*self.parts[0], *self.parts[1]]
         hints = diagnose(self.world, motions, predicted)
-        estimates = self._estimates(spread)
-        priors = prior_terms(self.final, point)[0] * _noise(linear)
+        estimates = self._estimates(spread, enlarged)
+        priors = prior_curvature(self.final, point, linear)
         driven = [self.world.model.joint(int(k)).name for k in self.world.model.actuator_trnid[:, 0]]
         told = combinations(self.final, linear, priors)
         values = dict(zip(space.names, map(float, space.values(point)), strict=True))
         plane = self._plane(hints, values, predicted, threads)
         complaints = [*self.complaints, *unexcited(motions, driven)]
-        findings = Findings(estimates, told, hints, gap, complaints, plane)
+        lack = enlarged.lack if enlarged is not None else None
+        findings = Findings(estimates, told, hints, gap, complaints, plane, lack)
         physical = {n: v for n, v in values.items() if not n.endswith(READ_DELAY)}
         return Identification(
             world=self.world.name,
@@ -97,6 +112,7 @@ class Report:
             simulations=counts[0],
             diverged=counts[1],
             traces=self._traces(nominal, predicted),
+            suspects=lack.suspects if lack is not None else (),
         )
 
     def _plane(
@@ -143,25 +159,32 @@ class Report:
         gaps = tuple(gap_row(n, r[:split], r[split:] if held else None) for n, r in rows.items())
         return gaps, nominal, [np.nan_to_num(p[1]) for p in predicted]
 
-    def _estimates(self, spread: Spread) -> tuple[Estimate, ...]:
+    def _estimates(self, spread: Spread, enlarged: Enlarged | None) -> tuple[Estimate, ...]:
         space, point = self.final.space, self.points[1]
-        low, high = spread.interval(point)
+        low, high = (np.clip(ends, 0.0, 1.0) for ends in covering(point, spread, enlarged))
+        blocks = np.clip(spread.interval(point), 0.0, 1.0)
+        profiled: FloatArray | None = None
+        if self.manner.profile and enlarged is not None:
+            profiled = np.clip(covering(point, spread, enlarged, profile(enlarged)), 0.0, 1.0)
+        beside = point if enlarged is None else enlarged.point[: len(point)]
         naive = spread.independent * _HALF
         found = []
         for k, free in enumerate(space.free):
-            low_unit, high_unit = np.clip([low[k], high[k]], 0.0, 1.0)
             sides = free.value(np.clip([point[k] - naive[k], point[k] + naive[k]], 0.0, 1.0))
             found.append(
                 Estimate(
                     free.name,
                     "s" if free.quantity == READ_DELAY else self.final.world.parameters[free.name].unit,
                     float(free.value(point[k])),
-                    float(free.value(low_unit)),
-                    float(free.value(high_unit)),
+                    float(free.value(low[k])),
+                    float(free.value(high[k])),
+                    _ends(free, blocks[:, k]),
+                    float(free.value(beside[k])),
                     float(sides[1] - sides[0]) / 2,
                     free.start if free.quantity == READ_DELAY else self.base_value(free.name),
                     (free.low, free.high),
                     _stopped(float(point[k]), free.low, free.high, self.base_value(free.name)),
+                    None if profiled is None else _ends(free, profiled[:, k]),
                 )
             )
         return tuple(found)
@@ -200,9 +223,9 @@ def _names(motions: Sequence[Motion]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(motion.name.split("@")[0] for motion in motions))
 
 
-def _noise(linear: Linear) -> float:
-    """What a prior of standard deviation 1 weighs beside the data, so that both are in the same unit."""
-    return float((linear.squares.sum() / max(linear.rows.sum(), 1)) ** 0.5) + 1e-12
+def _ends(free: Free, units: FloatArray) -> tuple[float, float]:
+    low, high = free.value(units)
+    return float(low), float(high)
 
 
 def _whole(name: str, value: float) -> float:

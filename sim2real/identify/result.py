@@ -17,6 +17,7 @@ from sim2real.files import write_text
 from sim2real.identify.diagnose import Hint
 from sim2real.identify.free import Free
 from sim2real.identify.ladder import Step
+from sim2real.identify.missing import Suspect
 from sim2real.identify.verdicts import Verdict, exit_code, ranked
 
 FloatArray = NDArray[np.float64]
@@ -34,14 +35,21 @@ class Estimate:
     unit: str
     value: float
     low: float
-    """Lower end of the 95 % interval, from drawing blocks of time again."""
+    """Lower end of the 95 % interval that counts correlated errors and what the model may lack
+    (`sim2real.identify.uncertainty`)."""
     high: float
+    blocks: tuple[float, float]
+    """Ends from drawing blocks of time again alone, as if the model lacked nothing."""
+    beside: float
+    """Value when the usual missing effects are fitted beside it (`sim2real.identify.missing`)."""
     naive: float
     """Half width of the interval that errors taken for independent would give."""
     nominal: float
     range: tuple[float, float]
     """What the fit could choose from."""
     on_bound: bool
+    profile: tuple[float, float] | None = None
+    """Ends as `low` and `high`, from the profile likelihood in place of a parabola, if asked for."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +106,8 @@ class Identification:
     """What was said before the fit, as plain values (`sim2real.identify.check.Check.to_json`)."""
     next_motion: Mapping[str, object] | None = None
     """What to record next, as plain values (`sim2real.identify.next_motion.NextMotion.to_json`)."""
+    suspects: tuple[Suspect, ...] = ()
+    """Effects that the model seems to lack."""
 
     @property
     def exit_code(self) -> int:
@@ -118,6 +128,7 @@ class Identification:
             "gap": [asdict(row) for row in self.gap],
             "ladder": [asdict(step) for step in self.ladder],
             "hints": [asdict(hint) for hint in self.hints],
+            "suspects": [asdict(suspect) for suspect in self.suspects],
             "fitted": list(self.fitted),
             "held": list(self.held),
             "seconds": self.seconds,

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from sim2real.errors import RecordingError
 from sim2real.parameters import LAW, MODEL
-from sim2real.replay import Motion, is_servo_robot, windows
+from sim2real.recordings import Recording
+from sim2real.replay import Motion, is_servo_robot, motion_of, windows
+from sim2real.replay.motion import LEAST_ROWS
 from sim2real.world import World
 
 if TYPE_CHECKING:
@@ -16,6 +19,27 @@ SERVO_WINDOW, FREE_WINDOW = 20.0, 1.0
 """Seconds of open loop at a time; a robot that can fall soon forgets how it began."""
 
 _FIRST = ("kp", "damping", "latency", "bias_torque", "frictionloss")
+
+
+def motions_of(world: World, recordings: Sequence[Recording]) -> list[Motion]:
+    """Recordings as the motions that a fit replays.
+
+    Raises:
+        RecordingError: for joints that don't fit the world, a recording too short to begin a window in, or
+            two of one name, which could not be held out apart.
+        InvalidValue: for a world that recordings can't be replayed in.
+    """
+    motions = [motion_of(world, recording) for recording in recordings]
+    names = [motion.name for motion in motions]
+    for motion in motions:
+        if len(motion.time) < LEAST_ROWS:
+            raise RecordingError(
+                f"{motion.name} has {len(motion.time)} rows, and a fit needs {LEAST_ROWS}; record for longer "
+                "or leave it out"
+            )
+        if names.count(motion.name) > 1:
+            raise RecordingError(f"two recordings are named {motion.name!r}; give each a name of its own")
+    return motions
 
 
 def fixed_values(world: World, options: Options) -> dict[str, float]:

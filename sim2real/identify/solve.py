@@ -6,6 +6,7 @@ Marquardt's damping (1963) on the diagonal; bounds by leaving out columns that p
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -51,6 +52,16 @@ def prior_terms(problem: Problem, point: FloatArray) -> tuple[FloatArray, FloatA
     return curvature, slope
 
 
+def prior_curvature(problem: Problem, point: FloatArray, linear: Linear) -> FloatArray:
+    """What priors add to the curvature of the cost, in its unit: each weighs as one joint of one motion."""
+    return np.asarray(prior_terms(problem, point)[0] * _noise(linear))
+
+
+def _noise(linear: Linear) -> float:
+    """What a prior of standard deviation 1 weighs beside the data, so that both are in the same unit."""
+    return float((linear.squares.sum() / max(linear.rows.sum(), 1)) ** 0.5) + 1e-12
+
+
 def _steps(
     linear: Linear,
     point: FloatArray,
@@ -61,7 +72,7 @@ def _steps(
     """Points after a step under each damping; frozen columns stay. Shape (len(dampings), p)."""
     hessian = linear.curvature.sum(axis=0)
     slope = linear.slope.sum(axis=0)
-    noise = float((linear.squares.sum() / max(linear.rows.sum(), 1)) ** 0.5) + 1e-12
+    noise = _noise(linear)
     hessian = hessian + np.diag(prior[0]) * noise
     slope = slope + prior[1] * noise
     diagonal = np.diag(hessian).copy()
@@ -76,6 +87,39 @@ def _steps(
         move = np.clip(move, -_REACH, _REACH)
         found.append(np.clip(point + move, 0.0, 1.0))
     return np.array(found)
+
+
+def _candidates(
+    problem: Problem, linear: Linear, point: FloatArray, damping: float, frozen: Sequence[int]
+) -> FloatArray:
+    """Points that a round tries: under each damping, and for robots that touch things further ones.
+
+    Where a foot lands a step earlier, the slope of a window is huge and means nothing. Such windows rule the
+    curvature and make steps short; so longer ones are tried too, and those of the calmer windows alone.
+    """
+    prior = prior_terms(problem, point)
+    candidates = _steps(linear, point, prior, damping * _DAMPINGS, frozen)
+    if problem.decoupled:
+        return candidates
+    found = [candidates, _stretched(point, candidates[0], (2.0, 4.0, 8.0))]
+    size = np.trace(linear.curvature, axis1=1, axis2=2)
+    for share in (0.5, 0.75):
+        calm = dataclasses.replace(
+            linear,
+            **{
+                name: getattr(linear, name)[size <= np.quantile(size, share)]
+                for name in ("curvature", "slope", "squares", "rows")
+            },
+        )
+        step = _steps(calm, point, prior, _DAMPINGS[:1], frozen)[0]
+        found.append(_stretched(point, step, (1.0, 2.0)))
+    return np.vstack(found)
+
+
+def _stretched(point: FloatArray, candidate: FloatArray, factors: Sequence[float]) -> FloatArray:
+    """Points along a step. Shape (len(factors), p)."""
+    moves = np.clip(np.multiply.outer(factors, candidate - point), -_REACH, _REACH)
+    return np.asarray(np.clip(point + moves, 0.0, 1.0))
 
 
 def least_squares(
@@ -102,13 +146,13 @@ def least_squares(
     history.append(best)
     stalled = 0
     for number in range(rounds):
-        candidates = _steps(linear, point, prior_terms(problem, point), damping * _DAMPINGS, frozen)
+        candidates = _candidates(problem, linear, point, damping, frozen)
         costs = _cost_of(problem, problem.rmse(candidates))
         k = int(costs.argmin())
         gain = best - float(costs[k])
         if gain > 0:
             point, best = candidates[k], float(costs[k])
-            damping = float(np.clip(damping * _DAMPINGS[k] * 3, 1e-4, 1e2))
+            damping = float(np.clip(damping * _DAMPINGS[min(k, 5) % 5] * 3, 1e-4, 1e2))
         else:
             damping *= 30
         history.append(best)
@@ -119,6 +163,17 @@ def least_squares(
         if gain > 0:
             linear = problem.linearize(point)
     return Fit(point, best, number + 1, linear, tuple(history))
+
+
+def follow(problem: Problem, point: FloatArray, held: Sequence[int]) -> FloatArray:
+    """RMSE once the columns that are not held have followed by a round of steps. Shape (motions, k)."""
+    linear = problem.linearize(point)
+    tried = problem.rmse(_candidates(problem, linear, point, 1.0, held))
+    rmse = np.concatenate([linear.rmse[None], tried])
+    if not problem.decoupled:
+        return np.asarray(rmse[int(_cost_of(problem, rmse).argmin())])
+    best = rmse.mean(axis=1).argmin(axis=0)
+    return np.stack([rmse[k, :, joint] for joint, k in enumerate(best)], axis=1)
 
 
 def settle_integers(

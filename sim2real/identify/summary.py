@@ -91,16 +91,31 @@ def _ladder(found: Identification) -> Table:
 
 
 def _parameters(found: Identification) -> Table:
-    table = Table("parameter", "nominal", "value", "95 % interval", "if errors were independent", "unit")
+    table = Table(
+        "parameter",
+        "nominal",
+        "value",
+        "95 % interval",
+        "if the model lacked nothing",
+        "if errors were independent",
+        "unit",
+    )
     for estimate in found.estimates:
         table.add_row(*_estimate(estimate))
     return table
 
 
 def _estimate(estimate: Estimate) -> tuple[str, ...]:
-    interval = f"{estimate.low:.4g} to {estimate.high:.4g}"
     value = f"{estimate.value:.4g}" + (" (bound)" if estimate.on_bound else "")
-    return estimate.name, f"{estimate.nominal:.4g}", value, interval, f"± {estimate.naive:.2g}", estimate.unit
+    return (
+        estimate.name,
+        f"{estimate.nominal:.4g}",
+        value,
+        f"{estimate.low:.4g} to {estimate.high:.4g}",
+        f"{estimate.blocks[0]:.4g} to {estimate.blocks[1]:.4g}",
+        f"± {estimate.naive:.2g}",
+        estimate.unit,
+    )
 
 
 def _milli(value: float) -> str:

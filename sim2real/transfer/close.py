@@ -28,11 +28,14 @@ from sim2real.evaluate.report import read_episodes, write_episodes, write_report
 from sim2real.evaluate.rollouts import Trials, evaluate, references
 from sim2real.evaluate.table import Episodes
 from sim2real.files import write_text
+from sim2real.identify.check import check
 from sim2real.identify.fit import FitSettings
 from sim2real.identify.identify import Options, identify
 from sim2real.identify.intake import Intake, take_in
 from sim2real.identify.judge_windows import judge_windows
+from sim2real.identify.next_motion import next_motion
 from sim2real.identify.page import write_page
+from sim2real.identify.summary import check_line
 from sim2real.identify.windows import TellsState
 from sim2real.policy import Policy
 from sim2real.simulators.mujoco import MujocoSimulator
@@ -192,15 +195,30 @@ def close_on_target(
 
 def _identified(world: World, taken: Intake, settings: CloseSettings, stages: Stages) -> Learnt:
     options = dataclasses.replace(settings.options, complaints=taken.complaints)
-    out, watch = stages.folder, stages.watch
+    out, watch, recordings = stages.folder, stages.watch, taken.recordings
 
-    def work() -> None:
-        resumable = dataclasses.replace(options, checkpoint=out / "fit.json")
-        found = identify(world, taken.recordings, resumable, watch.fit)
+    def look() -> None:
+        before = check(world, recordings, options)
+        watch.told(check_line(before))
+        write_text(out / "check.json", json.dumps(before.to_json(), indent=1))
+
+    def fit() -> None:
+        found = identify(
+            world, recordings, dataclasses.replace(options, checkpoint=out / "fit.json"), watch.fit
+        )
+        motion = next_motion(world, recordings, found, options)
+        before = json.loads((out / "check.json").read_text(encoding="utf-8"))
+        found = dataclasses.replace(
+            found, check=before, next_motion=None if motion is None else motion.to_json()
+        )
         found.save(out)
-        write_page(found, out)
+        if motion is not None:
+            motion.save(out)
+        write_page(found, out, motion)
 
-    stages.once("identify", fingerprint(world, taken.recordings, options), work)
+    key = fingerprint(world, recordings, options)
+    stages.once("check", key, look)
+    stages.once("identify", key, fit)
     return Learnt.load(out)
 
 

@@ -5,7 +5,7 @@ One HTML page that opens offline; nothing is loaded, and names are escaped.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from html import escape
 from importlib import resources
@@ -59,7 +59,7 @@ def _page(story: Story, links: Iterable[str]) -> str:
     template = Template(resources.files(__package__).joinpath("close.html").read_text("utf-8"))
     report = story.report
     size, closed, hurt = verdict(report)
-    sentences = [size, *closed.split("\n"), hurt]
+    sentences = [size, *closed.split("\n"), hurt, *_doubts(story.learnt)]
     identified = any(name.startswith(RECORDED) for name in report.variants)
     note = (
         f"“{RECORDED}” is the best identified physics and “{RECORDED}_k” a draw from the identified domain: "
@@ -76,6 +76,17 @@ def _page(story: Story, links: Iterable[str]) -> str:
         links="<br>".join(links),
         facts="".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in story.facts.items()),
     )
+
+
+def _doubts(learnt: Mapping[str, Learnt]) -> Iterator[str]:
+    """The gravest verdict of each identification that has something to say against itself."""
+    for name, found in learnt.items():
+        if found.exit_code:
+            gravest = ranked(found.verdicts)[0]
+            yield (
+                f"Trust what was trained only as far as what was identified from {name}: {gravest.name}, "
+                f"{gravest.text}."
+            )
 
 
 def _scores(report: GapReport) -> str:

@@ -49,7 +49,7 @@ class Learnt:
     @property
     def values(self) -> Mapping[str, float]:
         """The best physics by parameter."""
-        return values_of(self.point)
+        return self.point.median()
 
     def interval(self, name: str) -> tuple[float, float] | None:
         """What holds the middle 95 % of a parameter's distribution; None if it is a point."""
@@ -59,12 +59,6 @@ class Learnt:
         ends = distribution.quantile(np.array([0.025, 0.975]))
         low, high = np.round(ends) if quantity_of(name).integer else ends
         return float(low), float(high)
-
-
-def values_of(domain: Domain) -> dict[str, float]:
-    """The physics of a domain that is a point, by parameter."""
-    row = domain.quantile(np.zeros((1, len(domain.names))))[0]
-    return dict(zip(domain.names, map(float, row), strict=True))
 
 
 def with_identified(world: World, learnt: Learnt, draws: int) -> World:

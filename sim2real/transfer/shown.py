@@ -36,6 +36,10 @@ class Shown(Watch):
             self._status = self._console.status(name)
             self._status.start()
 
+    def told(self, sentence: str) -> None:
+        """A line under the stage's name."""
+        self._console.print(Text(f"  {sentence}"))
+
     def fit(self, what: str, number: int, cost: float) -> None:
         """What the fit is doing."""
         self._say(f"{what}: round {number}, {1000 * cost:.2f} mrad")

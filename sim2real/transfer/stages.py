@@ -33,6 +33,9 @@ class Watch:
     def stage(self, name: str, kept: bool) -> None:
         """A stage begins, or is there already."""
 
+    def told(self, sentence: str) -> None:
+        """Something worth reading on the way."""
+
     def fit(self, what: str, number: int, cost: float) -> None:
         """A round of a fit is done, at a mean RMSE in rad or m, or a share of what the joints move."""
 
@@ -79,7 +82,8 @@ def fingerprint(*parts: object) -> str:
 
 
 def _feed(digest: hashlib._Hash, part: object) -> None:
-    digest.update(f"|{type(part).__name__}|".encode())
+    kind = "list" if isinstance(part, tuple) else type(part).__name__
+    digest.update(f"|{kind}|".encode())
     part = _content(part)
     if isinstance(part, np.ndarray):
         digest.update(str(part.shape).encode() + np.ascontiguousarray(part).tobytes())

@@ -24,7 +24,8 @@ def free(name="cart.mass", low=0.5, high=2.0, log=True):
 
 def estimate(**changes):
     values = {"name": "cart.mass", "unit": "kg", "value": 1.3, "low": 1.2, "high": 1.4, "naive": 0.01}
-    values |= {"nominal": 1.0, "range": (0.5, 2.0), "on_bound": False} | changes
+    values |= {"blocks": (1.25, 1.35), "beside": 1.28, "nominal": 1.0, "range": (0.5, 2.0)}
+    values |= {"on_bound": False} | changes
     return Estimate(**values)
 
 
@@ -125,7 +126,7 @@ def test_tables_say_it_all():
     for table in identification_tables(result()):
         console.print(table)
     text = console.export_text()
-    for said in ("IDENTIFIED", "1.2 to 1.4", "± 0.01", "30.00", "3.00"):
+    for said in ("IDENTIFIED", "1.2 to 1.4", "1.25 to 1.35", "± 0.01", "30.00", "3.00"):
         assert said in text
 
 

@@ -27,7 +27,12 @@ from sim2real.evaluate.rollouts import Trials, mean_returns, references
 from sim2real.parameters import Parameter
 from sim2real.policy import Policy
 from sim2real.train.ppo import train
-from sim2real.transfer.identify_and_train import RoadSettings, continue_training, identify_and_train
+from sim2real.transfer.identify_and_train import (
+    RoadSettings,
+    Training,
+    continue_training,
+    identify_and_train,
+)
 from sim2real.transfer.target import Budget, TargetEnv
 from sim2real.world import Variant, World
 
@@ -82,8 +87,8 @@ def main() -> None:
             closed = identify_and_train(start, target, world, out, bounds, settings)
             arms = [start, closed.policy]
             if arguments.truth:
-                steps = arguments.steps * arguments.rounds
-                arms.append(continue_training(start, world, truth.domain, out / "truth", steps))
+                training = Training(arguments.steps * arguments.rounds)
+                arms.append(continue_training(start, world, truth.domain, out / "truth", training))
             scores = [mean_returns(world, policy, [truth], Trials(128))[VARIANT] for policy in arms]
             fit = closed.fits[-1]
             rows.append((*scores, scores[1] / stored, *(scores[1] / other for other in scores[2:])))

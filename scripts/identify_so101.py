@@ -33,7 +33,8 @@ CONTACT = ("hold_under_gravity", "workspace_sweep")
 
 
 def predicted(world: World, motions: list[Motion], point: dict[str, float]) -> list[np.ndarray]:
-    run = Replayer(world, motions, 1, 0).run(tuple(point), np.array([list(point.values())]))
+    names = tuple(point)
+    run = Replayer(world, motions, 1, 0, names).run(names, np.array([list(point.values())]))
     return [positions[0] for positions in run]
 
 

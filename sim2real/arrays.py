@@ -15,6 +15,11 @@ from numpy.typing import NDArray
 from sim2real.interface import Array
 
 
+def host(array: NDArray[Any]) -> NDArray[Any]:
+    """Any array as numpy has it; not a copy where it is numpy's already."""
+    return array if is_numpy_array(array) else np.asarray(array.cpu())
+
+
 class Arrays:
     """Moves arrays between the host and a simulator's namespace."""
 
@@ -26,7 +31,7 @@ class Arrays:
 
     def host(self, array: NDArray[Any]) -> NDArray[Any]:
         """The array as numpy has it; not a copy where it is numpy's already."""
-        return array if self.on_host else np.asarray(array.cpu())  # type: ignore[attr-defined]
+        return array if self.on_host else host(array)
 
     def put(self, array: NDArray[Any]) -> NDArray[Any]:
         """The array in the simulator's namespace and, if it holds fractions, in its type."""

@@ -113,6 +113,11 @@ class Domain:
             columns[:, k] = _quantile(name, distribution, column)
         return columns
 
+    def median(self) -> dict[str, float]:
+        """The physics in the middle of it, by parameter; that of a point is the point."""
+        row = self.quantile(np.full((1, len(self.names)), 0.5))[0]
+        return dict(zip(self.names, map(float, row), strict=True))
+
     @cached_property
     def _ranges(self) -> Ranges:
         integer = [quantity_of(name).integer for name in self.names]

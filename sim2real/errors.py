@@ -9,6 +9,9 @@ from collections.abc import Iterable
 class Sim2RealError(ValueError):
     """Base of every mistake that the caller can put right."""
 
+    exit_status = 2
+    """What the command line ends with."""
+
 
 class UnknownName(Sim2RealError):
     """A name that does not exist; the message names the nearest ones that do.
@@ -40,6 +43,12 @@ class PolicyError(Sim2RealError):
 
 class RecordingError(Sim2RealError):
     """A recording that cannot be read, or whose numbers cannot be trusted."""
+
+
+class BadData(RecordingError):
+    """Recordings that can be read, or some of them, but that nothing should be fitted to."""
+
+    exit_status = 15  # that of the verdict BAD_DATA
 
 
 class BudgetExhausted(RuntimeError):

@@ -4,8 +4,9 @@
     >>> "elbow_flex" in world.parameters["servos.kp"].elements
     False
 
-Everything happens in memory and nothing is compiled again. A domain that names such parameters, as
-identification returns it, is drawn from in the world opened for it (`opened_for`).
+Everything happens in memory, and nothing is compiled again, but for a centred body that may lose its centre.
+A domain that names such parameters, as identification returns it, is drawn from in the world opened for it
+(`opened_for`).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from collections.abc import Iterable, Mapping
 from sim2real.domain import Domain
 from sim2real.errors import UnknownName
 from sim2real.parameters import Parameter, quantity_of
-from sim2real.world import World, nominal_value
+from sim2real.world import World, compile_scene, nominal_value
 
 SHAPE = 0.05
 """Nominal value of what only shapes an effect that is not there, as the speed at which friction falls."""
@@ -50,7 +51,16 @@ def opened(
         unit = quantity.units[0] if quantity.units else ""
         parameters[name] = Parameter(name, unit, nominal, nominal, nominal, "identification", elements)
     kept = {n: p for n, p in parameters.items() if p.elements or p.quantity.element == "world"}
-    return dataclasses.replace(world, parameters=kept)
+    model = world.model
+    moved = [b for name, bodies in chosen.items() if _moves_centre(name) for b in bodies]
+    if any(model.body(body).simple[0] for body in moved):
+        model = compile_scene(world.path / "scene.xml", kept, world.variants)
+    return dataclasses.replace(world, parameters=kept, model=model)
+
+
+def _moves_centre(name: str) -> bool:
+    """Whether a parameter ends the shortcut that the engine has for centred bodies."""
+    return quantity_of(name).name.startswith(("com_", "inertia_"))
 
 
 def opened_for(world: World, domain: Domain) -> World:

@@ -61,12 +61,23 @@ def _effect(
     return Quantity(name, element, units, meaning, low, limits.pop("high", _MAX), integer, acts, neutral)
 
 
+_OF_INERTIA = (
+    ("log_mass", "1", "logarithm of a factor on the mass and its inertia", -10.0, 10.0),
+    *((f"shift_{x}", "m", f"move of the centre of mass along {x}, body frame", -10.0, 10.0) for x in "xyz"),
+    *((f"stretch_{x}", "1", f"logarithm of a stretch of the mass along {x}", -10.0, 10.0) for x in "xyz"),
+    *((f"shear_{x}{y}", "1", f"shear of the mass, {x} with {y}", -1e3, 1e3) for x, y in ("xy", "yz", "xz")),
+)
+
 _ALL = (
     Quantity("mass", "body", ("kg",), "mass; the inertia scales with it", _POSITIVE),
     Quantity("payload", "body", ("kg",), "point mass held at the centre of mass", 0.0, neutral=0.0),
     Quantity("com_x", "body", ("m",), "centre of mass along x, body frame"),
     Quantity("com_y", "body", ("m",), "centre of mass along y, body frame"),
     Quantity("com_z", "body", ("m",), "centre of mass along z, body frame"),
+    *(
+        Quantity(f"inertia_{name}", "body", (unit,), meaning, low, high, neutral=0.0)
+        for name, unit, meaning, low, high in _OF_INERTIA
+    ),
     Quantity("friction", "geom", ("1",), "sliding friction coefficient", 0.0),
     Quantity("height", "geom", ("m",), "height of a geom in its body's frame"),
     Quantity("damping", "joint", _RATE, "viscous joint damping", 0.0),
@@ -161,6 +172,9 @@ _ALL = (
     _effect(SCHEDULE, "drift", "parameter", "change per second within an episode", low=-_MAX),
     _effect(SCHEDULE, "redraw", "parameter", "interval of new draws within an episode; 0 never", ("s",)),
 )
+
+INERTIA = tuple(f"inertia_{name}" for name, *_ in _OF_INERTIA)
+"""What changes a body's mass, centre of mass and inertia together, always to those of some body; ten."""
 
 SENSORS = tuple(q.name for q in _ALL if q.acts == SENSOR and q.neutral is not None)
 """What happens to a reading: in this order, unless ``[channels]`` in ``physics.toml`` gives another."""

@@ -376,7 +376,7 @@ def _prepare(spec: mujoco.MjSpec, parameter: Parameter, variants: Mapping[str, V
     for name in parameter.elements:
         if name not in known:
             raise UnknownName(f"{kind} for parameter {parameter.name}:", name, known)
-        if quantity.startswith("com_"):
+        if quantity.startswith(("com_", "inertia_")):
             known[name].simple = 0  # else the engine keeps a shortcut for centred bodies
         if quantity == "latency":
             known[name].nsample = max(known[name].nsample, longest, 1)

@@ -66,6 +66,10 @@ def test_whole_numbers_alike_and_both_ends_included():
 def test_point_is_always_itself():
     assert (column(Point(0.3)) == 0.3).all()
     assert Domain.point({"pole.mass": 0.3, "motor.latency": 2}).is_point
+    assert Domain.point({"pole.mass": 0.3, "motor.latency": 2}).median() == {
+        "pole.mass": 0.3,
+        "motor.latency": 2,
+    }
     assert Domain({}).is_point
     assert Domain({"pole.mass": Uniform(0.3, 0.3)}).is_point
     assert not Domain({"pole.mass": Point(0.3), "motor.latency": Uniform(0, 1)}).is_point

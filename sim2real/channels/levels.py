@@ -47,6 +47,18 @@ class Level:
         self._checked = self._neutral is None
 
 
+@dataclass(frozen=True)
+class Either:
+    """Several levels of one stage, which runs while any of them is on."""
+
+    levels: tuple[Level, ...]
+
+    @property
+    def on(self) -> bool:
+        """Whether any has a value that changes something."""
+        return any(level.on for level in self.levels)
+
+
 class Levels:
     """The levels of a world's parameters, made on demand, and what sets them."""
 

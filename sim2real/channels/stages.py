@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from sim2real.arrays import Arrays
-from sim2real.channels.levels import Level, Levels
+from sim2real.channels.levels import Either, Level, Levels
 from sim2real.draws import NORMALS, UNIFORMS, StepDraws, levels_elsewhere
 from sim2real.interface import Array, Ids
 
@@ -58,8 +58,10 @@ class Stage(Protocol):
 
     columns: slice
     """The columns that it acts on."""
-    level: Level
-    """How much; at rest while that is neutral."""
+
+    @property
+    def level(self) -> Level | Either:
+        """How much; at rest while that is neutral."""
 
     def begin(self, part: Array, ids: Ids) -> None:
         """Forget the past of rows that begin with ``part``, shape (len(ids), width)."""

@@ -25,7 +25,11 @@ _COMMANDS = (worlds, audit, train, transfer, evaluate, gap, parity, recordings, 
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; the exit status is 0 (done), 1 (bad data, no budget or disk left) or 2 (a mistake)."""
+    """Run a command.
+
+    The exit status is 0 (done), 1 (bad data, no budget or disk left), 2 (a mistake), or that of the worst
+    verdict of an identification (`sim2real.identify.verdicts`).
+    """
     from sim2real.errors import Sim2RealError
 
     arguments = _parser().parse_args(argv)
@@ -34,13 +38,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         status = arguments.run(arguments)
     except Sim2RealError as error:
         print(f"sim2real: {error}", file=sys.stderr)
-        return 2
+        return error.exit_status
     except (RuntimeError, OSError, ImportError) as error:
         print(f"sim2real: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(
-            "sim2real: interrupted; start the same command again (training goes on from its last checkpoint)",
+            "sim2real: interrupted; start the same command again (fits and training go on from what is kept)",
             file=sys.stderr,
         )
         return 130

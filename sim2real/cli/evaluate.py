@@ -71,11 +71,12 @@ def report(world: World, table: Episodes, baseline: str, out: Path, command: str
     known = {name: reference for name, reference in references(world).items() if name in met}
     report = gap_report(table, known, GapOptions(title=world.title, baseline=baseline))
     page = write_report(report, table, out, {"command": command})
-    _print_report(report)
+    print_report(report)
     print(f"wrote {page}")
 
 
-def _print_report(report: GapReport) -> None:
+def print_report(report: GapReport) -> None:
+    """Print scores by method and physics, and the verdict."""
     from rich.console import Console
     from rich.table import Column, Table
 

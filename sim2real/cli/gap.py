@@ -15,6 +15,11 @@ def add(commands: Commands) -> None:
     command = commands.add_parser("gap", help="replay recordings of a robot and measure the gap per joint")
     command.add_argument("world", help="a world's name or folder")
     command.add_argument("--recordings", type=Path, required=True, help="folder of recordings")
+    command.add_argument(
+        "--physics",
+        type=Path,
+        help="TOML of a domain whose middle to replay under, such as identify's point.toml; default nominal",
+    )
     command.add_argument("--out", type=Path, help="folder of the report; default runs/gap-WORLD")
     command.set_defaults(run=run)
 
@@ -23,17 +28,26 @@ def run(arguments: argparse.Namespace) -> None:
     """Run it."""
     from rich.console import Console
 
+    from sim2real.domain import Domain
     from sim2real.evaluate.replay import replay_gap
     from sim2real.evaluate.replay_report import write_replay_report
     from sim2real.evaluate.replay_summary import replay_tables, verdict
+    from sim2real.opening import opened_for
     from sim2real.recordings import load_recordings
     from sim2real.world import World
 
     world = World.load(arguments.world)
-    gap = replay_gap(world, load_recordings(arguments.recordings))
+    physics = None
+    if arguments.physics:
+        domain = Domain.load(arguments.physics)
+        world = opened_for(world, domain)
+        physics = world.check(domain).median()
+    recordings = load_recordings(arguments.recordings)
+    gap = replay_gap(world, recordings, physics)
     page = write_replay_report(gap, arguments.out or Path("runs") / f"gap-{world.name}")
     console = Console()
     for table in replay_tables(gap):
         console.print(table)
-    console.print(verdict(gap), highlight=False)
+    nominal = None if physics is None else replay_gap(world, recordings)
+    console.print(verdict(gap, nominal), highlight=False)
     print(f"wrote {page}")

@@ -25,11 +25,18 @@ class Expected:
     """Range of each joint of the world, rad or m; infinite where it has none."""
     latency_window: float = LATENCY_WINDOW
     """Seconds; a shorter recording shows no command's whole effect."""
+    goals: frozenset[str] | None = None
+    """Joints of the world whose command is where they should go; the command of any other is a force, or
+    there is none. None where no world says: then every command is taken for a goal."""
 
     def joint(self, column: str) -> str:
         """The world's joint that a column is for; empty if it has none."""
         target = str(self.table.get(column, {}).get("joint", column))
         return target if target in self.limits else ""
+
+    def follows(self, column: str) -> bool:
+        """Whether a column's command is where its joint should go."""
+        return self.goals is None or self.joint(column) in self.goals
 
     def factors(self, columns: tuple[str, ...]) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Scale, offset and the velocity's scale that bring columns to the world's units."""
@@ -47,7 +54,9 @@ def expected_of(world: World) -> Expected:
     limits = {model.joint(j).name: (float(low), float(high)) for j, (low, high) in enumerate(ends)}
     steps = [p.high for name, p in world.parameters.items() if name.endswith(".latency")]
     window = max([LATENCY_WINDOW, *(step * float(model.opt.timestep) for step in steps)])
-    return Expected(world.name, world.recordings, limits, window)
+    servos = model.actuator_trnid[model.actuator_biasprm[:, 1] < 0, 0]
+    goals = frozenset(model.joint(int(j)).name for j in servos if 0 <= j < model.njnt)
+    return Expected(world.name, world.recordings, limits, window, goals)
 
 
 def _number(entry: Mapping[str, object], key: str, default: float) -> float:

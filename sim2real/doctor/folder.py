@@ -70,19 +70,24 @@ def encoders(views: Sequence[View]) -> Iterator[Finding]:
 
 
 def zeros(views: Sequence[View]) -> Iterator[Finding]:
-    """Joints that stand far from where they stand in the other logs under the same command."""
+    """Joints that stand far from where they stand in the other logs under the same goal."""
     for joint in _joints(views):
-        error = {
-            v.log.name: _of(v, np.median(v.position - v.command, axis=0), joint)
-            for v in views
-            if joint in v.log.joints
-        }
+        following = [v for v in views if joint in v.log.joints and _of(v, v.follows, joint)]
+        apart = [v.position - v.command for v in following]
+        pairs = list(zip(following, apart, strict=True))
+        error = {v.log.name: _of(v, np.median(e, axis=0), joint) for v, e in pairs}
+        # where a joint is late all the time, its median error says little of its zero
+        within = {v.log.name: _of(v, _scatter(e), joint) for v, e in pairs}
         if len(error) < 3:
             continue
         values = np.array(list(error.values()))
         middle = float(np.median(values))
         spread = 1.4826 * float(np.median(np.abs(values - middle)))
-        far = [name for name, value in error.items() if abs(value - middle) > max(_ZERO, 8 * spread)]
+        far = [
+            name
+            for name, value in error.items()
+            if abs(value - middle) > max(_ZERO, 8 * spread, 2 * within[name])
+        ]
         if far:
             text = (
                 f"{_listed(far)}: {joint} stands {error[far[0]] - middle:+.3g} away from where the other "
@@ -133,6 +138,11 @@ def _of(view: View, values: np.ndarray[tuple[int], np.dtype[np.generic]], joint:
     if joint not in view.log.joints:
         return np.nan
     return float(values[view.log.joints.index(joint)])
+
+
+def _scatter(values: FloatArray) -> FloatArray:
+    """Robust standard deviation of columns. Shape (k,)."""
+    return np.asarray(1.4826 * np.median(np.abs(values - np.median(values, axis=0)), axis=0))
 
 
 def _multiple(step: float, usual: float) -> bool:

@@ -19,8 +19,8 @@ def command_lag(view: View) -> FloatArray:
     grid, refined by a parabola through the peak and its neighbours.
 
     Returns:
-        FloatArray: NaN for a joint that is not told to move or does not, whose best correlation is
-            below 0.7, or whose peak lies on the border. Shape (k,).
+        FloatArray: NaN for a joint that is not told where to go or does not move, whose best correlation
+            is below 0.7, or whose peak lies on the border. Shape (k,).
     """
     count = view.position.shape[1]
     lag = np.full(count, np.nan)
@@ -31,7 +31,7 @@ def command_lag(view: View) -> FloatArray:
     if reach < 2:
         return lag
     held = np.searchsorted(view.time, grid, side="right") - 1
-    for j in np.flatnonzero(view.moves & view.commanded):
+    for j in np.flatnonzero(view.moves & view.commanded & view.follows):
         real = np.interp(grid, view.time, view.position[:, j])
         scores = _correlations(view.command[held, j], real, reach)
         lag[j] = _peak(scores, reach) * view.period

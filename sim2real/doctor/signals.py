@@ -70,6 +70,8 @@ def not_following(view: View, expected: Expected) -> Iterator[Finding]:
         stuck = [span for span in _frozen(view, j) if _sensor_is_to_blame(view, j, span)]
         if stuck:
             yield _stuck(view, joint, stuck)
+        if not view.follows[j]:
+            continue
         held = _held(view, j)
         held += [span for span in _frozen(view, j, 2 * _AWAY) if not any(_overlap(span, s) for s in held)]
         held = sorted(span for span in held if not any(_overlap(span, other) for other in stuck))
@@ -90,7 +92,7 @@ def beyond_range(view: View, expected: Expected) -> Iterator[Finding]:
         near = 1e-6 * (high - low)
         command = view.command[:, j]
         past = stretches((command <= low + near) | (command >= high - near), _PINNED)
-        if past:
+        if past and view.follows[j]:
             far = max(float(command.max()) - high, low - float(command.min()), 0.0)
             how = f"go {far:.3f} beyond" if far > near else "stay at"
             yield _on_range(view, j, past, f"commands {how} the range of {low:.2f} to {high:.2f}")

@@ -62,7 +62,7 @@ def degrees(view: View, expected: Expected, ratio: FloatArray) -> tuple[list[int
 def scales(view: View) -> Iterator[Finding]:
     """Joints whose command and position differ in unit or sign."""
     name = view.log.name
-    for j in np.flatnonzero(view.moves & view.commanded):
+    for j in np.flatnonzero(view.moves & view.commanded & view.follows):
         joint = view.log.joints[j]
         alike, slope = _follow(view, int(j))
         if alike < -0.8:

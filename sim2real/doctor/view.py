@@ -37,6 +37,8 @@ class View:
     """Shape (n, k)."""
     step: FloatArray
     """Distance of neighbouring values of each position; NaN where none is found. Shape (k,)."""
+    follows: NDArray[np.bool_]
+    """Whether each joint's command is where it should go, not a force. Shape (k,)."""
 
     @property
     def period(self) -> float:
@@ -79,6 +81,7 @@ def view_of(log: RawLog, expected: Expected) -> View | None:
         position=log.position[rows] * scale + offset,
         velocity=velocity,
         step=step * np.abs(scale),
+        follows=np.array([expected.follows(joint) for joint in log.joints]),
     )
 
 

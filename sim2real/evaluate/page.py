@@ -38,7 +38,7 @@ def page(report: GapReport, svg: str, provenance: Mapping[str, str]) -> str:
         closed="".join(f"<p>{escape(sentence)}</p>" for sentence in closed.split("\n")),
         hurt=escape(hurt),
         harmed="harmed" if harmed else "unharmed",
-        figure=_themed(svg),
+        figure=themed(svg),
         unit="normalized score" if report.normalized else "mean return",
         baseline=escape(report.baseline),
         scores=_by_variant(report, "score"),
@@ -53,7 +53,7 @@ def page(report: GapReport, svg: str, provenance: Mapping[str, str]) -> str:
     )
 
 
-def _themed(svg: str) -> str:
+def themed(svg: str) -> str:
     """Replace the figure's fixed colours by the page's variables, so that dark mode works."""
     variables = {figure.INK: "ink", figure.FAINT: "faint", figure.GRID: "grid", figure.BAND: "band"}
     variables |= {colour: f"series-{i}" for i, colour in enumerate(figure.COLOURS)}

@@ -18,7 +18,7 @@ Not covered: the time within a tick at which each joint is really read, which th
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import mujoco
 import numpy as np
@@ -88,6 +88,8 @@ class ReplayGap:
     motions: tuple[Motion, ...]
     errors: Mapping[str, Errors]
     """By predictor."""
+    physics: Mapping[str, float] = field(default_factory=dict)
+    """What differed from nominal."""
 
     def per_motion(self, predictor: str) -> FloatArray:
         """Mean over joints of the RMSE, rad. Shape (motions,)."""
@@ -122,7 +124,7 @@ def replay(
     values = dict(physics or {})
     world = opened_for(world, Domain.point(values))
     world.check(Domain.point(values))
-    if any(quantity_of(name).acts == LAW for name in values):
+    if any(quantity_of(name).acts == LAW or name.endswith(".backlash") for name in values):
         return _replay_with_laws(world, recordings, values, num_threads)
     simulator = MujocoSimulator(world, len(recordings), num_threads)
     rows = np.arange(len(recordings))
@@ -140,9 +142,9 @@ def replay(
 def _replay_with_laws(
     world: World, recordings: Sequence[Recording], values: Mapping[str, float], num_threads: int
 ) -> list[FloatArray]:
-    """Under friction that depends on speed and load, or a servo's goal with limits."""
+    """With play, under friction that depends on speed and load, or a servo's goal with limits."""
     motions = [motion_of(world, recording) for recording in recordings]
-    replayer = Replayer(world, motions, 1, num_threads)
+    replayer = Replayer(world, motions, 1, num_threads, tuple(values))
     predicted = replayer.run(tuple(values), np.array([list(values.values())]))
     for row in np.flatnonzero(replayer.diverged[:, 0]).tolist():
         raise InvalidValue(
@@ -180,7 +182,7 @@ def replay_gap(
     motions = tuple(map(_motion, mapped, simulated, delays))
     rest = [at_rest(recording.time, recording.command, recording.position) for recording in mapped]
     errors = {predictor: _errors(motions, rest, predictor) for predictor in (SIMULATION, COMMAND, DELAYED)}
-    return ReplayGap(world.name, tuple(joints), motions, errors)
+    return ReplayGap(world.name, tuple(joints), motions, errors, dict(physics or {}))
 
 
 def _servo_joints(world: World) -> list[str]:

@@ -32,8 +32,13 @@ def overall(gap: ReplayGap, predictor: str, baseline: str | None = None) -> Esti
     return bootstrap(_MILLI * values[:, None])
 
 
-def verdict(gap: ReplayGap) -> str:
-    """What the numbers say, in two sentences."""
+def verdict(gap: ReplayGap, nominal: ReplayGap | None = None) -> str:
+    """What the numbers say, in two sentences; in a third what given physics gains on the nominal one.
+
+    Args:
+        gap: the measured gap.
+        nominal: that of the same recordings under nominal physics.
+    """
     worse = overall(gap, SIMULATION, DELAYED)
     delay = _MILLI * float(np.median([motion.delay for motion in gap.motions]))
     size = f"{_show(overall(gap, SIMULATION))} mrad"
@@ -44,10 +49,23 @@ def verdict(gap: ReplayGap) -> str:
     else:
         rank = "It is worse than" if worse.value > 0 else "It is better than"
         end = f", by {by}."
+    under = f"under the {_count(len(gap.physics), 'value')} given " if gap.physics else ""
     return (
-        f"{gap.world} replays {_count(len(gap.motions), 'recording')} with a mean RMSE of {size} "
+        f"{gap.world} {under}replays {_count(len(gap.motions), 'recording')} with a mean RMSE of {size} "
         f"per joint. {rank} a prediction that knows no physics, the command {delay:.0f} ms "
-        f"later{end}"
+        f"later{end}{'' if nominal is None else ' ' + _gain(nominal, gap)}"
+    )
+
+
+def _gain(before: ReplayGap, after: ReplayGap) -> str:
+    change = 1000 * (before.per_motion(SIMULATION) - after.per_motion(SIMULATION))
+    share = 1 - after.mean_rmse(SIMULATION) / before.mean_rmse(SIMULATION)
+    less = bootstrap(change[:, None])
+    told = less.interval is not None and not less.interval[0] <= 0 <= less.interval[1]
+    return (
+        f"Under nominal physics the mean RMSE is {_show(overall(before, SIMULATION))} mrad, under the given "
+        f"{_show(overall(after, SIMULATION))}: {abs(share):.0%} {'less' if share >= 0 else 'more'}"
+        f"{'' if told else ', a difference that these motions can not tell from none'}."
     )
 
 
@@ -56,6 +74,7 @@ def summary(gap: ReplayGap) -> Json:
     return {
         "world": gap.world,
         "joints": list(gap.joints),
+        "physics": dict(gap.physics),
         "verdict": verdict(gap),
         "definitions": DEFINITIONS,
         "mean_rmse_mrad": {name: _json(overall(gap, name)) for name in PREDICTORS},

@@ -68,8 +68,18 @@ def write_report(
     return folder / "report.html"
 
 
+def write_episodes(episodes: Episodes, path: Path) -> None:
+    """Write an episode table alone, whole or not at all.
+
+    Raises:
+        InvalidValue: if the table is malformed.
+    """
+    rows = _to_arrow(episodes)
+    write_atomically(path, lambda temporary: pq.write_table(rows, temporary))
+
+
 def read_episodes(path: Path) -> Episodes:
-    """Read an episode table written by ``write_report``.
+    """Read an episode table written by ``write_report`` or ``write_episodes``.
 
     Raises:
         FileNotFoundError: if there is no such file.

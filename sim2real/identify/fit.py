@@ -12,14 +12,18 @@ episode are correlated, and independent ones would promise too much.
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sim2real.distributions import Distribution, Normal, Point
 from sim2real.domain import Domain
+from sim2real.files import write_text
 from sim2real.identify.space import Search, Space, minimize
 from sim2real.identify.transitions import FloatArray, Rollouts
 from sim2real.identify.windows import WindowReplay
@@ -62,6 +66,18 @@ class WindowFit:
     evaluations: int
     diverged: int
     """Simulations that blew up on the way, each counted against its candidate."""
+
+    def save(self, folder: Path) -> None:
+        """Write ``domain.toml`` (for ``train --domain``), then ``fit.json`` with the rest."""
+        self.domain.save(folder / "domain.toml")
+        rest = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "domain"}
+        write_text(folder / "fit.json", json.dumps(rest, indent=1))
+
+    @classmethod
+    def load(cls, folder: Path) -> WindowFit:
+        """Read what `save` wrote, to the bit."""
+        rest = json.loads((folder / "fit.json").read_text(encoding="utf-8"))
+        return cls(Domain.load(folder / "domain.toml"), **rest)
 
 
 def fit_windows(

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from sim2real.errors import InvalidValue, UnknownName
 from sim2real.opening import elements_of, own_value
-from sim2real.parameters import Parameter
+from sim2real.parameters import INERTIA, Parameter
 from sim2real.replay import READ_DELAY
 from sim2real.world import World
 
@@ -43,16 +43,23 @@ _ABSOLUTE = {
     "load_friction_motor": (1e-3, 0.5, True),
     "goal_braking": (5.0, 1e3, True),
     "rate_limit": (1.0, 50.0, True),
+    "backlash": (1e-3, 0.15, True),
+    "speed_loss": (1e-3, 1.0, True),
     "bias_torque": (-0.6, 0.6, False),
     "latency": (0.0, 12.0, False),
     READ_DELAY: (0.0, 0.02, False),
     "com_x": (-0.1, 0.1, False),
     "com_y": (-0.1, 0.1, False),
     "com_z": (-0.1, 0.1, False),
+    "inertia_log_mass": (-0.9, 0.9, False),
+    **{f"inertia_shift_{axis}": (-0.1, 0.1, False) for axis in "xyz"},
+    **{f"inertia_stretch_{axis}": (-1.5, 3.0, False) for axis in "xyz"},
+    **{f"inertia_shear_{axes}": (-1.5, 1.5, False) for axes in ("xy", "yz", "xz")},
 }
 """Bounds where the nominal value is 0 or says nothing; whether the scale is logarithmic."""
 
 _WEAK = 0.3
+_WHOLE = "inertia"
 
 _ZERO_SCALE = {"frictionloss": 1e-2, "damping": 1e-3, "armature": 1e-3}
 
@@ -136,17 +143,25 @@ def free_parameters(
 
     Args:
         world: whose elements and groups the names refer to.
-        names: parameters of the world, ``<element>.<quantity>``, or ``<joint>.read_delay``.
+        names: parameters of the world, ``<element>.<quantity>``, ``<joint>.read_delay``, or
+            ``<body>.inertia`` for all ten of a body.
         bounds: by name or by quantity, in place of the usual ones.
 
     Raises:
         UnknownName: for an element or a quantity that does not exist.
         InvalidValue: for a parameter named twice.
     """
+    names = [part for name in names for part in _parts(name)]
     if len(set(names)) < len(names):
         twice = next(name for name in names if list(names).count(name) > 1)
         raise InvalidValue(f"{twice} is free twice; name it once")
     return [_free(world, name, dict(bounds or {})) for name in names]
+
+
+def _parts(name: str) -> list[str]:
+    """The names that a name stands for: ten for the whole inertia of a body."""
+    body, _, quantity = name.rpartition(".")
+    return [f"{body}.{part}" for part in INERTIA] if quantity == _WHOLE else [name]
 
 
 def _free(world: World, name: str, bounds: Mapping[str, tuple[float, float]]) -> Free:

@@ -73,7 +73,7 @@ class Excited:
         return np.clip(wanted + self._shaking, -1, 1).astype(np.float32)
 
 
-def gather(env: Steppable, actor: Actor, steps: int, seed: int | None = None) -> Rollouts:
+def gather(env: Steppable, actor: Actor, steps: int, seed: int | None = None, anew: bool = True) -> Rollouts:
     """Record ``steps`` control steps in every row, from the start of an episode on.
 
     A row whose episode ends begins another one where the env does (a target); else it rests from then on.
@@ -83,6 +83,8 @@ def gather(env: Steppable, actor: Actor, steps: int, seed: int | None = None) ->
         actor: acts on all rows at once.
         steps: control steps of each row, at most.
         seed: of the episodes; by default the env goes on with its own.
+        anew: whether to go on where a target begins a row anew; else all ends with the first episode that
+            ends, and no more are paid for than there are rows.
 
     Returns:
         The episodes; with full states if the env is ours.
@@ -107,11 +109,11 @@ def gather(env: Steppable, actor: Actor, steps: int, seed: int | None = None) ->
         for row in np.flatnonzero(done & running):
             finished.append(tracks[row].episode())
             tracks[row] = _Track()
-        if "final_obs" in info:
+        if "final_obs" in info and anew:
             _see(tracks, env, observation, done)
         else:
             running &= ~done
-        if not running.any():
+        if not running.any() or (done.any() and not anew):
             break
     finished += [track.episode() for track in tracks if track.action]
     task = env.task

@@ -23,16 +23,17 @@ from sim2real.errors import RecordingError, UnknownName
 from sim2real.identify.checkpoint import Checkpoint
 from sim2real.identify.conditioning import traceless
 from sim2real.identify.free import Space, free_parameters
-from sim2real.identify.ladder import EFFECTS, Climber, Step, servo_ladder
+from sim2real.identify.ladder import EFFECTS, Climber, Step
 from sim2real.identify.problem import Problem
 from sim2real.identify.report import Manner, Report
 from sim2real.identify.result import Identification
+from sim2real.identify.rungs import ladder_of
 from sim2real.identify.search import search
+from sim2real.identify.setting import FREE_WINDOW, cut, fixed_values, motions_of, trained_parameters
 from sim2real.identify.solve import least_squares, settle_integers
 from sim2real.opening import opened
-from sim2real.parameters import LAW, MODEL
 from sim2real.recordings import Recording
-from sim2real.replay import Motion, is_servo_robot, motion_of, windows
+from sim2real.replay import Motion, is_servo_robot
 from sim2real.replay.decoupled import can_stand_in
 from sim2real.replay.motion import liveliest
 from sim2real.world import World
@@ -40,7 +41,6 @@ from sim2real.world import World
 FloatArray = NDArray[np.float64]
 Watch = Callable[[str, int, float], None]
 
-_SERVO_WINDOW, _FREE_WINDOW = 20.0, 1.0  # s; a robot that can fall soon forgets how it began
 _LIVELY = 8.0  # s of the windows that the global search sees
 _NUM_LIVELY = 12
 _HOLD_EVERY = 4
@@ -66,6 +66,8 @@ class Options:
     robot of servos, else 1."""
     generations: int = 25
     """Of the global search; 0 to begin at the nominal values."""
+    ladder: bool = False
+    """Climb a ladder of nested models of motors, too, judged on what is held out; servos always do."""
     beside: bool = True
     """Fit the usual missing effects beside what is free once more, for intervals that cover; without, they
     are those of blocks of time."""
@@ -74,6 +76,8 @@ class Options:
     long again as a fit."""
     seed: int = 0
     threads: int = 0
+    complaints: tuple[str, ...] = ()
+    """What the log doctor has against the recordings (`sim2real.identify.intake`); it stays a verdict."""
     checkpoint: Path | None = None
     """File that an interrupted fit goes on from."""
 
@@ -101,7 +105,7 @@ def identify(
     if not recordings:
         raise RecordingError("there are no recordings to identify from; load_recordings(folder) reads them")
     began = time.perf_counter()
-    motions = [motion_of(world, recording) for recording in recordings]
+    motions = motions_of(world, recordings)
     fit = _Fit(
         world,
         motions,
@@ -129,10 +133,7 @@ class _Fit:
     def run(self, began: float) -> Identification:
         fitted, held = split(self.motions, self.options.held)
         servos = is_servo_robot(self.world)
-        fixed = dict(self.options.fixed)
-        if servos and not self.options.free:
-            # a servo's velocity gain and its joint's damping are one column: the damping keeps both
-            fixed = {f"{joint}.kd": 0.0 for joint in self.motions[0].joints} | fixed
+        fixed = fixed_values(self.world, self.options)
         base = opened(self.world, {}, fixed)
         names, start, ladder = self._structure(base, fitted, held, servos)
         space = self._space(base, names).with_start(start)
@@ -145,18 +146,18 @@ class _Fit:
         point = self._solve("refit", final, held_point, False) if held else held_point
         parts = (fitted, held) if servos else (self._cut(fitted), self._cut(held))
         manner = Manner(self.options.beside, self.options.profile)
-        full = Report(self.world, base, fixed, final, (held_point, point), parts, ladder, manner)
+        points, complaints = (held_point, point), self.options.complaints
+        full = Report(self.world, base, fixed, final, points, parts, ladder, manner, complaints)
         self._count(judged, final)
         seconds = time.perf_counter() - began
         return full.write(self.options.threads, seconds, (self.simulations, self.diverged))
 
     def _cut(self, motions: Sequence[Motion]) -> list[Motion]:
-        seconds = self.options.window or (_SERVO_WINDOW if is_servo_robot(self.world) else _FREE_WINDOW)
-        return [window for motion in motions for window in windows(motion, seconds)]
+        return cut(self.world, motions, self.options.window)
 
     def _lively(self, motions: Sequence[Motion]) -> list[Motion]:
         seconds = min(
-            _LIVELY, self.options.window or (_LIVELY if is_servo_robot(self.world) else _FREE_WINDOW)
+            _LIVELY, self.options.window or (_LIVELY if is_servo_robot(self.world) else FREE_WINDOW)
         )
         return liveliest(motions, seconds, _NUM_LIVELY)
 
@@ -175,9 +176,8 @@ class _Fit:
         """Free names, where they begin, and the ladder if one was climbed."""
         if self.options.free:
             return list(self.options.free), {}, ()
-        if not servos or not held:
-            table = self.world.parameters.values()
-            return [p.name for p in table if p.low < p.high and p.quantity.acts in (MODEL, LAW)], {}, ()
+        if not (servos or self.options.ladder) or not held:
+            return trained_parameters(self.world), {}, ()
         saved = self.checkpoint.structure()
         if saved is not None:
             return saved
@@ -189,8 +189,10 @@ class _Fit:
             self.options.bounds,
             self.options.generations,
             self.watch,
+            fast=servos,
+            threads=self.options.threads,
         )
-        climb = climber.climb(servo_ladder(world), self.motions[0].joints, self.options.seed)
+        climb = climber.climb(ladder_of(world), self.motions[0].joints, self.options.seed)
         structure = (climb.names, climb.values, tuple(climb.steps))
         self.checkpoint.keep_structure(structure)
         return structure

@@ -14,30 +14,20 @@ from numpy.typing import NDArray
 
 from sim2real.identify.free import Space, free_parameters
 from sim2real.identify.problem import Problem
+from sim2real.identify.rungs import Rung
 from sim2real.identify.search import search
-from sim2real.identify.solve import least_squares
+from sim2real.identify.solve import Fit, least_squares
 from sim2real.replay import Motion
 from sim2real.world import World
 
 FloatArray = NDArray[np.float64]
 Bounds = Mapping[str, tuple[float, float]]
 
-EFFECTS = ("goal_braking", "rate_limit", "stribeck", "load_friction_motor")
+EFFECTS = ("goal_braking", "rate_limit", "stribeck", "load_friction_motor", "backlash", "speed_loss")
 """Quantities that stand for an effect, which is not there without them."""
 
 GAIN = 0.01
 """Share of the held-out error that a rung must take away to be kept."""
-
-
-@dataclass(frozen=True)
-class Rung:
-    """One step of a ladder of models."""
-
-    name: str
-    per_joint: tuple[str, ...] = ()
-    """Quantities that every driven joint gets one of."""
-    shared: tuple[str, ...] = ()
-    """Names of single parameters."""
 
 
 @dataclass(frozen=True)
@@ -64,20 +54,6 @@ class Climb:
     steps: list[Step] = field(default_factory=list)
 
 
-def servo_ladder(world: World) -> tuple[Rung, ...]:
-    """Position servos: linear, dry friction, a goal with limits, masses, friction by speed and by load."""
-    masses = tuple(n for n, p in world.parameters.items() if p.quantity.name == "mass")
-    return (
-        Rung("linear servo", ("kp", "damping", "latency", "bias_torque")),
-        Rung("+ Coulomb friction", ("frictionloss",)),
-        Rung("+ braking of the goal", ("goal_braking",)),
-        Rung("+ top speed of the goal", ("rate_limit",)),
-        Rung("+ masses", (), masses),
-        Rung("+ Stribeck friction", ("stribeck", "stribeck_velocity")),
-        Rung("+ load friction", ("load_friction_motor",)),
-    )
-
-
 @dataclass(frozen=True)
 class Climber:
     """Fits rungs to some motions and judges them on others."""
@@ -92,6 +68,9 @@ class Climber:
     bounds: Bounds
     generations: int
     watch: Callable[[str, int, float], None]
+    fast: bool = True
+    """Each joint alone while climbing; for robots of position servos only."""
+    threads: int = 1
 
     def climb(self, rungs: Sequence[Rung], joints: Sequence[str], seed: int = 0) -> Climb:
         """Try every rung in turn."""
@@ -101,7 +80,7 @@ class Climber:
             added = [f"{joint}.{q}" for q in rung.per_joint for joint in joints] + list(rung.shared)
             names = state.names + added
             space = Space(tuple(free_parameters(self.world, names, self.bounds))).with_start(state.values)
-            problem = Problem.of(self.world, space, self.fitted, fast=True)
+            problem = Problem.of(self.world, space, self.fitted, self.threads, self.fast)
             start = space.start
             # the first rungs are far from the nominal values, the later ones near the last
             wide = number < _FAR
@@ -115,7 +94,7 @@ class Climber:
                     seed=seed,
                     watch=self._watching(f"{rung.name}: search"),
                 )
-            fit = least_squares(problem, start, rounds=8, watch=self._watching(rung.name))
+            fit = self._fitted(problem, start, rung.name)
             held = problem.on(self.held).rmse(fit.point[None])[0].mean(axis=0)
             kept = self._kept(rung, joints, held, best)
             values = dict(zip(names, map(float, space.values(fit.point)), strict=True))
@@ -124,6 +103,16 @@ class Climber:
             shown = tuple(float(x) for x in held)
             state.steps.append(Step(rung.name, len(names), fit.cost, float(held.mean()), kept, shown))
         return state
+
+    def _fitted(self, problem: Problem, start: FloatArray, name: str) -> Fit:
+        """Least squares; of motors until no fresh start of it gains, so that no rung gets another's gain."""
+        fit = least_squares(problem, start, rounds=8, watch=self._watching(name))
+        for _ in range(0 if self.fast else _AGAIN):
+            before = fit.cost
+            fit = least_squares(problem, fit.point, watch=self._watching(name))
+            if fit.cost > before * (1 - GAIN / 2):
+                break
+        return fit
 
     @staticmethod
     def _best(
@@ -159,5 +148,6 @@ class Climber:
         return lambda number, cost, _: self.watch(what, number, cost)
 
 
+_AGAIN = 5
 _FAR = 2
 """Rungs whose search begins far from the answer."""

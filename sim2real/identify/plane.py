@@ -117,7 +117,7 @@ class _Trial:
         """Mean RMSE by plane and motion, rad. Shape (planes, motions)."""
         names = (*self.point, f"{self.geom}.height", _FRICTION)
         values = np.array([[*self.point.values(), *plane] for plane in planes])
-        predicted = Replayer(self.world, self.motions, len(planes), self.threads).run(names, values)
+        predicted = Replayer(self.world, self.motions, len(planes), self.threads, names).run(names, values)
         found = [
             np.sqrt(((p - m.measured) ** 2).mean(axis=1)).mean(axis=1)
             for p, m in zip(predicted, self.motions, strict=True)

@@ -118,7 +118,7 @@ class Problem:
         """Positions at the stamps of every motion, NaN where diverged. Shapes (c, n, k)."""
         if self._replayer is None:
             engine = DecoupledReplayer if self.fast else Replayer
-            self._replayer = engine(self.world, self.motions, self.width, self.threads)
+            self._replayer = engine(self.world, self.motions, self.width, self.threads, self.space.names)
         parts = []
         for start in range(0, len(points), self.width):
             values = self.space.values(points[start : start + self.width])
@@ -175,21 +175,13 @@ class Problem:
             central: differences to both sides with a small step, for what is read from the curvature; a fit
                 is better served by steps that reach over the kinks of dry friction.
         """
-        colours = self.colours()
-        step = _SMALL_STEP if central else _STEP
-        above = np.where(point > 1 - 2 * step, 0.0, step)
-        below = np.where((above == 0) | ((point > 2 * step) & central), -step, 0.0)
-        points = np.tile(point, (1 + len(colours) * (2 if central else 1), 1))
-        for row, columns in enumerate(colours, start=1):
-            points[row, columns] += np.where(above > 0, above, below)[columns]
-            if central:
-                points[row + len(colours), columns] += np.where(above > 0, below, 0.0)[columns]
-        spans = np.where(above > 0, above - (below if central else 0.0), below)
-        errors = self.errors(points)
-        rmse = np.stack([np.sqrt((e[0] ** 2).mean(axis=0)) for e in errors])
+        errors, jacobians = self.jacobians(point, central)
+        rmse = np.stack([np.sqrt((e**2).mean(axis=0)) for e in errors])
         weight = self.weights(rmse, robust)
         blocks = [
-            block for m, e in enumerate(errors) for block in self._blocks(m, e, colours, spans, weight[m])
+            block
+            for m, (e, jacobian) in enumerate(zip(errors, jacobians, strict=True))
+            for block in self._blocks(m, e, jacobian, weight[m])
         ]
         curvature, slope, noise, squares, rows, motion = zip(*blocks, strict=True)
         return Linear(
@@ -204,25 +196,50 @@ class Problem:
             weight,
         )
 
-    def _blocks(
-        self, m: int, error: FloatArray, colours: list[list[int]], spans: FloatArray, weight: FloatArray
-    ) -> list[tuple[FloatArray, FloatArray, FloatArray, FloatArray, int, int]]:
-        """Curvature, slope, its noise, squares and rows of each block of one motion."""
-        count, joints = error.shape[1:]
-        jacobian = np.zeros((count, joints, len(self.space.free)))
+    def jacobians(
+        self, point: FloatArray, central: bool = False
+    ) -> tuple[list[FloatArray], list[FloatArray]]:
+        """Scaled errors of every motion at a point, shapes (n, k), and their derivatives, (n, k, p).
+
+        Args:
+            point: of the unit cube. Shape (p,).
+            central: as in `linearize`.
+        """
+        colours = self.colours()
+        step = _SMALL_STEP if central else _STEP
+        above = np.where(point > 1 - 2 * step, 0.0, step)
+        below = np.where((above == 0) | ((point > 2 * step) & central), -step, 0.0)
+        points = np.tile(point, (1 + len(colours) * (2 if central else 1), 1))
+        for row, columns in enumerate(colours, start=1):
+            points[row, columns] += np.where(above > 0, above, below)[columns]
+            if central:
+                points[row + len(colours), columns] += np.where(above > 0, below, 0.0)[columns]
+        spans = np.where(above > 0, above - (below if central else 0.0), below)
+        errors = self.errors(points)
+        return [e[0] for e in errors], [self._jacobian(e, colours, spans) for e in errors]
+
+    def _jacobian(self, error: FloatArray, colours: list[list[int]], spans: FloatArray) -> FloatArray:
+        """Differences of one motion's errors, each put down to its column. Shape (n, k, p)."""
+        jacobian = np.zeros((*error.shape[1:], len(self.space.free)))
         for row, columns in enumerate(colours, start=1):
             change = error[row] - error[row + len(colours) if len(error) > 1 + len(colours) else 0]
             for column in columns:
                 owner = self.owner(column) if self.decoupled else None
                 where = slice(None) if owner is None else owner
                 jacobian[:, where, column] = change[:, where] / spans[column]
-        jacobian = np.clip(jacobian, -1e3, 1e3)
+        return np.clip(jacobian, -1e3, 1e3)
+
+    def _blocks(
+        self, m: int, error: FloatArray, jacobian: FloatArray, weight: FloatArray
+    ) -> list[tuple[FloatArray, FloatArray, FloatArray, FloatArray, int, int]]:
+        """Curvature, slope, its noise, squares and rows of each block of one motion."""
+        count = len(error)
         share = weight / count
-        spread = np.sqrt((error[0] ** 2).mean(axis=0))
+        spread = np.sqrt((error**2).mean(axis=0))
         edges = np.linspace(0, count, max(2, int(self.motions[m].duration / _BLOCK) + 1)).astype(int)
         found = []
         for a, b in itertools.pairwise(edges):
-            part, e = jacobian[a:b], error[0, a:b]
+            part, e = jacobian[a:b], error[a:b]
             flat = (part * np.sqrt(share)[None, :, None]).reshape(-1, part.shape[2])
             curvature = flat.T @ flat
             slope = flat.T @ (e * np.sqrt(share)).ravel()

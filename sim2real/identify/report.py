@@ -73,6 +73,8 @@ class Report:
     """Recordings that were fitted first, and those that were held out; or windows of them."""
     ladder: tuple[Step, ...]
     manner: Manner
+    complaints: tuple[str, ...] = ()
+    """Of the log doctor."""
 
     def write(self, threads: int, seconds: float, counts: tuple[int, int]) -> Identification:
         """Measure in the full simulation, judge, and make the domain."""
@@ -89,8 +91,9 @@ class Report:
         told = combinations(self.final, linear, priors)
         values = dict(zip(space.names, map(float, space.values(point)), strict=True))
         plane = self._plane(hints, values, predicted, threads)
+        complaints = [*self.complaints, *unexcited(motions, driven)]
         lack = enlarged.lack if enlarged is not None else None
-        findings = Findings(estimates, told, hints, gap, unexcited(motions, driven), plane, lack)
+        findings = Findings(estimates, told, hints, gap, complaints, plane, lack)
         physical = {n: v for n, v in values.items() if not n.endswith(READ_DELAY)}
         return Identification(
             world=self.world.name,

@@ -100,6 +100,10 @@ class Identification:
     simulations: int
     diverged: int
     traces: tuple[Trace, ...] = ()
+    check: Mapping[str, object] | None = None
+    """What was said before the fit, as plain values (`sim2real.identify.check.Check.to_json`)."""
+    next_motion: Mapping[str, object] | None = None
+    """What to record next, as plain values (`sim2real.identify.next_motion.NextMotion.to_json`)."""
     suspects: tuple[Suspect, ...] = ()
     """Effects that the model seems to lack."""
 
@@ -128,6 +132,8 @@ class Identification:
             "seconds": self.seconds,
             "simulations": self.simulations,
             "diverged": self.diverged,
+            "check": self.check,
+            "next_motion": self.next_motion,
         }
         cleaned = _clean(table)
         assert isinstance(cleaned, dict)
@@ -136,7 +142,8 @@ class Identification:
     def save(self, folder: Path) -> None:
         """Write ``identified.toml`` (for ``train --domain``), ``point.toml`` and ``identification.json``."""
         self.domain.save(folder / "identified.toml")
-        Domain.point(self.point).save(folder / "point.toml")
+        shapes = {name: d.value for name, d in self.domain.parameters.items() if isinstance(d, Point)}
+        Domain.point({**shapes, **self.point}).save(folder / "point.toml")
         write_text(folder / "identification.json", json.dumps(self.to_json(), indent=1, ensure_ascii=False))
 
 

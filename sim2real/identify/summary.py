@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from rich.table import Table
 
+from sim2real.identify.check import Check, Excitation
 from sim2real.identify.result import Estimate, Identification
 from sim2real.identify.verdicts import ranked
 
@@ -18,6 +19,48 @@ def identification_tables(found: Identification) -> Iterator[Table]:
     if found.ladder:
         yield _ladder(found)
     yield _parameters(found)
+
+
+def check_tables(found: Check) -> Iterator[Table]:
+    """Verdicts, how much each joint moves, and how well each parameter can be known at best."""
+    if found.verdicts:
+        table = Table("verdict", "about", "evidence", title=f"Before the fit: what {found.world} shows")
+        for verdict in ranked(found.verdicts):
+            table.add_row(verdict.name, _short(verdict.subject), verdict.text)
+        yield table
+    table = Table(
+        "joint", "commands span", "span", "top speed", "moving", "noise", title="Excitation, rad or m"
+    )
+    for moved in found.excitation:
+        table.add_row(*_excitation(moved))
+    yield table
+    title = "95 % intervals to expect at best: a model that lacks nothing, sensor noise alone"
+    table = Table("parameter", "about", "interval", "it could be", "share of that", "unit", title=title)
+    for e in sorted(found.expected, key=lambda e: -e.share):
+        ends = (f"{low:.4g} to {high:.4g}" for low, high in ((e.low, e.high), e.range))
+        share = f"{100 * e.share:.2g} %" + ("" if e.told else " (can't tell)")
+        table.add_row(e.name, f"{e.value:.4g}", *ends, share, e.unit)
+    yield table
+
+
+def check_line(found: Check) -> str:
+    """The check in one sentence."""
+    untold = [e.name for e in found.expected if not e.told]
+    count = len(found.expected)
+    if not untold:
+        worst = max(found.expected, key=lambda e: e.share)
+        return (
+            f"check: these recordings can tell all {count} parameters, {worst.name} least: at best to "
+            f"{100 * worst.share:.2g} % of its range"
+        )
+    listed = _short(", ".join(untold))
+    return f"check: these recordings can't tell {len(untold)} of {count} parameters: {listed}"
+
+
+def _excitation(moved: Excitation) -> tuple[str, ...]:
+    commanded = "not driven" if math.isnan(moved.commanded) else f"{moved.commanded:.3g}"
+    numbers = f"{moved.span:.3g}", f"{moved.speed:.3g}/s", f"{100 * moved.moving:.0f} %", f"{moved.noise:.2g}"
+    return moved.joint, commanded, *numbers
 
 
 def _verdicts(found: Identification) -> Table:

@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from sim2real.errors import RecordingError
-from sim2real.recordings.recording import Recording
+from sim2real.recordings.recording import Recording, fail
 
 JointTable = Mapping[str, Mapping[str, object]]
 
@@ -39,13 +39,14 @@ def map_joints(recording: Recording, table: JointTable, joints: Sequence[str]) -
     targets = [_target(recording, table, joints, name) for name in recording.joints]
     missing = [joint for joint in joints if joint not in targets]
     if missing:
-        raise RecordingError(
-            f"{recording.source}: no column for joint {missing[0]!r} (the recording has "
-            f"{', '.join(recording.joints)}); all of {', '.join(joints)} are needed"
+        raise fail(
+            recording,
+            f"no column for joint {missing[0]!r} (the recording has "
+            f"{', '.join(recording.joints)}); all of {', '.join(joints)} are needed",
         )
     if len(set(targets)) < len(targets):
         twice = next(joint for joint in targets if targets.count(joint) > 1)
-        raise RecordingError(f"{recording.source}: two columns are for joint {twice!r}; remove one")
+        raise fail(recording, f"two columns are for joint {twice!r}; remove one")
     columns = [targets.index(joint) for joint in joints]
     entries = [table.get(recording.joints[column], {}) for column in columns]
     scale = np.array([_number(entry, "scale", 1.0) for entry in entries])
@@ -69,9 +70,10 @@ def _target(recording: Recording, table: JointTable, joints: Sequence[str], name
     known = [*table, *joints]
     near = difflib.get_close_matches(name, known, n=2)
     hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
-    raise RecordingError(
-        f"{recording.source}: unknown joint {name!r}: {hint}known: {', '.join(known)}; name it so, "
-        "or add it to [recordings.joints] of the world's physics.toml"
+    raise fail(
+        recording,
+        f"unknown joint {name!r}: {hint}known: {', '.join(known)}; name it so, "
+        "or add it to [recordings.joints] of the world's physics.toml",
     )
 
 
@@ -80,3 +82,30 @@ def _number(entry: Mapping[str, object], key: str, default: float) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise RecordingError(f"[recordings.joints] of the world: {key} is {value!r}, not a number")
     return float(value)
+
+
+def unmap_joints(recording: Recording, table: JointTable, like: Recording) -> Recording:
+    """The inverse of `map_joints`: a world's joints as columns of its robot's own logs.
+
+    Args:
+        recording: of the world's joints, in rad or m.
+        table: as for `map_joints`.
+        like: a log of the robot, whose names, order and units the result has.
+
+    Raises:
+        RecordingError: for a column of the log that is for none of the joints.
+    """
+    columns = [recording.joints.index(_target(like, table, recording.joints, name)) for name in like.joints]
+    entries = [table.get(name, {}) for name in like.joints]
+    scale = np.array([_number(entry, "scale", 1.0) for entry in entries])
+    offset = np.array([_number(entry, "offset", 0.0) for entry in entries])
+    rates = [_number(entry, "velocity_scale", s) for entry, s in zip(entries, scale, strict=True)]
+    velocity = recording.velocity
+    return dataclasses.replace(
+        recording,
+        joints=like.joints,
+        command=(recording.command[:, columns] - offset) / scale,
+        position=(recording.position[:, columns] - offset) / scale,
+        velocity=None if velocity is None else velocity[:, columns] / np.array(rates),
+        units=like.units,
+    )

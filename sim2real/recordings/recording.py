@@ -84,19 +84,20 @@ class Recording:
         return self.time if self.state_time is None else self.state_time
 
 
-def _fail(recording: Recording, message: str) -> RecordingError:
+def fail(recording: Recording, message: str) -> RecordingError:
+    """What is wrong with a recording, told with where it is from, or its name."""
     where = recording.source if recording.source != Path() else recording.name
     return RecordingError(f"{where}: {message}")
 
 
 def _check_names(recording: Recording) -> None:
     if not recording.joints:
-        raise _fail(recording, "it names no joints")
+        raise fail(recording, "it names no joints")
     for joint in recording.joints:
         if recording.joints.count(joint) > 1:
-            raise _fail(recording, f"joint {joint!r} is named twice; every column needs its own name")
+            raise fail(recording, f"joint {joint!r} is named twice; every column needs its own name")
     if recording.units and len(recording.units) != len(recording.joints):
-        raise _fail(
+        raise fail(
             recording,
             f"it has {len(recording.units)} units for {len(recording.joints)} joints; give one each",
         )
@@ -104,7 +105,7 @@ def _check_names(recording: Recording) -> None:
 
 def _check_state_time(recording: Recording, time: FloatArray) -> None:
     if time.shape != recording.time.shape:
-        raise _fail(
+        raise fail(
             recording,
             f"state_time has shape {time.shape} and time has {recording.time.shape}; they must be equal",
         )
@@ -113,10 +114,10 @@ def _check_state_time(recording: Recording, time: FloatArray) -> None:
 
 def _check_time(recording: Recording, time: FloatArray) -> None:
     if time.ndim != 1 or len(time) < 2:
-        raise _fail(recording, f"time has shape {time.shape}; at least two stamps in a row are needed")
+        raise fail(recording, f"time has shape {time.shape}; at least two stamps in a row are needed")
     bad = np.flatnonzero(~np.isfinite(time))
     if bad.size:
-        raise _fail(
+        raise fail(
             recording,
             f"time in row {bad[0]} is {time[bad[0]]} (rows count from 0); remove that row",
         )
@@ -129,7 +130,7 @@ def _check_time(recording: Recording, time: FloatArray) -> None:
         what = f"the stamp {time[row]:.6f} s of row {row} is that of row {row - 1} again"
     else:
         what = f"time goes back from {time[row - 1]:.6f} s to {time[row]:.6f} s in row {row}"
-    raise _fail(
+    raise fail(
         recording,
         f"{what} (rows count from 0; {bad.size} such); sort the rows and keep one per stamp",
     )
@@ -138,19 +139,19 @@ def _check_time(recording: Recording, time: FloatArray) -> None:
 def _check_signal(recording: Recording, signal: str, values: FloatArray) -> None:
     shape = (len(recording.time), len(recording.joints))
     if values.ndim != 2 or values.shape[1] != shape[1]:
-        raise _fail(
+        raise fail(
             recording,
             f"{signal} has shape {values.shape}, but there are {shape[1]} joints; give one column each",
         )
     if len(values) != shape[0]:
-        raise _fail(
+        raise fail(
             recording,
             f"{signal} has {len(values)} rows and time has {shape[0]}; they must be equal",
         )
     bad = np.argwhere(~np.isfinite(values))
     if len(bad):
         row, column = bad[0]
-        raise _fail(
+        raise fail(
             recording,
             f"{signal} of joint {recording.joints[column]!r} is {values[row, column]} in row {row} "
             f"(rows count from 0; {len(bad)} such values); remove the rows or mend the log",

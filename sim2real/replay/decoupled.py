@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim2real.interface import Ids
+from sim2real.replay.joint import Joint, Loose
 from sim2real.replay.laws import UNLIMITED, GoalLimits
 from sim2real.replay.motion import FloatArray, Integral, Motion
 from sim2real.replay.simulate import MARGIN, READ_DELAY
@@ -44,6 +45,8 @@ _QUANTITIES = (
     "goal_braking",
     "rate_limit",
     "strength",
+    "backlash",
+    "speed_loss",
 )
 
 
@@ -55,7 +58,14 @@ def can_stand_in(names: Sequence[str]) -> bool:
 class DecoupledReplayer:
     """As `sim2real.replay.Replayer`, each joint on its own."""
 
-    def __init__(self, world: World, motions: Sequence[Motion], width: int, num_threads: int = 0) -> None:
+    def __init__(
+        self,
+        world: World,
+        motions: Sequence[Motion],
+        width: int,
+        num_threads: int = 0,
+        free: Sequence[str] = (),
+    ) -> None:
         """Prepare gravity and inertia along the measured motions.
 
         Args:
@@ -63,6 +73,7 @@ class DecoupledReplayer:
             motions: what to replay.
             width: most candidates of a run.
             num_threads: not used; here for the same call.
+            free: likewise.
         """
         self.world, self.motions, self.width = world, list(motions), width
         self.dt = float(world.model.opt.timestep)
@@ -131,14 +142,18 @@ class DecoupledReplayer:
         loads = self._load(names, values)
         trace = np.empty((self.steps + 1, count * motions, len(self.joints)))
         trace[0] = position
-        law = _Joint(rows, self._inertia, self.dt)
+        law = Joint(rows, self._inertia, self.dt)
+        loose = Loose(law, rows["backlash"]) if rows["backlash"].any() else None
         for step in range(self.steps):
             target = commands[step]
             goal = target if limits is None else limits.follow(target, len(target), self.dt)
             gravity = np.tile(self._gravity[:, step], (count, 1)) if loads is None else loads[step]
-            velocity = law.step(goal, position, velocity, gravity)
+            if loose is None:
+                velocity = law.step(goal, position, velocity, gravity)
+            else:
+                velocity = loose.step(goal, position, velocity, gravity)
             position = position + self.dt * velocity
-            trace[step + 1] = position
+            trace[step + 1] = position if loose is None else position + loose.play
         return self._sample(trace, names, values)
 
     def _load(self, names: Sequence[str], values: FloatArray) -> FloatArray | None:
@@ -182,37 +197,6 @@ class DecoupledReplayer:
             before, after = (by_row[s, candidates, m, joints] for s in (step, step + 1))
             found.append(np.asarray(before * (1 - part) + after * part))
         return found
-
-
-class _Joint:
-    """One physics step of every joint alone: implicit in the damping, sticking exactly."""
-
-    def __init__(self, rows: dict[str, FloatArray], inertia: FloatArray, dt: float) -> None:
-        self.dt = dt
-        self.kp, self.kd = rows["kp"] * rows["strength"], rows["kd"] * rows["strength"]
-        self.bias, self.damping = rows["bias_torque"], rows["damping"]
-        self.limit = rows["torque_limit"] * rows["strength"]
-        self.inertia = inertia + rows["armature"]
-        self.coulomb, self.stribeck, self.load = (
-            rows[q] for q in ("frictionloss", "stribeck", "load_friction_motor")
-        )
-        self.rate = 1.0 / rows["stribeck_velocity"]
-        self.varies = bool(self.stribeck.any() or self.load.any())
-        self.heavy = self.inertia + dt * (self.damping + self.kd)
-        self.friction = self.coulomb
-
-    def step(
-        self, goal: FloatArray, position: FloatArray, velocity: FloatArray, gravity: FloatArray
-    ) -> FloatArray:
-        drive = np.clip(self.kp * (goal - position) + self.bias, -self.limit, self.limit)
-        if self.varies:
-            torque = np.abs(drive - self.kd * velocity)
-            self.friction = (
-                self.coulomb + self.stribeck * np.exp(-np.abs(velocity) * self.rate) + self.load * torque
-            )
-        momentum = self.inertia * velocity + self.dt * (drive - gravity)
-        held = self.dt * self.friction
-        return np.asarray((momentum - np.clip(momentum, -held, held)) / self.heavy)
 
 
 def _of_model(

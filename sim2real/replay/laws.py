@@ -4,6 +4,8 @@ The goal: many servos move an inner goal towards the commanded one, no faster th
 faster than they can brake before reaching it, v² = 2 · braking · distance.
 The friction: Coulomb + Stribeck · exp(-|speed| / stribeck_velocity) + load_friction_motor · |torque| (laws
 M2 to M4 of Duclusaud et al. 2025, "Extended friction models for the physics simulation of servo actuators").
+The torque: at full voltage a motor gives (1 - speed_loss |speed|) of its limit towards its speed, all of it
+against (the torque-speed line of a DC motor).
 """
 
 from __future__ import annotations
@@ -69,3 +71,23 @@ class DryFriction:
         """Friction of some rows at a velocity and a torque of the actuators on the joints."""
         stribeck = self.stribeck[rows] * np.exp(-np.abs(velocity) / self.stribeck_velocity[rows])
         return np.asarray(self.coulomb[rows] + stribeck + self.load[rows] * np.abs(torque))
+
+
+@dataclass
+class TorqueLine:
+    """Limits that fall with speed; shape (rows, nu) each, ``limits`` (rows, nu, 2)."""
+
+    loss: FloatArray
+    """Share of the limit lost per speed, s/rad or s/m."""
+    limits: FloatArray
+
+    @classmethod
+    def of(cls, loss: FloatArray, limits: FloatArray) -> TorqueLine | None:
+        """The law, or None if it changes nothing."""
+        return cls(loss, limits) if loss.any() else None
+
+    def at(self, speed: FloatArray, rows: slice) -> FloatArray:
+        """Least and most that the actuators of some rows give at a speed. Shape (rows, nu, 2)."""
+        lost = self.loss[rows] * speed
+        shares = np.stack([1.0 + lost, 1.0 - lost], axis=-1).clip(0.0, 1.0)
+        return np.asarray(self.limits[rows] * shares)

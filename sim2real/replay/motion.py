@@ -19,6 +19,8 @@ FloatArray = NDArray[np.float64]
 
 _PAST = 0.5  # s of earlier commands that a window knows of
 _AROUND = 3  # rows before and after, through which a parabola gives the velocity at the start of a window
+LEAST_ROWS = 2 * _AROUND + 1
+"""Of a window."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +101,7 @@ def windows(motion: Motion, seconds: float) -> list[Motion]:
     """
     count = max(1, round(motion.duration / seconds))
     edges = np.linspace(0, len(motion.time), count + 1).astype(int)
-    return [_cut(motion, slice(a, b)) for a, b in itertools.pairwise(edges) if b - a > 2 * _AROUND]
+    return [_cut(motion, slice(a, b)) for a, b in itertools.pairwise(edges) if b - a >= LEAST_ROWS]
 
 
 def liveliest(motions: Sequence[Motion], seconds: float, count: int) -> list[Motion]:

@@ -24,7 +24,7 @@ from dataclasses import dataclass, replace
 import mujoco
 import numpy as np
 
-from sim2real.interface import Array, Ids
+from sim2real.interface import Array, Ids, Mask
 from sim2real.simulators.bullet_contacts import limited
 from sim2real.simulators.bullet_reactions import Contacts, Reactions, ancestors, impulses
 from sim2real.simulators.bullet_trees import Numbers
@@ -48,8 +48,18 @@ class Prediction:
     """Velocities after it. Shape (n, nv)."""
     inertia: Array
     """Joint-space inertia with armature and implicit damping, of the state before. Shape (n, nv, nv)."""
+    bodies: Array
+    """That of Bullet's bodies. Shape (n, nv, nv)."""
+    bias: Array
+    """Generalized forces that keep Bullet's bodies from accelerating, but for contacts. Shape (n, nv)."""
     coupled: bool
     """Whether the prediction depends on the forces of contacts at all."""
+
+    def of(self, rows: Mask) -> Prediction:
+        """That of some of the simulations."""
+        parts = (self.push, self.qpos, self.qvel, self.inertia, self.bodies, self.bias)
+        push, qpos, qvel, inertia, bodies, bias = (part[rows] for part in parts)
+        return Prediction(push, qpos, qvel, inertia, bodies, bias, self.coupled)
 
 
 class Forces(MujocoSimulator):
@@ -91,20 +101,30 @@ class Forces(MujocoSimulator):
         """A copy, renewed after every physics step; computing sites spoils the engine's own."""
         return self._kept.setdefault(law.__name__, (law, law().copy()))[1]
 
-    def predict(self, ids: Ids) -> Prediction:
-        """Step without contacts but for the forces in ``contact``; ``qvel`` is then the prediction."""
-        qpos, before = self._qpos[ids], self._qvel[ids]
+    def predict(self, ids: Ids, first: Prediction | None = None) -> Prediction:
+        """Step without contacts but for the forces in ``contact``; ``qvel`` is then the prediction.
+
+        Args:
+            ids: n simulations.
+            first: their prediction from the same state with other forces of contacts, if there was one.
+        """
+        before = self._qvel[ids]
+        qpos = self._qpos[ids] if first is None else first.qpos
         self._applied[ids] = self.contact[ids]
         self._batch.step(ids, nstep=1, stage=int(mujoco.mjtStage.mjSTAGE_NONE))
         for law, kept in self._kept.values():
             kept[ids] = law()[ids]
-        bodies, joints = self._inertias(ids)
+        if first is None:
+            bodies, joints = self._inertias(ids)
+            ballast, turning = self._ballast_inertia(ids, before)
+            bodies += ballast
+            bias = self._bias[ids] + turning
+            coupled = bool(np.any(bodies != joints)) or self._sticky(ids)
+        else:
+            bodies, joints, bias, coupled = first.bodies, first.inertia, first.bias, first.coupled
         after = self._qvel[ids]
-        ballast, turning = self._ballast_inertia(ids, before)
-        bodies += ballast
-        bias = self._bias[ids] + turning - self.contact[ids]
-        push = _times(bodies, (after - before) / self.physics_dt) + bias
-        return Prediction(push, qpos, after, joints, bool(np.any(bodies != joints)) or self._sticky(ids))
+        push = _times(bodies, (after - before) / self.physics_dt) + bias - self.contact[ids]
+        return Prediction(push, qpos, after, joints, bodies, bias, coupled)
 
     def rewind(self, ids: Ids, state: Array) -> None:
         """Return to a state that was kept, with what has been learnt of the contacts."""
@@ -138,14 +158,16 @@ class Forces(MujocoSimulator):
             How far the predicted velocities were from those under the forces learnt. Shape (k,).
         """
         dt, old = self.physics_dt, self.contact[ids]
-        held = self._qvel[ids]
         rows = self._reactions.rows(
             contacts, self._cdof[ids], self._subtree_com[ids], prediction.qpos, self._of("jnt_range", ids)
         )
-        free = prediction.qvel - dt * _solve(prediction.inertia, old)
-        new = impulses(rows, prediction.inertia, free, held) / dt
+        if not len(rows.owner) and not old.any():
+            return np.zeros(len(ids))
+        mobility = np.asarray(np.linalg.inv(prediction.inertia), dtype=np.float64)
+        free = prediction.qvel - dt * _times(mobility, old)
+        new = impulses(rows, mobility, free, self._qvel[ids]) / dt
         self.contact[ids] = new
-        return np.asarray(np.abs(dt * _solve(prediction.inertia, new - old)).max(axis=1, initial=0.0))
+        return np.asarray(np.abs(dt * _times(mobility, new - old)).max(axis=1, initial=0.0))
 
     def show(self) -> None:
         """Refresh what is shown of the positions and velocities."""
@@ -249,7 +271,3 @@ def _untouched(model: mujoco.MjModel) -> mujoco.MjModel:
 
 def _times(matrices: Array, vectors: Array) -> Array:
     return np.asarray((matrices @ vectors[:, :, None])[:, :, 0])
-
-
-def _solve(matrices: Array, vectors: Array) -> Array:
-    return np.asarray(np.linalg.solve(matrices, vectors[:, :, None])[:, :, 0])

@@ -117,14 +117,14 @@ class Reactions:
 
         Shape (n, 3, nv).
         """
-        turn, move = cdof[contacts.owner, :, :3], cdof[contacts.owner, :, 3:]
-        total = np.zeros((len(contacts.owner), 3, cdof.shape[1]))
-        for side, sign in ((0, 1.0), (1, -1.0)):
-            bodies = contacts.bodies[:, side]
-            arm = contacts.points - subtree_com[contacts.owner, self._root[bodies]]
-            velocity = (_cross(turn, arm[:, None, :]) + move) * (sign * self._moves[bodies])[:, :, None]
-            total += contacts.axes @ velocity.swapaxes(1, 2)
-        return total
+        owner, bodies = np.tile(contacts.owner, 2), contacts.bodies.T.ravel()
+        axes = np.concatenate((contacts.axes, -contacts.axes))
+        arm = np.tile(contacts.points, (2, 1)) - subtree_com[owner, self._root[bodies]]
+        turn, move = cdof[owner, :, :3].swapaxes(1, 2), cdof[owner, :, 3:].swapaxes(1, 2)
+        # (turn × arm) · axis = (arm × axis) · turn
+        velocity = (_cross(arm[:, None, :], axes) @ turn + axes @ move) * self._moves[bodies][:, None, :]
+        count = len(contacts.owner)
+        return np.asarray(velocity[:count] + velocity[count:])
 
 
 def gathered(found: Sequence[tuple[int, *Contact]]) -> Contacts:
@@ -140,12 +140,12 @@ def gathered(found: Sequence[tuple[int, *Contact]]) -> Contacts:
     )
 
 
-def impulses(rows: Rows, inertia: Array, free: Array, held: Array) -> Array:
+def impulses(rows: Rows, mobility: Array, free: Array, held: Array) -> Array:
     """Impulses in joint space that bring ``free`` to the velocities at the contacts that ``held`` has.
 
     Args:
         rows: of k simulations.
-        inertia: H. Shape (k, nv, nv).
+        mobility: H⁻¹. Shape (k, nv, nv).
         free: velocities without contacts. Shape (k, nv).
         held: velocities of Bullet. Shape (k, nv).
 
@@ -153,18 +153,25 @@ def impulses(rows: Rows, inertia: Array, free: Array, held: Array) -> Array:
         Shape (k, nv).
     """
     result = np.zeros_like(free)
+    if not len(rows.owner):
+        return result
     counts = np.bincount(rows.owner, minlength=len(free))
     starts = np.cumsum(counts) - counts
-    for count in np.unique(counts[counts > 0]).tolist():  # same sizes together: the same bits in any company
-        ids = np.flatnonzero(counts == count)
-        places = starts[ids, None] + np.arange(count)
-        holds, pushes = rows.holds[places], rows.pushes[places].swapaxes(1, 2)
-        response = holds @ np.linalg.solve(inertia[ids], pushes)
-        size = np.sqrt(np.abs(np.einsum("kmm->km", response))) + _TINY
-        response /= size[:, :, None] * size[:, None, :]
+    nothing = np.zeros((1, free.shape[1]))
+    all_holds, all_pushes = np.concatenate((rows.holds, nothing)), np.concatenate((rows.pushes, nothing))
+    # filled up with rows of nothing to a size that its own count decides: the same bits in any company
+    sizes = np.where(counts > 0, 1 << np.ceil(np.log2(np.maximum(counts, 1))).astype(np.intp), 0)
+    for size in sorted(set(sizes[counts > 0].tolist())):
+        ids = np.flatnonzero(sizes == size)
+        number = np.arange(size)
+        places = np.where(number < counts[ids, None], starts[ids, None] + number, len(rows.owner))
+        holds, pushes = all_holds[places], all_pushes[places].swapaxes(1, 2)
+        response = holds @ (mobility[ids] @ pushes)
+        scale = np.sqrt(np.abs(np.einsum("kmm->km", response)))[:, :, None] + _TINY
+        response /= scale * scale.swapaxes(1, 2)
         np.einsum("kmm->km", response)[:] += _SOFT
-        gap = holds @ (held[ids] - free[ids])[:, :, None] / size[:, :, None]
-        result[ids] = (pushes @ (np.linalg.solve(response, gap) / size[:, :, None]))[:, :, 0]
+        gap = holds @ (held[ids] - free[ids])[:, :, None] / scale
+        result[ids] = (pushes @ (np.linalg.solve(response, gap) / scale))[:, :, 0]
     return result
 
 

@@ -98,14 +98,16 @@ class Shard:
         start = forces.keep(rows)
         before = [tuple(array.copy() for array in forces.row(row)) for row in rows.tolist()]
         todo = np.arange(len(rows))
+        first: Prediction | None = None
         for repeat in range(_REPEATS + 1):
-            prediction = forces.predict(rows[todo])
+            prediction = forces.predict(rows[todo], first)
             sane = self._move(rows[todo], prediction.push)
             if not sane.all():
                 self._blow(rows[todo[~sane]])
             if not prediction.coupled:
                 return
-            todo = todo[self._react(rows[todo], prediction) & sane]
+            again = self._react(rows[todo], prediction) & sane
+            first, todo = prediction.of(again), todo[again]
             if not len(todo) or repeat == _REPEATS:
                 return
             forces.rewind(rows[todo], start[todo])

@@ -14,7 +14,7 @@ import mujoco
 import numpy as np
 
 from sim2real.errors import InvalidValue
-from sim2real.parameters import MODEL, Parameter
+from sim2real.parameters import INERTIA, MODEL, Parameter
 from sim2real.world import World, actuator_of
 
 PLAY = "_play"
@@ -123,16 +123,29 @@ def _gravity(world: World, direction: np.ndarray[tuple[int], np.dtype[np.float64
 
 def _of_body(world: World, element: str, quantity: str) -> Iterator[Entry]:
     body = world.model.body(element)
-    if quantity.startswith("com_"):
-        address = 3 * body.id + "xyz".index(quantity[-1])
-        yield Entry("body_ipos", address, 1.0, _owner(world, quantity, element))
+    whole = bool(reshaping(world, element))
+    if whole or quantity.startswith("com_"):
+        for axis, letter in enumerate("xyz"):
+            if whole or quantity.endswith(letter):
+                centre = (f"com_{letter}", element, float(body.ipos[axis]))
+                yield _term(world, "body_ipos", 3 * body.id + axis, centre)
+    if quantity.startswith("com_") and not whole:
         return
+    if whole:
+        yield from (Entry("body_iquat", 4 * body.id + k, float(x), ()) for k, x in enumerate(body.iquat))
     nominal = float(body.mass[0])
     mass = ("mass", element, nominal)
     yield _term(world, "body_mass", body.id, mass)
     yield from (Entry("body_mass", body.id, 1.0, (name,)) for name in _owner(world, "payload", element))
     for axis, inertia in enumerate(body.inertia / nominal):
         yield _term(world, "body_inertia", 3 * body.id + axis, mass, float(inertia))
+
+
+def reshaping(world: World, body: str) -> tuple[str, ...]:
+    """Parameters of a body by which its whole inertia follows (`sim2real.simulators.inertia`), if any."""
+    return tuple(
+        p.name for p in world.parameters.values() if p.quantity.name in INERTIA and body in p.elements
+    )
 
 
 def _of_geom(world: World, element: str, quantity: str) -> Iterator[Entry]:

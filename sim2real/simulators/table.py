@@ -17,7 +17,9 @@ import numpy as np
 
 from sim2real.errors import UnknownName
 from sim2real.interface import Array, Ids
-from sim2real.simulators.fields import Entry, entries
+from sim2real.parameters import INERTIA, MODEL
+from sim2real.simulators.fields import Entry, entries, reshaping
+from sim2real.simulators.inertia import reshaped
 from sim2real.world import World
 
 
@@ -31,6 +33,18 @@ class FieldNumbers:
     """Indices into the flattened field. Shape (k,)."""
     numbers: slice
     """Which columns of the plan's numbers they are."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A body whose distribution of mass is changed as a whole (`sim2real.simulators.inertia`)."""
+
+    numbers: Ids
+    """Columns of its eleven numbers among a plan's."""
+    columns: Ids
+    """Columns of the parameters in the table's values. Shape (k,)."""
+    places: Ids
+    """Which of the ten they are. Shape (k,)."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +64,8 @@ class Plan:
     fields: tuple[FieldNumbers, ...]
     derive: bool
     """Whether the engine derives other numbers from these."""
+    shapes: tuple[Shape, ...] = ()
+    """Bodies whose inertia follows as a whole from the numbers above."""
 
 
 class PhysicsTable:
@@ -87,7 +103,12 @@ class PhysicsTable:
         terms = plan.factors * physics.take(plan.picks[0], axis=1)
         for pick in plan.picks[1:]:
             terms *= physics.take(pick, axis=1)
-        return terms if plan.starts is None else np.add.reduceat(terms, plan.starts, axis=1)
+        numbers: Array = terms if plan.starts is None else np.add.reduceat(terms, plan.starts, axis=1)
+        for shape in plan.shapes:
+            theta = np.zeros((len(numbers), len(INERTIA)))
+            theta[:, shape.places] = self.values[np.ix_(env_ids, shape.columns)]
+            numbers[:, shape.numbers] = reshaped(numbers[:, shape.numbers], theta)
+        return numbers
 
     def row(self, env_id: int) -> dict[str, float]:
         """Every parameter of one simulation."""
@@ -113,7 +134,7 @@ class PhysicsTable:
         ]
         terms = [term for group in groups for term in group]
         columns, angles = self._columns(terms)
-        width = max((len(term.parameters) for term in terms), default=1)
+        width = max((1, *(len(term.parameters) for term in terms)))
         picks = [[columns[name] for name in (*term.parameters, *("",) * width)[:width]] for term in terms]
         sizes = [len(group) for group in groups]
         return Plan(
@@ -125,7 +146,26 @@ class PhysicsTable:
             starts=np.cumsum([0, *sizes[:-1]]) if max(sizes, default=1) > 1 else None,
             fields=_slices(by_field),
             derive=any(field in mujoco.MjModel._setconst_inputs for field in by_field),
+            shapes=self._shapes(names, by_field),
         )
+
+    def _shapes(self, names: tuple[str, ...], by_field: Mapping[str, list[int]]) -> tuple[Shape, ...]:
+        """Of every body that a named parameter is about and that is changed as a whole."""
+        table = self._world.parameters
+        acting = [table[n] for n in names if table[n].quantity.acts == MODEL]
+        bodies = {body for p in acting if p.quantity.element == "body" for body in p.elements}
+        placed = [(field, address) for field, addresses in by_field.items() for address in addresses]
+        found = []
+        for body in sorted(bodies):
+            owners = reshaping(self._world, body)
+            if owners:
+                k = self._world.model.body(body).id
+                fields = (("body_mass", 1), ("body_ipos", 3), ("body_inertia", 3), ("body_iquat", 4))
+                numbers = [placed.index((field, n * k + i)) for field, n in fields for i in range(n)]
+                columns = [self.names.index(name) for name in owners]
+                places = [INERTIA.index(table[name].quantity.name) for name in owners]
+                found.append(Shape(np.array(numbers), np.array(columns), np.array(places)))
+        return tuple(found)
 
     def _columns(self, terms: list[Entry]) -> tuple[dict[str, int], Ids]:
         """Column of every parameter, of 1 (an empty name), and of the sines and cosines in some terms."""

@@ -18,14 +18,13 @@ import torch
 from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import VecEnv, VecMonitor, VecNormalize
 
-from sim2real.audit import check_domain
 from sim2real.env import DomainLike, Sim2RealVectorEnv
 from sim2real.episodes import run_episodes
 from sim2real.errors import UnknownName
 from sim2real.policy import HasTask, Policy, Step
 from sim2real.train.callbacks import Checkpoints, ProgressBar, learn
 from sim2real.train.domain_callbacks import LogDomain
-from sim2real.train.start import contract_of, shaped_like, start_policy
+from sim2real.train.start import begin, contract_of
 from sim2real.train.vec_env import SB3VecEnv
 from sim2real.train.weights import ACTIVATIONS, activation_name, export_weights, import_weights
 from sim2real.world import World
@@ -118,20 +117,12 @@ def train(
         PolicyError: if it does not fit the world.
         DeadParameter: if a parameter of the domain changes nothing; see `sim2real.audit`.
     """
-    world = world if isinstance(world, World) else World.load(world)
-    settings = settings or settings_for(world, not world.domain(domain).is_point)
-    settings = dataclasses.replace(settings, start=settings.start.replace("{seed}", str(seed)))
-    start = start_policy(settings.start)
-    if start is not None:
-        settings = shaped_like(start, settings)
-    env = Sim2RealVectorEnv(world, settings.num_envs, domain, simulator=settings.simulator)
-    if not settings.allow_dead:
-        check_domain(world, env.domain, env.engine)
+    env, start, settings = begin(world, domain, seed, settings, settings_for)
+    world = env.world
     source = env.domain.to_toml()
     logs = folder.with_name(folder.name + ".training")
     model = build_ppo(SB3VecEnv(env), settings, seed, logs)
     if start is not None:
-        start.check(env)
         import_weights(model, start, settings.initial_std)
     description = json.dumps([world.name, source, seed, asdict(settings)], sort_keys=True)
     checkpoint = Checkpoints(logs / "checkpoint.safetensors", description)

@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from sim2real.audit import check_domain
 from sim2real.env import DomainLike, Sim2RealVectorEnv
 from sim2real.errors import MissingExtra
 from sim2real.policy import Policy, Step
@@ -32,7 +31,7 @@ from sim2real.train import ppo
 from sim2real.train.ppo import PPOSettings, measured
 from sim2real.train.rsl_log import RunLog
 from sim2real.train.rsl_weights import export_weights, import_weights
-from sim2real.train.start import contract_of, shaped_like, start_policy
+from sim2real.train.start import begin, contract_of
 from sim2real.world import World
 
 if TYPE_CHECKING:
@@ -92,19 +91,11 @@ def train(
         PolicyError: if it does not fit the world.
         DeadParameter: if a parameter of the domain changes nothing; see `sim2real.audit`.
     """
-    world = world if isinstance(world, World) else World.load(world)
-    settings = settings or settings_for(world, not world.domain(domain).is_point)
-    settings = dataclasses.replace(settings, start=settings.start.replace("{seed}", str(seed)))
-    start = start_policy(settings.start)
-    if start is not None:
-        settings = shaped_like(start, settings)
-    env = Sim2RealVectorEnv(world, settings.num_envs, domain, simulator=settings.simulator)
-    if not settings.allow_dead:
-        check_domain(world, env.domain, env.engine)
+    env, start, settings = begin(world, domain, seed, settings, settings_for)
+    world = env.world
     source = env.domain.to_toml()
     runner = build_runner(env, settings, seed)
     if start is not None:
-        start.check(env)
         import_weights(runner.alg, start, settings.initial_std)
     logs = folder.with_name(folder.name + ".training")
     description = json.dumps(["rsl_rl", world.name, source, seed, asdict(settings)], sort_keys=True)

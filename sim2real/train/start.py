@@ -1,18 +1,55 @@
-"""What trainings have in common, whichever library learns: the policy they begin with and the contract."""
+"""What trainings have in common, whichever library learns: their env, how they begin, and the contract."""
 
 from __future__ import annotations
 
 import dataclasses
 import importlib.metadata
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from sim2real.audit import check_domain
 from sim2real.catalog import entries
+from sim2real.env import DomainLike, Sim2RealVectorEnv
 from sim2real.errors import UnknownName
 from sim2real.policy import Contract, HasTask, Policy, Step
 from sim2real.train.weights import hidden_of
+from sim2real.world import World
 
 if TYPE_CHECKING:
     from sim2real.train.ppo import PPOSettings
+
+    Defaults = Callable[[World, bool], PPOSettings]
+
+
+def begin(
+    world: str | World, domain: DomainLike, seed: int, settings: PPOSettings | None, defaults: Defaults
+) -> tuple[Sim2RealVectorEnv, Policy | None, PPOSettings]:
+    """The env to train in, its domain audited; the policy to begin with, if any; and what settings mean here.
+
+    Args:
+        world: where.
+        domain: what physics is drawn from.
+        seed: of the policy to begin with, where its name asks for one.
+        settings: how; None for the defaults.
+        defaults: settings of a world, for a randomized policy or not.
+
+    Raises:
+        UnknownName: if the policy to start from does not exist.
+        PolicyError: if it does not fit the world.
+        DeadParameter: if a parameter of the domain changes nothing; see `sim2real.audit`.
+    """
+    world = world if isinstance(world, World) else World.load(world)
+    settings = settings or defaults(world, not world.domain(domain).is_point)
+    settings = dataclasses.replace(settings, start=settings.start.replace("{seed}", str(seed)))
+    start = start_policy(settings.start)
+    if start is not None:
+        settings = shaped_like(start, settings)
+    env = Sim2RealVectorEnv(world, settings.num_envs, domain, simulator=settings.simulator)
+    if start is not None:
+        start.check(env)
+    if not settings.allow_dead:
+        check_domain(world, env.domain, env.engine)
+    return env, start, settings
 
 
 def start_policy(name: str) -> Policy | None:

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvObs, VecEnvStepReturn
 
+from sim2real.arrays import host
+
 
 class SameStepEnv(Protocol):
     """A vector env with same-step autoreset: ours, or a sealed target."""
@@ -34,7 +36,10 @@ class SameStepEnv(Protocol):
 
 
 class SB3VecEnv(VecEnv):
-    """Adapter from a same-step autoreset vector env to Stable-Baselines3's ``VecEnv``."""
+    """Adapter from a same-step autoreset vector env to Stable-Baselines3's ``VecEnv``.
+
+    What a simulator keeps in tensors is copied to numpy, which is what Stable-Baselines3 learns from.
+    """
 
     def __init__(self, env: SameStepEnv) -> None:
         """Wrap ``env``; its seed comes from ``VecEnv.seed``."""
@@ -50,7 +55,7 @@ class SB3VecEnv(VecEnv):
         self._reset_seeds()
         self._reset_options()
         observation, _ = self.env.reset(seed=None if seed is None else int(seed))
-        return observation
+        return host(observation)
 
     def step_async(self, actions: NDArray[np.float32]) -> None:
         """Take the actions of the next `step_wait`."""
@@ -59,17 +64,17 @@ class SB3VecEnv(VecEnv):
     def step_wait(self) -> VecEnvStepReturn:
         """Advance all rows; a row that ended has its last observation in its info."""
         observation, reward, terminated, truncated, info = self.env.step(self._actions)
-        done = terminated | truncated
+        truncated, done = host(truncated), host(terminated | truncated)
         infos: list[dict[str, Any]] = self._quiet
         if done.any():
             infos = [{} for _ in range(self.num_envs)]
             for i in np.flatnonzero(done):
                 infos[i] = {
-                    "terminal_observation": info["final_obs"][i],
+                    "terminal_observation": host(info["final_obs"][i]),
                     "TimeLimit.truncated": bool(truncated[i]),
                     "is_success": bool(info["success"][i]),
                 }
-        return observation, reward.astype(np.float32), done, infos
+        return host(observation), host(reward).astype(np.float32), done, infos
 
     def close(self) -> None:
         """Nothing to close."""

@@ -1,52 +1,77 @@
-"""The whole road from a robot's recordings: doctor, identify, go on training, evaluate side by side.
+"""The whole road from a robot to a policy that suits it: doctor, identify, go on training, evaluate, report.
 
-    closing = close_gap(World.load("so101"), folder, Policy.load("so101-nominal-0"), out)
-    closing.table       # episodes of the nominal, randomized, point and posterior policies
+    closing = close_gap(World.load("so101"), folder, [Policy.load("so101-nominal-0")], out)
+    closing.report      # nominal, randomized, point and posterior policies side by side
 
-Policies are compared in the unperturbed world and in what was identified: its best physics (``recorded``) and
-draws from the identified domain (``recorded_1``, ...), since nobody knows which of them the robot is.
+From recordings, policies are compared in the unperturbed world and in what was identified: its best physics
+(``recorded``) and draws from the identified domain (``recorded_1``, ...), since nobody knows which of them
+the robot is. From a sealed target (`close_on_target`) the road gathers its own data under a budget, and only
+the evaluation at its end opens the target.
+
+Every stage that is done is kept in the folder; a call that is repeated goes on where it was.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
 from sim2real.catalog import entries
-from sim2real.doctor import BAD_DATA, Diagnosis, diagnose, expected_of, verdict_sentence, write_diagnosis
 from sim2real.domain import Domain
-from sim2real.errors import InvalidValue, RecordingError
-from sim2real.evaluate.rollouts import Trials, evaluate
+from sim2real.env import Sim2RealVectorEnv, make_task
+from sim2real.errors import InvalidValue
+from sim2real.evaluate.gap import GapOptions, GapReport, gap_report
+from sim2real.evaluate.report import read_episodes, write_episodes, write_report
+from sim2real.evaluate.rollouts import Trials, evaluate, references
 from sim2real.evaluate.table import Episodes
+from sim2real.files import write_text
+from sim2real.identify.check import check
+from sim2real.identify.fit import FitSettings
 from sim2real.identify.identify import Options, identify
-from sim2real.identify.result import Identification
-from sim2real.opening import opened_for
+from sim2real.identify.intake import Intake, take_in
+from sim2real.identify.judge_windows import judge_windows
+from sim2real.identify.next_motion import next_motion
+from sim2real.identify.page import write_page
+from sim2real.identify.summary import check_line
+from sim2real.identify.windows import TellsState
 from sim2real.policy import Policy
-from sim2real.recordings import load_recordings, read_raw
-from sim2real.transfer.identify_and_train import continue_training
+from sim2real.simulators.mujoco import MujocoSimulator
+from sim2real.transfer.close_page import Story, write_story
+from sim2real.transfer.identify_and_train import RoadSettings, Training, identify_and_train, trained
+from sim2real.transfer.learnt import RECORDED, Learnt, with_identified
+from sim2real.transfer.stages import Stages, Watch, fingerprint
+from sim2real.transfer.target import Budget, TargetEnv
 from sim2real.world import Variant, World
 
-RECORDED = "recorded"
-"""Variant of the best identified physics."""
+POINT, POSTERIOR = "point", "posterior"
+"""Labels of the policies that went on in the best physics, and in the identified domain."""
 
 
 @dataclass(frozen=True)
 class CloseSettings:
-    """Settings of `close_gap`.
+    """Settings of both roads.
 
     Raises:
         InvalidValue: for no training, or a negative count of draws.
     """
 
     train_steps: int = 300_000
-    """Control steps of continued training, for the point and for the posterior."""
+    """Control steps of continued training, for the point and for the posterior; in each round."""
     draws: int = 4
     """Draws from the identified domain that policies are evaluated in."""
-    trials: Trials = dataclasses.field(default_factory=Trials)
-    options: Options = dataclasses.field(default_factory=Options)
+    variants: tuple[str, ...] = ()
+    """Held-out variants of the world to evaluate in as well, as where a twin's truth is known."""
+    trials: Trials = field(default_factory=Trials)
+    options: Options = field(default_factory=Options)
+    """Of the fit to recordings."""
+    allow_bad: bool = False
+    """Whether to fit what can be read of what the log doctor calls bad."""
+    facts: Mapping[str, str] = field(default_factory=dict)
+    """Lines of provenance for the report, such as the command."""
+    watch: Watch = field(default_factory=Watch, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         """Refuse what leads nowhere."""
@@ -56,72 +81,252 @@ class CloseSettings:
             )
 
 
+@dataclass(frozen=True)
+class Sealed:
+    """A target that the road gathers its own data in.
+
+    Raises:
+        InvalidValue: for a budget that does not give every round its two episodes.
+    """
+
+    variant: Variant
+    """What it is; the evaluation alone opens it."""
+    episodes: int = 10
+    """Budget, for every policy that starts: all rounds share it evenly."""
+    rounds: int = 1
+    """Alternations of recording, identifying and training."""
+    steps: int = 160
+    """Control steps of each excitation episode, at most."""
+    bounds: Domain | None = None
+    """Parameters to identify and their ranges; by default the world's training domain."""
+    fit: FitSettings = field(default_factory=FitSettings)
+
+    def __post_init__(self) -> None:
+        """Refuse a budget that leaves nothing to fit or to hold out."""
+        if self.rounds < 1 or self.episodes // self.rounds < 2:
+            raise InvalidValue(
+                f"{self.episodes} episodes in {self.rounds} rounds: a round needs at least 2, one to fit and "
+                "one to hold out; raise the budget or lower the rounds"
+            )
+
+
 @dataclass(frozen=True, eq=False)
 class Closing:
     """Everything from the road."""
 
     world: World
-    """With the identified physics among its variants."""
-    diagnosis: Diagnosis
-    found: Identification
+    """With what policies were compared in among its variants."""
+    learnt: Mapping[str, Learnt]
+    """By the policy that the data are of; from recordings a single one, under the folder's name."""
     policies: tuple[Policy, ...]
-    """Labelled ``nominal``, ``randomized`` (where one is shipped), ``point`` and ``posterior``."""
+    """Those that were given, the shipped ones beside them, then ``point`` and ``posterior``."""
     table: Episodes
+    report: GapReport
+    page: Path
+    """That tells it all and links what was written."""
+
+    @property
+    def exit_code(self) -> int:
+        """0, or the code of the worst verdict."""
+        return max(learnt.exit_code for learnt in self.learnt.values())
 
 
 def close_gap(
-    world: World, folder: Path, policy: Policy, out: Path, settings: CloseSettings | None = None
+    world: World, folder: Path, policies: Sequence[Policy], out: Path, settings: CloseSettings | None = None
 ) -> Closing:
-    """Take the road; see the module. A fit that was interrupted goes on where it was.
+    """Take the road from recordings; see the module.
 
     Args:
         world: the simulator's side.
         folder: recordings of the robot.
-        policy: where training goes on from; its seed is used.
-        out: gets the doctor's page, the domains and the policies.
+        policies: where training goes on from, of one label; the seed of each is used.
+        out: gets the doctor's page, the identification, the policies and the report.
         settings: how.
 
     Raises:
-        RecordingError: if the doctor finds data that nothing should be fitted to, or if they don't fit.
-        PolicyError: if the policy does not fit the world.
+        InvalidValue: for no policy, or several of one seed.
+        PolicyError: if a policy does not fit the world.
+        BadData: if the doctor finds data that nothing should be fitted to.
+        RecordingError: if there are none, or none that fit the world.
     """
     settings = settings or CloseSettings()
-    diagnosis = diagnose(read_raw(folder), expected_of(world))
-    write_diagnosis(diagnosis, out / "doctor", str(folder))
-    if diagnosis.verdict == BAD_DATA:
-        raise RecordingError(f"{folder}: {verdict_sentence(diagnosis)}; see {out / 'doctor'}")
-    options = dataclasses.replace(settings.options, checkpoint=out / "fit.json")
-    found = identify(world, load_recordings(folder), options)
-    found.save(out)
-    domains = {"point": Domain.point(found.point), "posterior": found.domain}
-    trained = [
-        continue_training(policy, world, domain, out / label, settings.train_steps, label)
-        for label, domain in domains.items()
-    ]
-    policies = (policy, *_randomized(world, policy), *trained)
-    target = with_identified(world, found, settings.draws)
-    names = [name for name in target.variants if name.startswith(RECORDED)]
-    return Closing(target, diagnosis, found, policies, evaluate(target, policies, names, settings.trials))
+    _check(world, policies)
+    stages = Stages(out, settings.watch)
+    settings.watch.stage("doctor", False)
+    learnt = _identified(world, take_in(world, folder, out, settings.allow_bad), settings, stages)
+    wide = with_identified(world, learnt, settings.draws)
+    made = _trained(world, learnt, policies, settings, stages)
+    names = [*settings.variants, *(name for name in wide.variants if name.startswith(RECORDED))]
+    return _arrive(wide, (policies, made), names, {folder.name: learnt}, settings, stages)
 
 
-def with_identified(world: World, found: Identification, draws: int) -> World:
-    """The world with what was identified as held-out variants: the best physics, and draws.
+def close_on_target(
+    world: World, sealed: Sealed, policies: Sequence[Policy], out: Path, settings: CloseSettings | None = None
+) -> Closing:
+    """Take the road in a sealed target, which every policy has for itself; see the module.
 
     Args:
-        world: left as it is.
-        found: what was identified.
-        draws: from the identified domain.
+        world: the simulator's side.
+        sealed: the target, and what may be spent in it.
+        policies: where the road starts, of one label; each records with its own, shaken actions.
+        out: gets the recordings, fits and policies of every round, and the report.
+        settings: how; recordings' options and draws are not used.
+
+    Raises:
+        InvalidValue: for no policy, several of one seed, a folder with recordings of another target, or a
+            world whose observations don't tell the state.
+        PolicyError: if a policy does not fit the world.
+        BudgetExhausted: if the budget does not pay for the recordings.
     """
-    wide = opened_for(opened_for(world, found.domain), Domain.point(found.point))
-    physics = {RECORDED: dict(found.point)}
-    for k, row in enumerate(found.domain.sample(np.random.default_rng(0), draws)):
-        drawn = dict(zip(found.domain.names, map(float, row), strict=True))
-        physics[f"{RECORDED}_{k + 1}"] = {**found.point, **drawn}
-    variants = {name: Variant(name, "combined", values) for name, values in physics.items()}
-    return dataclasses.replace(wide, variants={**wide.variants, **variants})
+    settings = settings or CloseSettings()
+    _check(world, policies)
+    _same_target(world, sealed, out)
+    stages = Stages(out, settings.watch)
+    learnt, made = {}, []
+    for policy in policies:
+        found, adapted = _learnt_in(world, sealed, policy, settings, stages)
+        learnt[policy.name] = found
+        alone = dataclasses.replace(settings, train_steps=settings.train_steps * sealed.rounds)
+        made += [*_trained(world, found, [policy], alone, stages, (POINT,)), adapted]
+    wide = dataclasses.replace(world, variants={**world.variants, sealed.variant.name: sealed.variant})
+    names = list(dict.fromkeys([sealed.variant.name, *settings.variants]))
+    return _arrive(wide, (policies, made), names, learnt, settings, stages)
 
 
-def _randomized(world: World, policy: Policy) -> list[Policy]:
-    """The shipped randomized policy of the same seed, if there is one."""
-    name = f"{world.name}-randomized-{policy.contract.seed}"
-    return [Policy.load(name)] if name in entries("policies") else []
+def _identified(world: World, taken: Intake, settings: CloseSettings, stages: Stages) -> Learnt:
+    options = dataclasses.replace(settings.options, complaints=taken.complaints)
+    out, watch, recordings = stages.folder, stages.watch, taken.recordings
+
+    def look() -> None:
+        before = check(world, recordings, options)
+        watch.told(check_line(before))
+        write_text(out / "check.json", json.dumps(before.to_json(), indent=1))
+
+    def fit() -> None:
+        found = identify(
+            world, recordings, dataclasses.replace(options, checkpoint=out / "fit.json"), watch.fit
+        )
+        motion = next_motion(world, recordings, found, options)
+        before = json.loads((out / "check.json").read_text(encoding="utf-8"))
+        found = dataclasses.replace(
+            found, check=before, next_motion=None if motion is None else motion.to_json()
+        )
+        found.save(out)
+        if motion is not None:
+            motion.save(out)
+        write_page(found, out, motion)
+
+    key = fingerprint(world, recordings, options)
+    stages.once("check", key, look)
+    stages.once("identify", key, fit)
+    return Learnt.load(out)
+
+
+def _trained(
+    world: World,
+    learnt: Learnt,
+    policies: Sequence[Policy],
+    settings: CloseSettings,
+    stages: Stages,
+    labels: Sequence[str] = (POINT, POSTERIOR),
+) -> list[Policy]:
+    """Each policy after going on in the best physics, and in the identified domain."""
+    domains = {POINT: learnt.point, POSTERIOR: learnt.posterior}
+    made = []
+    for label in labels:
+        training = Training(settings.train_steps, label, stages.watch.progress)
+        for policy in policies:
+            place = stages.folder / f"{policy.name}-{label}"
+            made.append(trained(policy, world, domains[label], place, training, stages))
+    return made
+
+
+def _learnt_in(
+    world: World, sealed: Sealed, policy: Policy, settings: CloseSettings, stages: Stages
+) -> tuple[Learnt, Policy]:
+    """What a policy's own excitation in the target teaches, and the policy after the last round."""
+    each = sealed.episodes // sealed.rounds
+    target = TargetEnv(world, sealed.variant, Budget(episodes=sealed.episodes), num_envs=each)
+    bounds = sealed.bounds or world.training_domain
+    road = RoadSettings(
+        sealed.steps,
+        rounds=sealed.rounds,
+        train_steps=settings.train_steps,
+        label=POSTERIOR,
+        fit=sealed.fit,
+        watch=stages.watch,
+    )
+    folder = stages.folder / f"{policy.name}-{POSTERIOR}"
+    closed = identify_and_train(policy, target, world, folder, bounds, road)
+    last = closed.fits[-1]
+    verdicts = judge_windows(last, world, bounds)
+    return Learnt(Domain.point(last.physics), last.domain, verdicts, target.spent), closed.policy
+
+
+def _arrive(
+    world: World,
+    groups: tuple[Sequence[Policy], Sequence[Policy]],
+    names: Sequence[str],
+    learnt: Mapping[str, Learnt],
+    settings: CloseSettings,
+    stages: Stages,
+) -> Closing:
+    """Evaluate all policies side by side, and tell it."""
+    out, given = stages.folder, groups[0]
+    everyone = (*given, *_shipped(world, given), *groups[1])
+    # what was identified may be an effect of nothing, which its verdict says already
+    trials = dataclasses.replace(settings.trials, allow_dead=True)
+
+    path = out / "episodes.parquet"
+    physics = [world.variant(name).physics for name in names]
+    stages.once(
+        "evaluate",
+        fingerprint(world, everyone, list(names), physics, trials),
+        lambda: write_episodes(evaluate(world, everyone, names, trials, stages.watch.evaluated), path),
+    )
+    table = read_episodes(path)
+    met = set(map(str, table["variant"]))
+    known = {name: reference for name, reference in references(world).items() if name in met}
+    report = gap_report(table, known, GapOptions(title=world.title, baseline=given[0].contract.label))
+    write_report(report, table, out, settings.facts)
+    story = Story(world, learnt, report, settings.facts)
+    return Closing(world, learnt, everyone, table, report, write_story(story, out))
+
+
+def _shipped(world: World, policies: Sequence[Policy]) -> list[Policy]:
+    """Shipped policies of the same seeds and of the labels that are not among these."""
+    names = [
+        f"{world.name}-{label}-{policy.contract.seed}"
+        for label in ("nominal", "randomized")
+        if label != policies[0].contract.label
+        for policy in policies
+    ]
+    known = entries("policies")
+    return [Policy.load(name) for name in names if name in known]
+
+
+def _check(world: World, policies: Sequence[Policy]) -> None:
+    """Refuse policies that can't be compared, before anything is spent."""
+    if not policies:
+        raise InvalidValue("no policy to go on from; name at least one")
+    labels = {policy.contract.label for policy in policies}
+    if len(labels) > 1 or len({policy.contract.seed for policy in policies}) < len(policies):
+        told = ", ".join(f"{p.name} ({p.contract.label}, seed {p.contract.seed})" for p in policies)
+        raise InvalidValue(f"{told} are no seeds of one method; give policies of one label, one a seed")
+    env = Sim2RealVectorEnv(world)
+    for policy in policies:
+        policy.check(env)
+
+
+def _same_target(world: World, sealed: Sealed, out: Path) -> None:
+    """Refuse a world that can't be replayed from what a policy sees, or a folder of another target."""
+    simulator = MujocoSimulator(world, 1, 1)
+    if not isinstance(make_task(world, simulator, None), TellsState):
+        raise InvalidValue(
+            f"the observations of task {world.task} don't tell the state that replays begin at; record the "
+            f"robot and use --recordings"
+        )
+    path, key = out / "target.json", fingerprint(sealed.variant.physics, sealed.variant.simulator)
+    if path.is_file() and json.loads(path.read_text(encoding="utf-8")) != key:
+        raise InvalidValue(f"{out} holds what was recorded in another target; choose another folder")
+    write_text(path, json.dumps(key))

@@ -6,27 +6,45 @@
 Excitation episodes are the policy's own with shaken actions, one in each row of the target, all counted by
 its budget. With several rounds the new policy records again and the fit sees all recordings so far: the
 alternation of SimOpt (Chebotar et al. 2019) with a likelihood in the place of its trajectory discrepancy.
-Recordings are kept in the folder as soon as they are made, and a call that is repeated goes on from them.
+Recordings are kept in the folder as soon as they are made, with what they cost, and so is every fit and every
+training; a call that is repeated goes on from them.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from sim2real.domain import Domain
-from sim2real.errors import InvalidValue
+from sim2real.errors import InvalidValue, PolicyError, UnknownName
+from sim2real.files import write_text
 from sim2real.identify.fit import FitSettings, WindowFit, fit_windows
 from sim2real.identify.gather import Excited, gather
 from sim2real.identify.transitions import Rollouts
+from sim2real.opening import opened_for
 from sim2real.policy import Policy
 from sim2real.train.ppo import settings_for, train
-from sim2real.transfer.target import TargetEnv
+from sim2real.transfer.stages import Stages, Watch, fingerprint
+from sim2real.transfer.target import Spent, TargetEnv
 from sim2real.world import World
 
 LABEL = "identified"
 """What a policy from here is called in reports."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """How training goes on in a domain."""
+
+    steps: int
+    """Control steps."""
+    label: str = LABEL
+    """Of the new policy."""
+    progress: bool = False
+    """Whether to show a progress bar."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +63,10 @@ class RoadSettings:
     """Alternations of recording, identifying and training."""
     train_steps: int = 300_000
     """Control steps of training in each round."""
+    label: str = LABEL
+    """Of the policies."""
     fit: FitSettings = dataclasses.field(default_factory=FitSettings)
+    watch: Watch = dataclasses.field(default_factory=Watch, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         """Refuse a road that leads nowhere."""
@@ -61,7 +82,7 @@ class Closed:
     """Where the road led."""
 
     policy: Policy
-    """Labelled ``identified``."""
+    """Labelled as the settings say."""
     domain: Domain
     """What was learnt of the target, as far as the last round tells."""
     fits: tuple[WindowFit, ...]
@@ -82,9 +103,9 @@ def identify_and_train(
 
     Args:
         policy: where to start; its seed is that of the shaking, the fit and the training.
-        target: where to record; what is spent there stands in its ``spent``.
+        target: where to record; what is spent there, also by an earlier call, stands in its ``spent``.
         world: the simulator's side.
-        folder: gets the recordings, domain and policy of every round, and the last policy itself.
+        folder: gets the recordings, fit, domain and policy of every round, and the last policy itself.
         bounds: parameters to identify and their ranges; by default the world's training domain.
         settings: how.
 
@@ -92,54 +113,102 @@ def identify_and_train(
         PolicyError: if the policy does not fit the target.
         BudgetExhausted: if the budget does not pay for the recordings.
         RecordingError: for a target of a single row, whose only recording leaves none to hold out.
+        InvalidValue: if the folder holds recordings that another policy made, or other settings.
     """
     settings = settings or RoadSettings()
     bounds = bounds or world.training_domain
     policy.check(target)
+    stages = Stages(folder, settings.watch)
     fits: list[WindowFit] = []
     rollouts: Rollouts | None = None
     for number in range(settings.rounds):
         place = folder / f"round-{number}"
-        rollouts = _joined(rollouts, _recorded(policy, target, place / "rollouts.npz", settings))
-        fits.append(fit_windows(world, rollouts, bounds, settings.fit))
-        fits[-1].domain.save(place / "domain.toml")
-        policy = continue_training(policy, world, fits[-1].domain, place / "policy", settings.train_steps)
+        rollouts = _joined(rollouts, _recorded(policy, target, place, settings))
+        fits.append(_fitted(world, rollouts, bounds, settings.fit, place, stages))
+        training = Training(settings.train_steps, settings.label, settings.watch.progress)
+        policy = trained(policy, world, fits[-1].domain, place / "policy", training, stages)
     assert rollouts is not None
     policy = dataclasses.replace(policy, name=folder.name)
     policy.save(folder / "policy")
     return Closed(policy, fits[-1].domain, tuple(fits), rollouts)
 
 
+def trained(
+    policy: Policy, world: World, domain: Domain, folder: Path, training: Training, stages: Stages
+) -> Policy:
+    """As `continue_training`, once: a training that is done is kept, one that was interrupted goes on."""
+    key = fingerprint(world, policy, domain, training.steps, training.label)
+    name = f"train {folder.relative_to(stages.folder).as_posix()}"
+    stages.once(name, key, lambda: continue_training(policy, world, domain, folder, training))
+    return Policy.load(folder)
+
+
 def continue_training(
-    policy: Policy, world: World, domain: Domain, folder: Path, steps: int, label: str = LABEL
+    policy: Policy, world: World, domain: Domain, folder: Path, training: Training
 ) -> Policy:
     """Go on training a policy in a domain, with what the world says of randomized training.
+
+    Parameters of the domain that change nothing are left to the identification's verdict: it found them.
 
     Args:
         policy: where to start; its seed is used.
         world: where.
-        domain: what physics is drawn from.
+        domain: what physics is drawn from; may name single elements of the world's groups.
         folder: gets the policy.
-        steps: control steps.
-        label: of the new policy.
+        training: how long, and what the policy is called.
     """
     start = folder.with_name(folder.name + ".start")
-    policy.save(start)
-    settings = settings_for(world, True, start=str(start), total_steps=steps)
-    trained = train(world, folder, domain, policy.contract.seed, settings)
-    trained = dataclasses.replace(trained, contract=dataclasses.replace(trained.contract, label=label))
-    trained.save(folder)
-    return trained
+    if not _is(start, policy):
+        # a checkpoint beside it went on from another policy
+        shutil.rmtree(folder.with_name(folder.name + ".training"), ignore_errors=True)
+        policy.save(start)
+    settings = settings_for(world, True, start=str(start), total_steps=training.steps, allow_dead=True)
+    world = opened_for(world, domain)
+    learnt = train(world, folder, domain, policy.contract.seed, settings, training.progress)
+    learnt = dataclasses.replace(learnt, contract=dataclasses.replace(learnt.contract, label=training.label))
+    learnt.save(folder)
+    return learnt
 
 
-def _recorded(policy: Policy, target: TargetEnv, path: Path, settings: RoadSettings) -> Rollouts:
+def _is(folder: Path, policy: Policy) -> bool:
+    """Whether a folder holds this very policy."""
+    try:
+        return fingerprint(Policy.load(folder)) == fingerprint(policy)
+    except (UnknownName, PolicyError):
+        return False
+
+
+def _recorded(policy: Policy, target: TargetEnv, place: Path, settings: RoadSettings) -> Rollouts:
+    path, cost = place / "rollouts.npz", place / "spent.json"
+    key = fingerprint(policy, settings.steps, settings.noise, target.num_envs)
+    settings.watch.stage(f"record {place.name}", path.is_file())
     if path.is_file():
+        table = json.loads(cost.read_text(encoding="utf-8"))
+        if table.pop("key") != key:
+            raise InvalidValue(
+                f"{path} was recorded by another policy or with other settings; choose another folder, or "
+                "remove it to record again"
+            )
+        target.go_on_from(Spent(**table))
         return Rollouts.load(path)
     seed = policy.contract.seed
-    rollouts = gather(target, Excited(policy, settings.noise, seed), settings.steps, seed=seed)
+    excited = Excited(policy, settings.noise, seed)
+    # a budget of episodes pays for one in each row of a round
+    rollouts = gather(target, excited, settings.steps, seed, anew=target.budget.episodes is None)
     target.stop()
+    # the cost first: a recording that is there has it
+    write_text(cost, json.dumps({"key": key, **dataclasses.asdict(target.spent)}, indent=1))
     rollouts.save(path)
     return rollouts
+
+
+def _fitted(
+    world: World, rollouts: Rollouts, bounds: Domain, settings: FitSettings, place: Path, stages: Stages
+) -> WindowFit:
+    key = fingerprint(world, rollouts, bounds, settings)
+    name = f"identify {place.name}"
+    stages.once(name, key, lambda: fit_windows(world, rollouts, bounds, settings).save(place))
+    return WindowFit.load(place)
 
 
 def _joined(first: Rollouts | None, second: Rollouts) -> Rollouts:

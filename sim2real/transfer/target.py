@@ -87,6 +87,7 @@ class TargetEnv:
         self.__env = Sim2RealVectorEnv(world, num_envs, domain, autoreset=False, simulator=engine)
         self.__limited, self.__ends = _limits(self.__env)
         self.__running = False
+        self.__unused = np.zeros(num_envs, dtype=bool)  # rows begun anew and not stepped yet
         self.num_envs = num_envs
         self.budget = budget
         self.spent = Spent()
@@ -131,8 +132,7 @@ class TargetEnv:
         """
         if options:
             raise InvalidValue(f"a target begins all rows at once; reset it without the options {options}")
-        if self.__running:
-            self._count(episodes=self.num_envs)
+        self.stop()
         self._require()
         self.__running = True
         observation, _ = self.__env.reset(seed=seed)
@@ -166,13 +166,29 @@ class TargetEnv:
         if done.any():
             visible |= {"final_obs": observation, "_final_obs": done}
             observation, _ = self.__env.reset(options={"reset_mask": done})
+        self.__unused = done
         return observation, reward, terminated, truncated, visible
 
     def stop(self) -> None:
-        """Give up the episodes in progress, which count as spent; the next use begins with a reset."""
+        """Give up the episodes in progress, which count as spent; the next use begins with a reset.
+
+        A row that was begun anew and not stepped since is none of them.
+        """
         if self.__running:
-            self._count(episodes=self.num_envs)
-            self.__running = False
+            self._count(episodes=int((~self.__unused).sum()))
+            self.__running, self.__unused = False, np.zeros_like(self.__unused)
+
+    def go_on_from(self, spent: Spent) -> None:
+        """Take over what an earlier process spent of the same budget.
+
+        Raises:
+            InvalidValue: if something was spent here already that is not in it.
+        """
+        if self.spent.steps > spent.steps:
+            raise InvalidValue(
+                f"{self.spent.steps} steps are spent here already, more than the {spent.steps} to go on from"
+            )
+        self.spent = spent
 
     def _require(self) -> None:
         # every row is an episode that will have to be paid for

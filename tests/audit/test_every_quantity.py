@@ -10,7 +10,7 @@ from sim2real.catalog import entries
 from sim2real.distributions import Uniform
 from sim2real.domain import Domain
 from sim2real.errors import DeadParameter, InvalidValue, UnknownName
-from sim2real.parameters import QUANTITIES
+from sim2real.parameters import INERTIA, QUANTITIES
 from sim2real.simulators.mujoco import MujocoSimulator
 from sim2real.world import World
 
@@ -95,6 +95,8 @@ WHAT = {
     "drift": ("motor.strength", 0, 0, 0.1),
     "redraw": ("pole.mass", 0, 0, 3),
 }
+ASIDE = {"inertia_shift_y", "inertia_stretch_y", "inertia_shear_yz"}  # nothing to a motion in the plane
+WHAT |= {name: ("pole", 0, -0.2, 0.2) for name in INERTIA if name not in ASIDE}
 SERVO_ONLY = {
     "kp": ("motor", 30, 15, 60),
     "kd": ("motor", 3, 1, 6),
@@ -134,7 +136,7 @@ def everything(write_world):
 def test_no_quantity_is_left_out():
     missing = set(QUANTITIES) - set(WHAT) - set(SERVO_ONLY)
     # wind along y goes as the others, a correction needs a network, a height something that touches
-    assert missing == {"wind_y", "correction", "height"}
+    assert missing == {"wind_y", "correction", "height"} | ASIDE
 
 
 def test_every_quantity_acts(everything):

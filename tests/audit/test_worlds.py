@@ -1,5 +1,6 @@
 """The audit of worlds: the whole catalogue acts; planted dead parameters are found, and refused."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -16,7 +17,8 @@ from sim2real.evaluate.rollouts import Trials, evaluate
 from sim2real.policy import Policy
 from sim2real.simulators import Engine
 from sim2real.simulators.mujoco import MujocoSimulator
-from sim2real.train.ppo import PPOSettings, train
+from sim2real.train import ppo, rsl_rl
+from sim2real.train.ppo import PPOSettings
 from sim2real.world import World
 
 POST = (
@@ -95,14 +97,17 @@ def test_a_normal_is_moved_to_where_it_draws(planted):
     check_domain(planted, domain)
 
 
-def test_training_refuses_before_it_starts(planted, tmp_path):
+@pytest.mark.parametrize("learner", [ppo, rsl_rl])
+def test_training_refuses_before_it_starts(planted, tmp_path, learner):
     domain = Domain({"post.mass": Uniform(0.5, 2.0)})
     settings = PPOSettings(total_steps=64, num_envs=2, rollout_steps=16, batch_size=16)
     with pytest.raises(DeadParameter, match=r"post.mass"):
-        train(planted, tmp_path / "policy", domain, settings=settings)
+        learner.train(planted, tmp_path / "policy", domain, settings=settings)
     assert not (tmp_path / "policy").exists()
-    insists = PPOSettings(total_steps=64, num_envs=2, rollout_steps=16, batch_size=16, allow_dead=True)
-    assert train(planted, tmp_path / "policy", domain, settings=insists).contract.label == "randomized"
+    insists = dataclasses.replace(settings, allow_dead=True)
+    assert (
+        learner.train(planted, tmp_path / "policy", domain, settings=insists).contract.label == "randomized"
+    )
 
 
 def test_evaluation_refuses_before_it_starts(planted):

@@ -59,9 +59,28 @@ def test_a_braking_goal_is_that_of_the_replay(arrive):
     given, arrived = arrive(rows, {"motor.goal_braking": 400.0}, actuator=SERVO)
     fast = np.full((given.shape[1], 1), UNLIMITED)
     goals = GoalLimits.of(fast, np.full_like(fast, 400.0), np.zeros_like(fast))
-    truth = [goals.follow(u[:, None], len(u), 0.02)[:, 0].copy() for u in given]
-    np.testing.assert_allclose(arrived, truth, atol=1e-12)
+    np.testing.assert_allclose(arrived, means(goals, given), atol=1e-12)
     assert np.abs(arrived - given).max() > 1.0
+
+
+def means(goals, given):
+    """Of the goal that a replay moves once a physics step, over each control step."""
+    return [
+        np.mean([goals.follow(u[:, None], len(u), 0.005)[:, 0].copy() for _ in range(4)], axis=0)
+        for u in given
+    ]
+
+
+def test_a_servo_limited_in_speed_moves_its_goal_as_in_the_replay(arrive):
+    rows = [("motor.rate_limit", 1e6, "m/s"), ("motor.goal_braking", 1e6, "m/s²")]
+    values = {"motor.rate_limit": 20.0, "motor.goal_braking": 400.0}
+    for count in (1, 2):
+        chosen = dict(list(values.items())[:count])
+        given, arrived = arrive(rows[:count], chosen, actuator=SERVO)
+        braking = chosen.get("motor.goal_braking", UNLIMITED)
+        shape = (given.shape[1], 1)
+        goals = GoalLimits.of(np.full(shape, 20.0), np.full(shape, braking), np.zeros(shape))
+        np.testing.assert_allclose(arrived, means(goals, given), atol=1e-9)
 
 
 def test_dead_zone_of_a_motor_swallows_the_same_of_every_command(arrive):
@@ -145,13 +164,13 @@ def network(make_world, tools, tmp_path):
         "1.bias": rng.normal(size=1),
     }
 
-    def make(changes=(), file="correction.safetensors"):
+    def make(changes=(), file="correction.safetensors", tables=()):
         kept = {**layers, **dict(changes)}
         (tmp_path / "pendulum").mkdir(exist_ok=True)
         save_file(
             {k: v for k, v in kept.items() if v is not None}, tmp_path / "pendulum" / "correction.safetensors"
         )
-        return make_world(f'[channels]\ncorrection = "{file}"', tools[0]("motor.correction", 0, "1"))
+        return make_world(f'[channels]\ncorrection = "{file}"', tools[0]("motor.correction", 0, "1"), *tables)
 
     return make, layers
 
@@ -170,6 +189,36 @@ def test_correction_adds_its_share_of_what_the_network_says(network):
         env.step(action)
         assert env.simulator._ctrl[0, 0] == pytest.approx(10 * action[0, 0] + 0.7 * said[0], abs=1e-12)
         assert env.simulator._ctrl[1, 0] == 10 * action[1, 0]
+
+
+def test_torch_moves_as_numpy_does(network, tools, torch_env):
+    """Every stage, the correction and jittering latency at once."""
+    table, roll = tools
+    make, _ = network
+    levels = {
+        "command_resolution": (0.5, 0),
+        "rate_limit": (60.0, 1e6),
+        "goal_braking": (300.0, 1e6),
+        "deadband": (1.0, 0),
+        "command_noise": (0.3, 0),
+        "correction": (0.1, 0),
+        "latency_jitter": (3, 0),
+    }
+    rows = []
+    for quantity, (_, neutral) in levels.items():
+        unit = {"goal_braking": "m/s²", "latency_jitter": "physics steps"}.get(quantity)
+        if quantity != "correction":
+            rows.append(
+                table(f"motor.{quantity}", neutral, unit, None, [0, 3] if unit == "physics steps" else None)
+            )
+    world = make(tables=rows)
+    physics = {f"motor.{quantity}": float(level) for quantity, (level, _) in levels.items()}
+    ours = roll(Sim2RealVectorEnv(world, 4), 40, physics=physics)
+    theirs = roll(torch_env(world, 4), 40, physics=physics)
+    np.testing.assert_allclose(theirs, ours, atol=1e-6)
+    for name, (_, neutral) in levels.items():  # none of them is at rest
+        without = physics | {f"motor.{name}": float(neutral)}
+        assert np.abs(roll(Sim2RealVectorEnv(world, 4), 40, physics=without) - ours).max() > 1e-3, name
 
 
 def test_networks_that_do_not_fit(network, make_world, tools, tmp_path):

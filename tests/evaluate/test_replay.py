@@ -1,4 +1,5 @@
 import dataclasses
+import json
 import os
 from pathlib import Path
 
@@ -6,6 +7,9 @@ import mujoco
 import numpy as np
 import pytest
 
+from sim2real.cli import main
+from sim2real.distributions import Normal
+from sim2real.domain import Domain
 from sim2real.errors import InvalidValue, RecordingError, UnknownName
 from sim2real.evaluate.replay import (
     COMMAND,
@@ -15,7 +19,7 @@ from sim2real.evaluate.replay import (
     replay,
     replay_gap,
 )
-from sim2real.recordings import Recording, load_recordings, map_joints
+from sim2real.recordings import Recording, load_recordings, map_joints, write_npz
 from sim2real.world import World
 
 FREE = (
@@ -109,6 +113,27 @@ def test_planted_physics_leaves_no_gap(world):
     logs = [planted(world, str(seed), physics, seed) for seed in range(2)]
     assert replay_gap(world, logs, physics).mean_rmse(SIMULATION) == pytest.approx(0, abs=1e-12)
     assert replay_gap(world, logs).mean_rmse(SIMULATION) > 1e-4
+
+
+def test_the_command_replays_under_physics_that_was_identified(world, tmp_path, capsys):
+    """Single joints of a group, one of them under a law of friction, from the middle of a wide domain."""
+    physics = {"elbow_flex.kp": 400.0, "shoulder_pan.stribeck": 0.2, "joints.damping": 1.4}
+    for seed in range(3):
+        write_npz(planted(world, f"run{seed}", physics, seed), tmp_path / "logs" / f"run{seed}.npz")
+    spread = {name: Normal(value, 0.2 * value, 0.5 * value, 1.5 * value) for name, value in physics.items()}
+    Domain(spread).save(tmp_path / "identified.toml")
+    logs, out = str(tmp_path / "logs"), str(tmp_path / "gap")
+    given = ("--physics", str(tmp_path / "identified.toml"))
+    assert main(["gap", "so101", "--recordings", logs, *given, "--out", out]) == 0
+    table = json.loads((tmp_path / "gap" / "gap.json").read_text())
+    assert table["physics"] == pytest.approx(physics)
+    assert table["mean_rmse_mrad"][SIMULATION]["value"] == pytest.approx(0, abs=0.01)
+    assert "so101 under the 3 values given replays 3 recordings" in table["verdict"]
+    assert "100% less." in " ".join(capsys.readouterr().out.split())
+    Domain.point({"elbow.kp": 400.0}).save(tmp_path / "other.toml")
+    given = ("--physics", str(tmp_path / "other.toml"))
+    assert main(["gap", "so101", "--recordings", logs, *given, "--out", out]) == 2
+    assert "'elbow.kp'" in capsys.readouterr().err
 
 
 def test_planted_latency_is_the_lag(world):

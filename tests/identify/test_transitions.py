@@ -115,6 +115,18 @@ def test_a_sealed_target_counts_what_is_recorded_and_shows_no_states():
     assert any(end[0] < 0.8 or abs(end[1]) > 0.4 for end in ends), "and a fall is the end of one"
 
 
+def test_a_budget_of_episodes_pays_for_one_in_each_row():
+    """Where one falls, all end: rows that the target began anew were never stepped and cost nothing."""
+    world = World.load("hopper")
+    target = TargetEnv(world, world.variant("combined_a"), Budget(episodes=6), num_envs=6)
+    rollouts = gather(target, RandomActor(3, seed=0), 400, seed=0, anew=False)
+    target.stop()
+    assert target.spent.falls > 0, "the example needs a fall"
+    assert len({episode.steps for episode in rollouts.episodes}) == 1
+    assert target.spent.episodes == len(rollouts.episodes) == 6
+    assert target.spent.steps == rollouts.steps
+
+
 def test_shaking_has_the_given_size_and_memory():
     class Still:
         def act(self, observation):

@@ -173,3 +173,105 @@ def test_the_mean_command_of_a_step_counts_every_part(arm):
     log = dataclasses.replace(log, time=np.array([0.0, 0.013, 0.02]), command=np.array([[1.0], [3.0], [5.0]]))
     means = Integral.of(log).means(np.array([-0.01, 0.0, 0.01, 0.02, 0.03]), 0)
     assert means == pytest.approx([1.0, 1.0, 0.3 * 1 + 0.7 * 3, 5.0])
+
+
+def with_play_by_hand(world, log, joint, play):
+    """Plain mj_step of the arm with a second hinge for the play of one joint; shows the sum of both."""
+    spec = mujoco.MjSpec.from_file(str(world.path / "scene.xml"))
+    for actuator in spec.actuators:
+        actuator.gainprm[0], actuator.biasprm[1:3] = SLOW["servos.kp"], (-SLOW["servos.kp"], 0.0)
+    for one in list(spec.joints):
+        one.damping[0], one.frictionloss = SLOW["joints.damping"], SLOW["joints.frictionloss"]
+    first = spec.joint(joint)
+    first.parent.add_joint(
+        name="loose", type=first.type, axis=first.axis, pos=first.pos, range=[-play / 2, play / 2],
+        limited=mujoco.mjtLimited.mjLIMITED_TRUE, solref_limit=[2 * spec.option.timestep, 1.0],
+        damping=[0, 0, 0], frictionloss=0, armature=0,
+    )  # fmt: skip
+    model = spec.compile()
+    data = mujoco.MjData(model)
+    shown = [int(model.joint(name).qposadr[0]) for name in log.joints]
+    data.qpos[shown] = log.measured[0]
+    loose, column = int(model.joint("loose").qposadr[0]), log.joints.index(joint)
+    trace = []
+    for step in range((len(log.time) - 1) * 4 + 1):
+        position = data.qpos[shown].copy()
+        position[column] += data.qpos[loose]
+        trace.append(position)
+        data.ctrl[:] = log.command[min(step // 4, len(log.command) - 1)]
+        mujoco.mj_step(model, data)
+    return np.array(trace)[::4]
+
+
+def test_play_is_replayed_as_a_plain_loop_has_it(arm):
+    log = motion(arm)
+    truth = with_play_by_hand(arm, log, "elbow_flex", 0.08)
+    names = (*SLOW, "elbow_flex.backlash")
+    world = opened(arm, {"elbow_flex.backlash": ("elbow_flex",)})
+    values = np.array([[*SLOW.values(), x] for x in (0.08, 0.0)])
+    (predicted,) = Replayer(world, [log], 2, 1, names).run(names, values)
+    assert np.abs(predicted[0] - truth).max() < 1e-5
+    assert np.abs(predicted[1] - truth).max() > 0.02
+
+
+def test_the_stand_in_has_the_same_play(arm):
+    log = motion(arm, 3.0)
+    names = (*SLOW, "elbow_flex.backlash", "shoulder_pan.backlash")
+    world = opened(arm, {n: (n.split(".")[0],) for n in names[4:]})
+    values = np.array([[*SLOW.values(), 0.08, 0.05], [*SLOW.values(), 0.0, 0.0]])
+    (full,) = Replayer(world, [log], 2, 1, names).run(names, values)
+    (alone,) = DecoupledReplayer(world, [log], 2).run(names, values)
+    effect = np.sqrt(((full[0] - full[1]) ** 2).mean(axis=0))
+    error = np.sqrt((((alone[0] - alone[1]) - (full[0] - full[1])) ** 2).mean(axis=0))
+    for joint in (2, 0):
+        assert effect[joint] > 0.01
+        assert error[joint] < 0.35 * effect[joint]
+
+
+def by_line(world, log, loss):
+    """Plain mj_step with force limits that fall with each joint's speed."""
+    model = World.load(world.name).model
+    model.actuator_gainprm[:, 0], model.actuator_biasprm[:, 1] = SLOW["servos.kp"], -SLOW["servos.kp"]
+    model.actuator_biasprm[:, 2] = 0.0
+    model.dof_damping[:], model.dof_frictionloss[:] = SLOW["joints.damping"], SLOW["joints.frictionloss"]
+    model.actuator_history[:] = 0
+    base = model.actuator_forcerange.copy()
+    data = mujoco.MjData(model)
+    data.qpos[:] = log.measured[0]
+    trace = []
+    for step in range((len(log.time) - 1) * 4 + 1):
+        trace.append(data.qpos.copy())
+        speed = data.qvel[model.jnt_dofadr[model.actuator_trnid[:, 0]]]
+        model.actuator_forcerange[:, 0] = base[:, 0] * np.clip(1 + loss * speed, 0, 1)
+        model.actuator_forcerange[:, 1] = base[:, 1] * np.clip(1 - loss * speed, 0, 1)
+        data.ctrl[:] = log.command[min(step // 4, len(log.command) - 1)]
+        mujoco.mj_step(model, data)
+    return np.array(trace)[::4]
+
+
+def test_the_torque_speed_line_is_a_plain_loops_and_leaves_no_trace(arm):
+    log = dataclasses.replace(motion(arm), command=3 * motion(arm).command)
+    truth = by_line(arm, log, 0.4)
+    names = (*SLOW, "servos.speed_loss")
+    world = opened(arm, {"servos.speed_loss": arm.parameters["servos.kp"].elements})
+    replayer = Replayer(world, [log], 2, 1)
+    values = np.array([[*SLOW.values(), x] for x in (0.4, 0.0)])
+    (predicted,) = replayer.run(names, values)
+    (again,) = replayer.run(names, values)
+    assert np.abs(predicted[0] - truth).max() < 1e-5
+    assert np.abs(predicted[1] - truth).max() > 0.02
+    np.testing.assert_array_equal(predicted, again)
+    (alone,) = DecoupledReplayer(world, [log], 2).run(names, values)
+    effect = np.sqrt(((predicted[0] - predicted[1]) ** 2).mean())
+    assert np.sqrt(((alone[0] - predicted[0]) ** 2).mean()) < 0.4 * effect
+
+
+def test_a_line_without_a_limit_is_refused():
+    world = opened(World.load("cartpole"), {"motor.speed_loss": ("motor",)})
+    with pytest.raises(InvalidValue, match=r"motor\.speed_loss is a share of a force limit"):
+        Replayer(world, [motion(world)], 1, 1)
+
+
+def test_a_play_that_was_not_announced_is_refused(arm):
+    with pytest.raises(InvalidValue, match=r"joints\.backlash has no play to set"):
+        Replayer(arm, [motion(arm)], 1, 1).run(("joints.backlash",), np.array([[0.1]]))

@@ -82,6 +82,7 @@ def rounded(truth):
     [
         ("furuta", 100, 4, 6.0),
         ("cartpole", 100, 4, 3.0),
+        ("quadrotor", 100, 4, 0.05),
         ("so101", 20, 8, 0.5),  # stiff servos shake at their limits; errors grow a hundredfold in 0.5 s
     ],
 )
@@ -92,13 +93,14 @@ def test_an_episode_is_that_of_mujoco_within_single_precision(name, steps, subst
     shadow = MujocoSimulator(world, ROWS)
     shadow.set_physics(ALL, names, physics)
     start, rng = hanging(world), np.random.default_rng(2)
+    hover = 9.81 * world.model.body_mass.sum() / 4 if name == "quadrotor" else 0.0
     warp.reset(ALL, *tensors(*start))
     truth.reset(ALL, *start)
     shadow.reset(ALL, *start)
     loss = 0.0
     for k in range(steps):
         if k % 10 == 0:
-            command = rng.uniform(-push, push, (ROWS, world.model.nu))
+            command = hover + rng.uniform(-push, push, (ROWS, world.model.nu))
         truth.step(command, substeps)
         warp.step(*tensors(command), substeps)
         for _ in range(substeps):

@@ -17,7 +17,7 @@ from sim2real.domain import Domain
 from sim2real.env import Sim2RealVectorEnv
 from sim2real.errors import MissingExtra, UnknownName
 from sim2real.policy import Policy, Step
-from sim2real.train import rsl_rl
+from sim2real.train import ppo, rsl_rl
 from sim2real.train.ppo import PPOSettings
 from sim2real.train.rsl_env import RslVecEnv
 from sim2real.train.rsl_log import RunLog
@@ -234,10 +234,10 @@ def test_a_missing_package_is_one_line_away(pendulum, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("quick_kernels")
-def test_training_in_warp(tmp_path):
-    policy = train(
-        "cartpole", tmp_path / "warp", seed=1, settings=dataclasses.replace(TINY, simulator="warp")
-    )
+@pytest.mark.parametrize("learner", [ppo, rsl_rl])
+def test_training_in_warp(tmp_path, learner):
+    settings = dataclasses.replace(TINY, simulator="warp")
+    policy = learner.train("cartpole", tmp_path / "warp", seed=1, settings=settings)
     assert policy.contract.simulator == "warp"
     policy.check(Sim2RealVectorEnv("cartpole"))
     assert np.isfinite(policy.contract.measured["source_return"])

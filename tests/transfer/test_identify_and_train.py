@@ -1,6 +1,7 @@
 """The road from recordings to a better policy: budget, files that it goes on from, and where it leads."""
 
 import dataclasses
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,7 +13,13 @@ from sim2real.identify.fit import FitSettings
 from sim2real.identify.space import Search
 from sim2real.identify.transitions import Rollouts
 from sim2real.policy import Policy
-from sim2real.transfer.identify_and_train import RoadSettings, identify_and_train
+from sim2real.train.callbacks import Checkpoints
+from sim2real.transfer.identify_and_train import (
+    RoadSettings,
+    Training,
+    continue_training,
+    identify_and_train,
+)
 from sim2real.transfer.target import Budget, TargetEnv
 from sim2real.world import World
 
@@ -66,6 +73,33 @@ def test_a_budget_that_does_not_pay_is_refused_before_anything_is_written(furuta
     assert not list(tmp_path.rglob("*.npz"))
     with pytest.raises(InvalidValue, match="0 rounds"):
         RoadSettings(rounds=0)
+
+
+def test_recordings_of_another_policy_are_not_taken_for_this_ones(furuta, policy, bounds, tmp_path):
+    identify_and_train(policy, target_of(furuta, 160), furuta, tmp_path, bounds, QUICK)
+    other = Policy.load("furuta-nominal-1")
+    with pytest.raises(InvalidValue, match="recorded by another policy or with other settings"):
+        identify_and_train(other, target_of(furuta, 160), furuta, tmp_path, bounds, QUICK)
+
+
+def test_a_checkpoint_of_another_start_is_not_gone_on_from(furuta, policy, tmp_path, monkeypatch):
+    """Both trainings have the same folder, domain, seed and settings; the first one is interrupted."""
+    other = Policy.load("furuta-nominal-1")
+    other = dataclasses.replace(other, contract=dataclasses.replace(other.contract, seed=0))
+    domain, training = Domain.point({"pole.mass": 0.03}), Training(4096)
+    fresh = continue_training(policy, furuta, domain, tmp_path / "fresh", training)
+    monkeypatch.setattr("sim2real.train.ppo.Checkpoints", partial(Checkpoints, every=1))
+    with monkeypatch.context() as patch:
+        patch.setattr("sim2real.train.ppo.measured", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            continue_training(other, furuta, domain, tmp_path / "again", training)
+    assert (tmp_path / "again.training" / "checkpoint.safetensors").is_file()
+    learnt = continue_training(policy, furuta, domain, tmp_path / "again", training)
+    assert np.array_equal(learnt.weights["actor.0.weight"], fresh.weights["actor.0.weight"])
+
+
+def interrupted(*_):
+    raise KeyboardInterrupt
 
 
 @pytest.mark.slow

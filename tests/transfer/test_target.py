@@ -217,3 +217,13 @@ def test_a_target_begins_all_rows_at_once(hopper):
     target = TargetEnv(hopper, HEAVY, Budget(steps=100), num_envs=2)
     with pytest.raises(InvalidValue, match="begins all rows at once"):
         target.reset(options={"reset_mask": np.array([True, False])})
+
+
+def test_what_was_spent_before_counts(hopper):
+    target = TargetEnv(hopper, HEAVY, Budget(steps=100), 4)
+    target.go_on_from(Spent(steps=92, episodes=3, seconds=0.92))
+    target.reset(seed=0)
+    assert spend(target) == 2
+    assert target.spent.steps == 100
+    with pytest.raises(InvalidValue, match="100 steps are spent here already, more than the 92"):
+        target.go_on_from(Spent(steps=92))

@@ -1,0 +1,80 @@
+"""What comes before a fit: recordings are read, looked at by the log doctor, and refused if they are bad.
+
+taken = take_in(World.load("so101"), Path("recordings"))
+found = identify(world, taken.recordings, Options(complaints=taken.complaints))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sim2real.doctor import Diagnosis, Finding, diagnose, expected_of, write_diagnosis
+from sim2real.doctor.finding import BAD
+from sim2real.errors import BadData, RecordingError
+from sim2real.recordings import RawLog, Recording, read_raw
+from sim2real.recordings.raw import trusted
+from sim2real.world import World
+
+PAGE = "doctor"
+"""Folder of the doctor's page, beside a fit's own files."""
+
+
+@dataclass(frozen=True, eq=False)
+class Intake:
+    """Recordings that may be fitted, and what there is to say against them."""
+
+    recordings: tuple[Recording, ...]
+    diagnosis: Diagnosis
+
+    @property
+    def complaints(self) -> tuple[str, ...]:
+        """What the doctor calls bad, a sentence each; empty unless bad data were insisted on."""
+        return tuple(finding.text for finding in self.diagnosis.of(BAD))
+
+
+def take_in(world: World, folder: Path, out: Path | None = None, allow_bad: bool = False) -> Intake:
+    """Read the recordings in a folder and look at them before anything is fitted.
+
+    Args:
+        world: whose joints, ranges and units they must fit.
+        folder: of recordings, or one of them.
+        out: gets the doctor's page and JSON, in a folder of their own; by default nothing is written.
+        allow_bad: take what can be read all the same; logs that can't be read or trusted stay out.
+
+    Raises:
+        RecordingError: if there is no recording, or none that can be read.
+        BadData: if the doctor finds data that nothing should be fitted to, unless ``allow_bad``.
+        MissingExtra: for a format whose package is not installed.
+    """
+    logs = read_raw(folder)
+    diagnosis = diagnose(logs, expected_of(world))
+    page = "" if out is None else str(write_diagnosis(diagnosis, out / PAGE, str(folder)))
+    bad = diagnosis.of(BAD)
+    if bad and not allow_bad:
+        raise BadData(_refusal(folder, bad, page))
+    return Intake(tuple(_readable(logs)), diagnosis)
+
+
+def _refusal(folder: Path, bad: Sequence[Finding], page: str) -> str:
+    others = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
+    see = f"see {page}, " if page else ""
+    return (
+        f"BAD_DATA in {folder}: {bad[0].text}{others}; {see}mend or remove the recordings, or fit what can "
+        "be read all the same with --allow-bad-data (allow_bad=True)"
+    )
+
+
+def _readable(logs: Sequence[RawLog]) -> list[Recording]:
+    """The logs whose rows are in order and all numbers; those aside that are not."""
+    found, last = [], None
+    for log in logs:
+        try:
+            found.append(trusted(log))
+        except RecordingError as error:
+            last = error
+    if not found:
+        assert last is not None
+        raise last
+    return found

@@ -1,0 +1,80 @@
+"""Ladders of nested actuator models: of position servos, and of motors that are told a force or a voltage."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sim2real.identify.setting import trained_parameters
+from sim2real.parameters import MODEL, quantity_of
+from sim2real.replay import is_servo_robot
+from sim2real.world import World
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One step of a ladder of models."""
+
+    name: str
+    per_joint: tuple[str, ...] = ()
+    """Quantities that every driven joint gets one of."""
+    shared: tuple[str, ...] = ()
+    """Names of single parameters."""
+
+
+def ladder_of(world: World) -> tuple[Rung, ...]:
+    """The ladder of position servos, or that of motors that are told a force or a voltage."""
+    return servo_ladder(world) if is_servo_robot(world) else motor_ladder(world)
+
+
+def servo_ladder(world: World) -> tuple[Rung, ...]:
+    """Position servos: linear, dry friction, a goal with limits, masses, friction by speed and load, play.
+
+    The torque-speed line comes last, and only for servos that have a force limit to fall with speed.
+    """
+    masses = tuple(n for n, p in world.parameters.items() if p.quantity.name == "mass")
+    rungs = [
+        Rung("linear servo", ("kp", "damping", "latency", "bias_torque")),
+        Rung("+ Coulomb friction", ("frictionloss",)),
+        Rung("+ braking of the goal", ("goal_braking",)),
+        Rung("+ top speed of the goal", ("rate_limit",)),
+        Rung("+ masses", (), masses),
+        Rung("+ Stribeck friction", ("stribeck", "stribeck_velocity")),
+        Rung("+ load friction", ("load_friction_motor",)),
+    ]
+    if (world.model.body_jntnum <= 1).all():
+        rungs.append(Rung("+ backlash", ("backlash",)))
+    if world.model.actuator_forcelimited.all():
+        rungs.append(Rung("+ torque-speed line", ("speed_loss",)))
+    return tuple(rungs)
+
+
+def motor_ladder(world: World) -> tuple[Rung, ...]:
+    """Motors: linear with viscous friction, latency, dry friction, by speed and load, torque by speed.
+
+    The first rung frees what the world's training range names, less what later rungs are about. A motor with
+    a force limit gets a line that falls with speed; any other loses torque by its back-EMF, unless its joint
+    has a damping of its own, which is the same column.
+    """
+    model = world.model
+    trained = [n for n in trained_parameters(world) if quantity_of(n).acts == MODEL]
+    late = tuple(n for n in trained if n.endswith(".latency"))
+    dry = tuple(n for n in trained if n.endswith(".frictionloss"))
+    first = tuple(n for n in trained if n not in (*late, *dry))
+    driven = [model.joint(int(k)).name for k in model.actuator_trnid[:, 0]]
+    names = [model.actuator(k).name or driven[k] for k in range(model.nu)]
+    at_rest = tuple(f"{joint}.{q}" for joint in driven for q in ("stribeck", "stribeck_velocity"))
+    damped = {p.elements for n, p in world.parameters.items() if n in first and n.endswith(".damping")}
+    line = [
+        f"{name}.speed_loss" if model.actuator_forcelimited[k] else f"{name}.back_emf"
+        for k, name in enumerate(names)
+        if model.actuator_forcelimited[k] or (driven[k],) not in damped
+    ]
+    rungs = [
+        Rung("linear motor", (), first),
+        Rung("+ latency", (), late or tuple(f"{name}.latency" for name in names)),
+        Rung("+ Coulomb friction", (), dry or tuple(f"{joint}.frictionloss" for joint in driven)),
+        Rung("+ Stribeck friction", (), at_rest),
+        Rung("+ load friction", (), tuple(f"{joint}.load_friction_motor" for joint in driven)),
+        Rung("+ torque-speed line", (), tuple(line)),
+    ]
+    return tuple(rung for rung in rungs if rung.shared)

@@ -1,0 +1,76 @@
+"""What an identification and the check before it agree on: what is free and fixed, how motions are cut."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from sim2real.errors import RecordingError
+from sim2real.parameters import LAW, MODEL
+from sim2real.recordings import Recording
+from sim2real.replay import Motion, is_servo_robot, motion_of, windows
+from sim2real.replay.motion import LEAST_ROWS
+from sim2real.world import World
+
+if TYPE_CHECKING:
+    from sim2real.identify.identify import Options
+
+SERVO_WINDOW, FREE_WINDOW = 20.0, 1.0
+"""Seconds of open loop at a time; a robot that can fall soon forgets how it began."""
+
+_FIRST = ("kp", "damping", "latency", "bias_torque", "frictionloss")
+
+
+def motions_of(world: World, recordings: Sequence[Recording]) -> list[Motion]:
+    """Recordings as the motions that a fit replays.
+
+    Raises:
+        RecordingError: for joints that don't fit the world, a recording too short to begin a window in, or
+            two of one name, which could not be held out apart.
+        InvalidValue: for a world that recordings can't be replayed in.
+    """
+    motions = [motion_of(world, recording) for recording in recordings]
+    names = [motion.name for motion in motions]
+    for motion in motions:
+        if len(motion.time) < LEAST_ROWS:
+            raise RecordingError(
+                f"{motion.name} has {len(motion.time)} rows, and a fit needs {LEAST_ROWS}; record for longer "
+                "or leave it out"
+            )
+        if names.count(motion.name) > 1:
+            raise RecordingError(f"two recordings are named {motion.name!r}; give each a name of its own")
+    return motions
+
+
+def fixed_values(world: World, options: Options) -> dict[str, float]:
+    """Values that differ from the world's and stay."""
+    fixed = dict(options.fixed)
+    if is_servo_robot(world) and not options.free:
+        # a servo's velocity gain and its joint's damping are one column: the damping keeps both
+        model = world.model
+        joints = [model.joint(int(k)).name for k in range(model.njnt)]
+        fixed = {f"{joint}.kd": 0.0 for joint in joints} | fixed
+    return fixed
+
+
+def trained_parameters(world: World) -> list[str]:
+    """What the world's training range names, of what acts in a replay."""
+    table = world.parameters.values()
+    return [p.name for p in table if p.low < p.high and p.quantity.acts in (MODEL, LAW)]
+
+
+def first_parameters(world: World, options: Options) -> list[str]:
+    """What is free to begin with: as asked for, a servo model with dry friction, or the training range."""
+    if options.free:
+        return list(options.free)
+    if not is_servo_robot(world):
+        return trained_parameters(world)
+    joints = [world.model.joint(k).name for k in range(world.model.njnt)]
+    masses = [name for name, p in world.parameters.items() if p.quantity.name == "mass"]
+    return [f"{joint}.{quantity}" for quantity in _FIRST for joint in joints] + masses
+
+
+def cut(world: World, motions: Sequence[Motion], window: float) -> list[Motion]:
+    """Motions as the windows that a fit sees; ``window`` in seconds, 0 for the usual length."""
+    seconds = window or (SERVO_WINDOW if is_servo_robot(world) else FREE_WINDOW)
+    return [part for motion in motions for part in windows(motion, seconds)]

@@ -1,0 +1,78 @@
+"""What an identification leaves for training and evaluation, whichever way it was made."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from sim2real.distributions import Point
+from sim2real.domain import Domain
+from sim2real.identify.verdicts import Verdict, exit_code
+from sim2real.opening import opened_for
+from sim2real.parameters import quantity_of
+from sim2real.transfer.target import Spent
+from sim2real.world import Variant, World
+
+RECORDED = "recorded"
+"""Variant of the best identified physics; ``recorded_1`` and so on are draws from the identified domain."""
+
+
+@dataclass(frozen=True, eq=False)
+class Learnt:
+    """The physics that were found, how sure they are, and what there is to say of them."""
+
+    point: Domain
+    """The best physics."""
+    posterior: Domain
+    """Their distribution."""
+    verdicts: tuple[Verdict, ...]
+    spent: Spent | None = None
+    """In a sealed target, to learn it."""
+
+    @classmethod
+    def load(cls, folder: Path) -> Learnt:
+        """Read what `sim2real.identify.result.Identification.save` wrote."""
+        table = json.loads((folder / "identification.json").read_text(encoding="utf-8"))
+        point, posterior = (Domain.load(folder / f"{name}.toml") for name in ("point", "identified"))
+        return cls(point, posterior, tuple(Verdict(**entry) for entry in table["verdicts"]))
+
+    @property
+    def exit_code(self) -> int:
+        """0, or the code of the worst verdict."""
+        return exit_code(self.verdicts)
+
+    @property
+    def values(self) -> Mapping[str, float]:
+        """The best physics by parameter."""
+        return self.point.median()
+
+    def interval(self, name: str) -> tuple[float, float] | None:
+        """What holds the middle 95 % of a parameter's distribution; None if it is a point."""
+        distribution = self.posterior.parameters.get(name)
+        if distribution is None or isinstance(distribution, Point):
+            return None
+        ends = distribution.quantile(np.array([0.025, 0.975]))
+        low, high = np.round(ends) if quantity_of(name).integer else ends
+        return float(low), float(high)
+
+
+def with_identified(world: World, learnt: Learnt, draws: int) -> World:
+    """The world with what was identified as held-out variants: the best physics, and draws.
+
+    Args:
+        world: left as it is.
+        learnt: what was identified.
+        draws: from the identified domain.
+    """
+    wide = opened_for(opened_for(world, learnt.posterior), learnt.point)
+    physics = {RECORDED: dict(learnt.values)}
+    for k, row in enumerate(learnt.posterior.sample(np.random.default_rng(0), draws)):
+        drawn = dict(zip(learnt.posterior.names, map(float, row), strict=True))
+        physics[f"{RECORDED}_{k + 1}"] = {**learnt.values, **drawn}
+    variants = {name: Variant(name, "combined", values) for name, values in physics.items()}
+    return dataclasses.replace(wide, variants={**wide.variants, **variants})

@@ -1,0 +1,133 @@
+"""What recordings can tell is known before the fit, and agrees with what fits then find."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from sim2real.cli import main
+from sim2real.errors import RecordingError
+from sim2real.identify.check import check
+from sim2real.identify.free import Space, free_parameters
+from sim2real.identify.identify import Options
+from sim2real.identify.information import Information, noise_of
+from sim2real.identify.problem import Problem
+from sim2real.identify.setting import cut
+from sim2real.identify.solve import least_squares
+from sim2real.identify.verdicts import BAD_DATA, NOT_IDENTIFIABLE
+from sim2real.recordings.npz import write_npz
+from sim2real.replay import motion_of
+from sim2real.world import World
+
+NOISE = 5e-4
+
+
+def noisy(recordings, seed):
+    rng = np.random.default_rng(seed)
+    return [
+        dataclasses.replace(r, position=r.position + rng.normal(0, NOISE, r.position.shape))
+        for r in recordings
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "free", "start"),
+    [
+        ("cartpole", ("cart.mass", "pole.mass"), (0, np.pi)),
+        ("furuta", ("pole.mass", "motor.strength"), None),
+    ],
+)
+def test_expected_widths_are_the_scatter_of_estimates(name, free, start, twin):
+    """Fits of 20 twins that differ by their noise alone scatter as was expected of the first."""
+    world = World.load(name)
+    clean = twin(name, {}, count=3, seconds=1.0, start=start, share=0.6, noise=0.0)
+    options = Options(free=free, generations=0, window=0.5)
+    found = check(world, noisy(clean, 0), options)
+    space = Space(tuple(free_parameters(world, free)))
+    fitted = []
+    for seed in range(20):
+        motions = cut(world, [motion_of(world, r) for r in noisy(clean, seed)], 0.5)
+        problem = Problem.of(world, space, motions, 1)
+        fitted.append(least_squares(problem, space.start, tolerance=1e-4).point)
+    scatter = np.std(fitted, axis=0, ddof=1)
+    # the interval is 2 · 1.96 standard deviations wide
+    expected = np.array([e.share for e in found.expected]) / 3.92
+    assert (expected < 2 * scatter).all(), (expected, scatter)
+    assert (scatter < 2 * expected).all(), (expected, scatter)
+    assert all(e.told for e in found.expected)
+
+
+def test_the_noise_is_found_in_a_moving_signal(twin):
+    clean = twin("cartpole", {}, count=2, seconds=2.0, start=(0, np.pi), noise=0.0)
+    world = World.load("cartpole")
+    motions = [motion_of(world, r) for r in noisy(clean, 1)]
+    assert noise_of(motions) == pytest.approx([NOISE] * 2, rel=0.2)
+    step = 0.0015
+    rounded = [dataclasses.replace(r, position=np.round(r.position / step) * step) for r in clean]
+    motions = [motion_of(world, r) for r in rounded]
+    assert noise_of(motions) == pytest.approx([step / 12**0.5] * 2, rel=0.3)
+
+
+def test_what_nothing_excites_is_said_before_the_fit(twin):
+    recordings = twin("cartpole", {}, count=2, seconds=1.0, start=(0, 0), share=0.0)
+    found = check(World.load("cartpole"), recordings, Options(free=("cart.mass", "motor.strength")))
+    assert not any(e.told for e in found.expected)
+    assert {v.name for v in found.verdicts} == {BAD_DATA, NOT_IDENTIFIABLE}
+    assert found.exit_code == 15
+    said = " ".join(v.text for v in found.verdicts)
+    assert "motor.strength leaves no trace" in said
+    assert "cart.mass leaves no trace" in said
+
+
+def test_one_column_is_said_before_the_fit(twin):
+    """Masses and the force of the motor: only ratios show."""
+    recordings = twin("cartpole", {}, count=3, seconds=1.0, start=(0, np.pi))
+    free = ("cart.mass", "pole.mass", "motor.strength", "slider.damping")
+    found = check(World.load("cartpole"), recordings, Options(free=free, window=0.5))
+    assert found.exit_code == 13
+    assert any("cart.mass" in text and "motor.strength" in text for text in found.together)
+    assert found.condition == np.inf
+    fixed = check(World.load("cartpole"), recordings, Options(free=free[:2] + free[3:], window=0.5))
+    assert fixed.exit_code == 0
+    assert fixed.together == ()
+
+
+def test_a_motionless_joint_of_an_arm_is_named(twin):
+    recordings = twin("so101", {}, count=2, seconds=3.0)
+    still = []
+    for r in recordings:
+        command, position = r.command.copy(), r.position.copy()
+        command[:, 4] = command[0, 4]
+        position[:, 4] = position[0, 4]
+        still.append(dataclasses.replace(r, command=command, position=position))
+    found = check(World.load("so101"), still, Options(free=("wrist_roll.kp", "elbow_flex.damping")))
+    moved = {e.joint: e for e in found.excitation}
+    assert moved["wrist_roll"].moving == 0.0
+    assert moved["wrist_roll"].commanded == 0.0
+    assert moved["elbow_flex"].moving > 0.3
+    told = {e.name: e.told for e in found.expected}
+    assert told == {"wrist_roll.kp": False, "elbow_flex.damping": True}
+    assert "no recording commands wrist_roll to move" in " ".join(v.text for v in found.verdicts)
+
+
+def test_what_nothing_tells_keeps_its_range():
+    known = Information(np.diag([1e4, 0.0])[None], np.diag([1.0, 0.0])[None], np.zeros((1, 2)))
+    assert known.std == pytest.approx([1e-4, 0.29], rel=1e-3)
+    assert known.condition == np.inf
+    assert (known + known).std[0] == pytest.approx(1e-4 / 2**0.5, rel=1e-3)
+
+
+def test_no_recordings_can_not_be_checked():
+    with pytest.raises(RecordingError, match="no recordings to check"):
+        check(World.load("cartpole"), [])
+
+
+def test_the_command_says_what_can_be_told_and_fits_nothing(twin, tmp_path, capsys):
+    for recording in twin("cartpole", {}, count=2, seconds=1.0, start=(0, np.pi)):
+        write_npz(recording, tmp_path / f"{recording.name}.npz")
+    command = ["identify", "cartpole", "--recordings", str(tmp_path), "--check", "--free"]
+    assert main([*command, "cart.mass"]) == 0
+    assert "cart.mass" in capsys.readouterr().out
+    assert main([*command, "cart.mass", "pole.mass", "motor.strength", "slider.damping"]) == 13
+    assert "can't tell" in capsys.readouterr().out
+    assert [path.suffix for path in tmp_path.iterdir()] == [".npz"] * 2

@@ -1,0 +1,74 @@
+"""Verdicts on fits to episodes, and fits on disk."""
+
+import dataclasses
+
+import pytest
+
+from sim2real.distributions import Normal, Point, Uniform
+from sim2real.domain import Domain
+from sim2real.identify.fit import WindowFit
+from sim2real.identify.judge_windows import judge_windows
+from sim2real.identify.verdicts import (
+    IDENTIFIED,
+    NO_HELDOUT_GAIN,
+    NOT_IDENTIFIABLE,
+    ON_BOUND,
+    exit_code,
+)
+from sim2real.world import World
+
+BOUNDS = Domain({"pole.mass": Uniform(0.02, 0.03), "motor.latency": Uniform(0, 8)})
+
+
+@pytest.fixture
+def fit():
+    """A fit that went well."""
+    return WindowFit(
+        domain=Domain({"pole.mass": Normal(0.025, 2e-4, 0.02, 0.03), "motor.latency": Point(4.0)}),
+        physics={"pole.mass": 0.025, "motor.latency": 4.0},
+        std={"pole.mass": 2e-4, "motor.latency": 0.1},
+        error=0.01,
+        error_before=0.2,
+        evaluations=96,
+        diverged=3,
+    )
+
+
+def judged(fit):
+    verdicts = judge_windows(fit, World.load("furuta"), BOUNDS)
+    return {verdict.name: verdict for verdict in verdicts}, exit_code(verdicts)
+
+
+def test_a_fit_that_predicts_is_identified(fit):
+    said, code = judged(fit)
+    assert (set(said), code) == ({IDENTIFIED}, 0)
+    assert said[IDENTIFIED].subject == "pole.mass, motor.latency"
+    assert said[IDENTIFIED].evidence == {"before": 0.2, "after": 0.01}
+
+
+def test_what_stays_as_wide_as_its_range_is_not_identifiable(fit):
+    wide = {"pole.mass": 0.01 * 12**-0.5, "motor.latency": 0.1}
+    said, code = judged(dataclasses.replace(fit, std=wide))
+    assert said[NOT_IDENTIFIABLE].subject == "pole.mass"
+    assert "as unknown after 96 candidates as its range was" in said[NOT_IDENTIFIABLE].text
+    assert said[IDENTIFIED].subject == "motor.latency"
+    assert code == 13
+
+
+@pytest.mark.parametrize("end", [0.0, 8.0])
+def test_an_end_of_the_range_is_said(end, fit):
+    said, code = judged(dataclasses.replace(fit, physics={"pole.mass": 0.025, "motor.latency": end}))
+    assert said[ON_BOUND].subject == "motor.latency"
+    assert said[IDENTIFIED].subject == "pole.mass"
+    assert code == 11
+
+
+def test_no_gain_leaves_nothing_identified(fit):
+    said, code = judged(dataclasses.replace(fit, error=0.195))
+    assert (set(said), code) == ({NO_HELDOUT_GAIN}, 14)
+    assert "from 0.2 to 0.195" in said[NO_HELDOUT_GAIN].text
+
+
+def test_a_fit_comes_back_from_its_folder_to_the_bit(fit, tmp_path):
+    fit.save(tmp_path)
+    assert dataclasses.asdict(WindowFit.load(tmp_path)) == (dataclasses.asdict(fit))

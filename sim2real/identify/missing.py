@@ -40,7 +40,7 @@ _REACH = 5.0
 _TRACE = 0.01
 """Share of its column that an effect must have for itself. One that looks like what is free already (a weak
 motor and heavy masses) could only be told by its prior: whoever fixes the scale fixes it."""
-_ROUNDS, _SERVO_ROUNDS = 20, 3
+_ROUNDS, _SERVO_ROUNDS = 8, 3
 _GAIN = 0.25
 """Share of the error that all effects must take away to be called missing."""
 _WHITE = 3.0

@@ -107,7 +107,9 @@ def twin(name: str, lacks: str, seed: int) -> tuple[World, dict[str, float], lis
 def intervals(name: str, lacks: str, seed: int, profile: bool) -> dict[str, list[list[float]]]:
     """By kind and parameter: low, high and truth, in shares of what the fit could choose from."""
     world, truth, logs = twin(name, lacks, seed)
-    options = Options(free=FREE[name], generations=0, threads=1, window=WINDOW[name], profile=True, seed=seed)
+    options = Options(
+        free=FREE[name], generations=0, threads=1, window=WINDOW[name], profile=profile, seed=seed
+    )
     found = identify(world, logs, options)
     space = {free.name: free for free in free_parameters(world, FREE[name])}
     rows: dict[str, list[list[float]]] = {kind: [] for kind in KINDS}

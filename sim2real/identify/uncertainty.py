@@ -11,6 +11,10 @@ Three things make the error of a fitted number, and the interval of `covering` c
 3. What is missing and not among the usual effects. It left an error r in the larger fit. Had that the shape
    of a number's own column it could have moved the number by r √P, with P the diagonal of the inverse
    curvature; usual effects look like it by a correlation ρ, so r ρ √P is taken as one standard deviation.
+
+Not covered: an effect that looks just like the free numbers (a weaker motor and heavier masses), and a larger
+fit that stays in a valley, as it does through the contacts of the hopper with an unmodelled latency, where
+these intervals hold the truth less often than they say (`scripts/coverage_identify.py`).
 """
 
 from __future__ import annotations

@@ -25,12 +25,13 @@ PLANTED = {
 @pytest.mark.parametrize("name", PLANTED)
 def test_planted_physics_is_found(name, twin):
     physics, start = PLANTED[name]
-    recordings = twin(name, physics, count=5, seconds=2.0, start=start)
-    options = Options(free=tuple(physics), generations=8, threads=1, window=0.5)
+    recordings = twin(name, physics, count=4, seconds=1.5, start=start)
+    options = Options(free=tuple(physics), generations=6, threads=1, window=0.5)
     found = identify(World.load(name), recordings, options)
     for estimate in found.estimates:
         truth = physics[estimate.name]
         assert estimate.value == pytest.approx(truth, rel=0.05), estimate
+        assert estimate.low <= truth <= estimate.high, estimate
     latency = next(n for n in physics if n.endswith(".latency"))
     assert found.point[latency] == physics[latency]
     assert IDENTIFIED in {v.name for v in found.verdicts}
@@ -47,7 +48,30 @@ def test_planted_physics_is_found_through_contacts(twin):
     found = identify(World.load("hopper"), recordings, options)
     assert found.point["motors.latency"] == 4
     for estimate in found.estimates:
-        assert estimate.value == pytest.approx(physics[estimate.name], rel=0.05), estimate
+        truth = physics[estimate.name]
+        assert estimate.value == pytest.approx(truth, rel=0.05), estimate
+        assert estimate.low <= truth <= estimate.high, estimate
+
+
+def test_planted_servos_are_found(twin):
+    """From the published gain, fifty times the planted one."""
+    physics = {
+        "shoulder_pan.kp": 18.0,
+        "elbow_flex.kp": 23.4,
+        "shoulder_pan.damping": 1.4,
+        "elbow_flex.damping": 0.9,
+        "shoulder_pan.latency": 4,
+        "elbow_flex.latency": 6,
+    }
+    fixed = {"servos.kd": 0.0}
+    recordings = twin("so101", physics | fixed, count=4, seconds=3.0, share=0.3)
+    options = Options(free=tuple(physics), fixed=fixed, generations=6, threads=1)
+    found = identify(World.load("so101"), recordings, options)
+    for joint in ("shoulder_pan", "elbow_flex"):
+        assert found.point[f"{joint}.latency"] == physics[f"{joint}.latency"]
+    for estimate in found.estimates:
+        assert estimate.low <= physics[estimate.name] <= estimate.high, estimate
+        assert estimate.value == pytest.approx(physics[estimate.name], rel=0.1), estimate
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ needs numpy alone. ``check`` compares the contract with an env and says everythi
 from __future__ import annotations
 
 import json
+import math
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
@@ -31,6 +32,9 @@ from sim2real.interface import Signal, TaskSpec
 
 Weights = Mapping[str, NDArray[np.float32]]
 _FORMAT = 1
+
+_BLOCK = 8
+"""Rows that a policy acts on at a time; in larger blocks, some kernels round by a row's place in the block."""
 
 _ACTIVATIONS: Mapping[str, Callable[[NDArray[np.float32]], NDArray[np.float32]]] = {
     "tanh": np.tanh,
@@ -126,12 +130,14 @@ class Policy:
         """
         weights, squash = self.weights, _ACTIVATIONS[self.contract.activation]
         normal = (observation - weights["normalizer.mean"]) / weights["normalizer.std"]
-        x: NDArray[np.float32] = np.clip(normal, -self.contract.clip, self.contract.clip)
+        x = _in_blocks(np.clip(normal, -self.contract.clip, self.contract.clip))
         last = num_layers(weights, "actor") - 1
         for k in range(last + 1):
             x = x @ weights[f"actor.{k}.weight"].T + weights[f"actor.{k}.bias"]
             x = squash(x) if k < last else x
-        return np.asarray(np.clip(x, -1.0, 1.0), dtype=np.float32)
+        shape = (*normal.shape[:-1], x.shape[-1])
+        actions = x.reshape(x.shape[0] * _BLOCK, x.shape[-1])[: math.prod(shape[:-1])]
+        return np.asarray(np.clip(actions, -1.0, 1.0), dtype=np.float32).reshape(shape)
 
     def check(self, env: HasTask) -> None:
         """Raise a `PolicyError` that lists everything in which the env is not what the policy expects."""
@@ -241,6 +247,17 @@ def _read_weights(path: Path) -> tuple[dict[str, NDArray[np.float32]], dict[str,
         return weights, json.loads(metadata["contract"])
     except json.JSONDecodeError as error:
         raise PolicyError(f"{path} carries no contract that can be read ({error}); copy it again") from error
+
+
+def _in_blocks(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Rows in blocks of one size, the last one filled up: BLAS rounds a product by how many rows it has.
+
+    Shape (blocks, _BLOCK, n).
+    """
+    flat = rows.reshape(math.prod(rows.shape[:-1]), rows.shape[-1])
+    filled = np.zeros((-(-len(flat) // _BLOCK) * _BLOCK, flat.shape[1]), dtype=flat.dtype)
+    filled[: len(flat)] = flat
+    return filled.reshape(len(filled) // _BLOCK, _BLOCK, flat.shape[1])
 
 
 def _check_shapes(contract: Contract, weights: Weights) -> None:

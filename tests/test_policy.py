@@ -104,7 +104,20 @@ def test_acts_like_the_formula_written_out(contract, weights, activation):
         x = np.clip(w["actor.2.weight"] @ x + w["actor.2.bias"], -1, 1)
         np.testing.assert_allclose(action, x, atol=1e-6)
     assert policy.act(observation).dtype == np.float32
-    np.testing.assert_allclose(policy.act(observation[0]), policy.act(observation)[0], atol=1e-6)
+    np.testing.assert_array_equal(policy.act(observation[0]), policy.act(observation)[0])
+
+
+@pytest.mark.parametrize("name", ["furuta-nominal-0", "quadruped-nominal-0"])
+def test_company_does_not_change_a_bit(name):
+    """BLAS rounds the products of many rows otherwise than those of few, on some processors."""
+    policy = Policy.load(name)
+    wide = len(policy.contract.observation)
+    observation = np.random.default_rng(2).normal(size=(300, wide)).astype(np.float32)
+    together = policy.act(observation)
+    for rows in (1, 2, 3, 7, 16, 63, 64, 65, 129, 200):
+        np.testing.assert_array_equal(policy.act(observation[:rows]), together[:rows])
+        np.testing.assert_array_equal(policy.act(observation[-rows:]), together[-rows:])
+    assert policy.act(observation[:0]).shape == (0, len(policy.contract.action))
 
 
 def test_fits_its_world_alone(policy):

@@ -34,7 +34,7 @@ Weights = Mapping[str, NDArray[np.float32]]
 _FORMAT = 1
 
 _BLOCK = 8
-"""Rows that a policy acts on at a time; in larger blocks, some kernels round by a row's place in the block."""
+"""Rows that a policy acts on at a time; in larger ones kernels may round by a row's place."""
 
 _ACTIVATIONS: Mapping[str, Callable[[NDArray[np.float32]], NDArray[np.float32]]] = {
     "tanh": np.tanh,

@@ -39,6 +39,20 @@ def test_planted_physics_is_found(name, twin):
     assert rows["identified"].held < 0.2 * rows["nominal"].held
 
 
+@pytest.mark.parametrize("planted", [{}, {"servos.kp": 700.0, "joints.damping": 1.5}])
+def test_joints_that_throw_each_other_about_are_not_fitted_one_by_one(twin, planted):
+    """Stiff servos under jumping goals: the fast simulation is wrong by more than there is to explain."""
+    world = World.load("so101")
+    truth = {name: world.nominal[name] for name in ("servos.kp", "joints.damping")} | planted
+    logs = twin("so101", truth, count=3, seconds=3.0, share=0.3)
+    found = identify(world, logs, Options(free=tuple(truth), threads=1, beside=False))
+    assert found.point["joints.damping"] == pytest.approx(truth["joints.damping"], rel=0.03)
+    assert found.point["servos.kp"] == pytest.approx(
+        truth["servos.kp"], rel=0.15
+    )  # saturated most of the time
+    assert {row.predictor: row for row in found.gap}["identified"].held < 2e-3
+
+
 @pytest.mark.slow
 def test_planted_physics_is_found_through_contacts(twin):
     physics = {"torso.mass": 4.8, "joints.damping": 2.0, "motors.strength": 0.8, "motors.latency": 4}

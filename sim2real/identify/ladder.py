@@ -106,7 +106,7 @@ class Climber:
 
     def _fitted(self, problem: Problem, start: FloatArray, name: str) -> Fit:
         """Least squares; of motors until no fresh start of it gains, so that no rung gets another's gain."""
-        fit = least_squares(problem, start, rounds=8, watch=self._watching(name))
+        fit = least_squares(problem, start, rounds=8 if problem.decoupled else 24, watch=self._watching(name))
         for _ in range(0 if self.fast else _AGAIN):
             before = fit.cost
             fit = least_squares(problem, fit.point, watch=self._watching(name))

@@ -45,8 +45,9 @@ def noisy(world: World) -> World:
     """The world with a sensor noise that its file does not have."""
     signals = {"angles.noise": ("arm_cos", "arm_sin", "pole_cos", "pole_sin")}
     signals |= {"arm.noise": ("arm_velocity",), "pole_tip.noise": ("pole_velocity",)}
+    units = {"angles.noise": "1", "arm.noise": "rad/s", "pole_tip.noise": "rad/s"}
     extra = {
-        name: Parameter(name, "1", 0.0, 0.0, 0.0, "made up for the script", elements)
+        name: Parameter(name, units[name], 0.0, 0.0, 0.0, "made up for the script", elements)
         for name, elements in signals.items()
     }
     return dataclasses.replace(world, parameters={**world.parameters, **extra})

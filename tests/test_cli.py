@@ -34,6 +34,18 @@ def test_loads_nothing_heavy(python, program):
     assert told.strip().endswith("loaded: []")
 
 
+def test_the_module_is_the_command():
+    told = subprocess.run(
+        [sys.executable, "-m", "sim2real", "worlds"], capture_output=True, text=True, check=False
+    )
+    assert told.returncode == 0
+    assert "furuta" in told.stdout
+    wrong = subprocess.run(
+        [sys.executable, "-m", "sim2real", "nonsense"], capture_output=True, text=True, check=False
+    )
+    assert wrong.returncode == 2
+
+
 def test_lazy_names(python):
     told = python(
         "import sim2real\n"

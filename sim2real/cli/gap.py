@@ -29,6 +29,7 @@ def run(arguments: argparse.Namespace) -> None:
     from rich.console import Console
 
     from sim2real.domain import Domain
+    from sim2real.errors import InvalidValue
     from sim2real.evaluate.replay import replay_gap
     from sim2real.evaluate.replay_report import write_replay_report
     from sim2real.evaluate.replay_summary import replay_tables, verdict
@@ -39,6 +40,10 @@ def run(arguments: argparse.Namespace) -> None:
     world = World.load(arguments.world)
     physics = None
     if arguments.physics:
+        if not arguments.physics.is_file():
+            raise InvalidValue(
+                f"no file {arguments.physics}; give a domain's TOML, such as point.toml of sim2real identify"
+            )
         domain = Domain.load(arguments.physics)
         world = opened_for(world, domain)
         physics = world.check(domain).median()

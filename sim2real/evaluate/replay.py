@@ -121,7 +121,7 @@ def replay(
         InvalidValue: if a simulation diverges, or for physics that the world can't take.
         UnknownName: for a parameter that the world does not have.
     """
-    values = dict(physics or {})
+    values = _without_own_shape(physics or {})
     world = opened_for(world, Domain.point(values))
     world.check(Domain.point(values))
     if any(quantity_of(name).acts == LAW or name.endswith(".backlash") for name in values):
@@ -137,6 +137,15 @@ def replay(
         )
     dt = simulator.physics_dt
     return [_sample(trace[:, row], dt, recording) for row, recording in enumerate(recordings)]
+
+
+def _without_own_shape(physics: Mapping[str, float]) -> dict[str, float]:
+    """Without exponents of Stribeck friction that are 1, the only shape that replays have."""
+    return {
+        name: value
+        for name, value in physics.items()
+        if not (name.endswith(".stribeck_exponent") and value == 1.0)
+    }
 
 
 def _replay_with_laws(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sim2real.cli import main
-from sim2real.distributions import Normal
+from sim2real.distributions import Normal, Point
 from sim2real.domain import Domain
 from sim2real.errors import InvalidValue, RecordingError, UnknownName
 from sim2real.evaluate.replay import (
@@ -121,15 +121,18 @@ def test_the_command_replays_under_physics_that_was_identified(world, tmp_path, 
     for seed in range(3):
         write_npz(planted(world, f"run{seed}", physics, seed), tmp_path / "logs" / f"run{seed}.npz")
     spread = {name: Normal(value, 0.2 * value, 0.5 * value, 1.5 * value) for name, value in physics.items()}
+    spread["shoulder_pan.stribeck_exponent"] = Point(1.0)  # as identify says what its friction's shape is
     Domain(spread).save(tmp_path / "identified.toml")
     logs, out = str(tmp_path / "logs"), str(tmp_path / "gap")
     given = ("--physics", str(tmp_path / "identified.toml"))
     assert main(["gap", "so101", "--recordings", logs, *given, "--out", out]) == 0
     table = json.loads((tmp_path / "gap" / "gap.json").read_text())
-    assert table["physics"] == pytest.approx(physics)
+    assert table["physics"] == pytest.approx({**physics, "shoulder_pan.stribeck_exponent": 1.0})
     assert table["mean_rmse_mrad"][SIMULATION]["value"] == pytest.approx(0, abs=0.01)
-    assert "so101 under the 3 values given replays 3 recordings" in table["verdict"]
+    assert "so101 under the 4 values given replays 3 recordings" in table["verdict"]
     assert "100% less." in " ".join(capsys.readouterr().out.split())
+    assert main(["gap", "so101", "--recordings", logs, "--physics", "nowhere.toml", "--out", out]) == 2
+    assert "no file nowhere.toml; give a domain's TOML" in capsys.readouterr().err
     Domain.point({"elbow.kp": 400.0}).save(tmp_path / "other.toml")
     given = ("--physics", str(tmp_path / "other.toml"))
     assert main(["gap", "so101", "--recordings", logs, *given, "--out", out]) == 2

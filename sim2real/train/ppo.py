@@ -16,6 +16,7 @@ from pathlib import Path
 
 import torch
 from stable_baselines3 import PPO
+from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.vec_env import VecEnv, VecMonitor, VecNormalize
 
 from sim2real.env import DomainLike, Sim2RealVectorEnv
@@ -152,7 +153,7 @@ def build_ppo(venv: SB3VecEnv, settings: PPOSettings, seed: int, logs: Path | No
     if settings.normalize_observations:
         wrapped = VecNormalize(wrapped, norm_reward=False)
     start, end = settings.learning_rate, settings.learning_rate * settings.final_learning_rate
-    return PPO(
+    model = PPO(
         "MlpPolicy",
         wrapped,
         learning_rate=lambda remaining: end + (start - end) * remaining,
@@ -173,6 +174,9 @@ def build_ppo(venv: SB3VecEnv, settings: PPOSettings, seed: int, logs: Path | No
             "log_std_init": math.log(settings.initial_std),
         },
     )
+    if logs is None:
+        model.set_logger(Logger(None, []))  # or it makes an empty folder for every model
+    return model
 
 
 def make_policy(model: PPO, env: HasTask, label: str, provenance: tuple[Step, ...]) -> Policy:

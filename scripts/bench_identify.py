@@ -183,6 +183,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--minutes", type=float, default=30.0, help="most that a fit takes")
     arguments = parser.parse_args()
+    if not hasattr(sysid, "optimize"):
+        parser.error('the packages of mujoco.sysid are missing; run `pip install "mujoco[sysid]"`')
     world = World.load("so101")
     logs = load_recordings(arguments.recordings)
     held = logs[3::4]

@@ -1,6 +1,7 @@
 """Where an interrupted identification goes on: a JSON file of what is already settled.
 
-The file names the world, its recordings and their numbers; one that was written for other data is begun anew.
+The file has a fingerprint of the world, the recordings and the options; one that was written for others, or
+before the world was changed, is begun anew.
 """
 
 from __future__ import annotations
@@ -24,6 +25,12 @@ FloatArray = NDArray[np.float64]
 Structure = tuple[list[str], dict[str, float], tuple[Step, ...]]
 
 
+def content_of(world: World) -> list[object]:
+    """What makes a world what it is: its name, its files, and its parameters as they are in memory."""
+    files = [(world.path / name).read_bytes() for name in ("scene.xml", "physics.toml")]
+    return [world.name, *files, *[(p.name, p.nominal, p.low, p.high) for p in world.parameters.values()]]
+
+
 @dataclass
 class Checkpoint:
     """What is settled; without a path, nothing is kept."""
@@ -35,7 +42,7 @@ class Checkpoint:
     @classmethod
     def at(cls, path: Path | None, world: World, motions: Sequence[Motion], options: str = "") -> Checkpoint:
         """Read what a file holds for the same world, recordings and options."""
-        digest = hashlib.sha256(f"{world.name} {options}".encode())
+        digest = hashlib.sha256(f"{content_of(world)} {options}".encode())
         for motion in motions:
             digest.update(motion.name.encode())
             digest.update(np.ascontiguousarray(motion.measured).tobytes())

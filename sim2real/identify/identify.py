@@ -164,9 +164,10 @@ class _Fit:
         full = problem.on(problem.motions, fast=False)
         start, end = full.rmse(np.stack((problem.space.start, point))).mean(axis=(1, 2))
         promised = float(problem.rmse(point[None]).mean())
-        self._count(full)
         if end <= _BROKEN * promised and end <= _WORSE * start:
+            self._count(full)
             return problem, point
+        self._count(problem)
         better = point if end < start else problem.space.start
         return full, self._solve("fit in full", full, better, False)
 

@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from sim2real.errors import RecordingError
-from sim2real.recordings.recording import Recording, fail
+from sim2real.recordings.recording import FloatArray, Recording, fail
 
 JointTable = Mapping[str, Mapping[str, object]]
 
@@ -49,16 +49,14 @@ def map_joints(recording: Recording, table: JointTable, joints: Sequence[str]) -
         raise fail(recording, f"two columns are for joint {twice!r}; remove one")
     columns = [targets.index(joint) for joint in joints]
     entries = [table.get(recording.joints[column], {}) for column in columns]
-    scale = np.array([_number(entry, "scale", 1.0) for entry in entries])
-    offset = np.array([_number(entry, "offset", 0.0) for entry in entries])
-    rates = [_number(entry, "velocity_scale", s) for entry, s in zip(entries, scale, strict=True)]
+    scale, offset, rates = _factors(entries)
     velocity = recording.velocity
     return dataclasses.replace(
         recording,
         joints=tuple(joints),
         command=recording.command[:, columns] * scale + offset,
         position=recording.position[:, columns] * scale + offset,
-        velocity=None if velocity is None else velocity[:, columns] * np.array(rates),
+        velocity=None if velocity is None else velocity[:, columns] * rates,
         units=(),
     )
 
@@ -75,6 +73,14 @@ def _target(recording: Recording, table: JointTable, joints: Sequence[str], name
         f"unknown joint {name!r}: {hint}known: {', '.join(known)}; name it so, "
         "or add it to [recordings.joints] of the world's physics.toml",
     )
+
+
+def _factors(entries: Sequence[Mapping[str, object]]) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Scale, offset and scale of velocities of each joint. Shapes (k,)."""
+    scale = np.array([_number(entry, "scale", 1.0) for entry in entries])
+    offset = np.array([_number(entry, "offset", 0.0) for entry in entries])
+    rates = [_number(entry, "velocity_scale", s) for entry, s in zip(entries, scale, strict=True)]
+    return scale, offset, np.array(rates)
 
 
 def _number(entry: Mapping[str, object], key: str, default: float) -> float:
@@ -97,15 +103,13 @@ def unmap_joints(recording: Recording, table: JointTable, like: Recording) -> Re
     """
     columns = [recording.joints.index(_target(like, table, recording.joints, name)) for name in like.joints]
     entries = [table.get(name, {}) for name in like.joints]
-    scale = np.array([_number(entry, "scale", 1.0) for entry in entries])
-    offset = np.array([_number(entry, "offset", 0.0) for entry in entries])
-    rates = [_number(entry, "velocity_scale", s) for entry, s in zip(entries, scale, strict=True)]
+    scale, offset, rates = _factors(entries)
     velocity = recording.velocity
     return dataclasses.replace(
         recording,
         joints=like.joints,
         command=(recording.command[:, columns] - offset) / scale,
         position=(recording.position[:, columns] - offset) / scale,
-        velocity=None if velocity is None else velocity[:, columns] / np.array(rates),
+        velocity=None if velocity is None else velocity[:, columns] / rates,
         units=like.units,
     )

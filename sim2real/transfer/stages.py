@@ -18,6 +18,7 @@ import numpy as np
 
 from sim2real.domain import Domain
 from sim2real.files import write_text
+from sim2real.identify.checkpoint import content_of
 from sim2real.identify.transitions import Rollouts
 from sim2real.policy import Policy
 from sim2real.recordings import Recording
@@ -100,8 +101,7 @@ def _feed(digest: hashlib._Hash, part: object) -> None:
 def _content(part: object) -> object:
     """What makes one of our things what it is."""
     if isinstance(part, World):
-        files = [(part.path / name).read_bytes() for name in ("scene.xml", "physics.toml")]
-        return [part.name, *files, *[(p.name, p.nominal, p.low, p.high) for p in part.parameters.values()]]
+        return content_of(part)
     if isinstance(part, Policy):
         return part.contract, part.weights
     if isinstance(part, Domain):

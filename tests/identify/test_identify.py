@@ -149,6 +149,17 @@ def test_an_interrupted_fit_goes_on(twin, tmp_path):
     path.unlink()
     fresh = identify(world, recordings, options)
     assert resumed.point == fresh.point
+    parameters = {
+        **world.parameters,
+        "pole.mass": dataclasses.replace(world.parameters["pole.mass"], low=0.01),
+    }
+    identify(
+        dataclasses.replace(world, parameters=parameters),
+        recordings,
+        options,
+        lambda what, *_: seen.append(what),
+    )
+    assert "fit" in seen, "a world that was changed is no other's checkpoint"
 
 
 def test_a_command_that_never_moves_is_said(twin):

@@ -19,7 +19,9 @@ from sim2real.evaluate.replay import (
     replay,
     replay_gap,
 )
+from sim2real.opening import opened_for
 from sim2real.recordings import Recording, load_recordings, map_joints, write_npz
+from sim2real.replay import Replayer, motion_of
 from sim2real.world import World
 
 FREE = (
@@ -137,6 +139,22 @@ def test_the_command_replays_under_physics_that_was_identified(world, tmp_path, 
     given = ("--physics", str(tmp_path / "other.toml"))
     assert main(["gap", "so101", "--recordings", logs, *given, "--out", out]) == 2
     assert "'elbow.kp'" in capsys.readouterr().err
+
+
+def test_given_play_is_replayed(world):
+    """As in the fit that found it, and not as if the joints were tight."""
+    logs = [motion(world, str(seed), seed=seed) for seed in range(2)]
+    mapped = [map_joints(log, world.recordings, joints(world)) for log in logs]
+    physics = {"elbow_flex.backlash": 0.05}
+    loose = opened_for(world, Domain.point(physics))
+    motions = [motion_of(loose, log) for log in logs]
+    truth = Replayer(loose, motions, 1, 1, tuple(physics)).run(tuple(physics), np.array([[0.05]]))
+    for found, wanted, tight in zip(
+        replay(world, mapped, physics), truth, replay(world, mapped), strict=True
+    ):
+        order = [motions[0].joints.index(joint) for joint in joints(world)]
+        np.testing.assert_allclose(found, wanted[0][:, order], atol=1e-9)
+        assert np.abs(found - tight).max() > 5e-3
 
 
 def test_planted_latency_is_the_lag(world):

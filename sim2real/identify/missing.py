@@ -17,30 +17,24 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from sim2real.identify.effects import effect_of, held_in_scale, usual_effects
 from sim2real.identify.free import Free, Space
 from sim2real.identify.problem import Linear, Problem
-from sim2real.identify.solve import least_squares, prior_curvature
-from sim2real.opening import opened, own_value
-from sim2real.parameters import MODEL, quantity_of
-from sim2real.replay import READ_DELAY, is_servo_robot
-from sim2real.replay.decoupled import can_stand_in
-from sim2real.world import World
+from sim2real.identify.solve import calmer, least_squares, prior_curvature
+from sim2real.opening import opened
+from sim2real.replay import READ_DELAY
 
 FloatArray = NDArray[np.float64]
 
-_PROBE = 0.05
-"""Of a joint's typical torque, its inertia or a parameter's range: what an effect is tried at first."""
-_TYPICAL = 0.1  # s in which a joint typically gains its speed
-_REACH = 5.0
-"""Prior standard deviations from the nominal value that an effect may reach."""
 _TRACE = 0.01
 """Share of its column that an effect must have for itself. One that looks like what is free already (a weak
 motor and heavy masses) could only be told by its prior: whoever fixes the scale fixes it."""
-_ROUNDS, _SERVO_ROUNDS = 8, 3
+_CALM = 0.5
+"""Share of the windows, those of smallest slopes, that tell of a robot that touches things."""
+_ROUNDS, _SERVO_ROUNDS = 12, 3
 _GAIN = 0.25
 """Share of the error that all effects must take away to be called missing."""
 _WHITE = 3.0
@@ -135,65 +129,21 @@ def enlarge(problem: Problem, point: FloatArray) -> Enlarged | None:
         problem: that was fitted.
         point: where the fit ended. Shape (p,).
     """
-    effects, before = _sized(problem, point, _candidates(problem))
+    effects, before = _sized(problem, point, usual_effects(problem))
     if not effects:
         return None
     larger = _with(problem, effects)
     start = np.concatenate([point, larger.space.start[len(point) :]])
     fit = least_squares(larger, start, _SERVO_ROUNDS if problem.decoupled else _ROUNDS)
+    linear = larger.linearize(fit.point)
     white = np.array([_white(errors[0]) for errors in larger.errors(fit.point[None])])
-    return Enlarged(larger, len(point), fit.point, larger.linearize(fit.point), white, before)
+    return Enlarged(larger, len(point), fit.point, linear, white, before)
 
 
 def inverse(curvature: FloatArray) -> FloatArray:
     """Of a curvature, with a ridge under which what no data see stays where it is. Shape (p, p)."""
     ridge = 1e-9 * max(float(np.diag(curvature).max()), 1e-30)
     return np.asarray(np.linalg.inv(curvature + ridge * np.eye(len(curvature))), dtype=np.float64)
-
-
-def _candidates(problem: Problem) -> list[Free]:
-    """Effects that are not free yet, each with a first guess of its size as its prior."""
-    taken = {(f.quantity, element) for f in problem.space.free for element in f.elements}
-    sizes = [(q, e, size) for q, e, size in _by_joint(problem) if (q, e) not in taken and size > 0]
-    found = [_effect(problem, f"{element}.{quantity}", (element,), size) for quantity, element, size in sizes]
-    split = {effect.quantity for effect in found} | {"latency"}
-    for name, parameter in problem.world.parameters.items():
-        size = _PROBE * (parameter.high - parameter.low)
-        open_already = name in problem.space.names or parameter.quantity.name in split
-        if parameter.quantity.acts == MODEL and size > 0 and not open_already:
-            found.append(_effect(problem, name, parameter.elements, size))
-    return [effect for effect in found if not problem.fast or can_stand_in([effect.name])]
-
-
-def _by_joint(problem: Problem) -> list[tuple[str, str, float]]:
-    """Quantity, element and first size of the effects that any joint and motor can have."""
-    world, motions = problem.world, problem.motions
-    model, joints = world.model, motions[0].joints
-    speed = np.mean([_speed(m.measured, m.time) for m in motions], axis=0)
-    inertia = _inertia(model, joints, motions[0].measured[0])
-    period = float(np.median([np.median(np.diff(m.time)) for m in motions]))
-    driven, actuators = _drives(world)
-    named = {e for p in world.parameters.values() if p.quantity.name == "damping" for e in p.elements}
-    sizes = [("latency", a, period / float(model.opt.timestep)) for a in actuators]
-    for number, joint in enumerate(joints):
-        torque = _PROBE * inertia[number] * speed[number] / _TYPICAL
-        if joint in driven or joint in named:
-            sizes.append(("frictionloss", joint, torque))
-            sizes.append(("damping", joint, torque / max(speed[number], 1e-9)))
-        if joint in driven:
-            sizes.append(("armature", joint, _PROBE * inertia[number]))
-        if is_servo_robot(world):
-            sizes.append(("bias_torque", actuators[driven.index(joint)], torque))
-    return [*sizes, *((READ_DELAY, joint, period / 2) for joint in joints)]
-
-
-def _effect(problem: Problem, name: str, elements: tuple[str, ...], size: float) -> Free:
-    nominal, low, high = 0.0, 0.0, np.inf
-    if not name.endswith(READ_DELAY):
-        nominal = own_value(problem.world, name, elements)
-        low, high = quantity_of(name).low, quantity_of(name).high
-    low, high = max(nominal - _REACH * size, low), min(nominal + _REACH * size, high)
-    return Free(name, low, high, nominal, False, elements, prior=(nominal, size))
 
 
 def _sized(problem: Problem, point: FloatArray, effects: list[Free]) -> tuple[list[Free], float]:
@@ -204,18 +154,34 @@ def _sized(problem: Problem, point: FloatArray, effects: list[Free]) -> tuple[li
     if not effects:
         return [], 0.0
     larger = _with(problem, effects)
-    linear = larger.linearize(np.concatenate([point, larger.space.start[len(point) :]]))
-    hessian = linear.curvature.sum(axis=0)
-    left = float((linear.weight * linear.rmse**2).sum())
+    start = np.concatenate([point, larger.space.start[len(point) :]])
+    linear = larger.linearize(start)
+    seen = linear if problem.decoupled else calmer(linear, _CALM)
+    hessian, left = seen.curvature.sum(axis=0), _left(seen)
     kept, found = list(range(len(point))), []
     for column, effect in enumerate(effects, start=len(point)):
-        own, beside = hessian[column, column], hessian[kept, column]
-        if own <= 0 or own - beside @ inverse(hessian[np.ix_(kept, kept)]) @ beside < _TRACE * own:
+        if _trace(hessian, kept, column) < _TRACE:
             continue
         kept.append(column)
-        size = (effect.high - effect.low) * float(np.sqrt(left / own))
-        found.append(_effect(problem, effect.name, effect.elements, size))
-    return found, float(linear.rmse.mean())
+        size = (effect.high - effect.low) * float(np.sqrt(left / hessian[column, column]))
+        found.append(effect_of(problem, effect.name, effect.elements, size))
+    larger = _with(problem, found)
+    start = np.concatenate([point, larger.space.start[len(point) :]])
+    return held_in_scale(larger, start, len(point)), float(linear.rmse.mean())
+
+
+def _left(linear: Linear) -> float:
+    """Weighted mean square error of the blocks, summed over joints."""
+    rows = np.bincount(linear.motion, linear.rows)[linear.motion]
+    return float((linear.weight[linear.motion] * linear.squares / rows[:, None]).sum())
+
+
+def _trace(curvature: FloatArray, kept: Sequence[int], column: int) -> float:
+    """Share of a column that is not a sum of those that are kept."""
+    own, beside = curvature[column, column], curvature[kept, column]
+    if own <= 0:
+        return 0.0
+    return float((own - beside @ inverse(curvature[np.ix_(kept, kept)]) @ beside) / own)
 
 
 def _with(problem: Problem, effects: Sequence[Free]) -> Problem:
@@ -224,31 +190,8 @@ def _with(problem: Problem, effects: Sequence[Free]) -> Problem:
         problem.on(problem.motions),
         world=opened(problem.world, elements),
         space=Space((*problem.space.free, *effects)),
+        fine=not problem.decoupled,
     )
-
-
-def _drives(world: World) -> tuple[list[str], list[str]]:
-    """The joint and the name of each actuator."""
-    model = world.model
-    driven = [str(model.joint(int(k)).name) for k in model.actuator_trnid[:, 0]]
-    return driven, [str(model.actuator(k).name) or driven[k] for k in range(model.nu)]
-
-
-def _speed(measured: FloatArray, time: FloatArray) -> FloatArray:
-    """Root mean square speed of each joint. Shape (k,)."""
-    return np.asarray(np.sqrt(((np.diff(measured, axis=0) / np.diff(time)[:, None]) ** 2).mean(axis=0)))
-
-
-def _inertia(model: mujoco.MjModel, joints: Sequence[str], pose: FloatArray) -> FloatArray:
-    """Inertia that each joint sees in a pose, kg·m² or kg. Shape (k,)."""
-    data = mujoco.MjData(model)
-    dofs = [int(model.joint(joint).dofadr[0]) for joint in joints]
-    for joint, value in zip(joints, pose, strict=True):
-        data.qpos[model.joint(joint).qposadr[0]] = value
-    mujoco.mj_forward(model, data)
-    full = np.zeros((model.nv, model.nv))
-    mujoco.mj_fullM(model, data, full)
-    return np.diag(full)[dofs]
 
 
 def _white(error: FloatArray) -> FloatArray:

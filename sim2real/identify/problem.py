@@ -75,6 +75,9 @@ class Problem:
     threads: int = 1
     fast: bool = False
     """Each joint alone (`sim2real.replay.decoupled`) in place of the full simulation."""
+    fine: bool = False
+    """Differences to both sides with a small step for every linearization: what many columns at once need
+    where something is touched, for twice the simulations."""
     simulations: int = 0
     """Simulations so far."""
     diverged: int = 0
@@ -175,7 +178,7 @@ class Problem:
             central: differences to both sides with a small step, for what is read from the curvature; a fit
                 is better served by steps that reach over the kinks of dry friction.
         """
-        errors, jacobians = self.jacobians(point, central)
+        errors, jacobians = self.jacobians(point, central or self.fine)
         rmse = np.stack([np.sqrt((e**2).mean(axis=0)) for e in errors])
         weight = self.weights(rmse, robust)
         blocks = [

@@ -102,18 +102,23 @@ def _candidates(
     if problem.decoupled:
         return candidates
     found = [candidates, _stretched(point, candidates[0], (2.0, 4.0, 8.0))]
-    size = np.trace(linear.curvature, axis1=1, axis2=2)
     for share in (0.5, 0.75):
-        calm = dataclasses.replace(
-            linear,
-            **{
-                name: getattr(linear, name)[size <= np.quantile(size, share)]
-                for name in ("curvature", "slope", "squares", "rows")
-            },
-        )
-        step = _steps(calm, point, prior, _DAMPINGS[:1], frozen)[0]
+        step = _steps(calmer(linear, share), point, prior, _DAMPINGS[:1], frozen)[0]
         found.append(_stretched(point, step, (1.0, 2.0)))
     return np.vstack(found)
+
+
+def calmer(linear: Linear, share: float) -> Linear:
+    """Without the blocks of largest slopes, those in which something is struck a step earlier or later.
+
+    Args:
+        linear: of all blocks.
+        share: of the blocks that stay.
+    """
+    size = np.trace(linear.curvature, axis1=1, axis2=2)
+    stays = size <= np.quantile(size, share)
+    names = ("curvature", "slope", "noise", "squares", "rows", "motion")
+    return dataclasses.replace(linear, **{name: getattr(linear, name)[stays] for name in names})
 
 
 def _stretched(point: FloatArray, candidate: FloatArray, factors: Sequence[float]) -> FloatArray:

@@ -12,9 +12,8 @@ Three things make the error of a fitted number, and the interval of `covering` c
    of a number's own column it could have moved the number by r √P, with P the diagonal of the inverse
    curvature; usual effects look like it by a correlation ρ, so r ρ √P is taken as one standard deviation.
 
-Not covered: an effect that looks just like the free numbers (a weaker motor and heavier masses), and a larger
-fit that stays in a valley, as it does through the contacts of the hopper with an unmodelled latency, where
-these intervals hold the truth less often than they say (`scripts/coverage_identify.py`).
+Not covered: an effect that looks just like the free numbers (a weaker motor and heavier masses). How often
+these intervals hold the truth is measured by `scripts/coverage_identify.py`.
 """
 
 from __future__ import annotations

@@ -54,6 +54,13 @@ def usual_effects(problem: Problem) -> list[Free]:
     return [effect for effect in found if not problem.fast or can_stand_in([effect.name])]
 
 
+def can_touch(model: mujoco.MjModel) -> bool:
+    """Whether any two geoms of different bodies may collide, so that slopes may be rough."""
+    meets = (model.geom_contype[:, None] & model.geom_conaffinity[None]) != 0
+    body = model.geom_bodyid
+    return bool((meets & (body[:, None] != body[None])).any())
+
+
 def _by_joint(problem: Problem) -> list[tuple[str, str, float]]:
     """Quantity, element and first size of the effects that any joint and motor can have."""
     world, motions = problem.world, problem.motions

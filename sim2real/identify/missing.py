@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sim2real.identify.effects import effect_of, held_in_scale, usual_effects
+from sim2real.identify.effects import can_touch, effect_of, held_in_scale, usual_effects
 from sim2real.identify.free import Free, Space
 from sim2real.identify.problem import Linear, Problem
 from sim2real.identify.solve import calmer, least_squares, prior_curvature
@@ -156,7 +156,7 @@ def _sized(problem: Problem, point: FloatArray, effects: list[Free]) -> tuple[li
     larger = _with(problem, effects)
     start = np.concatenate([point, larger.space.start[len(point) :]])
     linear = larger.linearize(start)
-    seen = linear if problem.decoupled else calmer(linear, _CALM)
+    seen = calmer(linear, _CALM) if larger.fine else linear
     hessian, left = seen.curvature.sum(axis=0), _left(seen)
     kept, found = list(range(len(point))), []
     for column, effect in enumerate(effects, start=len(point)):
@@ -190,7 +190,7 @@ def _with(problem: Problem, effects: Sequence[Free]) -> Problem:
         problem.on(problem.motions),
         world=opened(problem.world, elements),
         space=Space((*problem.space.free, *effects)),
-        fine=not problem.decoupled,
+        fine=not problem.decoupled and can_touch(problem.world.model),
     )
 
 

@@ -48,7 +48,10 @@ class Findings:
 
 
 def judge(findings: Findings) -> tuple[Verdict, ...]:
-    """Every verdict; `IDENTIFIED` for the parameters that no other one is about, if the fit predicts."""
+    """Every verdict; `IDENTIFIED` for the parameters that no other one is about, if the fit predicts.
+
+    Nor for one that what the model lacks moves out of the interval of its blocks.
+    """
     verdicts = [Verdict(BAD_DATA, "recordings", text) for text in findings.complaints]
     gain = _heldout(findings.gap)
     verdicts += gain
@@ -70,12 +73,13 @@ def judge(findings: Findings) -> tuple[Verdict, ...]:
     if findings.plane is not None:
         name = f"{findings.plane.geom}.height"
         verdicts.append(Verdict(STRUCTURE_MISSING, name, findings.plane.text, findings.plane.values))
+    moved = []
     if findings.lack is not None:
-        name = ", ".join(suspect.name for suspect in findings.lack.suspects)
-        evidence = {"before": findings.lack.before, "after": findings.lack.after}
-        verdicts.append(Verdict(STRUCTURE_MISSING, name, findings.lack.text, evidence))
+        moved = [e for e in findings.estimates if not e.blocks[0] <= e.beside <= e.blocks[1]]
+        verdicts.append(_missing(findings.lack, moved))
     if not any(v.name == NO_HELDOUT_GAIN for v in gain):
-        doubtful = {name for c in findings.combinations for name in c.names} | {e.name for e in bound}
+        doubtful = {name for c in findings.combinations for name in c.names}
+        doubtful |= {e.name for e in (*bound, *moved)}
         sure = [e.name for e in findings.estimates if e.name not in doubtful]
         if sure:
             verdicts.append(_identified(sure, findings.gap))
@@ -145,6 +149,14 @@ def _heldout(gap: Sequence[GapRow]) -> list[Verdict]:
         )
         return [Verdict(NO_HELDOUT_GAIN, "fit", text, evidence)]
     return []
+
+
+def _missing(lack: Lack, moved: Sequence[Estimate]) -> Verdict:
+    """What the model lacks, and which values it has spoilt."""
+    name = ", ".join(suspect.name for suspect in lack.suspects)
+    spoilt = ", ".join(f"{e.name} = {e.beside:.5g} in place of {e.value:.5g}" for e in moved)
+    text = f"{lack.text}, which moves {spoilt}" if moved else lack.text
+    return Verdict(STRUCTURE_MISSING, name, text, {"before": lack.before, "after": lack.after})
 
 
 def _identified(sure: Sequence[str], gap: Sequence[GapRow]) -> Verdict:

@@ -37,7 +37,7 @@ _CALM = 0.5
 _ROUNDS, _SERVO_ROUNDS = 12, 3
 _GAIN = 0.25
 """Share of the error that all effects must take away to be called missing."""
-_WHITE = 3.0
+_WHITE = 1.5
 """Errors up to this many times the white noise of the measurement lack nothing."""
 _PART = 0.1
 """Share of that for which an effect must stand to be named."""

@@ -1,8 +1,11 @@
 """What a model lacks is found beside what is free, and intervals allow for it."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
+from sim2real.identify.effects import held_in_scale
 from sim2real.identify.free import Space, free_parameters
 from sim2real.identify.identify import Options, identify
 from sim2real.identify.missing import enlarge
@@ -10,9 +13,9 @@ from sim2real.identify.problem import Problem
 from sim2real.identify.profile import profile
 from sim2real.identify.solve import least_squares
 from sim2real.identify.uncertainty import QUANTILE, bootstrap, covering, deviations
-from sim2real.identify.verdicts import STRUCTURE_MISSING
+from sim2real.identify.verdicts import IDENTIFIED, STRUCTURE_MISSING
 from sim2real.opening import opened
-from sim2real.replay import motion_of, windows
+from sim2real.replay import Motion, motion_of, windows
 from sim2real.world import World
 
 MASSES = {"cart.mass": 1.2, "pole.mass": 0.11}
@@ -105,3 +108,62 @@ def test_the_profile_of_a_parabola_is_the_parabola(plain):
     assert (low < at).all()
     assert (at < high).all()
     assert (high - low) / (2 * reach) == pytest.approx(1.0, abs=0.6)
+
+
+@pytest.mark.slow
+def test_contacts_don_t_hide_that_the_scale_is_free(twin):
+    """A hopper that is late and rubs: masses, motors, friction and rotors in proportion hop alike."""
+    truth = {"torso.mass": 3.2, "motors.strength": 1.12}
+    hidden = {"motors.latency": 3, "hip.frictionloss": 2.5}
+    start = (0, 1.25, 0, 0, 0, 0)
+    recordings = twin("hopper", truth | hidden, count=3, seconds=0.6, start=start, share=0.3)
+    options = Options(free=tuple(truth), generations=0, threads=1, window=0.12)
+    found = identify(World.load("hopper"), recordings, options)
+    for estimate in found.estimates:
+        assert abs(estimate.beside / truth[estimate.name] - 1) < 0.01
+        assert abs(estimate.beside - truth[estimate.name]) < 0.3 * abs(estimate.value - truth[estimate.name])
+        assert estimate.low <= truth[estimate.name] <= estimate.high
+    assert {"hip.frictionloss", "hip_motor.latency"} & {suspect.name for suspect in found.suspects}
+
+
+def test_an_effect_goes_only_if_forces_can_grow_together():
+    world = World.load("hopper")
+    motion = Motion(
+        name="still",
+        joints=tuple(world.model.joint(k).name for k in range(6)),
+        time=np.arange(20) * 0.01,
+        command=np.tile([0.1, -0.1, 0.05], (20, 1)),
+        measured=np.tile([0.0, 1.25, 0, 0, 0, 0], (20, 1)),
+        velocity=np.zeros(6),
+    )
+    masses = [f"{body}.mass" for body in ("torso", "thigh", "leg", "foot")]
+    others = ["motors.strength", "joints.damping", "joints.armature"]
+    for names, held in (([*others, *masses], True), ([*others, *masses[:-1]], False)):
+        space = Space(tuple(free_parameters(world, names)))
+        problem = Problem.of(world, space, [motion])
+        kept = held_in_scale(problem, space.start, 1)
+        assert [free.name for free in kept] == names[1 : -1 if held else None]
+
+
+@pytest.mark.slow
+def test_a_parameter_that_matters_and_is_not_free_is_named(twin):
+    truth, nominal = {"pole.mass": 0.025, "arm.mass": 0.105}, World.load("furuta").parameters
+    name = "arm_hinge.damping"
+    recordings = twin("furuta", truth | {name: 2 * nominal[name].nominal}, count=4, seconds=1.5, share=0.5)
+    options = Options(free=tuple(truth), generations=0, threads=1, window=0.25)
+    found = identify(World.load("furuta"), recordings, options)
+    (suspect,) = found.suspects
+    assert suspect.name == name
+    assert suspect.value == pytest.approx(2 * nominal[name].nominal, rel=0.05)
+    sure = [v.subject.split(", ") for v in found.verdicts if v.name == IDENTIFIED]
+    moved = [e.name for e in found.estimates if not e.blocks[0] <= e.beside <= e.blocks[1]]
+    assert moved
+    assert not set(moved) & {name for names in sure for name in names}
+    (verdict,) = (v for v in found.verdicts if v.subject == name)
+    assert verdict.name == STRUCTURE_MISSING
+    assert all(f"{name} = " in verdict.text for name in moved)
+    for estimate in found.estimates:
+        assert estimate.low <= truth[estimate.name] <= estimate.high
+    freed = identify(World.load("furuta"), recordings, dataclasses.replace(options, free=(*truth, name)))
+    assert freed.suspects == ()
+    assert {v.name for v in freed.verdicts} == {IDENTIFIED}

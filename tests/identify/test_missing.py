@@ -110,7 +110,6 @@ def test_the_profile_of_a_parabola_is_the_parabola(plain):
     assert (high - low) / (2 * reach) == pytest.approx(1.0, abs=0.6)
 
 
-@pytest.mark.slow
 def test_contacts_don_t_hide_that_the_scale_is_free(twin):
     """A hopper that is late and rubs: masses, motors, friction and rotors in proportion hop alike."""
     truth = {"torso.mass": 3.2, "motors.strength": 1.12}
@@ -145,7 +144,6 @@ def test_an_effect_goes_only_if_forces_can_grow_together():
         assert [free.name for free in kept] == names[1 : -1 if held else None]
 
 
-@pytest.mark.slow
 def test_a_parameter_that_matters_and_is_not_free_is_named(twin):
     truth, nominal = {"pole.mass": 0.025, "arm.mass": 0.105}, World.load("furuta").parameters
     name = "arm_hinge.damping"

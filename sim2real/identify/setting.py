@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from sim2real.errors import RecordingError
+from sim2real.opening import of_joint
 from sim2real.parameters import LAW, MODEL
 from sim2real.recordings import Recording
 from sim2real.replay import Motion, is_servo_robot, motion_of, windows
@@ -43,13 +46,15 @@ def motions_of(world: World, recordings: Sequence[Recording]) -> list[Motion]:
 
 
 def fixed_values(world: World, options: Options) -> dict[str, float]:
-    """Values that differ from the world's and stay."""
+    """Values that differ from the world's and stay.
+
+    While no force limit is reached, a servo's velocity gain and its joint's damping are one column: the
+    damping keeps both. Identification also tries the published gain.
+    """
     fixed = dict(options.fixed)
     if is_servo_robot(world) and not options.free:
-        # a servo's velocity gain and its joint's damping are one column: the damping keeps both
-        model = world.model
-        joints = [model.joint(int(k)).name for k in range(model.njnt)]
-        fixed = {f"{joint}.kd": 0.0 for joint in joints} | fixed
+        joints = [world.model.joint(k).name for k in range(world.model.njnt)]
+        fixed = {of_joint(world, joint, "kd"): 0.0 for joint in joints} | fixed
     return fixed
 
 
@@ -66,8 +71,15 @@ def first_parameters(world: World, options: Options) -> list[str]:
     if not is_servo_robot(world):
         return trained_parameters(world)
     joints = [world.model.joint(k).name for k in range(world.model.njnt)]
-    masses = [name for name, p in world.parameters.items() if p.quantity.name == "mass"]
-    return [f"{joint}.{quantity}" for quantity in _FIRST for joint in joints] + masses
+    first = [of_joint(world, joint, quantity) for quantity in _FIRST for joint in joints]
+    return [*first, *masses_of(world)]
+
+
+def masses_of(world: World) -> tuple[str, ...]:
+    """Names of the world's masses or, if it names none, of those of all bodies that have a joint."""
+    named = tuple(name for name, p in world.parameters.items() if p.quantity.name == "mass")
+    bodies = [world.model.body(int(k)) for k in np.flatnonzero(world.model.body_jntnum)]
+    return named or tuple(f"{body.name}.mass" for body in bodies if body.mass[0] > 0)
 
 
 def cut(world: World, motions: Sequence[Motion], window: float) -> list[Motion]:

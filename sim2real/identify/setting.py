@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 SERVO_WINDOW, FREE_WINDOW = 20.0, 1.0
 """Seconds of open loop at a time; a robot that can fall soon forgets how it began."""
 
+_OF_DRIVES = ("latency", "frictionloss")
 _FIRST = ("kp", "damping", "latency", "bias_torque", "frictionloss")
 
 
@@ -59,9 +60,17 @@ def fixed_values(world: World, options: Options) -> dict[str, float]:
 
 
 def trained_parameters(world: World) -> list[str]:
-    """What the world's training range names, of what acts in a replay."""
-    table = world.parameters.values()
-    return [p.name for p in table if p.low < p.high and p.quantity.acts in (MODEL, LAW)]
+    """What the world's training range names, of what acts in a replay.
+
+    Of a world that gives no ranges: masses, damping, and the latency and dry friction of what is driven.
+    """
+    table, model = world.parameters.values(), world.model
+    trained = [p.name for p in table if p.low < p.high and p.quantity.acts in (MODEL, LAW)]
+    if trained:
+        return trained
+    driven = [model.joint(int(k)).name for k in model.actuator_trnid[:, 0]]
+    usual = [of_joint(world, joint, quantity) for quantity in _OF_DRIVES for joint in driven]
+    return [*masses_of(world), *(f"{model.joint(k).name}.damping" for k in range(model.njnt)), *usual]
 
 
 def first_parameters(world: World, options: Options) -> list[str]:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from sim2real.identify.identify import Options, identify
-from sim2real.identify.setting import first_parameters
+from sim2real.identify.setting import first_parameters, trained_parameters
 from sim2real.recordings import Recording
 from sim2real.replay import motion_of
 from sim2real.replay.decoupled import stand_alone
@@ -102,3 +102,13 @@ def test_the_ladder_takes_masses_with_the_servos_and_the_published_gain(world, r
     assert found.point["lower.mass"] == pytest.approx(TRUTH["lower.mass"], rel=0.02)
     assert found.point["drive_1.latency"] == 0
     assert "drive_1.kd" not in found.point
+
+
+def test_a_world_without_ranges_has_usual_free_parameters(tmp_path):
+    servos = SCENE.index("<position")
+    scene = SCENE[:servos] + '<motor name="m" joint="elbow"/>' + SCENE[SCENE.rindex("</actuator>") :]
+    (tmp_path / "scene.xml").write_text(scene)
+    (tmp_path / "physics.toml").write_text("")
+    dampings = ["shoulder.damping", "elbow.damping"]
+    driven = ["m.latency", "elbow.frictionloss"]
+    assert trained_parameters(World.load(tmp_path)) == ["upper.mass", "lower.mass", *dampings, *driven]

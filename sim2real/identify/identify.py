@@ -21,10 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim2real.errors import RecordingError, UnknownName
-from sim2real.identify.checkpoint import Checkpoint
+from sim2real.identify.checkpoint import Checkpoint, Structure
 from sim2real.identify.conditioning import traceless
 from sim2real.identify.free import Space, free_parameters
-from sim2real.identify.ladder import EFFECTS, Climber, Step
+from sim2real.identify.ladder import EFFECTS, Climber
 from sim2real.identify.problem import Problem
 from sim2real.identify.report import Manner, Report
 from sim2real.identify.result import Identification
@@ -45,9 +45,9 @@ Watch = Callable[[str, int, float], None]
 _LIVELY = 8.0  # s of the windows that the global search sees
 _NUM_LIVELY = 12
 _HOLD_EVERY = 4
-_BROKEN, _WORSE = 1.5, 1.25
-"""Factors on the error that the fast simulation promised, and on that of the fit's start, up to which its
-result is taken: joints that throw each other about are not to be seen one by one."""
+_APART, _WORSE = 0.3, 1.25
+"""What the two simulations may differ by, as a share of the error that is left, and factor on the error of
+the fit's start, up to which the result of the fast one is taken."""
 _ROUNDS = 12
 
 
@@ -137,9 +137,8 @@ class _Fit:
     def run(self, began: float) -> Identification:
         fitted, held = split(self.motions, self.options.held)
         servos = is_servo_robot(self.world)
-        fixed = fixed_values(self.world, self.options)
+        names, start, ladder, fixed = self._structure(fitted, held, servos)
         base = opened(self.world, {}, fixed)
-        names, start, ladder = self._structure(base, fitted, held, servos)
         space = self._space(base, names).with_start(start)
         fast = servos and can_stand_in(names)
         judged = Problem.of(base, space, self._cut(fitted), self.options.threads, fast)
@@ -163,8 +162,13 @@ class _Fit:
             return problem, point
         full = problem.on(problem.motions, fast=False)
         start, end = full.rmse(np.stack((problem.space.start, point))).mean(axis=(1, 2))
-        promised = float(problem.rmse(point[None]).mean())
-        if end <= _BROKEN * promised and end <= _WORSE * start:
+        apart = np.mean(
+            [
+                np.sqrt(((one[0] - other[0]) ** 2).mean(axis=0)) / full.scale
+                for one, other in zip(problem.predict(point[None]), full.predict(point[None]), strict=True)
+            ]
+        )
+        if apart <= _APART * end and end <= _WORSE * start:
             self._count(full)
             return problem, point
         self._count(problem)
@@ -189,19 +193,18 @@ class _Fit:
         priors = self.options.priors
         return Space(tuple(dataclasses.replace(f, prior=priors.get(f.name)) for f in free))
 
-    def _structure(
-        self, world: World, fitted: list[Motion], held: list[Motion], servos: bool
-    ) -> tuple[list[str], dict[str, float], tuple[Step, ...]]:
-        """Free names, where they begin, and the ladder if one was climbed."""
+    def _structure(self, fitted: list[Motion], held: list[Motion], servos: bool) -> Structure:
+        """What is free and fixed, and where the fit begins; by the ladder, unless it was named."""
+        fixed = fixed_values(self.world, self.options)
         if self.options.free:
-            return list(self.options.free), {}, ()
+            return Structure(list(self.options.free), {}, (), fixed)
         if not (servos or self.options.ladder) or not held:
-            return trained_parameters(self.world), {}, ()
+            return Structure(trained_parameters(self.world), {}, (), fixed)
         saved = self.checkpoint.structure()
         if saved is not None:
             return saved
         climber = Climber(
-            world,
+            opened(self.world, {}, fixed),
             self._cut(fitted),
             self._lively(fitted),
             self._cut(held),
@@ -211,8 +214,15 @@ class _Fit:
             fast=servos,
             threads=self.options.threads,
         )
-        climb = climber.climb(ladder_of(world), self.motions[0].joints, self.options.seed)
-        structure = (climb.names, climb.values, tuple(climb.steps))
+        rungs, joints = ladder_of(self.world, fitted), self.motions[0].joints
+        climb = climber.climb(rungs[:1], joints, self.options.seed)
+        if fixed != self.options.fixed:
+            published = dataclasses.replace(climber, world=opened(self.world, {}, self.options.fixed))
+            other = published.climb(rungs[:1], joints, self.options.seed)
+            if other.steps[0].held < climb.steps[0].held:
+                climber, climb, fixed = published, other, dict(self.options.fixed)
+        climb = climber.climb(rungs, joints, self.options.seed, climb)
+        structure = Structure(climb.names, climb.values, tuple(climb.steps), fixed)
         self.checkpoint.keep_structure(structure)
         return structure
 

@@ -32,6 +32,7 @@ from sim2real.identify.rungs import ladder_of
 from sim2real.identify.search import search
 from sim2real.identify.setting import FREE_WINDOW, cut, fixed_values, motions_of, trained_parameters
 from sim2real.identify.solve import least_squares, settle_integers
+from sim2real.identify.table_rung import TableRung, settle_plane, table_of, table_rung
 from sim2real.opening import opened
 from sim2real.recordings import Recording
 from sim2real.replay import Motion, is_servo_robot
@@ -49,6 +50,7 @@ _BROKEN, _WORSE = 1.5, 1.25
 """Factors on the error that the fast simulation promised, and on that of the fit's start, up to which its
 result is taken: joints that throw each other about are not to be seen one by one."""
 _ROUNDS = 12
+_NOWHERE: Mapping[str, float] = {}
 
 
 @dataclass(frozen=True)
@@ -147,12 +149,19 @@ class _Fit:
         if ladder:
             judged, held_point = _without_idle_effects(judged, held_point)
         judged, held_point = self._in_earnest(judged, held_point)
-        final = judged.on(self._cut(self.motions)) if held else judged
+        rung, first, cut = None, _NOWHERE, self._cut(self.motions)
+        if ladder and servos:
+            rung = table_rung(judged, held_point, self._cut(fitted), self._cut(held))
+            ladder += () if rung is None else (rung.step,)
+        if rung is not None and rung.kept:
+            judged, held_point, first, cut = self._beside(rung, judged, held_point, fitted)
+        final = judged.on(cut) if held else judged
         point = self._solve("refit", final, held_point, False) if held else held_point
+        table = table_of(final, point, rung, first) if rung is not None and rung.kept else None
         parts = (fitted, held) if servos else (self._cut(fitted), self._cut(held))
         manner = Manner(self.options.beside, self.options.profile)
         points, complaints = (held_point, point), self.options.complaints
-        full = Report(self.world, base, fixed, final, points, parts, ladder, manner, complaints)
+        full = Report(self.world, base, fixed, final, points, parts, ladder, manner, complaints, table)
         self._count(judged, final)
         seconds = time.perf_counter() - began
         return full.write(self.options.threads, seconds, (self.simulations, self.diverged))
@@ -170,6 +179,25 @@ class _Fit:
         self._count(problem)
         better = point if end < start else problem.space.start
         return full, self._solve("fit in full", full, better, False)
+
+    def _beside(
+        self, rung: TableRung, problem: Problem, point: FloatArray, fitted: list[Motion]
+    ) -> tuple[Problem, FloatArray, Mapping[str, float], list[Motion]]:
+        """The joints fitted again where nothing is touched, and the plane where something is.
+
+        Where there is hardly anything without contact, they are fitted to all of it in the full simulation,
+        with the plane in place. The windows are those that the last fit is to see.
+        """
+        cut, every, hits = self._cut(fitted), self._cut(self.motions), rung.hit_in(fitted)
+        first = settle_plane(problem, point, hits)
+        self._count(problem)
+        if rung.enough_clear(cut) and rung.enough_clear(every):
+            problem, every = problem.on(rung.clear(cut)), rung.clear(every)
+        else:
+            world = opened(problem.world, {}, first or rung.each[0])
+            problem = dataclasses.replace(problem.on(cut, fast=False), world=world)
+        point = self._solve("fit beside a table", problem, point, False)
+        return problem, point, settle_plane(problem, point, hits), every
 
     def _cut(self, motions: Sequence[Motion]) -> list[Motion]:
         return cut(self.world, motions, self.options.window)

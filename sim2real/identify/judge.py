@@ -68,8 +68,8 @@ def judge(findings: Findings) -> tuple[Verdict, ...]:
         for hint in findings.hints
     ]
     if findings.plane is not None:
-        name = f"{findings.plane.geom}.height"
-        verdicts.append(Verdict(STRUCTURE_MISSING, name, findings.plane.text, findings.plane.values))
+        name, values = ", ".join(findings.plane.values), dict(findings.plane.values)
+        verdicts.append(Verdict(STRUCTURE_MISSING, name, findings.plane.text, values))
     if findings.lack is not None:
         name = ", ".join(suspect.name for suspect in findings.lack.suspects)
         evidence = {"before": findings.lack.before, "after": findings.lack.after}

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import mujoco
 import numpy as np
 import pytest
 
@@ -71,6 +72,14 @@ def test_chance_explains_nothing():
     assert explained(signal, np.abs(signal), blocks) > 0.8
 
 
-def test_the_tip_is_as_high_as_its_lowest_capsule(arm):
-    height = tip_height(arm, np.zeros((1, 6)), tuple(arm.model.joint(k).name for k in range(6)))
-    assert 0.0 < height[0] < 0.5
+def test_the_tip_is_as_high_as_the_engine_sees_its_distance_to_the_floor(arm):
+    poses = np.random.default_rng(0).uniform(-0.5, 0.5, (5, 6))
+    height = tip_height(arm, poses, tuple(arm.model.joint(k).name for k in range(6)))
+    model, data = arm.model, mujoco.MjData(arm.model)
+    floor = model.geom("floor")
+    moving = [g for g in range(model.ngeom) if model.geom_conaffinity[g] and model.geom_bodyid[g] > 0]
+    for pose, found in zip(poses, height, strict=True):
+        data.qpos[:] = pose
+        mujoco.mj_kinematics(model, data)
+        nearest = min(mujoco.mj_geomDistance(model, data, floor.id, g, 9.0, None) for g in moving)
+        assert found == pytest.approx(floor.pos[2] + nearest, abs=1e-6)

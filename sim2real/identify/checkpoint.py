@@ -66,18 +66,20 @@ class Checkpoint:
         """Settle a fitted point."""
         self._keep(f"point {name}", {"names": list(names), "unit": [float(x) for x in point]})
 
-    def structure(self) -> Structure | None:
-        """The chosen parameters, their values and the ladder that led to them."""
-        saved = self.settled.get("structure")
+    def structure(self, again: str = "") -> Structure | None:
+        """The chosen parameters, their values and the ladder that led to them; ``again`` names a second."""
+        saved = self.settled.get(f"structure{again}")
         if not isinstance(saved, dict):
             return None
         steps = tuple(_step(step) for step in saved["steps"])
         return list(saved["names"]), dict(saved["values"]), steps
 
-    def keep_structure(self, structure: Structure) -> None:
+    def keep_structure(self, structure: Structure, again: str = "") -> None:
         """Settle the chosen parameters."""
         names, values, steps = structure
-        self._keep("structure", {"names": names, "values": values, "steps": [asdict(s) for s in steps]})
+        self._keep(
+            f"structure{again}", {"names": names, "values": values, "steps": [asdict(s) for s in steps]}
+        )
 
     def _keep(self, name: str, value: object) -> None:
         self.settled[name] = value

@@ -32,7 +32,7 @@ from sim2real.identify.rungs import ladder_of
 from sim2real.identify.search import search
 from sim2real.identify.setting import FREE_WINDOW, cut, fixed_values, motions_of, trained_parameters
 from sim2real.identify.solve import least_squares, settle_integers
-from sim2real.identify.table_rung import TableRung, settle_plane, table_of, table_rung
+from sim2real.identify.table_rung import CLEAR, TableRung, settle_plane, table_rung
 from sim2real.opening import opened
 from sim2real.recordings import Recording
 from sim2real.replay import Motion, is_servo_robot
@@ -51,6 +51,8 @@ _BROKEN, _WORSE = 1.5, 1.25
 result is taken: joints that throw each other about are not to be seen one by one."""
 _ROUNDS = 12
 _NOWHERE: Mapping[str, float] = {}
+_AGAIN = " beside a table"
+_Judged = tuple[Problem, FloatArray, tuple[Step, ...], TableRung]
 
 
 @dataclass(frozen=True)
@@ -141,23 +143,21 @@ class _Fit:
         servos = is_servo_robot(self.world)
         fixed = fixed_values(self.world, self.options)
         base = opened(self.world, {}, fixed)
-        names, start, ladder = self._structure(base, fitted, held, servos)
-        space = self._space(base, names).with_start(start)
-        fast = servos and can_stand_in(names)
-        judged = Problem.of(base, space, self._cut(fitted), self.options.threads, fast)
-        held_point = self._solve("fit", judged, space.start, not ladder)
-        if ladder:
-            judged, held_point = _without_idle_effects(judged, held_point)
-        judged, held_point = self._in_earnest(judged, held_point)
+        judged, held_point, ladder = self._joints(base, self._cut(fitted), self._cut(held))
         rung, first, cut = None, _NOWHERE, self._cut(self.motions)
         if ladder and servos:
             rung = table_rung(judged, held_point, self._cut(fitted), self._cut(held))
-            ladder += () if rung is None else (rung.step,)
         if rung is not None and rung.kept:
-            judged, held_point, first, cut = self._beside(rung, judged, held_point, fitted)
+            judged, held_point, ladder, rung = self._beside(
+                base, (judged, held_point, ladder, rung), fitted, held
+            )
+            first = settle_plane(judged, held_point, rung.hit_in(fitted))
+            cut = rung.clear(cut) if judged.fast else cut
+        if rung is not None:
+            ladder += (rung.step,)
         final = judged.on(cut) if held else judged
         point = self._solve("refit", final, held_point, False) if held else held_point
-        table = table_of(final, point, rung, first) if rung is not None and rung.kept else None
+        table = (rung, first) if rung is not None and rung.kept else None
         parts = (fitted, held) if servos else (self._cut(fitted), self._cut(held))
         manner = Manner(self.options.beside, self.options.profile)
         points, complaints = (held_point, point), self.options.complaints
@@ -180,24 +180,39 @@ class _Fit:
         better = point if end < start else problem.space.start
         return full, self._solve("fit in full", full, better, False)
 
-    def _beside(
-        self, rung: TableRung, problem: Problem, point: FloatArray, fitted: list[Motion]
-    ) -> tuple[Problem, FloatArray, Mapping[str, float], list[Motion]]:
-        """The joints fitted again where nothing is touched, and the plane where something is.
+    def _joints(
+        self, base: World, fitted: list[Motion], held: list[Motion], again: str = ""
+    ) -> tuple[Problem, FloatArray, tuple[Step, ...]]:
+        """Structure and values of all but a table, from some windows and judged on others."""
+        servos = is_servo_robot(self.world)
+        names, start, ladder = self._structure(base, fitted, held, servos, again)
+        space = self._space(base, names).with_start(start)
+        fast = servos and can_stand_in(names)
+        judged = Problem.of(base, space, fitted, self.options.threads, fast)
+        point = self._solve(f"fit{again}", judged, space.start, not ladder)
+        if ladder:
+            judged, point = _without_idle_effects(judged, point)
+        return (*self._in_earnest(judged, point), ladder)
 
-        Where there is hardly anything without contact, they are fitted to all of it in the full simulation,
-        with the plane in place. The windows are those that the last fit is to see.
+    def _beside(self, base: World, found: _Judged, fitted: list[Motion], held: list[Motion]) -> _Judged:
+        """The joints once more, in windows without contact; and the table judged again with those.
+
+        Contacts look like friction, load and play. Where there is hardly anything without them, the joints
+        that were found are fitted again to all of it in the full simulation, with the plane in place.
         """
-        cut, every, hits = self._cut(fitted), self._cut(self.motions), rung.hit_in(fitted)
-        first = settle_plane(problem, point, hits)
+        problem, point, ladder, rung = found
         self._count(problem)
-        if rung.enough_clear(cut) and rung.enough_clear(every):
-            problem, every = problem.on(rung.clear(cut)), rung.clear(every)
-        else:
-            world = opened(problem.world, {}, first or rung.each[0])
-            problem = dataclasses.replace(problem.on(cut, fast=False), world=world)
-        point = self._solve("fit beside a table", problem, point, False)
-        return problem, point, settle_plane(problem, point, hits), every
+        cut, judges = self._cut(fitted), self._cut(held)
+        clear = rung.clear(cut)
+        if len(clear) >= CLEAR * len(cut) and rung.clear(judges):
+            problem, point, ladder = self._joints(base, clear, rung.clear(judges), _AGAIN)
+            self._count(problem)
+            again = table_rung(problem, point, cut, judges)
+            return problem, point, ladder, again if again is not None and again.kept else rung
+        plane = settle_plane(problem, point, rung.hit_in(fitted)) or rung.each[0]
+        problem = problem.on(cut, fast=False)
+        problem = dataclasses.replace(problem, world=opened(problem.world, {}, plane))
+        return problem, self._solve(f"fit{_AGAIN}", problem, point, False), ladder, rung
 
     def _cut(self, motions: Sequence[Motion]) -> list[Motion]:
         return cut(self.world, motions, self.options.window)
@@ -218,21 +233,21 @@ class _Fit:
         return Space(tuple(dataclasses.replace(f, prior=priors.get(f.name)) for f in free))
 
     def _structure(
-        self, world: World, fitted: list[Motion], held: list[Motion], servos: bool
+        self, world: World, fitted: list[Motion], held: list[Motion], servos: bool, again: str
     ) -> tuple[list[str], dict[str, float], tuple[Step, ...]]:
         """Free names, where they begin, and the ladder if one was climbed."""
         if self.options.free:
             return list(self.options.free), {}, ()
         if not (servos or self.options.ladder) or not held:
             return trained_parameters(self.world), {}, ()
-        saved = self.checkpoint.structure()
+        saved = self.checkpoint.structure(again)
         if saved is not None:
             return saved
         climber = Climber(
             world,
-            self._cut(fitted),
+            fitted,
             self._lively(fitted),
-            self._cut(held),
+            held,
             self.options.bounds,
             self.options.generations,
             self.watch,
@@ -241,7 +256,7 @@ class _Fit:
         )
         climb = climber.climb(ladder_of(world), self.motions[0].joints, self.options.seed)
         structure = (climb.names, climb.values, tuple(climb.steps))
-        self.checkpoint.keep_structure(structure)
+        self.checkpoint.keep_structure(structure, again)
         return structure
 
     def _solve(self, name: str, problem: Problem, start: FloatArray, search_first: bool) -> FloatArray:

@@ -27,6 +27,7 @@ from sim2real.identify.missing import enlarge
 from sim2real.identify.plane import Plane, find_plane, touching
 from sim2real.identify.problem import Linear, Problem
 from sim2real.identify.result import (
+    Estimate,
     GapRow,
     Identification,
     Trace,
@@ -34,8 +35,9 @@ from sim2real.identify.result import (
     widening_of,
 )
 from sim2real.identify.solve import prior_curvature
-from sim2real.identify.table_rung import Table, joined
-from sim2real.identify.uncertainty import Spread, bootstrap
+from sim2real.identify.table import Table, joined, table_of
+from sim2real.identify.table_rung import TableRung
+from sim2real.identify.uncertainty import QUANTILE, Spread, bootstrap
 from sim2real.opening import opened
 from sim2real.parameters import quantity_of
 from sim2real.replay import READ_DELAY, Motion
@@ -73,8 +75,8 @@ class Report:
     manner: Manner
     complaints: tuple[str, ...] = ()
     """Of the log doctor."""
-    table: Table | None = None
-    """A table that was found and kept."""
+    table: tuple[TableRung, Mapping[str, float]] | None = None
+    """A table that was kept, and the plane as the recordings that were fitted first show it."""
 
     def write(self, threads: int, seconds: float, counts: tuple[int, int]) -> Identification:
         """Measure in the full simulation, judge, and make the domain."""
@@ -82,19 +84,20 @@ class Report:
         linear = self.final.linearize(point, central=True)
         spread = bootstrap(linear)
         enlarged = enlarge(self.final, point) if self.manner.beside else None
-        gap, nominal, predicted = self._gaps(threads)
+        estimates = estimates_of(self.final, point, spread, enlarged, self.manner.profile)
+        table = self._table(spread, estimates)
+        gap, nominal, predicted = self._gaps(threads, table)
         motions = [*self.parts[0], *self.parts[1]]
         hints = diagnose(self.world, motions, predicted)
-        estimates = estimates_of(self.final, point, spread, enlarged, self.manner.profile)
         priors = prior_curvature(self.final, point, linear)
         driven = [self.world.model.joint(int(k)).name for k in self.world.model.actuator_trnid[:, 0]]
         told = combinations(self.final, linear, priors)
         values = dict(zip(space.names, map(float, space.values(point)), strict=True))
         domain, found = self._domain(linear, spread, gap), {}
-        if self.table is not None:
-            estimates += self.table.estimates
-            told += self.table.told
-            domain, found = joined(domain, self.table.domain), dict(self.table.values)
+        if table is not None:
+            estimates += table.estimates
+            told += table.told
+            domain, found = joined(domain, table.domain), dict(table.values)
         plane = None if found else self._plane(hints, values, predicted, threads)
         complaints = [*self.complaints, *unexcited(motions, driven)]
         lack = enlarged.lack if enlarged is not None else None
@@ -120,6 +123,16 @@ class Report:
             suspects=lack.suspects if lack is not None else (),
         )
 
+    def _table(self, spread: Spread, estimates: Sequence[Estimate]) -> Table | None:
+        """The table that was kept, its interval no narrower than the joints' own intervals make it."""
+        if self.table is None:
+            return None
+        free = self.final.space.free
+        ends = [(float(f.unit(e.low)), float(f.unit(e.high))) for f, e in zip(free, estimates, strict=True)]
+        std = np.array([(high - low) / (2 * QUANTILE) for low, high in ends])
+        joints = spread.correlation * np.outer(std, std)
+        return table_of(self.final, self.points[1], *self.table, joints)
+
     def _plane(
         self,
         hints: Sequence[Hint],
@@ -140,14 +153,16 @@ class Report:
             for k, (m, n, f) in enumerate(zip(motions, nominal, fitted, strict=True))
         )
 
-    def _gaps(self, threads: int) -> tuple[tuple[GapRow, ...], list[FloatArray], list[FloatArray]]:
+    def _gaps(
+        self, threads: int, table: Table | None
+    ) -> tuple[tuple[GapRow, ...], list[FloatArray], list[FloatArray]]:
         """Errors of every predictor, and what the nominal and the fitted world predict.
 
         Of whole recordings; of robots without servos, of windows of them.
         """
         fitted, held = self.parts
         motions = [*fitted, *held]
-        planes = ({}, {}) if self.table is None else (self.table.first, self.table.values)
+        planes = ({}, {}) if table is None else (table.first, table.values)
         worlds = [opened(self.base, {}, plane) for plane in planes]
         full = [Problem.of(world, self.final.space, motions, threads) for world in worlds]
         before = Problem.of(self.world, Space(()), motions, threads)

@@ -17,17 +17,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sim2real.domain import Correlation, Domain
-from sim2real.identify.conditioning import Combination, combinations
 from sim2real.identify.diagnose import diagnose
-from sim2real.identify.estimates import estimates_of
-from sim2real.identify.free import Space, free_parameters
 from sim2real.identify.ladder import Step
-from sim2real.identify.plane import find_plane, plane_errors, plane_parameters, touching, unmoved
+from sim2real.identify.plane import find_plane, plane_errors, plane_parameters, touching
 from sim2real.identify.problem import Problem
-from sim2real.identify.result import Estimate, make_domain, widening_of
-from sim2real.identify.uncertainty import bootstrap
-from sim2real.opening import opened
 from sim2real.replay import READ_DELAY, Motion, windows
 
 FloatArray = NDArray[np.float64]
@@ -35,7 +28,7 @@ Values = Mapping[str, float]
 
 _GAIN = 0.05
 """Share of the error where something is touched that the others' plane must take away."""
-_CLEAR = 0.5
+CLEAR = 0.5
 """Share of the windows that must be free of contact for the joints to be fitted to those alone."""
 
 
@@ -63,24 +56,6 @@ class TableRung:
         """Windows without contact."""
         names = {hit.name for hit in self.hits}
         return [m for m in cut if not any(name == m.name or name.startswith(f"{m.name}@") for name in names)]
-
-    def enough_clear(self, cut: Sequence[Motion]) -> bool:
-        """Whether the joints can be fitted to the windows without contact alone."""
-        return len(self.clear(cut)) >= max(1, _CLEAR * len(cut))
-
-
-@dataclass(frozen=True, eq=False)
-class Table:
-    """A table that is part of a result."""
-
-    first: Values
-    """As the recordings show it that were fitted first; empty if those touch nothing."""
-    values: Values
-    """As all of them do."""
-    estimates: tuple[Estimate, ...]
-    domain: Domain
-    told: tuple[Combination, ...]
-    """What contacts leave open."""
 
 
 def table_rung(
@@ -110,13 +85,13 @@ def table_rung(
     after, each = before.copy(), []
     for group in groups:
         others = [m for other in groups if other is not group for m in other]
-        plane = find_plane(problem.world, _physics(problem, point), others, problem.threads)
+        plane = find_plane(problem.world, physics_at(problem, point), others, problem.threads)
         if plane is not None:
             each.append(plane.values)
             rows = [motions.index(m) for m in group]
             under = [list(plane.values.values())]
             after[rows] = plane_errors(
-                problem.world, _physics(problem, point), names, under, group, problem.threads
+                problem.world, physics_at(problem, point), names, under, group, problem.threads
             )[0]
     return TableRung(
         _step(problem, (before, after), (motions, hits, len(held)), names), tuple(hits), tuple(each)
@@ -125,55 +100,8 @@ def table_rung(
 
 def settle_plane(problem: Problem, point: FloatArray, hits: Sequence[Motion]) -> Values:
     """The plane that some contacts show with the joints at a point; empty if none gains."""
-    plane = find_plane(problem.world, _physics(problem, point), hits, problem.threads)
+    plane = find_plane(problem.world, physics_at(problem, point), hits, problem.threads)
     return {} if plane is None else plane.values
-
-
-def table_of(problem: Problem, point: FloatArray, rung: TableRung, first: Values) -> Table:
-    """The table of a result, with its intervals.
-
-    Args:
-        problem: the last fit of the joints.
-        point: where it ended.
-        rung: that was kept.
-        first: the plane as the fitted recordings show it.
-    """
-    values = settle_plane(problem, point, rung.hits) or dict(rung.each[0])
-    base = opened(problem.world, {}, _physics(problem, point))
-    space = Space(tuple(free_parameters(base, list(values)))).with_start(values)
-    alone = Problem.of(base, space, rung.hits, problem.threads)
-    linear = alone.linearize(space.start, central=True)
-    spread = bootstrap(linear)
-    told = tuple(combinations(alone, linear))
-    seen = np.array([[each[name] for name in values] for each in rung.each])
-    units = np.clip(space.units(seen), 0.0, 1.0)
-    estimates = estimates_of(alone, space.start, spread)
-    wider = tuple(
-        dataclasses.replace(
-            e, low=min(e.low, *column), high=max(e.high, *column), nominal=unmoved(base, e.name)
-        )
-        for e, column in zip(estimates, seen.T.tolist(), strict=True)
-    )
-    draws = np.vstack([spread.draws, np.repeat(units, max(1, len(spread.draws) // len(units)), axis=0)])
-    centred = draws - linear.point
-    scatter = float(np.einsum("np,pq,nq->n", centred, linear.curvature.sum(axis=0), centred).mean())
-    widening = widening_of(float((linear.weight * linear.rmse**2).sum()), scatter)
-    return Table(first, values, wider, make_domain(space.free, space.start, draws, widening, {}), told)
-
-
-def joined(one: Domain, other: Domain) -> Domain:
-    """Both domains as one, independent of each other."""
-    parameters = {**one.parameters, **other.parameters}
-    blocks = [domain.correlation for domain in (one, other) if domain.correlation is not None]
-    if not blocks:
-        return Domain(parameters)
-    names = tuple(name for block in blocks for name in block.names)
-    matrix, start = np.zeros((len(names), len(names))), 0
-    for block in blocks:
-        end = start + len(block.names)
-        matrix[start:end, start:end] = block.matrix
-        start = end
-    return Domain(parameters, Correlation(names, tuple(tuple(row) for row in matrix.tolist())))
 
 
 def _step(
@@ -219,8 +147,8 @@ def _rmse(motions: Sequence[Motion], predicted: Sequence[FloatArray]) -> FloatAr
     return np.stack([np.sqrt(((p - m.measured) ** 2).mean(axis=0)) for p, m in pairs])
 
 
-def _physics(problem: Problem, point: FloatArray) -> dict[str, float]:
-    """The point as parameters of the world."""
+def physics_at(problem: Problem, point: FloatArray) -> dict[str, float]:
+    """A point as parameters of the world."""
     values = zip(problem.space.names, map(float, problem.space.values(point)), strict=True)
     return {name: value for name, value in values if not name.endswith(READ_DELAY)}
 

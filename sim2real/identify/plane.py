@@ -1,6 +1,6 @@
 """A table that the world does not have: a plane under the robot, its height and friction found by replay.
 
-Heights about the lowest that the tip was measured at are tried, each with a few frictions, then once more in
+Heights about the lowest that the tip was measured at are tried, each with a few frictions, then twice more in
 finer steps about the best. A search, not a descent: whether a tip slides or sticks is no smooth function.
 """
 
@@ -33,6 +33,7 @@ _FRICTIONS = (
     0.3,
     0.5,
 )  # more lets a simulated jaw that is pressed down lock, as a real one does not
+_NEAR = (0.8, 1.0, 1.25)
 _DEEPER = 0.004  # m
 _WIDTH = 36
 
@@ -86,7 +87,9 @@ def find_plane(
     own = [unmoved(world, name) for name in names]
     before = plane_errors(world, point, names, [own], motions, threads)[0].mean(axis=1)
     best, _ = tried([lowest + step for step in _AROUND], _FRICTIONS)
-    best, after = tried([best[0] + step for step in _FINE], best[1:] or _FRICTIONS)
+    best, _ = tried([best[0] + step for step in _FINE], best[1:] or _FRICTIONS)
+    near = [min(factor * best[-1], _FRICTIONS[-1]) for factor in _NEAR]
+    best, after = tried([best[0] + step for step in _FINE / 4], near)
     if after.mean() > before.mean() * (1 - _GAIN):
         return None
     return Plane(dict(zip(names, map(float, best), strict=True)), before, after)

@@ -304,8 +304,9 @@ def split(motions: Sequence[Motion], held: Sequence[str] | None) -> tuple[list[M
 
 def _without_idle_effects(problem: Problem, point: FloatArray) -> tuple[Problem, FloatArray]:
     """The problem and the point without effects that were kept, but of which nothing is left to see."""
-    idle = traceless(problem, problem.linearize(point, central=True))
-    keep = [k for k, f in enumerate(problem.space.free) if not (f.name in idle and f.quantity in EFFECTS)]
+    idle = {n for n in traceless(problem, problem.linearize(point, central=True)) if _is_effect(n)}
+    idle |= {f"{n}_velocity" for n in idle if n.endswith(".stribeck")}  # it shapes nothing then
+    keep = [k for k, f in enumerate(problem.space.free) if f.name not in idle]
     if len(keep) == len(point):
         return problem, point
     dropped = {f.name for f in problem.space.free} - {problem.space.free[k].name for k in keep}
@@ -315,3 +316,7 @@ def _without_idle_effects(problem: Problem, point: FloatArray) -> tuple[Problem,
         problem, world=world, space=Space(tuple(problem.space.free[k] for k in keep))
     )
     return reduced.on(problem.motions), point[keep]
+
+
+def _is_effect(name: str) -> bool:
+    return name.rpartition(".")[2] in EFFECTS

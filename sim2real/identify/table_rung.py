@@ -93,6 +93,8 @@ def table_rung(
             after[rows] = plane_errors(
                 problem.world, physics_at(problem, point), names, under, group, problem.threads
             )[0]
+    if not each:
+        return None
     return TableRung(
         _step(problem, (before, after), (motions, hits, len(held)), names), tuple(hits), tuple(each)
     )

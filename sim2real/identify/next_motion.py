@@ -58,7 +58,7 @@ class Play:
 
     seconds: float = 12.0
     speed: float | None = None
-    """Top speed of every joint, rad/s or m/s; by default the highest that the recordings show."""
+    """Top speed of every joint, rad/s or m/s; by default about the highest that the recordings show of it."""
     seed: int = 0
 
 
@@ -232,12 +232,12 @@ class _Chooser:
         return low, high
 
     def _speed(self) -> FloatArray:
-        """Top speed of every joint; joints of one kind share the highest. Shape (k,)."""
+        """Top speed of every joint: its own, or the median of its kind if it was moved slowly. Shape (k,)."""
         kinds = self.world.model.jnt_type
         if self.play.speed is not None:
             return np.full(len(kinds), self.play.speed)
         own = np.max([_speeds(m.time, m.measured).max(axis=0) for m in self.motions], axis=0)
-        return np.array([own[kinds == kind].max() for kind in kinds])
+        return np.asarray(np.maximum(own, [np.median(own[kinds == kind]) for kind in kinds]))
 
     def _safe(self) -> Iterator[tuple[Motion, Commands]]:
         """Candidates as motions that the fitted robot can make without harm."""

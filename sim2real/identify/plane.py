@@ -84,7 +84,7 @@ def find_plane(
         best = int(errors.mean(axis=1).argmin())
         return planes[best], errors[best]
 
-    own = [unmoved(world, name) for name in names]
+    own = [_unmoved(world, name) for name in names]
     before = plane_errors(world, point, names, [own], motions, threads)[0].mean(axis=1)
     best, _ = tried([lowest + step for step in _AROUND], _FRICTIONS)
     best, _ = tried([best[0] + step for step in _FINE], best[1:] or _FRICTIONS)
@@ -155,12 +155,6 @@ def plane_parameters(world: World) -> tuple[str, ...]:
     return (f"{name}.height", f"{name}.friction")[: 2 if rules else 1]
 
 
-def unmoved(world: World, name: str) -> float:
-    """Height or friction of a geom as the world's files have it."""
-    geom, _, quantity = name.rpartition(".")
-    return nominal_value(world.model, quantity, geom)
-
-
 def placed(world: World, values: Mapping[str, float]) -> mujoco.MjModel:
     """A copy of the model with its planes at the heights that some values give."""
     model = copy.copy(world.model)
@@ -169,3 +163,9 @@ def placed(world: World, values: Mapping[str, float]) -> mujoco.MjModel:
         if quantity == "height":
             model.geom(geom).pos[2] = value
     return model
+
+
+def _unmoved(world: World, name: str) -> float:
+    """Height or friction of a geom as the world's files have it."""
+    geom, _, quantity = name.rpartition(".")
+    return nominal_value(world.model, quantity, geom)

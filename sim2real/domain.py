@@ -153,12 +153,12 @@ class Domain:
             _parse_correlation(table.get("correlation")),
         )
 
-    def save(self, path: Path) -> None:
+    def save(self, path: str | Path) -> None:
         """Write TOML; floats keep every bit."""
         write_text(path, tomli_w.dumps(self.to_toml()))
 
     @classmethod
-    def load(cls, path: Path) -> Domain:
+    def load(cls, path: str | Path) -> Domain:
         """Read what `save` wrote, or a file written by hand.
 
         Raises:
@@ -166,7 +166,7 @@ class Domain:
             FileNotFoundError: if there is no such file.
         """
         try:
-            return cls.from_toml(tomllib.loads(path.read_text(encoding="utf-8")))
+            return cls.from_toml(tomllib.loads(Path(path).read_text(encoding="utf-8")))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise InvalidValue(f"{path} is not a TOML file: {error}") from error
 

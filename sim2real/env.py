@@ -34,7 +34,7 @@ from sim2real.channels import Channels, Schedule
 from sim2real.distributions import Point
 from sim2real.domain import Domain
 from sim2real.errors import InvalidValue, UnknownName
-from sim2real.interface import Array, Ids, Mask, Simulator, Task
+from sim2real.interface import Array, Ids, Mask, Simulator, Task, TaskFactory
 from sim2real.parameters import quantity_of
 from sim2real.simulators import Engine, make_simulator
 from sim2real.tasks import TASKS
@@ -331,10 +331,30 @@ def engine_for(simulator: str | Engine, domain: Domain) -> Engine:
 
 
 def make_task(world: World, simulator: Simulator, max_steps: int | None) -> Task:
-    """The world's task, bound to simulations of it."""
+    """The world's task, bound to simulations of it.
+
+    Raises:
+        UnknownName: for a task that does not exist.
+        InvalidValue: for a world that names none.
+    """
+    return task_class(world)(simulator, max_steps)
+
+
+def task_class(world: World) -> TaskFactory:
+    """What makes the world's task, and knows its fixed side.
+
+    Raises:
+        UnknownName: for a task that does not exist.
+        InvalidValue: for a world that names none.
+    """
+    if world.task not in TASKS and world.task == world.name:
+        raise InvalidValue(
+            f"world {world.name} names no task, which this needs (gap and identify don't): put a line "
+            f"task = one of {', '.join(TASKS)} into {world.path / 'physics.toml'}"
+        )
     if world.task not in TASKS:
         raise UnknownName(f"task of world {world.name}", world.task, TASKS)
-    return TASKS[world.task](simulator, max_steps)
+    return TASKS[world.task]
 
 
 def _substeps(control_dt: float, physics_dt: float) -> int:

@@ -92,6 +92,19 @@ def elements_of(world: World, name: str) -> tuple[str, ...]:
     return (element,)
 
 
+def of_joint(world: World, joint: str, quantity: str) -> str:
+    """Name of a quantity of a joint, or of the actuator that drives it where actuators have that quantity.
+
+    Raises:
+        UnknownName: for a quantity that does not exist.
+    """
+    name = f"{joint}.{quantity}"
+    if quantity_of(name).element != "actuator":
+        return name
+    driven = [world.model.joint(int(k)).name for k in world.model.actuator_trnid[:, 0]]
+    return f"{_names(world, 'actuator')[driven.index(joint)]}.{quantity}"
+
+
 def own_value(world: World, name: str, elements: Iterable[str]) -> float:
     """Nominal value: the world's, that of the group that the elements are split from, or the model's."""
     if name in world.parameters:

@@ -156,7 +156,7 @@ class Policy:
                 f"policy {self.name!r} does not fit this env (policy against env): {'; '.join(differences)}"
             )
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: str | Path) -> None:
         """Write the folder, whole or not at all."""
         table = _to_table(self.contract)
 
@@ -165,7 +165,7 @@ class Policy:
             arrays = {k: np.ascontiguousarray(v, dtype=np.float32) for k, v in self.weights.items()}
             metadata = {"contract": json.dumps(table, sort_keys=True)}
             save_file(arrays, temporary / "weights.safetensors", metadata=metadata)
-            (temporary / "README.md").write_text(_card(folder.name, self.contract), encoding="utf-8")
+            (temporary / "README.md").write_text(_card(Path(folder).name, self.contract), encoding="utf-8")
 
         replace_folder(folder, write)
 

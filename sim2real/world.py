@@ -442,7 +442,7 @@ def _of_actuator(
     if quantity == "torque_limit":
         return float(actuator.forcerange[1])
     if quantity == "latency":
-        return float(np.ceil(model.actuator_delay[actuator.id] / model.opt.timestep - 1e-9))
+        return float(max(0.0, np.ceil(model.actuator_delay[actuator.id] / model.opt.timestep - 1e-9)))
     return -float(actuator.biasprm[1 if quantity == "kp" else 2])  # kd and back-EMF
 
 

@@ -11,12 +11,14 @@ from gymnasium.vector import AutoresetMode
 
 import sim2real
 from sim2real import draws
+from sim2real.audit import audit_world
 from sim2real.catalog import entries
 from sim2real.checker import check_vector_env
 from sim2real.distributions import Uniform
 from sim2real.domain import Domain
 from sim2real.env import Divergence, Sim2RealVectorEnv
 from sim2real.errors import InvalidValue, UnknownName
+from sim2real.parity.measure import measure
 from sim2real.simulators import Engine
 from sim2real.world import World
 
@@ -353,6 +355,10 @@ def test_world_whose_task_or_step_does_not_fit(write_world, pendulum_files):
         UnknownName, match="unknown task of world pendulum 'cartpol': did you mean 'cartpole'"
     ):
         Sim2RealVectorEnv(World.load(write_world(physics=physics.replace('"cartpole"', '"cartpol"'))))
+    none = World.load(write_world(physics=physics.replace('task = "cartpole"', "")))
+    for use in (Sim2RealVectorEnv, audit_world, lambda world: measure(world, "mujoco")):
+        with pytest.raises(InvalidValue, match="world pendulum names no task, which this needs"):
+            use(none)
     odd = World.load(write_world(scene.replace("0.005", "0.003")))
     with pytest.raises(
         InvalidValue, match=r"0\.02 s is no multiple of the physics step of 0\.003 s; change timestep"

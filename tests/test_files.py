@@ -102,6 +102,13 @@ def test_makes_missing_folders_and_keeps_the_suffix(tmp_path):
     assert path.read_text() == "1,2"
 
 
+def test_a_place_may_be_given_as_text(tmp_path):
+    write_text(str(tmp_path / "a" / "file"), "1")
+    replace_folder(str(tmp_path / "b" / "folder"), lambda new: (new / "data").write_text("2"))
+    assert (tmp_path / "a" / "file").read_text() == "1"
+    assert content(tmp_path / "b" / "folder") == "2"
+
+
 def test_rights_follow_the_umask(tmp_path):
     mask = os.umask(0o027)
     try:

@@ -61,7 +61,7 @@ def policy(contract, weights):
 
 @pytest.fixture
 def folder(policy, tmp_path):
-    policy.save(tmp_path / "mine")
+    policy.save(str(tmp_path / "mine"))
     return tmp_path / "mine"
 
 

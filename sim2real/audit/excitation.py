@@ -17,10 +17,9 @@ from sim2real.audit.distance import Paths
 from sim2real.audit.moves import Physics
 from sim2real.channels import Channels
 from sim2real.domain import Domain
-from sim2real.env import engine_for, make_task
+from sim2real.env import engine_for, make_task, task_class
 from sim2real.interface import Array
 from sim2real.simulators import Engine, make_simulator
-from sim2real.tasks import TASKS
 from sim2real.world import World
 
 _HOLD = 5  # control steps with the same command
@@ -42,7 +41,7 @@ class Excitation:
 
     def in_words(self, world: World) -> str:
         """The excitation as a sentence."""
-        control_dt = TASKS[world.task].spec.control_dt
+        control_dt = task_class(world).spec.control_dt
         steps = self.steps(control_dt)
         return (
             f"{self.starts} start{'s' * (self.starts > 1)} of {world.task}, {steps} control steps "

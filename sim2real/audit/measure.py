@@ -12,12 +12,11 @@ from sim2real.audit.finding import REFUSED, Audit, End, Finding, distinct, ranke
 from sim2real.audit.moves import Move, companions, rows_of
 from sim2real.audit.reasons import why_dead
 from sim2real.domain import Domain
-from sim2real.env import engine_for
+from sim2real.env import engine_for, task_class
 from sim2real.errors import InvalidValue
 from sim2real.parameters import MODEL
 from sim2real.simulators import Engine, make_simulator
 from sim2real.simulators.mujoco import MujocoSimulator
-from sim2real.tasks import TASKS
 from sim2real.world import World
 
 
@@ -112,7 +111,7 @@ def _look(world: World, moves: Sequence[Move], where: Where) -> tuple[list[End],
 
 def _whole_episode(world: World) -> Excitation:
     """A second look at what seems dead: a push or a new draw may come late in an episode."""
-    spec = TASKS[world.task].spec
+    spec = task_class(world).spec
     return Excitation(spec.max_steps * spec.control_dt, starts=4, most_steps=spec.max_steps)
 
 

@@ -36,7 +36,7 @@ _PACKAGES = ("sim2real", "mujoco", "gymnasium", "numpy", "torch", "stable-baseli
 def write_report(
     report: GapReport,
     episodes: Episodes,
-    folder: Path,
+    folder: str | Path,
     facts: Mapping[str, str] | None = None,
 ) -> Path:
     """Write the table, the summary, the plot and the page into a folder.
@@ -54,6 +54,7 @@ def write_report(
         InvalidValue: if the table is malformed.
         OSError: as raised by the file system.
     """
+    folder = Path(folder)
     rows = _to_arrow(episodes)
     provenance = _provenance(report) | dict(facts or {})
     sentences = dict(zip(("gap", "closed", "hurt"), verdict(report), strict=True))
@@ -68,7 +69,7 @@ def write_report(
     return folder / "report.html"
 
 
-def write_episodes(episodes: Episodes, path: Path) -> None:
+def write_episodes(episodes: Episodes, path: str | Path) -> None:
     """Write an episode table alone, whole or not at all.
 
     Raises:
@@ -78,7 +79,7 @@ def write_episodes(episodes: Episodes, path: Path) -> None:
     write_atomically(path, lambda temporary: pq.write_table(rows, temporary))
 
 
-def read_episodes(path: Path) -> Episodes:
+def read_episodes(path: str | Path) -> Episodes:
     """Read an episode table written by ``write_report`` or ``write_episodes``.
 
     Raises:
@@ -89,7 +90,7 @@ def read_episodes(path: Path) -> Episodes:
         table = pq.read_table(path)
     except pa.ArrowInvalid as error:
         raise InvalidValue(
-            f"{path.name} is not a readable Parquet file ({error}); run the evaluation again"
+            f"{Path(path).name} is not a readable Parquet file ({error}); run the evaluation again"
         ) from error
     return checked({name: np.asarray(table[name].to_pylist()) for name in table.column_names})
 

@@ -11,7 +11,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,19 @@ from sim2real.replay import Motion
 from sim2real.world import World
 
 FloatArray = NDArray[np.float64]
-Structure = tuple[list[str], dict[str, float], tuple[Step, ...]]
+
+
+class Structure(NamedTuple):
+    """The model that was chosen."""
+
+    names: list[str]
+    """What is free."""
+    start: dict[str, float]
+    """Where its fit begins."""
+    steps: tuple[Step, ...]
+    """The ladder that led to it, if one was climbed."""
+    fixed: dict[str, float]
+    """Values that differ from the world's and stay."""
 
 
 def content_of(world: World) -> list[object]:
@@ -67,19 +79,17 @@ class Checkpoint:
         self._keep(f"point {name}", {"names": list(names), "unit": [float(x) for x in point]})
 
     def structure(self, again: str = "") -> Structure | None:
-        """The chosen parameters, their values and the ladder that led to them; ``again`` names a second."""
+        """The chosen model; ``again`` names a second."""
         saved = self.settled.get(f"structure{again}")
         if not isinstance(saved, dict):
             return None
         steps = tuple(_step(step) for step in saved["steps"])
-        return list(saved["names"]), dict(saved["values"]), steps
+        return Structure(list(saved["names"]), dict(saved["start"]), steps, dict(saved["fixed"]))
 
     def keep_structure(self, structure: Structure, again: str = "") -> None:
-        """Settle the chosen parameters."""
-        names, values, steps = structure
-        self._keep(
-            f"structure{again}", {"names": names, "values": values, "steps": [asdict(s) for s in steps]}
-        )
+        """Settle the chosen model."""
+        steps = [asdict(s) for s in structure.steps]
+        self._keep(f"structure{again}", {**structure._asdict(), "steps": steps})
 
     def _keep(self, name: str, value: object) -> None:
         self.settled[name] = value

@@ -16,12 +16,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sim2real.errors import RecordingError, UnknownName
-from sim2real.identify.checkpoint import Checkpoint
+from sim2real.identify.checkpoint import Checkpoint, Structure
 from sim2real.identify.conditioning import traceless
 from sim2real.identify.free import Space, free_parameters
 from sim2real.identify.ladder import EFFECTS, Climber, Step
@@ -46,13 +47,12 @@ Watch = Callable[[str, int, float], None]
 _LIVELY = 8.0  # s of the windows that the global search sees
 _NUM_LIVELY = 12
 _HOLD_EVERY = 4
-_BROKEN, _WORSE = 1.5, 1.25
-"""Factors on the error that the fast simulation promised, and on that of the fit's start, up to which its
-result is taken: joints that throw each other about are not to be seen one by one."""
+_APART, _WORSE = 0.3, 1.25
+"""What the two simulations may differ by, as a share of the error that is left, and factor on the error of
+the fit's start, up to which the result of the fast one is taken."""
 _ROUNDS = 12
 _NOWHERE: Mapping[str, float] = {}
 _AGAIN = " beside a table"
-_Judged = tuple[Problem, FloatArray, tuple[Step, ...], TableRung]
 
 
 @dataclass(frozen=True)
@@ -126,6 +126,15 @@ def identify(
     return fit.run(began)
 
 
+class _Joints(NamedTuple):
+    """All but a table."""
+
+    problem: Problem
+    point: FloatArray
+    ladder: tuple[Step, ...]
+    fixed: Mapping[str, float]
+
+
 @dataclass
 class _Fit:
     """One identification on its way."""
@@ -141,18 +150,16 @@ class _Fit:
     def run(self, began: float) -> Identification:
         fitted, held = split(self.motions, self.options.held)
         servos = is_servo_robot(self.world)
-        fixed = fixed_values(self.world, self.options)
-        base = opened(self.world, {}, fixed)
-        judged, held_point, ladder = self._joints(base, self._cut(fitted), self._cut(held))
+        found = self._joints(self._cut(fitted), self._cut(held))
         rung, first, cut = None, _NOWHERE, self._cut(self.motions)
-        if ladder and servos:
-            rung = table_rung(judged, held_point, self._cut(fitted), self._cut(held))
+        if found.ladder and servos:
+            rung = table_rung(found.problem, found.point, self._cut(fitted), self._cut(held))
         if rung is not None and rung.kept:
-            judged, held_point, ladder, rung = self._beside(
-                base, (judged, held_point, ladder, rung), fitted, held
-            )
-            first = settle_plane(judged, held_point, rung.hit_in(fitted))
-            cut = rung.clear(cut) if judged.fast else cut
+            found, rung = self._beside(found, rung, fitted, held)
+            first = settle_plane(found.problem, found.point, rung.hit_in(fitted))
+            seen = found.problem.motions
+            cut = rung.clear(cut) if rung.clear(seen) == seen else cut
+        judged, held_point, ladder, fixed = found
         if rung is not None:
             ladder += (rung.step,)
         final = judged.on(cut) if held else judged
@@ -161,6 +168,7 @@ class _Fit:
         parts = (fitted, held) if servos else (self._cut(fitted), self._cut(held))
         manner = Manner(self.options.beside, self.options.profile)
         points, complaints = (held_point, point), self.options.complaints
+        base = opened(self.world, {}, fixed)
         full = Report(self.world, base, fixed, final, points, parts, ladder, manner, complaints, table)
         self._count(judged, final)
         seconds = time.perf_counter() - began
@@ -172,47 +180,52 @@ class _Fit:
             return problem, point
         full = problem.on(problem.motions, fast=False)
         start, end = full.rmse(np.stack((problem.space.start, point))).mean(axis=(1, 2))
-        promised = float(problem.rmse(point[None]).mean())
-        if end <= _BROKEN * promised and end <= _WORSE * start:
+        apart = np.mean(
+            [
+                np.sqrt(((one[0] - other[0]) ** 2).mean(axis=0)) / full.scale
+                for one, other in zip(problem.predict(point[None]), full.predict(point[None]), strict=True)
+            ]
+        )
+        if apart <= _APART * end and end <= _WORSE * start:
             self._count(full)
             return problem, point
         self._count(problem)
         better = point if end < start else problem.space.start
         return full, self._solve("fit in full", full, better, False)
 
-    def _joints(
-        self, base: World, fitted: list[Motion], held: list[Motion], again: str = ""
-    ) -> tuple[Problem, FloatArray, tuple[Step, ...]]:
+    def _joints(self, fitted: list[Motion], held: list[Motion], again: str = "") -> _Joints:
         """Structure and values of all but a table, from some windows and judged on others."""
-        servos = is_servo_robot(self.world)
-        names, start, ladder = self._structure(base, fitted, held, servos, again)
+        names, start, ladder, fixed = self._structure(fitted, held, again)
+        base = opened(self.world, {}, fixed)
         space = self._space(base, names).with_start(start)
-        fast = servos and can_stand_in(names)
+        fast = is_servo_robot(self.world) and can_stand_in(names)
         judged = Problem.of(base, space, fitted, self.options.threads, fast)
         point = self._solve(f"fit{again}", judged, space.start, not ladder)
         if ladder:
             judged, point = _without_idle_effects(judged, point)
-        return (*self._in_earnest(judged, point), ladder)
+        return _Joints(*self._in_earnest(judged, point), ladder, fixed)
 
-    def _beside(self, base: World, found: _Judged, fitted: list[Motion], held: list[Motion]) -> _Judged:
+    def _beside(
+        self, found: _Joints, rung: TableRung, fitted: list[Motion], held: list[Motion]
+    ) -> tuple[_Joints, TableRung]:
         """The joints once more, in windows without contact; and the table judged again with those.
 
         Contacts look like friction, load and play. Where there is hardly anything without them, the joints
         that were found are fitted again to all of it in the full simulation, with the plane in place.
         """
-        problem, point, ladder, rung = found
-        self._count(problem)
+        self._count(found.problem)
         cut, judges = self._cut(fitted), self._cut(held)
         clear = rung.clear(cut)
         if len(clear) >= CLEAR * len(cut) and rung.clear(judges):
-            problem, point, ladder = self._joints(base, clear, rung.clear(judges), _AGAIN)
-            self._count(problem)
-            again = table_rung(problem, point, cut, judges)
-            return problem, point, ladder, again if again is not None and again.kept else rung
-        plane = settle_plane(problem, point, rung.hit_in(fitted)) or rung.each[0]
-        problem = problem.on(cut, fast=False)
+            found = self._joints(clear, rung.clear(judges), _AGAIN)
+            again = table_rung(found.problem, found.point, cut, judges)
+            return found, again if again is not None and again.kept else rung
+        plane = settle_plane(found.problem, found.point, rung.hit_in(fitted)) or rung.each[0]
+        problem = found.problem.on(cut, fast=False)
         problem = dataclasses.replace(problem, world=opened(problem.world, {}, plane))
-        return problem, self._solve(f"fit{_AGAIN}", problem, point, False), ladder, rung
+        return found._replace(
+            problem=problem, point=self._solve(f"fit{_AGAIN}", problem, found.point, False)
+        ), rung
 
     def _cut(self, motions: Sequence[Motion]) -> list[Motion]:
         return cut(self.world, motions, self.options.window)
@@ -232,19 +245,18 @@ class _Fit:
         priors = self.options.priors
         return Space(tuple(dataclasses.replace(f, prior=priors.get(f.name)) for f in free))
 
-    def _structure(
-        self, world: World, fitted: list[Motion], held: list[Motion], servos: bool, again: str
-    ) -> tuple[list[str], dict[str, float], tuple[Step, ...]]:
-        """Free names, where they begin, and the ladder if one was climbed."""
+    def _structure(self, fitted: list[Motion], held: list[Motion], again: str) -> Structure:
+        """What is free and fixed, and where the fit begins; by the ladder, unless it was named."""
+        fixed, servos = fixed_values(self.world, self.options), is_servo_robot(self.world)
         if self.options.free:
-            return list(self.options.free), {}, ()
+            return Structure(list(self.options.free), {}, (), fixed)
         if not (servos or self.options.ladder) or not held:
-            return trained_parameters(self.world), {}, ()
+            return Structure(trained_parameters(self.world), {}, (), fixed)
         saved = self.checkpoint.structure(again)
         if saved is not None:
             return saved
         climber = Climber(
-            world,
+            opened(self.world, {}, fixed),
             fitted,
             self._lively(fitted),
             held,
@@ -254,8 +266,15 @@ class _Fit:
             fast=servos,
             threads=self.options.threads,
         )
-        climb = climber.climb(ladder_of(world), self.motions[0].joints, self.options.seed)
-        structure = (climb.names, climb.values, tuple(climb.steps))
+        rungs, joints = ladder_of(self.world, fitted), self.motions[0].joints
+        climb = climber.climb(rungs[:1], joints, self.options.seed)
+        if fixed != self.options.fixed:
+            published = dataclasses.replace(climber, world=opened(self.world, {}, self.options.fixed))
+            other = published.climb(rungs[:1], joints, self.options.seed)
+            if other.steps[0].held < climb.steps[0].held:
+                climber, climb, fixed = published, other, dict(self.options.fixed)
+        climb = climber.climb(rungs, joints, self.options.seed, climb)
+        structure = Structure(climb.names, climb.values, tuple(climb.steps), fixed)
         self.checkpoint.keep_structure(structure, again)
         return structure
 

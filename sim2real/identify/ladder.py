@@ -17,6 +17,7 @@ from sim2real.identify.problem import Problem
 from sim2real.identify.rungs import Rung
 from sim2real.identify.search import search
 from sim2real.identify.solve import Fit, least_squares
+from sim2real.opening import of_joint
 from sim2real.replay import Motion
 from sim2real.world import World
 
@@ -52,6 +53,8 @@ class Climb:
     names: list[str] = field(default_factory=list)
     values: dict[str, float] = field(default_factory=dict)
     steps: list[Step] = field(default_factory=list)
+    best: FloatArray | None = None
+    """Held-out error by joint of what has been kept."""
 
 
 @dataclass(frozen=True)
@@ -69,16 +72,16 @@ class Climber:
     generations: int
     watch: Callable[[str, int, float], None]
     fast: bool = True
-    """Each joint alone while climbing; for robots of position servos only."""
+    """Each joint alone while climbing, where joints stand alone; for robots of position servos only."""
     threads: int = 1
 
-    def climb(self, rungs: Sequence[Rung], joints: Sequence[str], seed: int = 0) -> Climb:
-        """Try every rung in turn."""
-        state = Climb()
-        best: FloatArray | None = None
-        for number, rung in enumerate(rungs):
-            added = [f"{joint}.{q}" for q in rung.per_joint for joint in joints] + list(rung.shared)
-            names = state.names + added
+    def climb(
+        self, rungs: Sequence[Rung], joints: Sequence[str], seed: int = 0, state: Climb | None = None
+    ) -> Climb:
+        """Try every rung in turn; those that a state has behind it are not tried again."""
+        state = state or Climb()
+        for number, rung in list(enumerate(rungs))[len(state.steps) :]:
+            names = state.names + self._added(rung, joints) + list(rung.shared)
             space = Space(tuple(free_parameters(self.world, names, self.bounds))).with_start(state.values)
             problem = Problem.of(self.world, space, self.fitted, self.threads, self.fast)
             start = space.start
@@ -96,10 +99,13 @@ class Climber:
                 )
             fit = self._fitted(problem, start, rung.name)
             held = problem.on(self.held).rmse(fit.point[None])[0].mean(axis=0)
-            kept = self._kept(rung, joints, held, best)
+            kept = self._kept(rung, joints, held, state.best)
             values = dict(zip(names, map(float, space.values(fit.point)), strict=True))
             self._keep(state, rung, kept, values)
-            best = held if best is None else self._best(rung, joints, (held, best), kept)
+            if state.best is None:
+                state.best = held
+            else:
+                state.best = self._best(rung, joints, (held, state.best), kept)
             shown = tuple(float(x) for x in held)
             state.steps.append(Step(rung.name, len(names), fit.cost, float(held.mean()), kept, shown))
         return state
@@ -107,7 +113,7 @@ class Climber:
     def _fitted(self, problem: Problem, start: FloatArray, name: str) -> Fit:
         """Least squares; of motors until no fresh start of it gains, so that no rung gets another's gain."""
         fit = least_squares(problem, start, rounds=8 if problem.decoupled else 24, watch=self._watching(name))
-        for _ in range(0 if self.fast else _AGAIN):
+        for _ in range(0 if problem.fast else _AGAIN):
             before = fit.cost
             fit = least_squares(problem, fit.point, watch=self._watching(name))
             if fit.cost > before * (1 - GAIN / 2):
@@ -136,13 +142,17 @@ class Climber:
 
     def _keep(self, state: Climb, rung: Rung, kept: tuple[str, ...], values: dict[str, float]) -> None:
         """Take over the values of the joints that gained; the others stay as they were."""
-        if rung.shared:
-            if kept:
-                state.names += rung.shared
-                state.values.update(values)
+        if not kept:
             return
-        state.names += [f"{joint}.{quantity}" for quantity in rung.per_joint for joint in kept]
-        state.values.update({n: v for n, v in values.items() if n.rpartition(".")[0] in kept})
+        state.names += [*self._added(rung, kept), *rung.shared]
+        if rung.shared:
+            state.values.update(values)
+            return
+        theirs = {of_joint(self.world, joint, n.rpartition(".")[2]) for n in values for joint in kept}
+        state.values.update({n: v for n, v in values.items() if n in theirs})
+
+    def _added(self, rung: Rung, joints: Sequence[str]) -> list[str]:
+        return [of_joint(self.world, joint, quantity) for quantity in rung.per_joint for joint in joints]
 
     def _watching(self, what: str) -> Callable[[int, float, FloatArray], None]:
         return lambda number, cost, _: self.watch(what, number, cost)

@@ -4,9 +4,10 @@
     problem.costs(points)               # one number a point of the unit cube
     problem.linearize(point)            # curvature and slope of every block of every recording
 
-Where each measured joint has an actuator of its own, a parameter of one joint moves that joint and hardly
-another. Then the same quantity of all joints is changed in the same simulation and each joint's change is
-put down to its own parameter (the colouring of sparse finite differences: Curtis, Powell and Reid 1974).
+Where each measured joint has a servo of its own and joints hardly move each other, a parameter of one joint
+moves that joint alone. Then the same quantity of all joints is changed in the same simulation and each
+joint's change is put down to its own parameter (the colouring of sparse finite differences: Curtis, Powell
+and Reid 1974).
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from numpy.typing import NDArray
 from sim2real.identify.free import Space
 from sim2real.opening import opened
 from sim2real.parameters import quantity_of
-from sim2real.replay import READ_DELAY, Motion, Replayer
-from sim2real.replay.decoupled import DecoupledReplayer
+from sim2real.replay import READ_DELAY, Motion, Replayer, is_servo_robot
+from sim2real.replay.decoupled import DecoupledReplayer, stand_alone
 from sim2real.world import World, actuator_of
 
 FloatArray = NDArray[np.float64]
@@ -92,15 +93,16 @@ class Problem:
             space: what is free.
             motions: what to reproduce.
             threads: of the full simulation; 0 means all cores.
-            fast: simulate each joint alone.
+            fast: simulate each joint alone, if they stand alone.
         """
         joints = motions[0].joints
-        driven = {world.model.joint(int(k)).name for k in world.model.actuator_trnid[:, 0]}
-        decoupled = driven == set(joints) and bool((world.model.actuator_biasprm[:, 1] < 0).all())
+        servos = is_servo_robot(world)
+        decoupled = servos and stand_alone(world, motions)
         scale = np.ones(len(joints))
-        if not decoupled:
+        if not servos:
             scale = np.maximum(np.mean([m.measured.std(axis=0) for m in motions], axis=0), 1e-6)
         opened_world = opened(world, space.elements)
+        fast = fast and decoupled
         return cls(opened_world, space, list(motions), scale, decoupled, _WIDTH, threads, fast)
 
     def on(self, motions: Sequence[Motion], fast: bool | None = None) -> Problem:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sim2real.identify.setting import trained_parameters
+from sim2real.identify.setting import masses_of, trained_parameters
 from sim2real.parameters import MODEL, quantity_of
-from sim2real.replay import is_servo_robot
+from sim2real.replay import Motion, is_servo_robot
+from sim2real.replay.decoupled import stand_alone
 from sim2real.world import World
 
 
@@ -16,28 +18,41 @@ class Rung:
 
     name: str
     per_joint: tuple[str, ...] = ()
-    """Quantities that every driven joint gets one of."""
+    """Quantities that every driven joint gets one of, or its actuator."""
     shared: tuple[str, ...] = ()
     """Names of single parameters."""
 
 
-def ladder_of(world: World) -> tuple[Rung, ...]:
-    """The ladder of position servos, or that of motors that are told a force or a voltage."""
-    return servo_ladder(world) if is_servo_robot(world) else motor_ladder(world)
+def ladder_of(world: World, motions: Sequence[Motion]) -> tuple[Rung, ...]:
+    """The ladder of position servos, or that of motors that are told a force or a voltage.
+
+    Args:
+        world: whose actuators they are.
+        motions: what they are fitted to.
+    """
+    if not is_servo_robot(world):
+        return motor_ladder(world)
+    return servo_ladder(world, geared=stand_alone(world, motions))
 
 
-def servo_ladder(world: World) -> tuple[Rung, ...]:
+def servo_ladder(world: World, geared: bool) -> tuple[Rung, ...]:
     """Position servos: linear, dry friction, a goal with limits, masses, friction by speed and load, play.
 
     The torque-speed line comes last, and only for servos that have a force limit to fall with speed.
+
+    Args:
+        world: whose servos they are.
+        geared: whether rotors outweigh links. Where they don't, servos can't be told before the masses are:
+            both make the first rung.
     """
-    masses = tuple(n for n, p in world.parameters.items() if p.quantity.name == "mass")
+    linear, masses = ("kp", "damping", "latency", "bias_torque"), masses_of(world)
+    first = [Rung("linear servo", linear)] if geared else [Rung("linear servo and masses", linear, masses)]
     rungs = [
-        Rung("linear servo", ("kp", "damping", "latency", "bias_torque")),
+        *first,
         Rung("+ Coulomb friction", ("frictionloss",)),
         Rung("+ braking of the goal", ("goal_braking",)),
         Rung("+ top speed of the goal", ("rate_limit",)),
-        Rung("+ masses", (), masses),
+        *([Rung("+ masses", (), masses)] if geared else []),
         Rung("+ Stribeck friction", ("stribeck", "stribeck_velocity")),
         Rung("+ load friction", ("load_friction_motor",)),
     ]

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from sim2real.errors import RecordingError
+from sim2real.opening import of_joint
 from sim2real.parameters import LAW, MODEL
 from sim2real.recordings import Recording
 from sim2real.replay import Motion, is_servo_robot, motion_of, windows
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
 SERVO_WINDOW, FREE_WINDOW = 20.0, 1.0
 """Seconds of open loop at a time; a robot that can fall soon forgets how it began."""
 
+_OF_DRIVES = ("latency", "frictionloss")
 _FIRST = ("kp", "damping", "latency", "bias_torque", "frictionloss")
 
 
@@ -43,20 +47,30 @@ def motions_of(world: World, recordings: Sequence[Recording]) -> list[Motion]:
 
 
 def fixed_values(world: World, options: Options) -> dict[str, float]:
-    """Values that differ from the world's and stay."""
+    """Values that differ from the world's and stay.
+
+    While no force limit is reached, a servo's velocity gain and its joint's damping are one column: the
+    damping keeps both. Identification also tries the published gain.
+    """
     fixed = dict(options.fixed)
     if is_servo_robot(world) and not options.free:
-        # a servo's velocity gain and its joint's damping are one column: the damping keeps both
-        model = world.model
-        joints = [model.joint(int(k)).name for k in range(model.njnt)]
-        fixed = {f"{joint}.kd": 0.0 for joint in joints} | fixed
+        joints = [world.model.joint(k).name for k in range(world.model.njnt)]
+        fixed = {of_joint(world, joint, "kd"): 0.0 for joint in joints} | fixed
     return fixed
 
 
 def trained_parameters(world: World) -> list[str]:
-    """What the world's training range names, of what acts in a replay."""
-    table = world.parameters.values()
-    return [p.name for p in table if p.low < p.high and p.quantity.acts in (MODEL, LAW)]
+    """What the world's training range names, of what acts in a replay.
+
+    Of a world that gives no ranges: masses, damping, and the latency and dry friction of what is driven.
+    """
+    table, model = world.parameters.values(), world.model
+    trained = [p.name for p in table if p.low < p.high and p.quantity.acts in (MODEL, LAW)]
+    if trained:
+        return trained
+    driven = [model.joint(int(k)).name for k in model.actuator_trnid[:, 0]]
+    usual = [of_joint(world, joint, quantity) for quantity in _OF_DRIVES for joint in driven]
+    return [*masses_of(world), *(f"{model.joint(k).name}.damping" for k in range(model.njnt)), *usual]
 
 
 def first_parameters(world: World, options: Options) -> list[str]:
@@ -66,8 +80,15 @@ def first_parameters(world: World, options: Options) -> list[str]:
     if not is_servo_robot(world):
         return trained_parameters(world)
     joints = [world.model.joint(k).name for k in range(world.model.njnt)]
-    masses = [name for name, p in world.parameters.items() if p.quantity.name == "mass"]
-    return [f"{joint}.{quantity}" for quantity in _FIRST for joint in joints] + masses
+    first = [of_joint(world, joint, quantity) for quantity in _FIRST for joint in joints]
+    return [*first, *masses_of(world)]
+
+
+def masses_of(world: World) -> tuple[str, ...]:
+    """Names of the world's masses or, if it names none, of those of all bodies that have a joint."""
+    named = tuple(name for name, p in world.parameters.items() if p.quantity.name == "mass")
+    bodies = [world.model.body(int(k)) for k in np.flatnonzero(world.model.body_jntnum)]
+    return named or tuple(f"{body.name}.mass" for body in bodies if body.mass[0] > 0)
 
 
 def cut(world: World, motions: Sequence[Motion], window: float) -> list[Motion]:

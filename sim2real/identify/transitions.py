@@ -135,7 +135,7 @@ class Rollouts:
         held_out = min(max(round(share * count), 1), count - 1)
         return self.select(sorted(order[held_out:])), self.select(sorted(order[:held_out]))
 
-    def save(self, path: Path) -> None:
+    def save(self, path: str | Path) -> None:
         """Write one NPZ file, whole or not at all."""
         arrays: dict[str, Any] = {
             name: np.concatenate([getattr(episode, name) for episode in self.episodes])
@@ -148,7 +148,7 @@ class Rollouts:
         write_atomically(path, lambda temporary: np.savez_compressed(temporary, True, **arrays))
 
     @classmethod
-    def load(cls, path: Path) -> Rollouts:
+    def load(cls, path: str | Path) -> Rollouts:
         """Read what `save` wrote.
 
         Raises:

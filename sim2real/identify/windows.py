@@ -21,7 +21,7 @@ from sim2real.draws import StepDraws
 from sim2real.env import make_task
 from sim2real.errors import InvalidValue
 from sim2real.identify.transitions import FloatArray, Rollouts
-from sim2real.interface import Array, Task
+from sim2real.interface import Array, Ids, Task
 from sim2real.parameters import quantity_of
 from sim2real.simulators.mujoco import MujocoSimulator
 from sim2real.world import World
@@ -35,6 +35,14 @@ class TellsState(Protocol):
 
     def state(self, observation: Array) -> tuple[Array, Array]:
         """Generalized positions and velocities, shapes (n, nq) and (n, nv)."""
+
+
+@runtime_checkable
+class TakesUp(Protocol):
+    """A task that wants something of each episode, as a goal, or remembers what was wanted last."""
+
+    def take_up(self, env_ids: Ids, observation: Array) -> None:
+        """Want what was wanted when the present states were seen so; shape (len(env_ids), observations)."""
 
 
 class WindowReplay:
@@ -69,6 +77,7 @@ class WindowReplay:
         self._substeps = round(self._task.spec.control_dt / self._simulator.physics_dt)
         self._actions = _padded([episode.action for episode in self._episodes])
         self._states = self._measured_states()
+        self._first = np.stack([episode.observation[0] for episode in self._episodes])
         lengths = np.array([episode.steps for episode in self._episodes])
         number, step = np.nonzero(np.arange(lengths.max()) < lengths[:, None])
         self.episode: NDArray[np.intp] = number
@@ -120,6 +129,8 @@ class WindowReplay:
             if step % self.window == 0:
                 simulator.qpos[:rows] = np.tile(self._states[0][:, step], (count, 1))
                 simulator.qvel[:rows] = np.tile(self._states[1][:, step], (count, 1))
+            if step == 0 and isinstance(task, TakesUp):
+                task.take_up(ids, np.tile(self._first, (count, 1)))
             actions[:rows] = np.tile(self._actions[:, step], (count, 1))
             simulator.step(channels.command(task.command(actions)), self._substeps, ids, channels.between)
             seen[step] = channels.observe(task.observe())[:rows]

@@ -30,7 +30,7 @@ _EPISODES = "meta/episodes/chunk-000/file-000.parquet"
 Column = NDArray[np.generic]
 
 
-def write_lerobot(recordings: Sequence[Recording], folder: Path, task: str = "motion") -> None:
+def write_lerobot(recordings: Sequence[Recording], folder: str | Path, task: str = "motion") -> None:
     """Write recordings of one robot as one data set, an episode each, in their order.
 
     Args:

@@ -164,4 +164,7 @@ def _inventory(root: Path) -> str:
     )
     if not files:
         return f"the folder is empty; {expected}"
+    arrow = [name for name in files if name.endswith(".arrow")]
+    if arrow:
+        return f'{arrow[0]} is of a Minari set kept as Arrow; make the set again with data_format="hdf5"'
     return f"{expected}; found {len(files)} other file(s), such as {files[0]}"

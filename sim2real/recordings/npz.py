@@ -66,7 +66,7 @@ def read_npz(path: Path, name: str) -> RawLog:
     )
 
 
-def write_npz(recording: Recording, path: Path) -> None:
+def write_npz(recording: Recording, path: str | Path) -> None:
     """Write one motion so that reading it gives the same numbers to the bit.
 
     Stamps become whole microseconds where that loses nothing, values float32.

@@ -55,6 +55,35 @@ def can_stand_in(names: Sequence[str]) -> bool:
     return all(name.rpartition(".")[2] in (*_QUANTITIES, "mass", READ_DELAY) for name in names)
 
 
+def stand_alone(world: World, motions: Sequence[Motion]) -> bool:
+    """Whether the joints of some motions hardly throw each other about.
+
+    They do where what couples two joints in the mass matrix is a good part of their own inertia, rotors
+    included. Of the largest such share at every pose, the mean counts.
+    """
+    model = world.model
+    columns, dofs = ([int(getattr(model.joint(j), at)[0]) for j in motions[0].joints] for at in _PLACES)
+    data, full = mujoco.MjData(model), np.zeros((model.nv, model.nv))
+    poses = np.concatenate([motion.measured for motion in motions])
+    largest = []
+    for pose in poses[:: max(1, len(poses) // _POSES)]:
+        data.qpos[columns] = pose
+        mujoco.mj_kinematics(model, data)
+        mujoco.mj_comPos(model, data)
+        mujoco.mj_crb(model, data)
+        mujoco.mj_fullM(model, data, full)
+        part = full[np.ix_(dofs, dofs)]
+        own = np.sqrt(np.diag(part))
+        largest.append(np.abs(part / np.outer(own, own) - np.eye(len(own))).max())
+    return bool(np.mean(largest) < _COUPLED)
+
+
+_PLACES = ("qposadr", "dofadr")
+_POSES = 200
+_COUPLED = 0.3
+"""Of the geometric mean of two inertias: beyond it one joint's column is not its own alone."""
+
+
 class DecoupledReplayer:
     """As `sim2real.replay.Replayer`, each joint on its own."""
 

@@ -100,3 +100,18 @@ class Push(HoldTask):
             axis=1,
         )
         return seen
+
+    def state(self, observation: Array) -> tuple[Array, Array]:
+        """State that observations tell, with the block lying flat. Shapes (n, 9), (n, 8)."""
+        xp, seen = self._xp, observation
+        finger, still = 0.3 * seen[:, :2], xp.zeros_like(seen[:, :1])
+        half_yaw = xp.atan2(seen[:, 7:8], seen[:, 6:7]) / 2
+        block = finger + 0.1 * seen[:, 11:13]
+        lying = (still + _BLOCK_HEIGHT, xp.cos(half_yaw), still, still, xp.sin(half_yaw))
+        speeds = (0.5 * seen[:, 2:4], 0.5 * seen[:, 8:10], still, still, still, 5.0 * seen[:, 10:11])
+        return xp.concat((finger, block, *lying), axis=1), xp.concat(speeds, axis=1)
+
+    def take_up(self, env_ids: Ids, observation: Array) -> None:
+        """Want what was wanted when the present state was seen so. Shape (len(env_ids), 15)."""
+        self._target[env_ids] = self._finger[env_ids] + 0.05 * observation[:, 4:6]
+        self._goal[env_ids] = self._block[env_ids] + 0.1 * observation[:, 13:15]

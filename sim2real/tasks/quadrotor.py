@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from sim2real.interface import Array, Ids, Mask, Signal, Simulator, TaskSpec
 from sim2real.tasks.hold import HoldTask
-from sim2real.tasks.rotation import to_body, up_in_body
+from sim2real.tasks.rotation import tilted, to_body, to_world, up_in_body
 
 _HOVER = 1.325 * 9.81 / 4  # N a rotor, of the nominal body: what it is built for, not what it weighs
 _SPAN = 3.0  # N that a full action adds to it
+_START_HEIGHT = 1.5  # m
 
 
 class Quadrotor(HoldTask):
@@ -48,11 +49,11 @@ class Quadrotor(HoldTask):
         spread = 2.0 * u - 1.0
         still = xp.zeros_like(spread)
         self._waypoint[env_ids] = spread[:, :3]
-        self._waypoint[env_ids, 2] += 1.5
+        self._waypoint[env_ids, 2] += _START_HEIGHT
         self._action[env_ids] = 0.0
         half = 0.1 * spread[:, 3:6]
         w = xp.sqrt(1.0 - xp.vecdot(half, half))[:, None]
-        qpos = xp.concat((still[:, :2], still[:, :1] + 1.5, w, half), axis=1)
+        qpos = xp.concat((still[:, :2], still[:, :1] + _START_HEIGHT, w, half), axis=1)
         qvel = xp.concat((0.3 * spread[:, 6:], still[:, :3]), axis=1)
         return qpos, qvel, still[:, :4] + _HOVER
 
@@ -86,3 +87,21 @@ class Quadrotor(HoldTask):
             axis=1,
         )
         return seen
+
+    def state(self, observation: Array) -> tuple[Array, Array]:
+        """State that observations tell, which know neither place nor heading. Shapes (n, 7), (n, 6).
+
+        With the waypoint over the origin, at the height of the start, and a heading along x.
+        """
+        xp = self._xp
+        attitude = tilted(observation[:, 6:9])
+        place = -to_world(attitude, observation[:, :3])
+        place[:, 2] += _START_HEIGHT
+        velocity = to_world(attitude, 2.0 * observation[:, 3:6])
+        return xp.concat((place, attitude), axis=1), xp.concat((velocity, 5.0 * observation[:, 9:12]), axis=1)
+
+    def take_up(self, env_ids: Ids, observation: Array) -> None:
+        """Want what was wanted when the present state was seen so. Shape (len(env_ids), 16)."""
+        way = to_world(self._attitude[env_ids], observation[:, :3])
+        self._waypoint[env_ids] = self._place[env_ids] + way
+        self._action[env_ids] = observation[:, 12:]

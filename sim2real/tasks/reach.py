@@ -97,3 +97,12 @@ class Reach(HoldTask):
             axis=1,
         )
         return seen
+
+    def state(self, observation: Array) -> tuple[Array, Array]:
+        """Angles and velocities that observations tell. Shapes (n, 6)."""
+        return observation[:, :6], 3.0 * observation[:, 6:12]
+
+    def take_up(self, env_ids: Ids, observation: Array) -> None:
+        """Want what was wanted when the present state was seen so. Shape (len(env_ids), 24)."""
+        self._target[env_ids] = self._qpos[env_ids] + 0.3 * observation[:, 12:18]
+        self._goal[env_ids] = 0.3 * observation[:, 18:21]

@@ -19,6 +19,26 @@ def to_body(quaternion: Array, vector: Array) -> Array:
     return turned
 
 
+def to_world(quaternion: Array, vector: Array) -> Array:
+    """The inverse of `to_body`. Shape (n, 3)."""
+    w, u = quaternion[:, :1], quaternion[:, 1:]
+    turned: Array = vector + 2.0 * _cross(u, _cross(u, vector) + w * vector)
+    return turned
+
+
+def tilted(up: Array) -> Array:
+    """An attitude that sees the world's upward direction there, heading along x. Shape (n, 4).
+
+    Args:
+        up: unit vectors in the body's frame, as `up_in_body` returns. Shape (n, 3).
+    """
+    xp = array_namespace(up)
+    roll, pitch = xp.atan2(up[:, 1], up[:, 2]) / 2, xp.asin(xp.clip(-up[:, 0], -1.0, 1.0)) / 2
+    a, b, c, d = xp.cos(roll), xp.sin(roll), xp.cos(pitch), xp.sin(pitch)
+    attitude: Array = xp.stack((a * c, b * c, a * d, -b * d), axis=1)
+    return attitude
+
+
 def up_in_body(quaternion: Array) -> Array:
     """The world's upward direction seen from the body, the last row of its rotation matrix. Shape (n, 3)."""
     w, x, y, z = (quaternion[:, k] for k in range(4))

@@ -93,7 +93,7 @@ def settings_for(world: World, randomized: bool = False, **changes: object) -> P
 
 def train(
     world: str | World,
-    folder: Path,
+    folder: str | Path,
     domain: DomainLike = None,
     seed: int = 0,
     settings: PPOSettings | None = None,
@@ -118,6 +118,7 @@ def train(
         PolicyError: if it does not fit the world.
         DeadParameter: if a parameter of the domain changes nothing; see `sim2real.audit`.
     """
+    folder = Path(folder)
     env, start, settings = begin(world, domain, seed, settings, settings_for)
     world = env.world
     source = env.domain.to_toml()

@@ -8,7 +8,7 @@ from sim2real.domain import Domain
 from sim2real.env import Sim2RealVectorEnv
 from sim2real.identify.identify import Options, identify
 from sim2real.identify.ladder import Climber
-from sim2real.identify.rungs import Rung, ladder_of
+from sim2real.identify.rungs import Rung, ladder_of, motor_ladder, servo_ladder
 from sim2real.opening import opened, opened_for
 from sim2real.recordings import Recording
 from sim2real.replay import motion_of, windows
@@ -93,7 +93,7 @@ def test_a_motor_gets_what_it_shows(physics, kept, twin):
     cut = [part for r in recordings for part in windows(motion_of(world, r), 0.5)]
     climber = Climber(world, cut[2:], cut[2:], cut[:2], {}, 0, lambda *_: None, fast=False)
     first = Rung("linear motor", (), ("pole.mass", "motor.strength", "arm_hinge.damping"))
-    climb = climber.climb([first, *ladder_of(world)[1:4]], ("arm_hinge", "pole_hinge"))
+    climb = climber.climb([first, *ladder_of(world, cut)[1:4]], ("arm_hinge", "pole_hinge"))
     assert {step.rung for step in climb.steps[1:] if step.kept} == kept
     for name, value in physics.items():
         assert climb.values[name] == pytest.approx(value, rel=0.1)
@@ -109,12 +109,12 @@ def test_the_ladder_of_motors_is_climbed_when_asked_for(twin):
 
 
 def test_ladders_name_what_the_world_has():
-    rungs = {rung.name: rung for rung in ladder_of(World.load("furuta"))}
+    rungs = {rung.name: rung for rung in motor_ladder(World.load("furuta"))}
     assert "motor.latency" not in rungs["linear motor"].shared
     assert rungs["+ latency"].shared == ("motor.latency",)
     # the damping of the arm's hinge is the same column as the motor's back-EMF
     assert "+ torque-speed line" not in rungs
-    hopper, arm = (ladder_of(World.load(name)) for name in ("hopper", "so101"))
+    hopper, arm = motor_ladder(World.load("hopper")), servo_ladder(World.load("so101"), geared=True)
     assert hopper[-1].shared == tuple(f"{joint}_motor.back_emf" for joint in ("hip", "knee", "ankle"))
     assert [rung.name for rung in arm[-2:]] == ["+ backlash", "+ torque-speed line"]
 

@@ -79,21 +79,24 @@ def test_a_candidate_that_diverges_is_nan_and_counted_and_spares_its_neighbour(f
 def test_what_has_no_windows_is_refused(furuta, rollouts):
     with pytest.raises(InvalidValue, match="a window of 0 steps"):
         WindowReplay(furuta, rollouts, 0)
-    arm = World.load("so101")
-    env = Sim2RealVectorEnv(arm, 1, autoreset=False)
-    shown = seen_alone(gather(env, RandomActor(6, seed=0), 5, seed=0))
-    with pytest.raises(InvalidValue, match="observations of task reach don't tell the state"):
-        WindowReplay(arm, shown, 5)
+    walker = World.load("quadruped")
+    env = Sim2RealVectorEnv(walker, 1, autoreset=False)
+    shown = seen_alone(gather(env, RandomActor(12, seed=0), 5, seed=0))
+    with pytest.raises(InvalidValue, match="observations of task quadruped don't tell the state"):
+        WindowReplay(walker, shown, 5)
 
 
-@pytest.mark.parametrize("world", ["cartpole", "furuta", "hopper"])
-def test_observations_tell_the_state(world):
+@pytest.mark.parametrize("world", ["cartpole", "furuta", "hopper", "push", "quadrotor", "so101"])
+def test_observations_tell_the_state_and_what_is_wanted(world):
     env = Sim2RealVectorEnv(world, 4, autoreset=False)
     size = env.single_action_space.shape[0]
     rollouts = gather(env, RandomActor(size, seed=0), 12, seed=0)
-    told = WindowReplay(env.world, seen_alone(rollouts), 3).predict((), np.zeros((1, 0)))
-    known = WindowReplay(env.world, rollouts, 3).predict((), np.zeros((1, 0)))
-    assert told == pytest.approx(known, abs=2e-4)
+    for seen in (rollouts, seen_alone(rollouts)):
+        replay = WindowReplay(env.world, seen, 3)
+        errors = np.abs(replay.predict((), np.zeros((1, 0)))[0] - replay.observed)
+        # no observation says by how much a pushed block tips
+        share = 0.9 if world == "push" and seen is not rollouts else 1.0
+        assert np.quantile(errors, share) < 5e-3
 
 
 def test_a_space_is_a_cube():

@@ -12,7 +12,7 @@ from sim2real.recordings import load_recordings, write_lerobot
 
 @pytest.fixture
 def folder(recordings, tmp_path):
-    write_lerobot(recordings, tmp_path / "set")
+    write_lerobot(recordings, str(tmp_path / "set"))
     return tmp_path / "set"
 
 

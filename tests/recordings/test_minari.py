@@ -93,6 +93,14 @@ def test_a_set_that_minari_made_is_read(tmp_path, monkeypatch):
     assert np.array_equal(swing.command, actions)
 
 
+def test_a_set_kept_as_arrow_is_refused_by_name(tmp_path):
+    data = tmp_path / "wave-v0" / "data" / "0"
+    data.mkdir(parents=True)
+    (data / "part-0.arrow").write_bytes(b"ARROW1")
+    with pytest.raises(RecordingError, match=r'part-0\.arrow is of a Minari set .*data_format="hdf5"'):
+        load_recordings(tmp_path)
+
+
 def test_without_a_mapping_it_says_what_is_there(folder):
     (folder / "mapping.toml").unlink()
     with pytest.raises(

@@ -83,7 +83,7 @@ def test_what_was_written_is_read_to_the_bit(recordings, tmp_path, same, late):
 
 def test_whole_microseconds_and_float32_stay_small(motion, write_npz, tmp_path, same):
     [recording] = load_recordings(write_npz(motion))
-    save(recording, tmp_path / "again.npz")
+    save(recording, str(tmp_path / "again.npz"))
     with np.load(tmp_path / "again.npz") as archive:
         assert archive["time_us"].dtype == np.int64
         assert archive["position"].dtype == np.float32

@@ -198,7 +198,7 @@ def test_the_road_in_a_sealed_target_counts_and_alternates(tmp_path):
         ),
         (("furuta", "--target", "combined"), "did you mean"),
         (("furuta", "--target", "combined_a", "--free", "pole.mas"), "did you mean 'pole.mass'"),
-        (("so101", "--target", "combined_a"), "don't tell the state"),
+        (("quadruped", "--target", "combined_a"), "don't tell the state"),
         (("furuta", "--recordings", "missing"), "missing"),
     ],
 )

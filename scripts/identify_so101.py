@@ -3,12 +3,16 @@
     python scripts/identify_so101.py path/to/so101/npz
 
 Fits on ``train`` alone, from published values; prints the error on ``test`` in free space and in contact,
-what the residual of the contact motions says, and the error with the table that it proposes: its height found
-on one contact motion, the error measured on the other. Then what these recordings can't tell, and what
-still can't be told once something fixes it.
+what the residual of the contact motions says, and the error with the table that it proposes: found on one
+contact motion, the error measured on the other. Then what these recordings can't tell, and what still can't
+be told once something fixes it.
+
+    --contact       identifies from ``train`` and one contact motion, too, and judges on the rest of ``test``
+    --folds 4       nothing but: fits ``train`` without every fourth motion in turn, each judged on those
 """
 
 import argparse
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -20,11 +24,12 @@ from sim2real.identify.diagnose import diagnose
 from sim2real.identify.free import Space, free_parameters
 from sim2real.identify.identify import Options, identify
 from sim2real.identify.page import write_page
-from sim2real.identify.plane import find_plane, with_plane
+from sim2real.identify.plane import find_plane, plane_errors, touching
 from sim2real.identify.problem import Problem
+from sim2real.identify.setting import cut
 from sim2real.identify.summary import identification_tables
 from sim2real.opening import opened, opened_for
-from sim2real.recordings import load_recordings
+from sim2real.recordings import Recording, load_recordings
 from sim2real.replay import Motion, Replayer, motion_of
 from sim2real.replay.motion import liveliest
 from sim2real.world import World
@@ -77,17 +82,83 @@ def print_untold(console: Console, world: World, motions: list[Motion], point: d
     console.print(f"biases free, masses fixed: {untold(world, motions, point, biases)}")
 
 
+def print_tables(console: Console, base: World, point: dict[str, float], motions: list[Motion]) -> None:
+    """The table that each of two contact motions shows, and how well it predicts the other."""
+    errors = []
+    for motion, other in (motions, motions[::-1]):
+        windows = cut(base, [other], 0.0)
+        plane = find_plane(base, point, touching(base, windows, predicted(base, windows, point)))
+        if plane is not None:
+            values = [list(plane.values.values())]
+            error = 1000 * float(plane_errors(base, point, tuple(plane.values), values, [motion]).mean())
+            found = ", ".join(f"{name} = {value:.3g}" for name, value in plane.values.items())
+            console.print(f"  {other.name} shows {found}; {motion.name} is then off by {error:.2f} mrad")
+            errors.append(error)
+    if errors:
+        console.print(f"test, contact, with the other motion's table: {np.mean(errors):.2f} mrad")
+
+
+def print_with_contact(console: Console, folder: Path, options: Options, out: Path) -> None:
+    """One contact motion is among the recordings: the table is part of the result."""
+    world, train, test = World.load("so101"), *(load_recordings(folder / part) for part in ("train", "test"))
+    for name in CONTACT:
+        given = [*train, *(recording for recording in test if recording.name == name)]
+        found = identify(
+            world, given, dataclasses.replace(options, checkpoint=out / name / "checkpoint.json")
+        )
+        found.save(out / name)
+        write_page(found, out / name)
+        point = dict(found.point)
+        rest = [motion_of(world, recording) for recording in test if recording.name != name]
+        base = opened_for(world, Domain.point(point))
+        errors = {m.name: rmse([m], predicted(base, [m], point)) for m in rest}
+        free = np.mean([error for motion, error in errors.items() if motion not in CONTACT])
+        (other,) = [motion for motion in errors if motion in CONTACT]
+        console.print(f"with {name}: {found.ladder[-1].rung}")
+        for estimate in found.estimates:
+            if estimate.name.startswith("floor."):
+                ends = f"{estimate.low:.3g} to {estimate.high:.3g}"
+                console.print(f"  {estimate.name} = {estimate.value:.3g} {estimate.unit}, 95 % {ends}")
+        console.print(f"  test, free space: {free:.2f} mrad; {other}: {errors[other]:.2f} mrad")
+
+
+def print_folds(
+    console: Console, world: World, recordings: list[Recording], options: Options, folds: int
+) -> None:
+    """Each motion as it is predicted by a fit that has not seen it, beside the fit of all the others."""
+    errors = {}
+    for fold in range(folds):
+        held = recordings[fold::folds]
+        rest = [recording for recording in recordings if recording not in held]
+        point = dict(identify(world, rest, dataclasses.replace(options, beside=False)).point)
+        base = opened_for(world, Domain.point(point))
+        for motion in (motion_of(world, recording) for recording in held):
+            (found,) = predicted(base, [motion], point)
+            errors[motion.name] = rmse([motion], [found])
+            joints = 1000 * np.sqrt(((found - motion.measured) ** 2).mean(axis=0))
+            console.print(f"{motion.name}: {errors[motion.name]:.2f} mrad; by joint {np.round(joints, 1)}")
+    console.print(f"held out, mean over {len(errors)} motions: {np.mean(list(errors.values())):.2f} mrad")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("recordings", type=Path, help="folder with train/ and test/")
     parser.add_argument("--out", type=Path, default=Path("runs/identify-so101"))
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument(
+        "--contact", action="store_true", help="also identify with a contact motion among them"
+    )
+    parser.add_argument("--folds", type=int, default=0, help="only judge train's motions by folds of them")
     arguments = parser.parse_args()
     console, world = Console(), World.load("so101")
-    options = Options(threads=arguments.threads, checkpoint=arguments.out / "checkpoint.json")
+    options = Options(threads=arguments.threads)
     recordings = load_recordings(arguments.recordings / "train")
+    if arguments.folds:
+        print_folds(console, world, recordings, options, arguments.folds)
+        return
     train = [motion_of(world, recording) for recording in recordings]
-    found = identify(world, recordings, options)
+    checkpoint = arguments.out / "checkpoint.json"
+    found = identify(world, recordings, dataclasses.replace(options, checkpoint=checkpoint))
     found.save(arguments.out)
     write_page(found, arguments.out)
     for table in identification_tables(found):
@@ -95,24 +166,17 @@ def main() -> None:
     point = dict(found.point)
     base = opened_for(world, Domain.point(point))
     test = [motion_of(world, recording) for recording in load_recordings(arguments.recordings / "test")]
-    touching = [motion for motion in test if motion.name in CONTACT]
+    contact = [motion for motion in test if motion.name in CONTACT]
     free = [motion for motion in test if motion.name not in CONTACT]
-    after = predicted(base, touching, point)
+    after = predicted(base, contact, point)
     console.print(f"test, free space: {rmse(free, predicted(base, free, point)):.2f} mrad")
-    console.print(f"test, contact: {rmse(touching, after):.2f} mrad")
-    for hint in diagnose(world, touching, after)[:3]:
+    console.print(f"test, contact: {rmse(contact, after):.2f} mrad")
+    for hint in diagnose(world, contact, after)[:3]:
         console.print(f"  {hint.text}")
-    errors = []
-    for motion, other in (touching, touching[::-1]):
-        plane = find_plane(base, point, [other], arguments.threads)
-        if plane is not None:
-            table = point | plane.values
-            error = rmse([motion], predicted(with_plane(base, plane.geom), [motion], table))
-            console.print(f"  {plane.text}; {motion.name} is then off by {error:.2f} mrad")
-            errors.append(error)
-    if errors:
-        console.print(f"test, contact, with the other motion's table: {np.mean(errors):.2f} mrad")
+    print_tables(console, base, point, contact)
     print_untold(console, world, liveliest(train, LIVELY, len(train)), point)
+    if arguments.contact:
+        print_with_contact(console, arguments.recordings, options, arguments.out)
 
 
 if __name__ == "__main__":

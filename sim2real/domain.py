@@ -37,6 +37,8 @@ from sim2real.errors import InvalidValue, UnknownName
 from sim2real.files import write_text
 from sim2real.parameters import Parameter, check_unit, check_value, quantity_of
 
+_LEAST_EIGENVALUE = 1e-3
+
 
 @dataclass(frozen=True)
 class Correlation:
@@ -45,6 +47,24 @@ class Correlation:
     names: tuple[str, ...]
     matrix: tuple[tuple[float, ...], ...]
     """Symmetric, positive definite, ones on the diagonal. Shape (len(names), len(names))."""
+
+    @classmethod
+    def of(cls, names: Sequence[str], covariance: FloatArray) -> Correlation:
+        """The nearest that can be drawn from, each row to the last bit as its column.
+
+        Args:
+            names: of the rows.
+            covariance: up to a factor. Shape (k, k).
+        """
+        std = np.maximum(np.sqrt(np.diag(covariance)), 1e-15)
+        matrix = covariance / np.outer(std, std)
+        values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
+        matrix = (vectors * np.maximum(values, _LEAST_EIGENVALUE)) @ vectors.T
+        scale = np.sqrt(np.diag(matrix))
+        matrix = matrix / np.outer(scale, scale)
+        matrix = (matrix + matrix.T) / 2
+        np.fill_diagonal(matrix, 1.0)
+        return cls(tuple(names), tuple(tuple(float(x) for x in row) for row in matrix))
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import numpy as np
 
 from sim2real.distributions import Distribution, Normal
 from sim2real.domain import Domain
-from sim2real.parameters import Parameter
+from sim2real.parameters import Parameter, quantity_of
 from sim2real.world import Variant, World
 
 Physics = Mapping[str, float]
@@ -31,6 +31,7 @@ SHAPES: Mapping[str, tuple[str, ...]] = {
     "spike_size": ("spike",),
     "push_interval": ("push",),
     "push_duration": ("push",),
+    "friction": ("height",),
     "wind_x": ("air_density",),
     "wind_y": ("air_density",),
     "wind_z": ("air_density",),
@@ -57,7 +58,7 @@ class Move:
 
 def domain_moves(world: World, domain: Domain) -> list[Move]:
     """Both ends of every parameter of a domain."""
-    ends = {name: _ends(distribution) for name, distribution in domain.parameters.items()}
+    ends = {name: _ends(name, distribution) for name, distribution in domain.parameters.items()}
     return _moves(world, ends)
 
 
@@ -124,15 +125,19 @@ def _base(world: World, parameter: Parameter, ends: Mapping[str, tuple[float, ..
     base = {}
     for name in companions(world, parameter):
         neutral = world.parameters[name].quantity.neutral or 0.0
+        if name.endswith(".height"):
+            neutral = world.nominal[name]
         strongest = max(ends.get(name, ()), key=lambda value: abs(value - neutral), default=neutral)
         if strongest != world.nominal[name]:
             base[name] = strongest
     return base
 
 
-def _ends(distribution: Distribution) -> tuple[float, float]:
+def _ends(name: str, distribution: Distribution) -> tuple[float, float]:
     """Lowest and highest value that draws come near."""
+    low, high = distribution.support()
     if isinstance(distribution, Normal):
         low, high = distribution.quantile(np.array([0.005, 0.995]))
-        return float(low), float(high)
-    return distribution.support()
+    if quantity_of(name).integer:
+        low, high = np.round([low, high])  # as they are drawn
+    return float(low), float(high)

@@ -78,17 +78,18 @@ class Checkpoint:
         """Settle a fitted point."""
         self._keep(f"point {name}", {"names": list(names), "unit": [float(x) for x in point]})
 
-    def structure(self) -> Structure | None:
-        """The chosen model."""
-        saved = self.settled.get("structure")
+    def structure(self, again: str = "") -> Structure | None:
+        """The chosen model; ``again`` names a second."""
+        saved = self.settled.get(f"structure{again}")
         if not isinstance(saved, dict):
             return None
         steps = tuple(_step(step) for step in saved["steps"])
         return Structure(list(saved["names"]), dict(saved["start"]), steps, dict(saved["fixed"]))
 
-    def keep_structure(self, structure: Structure) -> None:
+    def keep_structure(self, structure: Structure, again: str = "") -> None:
         """Settle the chosen model."""
-        self._keep("structure", {**structure._asdict(), "steps": [asdict(s) for s in structure.steps]})
+        steps = [asdict(s) for s in structure.steps]
+        self._keep(f"structure{again}", {**structure._asdict(), "steps": steps})
 
     def _keep(self, name: str, value: object) -> None:
         self.settled[name] = value

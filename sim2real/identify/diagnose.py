@@ -110,20 +110,28 @@ def tip_height(world: World, positions: FloatArray, joints: Sequence[str]) -> Fl
     ]
     if not moving:
         return np.zeros(len(positions))
-    reach = np.array([_half_axis(model, g) for g in moving])
-    radius = model.geom_size[moving, 0]
     heights = np.empty(len(positions))
     for row, pose in enumerate(positions):
         data.qpos[columns] = pose
         mujoco.mj_kinematics(model, data)
-        tilt = np.abs(data.geom_xmat[moving, 8])
-        heights[row] = (data.geom_xpos[moving, 2] - tilt * reach - radius).min()
+        heights[row] = min(data.geom_xpos[g, 2] - _depth(model, g, data.geom_xmat[g, 6:]) for g in moving)
     return heights
 
 
-def _half_axis(model: mujoco.MjModel, geom: int) -> float:
-    capsule = model.geom_type[geom] in (mujoco.mjtGeom.mjGEOM_CAPSULE, mujoco.mjtGeom.mjGEOM_CYLINDER)
-    return float(model.geom_size[geom, 1]) if capsule else 0.0
+def _depth(model: mujoco.MjModel, geom: int, up: FloatArray) -> float:
+    """How far a geom reaches below its centre, m; ``up`` is the world's z in its frame, shape (3,)."""
+    kind, size, steep = int(model.geom_type[geom]), model.geom_size[geom], abs(float(up[2]))
+    if kind == int(mujoco.mjtGeom.mjGEOM_SPHERE):
+        return float(size[0])
+    if kind == int(mujoco.mjtGeom.mjGEOM_CAPSULE):
+        return float(size[0] + steep * size[1])
+    if kind == int(mujoco.mjtGeom.mjGEOM_CYLINDER):
+        return float(size[0] * np.sqrt(max(1 - steep**2, 0.0)) + steep * size[1])
+    if kind == int(mujoco.mjtGeom.mjGEOM_ELLIPSOID):
+        return float(np.linalg.norm(up * size))
+    if kind == int(mujoco.mjtGeom.mjGEOM_BOX):
+        return float(np.abs(up) @ size)
+    return float(model.geom_rbound[geom])  # no deeper than that
 
 
 def _signals(world: World, motion: Motion, predicted: FloatArray) -> dict[str, FloatArray]:

@@ -22,10 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim2real.distributions import Distribution, Normal, Point
-from sim2real.domain import Domain
+from sim2real.domain import Correlation, Domain
 from sim2real.files import write_text
 from sim2real.identify.information import white_noise
-from sim2real.identify.result import correlated
 from sim2real.identify.space import Loss, Search, Space, minimize
 from sim2real.identify.transitions import FloatArray, Rollouts
 from sim2real.identify.windows import WindowReplay
@@ -292,4 +291,6 @@ def _domain(
     loose = [k for k, name in enumerate(space.names) if isinstance(parameters[name], Normal)]
     if len(loose) < 2:
         return Domain(parameters)
-    return Domain(parameters, correlated([space.names[k] for k in loose], covariance[np.ix_(loose, loose)]))
+    return Domain(
+        parameters, Correlation.of([space.names[k] for k in loose], covariance[np.ix_(loose, loose)])
+    )

@@ -34,6 +34,7 @@ _WIDE = {
     "mass": (0.4, 2.5),
     "torque_limit": (0.1, 2.0),
     "strength": (0.3, 1.5),
+    "friction": (0.05, 2.0),
 }
 """Bounds as multiples of the nominal value, on a logarithmic scale."""
 
@@ -48,15 +49,15 @@ _ABSOLUTE = {
     "bias_torque": (-0.6, 0.6, False),
     "latency": (0.0, 12.0, False),
     READ_DELAY: (0.0, 0.02, False),
-    "com_x": (-0.1, 0.1, False),
-    "com_y": (-0.1, 0.1, False),
-    "com_z": (-0.1, 0.1, False),
     "inertia_log_mass": (-0.9, 0.9, False),
     **{f"inertia_shift_{axis}": (-0.1, 0.1, False) for axis in "xyz"},
     **{f"inertia_stretch_{axis}": (-1.5, 3.0, False) for axis in "xyz"},
     **{f"inertia_shear_{axes}": (-1.5, 1.5, False) for axes in ("xy", "yz", "xz")},
 }
 """Bounds where the nominal value is 0 or says nothing; whether the scale is logarithmic."""
+
+_AROUND = {"com_x": 0.1, "com_y": 0.1, "com_z": 0.1, "height": 0.5}
+"""Half widths of bounds about the nominal value, m."""
 
 _WEAK = 0.3
 _WHOLE = "inertia"
@@ -202,11 +203,10 @@ def _with_range(parameter: Parameter, bounds: tuple[float, float, bool]) -> tupl
 
 
 def _bounds(quantity: str, nominal: float) -> tuple[float, float, bool]:
-    if quantity in _ABSOLUTE and not quantity.startswith("com_"):
-        return _ABSOLUTE[quantity]
     if quantity in _ABSOLUTE:
-        low, high, log = _ABSOLUTE[quantity]
-        return nominal + low, nominal + high, log
+        return _ABSOLUTE[quantity]
+    if quantity in _AROUND:
+        return nominal - _AROUND[quantity], nominal + _AROUND[quantity], False
     if quantity in _WIDE and nominal > 0:
         low, high = _WIDE[quantity]
         return low * nominal, high * nominal, True

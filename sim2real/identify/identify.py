@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,7 @@ from sim2real.errors import RecordingError, UnknownName
 from sim2real.identify.checkpoint import Checkpoint, Structure
 from sim2real.identify.conditioning import traceless
 from sim2real.identify.free import Space, free_parameters
-from sim2real.identify.ladder import EFFECTS, Climber
+from sim2real.identify.ladder import EFFECTS, Climber, Step
 from sim2real.identify.problem import Problem
 from sim2real.identify.report import Manner, Report
 from sim2real.identify.result import Identification
@@ -32,6 +33,7 @@ from sim2real.identify.rungs import ladder_of
 from sim2real.identify.search import search
 from sim2real.identify.setting import FREE_WINDOW, cut, fixed_values, motions_of, trained_parameters
 from sim2real.identify.solve import least_squares, settle_integers
+from sim2real.identify.table_rung import CLEAR, TableRung, settle_plane, table_rung
 from sim2real.opening import opened
 from sim2real.recordings import Recording
 from sim2real.replay import Motion, is_servo_robot
@@ -49,6 +51,8 @@ _APART, _WORSE = 0.3, 1.25
 """What the two simulations may differ by, as a share of the error that is left, and factor on the error of
 the fit's start, up to which the result of the fast one is taken."""
 _ROUNDS = 12
+_NOWHERE: Mapping[str, float] = {}
+_AGAIN = " beside a table"
 
 
 @dataclass(frozen=True)
@@ -122,6 +126,15 @@ def identify(
     return fit.run(began)
 
 
+class _Joints(NamedTuple):
+    """All but a table."""
+
+    problem: Problem
+    point: FloatArray
+    ladder: tuple[Step, ...]
+    fixed: Mapping[str, float]
+
+
 @dataclass
 class _Fit:
     """One identification on its way."""
@@ -137,21 +150,26 @@ class _Fit:
     def run(self, began: float) -> Identification:
         fitted, held = split(self.motions, self.options.held)
         servos = is_servo_robot(self.world)
-        names, start, ladder, fixed = self._structure(fitted, held, servos)
-        base = opened(self.world, {}, fixed)
-        space = self._space(base, names).with_start(start)
-        fast = servos and can_stand_in(names)
-        judged = Problem.of(base, space, self._cut(fitted), self.options.threads, fast)
-        held_point = self._solve("fit", judged, space.start, not ladder)
-        if ladder:
-            judged, held_point = _without_idle_effects(judged, held_point)
-        judged, held_point = self._in_earnest(judged, held_point)
-        final = judged.on(self._cut(self.motions)) if held else judged
+        found = self._joints(self._cut(fitted), self._cut(held))
+        rung, first, cut = None, _NOWHERE, self._cut(self.motions)
+        if found.ladder and servos:
+            rung = table_rung(found.problem, found.point, self._cut(fitted), self._cut(held))
+        if rung is not None and rung.kept:
+            found, rung = self._beside(found, rung, fitted, held)
+            first = settle_plane(found.problem, found.point, rung.hit_in(fitted))
+            seen = found.problem.motions
+            cut = rung.clear(cut) if rung.clear(seen) == seen else cut
+        judged, held_point, ladder, fixed = found
+        if rung is not None:
+            ladder += (rung.step,)
+        final = judged.on(cut) if held else judged
         point = self._solve("refit", final, held_point, False) if held else held_point
+        table = (rung, first) if rung is not None and rung.kept else None
         parts = (fitted, held) if servos else (self._cut(fitted), self._cut(held))
         manner = Manner(self.options.beside, self.options.profile)
         points, complaints = (held_point, point), self.options.complaints
-        full = Report(self.world, base, fixed, final, points, parts, ladder, manner, complaints)
+        base = opened(self.world, {}, fixed)
+        full = Report(self.world, base, fixed, final, points, parts, ladder, manner, complaints, table)
         self._count(judged, final)
         seconds = time.perf_counter() - began
         return full.write(self.options.threads, seconds, (self.simulations, self.diverged))
@@ -175,6 +193,40 @@ class _Fit:
         better = point if end < start else problem.space.start
         return full, self._solve("fit in full", full, better, False)
 
+    def _joints(self, fitted: list[Motion], held: list[Motion], again: str = "") -> _Joints:
+        """Structure and values of all but a table, from some windows and judged on others."""
+        names, start, ladder, fixed = self._structure(fitted, held, again)
+        base = opened(self.world, {}, fixed)
+        space = self._space(base, names).with_start(start)
+        fast = is_servo_robot(self.world) and can_stand_in(names)
+        judged = Problem.of(base, space, fitted, self.options.threads, fast)
+        point = self._solve(f"fit{again}", judged, space.start, not ladder)
+        if ladder:
+            judged, point = _without_idle_effects(judged, point)
+        return _Joints(*self._in_earnest(judged, point), ladder, fixed)
+
+    def _beside(
+        self, found: _Joints, rung: TableRung, fitted: list[Motion], held: list[Motion]
+    ) -> tuple[_Joints, TableRung]:
+        """The joints once more, in windows without contact; and the table judged again with those.
+
+        Contacts look like friction, load and play. Where there is hardly anything without them, the joints
+        that were found are fitted again to all of it in the full simulation, with the plane in place.
+        """
+        self._count(found.problem)
+        cut, judges = self._cut(fitted), self._cut(held)
+        clear = rung.clear(cut)
+        if len(clear) >= CLEAR * len(cut) and rung.clear(judges):
+            found = self._joints(clear, rung.clear(judges), _AGAIN)
+            again = table_rung(found.problem, found.point, cut, judges)
+            return found, again if again is not None and again.kept else rung
+        plane = settle_plane(found.problem, found.point, rung.hit_in(fitted)) or rung.each[0]
+        problem = found.problem.on(cut, fast=False)
+        problem = dataclasses.replace(problem, world=opened(problem.world, {}, plane))
+        return found._replace(
+            problem=problem, point=self._solve(f"fit{_AGAIN}", problem, found.point, False)
+        ), rung
+
     def _cut(self, motions: Sequence[Motion]) -> list[Motion]:
         return cut(self.world, motions, self.options.window)
 
@@ -193,21 +245,21 @@ class _Fit:
         priors = self.options.priors
         return Space(tuple(dataclasses.replace(f, prior=priors.get(f.name)) for f in free))
 
-    def _structure(self, fitted: list[Motion], held: list[Motion], servos: bool) -> Structure:
+    def _structure(self, fitted: list[Motion], held: list[Motion], again: str) -> Structure:
         """What is free and fixed, and where the fit begins; by the ladder, unless it was named."""
-        fixed = fixed_values(self.world, self.options)
+        fixed, servos = fixed_values(self.world, self.options), is_servo_robot(self.world)
         if self.options.free:
             return Structure(list(self.options.free), {}, (), fixed)
         if not (servos or self.options.ladder) or not held:
             return Structure(trained_parameters(self.world), {}, (), fixed)
-        saved = self.checkpoint.structure()
+        saved = self.checkpoint.structure(again)
         if saved is not None:
             return saved
         climber = Climber(
             opened(self.world, {}, fixed),
-            self._cut(fitted),
+            fitted,
             self._lively(fitted),
-            self._cut(held),
+            held,
             self.options.bounds,
             self.options.generations,
             self.watch,
@@ -223,7 +275,7 @@ class _Fit:
                 climber, climb, fixed = published, other, dict(self.options.fixed)
         climb = climber.climb(rungs, joints, self.options.seed, climb)
         structure = Structure(climb.names, climb.values, tuple(climb.steps), fixed)
-        self.checkpoint.keep_structure(structure)
+        self.checkpoint.keep_structure(structure, again)
         return structure
 
     def _solve(self, name: str, problem: Problem, start: FloatArray, search_first: bool) -> FloatArray:
@@ -271,8 +323,9 @@ def split(motions: Sequence[Motion], held: Sequence[str] | None) -> tuple[list[M
 
 def _without_idle_effects(problem: Problem, point: FloatArray) -> tuple[Problem, FloatArray]:
     """The problem and the point without effects that were kept, but of which nothing is left to see."""
-    idle = traceless(problem, problem.linearize(point, central=True))
-    keep = [k for k, f in enumerate(problem.space.free) if not (f.name in idle and f.quantity in EFFECTS)]
+    idle = {n for n in traceless(problem, problem.linearize(point, central=True)) if _is_effect(n)}
+    idle |= {f"{n}_velocity" for n in idle if n.endswith(".stribeck")}  # it shapes nothing then
+    keep = [k for k, f in enumerate(problem.space.free) if f.name not in idle]
     if len(keep) == len(point):
         return problem, point
     dropped = {f.name for f in problem.space.free} - {problem.space.free[k].name for k in keep}
@@ -282,3 +335,7 @@ def _without_idle_effects(problem: Problem, point: FloatArray) -> tuple[Problem,
         problem, world=world, space=Space(tuple(problem.space.free[k] for k in keep))
     )
     return reduced.on(problem.motions), point[keep]
+
+
+def _is_effect(name: str) -> bool:
+    return name.rpartition(".")[2] in EFFECTS

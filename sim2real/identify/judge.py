@@ -71,8 +71,8 @@ def judge(findings: Findings) -> tuple[Verdict, ...]:
         for hint in findings.hints
     ]
     if findings.plane is not None:
-        name = f"{findings.plane.geom}.height"
-        verdicts.append(Verdict(STRUCTURE_MISSING, name, findings.plane.text, findings.plane.values))
+        name, values = ", ".join(findings.plane.values), dict(findings.plane.values)
+        verdicts.append(Verdict(STRUCTURE_MISSING, name, findings.plane.text, values))
     moved = []
     if findings.lack is not None:
         moved = [e for e in findings.estimates if not e.blocks[0] <= e.beside <= e.blocks[1]]

@@ -6,6 +6,8 @@
 
 Candidates (`sim2real.identify.excite`) are simulated at the fitted point; those that leave the joints'
 ranges, go faster than the robot was seen to go, or touch something that no recording touched are dropped.
+An arm of servos also goes no lower than it was seen to go, since nobody knows what is there, and stays clear
+of a table that was found.
 Of the others, the information each would add to what is known says how much every interval would shrink
 (Gautier and Khalil 1992; the worst parameter's A-optimality), and one is chosen for the widest.
 """
@@ -22,10 +24,12 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from sim2real.identify.diagnose import tip_height
 from sim2real.identify.excite import MARGIN, Commands, Room, candidates
 from sim2real.identify.free import Space, free_parameters
 from sim2real.identify.identify import Options
 from sim2real.identify.information import Information, information, noise_of
+from sim2real.identify.plane import placed, plane_parameters
 from sim2real.identify.problem import Problem
 from sim2real.identify.result import Identification
 from sim2real.identify.setting import cut
@@ -44,6 +48,7 @@ FILE = "next_motion.npz"
 _WORTH = 0.95
 """What a motion must leave of an interval at most to be worth recording for it."""
 _LOOKS = 60  # poses of a motion in which contacts are looked for
+_CLEARANCE = 0.02  # m over a table
 _FOCUS = 2  # joints of the widest intervals that are moved alone
 
 
@@ -53,7 +58,7 @@ class Play:
 
     seconds: float = 12.0
     speed: float | None = None
-    """Top speed of every joint, rad/s or m/s; by default the highest that the recordings show."""
+    """Top speed of every joint, rad/s or m/s; by default about the highest that the recordings show of it."""
     seed: int = 0
 
 
@@ -132,7 +137,7 @@ def next_motion(
     if best is None:
         return None
     motion, commands, shrinks, k = best
-    estimate = found.estimates[k]
+    estimate = chooser.estimates[k]
     half = (estimate.high - estimate.low) / 2
     return NextMotion(
         recording=_as_recorded(world, recordings[0], motion),
@@ -142,7 +147,7 @@ def next_motion(
         half=half,
         expected=half * float(shrinks[k]),
         repeated=half * float(chooser.repeated[k]),
-        shrinks={e.name: float(s) for e, s in zip(found.estimates, shrinks, strict=True)},
+        shrinks={e.name: float(s) for e, s in zip(chooser.estimates, shrinks, strict=True)},
     )
 
 
@@ -153,12 +158,14 @@ class _Chooser:
         self, world: World, motions: list[Motion], found: Identification, options: Options, play: Play
     ) -> None:
         self.world, self.motions, self.play, self.window = world, motions, play, options.window
-        names = [e.name for e in found.estimates]
+        self.servos = is_servo_robot(world)
+        tables = plane_parameters(world) if self.servos else ()
+        self.estimates = [e for e in found.estimates if e.name not in tables]
+        names = [e.name for e in self.estimates]
         base = opened(world, {}, {n: v for n, v in found.point.items() if n not in names})
         space = Space(tuple(free_parameters(base, names, options.bounds)))
-        space = space.with_start({e.name: e.value for e in found.estimates})
+        space = space.with_start({e.name: e.value for e in self.estimates})
         self.point = space.start
-        self.servos = is_servo_robot(world)
         fast = self.servos and can_stand_in(names)
         self.problem = Problem.of(base, space, cut(world, motions, self.window), options.threads, fast)
         self.noise = noise_of(motions)
@@ -166,10 +173,19 @@ class _Chooser:
         self.known = functools.reduce(Information.__add__, parts)
         again = [self._told_by(motion, len(motions)) for motion in motions]
         self.repeated = np.min([self._shrinks(part) for part in again], axis=0)
+        self.model = placed(world, found.point)
         self.touched: set[tuple[int, int]] = set()
+        self.lowest = -np.inf
         if self.servos:
             self.touched.update(*(self._contacts(m.measured) for m in motions))
-        self.widths = np.array([self._share(k, e.low, e.high) for k, e in enumerate(found.estimates)])
+            self.lowest = self._lowest(found.point)
+        self.widths = np.array([self._share(k, e.low, e.high) for k, e in enumerate(self.estimates)])
+
+    def _lowest(self, point: Mapping[str, float]) -> float:
+        """Height that the lowest thing that can touch must keep, m."""
+        seen = min(float(tip_height(self.world, m.measured[::5], m.joints).min()) for m in self.motions)
+        table = [value for name, value in point.items() if name in plane_parameters(self.world)[:1]]
+        return max([seen, *(height + _CLEARANCE for height in table)])
 
     def _share(self, k: int, low: float, high: float) -> float:
         free = self.problem.space.free[k]
@@ -216,12 +232,12 @@ class _Chooser:
         return low, high
 
     def _speed(self) -> FloatArray:
-        """Top speed of every joint; joints of one kind share the highest. Shape (k,)."""
+        """Top speed of every joint: its own, or the median of its kind if it was moved slowly. Shape (k,)."""
         kinds = self.world.model.jnt_type
         if self.play.speed is not None:
             return np.full(len(kinds), self.play.speed)
         own = np.max([_speeds(m.time, m.measured).max(axis=0) for m in self.motions], axis=0)
-        return np.array([own[kinds == kind].max() for kind in kinds])
+        return np.asarray(np.maximum(own, [np.median(own[kinds == kind]) for kind in kinds]))
 
     def _safe(self) -> Iterator[tuple[Motion, Commands]]:
         """Candidates as motions that the fitted robot can make without harm."""
@@ -253,11 +269,14 @@ class _Chooser:
             return False
         if (_speeds(time, positions).max(axis=0) > 1.05 * self._speed()).any():
             return False
-        return not self.servos or not self._contacts(positions) - self.touched
+        if not self.servos:
+            return True
+        lowest = float(tip_height(self.world, positions[::5], self.motions[0].joints).min())
+        return lowest >= self.lowest and not self._contacts(positions) - self.touched
 
     def _contacts(self, positions: FloatArray) -> set[tuple[int, int]]:
         """Pairs of geoms that touch in some pose of a motion."""
-        model = self.world.model
+        model = self.model
         data = mujoco.MjData(model)
         pairs = set()
         for row in np.linspace(0, len(positions) - 1, _LOOKS).astype(int):

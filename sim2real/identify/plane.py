@@ -1,11 +1,12 @@
 """A table that the world does not have: a plane under the robot, its height and friction found by replay.
 
-Called when the height of the tip explains what a fit has left over. Heights about the lowest that the tip was
-measured at are tried, each with a slippery and a rough surface, then once more in finer steps about the best.
+Heights about the lowest that the tip was measured at are tried, each with a few frictions, then twice more in
+finer steps about the best. A search, not a descent: whether a tip slides or sticks is no smooth function.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -16,45 +17,49 @@ from numpy.typing import NDArray
 from sim2real.identify.diagnose import tip_height
 from sim2real.opening import opened
 from sim2real.replay import Motion, Replayer
-from sim2real.world import World
+from sim2real.world import World, nominal_value
 
 FloatArray = NDArray[np.float64]
 
-GAIN = 0.05
+_GAIN = 0.05
 """Share of the error that a plane must take away to be proposed."""
 
-_AROUND = np.arange(-0.02, 0.0101, 0.005)
-_FINE = np.arange(-0.004, 0.0041, 0.002)
-_FRICTIONS = (0.1, 0.3)  # more lets a simulated jaw that is pressed down lock, as a real one does not
+# a pressed tip is measured lower than the surface: links, clamp and table give way, capsules are no meshes
+_AROUND = np.arange(-0.01, 0.0251, 0.005)
+_FINE = np.arange(-0.004, 0.0041, 0.001)
+_FRICTIONS = (
+    0.1,
+    0.2,
+    0.3,
+    0.5,
+)  # more lets a simulated jaw that is pressed down lock, as a real one does not
+_NEAR = (0.8, 1.0, 1.25)
 _DEEPER = 0.004  # m
-_FRICTION = "contact.friction"
+_WIDTH = 36
 
 
 @dataclass(frozen=True, eq=False)
 class Plane:
     """A plane that explains what was left over."""
 
-    geom: str
-    height: float
-    """m, in the world's frame."""
-    friction: float
-    """Sliding friction of everything that can touch."""
+    values: Mapping[str, float]
+    """Its height, m in the world's frame, and its friction where that counts, by parameter."""
     before: FloatArray
     """Mean RMSE of each motion without it, rad."""
     after: FloatArray
     """And with it."""
 
     @property
-    def values(self) -> dict[str, float]:
-        """As parameters of the world opened by `with_plane`."""
-        return {f"{self.geom}.height": self.height, _FRICTION: self.friction}
+    def height(self) -> float:
+        """In the world's frame, m."""
+        return next(value for name, value in self.values.items() if name.endswith(".height"))
 
     @property
     def text(self) -> str:
         """In one sentence."""
         before, after = 1000 * self.before.mean(), 1000 * self.after.mean()
         gain = f"takes the error from {before:.1f} to {after:.1f} mrad"
-        return f"a plane at a height of {self.height:.3f} m {gain}; set {self.geom}.height"
+        return f"a plane at a height of {self.height:.3f} m {gain}; set {' and '.join(self.values)}"
 
 
 def find_plane(
@@ -68,20 +73,57 @@ def find_plane(
         motions: in which the robot is thought to touch something.
         threads: of the simulation.
     """
-    geoms = np.flatnonzero(world.model.geom_type == mujoco.mjtGeom.mjGEOM_PLANE)
-    if not len(geoms):
+    names = plane_parameters(world)
+    if not names or not motions:
         return None
-    geom = str(world.model.geom(int(geoms[0])).name)
-    ready = with_plane(world, geom)
     lowest = min(float(np.quantile(tip_height(world, m.measured[::5], m.joints), 0.01)) for m in motions)
-    trial = _Trial(ready, geom, dict(point), list(motions), threads)
-    before = trial.errors([(float(world.model.geom_pos[geoms[0], 2]), 1.0)])[0]
-    coarse = [(lowest + step, friction) for step in _AROUND for friction in _FRICTIONS]
-    best, _ = trial.best(coarse)
-    best, after = trial.best([(best[0] + step, best[1]) for step in _FINE])
-    if after.mean() > before.mean() * (1 - GAIN):
+
+    def tried(heights: Sequence[float], frictions: Sequence[float]) -> tuple[list[float], FloatArray]:
+        planes = [[h, f][: len(names)] for h in heights for f in frictions[: 1 if len(names) == 1 else None]]
+        errors = plane_errors(world, point, names, planes, motions, threads).mean(axis=2)
+        best = int(errors.mean(axis=1).argmin())
+        return planes[best], errors[best]
+
+    own = [_unmoved(world, name) for name in names]
+    before = plane_errors(world, point, names, [own], motions, threads)[0].mean(axis=1)
+    best, _ = tried([lowest + step for step in _AROUND], _FRICTIONS)
+    best, _ = tried([best[0] + step for step in _FINE], best[1:] or _FRICTIONS)
+    near = [min(factor * best[-1], _FRICTIONS[-1]) for factor in _NEAR]
+    best, after = tried([best[0] + step for step in _FINE / 4], near)
+    if after.mean() > before.mean() * (1 - _GAIN):
         return None
-    return Plane(geom, best[0], best[1], before, after)
+    return Plane(dict(zip(names, map(float, best), strict=True)), before, after)
+
+
+def plane_errors(
+    world: World,
+    point: Mapping[str, float],
+    names: Sequence[str],
+    planes: Sequence[Sequence[float]],
+    motions: Sequence[Motion],
+    threads: int = 1,
+) -> FloatArray:
+    """RMSE under every plane, rad; infinite where diverged. Shape (planes, motions, k).
+
+    Args:
+        world: with a parameter for every name in ``point``.
+        point: the fitted physics.
+        names: what differs between the planes, as `plane_parameters` names it.
+        planes: a value a name each.
+        motions: to replay.
+        threads: of the simulation.
+    """
+    ready = opened(world, {name: (name.rpartition(".")[0],) for name in names})
+    rest = {name: value for name, value in point.items() if name not in names}
+    free = (*rest, *names)
+    replayer = Replayer(ready, motions, min(_WIDTH, len(planes)), threads, free)
+    parts = []
+    for start in range(0, len(planes), _WIDTH):
+        values = np.array([[*rest.values(), *plane] for plane in planes[start : start + _WIDTH]])
+        predicted = replayer.run(free, values)
+        pairs = zip(predicted, motions, strict=True)
+        parts.append(np.stack([np.sqrt(((p - m.measured) ** 2).mean(axis=1)) for p, m in pairs], axis=1))
+    return np.asarray(np.nan_to_num(np.concatenate(parts), nan=np.inf))
 
 
 def touching(world: World, motions: Sequence[Motion], predicted: Sequence[FloatArray]) -> list[Motion]:
@@ -94,37 +136,36 @@ def touching(world: World, motions: Sequence[Motion], predicted: Sequence[FloatA
     return found
 
 
-def with_plane(world: World, geom: str) -> World:
-    """The world with parameters for a plane's height and for the friction of all that can touch."""
+def plane_parameters(world: World) -> tuple[str, ...]:
+    """Height of the world's first plane and, where its friction counts (priority), that; () without one."""
     model = world.model
-    touching = [
-        str(model.geom(k).name)
-        for k in range(model.ngeom)
-        if model.geom_contype[k] or model.geom_conaffinity[k]
+    planes = np.flatnonzero(model.geom_type == int(mujoco.mjtGeom.mjGEOM_PLANE))
+    if not len(planes):
+        return ()
+    plane = int(planes[0])
+    partners = [
+        g
+        for g in range(model.ngeom)
+        if g != plane
+        and (model.geom_contype[g] & model.geom_conaffinity[plane])
+        | (model.geom_contype[plane] & model.geom_conaffinity[g])
     ]
-    return opened(world, {f"{geom}.height": (geom,), _FRICTION: tuple(touching)})
+    name = str(model.geom(plane).name)
+    rules = all(model.geom_priority[g] < model.geom_priority[plane] for g in partners)
+    return (f"{name}.height", f"{name}.friction")[: 2 if rules else 1]
 
 
-@dataclass(frozen=True)
-class _Trial:
-    world: World
-    geom: str
-    point: dict[str, float]
-    motions: list[Motion]
-    threads: int
+def placed(world: World, values: Mapping[str, float]) -> mujoco.MjModel:
+    """A copy of the model with its planes at the heights that some values give."""
+    model = copy.copy(world.model)
+    for name, value in values.items():
+        geom, _, quantity = name.rpartition(".")
+        if quantity == "height":
+            model.geom(geom).pos[2] = value
+    return model
 
-    def errors(self, planes: Sequence[tuple[float, float]]) -> FloatArray:
-        """Mean RMSE by plane and motion, rad. Shape (planes, motions)."""
-        names = (*self.point, f"{self.geom}.height", _FRICTION)
-        values = np.array([[*self.point.values(), *plane] for plane in planes])
-        predicted = Replayer(self.world, self.motions, len(planes), self.threads, names).run(names, values)
-        found = [
-            np.sqrt(((p - m.measured) ** 2).mean(axis=1)).mean(axis=1)
-            for p, m in zip(predicted, self.motions, strict=True)
-        ]
-        return np.asarray(np.nan_to_num(np.stack(found, axis=1), nan=np.inf))
 
-    def best(self, planes: list[tuple[float, float]]) -> tuple[tuple[float, float], FloatArray]:
-        errors = self.errors(planes)
-        k = int(errors.mean(axis=1).argmin())
-        return planes[k], errors[k]
+def _unmoved(world: World, name: str) -> float:
+    """Height or friction of a geom as the world's files have it."""
+    geom, _, quantity = name.rpartition(".")
+    return nominal_value(world.model, quantity, geom)

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from sim2real.domain import Domain
 from sim2real.identify.conditioning import combinations
 from sim2real.identify.diagnose import Hint, diagnose
-from sim2real.identify.free import Free, Space
+from sim2real.identify.estimates import estimates_of
+from sim2real.identify.free import Space
 from sim2real.identify.judge import (
     FITTED,
     NOMINAL,
@@ -22,10 +23,9 @@ from sim2real.identify.judge import (
     unexcited,
 )
 from sim2real.identify.ladder import Step
-from sim2real.identify.missing import Enlarged, enlarge
+from sim2real.identify.missing import enlarge
 from sim2real.identify.plane import Plane, find_plane, touching
 from sim2real.identify.problem import Linear, Problem
-from sim2real.identify.profile import profile
 from sim2real.identify.result import (
     Estimate,
     GapRow,
@@ -35,15 +35,15 @@ from sim2real.identify.result import (
     widening_of,
 )
 from sim2real.identify.solve import prior_curvature
-from sim2real.identify.uncertainty import Spread, bootstrap, covering
+from sim2real.identify.table import Table, joined, table_of
+from sim2real.identify.table_rung import TableRung
+from sim2real.identify.uncertainty import QUANTILE, Spread, bootstrap
+from sim2real.opening import opened
 from sim2real.parameters import quantity_of
 from sim2real.replay import READ_DELAY, Motion
 from sim2real.world import World
 
 FloatArray = NDArray[np.float64]
-
-_EDGE = 1e-3  # share of its range within which a parameter is on its bound
-_HALF = 1.959964
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,8 @@ class Report:
     manner: Manner
     complaints: tuple[str, ...] = ()
     """Of the log doctor."""
+    table: tuple[TableRung, Mapping[str, float]] | None = None
+    """A table that was kept, and the plane as the recordings that were fitted first show it."""
 
     def write(self, threads: int, seconds: float, counts: tuple[int, int]) -> Identification:
         """Measure in the full simulation, judge, and make the domain."""
@@ -82,15 +84,21 @@ class Report:
         linear = self.final.linearize(point, central=True)
         spread = bootstrap(linear)
         enlarged = enlarge(self.final, point) if self.manner.beside else None
-        gap, nominal, predicted = self._gaps(threads)
+        estimates = estimates_of(self.final, point, spread, enlarged, self.manner.profile)
+        table = self._table(spread, estimates)
+        gap, nominal, predicted = self._gaps(threads, table)
         motions = [*self.parts[0], *self.parts[1]]
         hints = diagnose(self.world, motions, predicted)
-        estimates = self._estimates(spread, enlarged)
         priors = prior_curvature(self.final, point, linear)
         driven = [self.world.model.joint(int(k)).name for k in self.world.model.actuator_trnid[:, 0]]
         told = combinations(self.final, linear, priors)
         values = dict(zip(space.names, map(float, space.values(point)), strict=True))
-        plane = self._plane(hints, values, predicted, threads)
+        domain, found = self._domain(linear, spread, gap), {}
+        if table is not None:
+            estimates += table.estimates
+            told += table.told
+            domain, found = joined(domain, table.domain), dict(table.values)
+        plane = None if found else self._plane(hints, values, predicted, threads)
         complaints = [*self.complaints, *unexcited(motions, driven)]
         lack = enlarged.lack if enlarged is not None else None
         findings = Findings(estimates, told, hints, gap, complaints, plane, lack)
@@ -98,8 +106,8 @@ class Report:
         return Identification(
             world=self.world.name,
             joints=self.final.motions[0].joints,
-            domain=self._domain(linear, spread, gap),
-            point={**self.fixed, **{n: _whole(n, v) for n, v in physical.items()}},
+            domain=domain,
+            point={**self.fixed, **{n: _whole(n, v) for n, v in physical.items()}, **found},
             signals={n: v for n, v in values.items() if n.endswith(READ_DELAY)},
             estimates=estimates,
             gap=gap,
@@ -114,6 +122,16 @@ class Report:
             traces=self._traces(nominal, predicted),
             suspects=lack.suspects if lack is not None else (),
         )
+
+    def _table(self, spread: Spread, estimates: Sequence[Estimate]) -> Table | None:
+        """The table that was kept, its interval no narrower than the joints' own intervals make it."""
+        if self.table is None:
+            return None
+        free = self.final.space.free
+        ends = [(float(f.unit(e.low)), float(f.unit(e.high))) for f, e in zip(free, estimates, strict=True)]
+        std = np.array([(high - low) / (2 * QUANTILE) for low, high in ends])
+        joints = spread.correlation * np.outer(std, std)
+        return table_of(self.final, self.points[1], *self.table, joints)
 
     def _plane(
         self,
@@ -135,65 +153,36 @@ class Report:
             for k, (m, n, f) in enumerate(zip(motions, nominal, fitted, strict=True))
         )
 
-    def _gaps(self, threads: int) -> tuple[tuple[GapRow, ...], list[FloatArray], list[FloatArray]]:
+    def _gaps(
+        self, threads: int, table: Table | None
+    ) -> tuple[tuple[GapRow, ...], list[FloatArray], list[FloatArray]]:
         """Errors of every predictor, and what the nominal and the fitted world predict.
 
         Of whole recordings; of robots without servos, of windows of them.
         """
         fitted, held = self.parts
         motions = [*fitted, *held]
-        full = Problem.of(self.base, self.final.space, motions, threads)
+        planes = ({}, {}) if table is None else (table.first, table.values)
+        worlds = [opened(self.base, {}, plane) for plane in planes]
+        full = [Problem.of(world, self.final.space, motions, threads) for world in worlds]
         before = Problem.of(self.world, Space(()), motions, threads)
         nominal = [np.nan_to_num(p[0]) for p in before.predict(np.zeros((1, 0)))]
-        predicted = full.predict(np.stack(self.points))
+        predicted = [
+            [np.nan_to_num(p[0]) for p in problem.predict(point[None])]
+            for problem, point in zip(full, self.points, strict=True)
+        ]
         scale = self.final.scale
         rows = {
             NOMINAL: _rmse(motions, nominal, scale),
-            FITTED: _rmse(motions, [np.nan_to_num(p[0]) for p in predicted], scale),
+            FITTED: _rmse(motions, predicted[0], scale),
         }
-        if full.decoupled:
+        if full[0].decoupled:
             model = self.world.model
             driven = [model.joint(int(k)).name for k in model.actuator_trnid[:, 0]]
             rows |= baselines(motions, [driven.index(joint) for joint in motions[0].joints])
         split = len(fitted)
         gaps = tuple(gap_row(n, r[:split], r[split:] if held else None) for n, r in rows.items())
-        return gaps, nominal, [np.nan_to_num(p[1]) for p in predicted]
-
-    def _estimates(self, spread: Spread, enlarged: Enlarged | None) -> tuple[Estimate, ...]:
-        space, point = self.final.space, self.points[1]
-        low, high = (np.clip(ends, 0.0, 1.0) for ends in covering(point, spread, enlarged))
-        blocks = np.clip(spread.interval(point), 0.0, 1.0)
-        profiled: FloatArray | None = None
-        if self.manner.profile and enlarged is not None:
-            profiled = np.clip(covering(point, spread, enlarged, profile(enlarged)), 0.0, 1.0)
-        beside = point if enlarged is None else enlarged.point[: len(point)]
-        naive = spread.independent * _HALF
-        found = []
-        for k, free in enumerate(space.free):
-            sides = free.value(np.clip([point[k] - naive[k], point[k] + naive[k]], 0.0, 1.0))
-            found.append(
-                Estimate(
-                    free.name,
-                    "s" if free.quantity == READ_DELAY else self.final.world.parameters[free.name].unit,
-                    float(free.value(point[k])),
-                    float(free.value(low[k])),
-                    float(free.value(high[k])),
-                    _ends(free, blocks[:, k]),
-                    float(free.value(beside[k])),
-                    float(sides[1] - sides[0]) / 2,
-                    free.start if free.quantity == READ_DELAY else self.base_value(free.name),
-                    (free.low, free.high),
-                    _stopped(float(point[k]), free.low, free.high, self.base_value(free.name)),
-                    None if profiled is None else _ends(free, profiled[:, k]),
-                )
-            )
-        return tuple(found)
-
-    def base_value(self, name: str) -> float:
-        """The nominal value of a parameter that is free now."""
-        if name.endswith(READ_DELAY):
-            return 0.0
-        return self.final.world.parameters[name].nominal
+        return gaps, nominal, predicted[1]
 
     def _domain(self, linear: Linear, spread: Spread, gap: Sequence[GapRow]) -> Domain:
         hessian = linear.curvature.sum(axis=0)
@@ -223,17 +212,5 @@ def _names(motions: Sequence[Motion]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(motion.name.split("@")[0] for motion in motions))
 
 
-def _ends(free: Free, units: FloatArray) -> tuple[float, float]:
-    low, high = free.value(units)
-    return float(low), float(high)
-
-
 def _whole(name: str, value: float) -> float:
     return float(round(value)) if quantity_of(name).integer else value
-
-
-def _stopped(at: float, low: float, high: float, nominal: float) -> bool:
-    """On a bound that is not the neutral end of an effect: no friction at all is an answer, too."""
-    if at < _EDGE:
-        return not (low == 0.0 or nominal <= low)
-    return at > 1 - _EDGE and not nominal >= high

@@ -22,7 +22,6 @@ from sim2real.identify.verdicts import Verdict, exit_code, ranked
 
 FloatArray = NDArray[np.float64]
 
-_LEAST_EIGENVALUE = 1e-3
 _MOST_STD = 0.29
 """Standard deviation, as a share of the range, of a parameter that could be anywhere in it."""
 
@@ -173,7 +172,7 @@ def make_domain(
     columns = [k for k, f in enumerate(free) if f.name in names]
     if len(columns) < 2:
         return Domain(parameters)
-    return Domain(parameters, correlated(names, centred[:, columns].T @ centred[:, columns]))
+    return Domain(parameters, Correlation.of(names, centred[:, columns].T @ centred[:, columns]))
 
 
 def widening_of(held: float, scatter: float) -> float:
@@ -191,24 +190,6 @@ def _normal(free: Free, at: float, std: float) -> Distribution:
     below, above = (float(free.value(np.clip(at + side * std, 0, 1))) for side in (-1, 1))
     width = max(0.5 * (above - below), 1e-9 * max(abs(value), 1.0))
     return Normal(value, width, free.low, free.high)
-
-
-def correlated(names: Sequence[str], covariance: FloatArray) -> Correlation:
-    """Correlation of a covariance: positive definite, each row to the last bit as its column.
-
-    Args:
-        names: of the rows.
-        covariance: up to a factor. Shape (k, k).
-    """
-    std = np.maximum(np.sqrt(np.diag(covariance)), 1e-15)
-    matrix = covariance / np.outer(std, std)
-    values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
-    matrix = (vectors * np.maximum(values, _LEAST_EIGENVALUE)) @ vectors.T
-    scale = np.sqrt(np.diag(matrix))
-    matrix = matrix / np.outer(scale, scale)
-    matrix = (matrix + matrix.T) / 2
-    np.fill_diagonal(matrix, 1.0)
-    return Correlation(tuple(names), tuple(tuple(float(x) for x in row) for row in matrix))
 
 
 def _clean(value: object) -> object:

@@ -2,11 +2,12 @@
 
 import dataclasses
 
+import mujoco
 import numpy as np
 import pytest
 
 from sim2real.identify.diagnose import diagnose, explained, tip_height
-from sim2real.identify.plane import find_plane, touching, with_plane
+from sim2real.identify.plane import find_plane, placed, plane_parameters, touching
 from sim2real.opening import opened
 from sim2real.replay import Motion, Replayer
 from sim2real.world import World
@@ -36,23 +37,31 @@ def measured(world, motion, physics):
 
 
 def test_a_table_is_seen_and_found(arm, pressing):
-    ready = with_plane(arm, "floor")
-    real = measured(ready, pressing, {"floor.height": -0.05, "contact.friction": 0.3})
+    table = {"floor.height": -0.05, "floor.friction": 0.3}
+    real = measured(opened(arm, {}, table), pressing, table)
     free = measured(arm, real, {}).measured
     hints = diagnose(arm, [real], [free])
     assert hints[0].signal in ("tip height", "position")
     assert "tip height" in {hint.signal for hint in hints}
     assert touching(arm, [real], [free]) == [real]
     plane = find_plane(arm, {}, [real])
-    assert plane.height == pytest.approx(-0.05, abs=0.003)
-    assert plane.after.mean() < 0.3 * plane.before.mean()
-    assert "floor.height" in plane.text
+    assert plane.values == pytest.approx(table, abs=0.002)
+    assert plane.after.mean() < 0.1 * plane.before.mean()
+    assert "set floor.height and floor.friction" in plane.text
+    assert placed(arm, plane.values).geom("floor").pos[2] == plane.height
+    assert arm.model.geom("floor").pos[2] == -0.3
 
 
 def test_where_nothing_is_touched_no_table_is_proposed(arm, pressing):
     real = measured(arm, pressing, {})
     assert touching(arm, [real], [real.measured]) == []
     assert find_plane(arm, {}, [real]) is None
+
+
+def test_a_planes_friction_is_looked_for_where_it_counts():
+    assert plane_parameters(World.load("so101")) == ("floor.height", "floor.friction")
+    assert plane_parameters(World.load("hopper")) == ("floor.height",)  # there the foot's counts
+    assert plane_parameters(World.load("furuta")) == ()
 
 
 def test_missing_dry_friction_follows_the_direction_of_motion(arm, pressing):
@@ -71,6 +80,14 @@ def test_chance_explains_nothing():
     assert explained(signal, np.abs(signal), blocks) > 0.8
 
 
-def test_the_tip_is_as_high_as_its_lowest_capsule(arm):
-    height = tip_height(arm, np.zeros((1, 6)), tuple(arm.model.joint(k).name for k in range(6)))
-    assert 0.0 < height[0] < 0.5
+def test_the_tip_is_as_high_as_the_engine_sees_its_distance_to_the_floor(arm):
+    poses = np.random.default_rng(0).uniform(-0.5, 0.5, (5, 6))
+    height = tip_height(arm, poses, tuple(arm.model.joint(k).name for k in range(6)))
+    model, data = arm.model, mujoco.MjData(arm.model)
+    floor = model.geom("floor")
+    moving = [g for g in range(model.ngeom) if model.geom_conaffinity[g] and model.geom_bodyid[g] > 0]
+    for pose, found in zip(poses, height, strict=True):
+        data.qpos[:] = pose
+        mujoco.mj_kinematics(model, data)
+        nearest = min(mujoco.mj_geomDistance(model, data, floor.id, g, 9.0, None) for g in moving)
+        assert found == pytest.approx(floor.pos[2] + nearest, abs=1e-6)

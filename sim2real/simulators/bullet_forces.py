@@ -130,9 +130,9 @@ class Forces(MujocoSimulator):
         """Return to a state that was kept, with what has been learnt of the contacts."""
         self._batch.state[ids] = state
 
-    def row(self, env_id: int) -> tuple[Array, Array]:
-        """Live positions and velocities of one simulation, with what tasks are not shown."""
-        return self._qpos[env_id], self._qvel[env_id]
+    def states(self, ids: Ids) -> tuple[list[list[float]], list[list[float]]]:
+        """Positions and velocities of simulations, a list for each, with what tasks are not shown."""
+        return self._qpos[ids].tolist(), self._qvel[ids].tolist()
 
     def fastest(self, ids: Ids) -> Array:
         """Largest velocity of each simulation. Shape (len(ids),)."""

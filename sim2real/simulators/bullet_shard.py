@@ -58,17 +58,17 @@ class Shard:
             if not all(map(np.array_equal, astuple(numbers), astuple(old))):
                 client = self._clients[env_id]
                 if client.take(numbers):
-                    client.write(*self.forces.row(env_id))
+                    client.write(*(part[0] for part in self.forces.states(np.array([env_id]))))
             self._numbers[env_id] = numbers
 
     def reset(self, env_ids: Ids, qpos: Array, qvel: Array, ctrl: Array) -> None:
         """As `Simulator.reset`."""
         self.forces.reset(env_ids, qpos, qvel, ctrl)
         self.forces.contact[env_ids] = 0.0
-        for env_id in map(int, env_ids):
+        for env_id, *state in zip(env_ids.tolist(), *self.forces.states(env_ids), strict=True):
             client = self._clients[env_id]
             client.forget(self._numbers[env_id])
-            client.write(*self.forces.row(env_id))
+            client.write(*state)
         self._blown[env_ids] = False
 
     def step(self, ctrl: Array, substeps: int, env_ids: Ids | None = None, between: Law = None) -> None:
@@ -96,7 +96,7 @@ class Shard:
         """One physics step, repeated where the forces of contacts turn out other than predicted."""
         forces = self.forces
         start = forces.keep(rows)
-        before = [tuple(array.copy() for array in forces.row(row)) for row in rows.tolist()]
+        qpos, qvel = forces.states(rows)
         todo = np.arange(len(rows))
         first: Prediction | None = None
         for repeat in range(_REPEATS + 1):
@@ -112,22 +112,28 @@ class Shard:
                 return
             forces.rewind(rows[todo], start[todo])
             for k in todo.tolist():
-                self._clients[rows[k]].write(*before[k])
+                self._clients[rows[k]].write(qpos[k], qvel[k])
 
     def _move(self, rows: Ids, push: Array) -> Mask:
         """Step Bullet, and say which simulations still have finite numbers."""
         forces = self.forces
         sane = np.isfinite(push).all(axis=1) & ~forces.diverged()[rows]
-        for k in np.flatnonzero(sane).tolist():
-            client, row = self._clients[rows[k]], rows[k]
-            client.apply(push[k])
+        moved = rows[sane]
+        states = []
+        for row, force in zip(moved.tolist(), push[sane].tolist(), strict=True):
+            client = self._clients[row]
+            client.apply(force)
             client.step()
-            client.read(*forces.row(row))
+            states.append(client.read())
+        if states:
+            forces.put(moved, *map(np.array, zip(*states, strict=True)))
         return np.asarray(sane & forces.sane(rows))
 
     def _react(self, rows: Ids, prediction: Prediction) -> Mask:
         """Learn the forces of contacts and limits; say which steps were far from right without them."""
-        found = [(k, *contact) for k, row in enumerate(rows) for contact in self._clients[row].contacts()]
+        found = [
+            (k, *contact) for k, row in enumerate(rows.tolist()) for contact in self._clients[row].contacts()
+        ]
         error = self.forces.learn(rows, prediction, gathered(found))
         speed = self.forces.fastest(rows)
         return np.asarray(error > _TOLERANCE * (0.1 + speed))

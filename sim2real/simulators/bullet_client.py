@@ -15,7 +15,7 @@ from typing import Any
 import mujoco
 import numpy as np
 
-from sim2real.interface import Array, Ids
+from sim2real.interface import Array
 from sim2real.simulators.bullet_contacts import Shape, Touching
 from sim2real.simulators.bullet_engine import load
 from sim2real.simulators.bullet_reactions import Contact
@@ -247,10 +247,10 @@ class Client:
         return [self._contact(point) for point in found if point[9] > 0.0] if found else []
 
     def _contact(self, point: Sequence[Any]) -> Contact:
-        one, other = self._geoms[point[1], point[3]], self._geoms[point[2], point[4]]
+        _, a, b, i, j, _, place, normal, _, push, first, along, second, across, *_ = point
+        one, other = self._geoms[a, i], self._geoms[b, j]
         bodies = self._geom_body[one], self._geom_body[other]
-        axes, forces = (point[7], point[11], point[13]), (point[9], point[10], point[12])
-        return bodies, point[6], axes, forces, self._friction[one, other]
+        return *bodies, *place, *normal, *along, *across, push, first, second, self._friction[one, other]
 
     def _call(self, name: str) -> Callable[..., Any]:
         return partial(getattr(self._bullet, name), physicsClientId=self._client)

@@ -20,6 +20,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import mujoco
 import numpy as np
@@ -55,11 +56,19 @@ class Prediction:
     coupled: bool
     """Whether the prediction depends on the forces of contacts at all."""
 
+    @cached_property
+    def mobility(self) -> Array:
+        """Inverse of ``inertia``. Shape (n, nv, nv)."""
+        return np.asarray(np.linalg.inv(self.inertia), dtype=np.float64)
+
     def of(self, rows: Mask) -> Prediction:
         """That of some of the simulations."""
         parts = (self.push, self.qpos, self.qvel, self.inertia, self.bodies, self.bias)
         push, qpos, qvel, inertia, bodies, bias = (part[rows] for part in parts)
-        return Prediction(push, qpos, qvel, inertia, bodies, bias, self.coupled)
+        chosen = Prediction(push, qpos, qvel, inertia, bodies, bias, self.coupled)
+        if "mobility" in vars(self):
+            vars(chosen)["mobility"] = self.mobility[rows]  # of the same state, so not to be computed again
+        return chosen
 
 
 class Forces(MujocoSimulator):
@@ -163,7 +172,7 @@ class Forces(MujocoSimulator):
         )
         if not len(rows.owner) and not old.any():
             return np.zeros(len(ids))
-        mobility = np.asarray(np.linalg.inv(prediction.inertia), dtype=np.float64)
+        mobility = prediction.mobility
         free = prediction.qvel - dt * _times(mobility, old)
         new = impulses(rows, mobility, free, self._qvel[ids]) / dt
         self.contact[ids] = new

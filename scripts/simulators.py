@@ -71,7 +71,7 @@ def section(name: str, engines: list[str], episodes: int) -> str:
     rows = groups_of(world)
     policies = [policy for group in rows.values() for policy in group]
     tables = {e: evaluate(world, policies, [CONTROL], Trials(episodes, simulator=e)) for e in engines}
-    lines = [heading(name), "", f"{episodes} episodes of each policy.", ""]
+    lines = [heading(name), "", f"Episodes of each policy: {episodes}.", ""]
     lines.append("| trained in | " + " | ".join(engines) + " |")
     lines.append("|---|" + "---|" * len(engines))
     for row, group in rows.items():

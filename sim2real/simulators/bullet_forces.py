@@ -250,7 +250,8 @@ class Forces(MujocoSimulator):
         """What the ballast adds to joint-space inertia and bias."""
         if not len(self._hinges):
             return np.zeros((1, 1, 1)), np.zeros((1, 1))
-        weight, moves = self._ballast(ids)[:, self._hinges, None, None], self._moves[:, :, None]
+        weight = (_BALLAST * self._of("dof_armature", ids)[..., self._hinge_dofs])[..., None, None]
+        moves = self._moves[:, :, None]
         n, nv = qvel.shape
         turns = self._cdof[ids][:, None, :, :3] * moves  # (n, hinges, nv, 3)
         lines = turns.swapaxes(1, 2).reshape(n, nv, -1)  # a row a dof: three columns a link

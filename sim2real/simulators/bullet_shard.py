@@ -111,8 +111,8 @@ class Shard:
             if not len(todo) or repeat == _REPEATS:
                 return
             forces.rewind(rows[todo], start[todo])
-            for k in todo.tolist():
-                self._clients[rows[k]].write(qpos[k], qvel[k])
+            for k, row in zip(todo.tolist(), rows[todo].tolist(), strict=True):
+                self._clients[row].write(qpos[k], qvel[k])
 
     def _move(self, rows: Ids, push: Array) -> Mask:
         """Step Bullet, and say which simulations still have finite numbers."""

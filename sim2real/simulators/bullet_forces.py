@@ -209,8 +209,8 @@ class Forces(MujocoSimulator):
             ballast=self._ballast(ids)[0],
         )
 
-    def sane(self, ids: Ids) -> Ids:
-        """Which of the simulations have finite numbers, as a mask."""
+    def sane(self, ids: Ids) -> Mask:
+        """Which of the simulations have finite numbers. Shape (len(ids),)."""
         numbers = np.concatenate((self._qpos[ids], self._qvel[ids]), axis=1)
         return np.asarray((np.abs(numbers) < _HUGE).all(axis=1))
 

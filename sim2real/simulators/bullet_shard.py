@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import astuple
 
 import numpy as np
@@ -12,12 +12,15 @@ from sim2real.simulators.bullet_check import check
 from sim2real.simulators.bullet_client import Client
 from sim2real.simulators.bullet_contacts import touching
 from sim2real.simulators.bullet_forces import Forces, Prediction
-from sim2real.simulators.bullet_reactions import gathered
+from sim2real.simulators.bullet_reactions import Contact, Contacts, gathered
 from sim2real.world import World
 
 _REPEATS = 3
 _TOLERANCE = 1e-2
 
+
+_State = tuple[list[float], list[float]]
+"""Positions and velocities of one simulation."""
 
 Law = Callable[[], None] | None
 """What acts before every physics step, if anything."""
@@ -96,45 +99,55 @@ class Shard:
         """One physics step, repeated where the forces of contacts turn out other than predicted."""
         forces = self.forces
         start = forces.keep(rows)
-        qpos, qvel = forces.states(rows)
+        before = list(zip(*forces.states(rows), strict=True))
         todo = np.arange(len(rows))
         first: Prediction | None = None
         for repeat in range(_REPEATS + 1):
             prediction = forces.predict(rows[todo], first)
-            sane = self._move(rows[todo], prediction.push)
+            back = [before[k] for k in todo.tolist()] if repeat else None
+            sane, touched = self._move(rows[todo], prediction, back)
             if not sane.all():
                 self._blow(rows[todo[~sane]])
             if not prediction.coupled:
                 return
-            again = self._react(rows[todo], prediction) & sane
+            again = self._react(rows[todo], prediction, touched) & sane
             first, todo = prediction.of(again), todo[again]
             if not len(todo) or repeat == _REPEATS:
                 return
             forces.rewind(rows[todo], start[todo])
-            for k, row in zip(todo.tolist(), rows[todo].tolist(), strict=True):
-                self._clients[row].write(qpos[k], qvel[k])
 
-    def _move(self, rows: Ids, push: Array) -> Mask:
-        """Step Bullet, and say which simulations still have finite numbers."""
-        forces = self.forces
+    def _move(
+        self, rows: Ids, prediction: Prediction, back: Sequence[_State] | None
+    ) -> tuple[Mask, Contacts]:
+        """Step Bullet, from other states if they are given.
+
+        All that concerns a client is done in one visit, for its memory is cold at the next.
+
+        Returns:
+            Which simulations still have finite numbers, and what touched.
+        """
+        forces, push = self.forces, prediction.push
         sane = np.isfinite(push).all(axis=1) & ~forces.diverged()[rows]
-        moved = rows[sane]
-        states = []
-        for row, force in zip(moved.tolist(), push[sane].tolist(), strict=True):
+        states: list[_State] = []
+        found: list[Contact] = []
+        chosen = np.flatnonzero(sane)
+        for k, row, force in zip(chosen.tolist(), rows[chosen].tolist(), push[chosen].tolist(), strict=True):
             client = self._clients[row]
+            if back is not None:
+                client.write(*back[k])
             client.apply(force)
             client.step()
             states.append(client.read())
+            if prediction.coupled:
+                found += [(k, *contact) for contact in client.contacts()]
         if states:
-            forces.put(moved, *map(np.array, zip(*states, strict=True)))
-        return np.asarray(sane & forces.sane(rows))
+            qpos, qvel = zip(*states, strict=True)
+            forces.put(rows[chosen], np.array(qpos), np.array(qvel))
+        return sane & forces.sane(rows), gathered(found)
 
-    def _react(self, rows: Ids, prediction: Prediction) -> Mask:
+    def _react(self, rows: Ids, prediction: Prediction, touched: Contacts) -> Mask:
         """Learn the forces of contacts and limits; say which steps were far from right without them."""
-        found = [
-            (k, *contact) for k, row in enumerate(rows.tolist()) for contact in self._clients[row].contacts()
-        ]
-        error = self.forces.learn(rows, prediction, gathered(found))
+        error = self.forces.learn(rows, prediction, touched)
         speed = self.forces.fastest(rows)
         return np.asarray(error > _TOLERANCE * (0.1 + speed))
 

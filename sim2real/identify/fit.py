@@ -24,14 +24,19 @@ from numpy.typing import NDArray
 from sim2real.distributions import Distribution, Normal, Point
 from sim2real.domain import Domain
 from sim2real.files import write_text
-from sim2real.identify.space import Search, Space, minimize
+from sim2real.identify.information import white_noise
+from sim2real.identify.result import correlated
+from sim2real.identify.space import Loss, Search, Space, minimize
 from sim2real.identify.transitions import FloatArray, Rollouts
 from sim2real.identify.windows import WindowReplay
 from sim2real.world import World
 
 _ROUNDING = 1e-6  # observations are single precision
+_NOISES = 4.0  # noise of a measurement, and what that of the first state has become
+_FINEST = 1e-4  # of a scaled signal: what sensors round to, at 13 bits
 _OUTLIER = 4.0
 _SEARCH = Search()
+_ROUNDS, _DAMPINGS, _TOLERANCE, _STEEP = 20, np.array([1e-3, 1e-2, 1e-1, 1.0]), 1e-3, 1e4
 
 
 @dataclass(frozen=True)
@@ -105,15 +110,18 @@ def fit_windows(
         return np.array([profiled(replay, each) for each in errors])
 
     found = minimize(loss, np.full(len(space.names), 0.5), space.steps, settings.search)
-    best = space.physics(found.point[None])[0]
+    point = refine(replay, space, found.point, loss)
+    best = space.physics(point[None])[0]
     judge = WindowReplay(world, held_out, settings.window)
     nominal = np.array([world.nominal[name] for name in space.names])
     before, after = judge.predict(space.names, np.stack((nominal, best))) - judge.observed
-    wide = standard_errors(replay, space, found.point, deviations(judge, after))
-    std = space.widths(found.point, wide)
+    covariance = _covariance(replay, space, point, deviations(judge, after))
+    covariance = covariance * _widening(judge, space, (point, covariance), after) ** 2
+    wide = _capped(covariance)
+    std = space.widths(point, wide)
     certain = space.whole & (wide < 0.25 * space.steps)
     return WindowFit(
-        domain=_domain(space, best, std * settings.wide, certain),
+        domain=_domain(space, best, (std * settings.wide, covariance), certain),
         physics=dict(zip(space.names, map(float, best), strict=True)),
         std=dict(zip(space.names, map(float, std), strict=True)),
         error=_rms(after),
@@ -123,39 +131,116 @@ def fit_windows(
     )
 
 
-def standard_errors(replay: WindowReplay, space: Space, point: FloatArray, spread: FloatArray) -> FloatArray:
-    """Standard error of every parameter, in the unit cube.
+def refine(replay: WindowReplay, space: Space, start: FloatArray, loss: Loss) -> FloatArray:
+    """The end of the valley in which a search ended, by Levenberg's steps; whole numbers stay.
 
-    Linearized at ``point``: with the Jacobian J of the predictions over the cube, weighted by ``spread``,
-    the covariance is B M B with B = (JᵀJ)⁻¹ and M the sum over episodes of the squared scores. What the
-    range itself tells (a uniform has the variance 1/12) is known too, so no error is larger than that.
-    For a whole number the step is to its neighbour.
+    Errors weigh by the inverse of their profiled scale, large ones less (Huber 1964).
+
+    Args:
+        replay: recorded episodes.
+        space: the box.
+        start: point of the unit cube. Shape (k,).
+        loss: what is to be small.
+    """
+    point, best = start, float(loss(start[None])[0])
+    damping = 1.0
+    for _ in range(_ROUNDS):
+        error, jacobian = _linear(replay, space, point)
+        scaled = error / (_by_age(replay, np.abs(error)) + _ROUNDING)[replay.age]
+        weight = 1.0 / np.maximum(np.abs(scaled), 1.0)
+        slopes = jacobian / (_by_age(replay, np.abs(error)) + _ROUNDING)[replay.age]
+        slopes[space.whole] = 0.0
+        curvature = np.einsum("ksn,lsn,sn->kl", slopes, slopes, weight)
+        slope = np.einsum("ksn,sn->k", slopes, scaled * weight)
+        diagonal = np.maximum(np.diag(curvature), 1e-9 * curvature.max() + 1e-30)
+        steps = [np.linalg.solve(curvature + damping * d * np.diag(diagonal), -slope) for d in _DAMPINGS]
+        tried = np.clip(point + np.array(steps), 0.0, 1.0)
+        losses = loss(tried)
+        k = int(np.nanargmin(losses))
+        gain = best - float(losses[k])
+        if gain > 0:
+            point, best = tried[k], float(losses[k])
+        damping = float(np.clip(damping * (_DAMPINGS[k] * 10 if gain > 0 else 100), 1e-8, 1e8))
+        if gain < _TOLERANCE and damping > _STEEP:
+            break
+    return point
+
+
+def _linear(
+    replay: WindowReplay, space: Space, point: FloatArray, step: float = 0.002
+) -> tuple[FloatArray, FloatArray]:
+    """Errors, shape (steps, n), and their derivatives over the cube, (k, steps, n); 0 where diverged.
+
+    Differences are to both sides; for a whole number, to one neighbour.
+    """
+    above = np.where(space.whole, space.steps, np.minimum(step, 1.0 - point))
+    below = np.where(space.whole, 0.0, -np.minimum(step, point))
+    above = np.where(space.whole & (point + above > 1.0), -space.steps, above)
+    points = np.vstack((point, point + np.diag(above), point + np.diag(below)))
+    predicted = replay.predict(space.names, space.physics(points))
+    k = len(point)
+    jacobian = (predicted[1 : k + 1] - predicted[k + 1 :]) / (above - below)[:, None, None]
+    return np.nan_to_num(predicted[0] - replay.observed), np.nan_to_num(jacobian)
+
+
+def standard_errors(replay: WindowReplay, space: Space, point: FloatArray, spread: FloatArray) -> FloatArray:
+    """Standard error of every parameter, in the unit cube. Shape (k,).
 
     Args:
         replay: recorded episodes.
         space: the box.
         point: best point of the unit cube. Shape (k,).
         spread: standard deviation of the residual for each age and signal. Shape (window, n).
-
-    Returns:
-        Shape (k,).
     """
-    steps = np.where(space.whole, space.steps, 0.02)
-    steps = np.where(point + steps > 1.0, -steps, steps)
-    points = np.vstack((point, point + np.diag(steps)))
-    predicted = replay.predict(space.names, space.physics(points))
+    return _capped(_covariance(replay, space, point, spread))
+
+
+def _capped(covariance: FloatArray) -> FloatArray:
+    """Standard deviations, none larger than what the range itself tells."""
+    return np.asarray(np.minimum(np.sqrt(np.diag(covariance)), np.sqrt(1 / 12)))
+
+
+def _covariance(replay: WindowReplay, space: Space, point: FloatArray, spread: FloatArray) -> FloatArray:
+    """Covariance of the estimate, in the unit cube. Shape (k, k).
+
+    Linearized at the point: with the Jacobian J of the predictions over the cube, weighted by ``spread``,
+    it is B M B with B = (JᵀJ)⁻¹ and M the sum over episodes of the squared scores. What the range itself
+    tells (a uniform has the variance 1/12) is known too. For a whole number the step is to its neighbour.
+    """
+    error, jacobian = _linear(replay, space, point)
     weight = spread[replay.age]
-    jacobian = np.nan_to_num((predicted[1:] - predicted[0]) / weight) / steps[:, None, None]
-    residual = np.nan_to_num((predicted[0] - replay.observed) / weight)
-    residual = np.clip(residual, -_OUTLIER, _OUTLIER)
+    jacobian, residual = jacobian / weight, np.clip(error / weight, -_OUTLIER, _OUTLIER)
     information = np.einsum("ksn,lsn->kl", jacobian, jacobian)
     bread = np.linalg.inv(information + 12.0 * np.eye(len(point)))
     scores = np.einsum("ksn,sn->sk", jacobian, residual)
     by_episode = np.array([scores[replay.episode == e].sum(axis=0) for e in np.unique(replay.episode)])
     sandwich = bread @ (by_episode.T @ by_episode) @ bread
     # scores of few episodes may cancel by chance, so independent residuals are the least that is believed
-    variance = np.maximum(np.diag(sandwich), np.diag(bread))
-    return np.asarray(np.minimum(np.sqrt(variance), np.sqrt(1 / 12)))
+    least = np.sqrt(np.maximum(np.diag(sandwich), np.diag(bread)) / np.diag(bread))
+    return np.asarray(bread * np.outer(least, least))
+
+
+def _widening(
+    judge: WindowReplay, space: Space, estimate: tuple[FloatArray, FloatArray], error: FloatArray
+) -> float:
+    """How much wider the spread must be to miss by as much as held-out predictions do, noise left out.
+
+    A model that lacks something is certain of the wrong values; what it gets wrong says how wrong.
+
+    Args:
+        judge: held-out episodes.
+        space: the box.
+        estimate: point and its covariance. Shapes (k,) and (k, k).
+        error: held-out errors at the point. Shape (steps, n).
+    """
+    point, covariance = estimate
+    jacobian = _linear(judge, space, point)[1]
+    scatter = np.einsum("ksn,kl,lsn->sn", jacobian, covariance, jacobian)
+    episodes = [judge.observed[judge.episode == e] for e in np.unique(judge.episode)]
+    noise = np.array([white_noise([e[:, n] for e in episodes]) for n in range(error.shape[1])])
+    weight = 1 / deviations(judge, error)[judge.age] ** 2
+    missed = np.maximum(_by_age(judge, error**2) - _NOISES * noise**2, 0.0)[judge.age]
+    return float(np.sqrt(max(1.0, (missed * weight).sum() / max((scatter * weight).sum(), 1e-30))))
 
 
 def profiled(replay: WindowReplay, error: FloatArray) -> float:
@@ -171,11 +256,16 @@ def profiled(replay: WindowReplay, error: FloatArray) -> float:
 
 
 def deviations(replay: WindowReplay, error: FloatArray) -> FloatArray:
-    """Robust standard deviation of errors for each age and signal. Shape (window, num_observations)."""
-    absolute = np.abs(np.nan_to_num(error))
-    ages = range(int(replay.age.max()) + 1)
-    medians = np.array([np.median(absolute[replay.age == age], axis=0) for age in ages]) / 0.6745
-    return np.asarray(np.maximum(medians, _ROUNDING))
+    """Standard deviation of errors for each age and signal, from their mean size.
+
+    Not from the median one, which is none where a block lies still most of the time; and no less than any
+    sensor rounds to, since the differences that derivatives are made of are no finer.
+
+    Returns:
+        Shape (window, num_observations).
+    """
+    sizes = _by_age(replay, np.abs(np.nan_to_num(error)))
+    return np.asarray(np.maximum(np.sqrt(np.pi / 2) * sizes, _FINEST))
 
 
 def _by_age(replay: WindowReplay, values: FloatArray) -> FloatArray:
@@ -189,10 +279,17 @@ def _rms(error: FloatArray) -> float:
     return float(np.sqrt(np.mean(error**2)))
 
 
-def _domain(space: Space, best: FloatArray, std: FloatArray, certain: NDArray[np.bool_]) -> Domain:
+def _domain(
+    space: Space, best: FloatArray, spread: tuple[FloatArray, FloatArray], certain: NDArray[np.bool_]
+) -> Domain:
+    """Normals with standard deviations, in the parameters' units, that go together as a covariance says."""
+    std, covariance = spread
     parameters: dict[str, Distribution] = {}
     for k, name in enumerate(space.names):
         mean, low, high = float(best[k]), float(space.low[k]), float(space.high[k])
         fixed = certain[k] or not std[k] > 0
         parameters[name] = Point(mean) if fixed else Normal(mean, float(std[k]), low, high)
-    return Domain(parameters)
+    loose = [k for k, name in enumerate(space.names) if isinstance(parameters[name], Normal)]
+    if len(loose) < 2:
+        return Domain(parameters)
+    return Domain(parameters, correlated([space.names[k] for k in loose], covariance[np.ix_(loose, loose)]))

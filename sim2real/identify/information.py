@@ -89,10 +89,11 @@ def noise_of(motions: Sequence[Motion]) -> FloatArray:
     sensor's step, step / √12.
     """
     count = motions[0].measured.shape[1]
-    return np.array([_noise([m.measured[:, k] for m in motions]) for k in range(count)])
+    return np.array([white_noise([m.measured[:, k] for m in motions]) for k in range(count)])
 
 
-def _noise(signals: Sequence[FloatArray]) -> float:
+def white_noise(signals: Sequence[FloatArray]) -> float:
+    """Standard deviation of the white noise in pieces of one signal; see `noise_of`."""
     differences = np.concatenate([np.abs(np.diff(x, _ORDER)) for x in signals])
     found = _NORMAL * float(np.median(differences)) / _GAIN**0.5 if len(differences) else 0.0
     step = quantization(np.concatenate(signals))
@@ -168,7 +169,7 @@ def _begun(motion: Motion, position: FloatArray, velocity: FloatArray) -> Motion
 def _speed_noise(motion: Motion, noise: FloatArray) -> FloatArray:
     """Of the velocity that a motion begins with: measured, or a slope through rows, or at rest."""
     if motion.speeds is not None:
-        return np.array([_noise([x]) for x in motion.speeds.T])
+        return np.array([white_noise([x]) for x in motion.speeds.T])
     if not len(motion.past_time):
         return np.zeros_like(noise)
     return np.asarray(noise / (float(np.median(np.diff(motion.time))) * _PARABOLA**0.5))

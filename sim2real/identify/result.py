@@ -173,7 +173,7 @@ def make_domain(
     columns = [k for k, f in enumerate(free) if f.name in names]
     if len(columns) < 2:
         return Domain(parameters)
-    return Domain(parameters, Correlation(names, _correlation(centred[:, columns])))
+    return Domain(parameters, correlated(names, centred[:, columns].T @ centred[:, columns]))
 
 
 def widening_of(held: float, scatter: float) -> float:
@@ -193,17 +193,22 @@ def _normal(free: Free, at: float, std: float) -> Distribution:
     return Normal(value, width, free.low, free.high)
 
 
-def _correlation(centred: FloatArray) -> tuple[tuple[float, ...], ...]:
-    """Positive definite, ones on the diagonal, each row to the last bit as its column."""
-    std = np.maximum(np.sqrt((centred**2).mean(axis=0)), 1e-15)
-    matrix = (centred.T @ centred) / len(centred) / np.outer(std, std)
+def correlated(names: Sequence[str], covariance: FloatArray) -> Correlation:
+    """Correlation of a covariance: positive definite, each row to the last bit as its column.
+
+    Args:
+        names: of the rows.
+        covariance: up to a factor. Shape (k, k).
+    """
+    std = np.maximum(np.sqrt(np.diag(covariance)), 1e-15)
+    matrix = covariance / np.outer(std, std)
     values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
     matrix = (vectors * np.maximum(values, _LEAST_EIGENVALUE)) @ vectors.T
     scale = np.sqrt(np.diag(matrix))
     matrix = matrix / np.outer(scale, scale)
     matrix = (matrix + matrix.T) / 2
     np.fill_diagonal(matrix, 1.0)
-    return tuple(tuple(float(x) for x in row) for row in matrix)
+    return Correlation(tuple(names), tuple(tuple(float(x) for x in row) for row in matrix))
 
 
 def _clean(value: object) -> object:

@@ -120,17 +120,13 @@ class WindowReplay:
         physics = np.repeat(values, self._each, axis=0)
         simulator.set_physics(ids, names, physics)
         channels.set_physics(ids, names, physics)
-        qpos, qvel, command = task.start(ids, np.full((rows, task.spec.num_draws), 0.5))
-        simulator.reset(ids, qpos, qvel, command)
-        channels.begin(ids, command)
         actions = np.zeros((simulator.num_envs, self._actions.shape[2]))
+        channels.begin(ids, self._begin(ids, count, actions))
         seen = np.empty((self._actions.shape[1], rows, self.observed.shape[1]))
         for step in range(self._actions.shape[1]):
             if step % self.window == 0:
                 simulator.qpos[:rows] = np.tile(self._states[0][:, step], (count, 1))
                 simulator.qvel[:rows] = np.tile(self._states[1][:, step], (count, 1))
-            if step == 0 and isinstance(task, TakesUp):
-                task.take_up(ids, np.tile(self._first, (count, 1)))
             actions[:rows] = np.tile(self._actions[:, step], (count, 1))
             simulator.step(channels.command(task.command(actions)), self._substeps, ids, channels.between)
             seen[step] = channels.observe(task.observe())[:rows]
@@ -138,6 +134,18 @@ class WindowReplay:
         self.diverged += int(simulator.diverged()[:rows].sum())
         by_candidate = seen.reshape(len(seen), count, self._each, -1)
         return by_candidate[self._step, :, self.episode].swapaxes(0, 1)
+
+    def _begin(self, ids: Ids, count: int, actions: FloatArray) -> FloatArray:
+        """Begin every episode where it was recorded; its first commands, which delay lines are full of."""
+        task = self._task
+        _, _, command = task.start(ids, np.full((len(ids), task.spec.num_draws), 0.5))
+        qpos, qvel = (np.tile(part[:, 0], (count, 1)) for part in self._states)
+        self._simulator.reset(ids, qpos, qvel, command)
+        if isinstance(task, TakesUp):
+            task.take_up(ids, np.tile(self._first, (count, 1)))
+            command = task.command(actions)[: len(ids)].copy()
+            self._simulator.reset(ids, qpos, qvel, command)
+        return np.asarray(command)
 
     def _measured_states(self) -> tuple[FloatArray, FloatArray]:
         """Positions and velocities of every episode. Shapes (episodes, steps + 1, nq or nv)."""

@@ -88,12 +88,14 @@ def test_what_has_no_windows_is_refused(furuta, rollouts):
 
 @pytest.mark.parametrize("world", ["cartpole", "furuta", "hopper", "push", "quadrotor", "so101"])
 def test_observations_tell_the_state_and_what_is_wanted(world):
-    env = Sim2RealVectorEnv(world, 4, autoreset=False)
+    late = World.load(world).variant("combined_a").domain
+    env = Sim2RealVectorEnv(world, 4, late, autoreset=False)
     size = env.single_action_space.shape[0]
     rollouts = gather(env, RandomActor(size, seed=0), 12, seed=0)
+    physics = np.array([[d.value for d in late.parameters.values()]])
     for seen in (rollouts, seen_alone(rollouts)):
         replay = WindowReplay(env.world, seen, 3)
-        errors = np.abs(replay.predict((), np.zeros((1, 0)))[0] - replay.observed)
+        errors = np.abs(replay.predict(late.names, physics)[0] - replay.observed)
         # no observation says by how much a pushed block tips
         share = 0.9 if world == "push" and seen is not rollouts else 1.0
         assert np.quantile(errors, share) < 5e-3

@@ -4,7 +4,8 @@
     python scripts/simulators.py furuta --train bullet  # train nominal policies in an engine first
 
 Nominal physics everywhere: what is lost from one engine to the next is lost to contact, joint limits,
-friction, servo and integrator alone. The tables go to ``policies/simulators.md``.
+friction, servo and integrator alone. Each world's table replaces that world's in ``policies/simulators.md``;
+those of other worlds stay.
 """
 
 import argparse
@@ -70,11 +71,23 @@ def section(name: str, engines: list[str], episodes: int) -> str:
     rows = groups_of(world)
     policies = [policy for group in rows.values() for policy in group]
     tables = {e: evaluate(world, policies, [CONTROL], Trials(episodes, simulator=e)) for e in engines}
-    lines = [f"## {world.title}", "", "| trained in | " + " | ".join(engines) + " |"]
+    lines = [heading(name), "", f"Episodes of each policy: {episodes}.", ""]
+    lines.append("| trained in | " + " | ".join(engines) + " |")
     lines.append("|---|" + "---|" * len(engines))
     for row, group in rows.items():
         lines.append(f"| {row} | " + " | ".join(cell(tables[e], group) for e in engines) + " |")
     return "\n".join([*lines, ""])
+
+
+def heading(name: str) -> str:
+    return f"## {World.load(name).title}"
+
+
+def kept(path: Path) -> dict[str, str]:
+    """The sections of an existing file, by heading."""
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    parts = [f"## {part.rstrip()}\n" for part in ("\n" + text).split("\n## ")[1:]]
+    return {part.split("\n", 1)[0]: part for part in parts}
 
 
 def main() -> None:
@@ -84,21 +97,22 @@ def main() -> None:
     parser.add_argument("--episodes", type=positive, default=32, help="per policy and engine")
     arguments = parser.parse_args()
     engines = [name for name in SIMULATORS if installed(name)]
-    sections = []
-    for name in arguments.worlds or entries("envs"):
+    path, worlds = catalog("policies") / "simulators.md", entries("envs")
+    for name in arguments.worlds or worlds:
         for engine in arguments.train:
             trained_in(World.load(name), engine)
-        sections.append(section(name, engines, arguments.episodes))
-        print(sections[-1], flush=True)
-        text = HEAD.format(episodes=arguments.episodes) + "\n".join(sections)
-        write_text(catalog("policies") / "simulators.md", text)
+        made = section(name, engines, arguments.episodes)
+        print(made, flush=True)
+        sections = kept(path) | {heading(name): made}
+        known = set(map(heading, worlds))
+        write_text(path, HEAD + "\n".join(text for title, text in sections.items() if title in known))
 
 
 HEAD = """# From one engine to another
 
 Made by `python scripts/simulators.py`. Rows: where a policy was trained; columns: where it is run, on nominal
-physics. Mean return with the 95 % bootstrap interval over three seeds · success over three seeds × {episodes}
-episodes with the Wilson 95 % interval.
+physics. Mean return with the 95 % bootstrap interval over three seeds · success over all their episodes with
+the Wilson 95 % interval.
 
 """
 

@@ -15,7 +15,7 @@ from typing import Any
 import mujoco
 import numpy as np
 
-from sim2real.interface import Array, Ids
+from sim2real.interface import Array
 from sim2real.simulators.bullet_contacts import Shape, Touching
 from sim2real.simulators.bullet_engine import load
 from sim2real.simulators.bullet_reactions import Contact
@@ -54,9 +54,13 @@ class _Body:
     """Those of them that are hinges and slides."""
     balls: list[_Ball]
     """The others."""
-    qpos: Ids
+    qpos: list[int]
     """Columns of the hinges and slides."""
-    qvel: Ids
+    qvel: list[int]
+    start: list[float]
+    """Positions of the hinges and slides where Bullet has zero."""
+    free: tuple[int, int] | None
+    """First columns of the free joint, if there is one."""
 
 
 def _disconnect(bullet: ModuleType, client: int) -> None:
@@ -77,6 +81,7 @@ class Client:
         self._client: int = self._bullet.connect(self._bullet.DIRECT)
         self.close = weakref.finalize(self, _disconnect, self._bullet, self._client)
         self._bodies: list[_Body] = []
+        self._poses: dict[int, tuple[Sequence[float], Sequence[float]]] = {}
         self._statics: dict[Shape, int] = {}
         self.build(numbers)
 
@@ -84,6 +89,7 @@ class Client:
         """Forget all and build the bodies anew."""
         call = self._call
         self._broken = False
+        self._poses.clear()
         call("resetSimulation")()
         call("setPhysicsEngineParameter")(
             fixedTimeStep=float(self._model.opt.timestep),
@@ -143,28 +149,28 @@ class Client:
         self._friction = {key: mu for (a, b), mu in pairs for key in ((a, b), (b, a))}
         self._shape, self._iquat = self._unchangeable(numbers), numbers.body_iquat
 
-    def write(self, qpos: Array, qvel: Array) -> None:
+    def write(self, qpos: list[float], qvel: list[float]) -> None:
         """Set the state."""
-        for body in self._bodies:
-            if body.tree.free is not None:
-                self._write_base(body, qpos, qvel)
+        for k, body in enumerate(self._bodies):
+            if body.free is not None:
+                self._write_base(k, body.free, qpos, qvel)
             if body.singles:
-                start = self._model.qpos0[body.qpos]
-                states = zip(
-                    body.singles, (qpos[body.qpos] - start).tolist(), qvel[body.qvel].tolist(), strict=True
+                columns = zip(body.qpos, body.start, strict=True)
+                self._bullet.resetJointStatesMultiDof(
+                    body.unique,
+                    body.singles,
+                    [[qpos[column] - start] for column, start in columns],
+                    [[qvel[column]] for column in body.qvel],
+                    physicsClientId=self._client,
                 )
-                for link, position, velocity in states:
-                    self._bullet.resetJointState(
-                        body.unique, link, position, velocity, physicsClientId=self._client
-                    )
             for ball in body.balls:
                 axes = self._axes(ball)
-                position = _turned(_conjugate(axes), qpos[ball.qpos : ball.qpos + 4], axes)
+                position = _turned(_conjugate(axes), np.array(qpos[ball.qpos : ball.qpos + 4]), axes)
                 self._bullet.resetJointStateMultiDof(
                     body.unique,
                     ball.link,
                     np.roll(position, -1).tolist(),
-                    _rotated(qvel[ball.qvel : ball.qvel + 3], _conjugate(axes)).tolist(),
+                    _rotated(qvel[ball.qvel : ball.qvel + 3], _conjugate(axes).tolist()),
                     physicsClientId=self._client,
                 )
 
@@ -173,6 +179,7 @@ class Client:
         if self._broken or any(self._links[a][0] == self._links[b][0] for a, b in self._meetings):
             self.build(numbers)  # shapes of one tree can't be parted
             return
+        self._poses.clear()
         place, upright = self._call("resetBasePositionAndOrientation"), [0.0, 0.0, 0.0, 1.0]
         for k, body in enumerate(self._bodies):
             place(body.unique, [0.0, 0.0, _FAR * (k + 1)], upright)
@@ -184,25 +191,26 @@ class Client:
         """Leave a state that is not finite alone until `forget`."""
         self._broken = True
 
-    def apply(self, force: Array) -> None:
-        """Give the generalized forces of the next physics step. Shape (nv,)."""
-        for body in self._bodies:
-            if body.tree.free is not None:
-                self._push_base(body, force)
+    def apply(self, force: list[float]) -> None:
+        """Give the generalized forces of the next physics step, one a degree of freedom."""
+        for k, body in enumerate(self._bodies):
+            if body.free is not None:
+                self._push_base(k, body.free[1], force)
             if body.singles:
                 self._bullet.setJointMotorControlArray(
                     body.unique,
                     body.singles,
                     self._bullet.TORQUE_CONTROL,
-                    forces=force[body.qvel].tolist(),
+                    forces=[force[column] for column in body.qvel],
                     physicsClientId=self._client,
                 )
             for ball in body.balls:
+                torque = force[ball.qvel : ball.qvel + 3]
                 self._bullet.setJointMotorControlMultiDof(
                     body.unique,
                     ball.link,
                     self._bullet.TORQUE_CONTROL,
-                    force=_rotated(force[ball.qvel : ball.qvel + 3], _conjugate(self._axes(ball))).tolist(),
+                    force=_rotated(torque, _conjugate(self._axes(ball)).tolist()),
                     physicsClientId=self._client,
                 )
 
@@ -210,35 +218,39 @@ class Client:
         """One physics step."""
         self._bullet.stepSimulation(physicsClientId=self._client)
 
-    def read(self, qpos: Array, qvel: Array) -> None:
-        """Write the state into rows of MuJoCo's layout."""
-        for body in self._bodies:
-            if body.tree.free is not None:
-                self._read_base(body, qpos, qvel)
+    def read(self) -> tuple[list[float], list[float]]:
+        """Positions and velocities in MuJoCo's layout."""
+        qpos, qvel = [0.0] * self._model.nq, [0.0] * self._model.nv
+        for k, body in enumerate(self._bodies):
+            if body.free is not None:
+                self._read_base(k, body.free, qpos, qvel)
             if body.singles:
                 states = self._bullet.getJointStates(body.unique, body.singles, physicsClientId=self._client)
-                qpos[body.qpos] = [state[0] for state in states]
-                qvel[body.qvel] = [state[1] for state in states]
-                qpos[body.qpos] += self._model.qpos0[body.qpos]
+                for q, v, start, state in zip(body.qpos, body.qvel, body.start, states, strict=True):
+                    qpos[q] = state[0] + start
+                    qvel[v] = state[1]
             for ball in body.balls:
                 axes = self._axes(ball)
                 state = self._bullet.getJointStateMultiDof(
                     body.unique, ball.link, physicsClientId=self._client
                 )
-                position = np.roll(state[0], 1)
-                qpos[ball.qpos : ball.qpos + 4] = _turned(axes, position, _conjugate(axes))
-                qvel[ball.qvel : ball.qvel + 3] = _rotated(np.array(state[1]), axes)
+                position = _turned(axes, np.roll(state[0], 1), _conjugate(axes))
+                qpos[ball.qpos : ball.qpos + 4] = position.tolist()
+                qvel[ball.qvel : ball.qvel + 3] = _rotated(state[1], axes.tolist())
+        return qpos, qvel
 
     def contacts(self) -> list[Contact]:
         """The contacts that pushed in the last step."""
+        if not self._meetings:
+            return []
         found = self._bullet.getContactPoints(physicsClientId=self._client)
         return [self._contact(point) for point in found if point[9] > 0.0] if found else []
 
     def _contact(self, point: Sequence[Any]) -> Contact:
-        one, other = self._geoms[point[1], point[3]], self._geoms[point[2], point[4]]
+        _, a, b, i, j, _, place, normal, _, push, first, along, second, across, *_ = point
+        one, other = self._geoms[a, i], self._geoms[b, j]
         bodies = self._geom_body[one], self._geom_body[other]
-        axes, forces = (point[7], point[11], point[13]), (point[9], point[10], point[12])
-        return bodies, point[6], axes, forces, self._friction[one, other]
+        return *bodies, *place, *normal, *along, *across, push, first, second, self._friction[one, other]
 
     def _call(self, name: str) -> Callable[..., Any]:
         return partial(getattr(self._bullet, name), physicsClientId=self._client)
@@ -340,33 +352,34 @@ class Client:
         """Orientation of the axes of a ball joint in Bullet: the principal ones of the link's inertia."""
         return _UNTURNED if ball.body is None else self._iquat[ball.body]
 
-    def _write_base(self, body: _Body, qpos: Array, qvel: Array) -> None:
-        q, v = self._free_columns(body)
+    def _write_base(self, k: int, columns: tuple[int, int], qpos: list[float], qvel: list[float]) -> None:
+        (q, v), unique, client = columns, self._bodies[k].unique, self._client
         turn = qpos[q + 3 : q + 7]
-        self._call("resetBasePositionAndOrientation")(
-            body.unique, qpos[q : q + 3].tolist(), np.roll(turn, -1).tolist()
+        self._bullet.resetBasePositionAndOrientation(
+            unique, qpos[q : q + 3], [*turn[1:], turn[0]], physicsClientId=client
         )
         spin = _rotated(qvel[v + 3 : v + 6], turn)  # MuJoCo has it in the body's own frame
-        self._call("resetBaseVelocity")(body.unique, qvel[v : v + 3].tolist(), spin.tolist())
+        self._bullet.resetBaseVelocity(unique, qvel[v : v + 3], spin, physicsClientId=client)
+        self._poses.pop(k, None)
 
-    def _read_base(self, body: _Body, qpos: Array, qvel: Array) -> None:
-        q, v = self._free_columns(body)
-        position, pose = self._bullet.getBasePositionAndOrientation(body.unique, physicsClientId=self._client)
-        velocity, spin = self._bullet.getBaseVelocity(body.unique, physicsClientId=self._client)
-        qpos[q : q + 3], qpos[q + 3 : q + 7] = position, np.roll(pose, 1)
-        qvel[v : v + 3] = velocity
-        qvel[v + 3 : v + 6] = _rotated(np.array(spin), _conjugate(qpos[q + 3 : q + 7]))
+    def _read_base(self, k: int, columns: tuple[int, int], qpos: list[float], qvel: list[float]) -> None:
+        (q, v), unique, client = columns, self._bodies[k].unique, self._client
+        position, pose = self._bullet.getBasePositionAndOrientation(unique, physicsClientId=client)
+        self._poses[k] = position, pose
+        velocity, spin = self._bullet.getBaseVelocity(unique, physicsClientId=client)
+        x, y, z, w = pose
+        qpos[q : q + 7] = *position, w, x, y, z
+        qvel[v : v + 6] = *velocity, *_rotated(spin, (w, -x, -y, -z))
 
-    def _push_base(self, body: _Body, force: Array) -> None:
-        _, v = self._free_columns(body)
-        position, pose = self._bullet.getBasePositionAndOrientation(body.unique, physicsClientId=self._client)
-        torque = _rotated(force[v + 3 : v + 6], np.roll(pose, 1))
-        world = self._bullet.WORLD_FRAME
-        self._call("applyExternalForce")(body.unique, -1, force[v : v + 3].tolist(), position, world)
-        self._call("applyExternalTorque")(body.unique, -1, torque.tolist(), world)
-
-    def _free_columns(self, body: _Body) -> tuple[int, int]:
-        return int(self._model.jnt_qposadr[body.tree.free]), int(self._model.jnt_dofadr[body.tree.free])
+    def _push_base(self, k: int, v: int, force: list[float]) -> None:
+        unique, client, world = self._bodies[k].unique, self._client, self._bullet.WORLD_FRAME
+        known = self._poses.get(k)
+        position, (x, y, z, w) = known or self._bullet.getBasePositionAndOrientation(
+            unique, physicsClientId=client
+        )
+        torque = _rotated(force[v + 3 : v + 6], (w, x, y, z))
+        self._bullet.applyExternalForce(unique, -1, force[v : v + 3], position, world, physicsClientId=client)
+        self._bullet.applyExternalTorque(unique, -1, torque, world, physicsClientId=client)
 
 
 def _numbered(
@@ -374,6 +387,7 @@ def _numbered(
 ) -> _Body:
     """Where Bullet's joints (MuJoCo's joint by link index) lie in MuJoCo's layout."""
     singles = [index for index, joint in moving.items() if model.jnt_type[joint] != _BALL]
+    columns, free = [int(model.jnt_qposadr[moving[index]]) for index in singles], tree.free
     return _Body(
         tree=tree,
         unique=unique,
@@ -390,15 +404,22 @@ def _numbered(
             for index, joint in moving.items()
             if model.jnt_type[joint] == _BALL
         ],
-        qpos=np.array([model.jnt_qposadr[moving[index]] for index in singles], dtype=np.intp),
-        qvel=np.array([model.jnt_dofadr[moving[index]] for index in singles], dtype=np.intp),
+        qpos=columns,
+        qvel=[int(model.jnt_dofadr[moving[index]]) for index in singles],
+        start=model.qpos0[columns].tolist(),
+        free=None if free is None else (int(model.jnt_qposadr[free]), int(model.jnt_dofadr[free])),
     )
 
 
-def _rotated(vector: Array, quat: Array) -> Array:
-    result = np.zeros(3)
-    mujoco.mju_rotVecQuat(result, vector, quat)
-    return result
+def _rotated(vector: Sequence[float], quat: Sequence[float]) -> list[float]:
+    """As ``mju_rotVecQuat``, to the same bits, without arrays."""
+    (x, y, z), (w, i, j, k) = vector, quat
+    if x == 0.0 and y == 0.0 and z == 0.0:
+        return [0.0, 0.0, 0.0]
+    if w == 1.0 and i == 0.0 and j == 0.0 and k == 0.0:
+        return [x, y, z]
+    a, b, c = w * x + j * z - k * y, w * y + k * x - i * z, w * z + i * y - j * x
+    return [x + 2.0 * (j * c - k * b), y + 2.0 * (k * a - i * c), z + 2.0 * (i * b - j * a)]
 
 
 def _turned(*quats: Array) -> Array:

@@ -20,6 +20,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import mujoco
 import numpy as np
@@ -55,11 +56,19 @@ class Prediction:
     coupled: bool
     """Whether the prediction depends on the forces of contacts at all."""
 
+    @cached_property
+    def mobility(self) -> Array:
+        """Inverse of ``inertia``. Shape (n, nv, nv)."""
+        return np.asarray(np.linalg.inv(self.inertia), dtype=np.float64)
+
     def of(self, rows: Mask) -> Prediction:
         """That of some of the simulations."""
         parts = (self.push, self.qpos, self.qvel, self.inertia, self.bodies, self.bias)
         push, qpos, qvel, inertia, bodies, bias = (part[rows] for part in parts)
-        return Prediction(push, qpos, qvel, inertia, bodies, bias, self.coupled)
+        chosen = Prediction(push, qpos, qvel, inertia, bodies, bias, self.coupled)
+        if "mobility" in vars(self):
+            vars(chosen)["mobility"] = self.mobility[rows]  # of the same state, so not to be computed again
+        return chosen
 
 
 class Forces(MujocoSimulator):
@@ -130,9 +139,9 @@ class Forces(MujocoSimulator):
         """Return to a state that was kept, with what has been learnt of the contacts."""
         self._batch.state[ids] = state
 
-    def row(self, env_id: int) -> tuple[Array, Array]:
-        """Live positions and velocities of one simulation, with what tasks are not shown."""
-        return self._qpos[env_id], self._qvel[env_id]
+    def states(self, ids: Ids) -> tuple[list[list[float]], list[list[float]]]:
+        """Positions and velocities of simulations, a list for each, with what tasks are not shown."""
+        return self._qpos[ids].tolist(), self._qvel[ids].tolist()
 
     def fastest(self, ids: Ids) -> Array:
         """Largest velocity of each simulation. Shape (len(ids),)."""
@@ -163,7 +172,7 @@ class Forces(MujocoSimulator):
         )
         if not len(rows.owner) and not old.any():
             return np.zeros(len(ids))
-        mobility = np.asarray(np.linalg.inv(prediction.inertia), dtype=np.float64)
+        mobility = prediction.mobility
         free = prediction.qvel - dt * _times(mobility, old)
         new = impulses(rows, mobility, free, self._qvel[ids]) / dt
         self.contact[ids] = new
@@ -200,8 +209,8 @@ class Forces(MujocoSimulator):
             ballast=self._ballast(ids)[0],
         )
 
-    def sane(self, ids: Ids) -> Ids:
-        """Which of the simulations have finite numbers, as a mask."""
+    def sane(self, ids: Ids) -> Mask:
+        """Which of the simulations have finite numbers. Shape (len(ids),)."""
         numbers = np.concatenate((self._qpos[ids], self._qvel[ids]), axis=1)
         return np.asarray((np.abs(numbers) < _HUGE).all(axis=1))
 
@@ -241,7 +250,8 @@ class Forces(MujocoSimulator):
         """What the ballast adds to joint-space inertia and bias."""
         if not len(self._hinges):
             return np.zeros((1, 1, 1)), np.zeros((1, 1))
-        weight, moves = self._ballast(ids)[:, self._hinges, None, None], self._moves[:, :, None]
+        weight = (_BALLAST * self._of("dof_armature", ids)[..., self._hinge_dofs])[..., None, None]
+        moves = self._moves[:, :, None]
         n, nv = qvel.shape
         turns = self._cdof[ids][:, None, :, :3] * moves  # (n, hinges, nv, 3)
         lines = turns.swapaxes(1, 2).reshape(n, nv, -1)  # a row a dof: three columns a link

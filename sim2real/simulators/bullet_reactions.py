@@ -27,9 +27,8 @@ _SOFT = 1e-9
 """Added to the unit diagonal of a system, so that one point held twice is no trouble."""
 
 
-Triple = tuple[float, float, float]
-Contact = tuple[tuple[int, int], Triple, tuple[Triple, Triple, Triple], Triple, float]
-"""Two bodies, a point, normal and tangents, forces along them, and friction; see `Contacts`."""
+Contact = tuple[float, ...]
+"""Two bodies, a point, normal and tangents, forces along them, and friction: 18 numbers; see `Contacts`."""
 
 
 @dataclass(frozen=True)
@@ -127,16 +126,17 @@ class Reactions:
         return np.asarray(velocity[:count] + velocity[count:])
 
 
-def gathered(found: Sequence[tuple[int, *Contact]]) -> Contacts:
-    """Contacts as arrays, from the simulation and the contact of each."""
-    owner, bodies, points, axes, forces, friction = zip(*found, strict=True) if found else ((),) * 6
+def gathered(found: Sequence[Contact]) -> Contacts:
+    """Contacts as arrays, from the simulation and the contact of each: 19 numbers."""
+    numbers = np.array(found, dtype=np.float64).reshape(-1, 19)
+    labels = numbers[:, :3].astype(np.intp)
     return Contacts(
-        np.array(owner, dtype=np.intp),
-        np.array(bodies, dtype=np.intp).reshape(-1, 2),
-        np.array(points, dtype=np.float64).reshape(-1, 3),
-        np.array(axes, dtype=np.float64).reshape(-1, 3, 3),
-        np.array(forces, dtype=np.float64).reshape(-1, 3),
-        np.array(friction, dtype=np.float64),
+        owner=labels[:, 0],
+        bodies=labels[:, 1:],
+        points=numbers[:, 3:6],
+        axes=numbers[:, 6:15].reshape(-1, 3, 3),
+        forces=numbers[:, 15:18],
+        friction=numbers[:, 18],
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import astuple
 
 import numpy as np
@@ -12,12 +12,15 @@ from sim2real.simulators.bullet_check import check
 from sim2real.simulators.bullet_client import Client
 from sim2real.simulators.bullet_contacts import touching
 from sim2real.simulators.bullet_forces import Forces, Prediction
-from sim2real.simulators.bullet_reactions import gathered
+from sim2real.simulators.bullet_reactions import Contact, Contacts, gathered
 from sim2real.world import World
 
 _REPEATS = 3
 _TOLERANCE = 1e-2
 
+
+_State = tuple[list[float], list[float]]
+"""Positions and velocities of one simulation."""
 
 Law = Callable[[], None] | None
 """What acts before every physics step, if anything."""
@@ -58,17 +61,17 @@ class Shard:
             if not all(map(np.array_equal, astuple(numbers), astuple(old))):
                 client = self._clients[env_id]
                 if client.take(numbers):
-                    client.write(*self.forces.row(env_id))
+                    client.write(*(part[0] for part in self.forces.states(np.array([env_id]))))
             self._numbers[env_id] = numbers
 
     def reset(self, env_ids: Ids, qpos: Array, qvel: Array, ctrl: Array) -> None:
         """As `Simulator.reset`."""
         self.forces.reset(env_ids, qpos, qvel, ctrl)
         self.forces.contact[env_ids] = 0.0
-        for env_id in map(int, env_ids):
+        for env_id, *state in zip(env_ids.tolist(), *self.forces.states(env_ids), strict=True):
             client = self._clients[env_id]
             client.forget(self._numbers[env_id])
-            client.write(*self.forces.row(env_id))
+            client.write(*state)
         self._blown[env_ids] = False
 
     def step(self, ctrl: Array, substeps: int, env_ids: Ids | None = None, between: Law = None) -> None:
@@ -96,39 +99,55 @@ class Shard:
         """One physics step, repeated where the forces of contacts turn out other than predicted."""
         forces = self.forces
         start = forces.keep(rows)
-        before = [tuple(array.copy() for array in forces.row(row)) for row in rows.tolist()]
+        before = list(zip(*forces.states(rows), strict=True))
         todo = np.arange(len(rows))
         first: Prediction | None = None
         for repeat in range(_REPEATS + 1):
             prediction = forces.predict(rows[todo], first)
-            sane = self._move(rows[todo], prediction.push)
+            back = [before[k] for k in todo.tolist()] if repeat else None
+            sane, touched = self._move(rows[todo], prediction, back)
             if not sane.all():
                 self._blow(rows[todo[~sane]])
             if not prediction.coupled:
                 return
-            again = self._react(rows[todo], prediction) & sane
+            again = self._react(rows[todo], prediction, touched) & sane
             first, todo = prediction.of(again), todo[again]
             if not len(todo) or repeat == _REPEATS:
                 return
             forces.rewind(rows[todo], start[todo])
-            for k in todo.tolist():
-                self._clients[rows[k]].write(*before[k])
 
-    def _move(self, rows: Ids, push: Array) -> Mask:
-        """Step Bullet, and say which simulations still have finite numbers."""
-        forces = self.forces
+    def _move(
+        self, rows: Ids, prediction: Prediction, back: Sequence[_State] | None
+    ) -> tuple[Mask, Contacts]:
+        """Step Bullet, from other states if they are given.
+
+        All that concerns a client is done in one visit, for its memory is cold at the next.
+
+        Returns:
+            Which simulations still have finite numbers, and what touched.
+        """
+        forces, push = self.forces, prediction.push
         sane = np.isfinite(push).all(axis=1) & ~forces.diverged()[rows]
-        for k in np.flatnonzero(sane).tolist():
-            client, row = self._clients[rows[k]], rows[k]
-            client.apply(push[k])
+        states: list[_State] = []
+        found: list[Contact] = []
+        chosen = np.flatnonzero(sane)
+        for k, row, force in zip(chosen.tolist(), rows[chosen].tolist(), push[chosen].tolist(), strict=True):
+            client = self._clients[row]
+            if back is not None:
+                client.write(*back[k])
+            client.apply(force)
             client.step()
-            client.read(*forces.row(row))
-        return np.asarray(sane & forces.sane(rows))
+            states.append(client.read())
+            if prediction.coupled:
+                found += [(k, *contact) for contact in client.contacts()]
+        if states:
+            qpos, qvel = zip(*states, strict=True)
+            forces.put(rows[chosen], np.array(qpos), np.array(qvel))
+        return sane & forces.sane(rows), gathered(found)
 
-    def _react(self, rows: Ids, prediction: Prediction) -> Mask:
+    def _react(self, rows: Ids, prediction: Prediction, touched: Contacts) -> Mask:
         """Learn the forces of contacts and limits; say which steps were far from right without them."""
-        found = [(k, *contact) for k, row in enumerate(rows) for contact in self._clients[row].contacts()]
-        error = self.forces.learn(rows, prediction, gathered(found))
+        error = self.forces.learn(rows, prediction, touched)
         speed = self.forces.fastest(rows)
         return np.asarray(error > _TOLERANCE * (0.1 + speed))
 

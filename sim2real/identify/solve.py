@@ -39,7 +39,7 @@ def _cost_of(problem: Problem, rmse: FloatArray) -> FloatArray:
     return np.asarray(rmse.mean(axis=(1, 2)))
 
 
-def prior_terms(problem: Problem, point: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _prior_terms(problem: Problem, point: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Curvature and slope that the priors add, on the diagonal. Shapes (p,)."""
     curvature, slope = np.zeros((2, len(point)))
     for k, free in enumerate(problem.space.free):
@@ -54,7 +54,7 @@ def prior_terms(problem: Problem, point: FloatArray) -> tuple[FloatArray, FloatA
 
 def prior_curvature(problem: Problem, point: FloatArray, linear: Linear) -> FloatArray:
     """What priors add to the curvature of the cost, in its unit: each weighs as one joint of one motion."""
-    return np.asarray(prior_terms(problem, point)[0] * _noise(linear))
+    return np.asarray(_prior_terms(problem, point)[0] * _noise(linear))
 
 
 def _noise(linear: Linear) -> float:
@@ -97,7 +97,7 @@ def _candidates(
     Where a foot lands a step earlier, the slope of a window is huge and means nothing. Such windows rule the
     curvature and make steps short; so longer ones are tried too, and those of the calmer windows alone.
     """
-    prior = prior_terms(problem, point)
+    prior = _prior_terms(problem, point)
     candidates = _steps(linear, point, prior, damping * _DAMPINGS, frozen)
     if problem.decoupled:
         return candidates

@@ -70,6 +70,8 @@ class WindowFit:
     evaluations: int
     diverged: int
     """Simulations that blew up on the way, each counted against its candidate."""
+    noise: float = 0.0
+    """Root mean square of the white noise in what was seen, in scaled units."""
 
     def save(self, folder: Path) -> None:
         """Write ``domain.toml`` (for ``train --domain``), then ``fit.json`` with the rest."""
@@ -109,7 +111,7 @@ def fit_windows(
         return np.array([profiled(replay, each) for each in errors])
 
     found = minimize(loss, np.full(len(space.names), 0.5), space.steps, settings.search)
-    point = refine(replay, space, found.point, loss)
+    point = _refine(replay, space, found.point, loss)
     best = space.physics(point[None])[0]
     judge = WindowReplay(world, held_out, settings.window)
     nominal = np.array([world.nominal[name] for name in space.names])
@@ -127,10 +129,11 @@ def fit_windows(
         error_before=_rms(before),
         evaluations=found.evaluations,
         diverged=replay.diverged,
+        noise=_rms(_noise(judge)),
     )
 
 
-def refine(replay: WindowReplay, space: Space, start: FloatArray, loss: Loss) -> FloatArray:
+def _refine(replay: WindowReplay, space: Space, start: FloatArray, loss: Loss) -> FloatArray:
     """The end of the valley in which a search ended, by Levenberg's steps; whole numbers stay.
 
     Errors weigh by the inverse of their profiled scale, large ones less (Huber 1964).
@@ -235,11 +238,15 @@ def _widening(
     point, covariance = estimate
     jacobian = _linear(judge, space, point)[1]
     scatter = np.einsum("ksn,kl,lsn->sn", jacobian, covariance, jacobian)
-    episodes = [judge.observed[judge.episode == e] for e in np.unique(judge.episode)]
-    noise = np.array([white_noise([e[:, n] for e in episodes]) for n in range(error.shape[1])])
     weight = 1 / deviations(judge, error)[judge.age] ** 2
-    missed = np.maximum(_by_age(judge, error**2) - _NOISES * noise**2, 0.0)[judge.age]
+    missed = np.maximum(_by_age(judge, error**2) - _NOISES * _noise(judge) ** 2, 0.0)[judge.age]
     return float(np.sqrt(max(1.0, (missed * weight).sum() / max((scatter * weight).sum(), 1e-30))))
+
+
+def _noise(replay: WindowReplay) -> FloatArray:
+    """White noise of every signal, standard deviation. Shape (num_observations,)."""
+    episodes = [replay.observed[replay.episode == e] for e in np.unique(replay.episode)]
+    return np.array([white_noise([e[:, n] for e in episodes]) for n in range(replay.observed.shape[1])])
 
 
 def profiled(replay: WindowReplay, error: FloatArray) -> float:

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from sim2real.distributions import Normal, Point, Uniform
-from sim2real.domain import Domain
+from sim2real.domain import Correlation, Domain
 from sim2real.identify.fit import WindowFit
 from sim2real.identify.judge_windows import judge_windows
 from sim2real.identify.verdicts import (
@@ -13,6 +13,7 @@ from sim2real.identify.verdicts import (
     NO_HELDOUT_GAIN,
     NOT_IDENTIFIABLE,
     ON_BOUND,
+    STRUCTURE_MISSING,
     exit_code,
 )
 from sim2real.world import World
@@ -31,6 +32,7 @@ def fit():
         error_before=0.2,
         evaluations=96,
         diverged=3,
+        noise=0.004,
     )
 
 
@@ -44,6 +46,26 @@ def test_a_fit_that_predicts_is_identified(fit):
     assert (set(said), code) == ({IDENTIFIED}, 0)
     assert said[IDENTIFIED].subject == "pole.mass, motor.latency"
     assert said[IDENTIFIED].evidence == {"before": 0.2, "after": 0.01}
+
+
+def test_what_is_left_above_the_noise_is_said(fit):
+    said, code = judged(dataclasses.replace(fit, error=0.03))
+    assert (set(said), code) == ({STRUCTURE_MISSING}, 12)
+    assert "what is left is 8 times the noise in it" in said[STRUCTURE_MISSING].text
+
+
+def test_what_makes_up_for_each_other_is_not_identified(fit):
+    """Of a pendulum with a motor, forces alone are no scale of masses."""
+    normals = {"pole.mass": Normal(0.025, 1e-3, 0.02, 0.03), "motor.strength": Normal(0.8, 0.05, 0.6, 1.2)}
+    bounds = Domain({"pole.mass": Uniform(0.02, 0.03), "motor.strength": Uniform(0.6, 1.2)})
+    together = dataclasses.replace(
+        fit,
+        domain=Domain(normals, Correlation(tuple(normals), ((1.0, 0.999), (0.999, 1.0)))),
+        physics={"pole.mass": 0.025, "motor.strength": 0.8},
+        std={"pole.mass": 1e-3, "motor.strength": 0.05},
+    )
+    [verdict] = judge_windows(together, World.load("furuta"), bounds)
+    assert (verdict.name, verdict.subject) == (NOT_IDENTIFIABLE, "pole.mass, motor.strength")
 
 
 def test_what_stays_as_wide_as_its_range_is_not_identifiable(fit):

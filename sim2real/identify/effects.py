@@ -27,7 +27,7 @@ _PROBE = 0.05
 _TYPICAL = 0.1  # s in which a joint typically gains its speed
 _REACH = 5.0
 """Prior standard deviations from the nominal value that an effect may reach."""
-_OF_SCALE = ("mass", "armature", "damping", "frictionloss", "strength")
+OF_SCALE = ("mass", "armature", "damping", "frictionloss", "strength")
 """Quantities that change nothing if all of them grow together."""
 _GROWN = 1.01
 _STILL = 0.1
@@ -107,7 +107,7 @@ def held_in_scale(problem: Problem, start: FloatArray, own: int) -> list[Free]:
     """
     space = problem.space
     effects = list(space.free[own:])
-    scaled = [k for k, free in enumerate(space.free) if free.quantity in _OF_SCALE]
+    scaled = [k for k, free in enumerate(space.free) if free.quantity in OF_SCALE]
     last = max(scaled, default=-1)
     if problem.decoupled or last < own:
         return effects

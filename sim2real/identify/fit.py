@@ -24,16 +24,19 @@ from numpy.typing import NDArray
 from sim2real.distributions import Distribution, Normal, Point
 from sim2real.domain import Correlation, Domain
 from sim2real.files import write_text
+from sim2real.identify.effects import OF_SCALE
 from sim2real.identify.information import white_noise
 from sim2real.identify.space import Loss, Search, Space, minimize
 from sim2real.identify.transitions import FloatArray, Rollouts
 from sim2real.identify.windows import WindowReplay
+from sim2real.parameters import quantity_of
 from sim2real.world import World
 
 _ROUNDING = 1e-6  # observations are single precision
 _NOISES = 4.0  # noise of a measurement, and what that of the first state has become
 _FINEST = 1e-4  # of a scaled signal: what sensors round to, at 13 bits
 _OUTLIER = 4.0
+_GROWN, _MOSTLY = 1.01, 0.95
 _SEARCH = Search()
 _ROUNDS, _DAMPINGS, _TOLERANCE, _STEEP = 20, np.array([1e-3, 1e-2, 1e-1, 1.0]), 1e-3, 1e4
 
@@ -219,7 +222,30 @@ def _covariance(replay: WindowReplay, space: Space, point: FloatArray, spread: F
     sandwich = bread @ (by_episode.T @ by_episode) @ bread
     # scores of few episodes may cancel by chance, so independent residuals are the least that is believed
     least = np.sqrt(np.maximum(np.diag(sandwich), np.diag(bread)) / np.diag(bread))
-    return np.asarray(bread * np.outer(least, least))
+    return _open_in_scale(replay, space, point, bread * np.outer(least, least))
+
+
+def _open_in_scale(
+    replay: WindowReplay, space: Space, point: FloatArray, covariance: FloatArray
+) -> FloatArray:
+    """The covariance, as open as the range where all forces and inertias can grow together without a trace.
+
+    No derivative shows that where feet strike the ground: slopes are rough there. So they are made to grow.
+    """
+    scaled = np.array([quantity_of(name).name in OF_SCALE for name in space.names])
+    values = space.physics(point[None])[0]
+    for factor in (_GROWN, 1 / _GROWN):
+        grown = np.where(scaled, factor * values, values)
+        if not scaled.any() or (grown > space.high).any() or (grown < space.low).any():
+            continue
+        before, after = replay.predict(space.names, np.stack((values, grown)))
+        if np.nanquantile(np.abs(after - before), _MOSTLY) > _FINEST / 10:
+            break
+        start, end = space.points(np.stack((values, grown)))
+        along = (end - start) / np.linalg.norm(end - start)
+        missing = max(1 / 12 - float(along @ covariance @ along), 0.0)
+        return np.asarray(covariance + missing * np.outer(along, along))
+    return covariance
 
 
 def _widening(

@@ -14,6 +14,7 @@ from sim2real.identify.fit import FitSettings, fit_windows
 from sim2real.identify.gather import gather
 from sim2real.identify.space import Search, Space, minimize
 from sim2real.identify.windows import WindowReplay
+from sim2real.policy import Policy
 from sim2real.world import World
 
 TRUTH = {"pole.mass": 0.03, "motor.strength": 0.8, "motor.latency": 5.0, "arm_hinge.damping": 1e-4}
@@ -149,3 +150,17 @@ def test_planted_physics_are_found_from_noisy_observations_alone(furuta, rollout
     assert fit.error < 0.5 * fit.error_before
     assert fit.std["motor.strength"] < 0.05
     assert set(fit.domain.names) == set(TRUTH)
+
+
+def test_the_scale_of_forces_is_open_where_feet_strike_the_ground():
+    """Masses, rotors, damping and motors of a hopper in proportion are the same motion."""
+    world = World.load("hopper")
+    env = Sim2RealVectorEnv(world, 4, autoreset=False)
+    rollouts = gather(env, Policy.load("hopper-nominal-0"), 30, seed=0)
+    search = Search(generations=1, population=4)
+    held = FitSettings(search=search, window=5)
+    free = fit_windows(world, rollouts, world.training_domain, held)
+    told = Domain({name: d for name, d in world.training_domain.parameters.items() if name != "torso.mass"})
+    fixed = fit_windows(world, rollouts, told, held)
+    assert free.std["motors.strength"] > 0.05
+    assert free.std["motors.strength"] > 3 * fixed.std["motors.strength"]

@@ -40,7 +40,7 @@ from sim2real.identify.table_rung import TableRung
 from sim2real.identify.uncertainty import QUANTILE, Spread, bootstrap
 from sim2real.opening import opened
 from sim2real.parameters import quantity_of
-from sim2real.replay import READ_DELAY, Motion
+from sim2real.replay import READ_DELAY, Motion, is_servo_robot
 from sim2real.world import World
 
 FloatArray = NDArray[np.float64]
@@ -176,7 +176,7 @@ class Report:
             NOMINAL: _rmse(motions, nominal, scale),
             FITTED: _rmse(motions, predicted[0], scale),
         }
-        if full[0].decoupled:
+        if is_servo_robot(self.world):
             model = self.world.model
             driven = [model.joint(int(k)).name for k in model.actuator_trnid[:, 0]]
             rows |= baselines(motions, [driven.index(joint) for joint in motions[0].joints])

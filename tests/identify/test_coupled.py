@@ -87,6 +87,7 @@ def test_coupled_joints_are_fitted_in_the_full_simulation(world, recordings):
     free = (*TRUTH, "upper.mass")
     found = identify(world, recordings, Options(free=free, generations=4, threads=1))
     assert [verdict.name for verdict in found.verdicts] == ["IDENTIFIED"]
+    assert [row.predictor for row in found.gap] == ["nominal", "identified", "command", "delayed command"]
     for estimate in found.estimates:
         truth = TRUTH.get(estimate.name, 0.4)
         assert estimate.value == pytest.approx(truth, rel=0.01)

@@ -1,7 +1,7 @@
 """Where an interrupted identification goes on: a JSON file of what is already settled.
 
-The file has a fingerprint of the world, the recordings and the options; one that was written for others, or
-before the world was changed, is begun anew.
+The file has a fingerprint of the world, the recordings and the options; one that was written for others, by
+a version that settled other things, or before the world was changed, is begun anew.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from sim2real.replay import Motion
 from sim2real.world import World
 
 FloatArray = NDArray[np.float64]
+_FORMAT = 2
+"""To be raised whenever what is settled changes its form or meaning."""
 
 
 class Structure(NamedTuple):
@@ -54,7 +56,7 @@ class Checkpoint:
     @classmethod
     def at(cls, path: Path | None, world: World, motions: Sequence[Motion], options: str = "") -> Checkpoint:
         """Read what a file holds for the same world, recordings and options."""
-        digest = hashlib.sha256(f"{content_of(world)} {options}".encode())
+        digest = hashlib.sha256(f"{_FORMAT} {content_of(world)} {options}".encode())
         for motion in motions:
             digest.update(motion.name.encode())
             digest.update(np.ascontiguousarray(motion.measured).tobytes())

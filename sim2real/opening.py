@@ -101,8 +101,15 @@ def of_joint(world: World, joint: str, quantity: str) -> str:
     name = f"{joint}.{quantity}"
     if quantity_of(name).element != "actuator":
         return name
-    driven = [world.model.joint(int(k)).name for k in world.model.actuator_trnid[:, 0]]
-    return f"{_names(world, 'actuator')[driven.index(joint)]}.{quantity}"
+    driven, actuators = drives(world)
+    return f"{actuators[driven.index(joint)]}.{quantity}"
+
+
+def drives(world: World) -> tuple[list[str], list[str]]:
+    """The joint of each actuator, and its name; that of the joint, if it has none."""
+    model = world.model
+    driven = [str(model.joint(int(k)).name) for k in model.actuator_trnid[:, 0]]
+    return driven, [str(model.actuator(k).name) or driven[k] for k in range(model.nu)]
 
 
 def own_value(world: World, name: str, elements: Iterable[str]) -> float:
@@ -121,8 +128,7 @@ def own_value(world: World, name: str, elements: Iterable[str]) -> float:
 def _names(world: World, kind: str) -> list[str]:
     model = world.model
     if kind == "actuator":
-        driven = [model.joint(int(k)).name for k in model.actuator_trnid[:, 0]]
-        return [model.actuator(k).name or driven[k] for k in range(model.nu)]
+        return drives(world)[1]
     counts = {
         "joint": (model.joint, model.njnt),
         "body": (model.body, model.nbody),

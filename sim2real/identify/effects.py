@@ -14,11 +14,10 @@ from numpy.typing import NDArray
 
 from sim2real.identify.free import Free
 from sim2real.identify.problem import Problem
-from sim2real.opening import own_value
+from sim2real.opening import drives, own_value
 from sim2real.parameters import MODEL, quantity_of
 from sim2real.replay import READ_DELAY, is_servo_robot
 from sim2real.replay.decoupled import can_stand_in
-from sim2real.world import World
 
 FloatArray = NDArray[np.float64]
 
@@ -68,7 +67,7 @@ def _by_joint(problem: Problem) -> list[tuple[str, str, float]]:
     speed = np.mean([_speed(m.measured, m.time) for m in motions], axis=0)
     inertia = _inertia(model, joints, motions[0].measured[0])
     period = float(np.median([np.median(np.diff(m.time)) for m in motions]))
-    driven, actuators = _drives(world)
+    driven, actuators = drives(world)
     named = {e for p in world.parameters.values() if p.quantity.name == "damping" for e in p.elements}
     sizes = [("latency", a, period / float(model.opt.timestep)) for a in actuators]
     for number, joint in enumerate(joints):
@@ -119,13 +118,6 @@ def held_in_scale(problem: Problem, start: FloatArray, own: int) -> list[Free]:
     if np.median(together) > _STILL * np.median(alone):
         return effects
     return [effect for k, effect in enumerate(effects, start=own) if k != last]
-
-
-def _drives(world: World) -> tuple[list[str], list[str]]:
-    """The joint and the name of each actuator."""
-    model = world.model
-    driven = [str(model.joint(int(k)).name) for k in model.actuator_trnid[:, 0]]
-    return driven, [str(model.actuator(k).name) or driven[k] for k in range(model.nu)]
 
 
 def _speed(measured: FloatArray, time: FloatArray) -> FloatArray:

@@ -36,9 +36,10 @@ _ROUNDING = 1e-6  # observations are single precision
 _NOISES = 4.0  # noise of a measurement, and what that of the first state has become
 _FINEST = 1e-4  # of a scaled signal: what sensors round to, at 13 bits
 _OUTLIER = 4.0
-_GROWN, _MOSTLY = 1.01, 0.95
+_GROWN, _MOSTLY = 1.01, 0.95  # factor on all forces and inertias; share of the errors that must stay
 _SEARCH = Search()
-_ROUNDS, _DAMPINGS, _TOLERANCE, _STEEP = 20, np.array([1e-3, 1e-2, 1e-1, 1.0]), 1e-3, 1e4
+_ROUNDS, _DAMPINGS = 20, np.array([1e-3, 1e-2, 1e-1, 1.0])
+_TOLERANCE, _STEEP = 1e-3, 1e4  # gain and damping at which the steps end
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class WindowFit:
     physics: Mapping[str, float]
     """Best physics."""
     std: Mapping[str, float]
-    """Standard error of every parameter, in its unit; infinite where the data can't tell."""
+    """Standard error of every parameter, in its unit; that of its range where the data can't tell."""
     error: float
     """Root mean square of the prediction errors in held-out episodes, in scaled units."""
     error_before: float
@@ -151,9 +152,9 @@ def _refine(replay: WindowReplay, space: Space, start: FloatArray, loss: Loss) -
     damping = 1.0
     for _ in range(_ROUNDS):
         error, jacobian = _linear(replay, space, point)
-        scaled = error / (_by_age(replay, np.abs(error)) + _ROUNDING)[replay.age]
+        scale = (_by_age(replay, np.abs(error)) + _ROUNDING)[replay.age]
+        scaled, slopes = error / scale, jacobian / scale
         weight = 1.0 / np.maximum(np.abs(scaled), 1.0)
-        slopes = jacobian / (_by_age(replay, np.abs(error)) + _ROUNDING)[replay.age]
         slopes[space.whole] = 0.0
         curvature = np.einsum("ksn,lsn,sn->kl", slopes, slopes, weight)
         slope = np.einsum("ksn,sn->k", slopes, scaled * weight)

@@ -159,7 +159,7 @@ class _Chooser:
     ) -> None:
         self.world, self.motions, self.play, self.window = world, motions, play, options.window
         self.servos = is_servo_robot(world)
-        tables = plane_parameters(world) if self.servos else ()
+        tables = plane_parameters(world) if self.servos else {}
         self.estimates = [e for e in found.estimates if e.name not in tables]
         names = [e.name for e in self.estimates]
         base = opened(world, {}, {n: v for n, v in found.point.items() if n not in names})
@@ -184,7 +184,11 @@ class _Chooser:
     def _lowest(self, point: Mapping[str, float]) -> float:
         """Height that the lowest thing that can touch must keep, m."""
         seen = min(float(tip_height(self.world, m.measured[::5], m.joints).min()) for m in self.motions)
-        table = [value for name, value in point.items() if name in plane_parameters(self.world)[:1]]
+        table = [
+            value
+            for name, value in point.items()
+            if name in plane_parameters(self.world) and name.endswith(".height")
+        ]
         return max([seen, *(height + _CLEARANCE for height in table)])
 
     def _share(self, k: int, low: float, high: float) -> float:

@@ -73,7 +73,8 @@ def find_plane(
         motions: in which the robot is thought to touch something.
         threads: of the simulation.
     """
-    names = plane_parameters(world)
+    own = plane_parameters(world)
+    names = tuple(own)
     if not names or not motions:
         return None
     lowest = min(float(np.quantile(tip_height(world, m.measured[::5], m.joints), 0.01)) for m in motions)
@@ -84,8 +85,7 @@ def find_plane(
         best = int(errors.mean(axis=1).argmin())
         return planes[best], errors[best]
 
-    own = [_unmoved(world, name) for name in names]
-    before = plane_errors(world, point, names, [own], motions, threads)[0].mean(axis=1)
+    before = plane_errors(world, point, names, [[*own.values()]], motions, threads)[0].mean(axis=1)
     best, _ = tried([lowest + step for step in _AROUND], _FRICTIONS)
     best, _ = tried([best[0] + step for step in _FINE], best[1:] or _FRICTIONS)
     near = [min(factor * best[-1], _FRICTIONS[-1]) for factor in _NEAR]
@@ -136,12 +136,16 @@ def touching(world: World, motions: Sequence[Motion], predicted: Sequence[FloatA
     return found
 
 
-def plane_parameters(world: World) -> tuple[str, ...]:
-    """Height of the world's first plane and, where its friction counts (priority), that; () without one."""
+def plane_parameters(world: World) -> dict[str, float]:
+    """Height of the world's first plane and, where its friction counts (priority), that.
+
+    Returns:
+        Their values as the world's files have them, whatever was opened since; none without a plane.
+    """
     model = world.model
     planes = np.flatnonzero(model.geom_type == int(mujoco.mjtGeom.mjGEOM_PLANE))
     if not len(planes):
-        return ()
+        return {}
     plane = int(planes[0])
     partners = [
         g
@@ -152,7 +156,8 @@ def plane_parameters(world: World) -> tuple[str, ...]:
     ]
     name = str(model.geom(plane).name)
     rules = all(model.geom_priority[g] < model.geom_priority[plane] for g in partners)
-    return (f"{name}.height", f"{name}.friction")[: 2 if rules else 1]
+    quantities = ("height", "friction") if rules else ("height",)
+    return {f"{name}.{quantity}": nominal_value(model, quantity, name) for quantity in quantities}
 
 
 def placed(world: World, values: Mapping[str, float]) -> mujoco.MjModel:
@@ -163,9 +168,3 @@ def placed(world: World, values: Mapping[str, float]) -> mujoco.MjModel:
         if quantity == "height":
             model.geom(geom).pos[2] = value
     return model
-
-
-def _unmoved(world: World, name: str) -> float:
-    """Height or friction of a geom as the world's files have it."""
-    geom, _, quantity = name.rpartition(".")
-    return nominal_value(world.model, quantity, geom)

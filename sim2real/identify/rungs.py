@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sim2real.identify.setting import masses_of, trained_parameters
+from sim2real.opening import drives
 from sim2real.parameters import MODEL, quantity_of
 from sim2real.replay import Motion, is_servo_robot
 from sim2real.replay.decoupled import stand_alone
@@ -75,8 +76,7 @@ def motor_ladder(world: World) -> tuple[Rung, ...]:
     late = tuple(n for n in trained if n.endswith(".latency"))
     dry = tuple(n for n in trained if n.endswith(".frictionloss"))
     first = tuple(n for n in trained if n not in (*late, *dry))
-    driven = [model.joint(int(k)).name for k in model.actuator_trnid[:, 0]]
-    names = [model.actuator(k).name or driven[k] for k in range(model.nu)]
+    driven, names = drives(world)
     at_rest = tuple(f"{joint}.{q}" for joint in driven for q in ("stribeck", "stribeck_velocity"))
     damped = {p.elements for n, p in world.parameters.items() if n in first and n.endswith(".damping")}
     line = [

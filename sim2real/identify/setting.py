@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sim2real.errors import RecordingError
-from sim2real.opening import of_joint
+from sim2real.opening import drives, of_joint
 from sim2real.parameters import LAW, MODEL
 from sim2real.recordings import Recording
 from sim2real.replay import Motion, is_servo_robot, motion_of, windows
@@ -68,7 +68,7 @@ def trained_parameters(world: World) -> list[str]:
     trained = [p.name for p in table if p.low < p.high and p.quantity.acts in (MODEL, LAW)]
     if trained:
         return trained
-    driven = [model.joint(int(k)).name for k in model.actuator_trnid[:, 0]]
+    driven, _ = drives(world)
     usual = [of_joint(world, joint, quantity) for quantity in _OF_DRIVES for joint in driven]
     return [*masses_of(world), *(f"{model.joint(k).name}.damping" for k in range(model.njnt)), *usual]
 

@@ -17,12 +17,12 @@ from sim2real.domain import Correlation, Domain
 from sim2real.identify.conditioning import Combination, combinations
 from sim2real.identify.estimates import estimates_of
 from sim2real.identify.free import Space, free_parameters
+from sim2real.identify.plane import plane_parameters
 from sim2real.identify.problem import Linear, Problem
 from sim2real.identify.result import Estimate, make_domain, widening_of
 from sim2real.identify.table_rung import TableRung, physics_at, settle_plane
 from sim2real.identify.uncertainty import Spread, bootstrap
 from sim2real.opening import opened
-from sim2real.world import World, nominal_value
 
 FloatArray = NDArray[np.float64]
 Values = Mapping[str, float]
@@ -70,9 +70,9 @@ def table_of(
     centred = draws - part.point
     scatter = float(np.einsum("np,pq,nq->n", centred, part.curvature.sum(axis=0), centred).mean())
     widening = widening_of(float((part.weight * part.rmse**2).sum()), scatter)
+    unmoved = plane_parameters(problem.world)
     estimates = tuple(
-        dataclasses.replace(e, nominal=_unmoved(base, e.name))
-        for e in estimates_of(alone, plane.start, spread)
+        dataclasses.replace(e, nominal=unmoved[e.name]) for e in estimates_of(alone, plane.start, spread)
     )
     told = tuple(combinations(alone, part))
     return Table(first, values, estimates, make_domain(plane.free, plane.start, draws, widening, {}), told)
@@ -125,9 +125,3 @@ def joined(one: Domain, other: Domain) -> Domain:
         matrix[start:end, start:end] = block.matrix
         start = end
     return Domain(parameters, Correlation(names, tuple(tuple(row) for row in matrix.tolist())))
-
-
-def _unmoved(world: World, name: str) -> float:
-    """As the world's files have it, whatever was opened since."""
-    geom, _, quantity = name.rpartition(".")
-    return nominal_value(world.model, quantity, geom)

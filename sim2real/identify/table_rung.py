@@ -69,7 +69,7 @@ def table_rung(
         fitted: windows that were fitted.
         held: windows of the recordings that were held out.
     """
-    names = plane_parameters(problem.world)
+    names = tuple(plane_parameters(problem.world))
     motions = [*fitted, *held]
     predicted = _predicted(problem, point, motions)
     hits = touching(problem.world, motions, predicted)

@@ -59,9 +59,9 @@ def test_where_nothing_is_touched_no_table_is_proposed(arm, pressing):
 
 
 def test_a_planes_friction_is_looked_for_where_it_counts():
-    assert plane_parameters(World.load("so101")) == ("floor.height", "floor.friction")
-    assert plane_parameters(World.load("hopper")) == ("floor.height",)  # there the foot's counts
-    assert plane_parameters(World.load("furuta")) == ()
+    assert plane_parameters(World.load("so101")) == {"floor.height": -0.3, "floor.friction": 1.0}
+    assert tuple(plane_parameters(World.load("hopper"))) == ("floor.height",)  # there the foot's counts
+    assert plane_parameters(World.load("furuta")) == {}
 
 
 def test_missing_dry_friction_follows_the_direction_of_motion(arm, pressing):

@@ -10,7 +10,7 @@ from sim2real.domain import Domain
 from sim2real.env import Sim2RealVectorEnv
 from sim2real.episodes import RandomActor
 from sim2real.errors import InvalidValue
-from sim2real.identify.fit import FitSettings, fit_windows
+from sim2real.identify.fit import FitSettings, deviations, fit_windows, standard_errors
 from sim2real.identify.gather import gather
 from sim2real.identify.space import Search, Space, minimize
 from sim2real.identify.windows import WindowReplay
@@ -150,6 +150,24 @@ def test_planted_physics_are_found_from_noisy_observations_alone(furuta, rollout
     assert fit.error < 0.5 * fit.error_before
     assert fit.std["motor.strength"] < 0.05
     assert set(fit.domain.names) == set(TRUTH)
+
+
+def test_what_the_model_lacks_makes_intervals_wide(furuta):
+    """Against the errors that the fitted episodes alone imply, which know nothing of it."""
+    lacking = Domain.point({"pole.mass": 0.03, "arm_hinge.frictionloss": 1e-3})
+    env = Sim2RealVectorEnv(furuta, 6, lacking, autoreset=False)
+    rollouts = gather(env, RandomActor(1, seed=0), 60, seed=0)
+    bounds = Domain({"pole.mass": Uniform(0.015, 0.04)})
+    settings = FitSettings(search=Search(generations=6, population=6))
+    fit = fit_windows(furuta, rollouts, bounds, settings)
+    training, held_out = rollouts.split(settings.held_out, 0)
+    replays = [WindowReplay(furuta, part, settings.window) for part in (training, held_out)]
+    space = Space.of(furuta, bounds)
+    point = space.points(np.array([[fit.physics["pole.mass"]]]))[0]
+    error = replays[1].predict(space.names, np.array([[fit.physics["pole.mass"]]]))[0] - replays[1].observed
+    implied = standard_errors(replays[0], space, point, deviations(replays[1], error))
+    assert fit.std["pole.mass"] > 3 * space.widths(point, implied)[0]
+    assert abs(fit.physics["pole.mass"] - 0.03) < 2 * fit.std["pole.mass"]
 
 
 def test_the_scale_of_forces_is_open_where_feet_strike_the_ground():

@@ -8,7 +8,7 @@ import mujoco
 import numpy as np
 
 from sim2real.errors import InvalidValue
-from sim2real.simulators.bullet_contacts import Touching
+from sim2real.simulators.bullet.contacts import Touching
 from sim2real.world import World
 
 _SHAPES = tuple(

@@ -6,7 +6,7 @@
 
 Bullet moves the bodies: its own dynamics of articulated bodies, collision detection, contacts with friction
 and joint limits, one client for each simulation. What acts in joint space (actuators, springs, dampers, dry
-friction, armature, delays) is MuJoCo's own, see `sim2real.simulators.bullet_forces`, so a parameter means
+friction, armature, delays) is MuJoCo's own, see `sim2real.simulators.bullet.forces`, so a parameter means
 the same in both. Without contacts and limits the two engines agree to rounding. They can't agree on
 contacts, which are hard and inelastic here, nor on joint limits, which act here once they are overstepped
 and push back by a fifth a step.
@@ -24,11 +24,11 @@ import numpy as np
 
 from sim2real.errors import InvalidValue
 from sim2real.interface import Array, Ids, Mask
-from sim2real.simulators.bullet_check import check
-from sim2real.simulators.bullet_contacts import touching
-from sim2real.simulators.bullet_engine import load
-from sim2real.simulators.bullet_shard import Law, Shard
-from sim2real.simulators.bullet_workers import Board, Worker, place, start
+from sim2real.simulators.bullet.check import check
+from sim2real.simulators.bullet.contacts import touching
+from sim2real.simulators.bullet.engine import load
+from sim2real.simulators.bullet.shard import Law, Shard
+from sim2real.simulators.bullet.workers import Board, Worker, place, start
 from sim2real.simulators.play import shown_columns
 from sim2real.simulators.table import PhysicsTable
 from sim2real.world import World

@@ -18,8 +18,8 @@ import mujoco
 import numpy as np
 
 from sim2real.interface import Array
-from sim2real.simulators.bullet_contacts import Shape, limited
-from sim2real.simulators.bullet_trees import WORLD, Inertial, Numbers, Tree, body_joints, inertials
+from sim2real.simulators.bullet.contacts import Shape, limited
+from sim2real.simulators.bullet.trees import WORLD, Inertial, Numbers, Tree, body_joints, inertials
 
 _IDENTITY = np.array([1.0, 0.0, 0.0, 0.0])
 _KINDS = {

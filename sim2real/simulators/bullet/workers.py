@@ -28,7 +28,7 @@ import numpy as np
 
 from sim2real.errors import InvalidValue, Sim2RealError
 from sim2real.interface import Array, Ids
-from sim2real.simulators.bullet_shard import Shard
+from sim2real.simulators.bullet.shard import Shard
 from sim2real.simulators.play import Play
 from sim2real.world import World
 

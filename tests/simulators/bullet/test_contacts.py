@@ -8,7 +8,7 @@ import pytest
 
 from sim2real.errors import InvalidValue
 from sim2real.simulators.bullet import BulletSimulator
-from sim2real.simulators.bullet_contacts import touching
+from sim2real.simulators.bullet.contacts import touching
 from sim2real.simulators.mujoco import MujocoSimulator
 from sim2real.world import World
 

@@ -8,11 +8,11 @@ from dataclasses import astuple
 import numpy as np
 
 from sim2real.interface import Array, Ids, Mask
-from sim2real.simulators.bullet_check import check
-from sim2real.simulators.bullet_client import Client
-from sim2real.simulators.bullet_contacts import touching
-from sim2real.simulators.bullet_forces import Forces, Prediction
-from sim2real.simulators.bullet_reactions import Contact, Contacts, gathered
+from sim2real.simulators.bullet.check import check
+from sim2real.simulators.bullet.client import Client
+from sim2real.simulators.bullet.contacts import touching
+from sim2real.simulators.bullet.forces import Forces, Prediction
+from sim2real.simulators.bullet.reactions import Contact, Contacts, gathered
 from sim2real.world import World
 
 _REPEATS = 3

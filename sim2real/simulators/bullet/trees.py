@@ -9,7 +9,7 @@ import mujoco
 import numpy as np
 
 from sim2real.interface import Array
-from sim2real.simulators.bullet_contacts import Shape
+from sim2real.simulators.bullet.contacts import Shape
 
 WORLD = 0
 """The body that all trees hang on."""

@@ -11,7 +11,7 @@ thrown about by every error of the forces, so links get a share of their armatur
 about all axes, and what that adds to the bodies' inertia and bias is part of the formula.
 
 Forces of contacts and limits are Bullet's. Armature and dampers resist them too, so a step needs to know
-them beforehand: `Forces.contact` holds what Bullet's last solution showed (see `bullet_reactions`), and a
+them beforehand: `Forces.contact` holds what Bullet's last solution showed (see `reactions.py`), and a
 step whose contacts turn out otherwise is done again.
 """
 
@@ -26,9 +26,9 @@ import mujoco
 import numpy as np
 
 from sim2real.interface import Array, Ids, Mask
-from sim2real.simulators.bullet_contacts import limited
-from sim2real.simulators.bullet_reactions import Contacts, Reactions, ancestors, impulses
-from sim2real.simulators.bullet_trees import Numbers
+from sim2real.simulators.bullet.contacts import limited
+from sim2real.simulators.bullet.reactions import Contacts, Reactions, ancestors, impulses
+from sim2real.simulators.bullet.trees import Numbers
 from sim2real.simulators.mujoco import MujocoSimulator
 from sim2real.world import World
 

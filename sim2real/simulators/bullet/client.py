@@ -16,11 +16,11 @@ import mujoco
 import numpy as np
 
 from sim2real.interface import Array
-from sim2real.simulators.bullet_contacts import Shape, Touching
-from sim2real.simulators.bullet_engine import load
-from sim2real.simulators.bullet_reactions import Contact
-from sim2real.simulators.bullet_trees import Numbers, Tree, inertials, make_trees
-from sim2real.simulators.bullet_urdf import hull, shape_name, write
+from sim2real.simulators.bullet.contacts import Shape, Touching
+from sim2real.simulators.bullet.engine import load
+from sim2real.simulators.bullet.reactions import Contact
+from sim2real.simulators.bullet.trees import Numbers, Tree, inertials, make_trees
+from sim2real.simulators.bullet.urdf import hull, shape_name, write
 
 _HUGE, _FAR = 1e30, 1e4
 _UNTURNED, _CONJUGATE = np.array([1.0, 0.0, 0.0, 0.0]), np.array([1.0, -1.0, -1.0, -1.0])

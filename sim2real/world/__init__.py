@@ -1,0 +1,14 @@
+"""Worlds: a robot and its surroundings as data, what can differ between two of them, and what that decides.
+
+>>> world = World.load("furuta")
+"""
+
+from sim2real.world.elements import actuator_of as actuator_of
+from sim2real.world.elements import nominal_value as nominal_value
+from sim2real.world.physics_file import JointMapping as JointMapping
+from sim2real.world.scene import compile_scene as compile_scene
+from sim2real.world.variant import CONTROL as CONTROL
+from sim2real.world.variant import GROUPS as GROUPS
+from sim2real.world.variant import SIMULATORS as SIMULATORS
+from sim2real.world.variant import Variant as Variant
+from sim2real.world.world import World as World

@@ -1,0 +1,34 @@
+"""Held-out physics by name, and what can be said of one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sim2real.domain import Domain
+
+GROUPS = ("interpolation", "extrapolation", "combined", "structural", "simulator")
+"""Groups of held-out variants: inside the training range, outside it, several parameters at once, effects
+that training does not have, and other engines."""
+
+SIMULATORS = ("mujoco", "bullet", "warp")
+"""Engines that a variant can ask for."""
+
+CONTROL = "nominal"
+"""Name of the unperturbed variant, the control arm of every evaluation."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One held-out physics."""
+
+    name: str
+    group: str
+    physics: Mapping[str, float]
+    """Values that differ from nominal, by parameter name."""
+    simulator: str = "mujoco"
+
+    @property
+    def domain(self) -> Domain:
+        """The variant as a domain of one point."""
+        return Domain.point(self.physics)

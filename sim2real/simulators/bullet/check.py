@@ -9,8 +9,16 @@ import numpy as np
 
 from sim2real.errors import InvalidValue
 from sim2real.simulators.bullet.contacts import Touching
+from sim2real.simulators.bullet.trees import body_joints, make_trees
 from sim2real.world import World
 
+_MOST_COORDINATES, _MOST_LINKS = 121, 128
+_COORDINATES = {
+    int(mujoco.mjtJoint.mjJNT_FREE): 0,
+    int(mujoco.mjtJoint.mjJNT_BALL): 4,
+    int(mujoco.mjtJoint.mjJNT_HINGE): 1,
+    int(mujoco.mjtJoint.mjJNT_SLIDE): 1,
+}
 _SHAPES = tuple(
     mujoco.mjtGeom(kind)
     for kind in (
@@ -60,10 +68,33 @@ def _faults(model: mujoco.MjModel, touching: Touching) -> Iterator[tuple[str, st
             yield f"{kind} {_first(model, kind)!r}", possible
     if model.opt.disableflags & mujoco.mjtDisableBit.mjDSBL_FILTERPARENT:
         yield "contacts between parent and child", 'filterparent="enable"'
+    yield from _size_faults(model, touching)
     yield from _joint_faults(model)
     yield from _actuator_faults(model)
     for geom in touching.geoms:
         yield from _geom_faults(model, geom, touching.names[geom])
+
+
+def _size_faults(model: mujoco.MjModel, touching: Touching) -> Iterator[tuple[str, str]]:
+    """Trees that don't fit into the fixed buffers of Bullet's interface, which says nothing or fails."""
+    for tree in make_trees(model, touching.shapes):
+        joints = [joint for body in tree.bodies for joint in body_joints(model, body)]
+        coordinates = sum(_COORDINATES[int(model.jnt_type[joint])] for joint in joints)
+        chained = sum(max(len(body_joints(model, body)) - 1, 0) for body in tree.bodies)
+        carried = {int(model.geom_bodyid[geom]) for geom, _ in tree.shapes}
+        links = len(tree.bodies) + chained + len(tree.shapes) - len(carried)
+        root = model.body(tree.root).name or f"body {tree.root}"
+        if coordinates > _MOST_COORDINATES:
+            yield (
+                f"the {coordinates} coordinates of the joints that hang on {root!r}",
+                f"{_MOST_COORDINATES} a tree (a hinge or slide has 1, a ball 4)",
+            )
+        if links > _MOST_LINKS:
+            yield (
+                f"the {links} links that {root!r} and all that hangs on it take",
+                f"{_MOST_LINKS} a tree (a body is one, and each further geom of it that can touch is one, "
+                "or two where geoms touch all round)",
+            )
 
 
 def _joint_faults(model: mujoco.MjModel) -> Iterator[tuple[str, str]]:

@@ -15,10 +15,12 @@ from typing import Any
 import mujoco
 import numpy as np
 
+from sim2real.errors import InvalidValue
 from sim2real.interface import Array
 from sim2real.simulators.bullet.contacts import Shape, Touching
 from sim2real.simulators.bullet.engine import load
 from sim2real.simulators.bullet.reactions import Contact
+from sim2real.simulators.bullet.readback import ask, compare, compare_static
 from sim2real.simulators.bullet.trees import Numbers, Tree, inertials, make_trees
 from sim2real.simulators.bullet.urdf import hull, shape_name, write
 
@@ -83,6 +85,7 @@ class Client:
         self._bodies: list[_Body] = []
         self._poses: dict[int, tuple[Sequence[float], Sequence[float]]] = {}
         self._statics: dict[Shape, int] = {}
+        self._compared: dict[int, str] = {}
         self.build(numbers)
 
     def build(self, numbers: Numbers) -> None:
@@ -99,7 +102,7 @@ class Client:
         folder = Path(tempfile.mkdtemp(prefix="sim2real-"))
         try:
             self._bodies = [
-                self._load(tree, write(self._model, tree, numbers, folder)) for tree in self._trees
+                self._load(tree, write(self._model, tree, numbers, folder), numbers) for tree in self._trees
             ]
         finally:
             shutil.rmtree(folder)
@@ -255,15 +258,20 @@ class Client:
     def _call(self, name: str) -> Callable[..., Any]:
         return partial(getattr(self._bullet, name), physicsClientId=self._client)
 
-    def _load(self, tree: Tree, path: Path) -> _Body:
-        unique = self._call("loadURDF")(
-            str(path),
-            useFixedBase=tree.free is None,
-            flags=self._bullet.URDF_USE_INERTIA_FROM_FILE
-            | self._bullet.URDF_USE_SELF_COLLISION
-            | self._bullet.URDF_USE_IMPLICIT_CYLINDER
-            | self._bullet.URDF_MAINTAIN_LINK_ORDER,
-        )
+    def _load(self, tree: Tree, path: Path, numbers: Numbers) -> _Body:
+        text, flags = path.read_text(), self._bullet.URDF_USE_INERTIA_FROM_FILE
+        flags |= self._bullet.URDF_USE_SELF_COLLISION | self._bullet.URDF_USE_IMPLICIT_CYLINDER
+        flags |= self._bullet.URDF_MAINTAIN_LINK_ORDER | self._bullet.URDF_IGNORE_VISUAL_SHAPES
+        try:
+            unique = self._call("loadURDF")(str(path), useFixedBase=tree.free is None, flags=flags)
+        except self._bullet.error as error:
+            root = self._model.body(tree.root).name or f"body {tree.root}"
+            raise InvalidValue(
+                f"bullet can't load the tree of {root!r} ({error}); use simulator 'mujoco'"
+            ) from error
+        if self._compared.get(tree.root) != text:  # the same text is loaded alike
+            compare(ask(self._bullet, self._client, unique), self._model, tree, numbers)
+            self._compared[tree.root] = text
         links, moving = {f"base{tree.root}" if tree.free is not None else "world": -1}, {}
         for index in range(self._bullet.getNumJoints(unique, physicsClientId=self._client)):
             info = self._bullet.getJointInfo(unique, index, physicsClientId=self._client)
@@ -329,6 +337,7 @@ class Client:
             basePosition=model.geom_pos[geom].tolist(),
             baseOrientation=np.roll(model.geom_quat[geom], -1).tolist(),
         )
+        compare_static(ask(self._bullet, self._client, unique), model, geom)
         return unique
 
     def _link(self, shape: Shape) -> tuple[int, int]:

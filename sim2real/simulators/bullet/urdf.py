@@ -22,11 +22,12 @@ from sim2real.simulators.bullet.contacts import Shape, limited
 from sim2real.simulators.bullet.trees import WORLD, Inertial, Numbers, Tree, body_joints, inertials
 
 _IDENTITY = np.array([1.0, 0.0, 0.0, 0.0])
-_KINDS = {
+KINDS = {
     int(mujoco.mjtJoint.mjJNT_HINGE): "revolute",
     int(mujoco.mjtJoint.mjJNT_SLIDE): "prismatic",
     int(mujoco.mjtJoint.mjJNT_BALL): "spherical",
 }
+"""URDF's words for joints that move."""
 
 
 def write(model: mujoco.MjModel, tree: Tree, numbers: Numbers, folder: Path) -> Path:
@@ -37,6 +38,7 @@ def write(model: mujoco.MjModel, tree: Tree, numbers: Numbers, folder: Path) -> 
         ElementTree.SubElement(robot, "link", name="world")
     for body in tree.bodies:
         writer.body(body)
+    ElementTree.indent(robot, "")  # an element a line: Bullet's reader breaks a line after 8191 characters
     path = folder / f"tree{tree.root}.urdf"
     ElementTree.ElementTree(robot).write(path)
     return path
@@ -80,7 +82,7 @@ class _Writer:
                 self._link(below)
             element = self._joint(
                 f"joint{joint}",
-                _KINDS[int(model.jnt_type[joint])],
+                KINDS[int(model.jnt_type[joint])],
                 (above, below),
                 (position + moved, rotation),
             )
@@ -141,7 +143,7 @@ class _Writer:
         if kind == "mesh":
             path = self.folder / f"geom{geom}.obj"
             if not path.exists():
-                path.write_text("".join(f"v {_text(vertex)}\n" for vertex in hull(self.model, geom)))
+                path.write_text(_obj(hull(self.model, geom)))
             numbers = {"filename": path.name}
         ElementTree.SubElement(shape, kind, dict(numbers))
 
@@ -181,6 +183,14 @@ def hull(model: mujoco.MjModel, geom: int) -> Array:
         start = graph + 2 + number
         points = points[model.mesh_graph[start : start + number]]
     return np.asarray(points)
+
+
+def _obj(points: Array) -> str:
+    """Points as a mesh file. Bullet takes the hull of those that faces mention, so all are mentioned."""
+    vertices = [f"v {_text(point)}" for point in points]
+    corners = [*range(1, len(points) + 1), 1, 2][: len(points) + (-len(points)) % 3]
+    faces = [f"f {a} {b} {c}" for a, b, c in zip(*(corners[k::3] for k in range(3)), strict=True)]
+    return "\n".join([*vertices, *faces, ""])
 
 
 def _origin(element: ElementTree.Element, frame: tuple[Array, Array]) -> None:

@@ -38,6 +38,7 @@ from sim2real.interface import Array, Ids, Mask, Simulator, Task, TaskFactory
 from sim2real.parameters import quantity_of
 from sim2real.simulators import Engine, make_simulator
 from sim2real.tasks import TASKS
+from sim2real.tasks.binding import bind
 from sim2real.world import World
 
 _log = logging.getLogger(__name__)
@@ -331,13 +332,13 @@ def engine_for(simulator: str | Engine, domain: Domain) -> Engine:
 
 
 def make_task(world: World, simulator: Simulator, max_steps: int | None) -> Task:
-    """The world's task, bound to simulations of it.
+    """The world's task, bound by name to simulations of it.
 
     Raises:
-        UnknownName: for a task that does not exist.
-        InvalidValue: for a world that names none.
+        UnknownName: for a task that does not exist, or a site of it.
+        InvalidValue: for a world that names none, or whose scene lacks what the task names.
     """
-    return task_class(world)(simulator, max_steps)
+    return bind(task_class(world), simulator, max_steps)
 
 
 def task_class(world: World) -> TaskFactory:

@@ -29,6 +29,26 @@ class Signal:
 
 
 @dataclass(frozen=True)
+class Joint:
+    """A joint that a task reads and starts, found by its name."""
+
+    name: str
+    kind: str = "hinge"
+    """``hinge`` (rad), ``slide`` (m) or ``free`` (m, then a unit quaternion)."""
+
+
+@dataclass(frozen=True)
+class Drive:
+    """An actuator that a task commands, found by its name or by the joint that it drives."""
+
+    name: str
+    joint: str = ""
+    """The joint that it must drive; empty for one that is found by its name alone."""
+    kind: str = "motor"
+    """``motor``, whose command is a force or what makes one, or ``servo``, whose command is a position."""
+
+
+@dataclass(frozen=True)
 class TaskSpec:
     """What is fixed about a task; a change of any of it is a new version."""
 
@@ -44,6 +64,10 @@ class TaskSpec:
     """Independent uniform numbers that one start state needs."""
     success: str
     """What counts as success, in words."""
+    joints: tuple[Joint, ...] = ()
+    """What the task's positions and velocities are of, in this order; empty for all, in the scene's order."""
+    drives: tuple[Drive, ...] = ()
+    """What its commands are for, in this order; empty for all actuators, in the scene's order."""
 
 
 class Simulator(Protocol):
@@ -58,7 +82,17 @@ class Simulator(Protocol):
     """Generalized velocities; live. Shape (num_envs, nv)."""
 
     def joints(self, names: Sequence[str]) -> tuple[Ids, Ids]:
-        """Columns of one-dof joints in ``qpos`` and in ``qvel``."""
+        """Columns of joints in ``qpos`` and in ``qvel``: one of each for a hinge or a slide."""
+
+    def columns(self, task: TaskSpec) -> tuple[Ids, Ids, Ids]:
+        """Columns of what a task names: in ``qpos``, in ``qvel`` and in the commands.
+
+        Raises:
+            InvalidValue: for a joint or an actuator that is missing, or of another kind.
+        """
+
+    def rest(self) -> tuple[Array, Array, Array]:
+        """Where the scene puts everything: positions, velocities and commands. Shapes (nq,), (nv,), (nu,)."""
 
     def limits(self, joint: str) -> tuple[float, float]:
         """Range of a joint, rad or m; infinite where it has none."""
@@ -134,7 +168,11 @@ class Simulator(Protocol):
 
 
 class Task(Protocol):
-    """Observation, meaning of the action, reward, termination and start states."""
+    """Observation, meaning of the action, reward, termination and start states.
+
+    Its states and commands have the columns that its spec names; `sim2real.env.make_task` gives one whose
+    states and commands are those of the whole scene.
+    """
 
     spec: TaskSpec
 

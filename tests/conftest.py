@@ -1,5 +1,6 @@
 """What all tests share: one thread for torch, small worlds, recordings of twins, and processes to kill."""
 
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from sim2real.domain import Domain
 from sim2real.opening import opened_for
 from sim2real.recordings import Recording
 from sim2real.simulators.mujoco import MujocoSimulator
+from sim2real.tasks import TASKS, CartPole
 from sim2real.world import World
 
 torch.set_num_threads(1)  # the tests already fill the cores; spinning threads are slower on small networks
@@ -77,6 +79,16 @@ def write_world(tmp_path):
         return folder
 
     return write
+
+
+@pytest.fixture
+def of_any_cart(monkeypatch):
+    """The task cartpole for any scene of two joints and an actuator, whatever they are."""
+
+    class AnyCart(CartPole):
+        spec = dataclasses.replace(CartPole.spec, joints=(), drives=())
+
+    monkeypatch.setitem(TASKS, "cartpole", AnyCart)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ everything the engine derives from it follows (``set_const``). A latency of k ph
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import mujoco
@@ -20,7 +20,8 @@ import numpy as np
 from mujoco.batch import Batch
 
 from sim2real.interface import Array, Ids, Mask
-from sim2real.simulators.play import Play, shown_columns
+from sim2real.simulators.named import Named
+from sim2real.simulators.play import Play
 from sim2real.simulators.table import FieldNumbers, PhysicsTable
 from sim2real.world import World
 
@@ -43,7 +44,7 @@ class _Write:
     """Half a physics step for delays, else 0; see the module's story."""
 
 
-class MujocoSimulator:
+class MujocoSimulator(Named):
     """Simulations of one world in MuJoCo; see `sim2real.interface.Simulator`."""
 
     def __init__(self, world: World, num_envs: int, num_threads: int = 0) -> None:
@@ -67,22 +68,11 @@ class MujocoSimulator:
         self._history_columns, self._history_actuators = _delay_lines(world.model)
         mujoco.set_mju_user_warning(_log.debug)
 
-    def joints(self, names: Sequence[str]) -> tuple[Ids, Ids]:
-        """Columns of one-dof joints in ``qpos`` and in ``qvel``."""
-        return shown_columns(self.world.model, names)
-
-    def limits(self, joint: str) -> tuple[float, float]:
-        """Range of a joint, rad or m; infinite where it has none."""
-        view = self.world.model.joint(joint)
-        if not view.limited[0]:
-            return -np.inf, np.inf
-        return float(view.range[0]), float(view.range[1])
-
     def site(self, name: str) -> Array:
         """World position of a site, m; live from the first reset on. Shape (num_envs, 3)."""
         self._stage = int(mujoco.mjtStage.mjSTAGE_POS)
         positions: Array = self._batch.bind("site_xpos")
-        return positions[:, self.world.model.site(name).id]
+        return positions[:, self._site_id(name)]
 
     def set_physics(self, env_ids: Ids, names: tuple[str, ...], values: Array) -> None:
         """Give simulations new physics; parameters not named keep their values.
@@ -155,11 +145,6 @@ class MujocoSimulator:
         """Force of every actuator in the last physics step, N or N·m; live. Shape (num_envs, nu)."""
         forces: Array = self._batch.bind("actuator_force")
         return forces
-
-    def dofs(self, joints: Sequence[str]) -> Ids:
-        """Columns of one-dof joints in `speed`, `load_force` and `dry_friction`: the motor's side."""
-        model = self.world.model
-        return np.array([model.joint(name).dofadr[0] for name in joints], dtype=np.intp)
 
     def speed(self) -> Array:
         """Speed of every degree of freedom of the engine, rad/s or m/s; live. Shape (num_envs, dofs)."""

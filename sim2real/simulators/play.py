@@ -127,14 +127,15 @@ class Play:
 
 
 def shown_columns(model: mujoco.MjModel, names: Sequence[str]) -> tuple[Ids, Ids]:
-    """Columns of one-dof joints in the ``qpos`` and ``qvel`` that are shown."""
+    """Columns of joints, one after the other, in the ``qpos`` and ``qvel`` that are shown."""
     hidden = [model.joint(j) for j in range(model.njnt) if model.joint(j).name.endswith(PLAY)]
     joints = [model.joint(name) for name in names]
 
-    def columns(address: str) -> Ids:
+    def columns(address: str, field: str) -> Ids:
         before = np.array([getattr(joint, address)[0] for joint in hidden], dtype=np.intp)
-        found = np.array([getattr(joint, address)[0] for joint in joints], dtype=np.intp)
+        spans = [getattr(joint, address)[0] + np.arange(len(getattr(joint, field))) for joint in joints]
+        found = np.concatenate([np.empty(0, dtype=np.intp), *spans])
         shown: Ids = found - (before[None, :] < found[:, None]).sum(axis=1)
         return shown
 
-    return columns("qposadr"), columns("dofadr")
+    return columns("qposadr", "qpos0"), columns("dofadr", "damping")

@@ -16,7 +16,7 @@ model's reference pose until its reset, so that no NaN reaches a task.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,7 +25,8 @@ import torch
 from sim2real.errors import InvalidValue
 from sim2real.interface import Array, Ids
 from sim2real.simulators.fields import entries
-from sim2real.simulators.play import Play, shown_columns
+from sim2real.simulators.named import Named
+from sim2real.simulators.play import Play
 from sim2real.simulators.table import FieldNumbers, PhysicsTable, Plan
 from sim2real.simulators.warp_model import WarpModel
 from sim2real.world import World
@@ -47,7 +48,7 @@ class _Target(NamedTuple):
     """Half a physics step for delays, else 0."""
 
 
-class WarpSimulator:
+class WarpSimulator(Named):
     """Simulations of one world in MuJoCo Warp; see `sim2real.interface.Simulator`."""
 
     def __init__(self, world: World, num_envs: int, num_threads: int = 0) -> None:
@@ -84,21 +85,11 @@ class WarpSimulator:
         self._targets: dict[tuple[str, ...], list[_Target]] = {}
         self._delayed = engine.command_buffers()
 
-    def joints(self, names: Sequence[str]) -> tuple[Ids, Ids]:
-        """Columns of one-dof joints in ``qpos`` and in ``qvel``."""
-        return shown_columns(self.world.model, names)
-
-    def limits(self, joint: str) -> tuple[float, float]:
-        """Range of a joint, rad or m; infinite where it has none."""
-        model, number = self.world.model, self.world.model.joint(joint).id
-        low, high = model.jnt_range[number] if model.jnt_limited[number] else (-np.inf, np.inf)
-        return float(low), float(high)
-
     def site(self, name: str) -> torch.Tensor:
         """World position of a site, m; live from the first reset on. Shape (num_envs, 3)."""
         self._has_sites = True
         positions = self._engine.tensor(self._engine.data.site_xpos)
-        return positions[:, self.world.model.site(name).id]
+        return positions[:, self._site_id(name)]
 
     def force(self, body: str) -> torch.Tensor:
         """External force and torque on a body, N and N·m, world frame; live. Shape (num_envs, 6)."""
@@ -108,10 +99,6 @@ class WarpSimulator:
     def actuator_force(self) -> torch.Tensor:
         """Force of every actuator in the last physics step, N or N·m; live. Shape (num_envs, nu)."""
         return self._engine.tensor(self._engine.data.actuator_force)
-
-    def dofs(self, joints: Sequence[str]) -> Ids:
-        """Columns of one-dof joints in `speed`, `load_force` and `dry_friction`: the motor's side."""
-        return np.array([self.world.model.joint(name).dofadr[0] for name in joints], dtype=np.intp)
 
     def speed(self) -> torch.Tensor:
         """Speed of every degree of freedom of the engine, rad/s or m/s; live. Shape (num_envs, dofs)."""

@@ -209,12 +209,18 @@ def _batchable(kind: type) -> set[str]:
     return {name for name, shape in shapes.items() if shape and shape[0] == "*"}
 
 
+_FRAMES = ("body_ipos", "body_iquat")
+
+
 def _derived(model: mujoco.MjModel, fields: Iterable[str]) -> set[str]:
     """Fields that C's ``set_const`` makes different between simulations when ``fields`` differ."""
     batch = Batch(model, 2, 1)
     for field in fields:
         rows = batch.expand(field)
-        rows[1] = 1.25 * rows[1] + 0.01
+        moved = 1.25 * rows[1] + 0.01
+        if field in _FRAMES:  # of a body compiled as centred, which no parameter then moves
+            moved[model.body_simple > 0] = rows[1][model.body_simple > 0]
+        rows[1] = moved
     batch.set_const()
     return {name for name in MODEL_FIELDS if _is_own(batch, name)}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from sim2real.interface import Array, Ids, Mask, Signal, TaskSpec
+from sim2real.interface import Array, Drive, Ids, Joint, Mask, Signal, TaskSpec
 from sim2real.tasks.hold import HoldTask
 
 
@@ -26,6 +26,8 @@ class CartPole(HoldTask):
         action=(Signal("force", "N", 10.0),),
         num_draws=2,
         success="the pole within 0.3 rad of upright for 90 % of the last second",
+        joints=(Joint("slider", "slide"), Joint("hinge")),
+        drives=(Drive("motor", "slider"),),
     )
 
     def start(self, env_ids: Ids, u: Array) -> tuple[Array, Array, Array]:

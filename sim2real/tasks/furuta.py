@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from sim2real.interface import Array, Ids, Mask, Signal, TaskSpec
+from sim2real.interface import Array, Drive, Ids, Joint, Mask, Signal, TaskSpec
 from sim2real.tasks.hold import HoldTask
 
 
@@ -27,6 +27,8 @@ class Furuta(HoldTask):
         action=(Signal("voltage", "V", 6.0),),
         num_draws=2,
         success="the pole within 0.3 rad of upright for 90 % of the last second",
+        joints=(Joint("arm_hinge"), Joint("pole_hinge")),
+        drives=(Drive("motor", "arm_hinge"),),
     )
 
     def start(self, env_ids: Ids, u: Array) -> tuple[Array, Array, Array]:

@@ -6,7 +6,7 @@ import dataclasses
 
 from array_api_compat import array_namespace, device
 
-from sim2real.interface import Array, Ids, Mask, Signal, Simulator, TaskSpec
+from sim2real.interface import Array, Drive, Ids, Joint, Mask, Signal, Simulator, TaskSpec
 
 _JOINTS = ("hip", "knee", "ankle")
 
@@ -31,6 +31,11 @@ class Hopper:
         action=tuple(Signal(f"{joint}_torque", "of full torque") for joint in _JOINTS),
         num_draws=6,
         success="no fall, and at least 2 m forward",
+        joints=(
+            *(Joint(f"root_{axis}", "slide") for axis in "xz"),
+            *(Joint(name) for name in ("root_pitch", *_JOINTS)),
+        ),
+        drives=tuple(Drive(f"{joint}_motor", joint) for joint in _JOINTS),
     )
 
     def __init__(self, simulator: Simulator, max_steps: int | None = None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array_api_compat import device
 
-from sim2real.interface import Array, Ids, Mask, Signal, Simulator, TaskSpec
+from sim2real.interface import Array, Drive, Ids, Joint, Mask, Signal, Simulator, TaskSpec
 from sim2real.tasks.hold import HoldTask
 
 _STEP = 0.04  # m that a full action moves a servo's goal: 1 m/s
@@ -33,6 +33,8 @@ class Push(HoldTask):
         action=tuple(Signal(f"servo_goal_step_{axis}", "m", _STEP) for axis in "xy"),
         num_draws=7,
         success="the block's centre within 25 mm of the goal for all of the last 0.4 s",
+        joints=(Joint("carriage_x", "slide"), Joint("finger_y", "slide"), Joint("block_free", "free")),
+        drives=(Drive("servo_x", "carriage_x", "servo"), Drive("servo_y", "finger_y", "servo")),
     )
 
     hold_seconds, hold_share = 0.4, 1.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sim2real.interface import Array, Ids, Mask, Signal, Simulator, TaskSpec
+from sim2real.interface import Array, Drive, Ids, Joint, Mask, Signal, Simulator, TaskSpec
 from sim2real.tasks.hold import HoldTask
 from sim2real.tasks.rotation import tilted, to_body, to_world, up_in_body
 
@@ -29,6 +29,8 @@ class Quadrotor(HoldTask):
         action=tuple(Signal(f"rotor_{k}_thrust_above_hover", "N", _SPAN) for k in range(1, 5)),
         num_draws=9,
         success="within 0.15 m of the waypoint for all of the last second",
+        joints=(Joint("trunk_free", "free"),),
+        drives=tuple(Drive(f"rotor_{k}") for k in range(1, 5)),
     )
 
     hold_seconds, hold_share = 1.0, 1.0

@@ -7,7 +7,7 @@ import math
 
 from array_api_compat import array_namespace, device
 
-from sim2real.interface import Array, Ids, Mask, Signal, Simulator, TaskSpec
+from sim2real.interface import Array, Drive, Ids, Joint, Mask, Signal, Simulator, TaskSpec
 from sim2real.tasks.rotation import to_body, up_in_body
 
 _JOINTS = tuple(f"{leg}_{joint}" for leg in ("FR", "FL", "RR", "RL") for joint in ("hip", "thigh", "calf"))
@@ -41,6 +41,8 @@ class Quadruped:
         ),
         num_draws=16,
         success="no fall, and a mean forward speed within 0.1 m/s of the command over the second half",
+        joints=(Joint("trunk_free", "free"), *(Joint(f"{joint}_joint") for joint in _JOINTS)),
+        drives=tuple(Drive(f"{joint}_servo", f"{joint}_joint", "servo") for joint in _JOINTS),
     )
 
     def __init__(self, simulator: Simulator, max_steps: int | None = None) -> None:

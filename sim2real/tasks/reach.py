@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array_api_compat import device
 
-from sim2real.interface import Array, Ids, Mask, Signal, Simulator, TaskSpec
+from sim2real.interface import Array, Drive, Ids, Joint, Mask, Signal, Simulator, TaskSpec
 from sim2real.tasks.hold import HoldTask
 
 _JOINTS = ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll", "gripper")
@@ -29,6 +29,8 @@ class Reach(HoldTask):
         action=tuple(Signal(f"{joint}_goal_step", "rad", _STEP) for joint in _JOINTS),
         num_draws=9,
         success="the tip within 15 mm of the goal for all of the last 0.8 s",
+        joints=tuple(Joint(joint) for joint in _JOINTS),
+        drives=tuple(Drive(joint, joint, "servo") for joint in _JOINTS),
     )
 
     hold_seconds, hold_share = 0.8, 1.0

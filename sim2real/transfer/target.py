@@ -12,6 +12,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
+import mujoco
 import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
@@ -206,12 +207,13 @@ class TargetEnv:
 
 
 def _limits(env: Sim2RealVectorEnv) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """Columns of limited joints in qpos, and where their ranges end. Shapes (k,), (2, k)."""
-    model = env.world.model
-    joints = [model.joint(j) for j in range(model.njnt) if model.jnt_limited[j]]
-    ends = [env.simulator.limits(joint.name) for joint in joints]
-    columns = np.array([joint.qposadr[0] for joint in joints], dtype=np.intp)
-    return columns, np.array(ends, dtype=np.float64).reshape(-1, 2).T
+    """Columns in qpos of the task's joints that have a range, and where it ends. Shapes (k,), (2, k)."""
+    model, (own, _, _) = env.world.model, env.simulator.columns(env.task)
+    ranged = np.isin(model.jnt_qposadr, own) & np.isin(model.jnt_type, _ONE_DOF) & (model.jnt_limited > 0)
+    return model.jnt_qposadr[ranged].astype(np.intp), model.jnt_range[ranged].T.copy()
+
+
+_ONE_DOF = (int(mujoco.mjtJoint.mjJNT_SLIDE), int(mujoco.mjtJoint.mjJNT_HINGE))
 
 
 def _plain(record: Budget | Spent) -> str:

@@ -148,7 +148,7 @@ def test_every_quantity_acts(everything):
     assert len(audit.findings) == len(WHAT)
 
 
-def test_a_servos_gains_act(write_world):
+def test_a_servos_gains_act(write_world, of_any_cart):
     world = World.load(write_world(SCENE.replace("ACTUATOR", SERVO), physics(SERVO_ONLY), "cartpole"))
     check_domain(world, world.training_domain)
 

@@ -28,6 +28,11 @@ def table(name, nominal, unit=None, elements=None, limits=None):
     return text + (f"elements = {list(elements)}\n" if elements else "")
 
 
+@pytest.fixture(autouse=True)
+def _any_cart(of_any_cart):
+    """Carts with servos, pucks without a pole."""
+
+
 @pytest.fixture
 def make_world(write_world, pendulum_files):
     """The cart with more parameters in TOML, and with changes of its scene."""

@@ -29,7 +29,7 @@ from sim2real.simulators.bullet.contacts import touching
 from sim2real.simulators.bullet.engine import load
 from sim2real.simulators.bullet.shard import Law, Shard
 from sim2real.simulators.bullet.workers import Board, Worker, place, start
-from sim2real.simulators.play import shown_columns
+from sim2real.simulators.named import Named
 from sim2real.simulators.table import PhysicsTable
 from sim2real.world import World
 
@@ -37,7 +37,7 @@ _WORTH_A_WORKER = 4
 """Simulations for which a worker is started by itself."""
 
 
-class BulletSimulator:
+class BulletSimulator(Named):
     """Simulations of one world in Bullet; see `sim2real.interface.Simulator`."""
 
     def __init__(self, world: World, num_envs: int, num_threads: int = 0) -> None:
@@ -70,18 +70,9 @@ class BulletSimulator:
         """End the simulations; a simulator that is collected does so by itself."""
         self._side.close()
 
-    def joints(self, names: Sequence[str]) -> tuple[Ids, Ids]:
-        """Columns of one-dof joints in ``qpos`` and in ``qvel``."""
-        return shown_columns(self.world.model, names)
-
-    def limits(self, joint: str) -> tuple[float, float]:
-        """Range of a joint, rad or m; infinite where it has none."""
-        view = self.world.model.joint(joint)
-        low, high = view.range if view.limited[0] else (-np.inf, np.inf)
-        return float(low), float(high)
-
     def site(self, name: str) -> Array:
         """World position of a site, m; live from the first reset on. Shape (num_envs, 3)."""
+        self._site_id(name)
         return self._side.array("site", name)
 
     def force(self, body: str) -> Array:
@@ -91,10 +82,6 @@ class BulletSimulator:
     def actuator_force(self) -> Array:
         """Force of every actuator in the last physics step, N or N·m; live. Shape (num_envs, nu)."""
         return self._side.array("actuator_force")
-
-    def dofs(self, joints: Sequence[str]) -> Ids:
-        """Columns of one-dof joints in `speed`, `load_force` and `dry_friction`: the motor's side."""
-        return np.array([self.world.model.joint(name).dofadr[0] for name in joints], dtype=np.intp)
 
     def speed(self) -> Array:
         """Speed of every degree of freedom of the engine, rad/s or m/s; live. Shape (num_envs, dofs)."""

@@ -58,6 +58,14 @@ class Paths:
         """Largest scaled difference."""
         return float(np.abs(self.difference(row, base)).max())
 
+    def beyond(self, numbers: Array, time: int, start: int) -> float:
+        """Largest scaled difference of some columns from the first row's; 0 if it is no more than rounding.
+
+        What is no number is as far away as can be.
+        """
+        far = float(np.abs((numbers - self.values[time, 0, start]) / self.scale).max(initial=0.0))
+        return 0.0 if far <= _TOLERANCE else np.nan_to_num(far, nan=_BLOWN_UP)
+
     def moved(self, row: int, base: int, noise: float = 0.0) -> bool:
         """Whether the difference is more than rounding, and than ten times the noise of the engine."""
         return self.furthest(row, base) > max(_TOLERANCE, 10 * noise)

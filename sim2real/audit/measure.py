@@ -9,7 +9,7 @@ import numpy as np
 
 from sim2real.audit.excitation import Excitation, excite, plays, table
 from sim2real.audit.finding import REFUSED, Audit, End, Finding, distinct, ranked, verdict_of
-from sim2real.audit.moves import Move, companions, rows_of
+from sim2real.audit.moves import Move, rows_of, why_idle
 from sim2real.audit.reasons import why_dead
 from sim2real.domain import Domain
 from sim2real.env import engine_for, task_class
@@ -125,9 +125,7 @@ def _finding(world: World, name: str, ends: Sequence[tuple[Move, End]], where: W
 def _reasons(world: World, move: Move, where: Where) -> Iterator[str]:
     """Why a move changes nothing, as far as it is known."""
     parameter = world.parameters[move.parameter]
-    others = [world.parameters[name] for name in companions(world, parameter)]
-    if others and all(move.base.get(p.name, p.nominal) == (p.quantity.neutral or 0.0) for p in others):
-        yield f"it only shapes {', '.join(p.name for p in others)}, which stays neutral"
+    yield from why_idle(world, move)
     if parameter.quantity.acts == MODEL:
         yield from _of_model(world, move)
     if where.engine.name != "mujoco":

@@ -15,7 +15,6 @@ constants), and why, read off the numbers that were written.
 from __future__ import annotations
 
 import copy
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -29,9 +28,9 @@ from sim2real.audit.reasons import Pairs, what_is_left_out, why_dead
 from sim2real.audit.written import written
 from sim2real.errors import InvalidValue
 from sim2real.interface import Array
+from sim2real.simulators.quiet import quiet
 
 _DIVERGED = slice(int(mujoco.mjtWarning.mjWARN_BADQPOS), int(mujoco.mjtWarning.mjWARN_BADQACC) + 1)
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,8 @@ def audit_randomization(
     ends = [(name, value) for name, r in randomizations.items() for value in dict.fromkeys((r.low, r.high))]
     changed = [_changed(model, name, randomizations[name], value) for name, value in ends]
     writes = [bool(written(model, other)) for other in changed]
-    paths, touched = _move([model, model, *changed], motion)
+    with quiet():
+        paths, touched = _move([model, model, *changed], motion)
     noise = paths.furthest(1, 0)
     findings = []
     for name, randomization in randomizations.items():
@@ -126,7 +126,6 @@ def _changed(model: mujoco.MjModel, name: str, randomization: Randomization, val
 def _move(models: Sequence[mujoco.MjModel], motion: Motion) -> tuple[Paths, Pairs]:
     """Paths of all models, and the geoms that touched in the first one's."""
     nominal, count = models[0], len(models)
-    mujoco.set_mju_user_warning(_log.debug)
     batch = Batch(nominal, count * motion.starts, 0)
     batch.set_models([model for model in models for _ in range(motion.starts)])
     states, rng = _starts(nominal, motion), np.random.default_rng(motion.seed)
@@ -136,7 +135,7 @@ def _move(models: Sequence[mujoco.MjModel], motion: Motion) -> tuple[Paths, Pair
     path, touched = [], set()
     data, spec = mujoco.MjData(nominal), mujoco.mjtState.mjSTATE_INTEGRATION
     for _ in range(max(round(motion.seconds / (substeps * nominal.opt.timestep)), 1)):
-        ctrl[:] = np.tile(_commands(nominal, rng, motion.starts), (count, 1))
+        ctrl[:] = np.tile(random_commands(nominal, rng, motion.starts), (count, 1))
         for _ in range(4):  # look several times a command, else a bounce is missed
             batch.step(nstep=max(substeps // 4, 1))
             path.append(np.concatenate((qpos, qvel), axis=1))
@@ -168,7 +167,8 @@ def _starts(model: mujoco.MjModel, motion: Motion) -> Array:
     return np.array(states)
 
 
-def _commands(model: mujoco.MjModel, rng: np.random.Generator, starts: int) -> Array:
+def random_commands(model: mujoco.MjModel, rng: np.random.Generator, starts: int) -> Array:
+    """Commands within their ranges, or within [-1, 1] where there is none. Shape (starts, nu)."""
     limited = model.actuator_ctrllimited.astype(bool)
     low = np.where(limited, model.actuator_ctrlrange[:, 0], -1.0)
     high = np.where(limited, model.actuator_ctrlrange[:, 1], 1.0)

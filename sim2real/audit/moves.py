@@ -6,7 +6,7 @@ friction falls, the interval of pushes) is moved with that effect at its stronge
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -25,7 +25,7 @@ _AT_REST = (
     "load_quadratic_motor",
     "load_quadratic_external",
 )
-SHAPES: Mapping[str, tuple[str, ...]] = {
+_SHAPES: Mapping[str, tuple[str, ...]] = {
     "stribeck_velocity": _AT_REST,
     "stribeck_exponent": _AT_REST,
     "spike_size": ("spike",),
@@ -83,15 +83,22 @@ def variant_moves(variants: Sequence[Variant]) -> list[Move]:
     ]
 
 
-def companions(world: World, parameter: Parameter) -> tuple[str, ...]:
+def _companions(world: World, parameter: Parameter) -> tuple[str, ...]:
     """Parameters without which this one has no effect to shape."""
-    shaped = SHAPES.get(parameter.quantity.name, ())
+    shaped = _SHAPES.get(parameter.quantity.name, ())
     return tuple(
         other.name
         for other in world.parameters.values()
         if other.quantity.name in shaped
         and (other.quantity.element == "world" or set(other.elements) & set(parameter.elements))
     )
+
+
+def why_idle(world: World, move: Move) -> Iterator[str]:
+    """That a parameter only shapes an effect which is not there, if that is so."""
+    others = [world.parameters[name] for name in _companions(world, world.parameters[move.parameter])]
+    if others and all(move.base.get(p.name, p.nominal) == (p.quantity.neutral or 0.0) for p in others):
+        yield f"it only shapes {', '.join(p.name for p in others)}, which stays neutral"
 
 
 def rows_of(moves: Sequence[Move]) -> tuple[list[Physics], list[tuple[int, int]]]:
@@ -123,7 +130,7 @@ def _moves(world: World, ends: Mapping[str, tuple[float, ...]]) -> list[Move]:
 
 def _base(world: World, parameter: Parameter, ends: Mapping[str, tuple[float, ...]]) -> Physics:
     base = {}
-    for name in companions(world, parameter):
+    for name in _companions(world, parameter):
         neutral = world.parameters[name].quantity.neutral or 0.0
         if name.endswith(".height"):
             neutral = world.nominal[name]

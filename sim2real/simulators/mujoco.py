@@ -11,7 +11,6 @@ everything the engine derives from it follows (``set_const``). A latency of k ph
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -22,10 +21,9 @@ from mujoco.batch import Batch
 from sim2real.interface import Array, Ids, Mask
 from sim2real.simulators.named import Named
 from sim2real.simulators.play import Play
+from sim2real.simulators.quiet import quiet
 from sim2real.simulators.table import FieldNumbers, PhysicsTable
 from sim2real.world import World
-
-_log = logging.getLogger(__name__)
 
 _DIVERGED = slice(int(mujoco.mjtWarning.mjWARN_BADQPOS), int(mujoco.mjtWarning.mjWARN_BADQACC) + 1)
 
@@ -66,7 +64,6 @@ class MujocoSimulator(Named):
         self._writes: dict[tuple[str, ...], list[_Write]] = {}
         self._history = self._batch.bind("history") if world.model.nhistory else None
         self._history_columns, self._history_actuators = _delay_lines(world.model)
-        mujoco.set_mju_user_warning(_log.debug)
 
     def site(self, name: str) -> Array:
         """World position of a site, m; live from the first reset on. Shape (num_envs, 3)."""
@@ -113,7 +110,8 @@ class MujocoSimulator(Named):
         if self._history is not None:
             self._history[env_ids[:, None], self._history_columns] = ctrl[:, self._history_actuators]
         if self._stage:
-            self._batch.forward(env_ids, stage=self._stage)
+            with quiet():
+                self._batch.forward(env_ids, stage=self._stage)
 
     def step(
         self,
@@ -124,10 +122,11 @@ class MujocoSimulator(Named):
     ) -> None:
         """Apply commands, shape (num_envs, nu), for ``substeps`` physics steps; see the protocol."""
         self._ctrl[:] = ctrl
-        if between is None:
-            self._batch.step(env_ids, nstep=substeps, stage=self._stage)
-        else:
-            self._step_by_step(substeps, env_ids, between)
+        with quiet():
+            if between is None:
+                self._batch.step(env_ids, nstep=substeps, stage=self._stage)
+            else:
+                self._step_by_step(substeps, env_ids, between)
         self._show()
 
     def _step_by_step(self, substeps: int, env_ids: Ids | None, between: Callable[[], None]) -> None:
@@ -185,7 +184,8 @@ class MujocoSimulator(Named):
         """One simulation as a plain model and data, to render or to inspect."""
         data = self._batch.get_data(env_id)
         model = self._batch.get_model(env_id)
-        mujoco.mj_forward(model, data)
+        with quiet():
+            mujoco.mj_forward(model, data)
         return model, data
 
     def _write(self, field: FieldNumbers) -> _Write:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import gymnasium as gym
+import mujoco
 
 from sim2real.domain import Domain
 from sim2real.interface import Array, Simulator
@@ -22,6 +23,23 @@ class Drive:
     """Turns a command into what reaches the actuators. Shape (1, nu)."""
     between: Callable[[], Callable[[], None] | None]
     """Says what is to be called before every physics step, if anything."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """What the effect audit moves, and from where."""
+
+    model: mujoco.MjModel
+    """A copy of the nominal model."""
+    state: Array
+    """Of ``mjSTATE_INTEGRATION``; empty for the start that the model gives."""
+    control_dt: float
+    digest: str
+    """A name for everything that is in the model."""
+    domain: Domain
+    """What of the domain can be moved there."""
+    dead: Mapping[str, str] = field(default_factory=dict)
+    """What of the rest can't act, each with why."""
 
 
 class Body(Protocol):
@@ -42,6 +60,24 @@ class Body(Protocol):
 
     def simulator(self, world: World) -> Simulator:
         """What the channels of a world see of the engine: one simulation."""
+
+    def kept(self) -> object:
+        """What a copy of the env needs beside the env's own copy, to know what is nominal."""
+
+    def take(self, kept: object) -> None:
+        """Take it, where the env's copy is one of the same model."""
+
+    def renewed(self) -> bool:
+        """Whether the env runs on another model or other data than those that this was made for."""
+
+    def holds(self) -> bool:
+        """Whether the engine still has what was written last."""
+
+    def restore(self) -> None:
+        """Put back what is nominal."""
+
+    def start(self, world: World, domain: Domain) -> Start:
+        """What the effect audit moves in place of the env."""
 
     def write(self, world: World, names: tuple[str, ...], values: Array) -> None:
         """Write physics, from nominal. Shape of the values (1, len(names))."""

@@ -8,7 +8,7 @@ model anew at every reset, so physics is written after it. Commands are the entr
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -19,14 +19,24 @@ import numpy as np
 from sim2real.domain import Domain
 from sim2real.errors import InvalidValue, Sim2RealError, UnknownName
 from sim2real.interface import Array, Simulator
-from sim2real.parameters import ACTUATOR, MODEL, QUANTITIES, SCHEDULE, SENSOR, Quantity, quantity_of
+from sim2real.parameters import (
+    ACTUATOR,
+    MODEL,
+    QUANTITIES,
+    SCHEDULE,
+    SENSOR,
+    Parameter,
+    Quantity,
+    quantity_of,
+)
 from sim2real.world import World
-from sim2real.wrappers.body import Drive
+from sim2real.wrappers.body import Drive, Start
 from sim2real.wrappers.bullet_client import Client, Link, find_client, may_connect
 from sim2real.wrappers.elements import Naming, as_world
 
 WRITTEN = ("mass", "friction", "damping", "gravity")
 """What is written into the model."""
+_FIXED = 4  # pybullet.JOINT_FIXED
 
 
 def has_bullet(env: object) -> bool:
@@ -42,8 +52,9 @@ class BulletBody:
     def __init__(self, env: gym.Env[Any, Any]) -> None:
         """Nothing is read before a domain asks for it."""
         self._env = env
-        self._nominal: dict[str, float] = {}
-        self._inertia: dict[str, Array] = {}
+        self._nominal: dict[tuple[str, str], float] = {}
+        self._written: dict[tuple[str, str], float] = {}
+        self._vectors: dict[tuple[str, str], Array] = {}
         box = env.action_space if isinstance(env.action_space, gym.spaces.Box) else None
         self._actions = 0 if box is None else int(np.prod(box.shape))
         self._model = _actuators(self._actions)
@@ -58,25 +69,75 @@ class BulletBody:
             self._check(name, naming)
         return as_world(self._model, domain, naming, self._value)
 
+    def kept(self) -> None:
+        """Nothing: the engine is outside the env, and no copy of the env has another."""
+
+    def take(self, kept: object) -> None:
+        """Nothing."""
+
+    def renewed(self) -> bool:
+        """Never: bodies are looked up by name at every write."""
+        return False
+
+    def holds(self) -> bool:
+        """Whatever it has: physics is written after every reset."""
+        return True
+
+    def restore(self) -> None:
+        """Put back what was read."""
+        client = find_client(self._env.unwrapped)
+        if client is not None and self._written:
+            bodies = _Bodies(client)
+            for what in self._written:
+                bodies.write(what, self._nominal[what], self._vectors.get(what))
+        self._written = {}
+
+    def start(self, world: World, domain: Domain) -> Start:
+        """A joint under the commands alone; the engine's own bodies can't be copied, only asked."""
+        channels = {n: d for n, d in domain.parameters.items() if not _of_model(world.parameters[n])}
+        return Start(
+            self._model, np.zeros(0), self.control_dt, f"{self._actions} actions", Domain(channels),
+            self._dead(world, domain),
+        )  # fmt: skip
+
+    def _dead(self, world: World, domain: Domain) -> dict[str, str]:
+        found = {}
+        named = [world.parameters[n] for n in domain.names if quantity_of(n).acts == MODEL]
+        if named:
+            bodies = _Bodies(self._connect())
+            for parameter in named:
+                quantity = parameter.quantity.name
+                why = [bodies.why_dead(quantity, element) for element in parameter.elements or ("world",)]
+                if all(why):
+                    found[parameter.name] = "; ".join(why)
+        return found
+
     def simulator(self, world: World) -> Simulator:
         """Channels see no more of this engine than that it is one simulation."""
         return cast(Simulator, SimpleNamespace(num_envs=1, qpos=np.zeros((1, 0)), qvel=np.zeros((1, 0))))
 
     def write(self, world: World, names: tuple[str, ...], values: Array) -> None:
-        """Write physics; bodies are looked up by name, since a reset may have loaded new ones."""
-        client = self._connect()
-        places: Mapping[str, Mapping[str, Link]] = {
-            "body": client.links(), "geom": client.links(), "joint": client.joints()
-        }  # fmt: skip
+        """Write physics; bodies are looked up by name, since a reset may have loaded new ones.
+
+        Raises:
+            UnknownName: for an element that is there no longer.
+            InvalidValue: for a value that the engine does not take.
+        """
+        bodies = _Bodies(self._connect())
         for name, value in zip(names, map(float, values[0]), strict=True):
             quantity = quantity_of(name)
-            if quantity.name == "gravity":
-                gravity = self._direction * value
-                client("setGravity", *map(float, gravity))
-            elif quantity.acts == MODEL:
-                for element in world.parameters[name].elements:
-                    link = places[quantity.element][element]
-                    self._change(client, link, (quantity.name, element), value)
+            if quantity.acts != MODEL:
+                continue
+            for element in world.parameters[name].elements or ("world",):
+                what = quantity.name, element
+                if bodies.read(what) != self._written.get(what):
+                    self._note(bodies, what)  # the env has loaded it anew, or set it itself
+                bodies.write(what, value, self._vector(what, value))
+                took = self._written[what] = bodies.read(what)
+                if quantity.name != "damping" and not np.isclose(took, value, rtol=1e-6, atol=1e-12):
+                    raise InvalidValue(
+                        f"{name} = {value:g} was given to Bullet, which has {took:g}: it can't have that here"
+                    )
 
     def drive(self, drive: Drive | None) -> bool:
         """Commands can't be reached; actions can."""
@@ -86,20 +147,8 @@ class BulletBody:
         """Nothing is commanded yet. Shape (1, number of actions)."""
         return np.zeros((1, self._actions))
 
-    def _change(self, client: Client, link: Link, what: tuple[str, str], value: float) -> None:
-        quantity, element = what
-        place = (link.body, link.index)
-        if quantity == "mass":
-            # given a mass alone, Bullet takes the inertia of the collision shape instead of the model's
-            inertia = self._inertia[element] * value / self._value("mass", element)
-            client("changeDynamics", *place, mass=value, localInertiaDiagonal=inertia.tolist())
-        elif quantity == "friction":
-            client("changeDynamics", *place, lateralFriction=value)
-        else:
-            client("changeDynamics", *place, jointDamping=value)
-
     def _connect(self) -> Client:
-        """The client; an env that has none yet is reset once."""
+        """The client; an env that has none yet is reset once. What is nominal is read the first time."""
         client = find_client(self._env.unwrapped)
         if client is None:
             self._env.reset()
@@ -107,25 +156,28 @@ class BulletBody:
         if client is None:
             raise Sim2RealError(f"{self._env} has no PyBullet client, also after a reset")
         if not self._nominal:
-            self._read(client)
+            bodies = _Bodies(client)
+            for what in bodies.all():
+                self._note(bodies, what)
         return client
 
-    def _read(self, client: Client) -> None:
-        """Remember what is nominal, once: a later look might see a draw."""
-        for name, link in client.links().items():
-            info = client("getDynamicsInfo", link.body, link.index)
-            self._nominal[f"{name}.mass"], self._nominal[f"{name}.friction"] = info[0], info[1]
-            self._inertia[name] = np.array(info[2])
-        for name, link in client.joints().items():
-            self._nominal[f"{name}.damping"] = client("getJointInfo", link.body, link.index)[6]
-        gravity = client.gravity()
-        size = float(np.linalg.norm(gravity))
-        self._nominal["world.gravity"] = size
-        self._direction = gravity / size if size else np.array([0.0, 0.0, -1.0])
+    def _note(self, bodies: _Bodies, what: tuple[str, str]) -> None:
+        """Remember what is nominal; a later look might see a draw."""
+        self._nominal[what] = bodies.read(what)
+        if what[0] in ("mass", "gravity"):
+            self._vectors[what] = bodies.vector(what)
+
+    def _vector(self, what: tuple[str, str], value: float) -> Array | None:
+        """The inertia that goes with a mass, or the vector of a gravity; downwards where there was none."""
+        if what not in self._vectors or value == self._nominal[what]:
+            return self._vectors.get(what)
+        if not self._nominal[what]:
+            return np.array([0.0, 0.0, -value])
+        return self._vectors[what] * value / self._nominal[what]
 
     def _value(self, quantity: str, element: str) -> float:
         neutral = QUANTITIES[quantity].neutral
-        return self._nominal[f"{element}.{quantity}"] if neutral is None else neutral
+        return self._nominal[quantity, element] if neutral is None else neutral
 
     def _check(self, name: str, naming: Naming) -> None:
         quantity = quantity_of(name)
@@ -134,13 +186,83 @@ class BulletBody:
                 f"{name} can't be set on a PyBullet env; possible: {', '.join(WRITTEN)}, and channels for "
                 "commands and readings"
             )
-        ending = f".{quantity.name}"
-        known = [key.removesuffix(ending) for key in self._nominal if key.endswith(ending)]
+        known = [element for kind, element in self._nominal if kind == quantity.name]
         for element in naming.elements(name):
             if quantity.acts == MODEL and element not in known:
                 raise UnknownName(f"element for parameter {name}:", element, known)
-            if quantity.name == "mass" and not self._nominal[f"{element}.mass"]:
+            if quantity.name == "mass" and not self._nominal["mass", element]:
                 raise InvalidValue(f"{name}: {element!r} is fixed to the world, with a mass of 0")
+
+
+class _Bodies:
+    """Links and joints of a client by their names, as they are now."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        links = client.links()
+        self._places: Mapping[str, Mapping[str, Link]] = {
+            "mass": links, "friction": links, "damping": client.joints()
+        }  # fmt: skip
+
+    def all(self) -> Iterator[tuple[str, str]]:
+        """Every quantity of every element."""
+        for quantity, places in self._places.items():
+            yield from ((quantity, element) for element in places)
+        yield "gravity", "world"
+
+    def read(self, what: tuple[str, str]) -> float:
+        """Its value now; of a damping that in the URDF, the engine tells no other."""
+        quantity, element = what
+        if quantity == "gravity":
+            return float(np.linalg.norm(self._client.gravity()))
+        link = self._at(quantity, element)
+        if quantity == "damping":
+            return float(self._client("getJointInfo", link.body, link.index)[6])
+        return float(self._client("getDynamicsInfo", link.body, link.index)[quantity == "friction"])
+
+    def vector(self, what: tuple[str, str]) -> Array:
+        """Gravity, m/s², or the inertia of a link about its own axes, kg·m²."""
+        if what[0] == "gravity":
+            return self._client.gravity()
+        link = self._at(*what)
+        return np.array(self._client("getDynamicsInfo", link.body, link.index)[2])
+
+    def write(self, what: tuple[str, str], value: float, vector: Array | None) -> None:
+        """Write it; a mass with its inertia, else Bullet would take that of the collision shape."""
+        quantity, element = what
+        if quantity == "gravity" and vector is not None:
+            self._client("setGravity", *vector.tolist())
+            return
+        link = self._at(quantity, element)
+        keys = {"mass": "mass", "friction": "lateralFriction", "damping": "jointDamping"}
+        more = {} if vector is None else {"localInertiaDiagonal": vector.tolist()}
+        self._client("changeDynamics", link.body, link.index, **{keys[quantity]: value}, **more)
+
+    def why_dead(self, quantity: str, element: str) -> str:
+        """Why a quantity can't change any motion here; empty if it may."""
+        if quantity == "gravity":
+            return ""
+        link = self._at(quantity, element)
+        if quantity == "damping":
+            fixed = self._client("getJointInfo", link.body, link.index)[2] == _FIXED
+            return f"joint {element!r} is fixed" if fixed else ""
+        if quantity == "friction" and not self._client("getCollisionShapeData", link.body, link.index):
+            return f"link {element!r} has no collision shape"
+        if quantity == "mass" and not self._client.moves(link):
+            return f"link {element!r} is fixed to the world"
+        return ""
+
+    def _at(self, quantity: str, element: str) -> Link:
+        places = self._places[quantity]
+        if element not in places:
+            raise UnknownName("element, which the env has loaded no more:", element, places)
+        return places[element]
+
+
+def _of_model(parameter: Parameter) -> bool:
+    """Whether the engine's model decides it, or over time changes it."""
+    names = parameter.elements if parameter.quantity.element == "parameter" else (parameter.name,)
+    return any(quantity_of(name).acts == MODEL for name in names)
 
 
 def _possible(quantity: Quantity) -> bool:

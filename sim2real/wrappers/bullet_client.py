@@ -50,6 +50,18 @@ class Client:
         """Joints by name, likewise."""
         return _unique(self._named(lambda info: info[1], bases=False))
 
+    def moves(self, link: Link) -> bool:
+        """Whether a link can move against the world."""
+        import pybullet
+
+        body, index = link.body, link.index
+        while index >= 0:
+            info = self("getJointInfo", body, index)
+            if info[2] != pybullet.JOINT_FIXED:
+                return True
+            index = info[16]
+        return bool(self("getDynamicsInfo", body, -1)[0])  # a fixed base has no mass
+
     def gravity(self) -> Array:
         """In m/s²."""
         engine = self("getPhysicsEngineParameters")

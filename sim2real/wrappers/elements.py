@@ -60,4 +60,4 @@ def as_world(model: mujoco.MjModel, domain: Domain, naming: Naming, nominal: Nom
         for element in parameters[name].elements:
             if quantity_of(name).element == "parameter" and element not in parameters:
                 add(element, None, None)
-    return World(naming.title, Path(), naming.title, "", model, parameters, {}, {}, {})
+    return World(naming.title, Path(naming.title), naming.title, "", model, parameters, {}, {}, {})

@@ -9,23 +9,49 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import Any, cast
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
 
 import gymnasium as gym
 import mujoco
 import numpy as np
 from gymnasium.envs.mujoco import MujocoEnv
+from gymnasium.utils import EzPickle
 
 from sim2real.domain import Domain
 from sim2real.errors import InvalidValue, UnknownName
 from sim2real.interface import Array, Ids, Simulator
 from sim2real.parameters import ACTUATOR, LAW, MODEL, QUANTITIES, quantity_of
 from sim2real.simulators.fields import entries
-from sim2real.simulators.table import PhysicsTable
+from sim2real.simulators.table import FieldNumbers, PhysicsTable
 from sim2real.world import World, actuator_of, nominal_value
-from sim2real.wrappers.body import Drive
+from sim2real.wrappers.body import Drive, Start
 from sim2real.wrappers.delay import DelayLine
 from sim2real.wrappers.elements import Naming, as_world
+from sim2real.wrappers.mujoco_view import View
+from sim2real.wrappers.nominal import Nominal, field_of
+
+_ONE = np.zeros(1, dtype=np.intp)
+
+
+class _Simulated(Protocol):
+    """An env as it is taken here."""
+
+    model: mujoco.MjModel
+    data: mujoco.MjData
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where some of a plan's numbers go."""
+
+    addresses: Ids
+    numbers: slice
+    """Which of the plan's they are."""
+    flat: Array | None = None
+    """The model's field, live and flattened."""
+    option: str = ""
+    """The model's option, where it is one plain number; if it is neither, they are delays in seconds."""
 
 
 class MujocoBody:
@@ -33,31 +59,43 @@ class MujocoBody:
 
     writes_after_reset = False
 
-    def __init__(self, env: gym.Env[Any, Any], model: mujoco.MjModel) -> None:
+    def __init__(self, env: gym.Env[Any, Any]) -> None:
         """Remember the nominal model, which is written from ever after."""
-        self._env, self._model, self._nominal = env.unwrapped, model, copy.deepcopy(model)
-        self._scratch = mujoco.MjData(model)
-        self._stepper = _stepper(env.unwrapped, model)
-        self.control_dt = float(getattr(self._stepper or env.unwrapped, "dt", model.opt.timestep))
-        self._takes_commands = env.action_space.shape == (model.nu,)
+        self._env = cast(_Simulated, env.unwrapped)
+        self._model: mujoco.MjModel = self._env.model
+        self._data: mujoco.MjData = self._env.data
+        self.nominal = Nominal.of(self._model)
+        self._scratch = mujoco.MjData(self._model)
+        self._stepper = _stepper(self._env, self._model)
+        self.control_dt = float(getattr(self._stepper or self._env, "dt", self._model.opt.timestep))
+        self._takes_commands = env.action_space.shape == (self._model.nu,)
         self._delay: DelayLine | None = None
         self._world: World | None = None
+        self._held: list[tuple[Array, Ids, Array]] = []
 
-    @property
-    def data(self) -> mujoco.MjData:
-        """The env's simulation."""
-        data: mujoco.MjData = self._env.data  # type: ignore[attr-defined]
-        return data
+    def kept(self) -> tuple[mujoco.MjModel, Nominal] | None:
+        """The model, which is the copied env's unless the env is made anew, and what is nominal."""
+        return None if isinstance(self._env, EzPickle) else (self._model, self.nominal)
+
+    def take(self, kept: object) -> None:
+        """Take what is nominal from the original's."""
+        if isinstance(kept, tuple) and kept[0] is self._model:
+            self.nominal = kept[1]
+            self.nominal.follow(self._model)
+
+    def renewed(self) -> bool:
+        """Whether the env has another model or other data by now."""
+        return self._env.model is not self._model or self._env.data is not self._data
 
     def world(self, domain: Domain, naming: Naming) -> World:
         """The env as a world with the domain's parameters; see `Body.world`."""
-        noted = copy.deepcopy(self._nominal)
+        noted = copy.deepcopy(self.nominal.model)
         for name in domain.parameters:
             self._check(name, naming)
         for name, distribution in domain.parameters.items():
             if quantity_of(name).name in ("latency", "latency_jitter"):
                 self._note_room(noted, naming.elements(name), int(distribution.support()[1]))
-        nominal = self._nominal
+        nominal = self.nominal.model
         world = as_world(noted, domain, naming, lambda quantity, element: _value(nominal, quantity, element))
         for parameter in world.parameters.values():
             if parameter.quantity.acts == MODEL and not list(entries(world, parameter)):
@@ -69,34 +107,69 @@ class MujocoBody:
         """Note buffers where the model has none, so that a world with it passes for one that has."""
         for element in elements:
             actuator = actuator_of(noted, element).id
-            if not self._nominal.actuator_history[actuator, 0]:
+            if not self.nominal.model.actuator_history[actuator, 0]:
                 noted.actuator_history[actuator, 0] += steps
 
     def simulator(self, world: World) -> Simulator:
         """Live views of one simulation, whose commands can be as late as the world asks."""
-        longest = int((world.model.actuator_history - self._nominal.actuator_history)[:, 0].max(initial=0))
+        longest = int(
+            (world.model.actuator_history - self.nominal.model.actuator_history)[:, 0].max(initial=0)
+        )
         self._delay = DelayLine(self._model.nu, longest) if longest else None
-        return cast(Simulator, _View(self._model, self.data, self))
+        return cast(Simulator, View(self._model, self._data, self._delay_commands))
 
     def write(self, world: World, names: tuple[str, ...], values: Array) -> None:
         """Write physics into the env's model; what the engine derives from it follows."""
         if self._world is not world:
             self._world, self._table = world, PhysicsTable(world, 1)
-        one = np.zeros(1, dtype=np.intp)
-        plan = self._table.set(one, names, values)
-        numbers = self._table.numbers(plan, one)[0]
-        for part in plan.fields:
-            if part.field == "actuator_delay":
-                self._write_delays(part.addresses, numbers[part.numbers])
+            self._places: dict[tuple[str, ...], list[_Place]] = {}
+        plan = self._table.set(_ONE, names, values)
+        if names not in self._places:
+            self._places[names] = [self._place(part) for part in plan.fields]
+        found = self._table.numbers(plan, _ONE)[0]
+        held = self._held = []
+        for place in self._places[names]:
+            numbers = found[place.numbers]
+            if place.flat is not None:
+                place.flat[place.addresses] = numbers
+                held.append((place.flat, place.addresses, numbers))
+            elif place.option:
+                setattr(self._model.opt, place.option, float(numbers[0]))
             else:
-                _assign(self._model, part.field, part.addresses, numbers[part.numbers])
+                self._write_delays(place.addresses, numbers)
         if plan.derive:
             mujoco.mj_setConst(self._model, self._scratch)
+
+    def _place(self, part: FieldNumbers) -> _Place:
+        """Where numbers go; that they are written is noted."""
+        self.nominal.note(part.field, part.addresses)
+        if part.field == "actuator_delay":
+            return _Place(part.addresses, part.numbers)
+        value = field_of(self._model, part.field)
+        if isinstance(value, float):
+            return _Place(part.addresses, part.numbers, option=part.field.removeprefix("opt."))
+        return _Place(part.addresses, part.numbers, np.reshape(value, -1, copy=False))
+
+    def holds(self) -> bool:
+        """Whether the model still has the numbers that were written last."""
+        return all((flat[addresses] == numbers).all() for flat, addresses, numbers in self._held)
+
+    def restore(self) -> None:
+        """Put back what was written."""
+        self.nominal.restore(self._model)
+        self._held = []
+
+    def start(self, world: World, domain: Domain) -> Start:
+        """The nominal model, and the state that the env is in."""
+        spec = mujoco.mjtState.mjSTATE_INTEGRATION
+        state = np.zeros(mujoco.mj_stateSize(self._model, spec))
+        mujoco.mj_getState(self._model, self._data, state, spec)
+        return Start(copy.deepcopy(self.nominal.model), state, self.control_dt, self.nominal.digest(), domain)
 
     def _write_delays(self, actuators: Ids, seconds: Array) -> None:
         """Natively where the model has buffers; see `sim2real.simulators.mujoco` for the half step."""
         dt = self._model.opt.timestep
-        native = self._nominal.actuator_history[actuators, 0] > 0
+        native = self.nominal.model.actuator_history[actuators, 0] > 0
         self._model.actuator_delay[actuators[native]] = np.maximum(seconds[native] - dt / 2, 0.0)
         if self._delay is not None:
             self._delay.steps[actuators[~native]] = np.round(seconds[~native] / dt).astype(np.intp)
@@ -105,38 +178,28 @@ class MujocoBody:
         """Step in pieces through ``drive``, or as the env does; whether commands can be reached."""
         if self._stepper is None:
             return False
-        vars(self._stepper).pop("do_simulation", None)
+        own = vars(self._stepper).get("do_simulation")
+        if isinstance(own, _Driven):
+            own.give_back()
         if drive is not None:
-            original = self._stepper.do_simulation
-
-            def do_simulation(ctrl: Array, n_frames: int) -> None:
-                command = drive.command(np.asarray(ctrl, dtype=float)[None])[0]
-                hook = drive.between()
-                pieces = self._delay.pieces(command, n_frames) if self._delay else [(command, n_frames)]
-                for arrived, count in pieces:
-                    for _ in range(count if hook else 1):
-                        if hook:
-                            hook()
-                        original(arrived, 1 if hook else count)
-
-            self._stepper.do_simulation = do_simulation  # type: ignore[method-assign]
+            self._stepper.do_simulation = _Driven(self._stepper, drive, self._delay)  # type: ignore[method-assign]
         return True
 
     def begin(self) -> Array:
         """Forget commands that are on their way."""
-        command = np.array(self.data.ctrl, dtype=float)
+        command = np.array(self._data.ctrl, dtype=float)
         if self._delay is not None:
             self._delay.begin(command)
         return command[None]
 
-    def delay_commands(self, steps: Array) -> None:
+    def _delay_commands(self, steps: Array) -> None:
         """Delay commands by whole physics steps. Shape (nu,)."""
         self._write_delays(np.arange(self._model.nu), steps * self._model.opt.timestep)
 
     def _check(self, name: str, naming: Naming) -> None:
-        quantity = quantity_of(name)
+        quantity, nominal = quantity_of(name), self.nominal.model
         for element in naming.elements(name):
-            _check_element(self._nominal, name, element)
+            _check_element(nominal, name, element)
         if quantity.name == "backlash":
             raise InvalidValue(f"{name} needs a second joint, which a compiled model can't get")
         late = quantity.name in ("latency", "latency_jitter")
@@ -148,56 +211,38 @@ class MujocoBody:
         if self._stepper is None and quantity.acts == ACTUATOR and not self._takes_commands:
             raise InvalidValue(
                 f"{name}: {naming.title} steps by code of its own, and its actions are not the commands of "
-                f"its {self._nominal.nu} actuators"
+                f"its {nominal.nu} actuators"
             )
 
 
-class _View:
-    """One simulation as channels see it; see `sim2real.interface.Simulator` for the shapes."""
+class _Driven:
+    """Takes the place of an env's ``do_simulation``: commands pass a drive, and arrive late."""
 
-    num_envs = 1
+    def __init__(self, stepper: MujocoEnv, drive: Drive, delay: DelayLine | None) -> None:
+        self._stepper, self._drive, self._delay = stepper, drive, delay
+        self._own = vars(stepper).get("do_simulation")
+        self._original = stepper.do_simulation
 
-    def __init__(self, model: mujoco.MjModel, data: mujoco.MjData, body: MujocoBody) -> None:
-        self._model, self._data, self._body = model, data, body
-        self.physics_dt = float(model.opt.timestep)
-        self.qpos, self.qvel = data.qpos[None], data.qvel[None]
+    def __call__(self, ctrl: Array, n_frames: int) -> None:
+        command = self._drive.command(np.asarray(ctrl, dtype=float)[None])[0]
+        hook = self._drive.between()
+        pieces = self._delay.pieces(command, n_frames) if self._delay else [(command, n_frames)]
+        for arrived, count in pieces:
+            for _ in range(count if hook else 1):
+                if hook:
+                    hook()
+                self._original(arrived, 1 if hook else count)
 
-    def force(self, body: str) -> Array:
-        """Live."""
-        return cast(Array, self._data.xfrc_applied[None, self._model.body(body).id])
+    def give_back(self) -> None:
+        """Let the env step as it did before."""
+        if self._own is None:
+            del self._stepper.do_simulation
+        else:
+            self._stepper.do_simulation = self._own  # type: ignore[method-assign]
 
-    def actuator_force(self) -> Array:
-        """Live."""
-        return cast(Array, self._data.actuator_force[None])
-
-    def dofs(self, joints: Sequence[str]) -> Ids:
-        """Columns of one-dof joints."""
-        return np.array([self._model.joint(name).dofadr[0] for name in joints], dtype=np.intp)
-
-    def speed(self) -> Array:
-        """Live."""
-        speed: Array = self.qvel
-        return speed
-
-    def load_force(self) -> Array:
-        """Of the last physics step."""
-        data, friction = self._data, self._model.dof_frictionloss
-        smooth = data.qfrc_smooth - data.qfrc_actuator - data.qfrc_damper
-        load = smooth + data.qfrc_constraint - np.clip(data.qfrc_constraint, -friction, friction)
-        row: Array = load[None]
-        return row
-
-    def dry_friction(self) -> Array:
-        """Live, to write."""
-        return cast(Array, self._model.dof_frictionloss[None])
-
-    def force_limit(self) -> Array:
-        """Live, to write."""
-        return cast(Array, self._model.actuator_forcerange[None])
-
-    def delay_commands(self, steps: Array) -> None:
-        """Until physics is set again."""
-        self._body.delay_commands(np.asarray(steps)[0])
+    def __reduce__(self) -> tuple[object, ...]:
+        """A copy of the env is nobody's: it steps as its class does, until a wrapper drives it."""
+        return getattr, (self._stepper, "do_simulation")
 
 
 def _stepper(env: object, model: mujoco.MjModel) -> MujocoEnv | None:
@@ -227,14 +272,3 @@ def _check_element(model: mujoco.MjModel, parameter: str, element: str) -> None:
             f'{parameter}: body {element!r} was compiled as a simple one; give it simple="false" in the '
             "MJCF, so that its centre of mass can move"
         )
-
-
-def _assign(model: mujoco.MjModel, name: str, addresses: Ids, numbers: Array) -> None:
-    """Write into a flattened field of the model, or of its options, where some are plain numbers."""
-    prefix, _, field = name.rpartition(".")
-    owner = model.opt if prefix else model
-    value = getattr(owner, field)
-    if isinstance(value, float):
-        setattr(owner, field, float(numbers[0]))
-    else:
-        np.reshape(value, -1, copy=False)[addresses] = numbers

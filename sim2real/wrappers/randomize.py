@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 import mujoco
 import numpy as np
+from gymnasium.utils import RecordConstructorArgs
 from numpy.typing import NDArray
 
 from sim2real.channels import Channels
 from sim2real.domain import Domain
 from sim2real.draws import StepDraws
-from sim2real.errors import Sim2RealError
+from sim2real.errors import DeadParameter, Sim2RealError
 from sim2real.interface import Signal, TaskSpec
 from sim2real.parameters import ACTUATOR, DISTURBANCE, LAW, SENSOR, Quantity, quantity_of
 from sim2real.wrappers.body import Body, Drive, name_of
 from sim2real.wrappers.bullet_body import BulletBody, has_bullet
+from sim2real.wrappers.effects import AUDITS, Excitation, Rig, Wrapped, key_of
 from sim2real.wrappers.elements import UNIT, Naming
 from sim2real.wrappers.mujoco_body import MujocoBody
 from sim2real.wrappers.signals import Observation, Signals
@@ -27,30 +30,45 @@ Action = Any
 _ONE = np.zeros(1, dtype=np.intp)
 
 
-class Randomize(gym.Wrapper[Any, Any, Any, Any]):
+class Randomize(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
     """Draws the physics of a gymnasium env at every reset, and perturbs what it observes and is told.
 
     The elements of a MuJoCo env are those of its model; unnamed actuators go by the joint that they drive.
     Signals are ``obs_0``, ``obs_1``, ...; see `sim2real.wrappers.signals`. A PyBullet env's links and joints
     are found by name, and commands are ``action_0``, ...; see `sim2real.wrappers.bullet_body`.
+
+    The first reset moves every parameter to both ends (`sim2real.wrappers.effects`), on a copy of the model;
+    a domain that has passed on a model passes on all such envs of the process. An env that loads another
+    model, or makes new data, in its reset is written to after it. Copies and pickles draw on from where the
+    original is; ``gym.make(env.spec)`` wraps a new env in the same domain.
     """
 
     def __init__(
-        self, env: gym.Env[Any, Any], domain: Domain, groups: Mapping[str, Sequence[str]] | None = None
+        self,
+        env: gym.Env[Any, Any],
+        domain: Domain | Mapping[str, object] | str | Path,
+        groups: Mapping[str, Sequence[str]] | None = None,
+        allow_dead: bool = False,
     ) -> None:
         """Wrap ``env``.
 
         Args:
             env: any env whose unwrapped ``model`` is a MuJoCo model, or that holds a PyBullet client.
-            domain: over the env's own elements, by their names.
+            domain: over the env's own elements, by their names; the table that `Domain.to_toml` makes and
+                the path of a TOML file do as well.
             groups: elements that share a parameter, by the name that the domain gives them together.
+            allow_dead: take parameters that change nothing, which the first reset refuses otherwise.
 
         Raises:
-            Sim2RealError: for an env that is neither.
+            Sim2RealError: for an env that is neither, is randomized already, or resets without being told.
             UnknownName: for an element that the model does not have.
             InvalidValue: for a quantity that it can't take.
         """
+        check_stack(env)
+        domain = _as_domain(domain)
+        self._record(domain, groups or {}, allow_dead)
         super().__init__(env)
+        self._allow_dead, self._audited, self._fresh = allow_dead, False, True
         self._naming = Naming(name_of(env), dict(groups or {}))
         self._body = _body(env)
         self._signals = Signals(env)
@@ -71,6 +89,7 @@ class Randomize(gym.Wrapper[Any, Any, Any, Any]):
         """
         self._body.world(domain, self._naming)
         self._next = domain
+        self._record(domain, self._naming.groups, self._allow_dead)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -82,23 +101,44 @@ class Randomize(gym.Wrapper[Any, Any, Any, Any]):
         self._episodes += 1
         self._steps[:] = 0
         self._body.drive(None)
+        if self._body.renewed():
+            self._renew()
         if self._next is not None:
-            self._restore()
+            self._body.restore()
             self._bind(self._next)
-            self._next = None
+            self._next, self._audited = None, False
         values = self.domain.sample(self._rng, 1) if self.domain.names else None
+        observation, info = self._reset(values, seed, options)
+        if not self._audited:
+            self._audit()
+        return self._begin(observation), info
+
+    def _reset(
+        self, values: NDArray[np.float64] | None, seed: int | None, options: dict[str, Any] | None
+    ) -> tuple[Observation, dict[str, Any]]:
+        """Reset the env under some physics, whatever it does with its model."""
         if not self._body.writes_after_reset:
             self._write(values)
         observation, info = super().reset(seed=seed, options=options)
-        if self._body.writes_after_reset:
+        if self._body.renewed():
+            self._renew()
             self._write(values)
-        return self._begin(observation), info
+        elif self._body.writes_after_reset or not self._body.holds():
+            self._write(values)
+        return observation, info
 
     def step(self, action: Action) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
         """One step of the env, through the channels."""
+        if self._body.renewed():
+            self._follow()
         channels = self._channels
         if channels is None:
             return super().step(action)
+        if self._fresh:
+            raise Sim2RealError(
+                f"reset() this {self._naming.title} before its first step; a copy does not remember what "
+                "delays, sensors and pushes of the original hold"
+            )
         self._wear(channels)
         if not self._driven:
             action = self._commanded(action, channels)
@@ -131,9 +171,84 @@ class Randomize(gym.Wrapper[Any, Any, Any, Any]):
         )  # fmt: skip
         return Channels(self._world, self._body.simulator(self._world), task, self._draws, self.domain)
 
+    def _record(self, domain: Domain, groups: Mapping[str, Sequence[str]], allow_dead: bool) -> None:
+        """Note what ``gym.make(env.spec)`` makes this wrapper of; plain values, so that the spec is JSON."""
+        plain = {name: list(elements) for name, elements in groups.items()}
+        self._saved_kwargs = {"domain": domain.to_toml(), "groups": plain, "allow_dead": allow_dead}
+        self._cached_spec = None
+
+    def _renew(self) -> None:
+        """Bind to the model and data that the env has by now."""
+        try:
+            self._body = _body(self.env)
+            self._bind(self.domain)
+        except Sim2RealError as error:
+            raise Sim2RealError(
+                f"{self._naming.title} has loaded another model, which its domain does not fit: {error}"
+            ) from error
+
+    def _follow(self) -> None:
+        """The same within an episode, whose physics goes on."""
+        if self._channels is not None:
+            raise Sim2RealError(
+                f"{self._naming.title} has replaced its model or its data within an episode; reset() it, for "
+                "what delays, sensors and pushes hold belongs to the old one"
+            )
+        values = self._values
+        self._renew()
+        self._set(values)
+
+    def _set(self, physics: dict[str, float]) -> None:
+        """Write physics that was drawn before."""
+        names = self.domain.names
+        if names:
+            self._write(np.array([[physics[name] for name in names]]))
+
+    def _audit(self) -> None:
+        """Refuse a domain of which a parameter changes nothing; done once for a model and a domain."""
+        self._audited = True
+        if self._allow_dead or not self.domain.names:
+            return
+        start = self._body.start(self._world, self.domain)
+        key = key_of(start, self.domain, self._naming, self._signals.names)
+        if key not in AUDITS:
+            rig = Rig(start, self._signals.names)
+            wrapped = Randomize(rig, start.domain, self._naming.groups, allow_dead=True)
+            way = Wrapped(wrapped._replay, wrapped.step)
+            AUDITS[key] = Excitation(rig, way, self._world, start.domain).audit(start.dead)
+        try:
+            AUDITS[key].refuse(", or insist with allow_dead=True")
+        except DeadParameter:
+            self._audited = False
+            raise
+
+    def _replay(self, values: NDArray[np.float64], start: int) -> None:
+        """Begin an episode of given physics and of a given number, for the audit."""
+        self._draws.seed, self._episodes[:], self._steps[:] = 0, start, 0
+        self._body.drive(None)
+        self._begin(self._reset(values, None, {"start": start})[0])
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what is bound to the model; a copy binds anew."""
+        bound = ("_body", "_channels", "_world")
+        state = {name: value for name, value in self.__dict__.items() if name not in bound}
+        return state | {"_kept": self._body.kept()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Bind to the env's copy, with the physics that the original has."""
+        kept = state.pop("_kept")
+        self.__dict__.update(state)
+        values, began = self._values, not self._fresh
+        self._body = _body(self.env)
+        self._body.take(kept)
+        self._bind(self.domain)
+        self._fresh = True
+        if began:
+            self._set(values)
+
     def _begin(self, observation: Observation) -> Observation:
         command = self._body.begin()
-        channels = self._channels
+        channels, self._fresh = self._channels, False
         if channels is None:
             return observation
         channels.begin(_ONE, command)
@@ -164,12 +279,6 @@ class Randomize(gym.Wrapper[Any, Any, Any, Any]):
         clipped = np.clip(passed.reshape(space.shape), space.low, space.high)
         return clipped.astype(space.dtype)
 
-    def _restore(self) -> None:
-        """Write nominal physics, before a domain that may not name all of it."""
-        nominal = self._world.nominal
-        if nominal:
-            self._body.write(self._world, tuple(nominal), np.array([list(nominal.values())]))
-
     def _write(self, values: NDArray[np.float64] | None) -> None:
         if values is None:
             return
@@ -185,10 +294,40 @@ def _is_channel(quantity: Quantity) -> bool:
     return quantity.acts in (ACTUATOR, LAW, SENSOR, DISTURBANCE, "schedule") or quantity.name == "latency"
 
 
+def check_stack(env: gym.Env[Any, Any]) -> None:
+    """Refuse envs that `Randomize` can't stand above.
+
+    Raises:
+        Sim2RealError: for a vector of envs, an env that is randomized already, or one that resets unasked.
+    """
+    if isinstance(env, gym.vector.VectorEnv):
+        raise Sim2RealError(
+            "Randomize wraps one env, not a vector of them; wrap each: "
+            "gym.make_vec(id, num_envs, wrappers=[lambda env: Randomize(env, domain)])"
+        )
+    while isinstance(env, gym.Wrapper):
+        if isinstance(env, Randomize):
+            raise Sim2RealError(
+                "this env is in Randomize already, and two draws would overwrite each other; name all "
+                "parameters in one domain, or give it another with set_domain"
+            )
+        if isinstance(env, gym.wrappers.Autoreset):
+            raise Sim2RealError(
+                "this env is in Autoreset, whose resets would draw no physics; put Randomize on first"
+            )
+        env = env.env
+
+
+def _as_domain(given: Domain | Mapping[str, object] | str | Path) -> Domain:
+    if isinstance(given, Domain):
+        return given
+    return Domain.from_toml(given) if isinstance(given, Mapping) else Domain.load(given)
+
+
 def _body(env: gym.Env[Any, Any]) -> Body:
     model = getattr(env.unwrapped, "model", None)
     if isinstance(model, mujoco.MjModel):
-        return MujocoBody(env, model)
+        return MujocoBody(env)
     if has_bullet(env.unwrapped):
         return BulletBody(env)
     raise Sim2RealError(

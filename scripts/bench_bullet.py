@@ -26,8 +26,9 @@ from rich.console import Console
 from rich.table import Table
 
 from sim2real.env import Sim2RealVectorEnv
+from sim2real.errors import MissingExtra
 from sim2real.policy import Policy
-from sim2real.simulators import Engine
+from sim2real.simulators import Engine, installed
 
 ENGINES = {
     "bullet, 1 process": Engine("bullet", 1),
@@ -128,15 +129,18 @@ def processor_time(pid: int) -> float:
     return (int(numbers[11]) + int(numbers[12])) / os.sysconf("SC_CLK_TCK")
 
 
-if __name__ == "__main__":
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="a few seconds, for a look")
-    parser.add_argument("--envs", type=int, default=32)
+    parser.add_argument("--quick", action="store_true", help="one short run of the hopper alone")
+    parser.add_argument("--envs", type=int, help="default 32 (quick: 4)")
     parser.add_argument("--worlds", nargs="+", default=["hopper", "so101"])
     options = parser.parse_args()
-    steps, repeats = (10, 3) if options.quick else (40, 7)
+    if not installed("bullet"):
+        raise SystemExit(str(MissingExtra("pybullet", "bullet")))
+    steps, repeats = (3, 1) if options.quick else (40, 7)
+    envs = options.envs or (4 if options.quick else 32)
 
-    table = Table(title=f"Control steps per second, {options.envs} simulations, best of {repeats} runs")
+    table = Table(title=f"Control steps per second, {envs} simulations, best of {repeats} runs")
     for column in (
         "world",
         "engine",
@@ -148,12 +152,16 @@ if __name__ == "__main__":
         "target",
     ):
         table.add_column(column, justify="left" if column in ("world", "engine") else "right")
-    for world in options.worlds:
-        pair = Pair(world, options.envs)
-        driven = [*(Driven(world, options.envs, engine) for engine in ENGINES.values()), pair]
+    for world in options.worlds[:1] if options.quick else options.worlds:
+        pair = Pair(world, envs)
+        driven = [*(Driven(world, envs, engine) for engine in ENGINES.values()), pair]
         runs = [[(one.rate(steps), one.busy) for one in driven] for _ in range(repeats + 1)]
         rates, busy = np.moveaxis(np.array(runs[1:]), -1, 0)  # the first one warms up
         for row in rows([*ENGINES, ALONE], rates, busy):
             table.add_row(world, *row)
         pair.close()
     Console(width=110).print(table)
+
+
+if __name__ == "__main__":
+    main()

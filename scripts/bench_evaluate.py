@@ -86,7 +86,7 @@ def timed(run: Callable[[], Array]) -> tuple[float, Array]:
     return perf_counter() - start, returns
 
 
-if __name__ == "__main__":
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--policy", default="hopper-randomized-0", help="name or folder")
     parser.add_argument("--variants", type=int, default=50)
@@ -123,3 +123,7 @@ if __name__ == "__main__":
     )
     if alike < 0.95:
         raise SystemExit("the two sides evaluate different things")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,6 +1,7 @@
 """How long identification takes beside mujoco.sysid: the same parameters, recordings, bounds and step.
 
     python scripts/bench_identify.py path/to/npz/train --seconds 30 --threads 2
+    python scripts/bench_identify.py --quick             # two joints, seconds of recordings
 
 Both fit five numbers of each joint of the SO-101 (servo gain, damping, dry friction, latency, torque bias) to
 the first seconds of the same recordings, and are judged in the same open-loop replay on recordings that
@@ -13,6 +14,7 @@ and its first Jacobian says nothing; ours begins with the published values and p
 import argparse
 import dataclasses
 import io
+import os
 import time
 from pathlib import Path
 
@@ -178,28 +180,34 @@ def error(world: World, recordings: list[Recording], point: dict[str, float]) ->
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("recordings", type=Path)
+    parser.add_argument("recordings", type=Path, nargs="?", help="default: npz/train in SIM2REAL_RECORDINGS")
+    parser.add_argument("--quick", action="store_true", help="three seconds of four recordings, two joints")
     parser.add_argument("--seconds", type=float, default=30.0, help="of each fitted recording")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--minutes", type=float, default=30.0, help="most that a fit takes")
     arguments = parser.parse_args()
-    if not hasattr(sysid, "optimize"):
-        parser.error('the packages of mujoco.sysid are missing; run `pip install "mujoco[sysid]"`')
+    folder = arguments.recordings or Path(os.environ.get("SIM2REAL_RECORDINGS", "")) / "npz" / "train"
+    if not folder.exists():
+        raise SystemExit(
+            "no recordings of the real arm; give their folder, or name it in SIM2REAL_RECORDINGS"
+        )
     world = World.load("so101")
-    logs = load_recordings(arguments.recordings)
+    logs = load_recordings(folder)
+    joints = [world.model.actuator(k).name for k in range(world.model.nu)]
+    if arguments.quick:
+        logs, joints = [shortened(log, 3.0) for log in logs[:4]], joints[1:3]
     held = logs[3::4]
     fitted = [shortened(log, arguments.seconds) for log in logs if log not in held]
-    joints = [world.model.actuator(k).name for k in range(world.model.nu)]
     names = [f"{joint}.{quantity}" for quantity in QUANTITIES for joint in joints]
+    fits = {"sim2real, from the published values": ours, "mujoco.sysid, from a start near by": theirs}
+    if not hasattr(sysid, "optimize"):
+        fits.popitem()
+        print('No row of mujoco.sysid; for it: pip install "mujoco[sysid]"')
     table = Table("fit", "wall s", "CPU s", "fitted mrad", "held out mrad")
-    for label, fit in (
-        ("sim2real, from the published values", ours),
-        ("mujoco.sysid, from a start near by", theirs),
-    ):
+    for label, fit in fits.items():
+        rounds = Rounds(label.split(",")[0], 60 * arguments.minutes)
         wall, cpu = time.perf_counter(), time.process_time()
-        point = fit(
-            world, fitted, names, arguments.threads, Rounds(label.split(",")[0], 60 * arguments.minutes)
-        )
+        point = fit(world, fitted, names, arguments.threads, rounds)
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
         errors = [error(world, logs, point) for logs in (fitted, held)]
         table.add_row(label, f"{wall:.1f}", f"{cpu:.1f}", *(f"{e:.2f}" for e in errors))

@@ -2,6 +2,7 @@
 
     python scripts/bench_training.py                    # about ten minutes on two cores
     python scripts/bench_training.py --seeds 0 1 2
+    python scripts/bench_training.py --quick            # two seconds of each: that they run, not who wins
 
 Ours is what `sim2real train furuta` runs: the settings of the world on the native vector env. Theirs is
 `PPO("MlpPolicy", venv)` with nothing changed, on eight `SubprocVecEnv`s of our single env. Both learn at
@@ -94,28 +95,34 @@ def ours(seed: int, limit: float) -> Run:
     return learn(build_ppo(env, settings, seed, logs=None), settings.total_steps, limit)
 
 
-def theirs(seed: int, limit: float) -> Run:
-    venv = SubprocVecEnv([lambda: Monitor(NamedAsSB3(Sim2RealEnv("furuta")))] * 8)
+def theirs(seed: int, limit: float, processes: int) -> Run:
+    venv = SubprocVecEnv([lambda: Monitor(NamedAsSB3(Sim2RealEnv("furuta")))] * processes)
     try:
         return learn(PPO("MlpPolicy", venv, seed=seed, device="cpu"), 100_000_000, limit)
     finally:
         venv.close()
 
 
-if __name__ == "__main__":
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="stop after two seconds, theirs in 2 processes")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--limit", type=float, default=480.0, help="seconds for each training")
     options = parser.parse_args()
+    limit, processes = (2.0, 2) if options.quick else (options.limit, 8)
     torch.set_num_threads(1)
 
     table = Table(title=f"PPO on Furuta until {THRESHOLD:.0%} of the last {LAST} training episodes succeeded")
     for column in ("seed", "training", "end", "seconds", "steps/s", "ours takes", "target"):
         table.add_column(column, justify="left" if column in ("training", "end") else "right")
     for seed in options.seeds:
-        fast, slow = ours(seed, options.limit), theirs(seed, options.limit)
+        fast, slow = ours(seed, limit), theirs(seed, limit, processes)
         bound = "" if slow.reached else "less than " * fast.reached
         ratio = f"{bound}{fast.seconds / slow.seconds:.2f} of it" if fast.reached else "unknown"
         table.add_row(str(seed), "ours", *fast.cells(), "", "")
-        table.add_row("", "SB3 defaults, 8 Subproc", *slow.cells(), ratio, "≤ 0.33")
+        table.add_row("", f"SB3 defaults, {processes} Subproc", *slow.cells(), ratio, "≤ 0.33")
     Console(width=120).print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -2,6 +2,7 @@
 
     python scripts/close_furuta.py                   # five seeds, without and with sensor noise
     python scripts/close_furuta.py --seeds 0 --noise 0.02 --truth
+    python scripts/close_furuta.py --quick           # one seed, a coarse fit, hardly any training
 
 For every seed: 10 episodes of 160 steps in the sealed target with the nominal policy and shaken actions;
 pole mass, motor strength, both dampings and the latency from what the policy saw; 300,000 steps of continued
@@ -24,6 +25,8 @@ from rich.table import Table
 from sim2real.catalog import entries
 from sim2real.domain import Domain
 from sim2real.evaluate.rollouts import Trials, mean_returns, references
+from sim2real.identify.fit import FitSettings
+from sim2real.identify.space import Search
 from sim2real.parameters import Parameter
 from sim2real.policy import Policy
 from sim2real.train.ppo import train
@@ -61,8 +64,25 @@ def nominal_policy(world: World, seed: int, out: Path) -> Policy:
     return Policy.load(folder) if folder.is_dir() else train(world, folder, seed=seed)
 
 
+def arms(
+    world: World, truth: Variant, start: Policy, out: Path, settings: RoadSettings, at_truth: bool
+) -> tuple[list[Policy], str]:
+    """The policies to compare, the first of them where they start; and what was found and spent."""
+    target = TargetEnv(world, truth, Budget(steps=1600 * settings.rounds), num_envs=10)
+    bounds = Domain({name: world.training_domain.parameters[name] for name in NAMES})
+    closed = identify_and_train(start, target, world, out, bounds, settings)
+    policies = [start, closed.policy]
+    if at_truth:
+        training = Training(settings.train_steps * settings.rounds)
+        policies.append(continue_training(start, world, truth.domain, out / "truth", training))
+    fit = closed.fits[-1]
+    found = ", ".join(f"{n} {fit.physics[n]:.3g} ± {fit.std[n]:.1g}" for n in NAMES)
+    return policies, f"{found}; {target.spent}"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="one seed, a coarse fit, hardly any training")
     parser.add_argument("--seeds", type=int, nargs="+", default=range(5))
     parser.add_argument("--noise", type=float, nargs="+", default=[0.0, 0.02])
     parser.add_argument("--steps", type=int, default=300_000, help="of continued training")
@@ -71,8 +91,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/close-furuta"))
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    settings, trials = RoadSettings(rounds=arguments.rounds, train_steps=arguments.steps), Trials(128)
+    if arguments.quick:
+        arguments.seeds, arguments.noise = arguments.seeds[:1], arguments.noise[:1]
+        coarse = FitSettings(search=Search(4, 6))
+        settings, trials = dataclasses.replace(settings, train_steps=4096, fit=coarse), Trials(4)
     world = noisy(World.load("furuta"))
-    bounds = Domain({name: world.training_domain.parameters[name] for name in NAMES})
     stored = references(world)[VARIANT].oracle
     console = Console(width=150)
     for noise in arguments.noise:
@@ -82,20 +106,11 @@ def main() -> None:
         for seed in arguments.seeds:
             out = arguments.out / f"noise-{noise:g}" / f"seed-{seed}"
             start = nominal_policy(world, seed, arguments.out)
-            budget = Budget(steps=1600 * arguments.rounds)
-            target = TargetEnv(world, truth, budget, num_envs=10)
-            settings = RoadSettings(rounds=arguments.rounds, train_steps=arguments.steps)
-            closed = identify_and_train(start, target, world, out, bounds, settings)
-            arms = [start, closed.policy]
-            if arguments.truth:
-                training = Training(arguments.steps * arguments.rounds)
-                arms.append(continue_training(start, world, truth.domain, out / "truth", training))
-            scores = [mean_returns(world, policy, [truth], Trials(128))[VARIANT] for policy in arms]
-            fit = closed.fits[-1]
+            policies, found = arms(world, truth, start, out, settings, arguments.truth)
+            scores = [mean_returns(world, policy, [truth], trials)[VARIANT] for policy in policies]
             rows.append((*scores, scores[1] / stored, *(scores[1] / other for other in scores[2:])))
-            found = ", ".join(f"{n} {fit.physics[n]:.3g} ± {fit.std[n]:.1g}" for n in NAMES)
-            reached = ", ".join(f"{number:.3g}" for number in rows[-1])
-            console.print(f"noise {noise:g} seed {seed}: {reached}; {found}; {target.spent}", highlight=False)
+            reached = ", ".join(f"{value:.3g}" for value in rows[-1])
+            print(f"noise {noise:g} seed {seed}: {reached}; {found}", flush=True)
         table = Table(title=f"furuta {VARIANT}, sensor noise {noise:g}, stored oracle {stored:.0f}")
         heads = ["nominal", "identified", *(["at the truth"] if arguments.truth else []), "of the oracle"]
         for column in ("seed", *heads, *(["of the truth"] if arguments.truth else [])):

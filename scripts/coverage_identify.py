@@ -3,6 +3,7 @@
     python scripts/coverage_identify.py --twins 20                       # unmodelled latency and dry friction
     python scripts/coverage_identify.py --twins 20 --lacks nothing other
     python scripts/coverage_identify.py --twins 8 --profile --out runs/coverage-profile
+    python scripts/coverage_identify.py --quick                          # one twin of the cart-pole
 
 Each twin has two planted parameters to find and something that the fit knows nothing of. Intervals of
 nominally 95 %: from independent errors (the formula that mujoco.sysid reports; on cartpole its own fit and
@@ -189,6 +190,7 @@ def row(kind: str, ends: np.ndarray) -> tuple[str, ...]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="one twin of the cart-pole")
     parser.add_argument("--twins", type=int, default=20)
     parser.add_argument("--worlds", nargs="+", default=list(FREE), choices=list(FREE))
     choices = ("lag and friction", "nothing", "other")
@@ -196,6 +198,8 @@ def main() -> None:
     parser.add_argument("--profile", action="store_true", help="profile the likelihood as well")
     parser.add_argument("--out", type=Path, default=Path("runs/coverage"))
     arguments = parser.parse_args()
+    if arguments.quick:
+        arguments.twins, arguments.worlds = 1, arguments.worlds[:1]
     for lacks in arguments.lacks:
         table = Table("world", "intervals", "parameters", "coverage", "width", "score")
         table.title = f"Twins whose model lacks {lacks}"

@@ -2,6 +2,7 @@
 
     python scripts/dropo_hopper.py                   # noise-free and noisy
     python scripts/dropo_hopper.py --cases noisy --episodes 20
+    python scripts/dropo_hopper.py --quick           # a search too short to find them
 
 Transitions are made with our hopper at its nominal masses (gymnasium's Hopper-v5; the paper's older MuJoCo
 makes them 4 % lighter) by a shipped policy with shaken actions. Noisy ones have white noise of the paper's
@@ -54,10 +55,14 @@ def with_noise(rollouts: Rollouts, variance: float, seed: int) -> Rollouts:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="few transitions, a search too short")
     parser.add_argument("--cases", nargs="+", default=list(CASES), choices=list(CASES))
     parser.add_argument("--episodes", type=int, help="default 4 noise-free, 12 noisy")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
+    if arguments.quick:
+        arguments.cases, arguments.episodes = arguments.cases[:1], 2
+    generations = 3 if arguments.quick else 60
     world, policy = World.load("hopper"), Policy.load("hopper-nominal-0")
     bounds = Domain({name: Uniform(0.5, 10.0) for name in MASSES})
     console = Console(width=120)
@@ -66,7 +71,7 @@ def main() -> None:
         env = Sim2RealVectorEnv(world, arguments.episodes or episodes, autoreset=False)
         rollouts = gather(env, Excited(policy, 0.1, arguments.seed), steps, seed=arguments.seed)
         rollouts = with_noise(rollouts, variance, arguments.seed)
-        settings = DropoSettings(horizon=horizon, search=Search(60, 16, seed=arguments.seed))
+        settings = DropoSettings(horizon=horizon, search=Search(generations, 16, seed=arguments.seed))
         begin = time.process_time()
         result = dropo(world, rollouts, bounds, settings)
         table = Table(

@@ -8,11 +8,13 @@ contact motion, the error measured on the other. Then what these recordings can'
 be told once something fixes it.
 
     --contact       identifies from ``train`` and one contact motion, too, and judges on the rest of ``test``
+    --quick         few short motions, few parameters and a search too short, to see that all of it runs
     --folds 4       nothing but: fits ``train`` without every fourth motion in turn, each judged on those
 """
 
 import argparse
 import dataclasses
+import os
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +37,7 @@ from sim2real.replay.motion import liveliest
 from sim2real.world import World
 
 CONTACT = ("hold_under_gravity", "workspace_sweep")
+QUICK = ("staircase_motion", "hover_positions", "reach_and_return", "fast_transitions", *CONTACT)
 
 
 def predicted(world: World, motions: list[Motion], point: dict[str, float]) -> list[np.ndarray]:
@@ -63,26 +66,26 @@ def untold(world: World, motions: list[Motion], point: dict[str, float], names: 
     return [c.text for c in combinations(problem, problem.linearize(space.start, central=True))]
 
 
-def print_untold(console: Console, world: World, motions: list[Motion], point: dict[str, float]) -> None:
+def print_untold(world: World, motions: list[Motion], point: dict[str, float]) -> None:
     """Scales and gravity loads with everything free, and again with something that fixes them."""
     flat = {name: value for name, value in point.items() if not name.endswith("bias_torque")}
     for joint in ("shoulder_pan", "wrist_roll", "gripper"):
         names = [f"{joint}.{quantity}" for quantity in SCALE]
         fixed = [name for name in names if not name.endswith(("armature", "torque_limit"))]
-        console.print(f"{joint}, scale free: {untold(world, motions, flat, names)}")
-        console.print(f"{joint}, armature and torque limit fixed: {untold(world, motions, flat, fixed)}")
+        print(f"{joint}, scale free: {untold(world, motions, flat, names)}")
+        print(f"{joint}, armature and torque limit fixed: {untold(world, motions, flat, fixed)}")
     shared = {
         group: float(np.median([v for n, v in flat.items() if n.endswith(f".{group.split('.')[1]}")]))
         for group in SHARED[:3]
     }
-    console.print(f"servos shared: {untold(world, motions, shared | {'servos.kd': 0.0}, list(SHARED))}")
+    print(f"servos shared: {untold(world, motions, shared | {'servos.kd': 0.0}, list(SHARED))}")
     biases = [f"{joint}.bias_torque" for joint in GRAVITY]
     masses = [n for n, p in world.parameters.items() if p.quantity.name == "mass"]
-    console.print(f"biases and masses free: {untold(world, motions, point, biases + masses)}")
-    console.print(f"biases free, masses fixed: {untold(world, motions, point, biases)}")
+    print(f"biases and masses free: {untold(world, motions, point, biases + masses)}")
+    print(f"biases free, masses fixed: {untold(world, motions, point, biases)}")
 
 
-def print_tables(console: Console, base: World, point: dict[str, float], motions: list[Motion]) -> None:
+def print_tables(base: World, point: dict[str, float], motions: list[Motion]) -> None:
     """The table that each of two contact motions shows, and how well it predicts the other."""
     errors = []
     for motion, other in (motions, motions[::-1]):
@@ -92,15 +95,15 @@ def print_tables(console: Console, base: World, point: dict[str, float], motions
             values = [list(plane.values.values())]
             error = 1000 * float(plane_errors(base, point, tuple(plane.values), values, [motion]).mean())
             found = ", ".join(f"{name} = {value:.3g}" for name, value in plane.values.items())
-            console.print(f"  {other.name} shows {found}; {motion.name} is then off by {error:.2f} mrad")
+            print(f"  {other.name} shows {found}; {motion.name} is then off by {error:.2f} mrad")
             errors.append(error)
     if errors:
-        console.print(f"test, contact, with the other motion's table: {np.mean(errors):.2f} mrad")
+        print(f"test, contact, with the other motion's table: {np.mean(errors):.2f} mrad")
 
 
-def print_with_contact(console: Console, folder: Path, options: Options, out: Path) -> None:
+def print_with_contact(train: list[Recording], test: list[Recording], options: Options, out: Path) -> None:
     """One contact motion is among the recordings: the table is part of the result."""
-    world, train, test = World.load("so101"), *(load_recordings(folder / part) for part in ("train", "test"))
+    world = World.load("so101")
     for name in CONTACT:
         given = [*train, *(recording for recording in test if recording.name == name)]
         found = identify(
@@ -114,17 +117,15 @@ def print_with_contact(console: Console, folder: Path, options: Options, out: Pa
         errors = {m.name: rmse([m], predicted(base, [m], point)) for m in rest}
         free = np.mean([error for motion, error in errors.items() if motion not in CONTACT])
         (other,) = [motion for motion in errors if motion in CONTACT]
-        console.print(f"with {name}: {found.ladder[-1].rung}")
+        print(f"with {name}: {found.ladder[-1].rung}")
         for estimate in found.estimates:
             if estimate.name.startswith("floor."):
                 ends = f"{estimate.low:.3g} to {estimate.high:.3g}"
-                console.print(f"  {estimate.name} = {estimate.value:.3g} {estimate.unit}, 95 % {ends}")
-        console.print(f"  test, free space: {free:.2f} mrad; {other}: {errors[other]:.2f} mrad")
+                print(f"  {estimate.name} = {estimate.value:.3g} {estimate.unit}, 95 % {ends}")
+        print(f"  test, free space: {free:.2f} mrad; {other}: {errors[other]:.2f} mrad")
 
 
-def print_folds(
-    console: Console, world: World, recordings: list[Recording], options: Options, folds: int
-) -> None:
+def print_folds(world: World, recordings: list[Recording], options: Options, folds: int) -> None:
     """Each motion as it is predicted by a fit that has not seen it, beside the fit of all the others."""
     errors = {}
     for fold in range(folds):
@@ -136,13 +137,14 @@ def print_folds(
             (found,) = predicted(base, [motion], point)
             errors[motion.name] = rmse([motion], [found])
             joints = 1000 * np.sqrt(((found - motion.measured) ** 2).mean(axis=0))
-            console.print(f"{motion.name}: {errors[motion.name]:.2f} mrad; by joint {np.round(joints, 1)}")
-    console.print(f"held out, mean over {len(errors)} motions: {np.mean(list(errors.values())):.2f} mrad")
+            print(f"{motion.name}: {errors[motion.name]:.2f} mrad; by joint {np.round(joints, 1)}")
+    print(f"held out, mean over {len(errors)} motions: {np.mean(list(errors.values())):.2f} mrad")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("recordings", type=Path, help="folder with train/ and test/")
+    parser.add_argument("recordings", type=Path, nargs="?", help="default: npz/ in SIM2REAL_RECORDINGS")
+    parser.add_argument("--quick", action="store_true", help="few short motions, a search too short")
     parser.add_argument("--out", type=Path, default=Path("runs/identify-so101"))
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument(
@@ -150,11 +152,20 @@ def main() -> None:
     )
     parser.add_argument("--folds", type=int, default=0, help="only judge train's motions by folds of them")
     arguments = parser.parse_args()
+    folder = arguments.recordings or Path(os.environ.get("SIM2REAL_RECORDINGS", "")) / "npz"
+    if not folder.exists():
+        raise SystemExit(
+            "no recordings of the real arm; give their folder, or name it in SIM2REAL_RECORDINGS"
+        )
     console, world = Console(), World.load("so101")
     options = Options(threads=arguments.threads)
-    recordings = load_recordings(arguments.recordings / "train")
+    recordings, test = (load_recordings(folder / part) for part in ("train", "test"))
+    if arguments.quick:
+        free = (f"{world.model.actuator(k).name}.{q}" for q in SCALE[:3] for k in range(world.model.nu))
+        options = dataclasses.replace(options, free=tuple(free), generations=4, beside=False)
+        recordings, test = ([log for log in logs if log.name in QUICK] for logs in (recordings, test))
     if arguments.folds:
-        print_folds(console, world, recordings, options, arguments.folds)
+        print_folds(world, recordings, options, arguments.folds)
         return
     train = [motion_of(world, recording) for recording in recordings]
     checkpoint = arguments.out / "checkpoint.json"
@@ -165,18 +176,18 @@ def main() -> None:
         console.print(table)
     point = dict(found.point)
     base = opened_for(world, Domain.point(point))
-    test = [motion_of(world, recording) for recording in load_recordings(arguments.recordings / "test")]
-    contact = [motion for motion in test if motion.name in CONTACT]
-    free = [motion for motion in test if motion.name not in CONTACT]
+    judged = [motion_of(world, recording) for recording in test]
+    contact = [motion for motion in judged if motion.name in CONTACT]
+    free = [motion for motion in judged if motion.name not in CONTACT]
     after = predicted(base, contact, point)
-    console.print(f"test, free space: {rmse(free, predicted(base, free, point)):.2f} mrad")
-    console.print(f"test, contact: {rmse(contact, after):.2f} mrad")
+    print(f"test, free space: {rmse(free, predicted(base, free, point)):.2f} mrad")
+    print(f"test, contact: {rmse(contact, after):.2f} mrad")
     for hint in diagnose(world, contact, after)[:3]:
-        console.print(f"  {hint.text}")
-    print_tables(console, base, point, contact)
-    print_untold(console, world, liveliest(train, LIVELY, len(train)), point)
+        print(f"  {hint.text}")
+    print_tables(base, point, contact)
+    print_untold(world, liveliest(train, LIVELY, len(train)), point)
     if arguments.contact:
-        print_with_contact(console, arguments.recordings, options, arguments.out)
+        print_with_contact(recordings, test, options, arguments.out)
 
 
 if __name__ == "__main__":

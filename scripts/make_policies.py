@@ -2,6 +2,7 @@
 
     python scripts/make_policies.py                 # all of them, one process per core
     python scripts/make_policies.py furuta hopper   # some worlds
+    python scripts/make_policies.py --quick         # the cart-pole, hardly trained, into runs/quick
 
 Policies that exist are kept; delete a folder to train it again. An interrupted training goes on where it was.
 """
@@ -9,6 +10,7 @@ Policies that exist are kept; delete a folder to train it again. An interrupted 
 import argparse
 import multiprocessing
 import time
+from functools import partial
 from pathlib import Path
 
 from sim2real.catalog import catalog, entries
@@ -18,13 +20,15 @@ DOMAINS = {"nominal": "nominal", "randomized": "training"}
 SEEDS = (0, 1, 2)
 
 
-def train_one(job: tuple[str, str, int]) -> str:
-    from sim2real.train.ppo import train
+def train_one(job: tuple[str, str, int], steps: int | None, out: Path) -> str:
+    from sim2real.train.ppo import settings_for, train
+    from sim2real.world import World
 
-    world, label, seed = job
-    name, start = f"{world}-{label}-{seed}", time.monotonic()
-    policy = train(world, Path("runs/policies") / name, DOMAINS[label], seed)
-    policy.save(catalog("policies") / name)
+    world, label, seed = World.load(job[0]), *job[1:]
+    name, start = f"{world.name}-{label}-{seed}", time.monotonic()
+    settings = settings_for(world, label == "randomized", total_steps=steps)
+    policy = train(world, Path("runs/policies") / name, DOMAINS[label], seed, settings)
+    policy.save(out / name)
     measured = ", ".join(f"{key} {value:.3g}" for key, value in policy.contract.measured.items())
     return f"{name}: {measured}, {time.monotonic() - start:.0f} s"
 
@@ -32,15 +36,21 @@ def train_one(job: tuple[str, str, int]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("worlds", nargs="*", help="worlds; all by default")
+    parser.add_argument(
+        "--quick", action="store_true", help="one world and seed, hardly trained, into runs/quick"
+    )
     parser.add_argument("--processes", type=int, default=multiprocessing.cpu_count())
     arguments = parser.parse_args()
-    have = {name for name in entries("policies") if Policy.load(name)}
+    out, steps, seeds = catalog("policies"), None, SEEDS
+    worlds = arguments.worlds or entries("envs")
+    if arguments.quick:
+        out, steps, seeds, worlds = Path("runs/quick"), 4096, SEEDS[:1], worlds[:1]
+    have = {path.parent.name for path in out.glob("*/policy.toml") if Policy.load(path.parent)}
     # a fork would copy the simulator's threads, which hangs
     with multiprocessing.get_context("spawn").Pool(arguments.processes, maxtasksperchild=1) as pool:
         for label in DOMAINS:  # all nominal ones first: some randomized ones start from them
-            worlds = arguments.worlds or entries("envs")
-            jobs = [(w, label, s) for w in worlds for s in SEEDS if f"{w}-{label}-{s}" not in have]
-            for line in pool.imap_unordered(train_one, jobs):
+            jobs = [(w, label, s) for w in worlds for s in seeds if f"{w}-{label}-{s}" not in have]
+            for line in pool.imap_unordered(partial(train_one, steps=steps, out=out), jobs):
                 print(line, flush=True)
 
 

@@ -2,6 +2,7 @@
 
     python scripts/simulators.py                        # shipped policies in every engine that is installed
     python scripts/simulators.py furuta --train bullet  # train nominal policies in an engine first
+    python scripts/simulators.py --quick                # one world, one episode each, into runs/quick
 
 Nominal physics everywhere: what is lost from one engine to the next is lost to contact, joint limits,
 friction, servo and integrator alone. Each world's table replaces that world's in ``policies/simulators.md``;
@@ -16,8 +17,9 @@ import numpy as np
 from sim2real.catalog import catalog, entries
 from sim2real.cli.arguments import positive
 from sim2real.evaluate.rollouts import Trials, evaluate
-from sim2real.evaluate.statistics import Estimate, bootstrap, wilson
+from sim2real.evaluate.statistics import bootstrap, wilson
 from sim2real.evaluate.table import Episodes
+from sim2real.evaluate.verdict import number
 from sim2real.files import write_text
 from sim2real.policy import Policy
 from sim2real.simulators import installed
@@ -58,12 +60,8 @@ def cell(table: Episodes, policies: list[Policy]) -> str:
     chosen = [table["policy"] == name for name in names]
     returns = np.array([[table["return"][mask].mean()] for mask in chosen])
     success = np.concatenate([table["success"][mask] for mask in chosen])
-    return f"{shown(bootstrap(returns))} · {shown(wilson(int(success.sum()), len(success)), 100)} %"
-
-
-def shown(estimate: Estimate, scale: float = 1.0) -> str:
-    low, high = estimate.interval or (estimate.value, estimate.value)
-    return f"{scale * estimate.value:.0f} [{scale * low:.0f}, {scale * high:.0f}]"
+    succeeded = wilson(int(success.sum()), len(success))
+    return f"{number(bootstrap(returns), digits=0)} · {number(succeeded, 100, 0)} %"
 
 
 def section(name: str, engines: list[str], episodes: int) -> str:
@@ -93,12 +91,17 @@ def kept(path: Path) -> dict[str, str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("worlds", nargs="*", help="worlds; all by default")
+    parser.add_argument("--quick", action="store_true", help="one world, MuJoCo and Bullet, one episode each")
     parser.add_argument("--train", nargs="*", default=[], choices=SIMULATORS[1:], help="engines to train in")
     parser.add_argument("--episodes", type=positive, default=32, help="per policy and engine")
     arguments = parser.parse_args()
     engines = [name for name in SIMULATORS if installed(name)]
     path, worlds = catalog("policies") / "simulators.md", entries("envs")
-    for name in arguments.worlds or worlds:
+    chosen = arguments.worlds or worlds
+    if arguments.quick:  # compiling for Warp takes half a minute
+        path, chosen, arguments.episodes = Path("runs/quick/simulators.md"), chosen[:1], 1
+        engines = [name for name in engines if name != "warp"]
+    for name in chosen:
         for engine in arguments.train:
             trained_in(World.load(name), engine)
         made = section(name, engines, arguments.episodes)

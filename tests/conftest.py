@@ -1,6 +1,7 @@
 """What all tests share: one thread for torch, small worlds, recordings of twins, and processes to kill."""
 
 import dataclasses
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -118,6 +119,20 @@ def quick_kernels():
 def root():
     """The checkout."""
     return Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def recordings_folder(root):
+    """Where the real SO-101's recordings are, if this machine has them."""
+    return Path(os.environ.get("SIM2REAL_RECORDINGS", root.parent / "shared" / "real" / "so101"))
+
+
+@pytest.fixture(scope="session")
+def real(recordings_folder):
+    """Folder of the real SO-101's recordings, where this machine has them."""
+    if not all((recordings_folder / part).is_dir() for part in ("npz", "csv")):
+        pytest.skip("no recordings of the real arm here; SIM2REAL_RECORDINGS can name their folder")
+    return recordings_folder
 
 
 def smooth_commands(rng, time, low, high):

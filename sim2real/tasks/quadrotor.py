@@ -54,7 +54,7 @@ class Quadrotor(HoldTask):
         self._waypoint[env_ids, 2] += _START_HEIGHT
         self._action[env_ids] = 0.0
         half = 0.1 * spread[:, 3:6]
-        w = xp.sqrt(1.0 - xp.vecdot(half, half))[:, None]
+        w = xp.sqrt(1.0 - xp.sum(half * half, axis=1, keepdims=True))
         qpos = xp.concat((still[:, :2], still[:, :1] + _START_HEIGHT, w, half), axis=1)
         qvel = xp.concat((0.3 * spread[:, 6:], still[:, :3]), axis=1)
         return qpos, qvel, still[:, :4] + _HOVER

@@ -69,7 +69,7 @@ class Quadruped:
         self._action[env_ids], self._last[env_ids] = 0.0, 0.0
         self._walked[env_ids], self._step[env_ids] = 0.0, 0.0
         half = 0.05 * (u[:, 1:4] - 0.5)
-        w = xp.sqrt(1.0 - xp.vecdot(half, half))[:, None]
+        w = xp.sqrt(1.0 - xp.sum(half * half, axis=1, keepdims=True))
         angles = self._crouch + 0.2 * (u[:, 4:] - 0.5)
         qpos = xp.concat((still[:, :2], still[:, :1] + 0.31, w, half, angles), axis=1)
         return qpos, xp.concat((still, still[:, :2]), axis=1), self._crouch + still[:, :12]

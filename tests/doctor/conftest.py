@@ -1,6 +1,3 @@
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -45,13 +42,3 @@ def make():
 def clean():
     """Logs that are in order, split in two folders."""
     return [made("train/a", 1), made("train/b", 2), made("train/c", 3), made("test/d", 4)]
-
-
-@pytest.fixture
-def real():
-    """Folder of the real SO-101's recordings, where this machine has them."""
-    beside = Path(__file__).resolve().parents[3] / "shared" / "real" / "so101"
-    folder = Path(os.environ.get("SIM2REAL_RECORDINGS", beside))
-    if not (folder / "npz").is_dir():
-        pytest.skip("no recordings of the real arm here; SIM2REAL_RECORDINGS can name their folder")
-    return folder

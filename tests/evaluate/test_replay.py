@@ -1,7 +1,5 @@
 import dataclasses
 import json
-import os
-from pathlib import Path
 
 import mujoco
 import numpy as np
@@ -46,15 +44,6 @@ EXCITATION = (
 @pytest.fixture(scope="module")
 def world():
     return World.load("so101")
-
-
-@pytest.fixture
-def real():
-    beside = Path(__file__).resolve().parents[3] / "shared" / "real" / "so101"
-    folder = Path(os.environ.get("SIM2REAL_RECORDINGS", beside)) / "npz"
-    if not folder.is_dir():
-        pytest.skip("no recordings of the real arm here; SIM2REAL_RECORDINGS can name their folder")
-    return folder
 
 
 def joints(world):
@@ -229,7 +218,7 @@ def test_no_recordings_are_refused(world):
 
 def test_free_motions_of_the_real_arm_touch_nothing(world, real):
     data = mujoco.MjData(world.model)
-    for log in load_recordings(real):
+    for log in load_recordings(real / "npz"):
         for pose in map_joints(log, world.recordings, joints(world)).position[::50]:
             data.qpos[:] = pose
             mujoco.mj_forward(world.model, data)
@@ -242,7 +231,7 @@ def test_the_nominal_arm_is_as_far_off_as_others_measured(world, real):
 
     The last row's six motions are not named there; the six long excitations come closest.
     """
-    gap = replay_gap(world, load_recordings(real))
+    gap = replay_gap(world, load_recordings(real / "npz"))
     errors = dict(
         zip(
             [motion.name.rpartition("/")[2] for motion in gap.motions],

@@ -13,7 +13,6 @@ correlated through a Gaussian copula. In a file (TOML) each value may state its 
 from __future__ import annotations
 
 import math
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -33,6 +32,7 @@ from sim2real.distributions import (
     Samples,
     Uniform,
 )
+from sim2real.documents import Section, is_number
 from sim2real.errors import InvalidValue, UnknownName
 from sim2real.files import write_text
 from sim2real.parameters import Parameter, check_unit, check_value, quantity_of
@@ -185,10 +185,7 @@ class Domain:
             InvalidValue: if the file is no TOML, or as the constructor.
             FileNotFoundError: if there is no such file.
         """
-        try:
-            return cls.from_toml(tomllib.loads(Path(path).read_text(encoding="utf-8")))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise InvalidValue(f"{path} is not a TOML file: {error}") from error
+        return cls.from_toml(Section.read_toml(Path(path)).values)
 
 
 def _support(distribution: Distribution) -> tuple[float, float]:
@@ -255,7 +252,7 @@ _FORMS = ("value", "uniform", "loguniform", "normal", "samples")
 
 def _parse(name: str, value: object) -> Distribution:
     quantity = quantity_of(name)
-    if isinstance(value, (int, float)):
+    if is_number(value) or isinstance(value, bool):
         return Point(check_value(name, value))
     if not isinstance(value, dict):
         raise InvalidValue(f"{name} = {value!r} is neither a number nor a table with one of {_FORMS}")
@@ -280,9 +277,7 @@ def _parse(name: str, value: object) -> Distribution:
 
 
 def _floats(name: str, numbers: object) -> list[float]:
-    if not isinstance(numbers, list) or not all(
-        isinstance(n, (int, float)) and not isinstance(n, bool) for n in numbers
-    ):
+    if not isinstance(numbers, list) or not all(map(is_number, numbers)):
         raise InvalidValue(f"{name}: {numbers!r} is not a list of numbers")
     return [float(n) for n in numbers]
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
+from sim2real.documents import is_number
 from sim2real.errors import InvalidValue, UnknownName
 
 MODEL, ACTUATOR, LAW, SENSOR, DISTURBANCE, SCHEDULE = (
@@ -236,7 +237,7 @@ def check_value(name: str, value: object) -> float:
     """
     quantity = quantity_of(name)
     unit = quantity.units[0] if quantity.units else "its element's unit"
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    if not is_number(value):
         raise InvalidValue(f"{name} = {value!r} is not a number; give one in {unit}")
     value = float(value)
     if not math.isfinite(value):

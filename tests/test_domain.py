@@ -288,7 +288,7 @@ def test_refuses_files_that_are_no_domain(tmp_path):
     with pytest.raises(InvalidValue, match=r"broken\.toml is not a TOML file: "):
         Domain.load(tmp_path / "broken.toml")
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(InvalidValue, match=r"binary\.toml is not a TOML file: "):
+    with pytest.raises(InvalidValue, match=r"binary\.toml: not a text file in UTF-8"):
         Domain.load(tmp_path / "binary.toml")
     with pytest.raises(FileNotFoundError):
         Domain.load(tmp_path / "missing.toml")

@@ -15,7 +15,8 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "sim2real"
 
 ROWS = (
-    ("interface", "errors", "files", "draws", "distributions"),
+    ("errors",),
+    ("interface", "files", "documents", "draws", "distributions"),
     ("parameters", "catalog", "arrays"),
     ("domain", "policy", "recordings"),
     ("world",),

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from sim2real.policy import Policy
 
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -18,6 +20,23 @@ def positive(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text} is not above 0")
     return value
+
+
+def add_recordings(command: argparse.ArgumentParser) -> None:
+    """What every command asks that computes something from recordings."""
+    command.add_argument(
+        "--unwrap", action="store_true", help="take jumps by a whole turn out of the recordings' angles"
+    )
+    command.add_argument(
+        "--allow-bad-data", action="store_true", help="take what can be read of what the log doctor calls bad"
+    )
+
+
+def console() -> Console:
+    """A console that shows names as they are: a bracket or a colon in one is no markup."""
+    from rich.console import Console
+
+    return Console(markup=False, emoji=False)
 
 
 def print_measured(policy: Policy, out: Path) -> None:

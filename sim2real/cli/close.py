@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sim2real.cli.arguments import positive
+from sim2real.cli.arguments import add_recordings, positive
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,9 +37,7 @@ def add(commands: Commands) -> None:
     command.add_argument("--variants", nargs="+", default=(), help="held-out variants to evaluate in as well")
     command.add_argument("--budget-episodes", type=positive, default=10, help="of a target (default 10)")
     command.add_argument("--rounds", type=positive, default=1, help="in a target: record, identify, train")
-    command.add_argument(
-        "--allow-bad-data", action="store_true", help="fit what can be read of what the log doctor calls bad"
-    )
+    add_recordings(command)
     command.add_argument("--out", type=Path, help="folder; default runs/close-WORLD, with -TARGET")
     command.set_defaults(run=run)
 
@@ -81,6 +79,7 @@ def _road(arguments: argparse.Namespace, world: World, policies: Sequence[Policy
             trials=Trials(arguments.episodes),
             options=Options(free=tuple(arguments.free)),
             allow_bad=arguments.allow_bad_data,
+            unwrap=arguments.unwrap,
             facts={"command": command, "continued training": f"{arguments.steps:,} control steps a policy"},
             watch=watch,
         )

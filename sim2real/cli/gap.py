@@ -1,10 +1,12 @@
-"""Replay recordings of a robot."""
+"""Replay recordings of a robot, if the log doctor lets them pass."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from sim2real.cli.arguments import add_recordings, console
 
 if TYPE_CHECKING:
     from sim2real.cli.arguments import Commands
@@ -20,21 +22,20 @@ def add(commands: Commands) -> None:
         type=Path,
         help="TOML of a domain whose middle to replay under, such as identify's point.toml; default nominal",
     )
+    add_recordings(command)
     command.add_argument("--out", type=Path, help="folder of the report; default runs/gap-WORLD")
     command.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Run it."""
-    from rich.console import Console
-
+    from sim2real.doctor import BAD_DATA, take_in, verdict_sentence
     from sim2real.domain import Domain
     from sim2real.errors import InvalidValue
     from sim2real.evaluate.replay import replay_gap
     from sim2real.evaluate.replay_report import write_replay_report
     from sim2real.evaluate.replay_summary import replay_tables, verdict
     from sim2real.opening import opened_for
-    from sim2real.recordings import load_recordings
     from sim2real.world import World
 
     world = World.load(arguments.world)
@@ -47,12 +48,16 @@ def run(arguments: argparse.Namespace) -> None:
         domain = Domain.load(arguments.physics)
         world = opened_for(world, domain)
         physics = world.check(domain).median()
-    recordings = load_recordings(arguments.recordings)
+    out = arguments.out or Path("runs") / f"gap-{world.name}"
+    taken = take_in(world, arguments.recordings, out, arguments.allow_bad_data, arguments.unwrap)
+    if taken.diagnosis.verdict == BAD_DATA:
+        print(verdict_sentence(taken.diagnosis))
+    recordings = taken.recordings
     gap = replay_gap(world, recordings, physics)
-    page = write_replay_report(gap, arguments.out or Path("runs") / f"gap-{world.name}")
-    console = Console()
+    page = write_replay_report(gap, out)
+    show = console()
     for table in replay_tables(gap):
-        console.print(table)
+        show.print(table)
     nominal = None if physics is None else replay_gap(world, recordings)
-    console.print(verdict(gap, nominal), highlight=False)
+    show.print(verdict(gap, nominal), highlight=False)
     print(f"wrote {page}")

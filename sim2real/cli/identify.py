@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sim2real.cli.arguments import add_recordings
+
 if TYPE_CHECKING:
     from sim2real.cli.arguments import Commands
 
@@ -29,9 +31,7 @@ def add(commands: Commands) -> None:
         help="rad/s or m/s of any joint in the motion to record next; default the highest that was recorded",
     )
     command.add_argument("--seed", type=int, default=0)
-    command.add_argument(
-        "--allow-bad-data", action="store_true", help="fit what can be read of what the log doctor calls bad"
-    )
+    add_recordings(command)
     command.add_argument("--out", type=Path, help="folder of the results; default runs/identify-WORLD")
     command.set_defaults(run=run)
 
@@ -42,10 +42,10 @@ def run(arguments: argparse.Namespace) -> int:
 
     from rich.console import Console
 
+    from sim2real.doctor.intake import take_in
     from sim2real.identify.check import check
     from sim2real.identify.identify import Options, identify
     from sim2real.identify.inertial import inertial_of, whole_bodies
-    from sim2real.identify.intake import take_in
     from sim2real.identify.next_motion import Play, next_motion
     from sim2real.identify.page import write_page
     from sim2real.identify.summary import check_line, check_tables, identification_tables
@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
     world = World.load(arguments.world)
     out = arguments.out or Path("runs") / f"identify-{world.name}"
     console = Console()
-    taken = take_in(world, arguments.recordings, out, arguments.allow_bad_data)
+    taken = take_in(world, arguments.recordings, out, arguments.allow_bad_data, arguments.unwrap)
     options = Options(
         free=tuple(arguments.free),
         held=tuple(arguments.held) if arguments.held else None,

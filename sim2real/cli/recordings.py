@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sim2real.cli.arguments import console
+
 if TYPE_CHECKING:
     from sim2real.cli.arguments import Commands
 
@@ -17,24 +19,25 @@ def add(commands: Commands) -> None:
     )
     command.add_argument("folder", type=Path, help="a folder of recordings, or one of them")
     command.add_argument("--world", help="name or folder of the world whose joints and ranges they must fit")
+    command.add_argument(
+        "--unwrap", action="store_true", help="take jumps by a whole turn out of the recordings' angles"
+    )
     command.add_argument("--out", type=Path, default=Path("runs/recordings"), help="folder of the page")
     command.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run it; 1 for logs that nothing should be fitted to."""
-    from rich.console import Console
-
     from sim2real.doctor import BAD_DATA, diagnose, expected_of, tables, verdict_sentence, write_diagnosis
     from sim2real.recordings import read_raw
     from sim2real.world import World
 
     expected = expected_of(World.load(arguments.world)) if arguments.world else None
-    diagnosis = diagnose(read_raw(arguments.folder), expected)
+    diagnosis = diagnose(read_raw(arguments.folder, arguments.unwrap), expected)
     page = write_diagnosis(diagnosis, arguments.out, str(arguments.folder))
-    console = Console()
+    show = console()
     for table in tables(diagnosis):
-        console.print(table)
-    console.print(verdict_sentence(diagnosis), highlight=False, markup=False)
+        show.print(table)
+    show.print(verdict_sentence(diagnosis), highlight=False)
     print(f"wrote {page}")
     return int(diagnosis.verdict == BAD_DATA)

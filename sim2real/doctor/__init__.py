@@ -3,6 +3,7 @@
 from sim2real.doctor.diagnose import diagnose
 from sim2real.doctor.expected import Expected, expected_of
 from sim2real.doctor.finding import BAD_DATA, USABLE, Diagnosis, Finding
+from sim2real.doctor.intake import Intake, take_in
 from sim2real.doctor.report import write_diagnosis
 from sim2real.doctor.summary import tables, verdict_sentence
 
@@ -12,9 +13,11 @@ __all__ = [
     "Diagnosis",
     "Expected",
     "Finding",
+    "Intake",
     "diagnose",
     "expected_of",
     "tables",
+    "take_in",
     "verdict_sentence",
     "write_diagnosis",
 ]

@@ -5,12 +5,13 @@
 
 Kinds of findings: *unreadable*, *missing numbers*, *shuffled stamps*, *duplicated stamps*, *gap*,
 *jitter*, *clock skew*, *time unit*, *too short*, *motionless*, *degrees*, *sign*, *scale*,
-*quantization*, *stuck sensor*, *stall*, *saturation*, *unexcited joint*, *two robots*, *copy*, *joint*;
-and as mere facts *rate*, *lag*, *velocity*, *still joints*. A log in a wrong unit is looked at in the
-unit that it seems to be in, so that one mistake is told once.
+*quantization*, *stuck sensor*, *stall*, *saturation*, *unexcited joint*, *two robots*, *copy*, *joint*,
+*wrap*, *glitch*; and as mere facts *rate*, *lag*, *velocity*, *still joints*, *as read*. A log
+in a wrong unit is looked at in the unit that it seems to be in, one that wraps without its jumps, one with
+glitches without them, so that one mistake is told once.
 
-Not covered: whether the robot did what it should, single outliers, and a clock that is late by a
-constant that no signal shows.
+Not covered: whether the robot did what it should, and a clock that is late by a constant that no signal
+shows.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from sim2real.doctor import folder, signals, stamps, units
+from sim2real.doctor import folder, glitches, signals, stamps, units
 from sim2real.doctor.copies import copies
 from sim2real.doctor.expected import Expected
 from sim2real.doctor.facts import Measured, facts
@@ -29,6 +30,7 @@ from sim2real.doctor.lags import command_lag
 from sim2real.doctor.view import View, view_of
 from sim2real.errors import RecordingError
 from sim2real.recordings.raw import RawLog
+from sim2real.recordings.wrap import unwrapped
 
 
 def diagnose(logs: Sequence[RawLog], expected: Expected | None = None) -> Diagnosis:
@@ -54,9 +56,13 @@ def _diagnosis(logs: Sequence[RawLog], expected: Expected) -> Diagnosis:
     measured: list[Measured] = []
     for log in logs:
         findings += _log(log)
-        view = view_of(log, expected)
+        findings += glitches.turns(log)
+        whole = unwrapped(log)
+        off = glitches.glitches(whole)
+        findings += glitches.findings(log, off)
+        view = view_of(glitches.without(whole, off), expected)
         if view is not None:
-            found, looked_at = _view(view, expected)
+            found, looked_at = _view(dataclasses.replace(view, log=log), expected)
             findings += found
             measured.append(looked_at)
     turned = {name for f in findings if f.kind in ("sign", "scale") for name in f.recordings}
@@ -129,6 +135,7 @@ def _together(
 ) -> Iterator[Finding]:
     """What is said of all logs; but not of the zeros of those with a wrong sign or scale."""
     views = [m.view for m in measured]
+    yield from folder.as_read(logs)
     yield from folder.joint_names(logs)
     yield from folder.robot_names(logs)
     yield from _unknown_joints(logs, expected)

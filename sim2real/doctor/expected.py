@@ -10,6 +10,8 @@ import numpy as np
 from sim2real.recordings.recording import FloatArray
 from sim2real.world import World
 
+# mjTRN_JOINT and mjTRN_JOINTINPARENT; a tendon's or a site's number is no joint's
+_OF_A_JOINT = (0, 1)
 LATENCY_WINDOW = 0.5
 """Seconds within which a command's effect is looked for, where no world says more."""
 
@@ -54,7 +56,8 @@ def expected_of(world: World) -> Expected:
     limits = {model.joint(j).name: (float(low), float(high)) for j, (low, high) in enumerate(ends)}
     steps = [p.high for name, p in world.parameters.items() if name.endswith(".latency")]
     window = max([LATENCY_WINDOW, *(step * float(model.opt.timestep) for step in steps)])
-    servos = model.actuator_trnid[model.actuator_biasprm[:, 1] < 0, 0]
+    own = np.isin(model.actuator_trntype, _OF_A_JOINT) & (model.actuator_biasprm[:, 1] < 0)
+    servos = model.actuator_trnid[own, 0]
     goals = frozenset(model.joint(int(j)).name for j in servos if 0 <= j < model.njnt)
     return Expected(world.name, world.recordings, limits, window, goals)
 

@@ -20,6 +20,16 @@ _IMPOSSIBLE = (1e-4, 1.0)  # s; what none logs at
 _FASTEST = 100.0  # rad/s
 _DRIFT = 1e-3
 
+_WRONG = {
+    1e3: "milliseconds where microseconds are meant, or seconds where milliseconds are",
+    1e-3: "microseconds where milliseconds are meant, or milliseconds where seconds are",
+    1e6: "seconds where microseconds are meant",
+    1e-6: "microseconds where seconds are meant, or nanoseconds where milliseconds are",
+    1e9: "seconds where nanoseconds are meant",
+    1e-9: "nanoseconds where seconds are meant",
+}
+"""What stamps are in, by the factor that brings them to seconds."""
+
 Indices = NDArray[np.intp]
 
 
@@ -98,7 +108,7 @@ def clock_unit(view: View, ratio: FloatArray) -> tuple[float, Finding | None]:
     fast = float(np.percentile(speed, 99)) > _FASTEST
     known = ratio[np.isfinite(ratio)]
     told = float(np.median(known)) if known.size else np.nan
-    for factor in (1e3, 1e-3, 1e6, 1e-6):
+    for factor in _WRONG:
         agrees = bool(abs(np.log10(told * factor)) < 0.15) if told > 0 else False
         odd = period < _IMPOSSIBLE[0] or period > _IMPOSSIBLE[1] or (period < _PERIODS[0] and fast)
         plausible = _PERIODS[0] <= period * factor <= _PERIODS[1]
@@ -177,16 +187,13 @@ def _gaps(name: str, before: Indices, after: Indices, steps: FloatArray, period:
 
 def _wrong_clock(view: View, factor: float, agrees: bool) -> Finding:
     period = view.period
-    meant = {1e3: "milliseconds where microseconds are meant, or seconds where milliseconds are",
-             1e6: "seconds where microseconds are meant",
-             1e-3: "microseconds where milliseconds are meant, or milliseconds where seconds are",
-             1e-6: "microseconds where seconds are meant"}[factor]  # fmt: skip
+    meant = _WRONG[factor]
     why = "; the reported velocities say so too" if agrees else ""
     return Finding(
         "time unit",
         BAD,
         f"{view.log.name}: a row every {_seconds(period)} can't be, {_seconds(period * factor)} can: the "
-        f"stamps are in {meant}{why}",
+        f"stamps are in {meant}{why}; multiply them by {factor:g}, or give the unit in a mapping file",
         (view.log.name,),
         value=factor,
     )

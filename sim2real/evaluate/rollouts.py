@@ -7,13 +7,13 @@ those of policy and physics. The unperturbed control arm is always among the var
 from __future__ import annotations
 
 import logging
-import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from sim2real.audit import check_variants
+from sim2real.documents import Section
 from sim2real.env import engine_for
 from sim2real.episodes import Outcomes
 from sim2real.errors import InvalidValue
@@ -129,14 +129,17 @@ def references(world: World) -> dict[str, Reference]:
     """Stored returns of random actions and of an oracle, by variant; empty if the world has none.
 
     The oracle is the best that is known in the true target; ``scripts/make_references.py`` says how.
+
+    Raises:
+        InvalidValue: for a ``references.toml`` that is no TOML, or whose values are not numbers.
     """
     path = world.path / "references.toml"
     if not path.is_file():
         return {}
-    table = tomllib.loads(path.read_text(encoding="utf-8"))
+    known = Section.read_toml(path).section("variants").sections()
     return {
-        name: Reference(random=float(entry["random"]), oracle=float(entry["oracle"]))
-        for name, entry in table["variants"].items()
+        name: Reference(random=entry.number("random"), oracle=entry.number("oracle"))
+        for name, entry in known.items()
     }
 
 

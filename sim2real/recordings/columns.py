@@ -20,22 +20,23 @@ joints and convert units::
     source = "Jaw"            # instead of columns, where the format knows its joints by name
 
 The result is scale · value + offset in rad or m. Optional keys: ``period`` (s per row, where a
-format has no stamps), ``delimiter`` (of a CSV, ``","``), ``state_topic`` and ``command_topic`` (of
-an MCAP file).
+format has no stamps), ``delimiter`` (of a CSV; by default the one that its header has), and of an MCAP file
+``state_topic`` and ``command_topic``, a topic or a list of them whose joints belong together, and
+``state_joints`` and ``command_joints``, the joints in order where messages are bare numbers.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from sim2real.errors import RecordingError, UnknownName
+from sim2real.documents import Section
+from sim2real.errors import RecordingError
 from sim2real.recordings.raw import RawLog, unreadable
 from sim2real.recordings.recording import FloatArray
 
@@ -50,8 +51,9 @@ _UNITS = {
     "cm": (1e-2, "m"),
     "mm": (1e-3, "m"),
 }
-_TEXT = ("robot", "delimiter", "state_topic", "command_topic")
-_KEYS = (*_TEXT, "time", "state_time", "period", "joints")
+_TEXT = ("robot", "delimiter")
+_LISTS = ("state_topic", "command_topic", "state_joints", "command_joints")
+_KEYS = (*_TEXT, *_LISTS, "time", "state_time", "period", "joints")
 _JOINT_KEYS = ("source", "command", "position", "velocity", "unit", "scale", "offset")
 
 
@@ -60,6 +62,7 @@ class Clock:
     """A column of stamps."""
 
     column: str
+    unit: str
     seconds: float
     """Seconds per unit of the column."""
 
@@ -73,6 +76,8 @@ class JointColumns:
     command: str
     position: str
     velocity: str
+    stated: str
+    """Unit of the source."""
     unit: str
     """Of the result."""
     scale: float
@@ -89,7 +94,9 @@ class LogMap:
     state_clock: Clock | None
     period: float | None
     text: Mapping[str, str]
-    """``robot``, ``delimiter``, ``state_topic``, ``command_topic``, those that are given."""
+    """``robot`` and ``delimiter``, those that are given."""
+    lists: Mapping[str, tuple[str, ...]]
+    """``state_topic``, ``command_topic``, ``state_joints``, ``command_joints``, those that are given."""
 
     @property
     def units(self) -> tuple[str, ...]:
@@ -109,22 +116,18 @@ def read_log_map(path: Path) -> LogMap:
     Raises:
         RecordingError: for a key or a value that is not known.
     """
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise RecordingError(f"{path}: not a readable mapping file ({error})") from error
-    _check_keys(path, "", table, _KEYS)
-    joints = table.get("joints", {})
-    if not isinstance(joints, dict) or not joints:
+    file = Section.read_toml(path, RecordingError).only(*_KEYS)
+    joints = file.section("joints")
+    if not joints.values:
         raise RecordingError(f"{path}: it maps no joints; add a table [joints.NAME] for each")
-    period = table.get("period")
     return LogMap(
         path=path,
-        joints={name: _joint(path, name, entry) for name, entry in joints.items()},
-        clock=_clock(path, table, "time"),
-        state_clock=_clock(path, table, "state_time"),
-        period=None if period is None else _number(path, "period", period),
-        text={key: _string(path, key, table[key]) for key in _TEXT if key in table},
+        joints={name: _joint(name, entry) for name, entry in joints.sections().items()},
+        clock=_clock(file, "time"),
+        state_clock=_clock(file, "state_time"),
+        period=file.number("period") if "period" in file else None,
+        text={key: file.text(key) for key in _TEXT if key in file},
+        lists={key: _one_or_more(file, key) for key in _LISTS if key in file},
     )
 
 
@@ -160,60 +163,44 @@ def mapped(log: RawLog, columns: LogMap | None) -> RawLog:
     )
 
 
-def _joint(path: Path, name: str, entry: object) -> JointColumns:
-    if not isinstance(entry, dict):
-        raise RecordingError(f"{path}: joints.{name} is {entry!r}; it must be a table")
-    _check_keys(path, f"joints.{name}.", entry, _JOINT_KEYS)
-    given = {
-        key: _string(path, f"joints.{name}.{key}", entry[key]) for key in _JOINT_KEYS[:4] if key in entry
-    }
-    unit = _string(path, f"joints.{name}.unit", entry.get("unit", "rad"))
+def _joint(name: str, entry: Section) -> JointColumns:
+    entry.only(*_JOINT_KEYS)
+    unit = entry.text("unit", "rad")
     if unit not in _UNITS and "scale" not in entry:
         raise RecordingError(
-            f"{path}: joints.{name} is in {unit!r}, which is none of {', '.join(_UNITS)}; "
+            f"{entry.path}: joints.{name} is in {unit!r}, which is none of {', '.join(_UNITS)}; "
             "give a scale that makes it rad or m"
         )
     factor, result = _UNITS.get(unit, (1.0, "rad"))
-    scale = _number(path, f"joints.{name}.scale", entry.get("scale", 1.0))
+    scale = entry.number("scale", 1.0)
     if scale == 0:
-        raise RecordingError(f"{path}: joints.{name}.scale is 0; give the factor to rad or m")
+        raise RecordingError(f"{entry.path}: joints.{name}.scale is 0; give the factor to rad or m")
     return JointColumns(
-        source=given.get("source", name),
-        command=given.get("command", ""),
-        position=given.get("position", ""),
-        velocity=given.get("velocity", ""),
+        source=entry.text("source", name),
+        command=entry.text("command", ""),
+        position=entry.text("position", ""),
+        velocity=entry.text("velocity", ""),
+        stated=unit,
         unit=result,
         scale=scale * factor,
-        offset=_number(path, f"joints.{name}.offset", entry.get("offset", 0.0)),
+        offset=entry.number("offset", 0.0),
     )
 
 
-def _clock(path: Path, table: Mapping[str, object], key: str) -> Clock | None:
-    entry = table.get(key)
-    if entry is None:
+def _clock(file: Section, key: str) -> Clock | None:
+    if key not in file:
         return None
-    if not isinstance(entry, dict) or "column" not in entry:
-        raise RecordingError(f'{path}: {key} is {entry!r}; write {key} = {{ column = "t", unit = "ms" }}')
-    _check_keys(path, f"{key}.", entry, ("column", "unit"))
-    unit = _string(path, f"{key}.unit", entry.get("unit", "s"))
+    if not isinstance(file.values[key], dict):
+        value = file.values[key]
+        raise RecordingError(
+            f'{file.path}: {key} is {value!r}; write {key} = {{ column = "t", unit = "ms" }}'
+        )
+    entry = file.section(key).only("column", "unit")
+    unit = entry.text("unit", "s")
     if unit not in _SECONDS:
-        raise RecordingError(f"{path}: {key}.unit is {unit!r}; known: {', '.join(_SECONDS)}")
-    return Clock(_string(path, f"{key}.column", entry["column"]), _SECONDS[unit])
+        raise RecordingError(f"{file.path}: {key}.unit is {unit!r}; known: {', '.join(_SECONDS)}")
+    return Clock(entry.text("column"), unit, _SECONDS[unit])
 
 
-def _check_keys(path: Path, where: str, table: Mapping[str, object], known: tuple[str, ...]) -> None:
-    for key in table:
-        if key not in known:
-            raise RecordingError(f"{path}: {UnknownName('key', where + key, [where + k for k in known])}")
-
-
-def _string(path: Path, key: str, value: object) -> str:
-    if not isinstance(value, str):
-        raise RecordingError(f"{path}: {key} is {value!r}, not a text")
-    return value
-
-
-def _number(path: Path, key: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise RecordingError(f"{path}: {key} is {value!r}, not a number")
-    return float(value)
+def _one_or_more(file: Section, key: str) -> tuple[str, ...]:
+    return (file.text(key),) if isinstance(file.values[key], str) else file.texts(key)

@@ -14,13 +14,14 @@ from pathlib import Path
 from sim2real.errors import RecordingError
 from sim2real.recordings.columns import MAPPING_FILE, LogMap, map_file_for, mapped, read_log_map
 from sim2real.recordings.lerobot import INFO, read_lerobot
-from sim2real.recordings.mcap_log import read_mcap
+from sim2real.recordings.mcap_log import COMPRESSED, read_mcap
 from sim2real.recordings.minari import MINARI_FILE, read_minari
 from sim2real.recordings.npz import read_npz
 from sim2real.recordings.plain_csv import read_csv
-from sim2real.recordings.raw import RawLog, trusted, unreadable
+from sim2real.recordings.raw import RawLog, measured, trusted, unreadable
 from sim2real.recordings.recording import Recording
 from sim2real.recordings.sage import SAGE_FILES, read_sage
+from sim2real.recordings.wrap import unwrapped
 
 Reader = Callable[[Path, str, LogMap | None], list[RawLog]]
 
@@ -36,11 +37,12 @@ class _Source:
     read: Reader
 
 
-def load_recordings(path: str | Path) -> list[Recording]:
+def load_recordings(path: str | Path, unwrap: bool = False) -> list[Recording]:
     """Read all recordings under a folder and its subfolders, sorted by name.
 
     Args:
         path: a folder of recordings (see the module for the formats), or one of those.
+        unwrap: take jumps by a whole turn out of angles (`sim2real.recordings.wrap`).
 
     Returns:
         list[Recording]: at least one, named by their path under the folder:
@@ -50,14 +52,15 @@ def load_recordings(path: str | Path) -> list[Recording]:
         RecordingError: if there is none, or for the first that can't be read or trusted.
         MissingExtra: for a format whose package is not installed.
     """
-    return [trusted(log) for log in read_raw(path)]
+    return [trusted(log) for log in read_raw(path, unwrap)]
 
 
-def read_raw(path: str | Path) -> list[RawLog]:
+def read_raw(path: str | Path, unwrap: bool = False) -> list[RawLog]:
     """Read all logs under a folder as they are, sorted by name, for the log doctor.
 
     Args:
         path: as for `load_recordings`.
+        unwrap: likewise.
 
     Returns:
         list[RawLog]: at least one. What is damaged or can't be read at all says so in itself.
@@ -80,15 +83,17 @@ def read_raw(path: str | Path) -> list[RawLog]:
         raise RecordingError(f"{root}: not a recording; give {_EXPECTED}")
     if not found:
         raise RecordingError(f"{root}: no recordings: {_inventory(root)}")
-    return [found[name][1] for name in sorted(found)]
+    logs = [found[name][1] for name in sorted(found)]
+    return [unwrapped(log) for log in logs] if unwrap else logs
 
 
 def _logs(source: _Source) -> list[RawLog]:
     try:
         file = map_file_for(source.path)
-        return source.read(source.path, source.name, None if file is None else read_log_map(file))
+        logs = source.read(source.path, source.name, None if file is None else read_log_map(file))
     except RecordingError as error:
         return [unreadable(source.name, source.path, str(error))]
+    return [measured(log) for log in logs]
 
 
 def _sources(root: Path) -> Iterator[_Source]:
@@ -107,8 +112,8 @@ def _sources(root: Path) -> Iterator[_Source]:
         if file.name == MINARI_FILE:
             owner = file.parents[1] if file.parent.name == "data" and file != root else file
             yield _Source(file, _name(root, owner), "a Minari data set", _READERS[MINARI_FILE])
-        elif file.suffix in _READERS and not claimed & set(file.parents):
-            yield _Source(file, _name(root, file), file.suffix, _READERS[file.suffix])
+        elif _form(file) in _READERS and not claimed & set(file.parents):
+            yield _Source(file, _name(root, file), _form(file), _READERS[_form(file)])
     yield from _tables(root, [file for file in files if not claimed & set(file.parents)])
 
 
@@ -116,7 +121,7 @@ def _tables(root: Path, files: list[Path]) -> Iterator[_Source]:
     """CSV files; those without a mapping only where nothing else is there, to ask for one."""
     tables = [file for file in files if file.suffix == ".csv"]
     known = [file for file in tables if map_file_for(file) is not None]
-    others = any(file.suffix in _READERS or file.name == MINARI_FILE for file in files)
+    others = any(_form(file) in _READERS or file.name == MINARI_FILE for file in files)
     lonely = root.is_file() or (not others and not known and len(tables) == len(files))
     for file in tables if lonely else known:
         yield _Source(file, _name(root, file), ".csv", _READERS["csv"])
@@ -137,6 +142,11 @@ _READERS: dict[str, Reader] = {
 }
 
 
+def _form(file: Path) -> str:
+    """The ending that tells what a file is: that before the one of its compression."""
+    return Path(file.stem).suffix if file.suffix in COMPRESSED else file.suffix
+
+
 def _visible(root: Path) -> Iterator[Path]:
     """Files below, but none that is hidden: those are unfinished writes and other people's caches."""
     for file in root.rglob("*"):
@@ -145,14 +155,14 @@ def _visible(root: Path) -> Iterator[Path]:
 
 
 def _name(root: Path, path: Path) -> str:
-    if path == root:
-        return path.resolve().stem if path.is_file() else path.resolve().name
-    relative = path.relative_to(root)
-    return (relative.with_suffix("") if path.is_file() else relative).as_posix()
+    if not path.is_file():
+        return path.resolve().name if path == root else path.relative_to(root).as_posix()
+    plain = path.with_suffix("") if path.suffix in COMPRESSED else path
+    return plain.resolve().stem if path == root else plain.relative_to(root).with_suffix("").as_posix()
 
 
 _EXPECTED = (
-    f"a .npz, .mcap or {MINARI_FILE} file, a .csv file with a {MAPPING_FILE}, or a folder of recordings"
+    f"a .npz, .mcap(.zstd) or {MINARI_FILE} file, a .csv with a {MAPPING_FILE}, or a folder of recordings"
 )
 
 

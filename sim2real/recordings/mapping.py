@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from sim2real.documents import is_number
 from sim2real.errors import RecordingError
 from sim2real.recordings.recording import FloatArray, Recording, fail
 
@@ -85,7 +86,7 @@ def _factors(entries: Sequence[Mapping[str, object]]) -> tuple[FloatArray, Float
 
 def _number(entry: Mapping[str, object], key: str, default: float) -> float:
     value = entry.get(key, default)
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if not is_number(value):
         raise RecordingError(f"[recordings.joints] of the world: {key} is {value!r}, not a number")
     return float(value)
 

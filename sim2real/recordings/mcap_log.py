@@ -1,18 +1,24 @@
-"""MCAP files, one motion each: joint states on one topic, joint commands on another.
+"""MCAP files, one motion each: joint states on some topics, joint commands on others.
 
-Both carry messages shaped like ROS 2's ``sensor_msgs/msg/JointState``: ``name`` (k,), ``position``
-(k,), ``velocity`` and ``effort`` (k,) or empty, and ``header.stamp`` with ``sec`` and ``nanosec``.
-Encodings: ``json``, and ``cdr`` as ROS 2 writes it. Topics: ``/joint_states`` and
-``/joint_commands``, or ``state_topic`` and ``command_topic`` of the mapping file. A message without
-a stamp (0) has the time at which it was logged. Needs the package ``mcap``.
+States are on ``/joint_states``, and where that lacks a joint on other topics of that last name; commands on
+``/joint_commands``, or topics of that last name; a trajectory controller's state tells both, where neither is
+there. ``state_topic`` and ``command_topic`` of the mapping file name others. Types and encodings are those of
+`sim2real.recordings.ros_messages`. A message without a stamp (0) has the time at which it was logged.
+
+States that come in parts are merged by time: rows are the messages of the part that comes most often, and the
+other joints are linear between their own stamps. Commands hold until the next. Needs the package ``mcap``;
+files that were compressed as a whole (``.mcap.zstd``) are read as well.
 """
 
 from __future__ import annotations
 
-import json
-import struct
+import dataclasses
+import io
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
@@ -20,206 +26,277 @@ from sim2real.errors import MissingExtra, RecordingError
 from sim2real.recordings.columns import LogMap
 from sim2real.recordings.raw import Damage, RawLog
 from sim2real.recordings.recording import FloatArray
+from sim2real.recordings.ros_messages import CONTROLLER_STATE, JointMessage, Kind, decoded
 
-STATE_TOPIC, COMMAND_TOPIC = "/joint_states", "/joint_commands"
-
-
-@dataclass(frozen=True)
-class JointMessage:
-    """One message; ``stamp`` in ns."""
-
-    stamp: int
-    name: tuple[str, ...]
-    position: tuple[float, ...]
-    velocity: tuple[float, ...] = ()
-    effort: tuple[float, ...] = ()
+COMPRESSED = (".zstd", ".zst")
+_ZSTD = b"\x28\xb5\x2f\xfd"
+_STATES, _COMMANDS = "joint_states", "joint_commands"
+_SIGNALS = ("position", "velocity", "effort")
 
 
 def read_mcap(path: Path, name: str, columns: LogMap | None = None) -> RawLog:
     """Read one motion.
 
     Args:
-        path: the ``.mcap`` file.
+        path: the file.
         name: what to call the recording.
-        columns: a mapping file that names other topics.
+        columns: a mapping file that names other topics, or the joints of messages without names.
 
     Raises:
-        RecordingError: for a truncated or foreign file, or one without both topics.
+        RecordingError: for a truncated or foreign file, or one without states or without commands.
         MissingExtra: without the package ``mcap``.
     """
-    text = {} if columns is None else columns.text
-    topics = (text.get("state_topic", STATE_TOPIC), text.get("command_topic", COMMAND_TOPIC))
-    states, commands = _messages(path, topics)
-    joints = commands[0].name
-    damage: list[Damage] = []
-    state = _Topic(path, topics[0], states, joints, damage)
-    command = _Topic(path, topics[1], commands, joints, damage)
-    origin = min(states[0].stamp, commands[0].stamp)
+    lists = {} if columns is None else columns.lists
+    bag = _Bag(path, lists)
+    states, commands = bag.messages()
+    joints = tuple(dict.fromkeys(joint for message in commands for joint in message.name))
+    origin = min(message.stamp for message in (*states, *commands))
+    goal, state = _Side("commands", commands, joints, origin), _Side("states", states, joints, origin)
+    command_time, command = goal.held()
+    time, position, velocity, effort = state.merged()
+    damage = [Damage(f"{path}: {said}", rows) for said, rows in (*goal.faults, *state.faults)]
     return RawLog(
         name=name,
         joints=joints,
-        command_time=_stamps(commands, origin),
-        command=command.table("position"),
-        time=_stamps(states, origin),
-        position=state.table("position"),
-        velocity=state.optional("velocity"),
-        effort=state.optional("effort"),
+        command_time=command_time,
+        command=command,
+        time=time,
+        position=position,
+        velocity=velocity,
+        effort=effort,
         damage=tuple(damage),
+        notes=tuple(state.notes),
         source=path,
     )
 
 
-def decode_cdr(data: bytes) -> JointMessage:
-    """A ``sensor_msgs/msg/JointState`` in the plain CDR of ROS 2.
+class _Bag:
+    """The file, and which of its topics are read as what."""
 
-    Raises:
-        ValueError: if the bytes are something else.
-    """
-    reader = _Cdr(data)
-    seconds, nanoseconds = map(int, reader.numbers("iI"))
-    reader.text()
-    names = tuple(reader.text() for _ in range(reader.count(4)))
-    position, velocity, effort = (reader.doubles() for _ in range(3))
-    return JointMessage(seconds * 10**9 + nanoseconds, names, position, velocity, effort)
+    def __init__(self, path: Path, lists: Mapping[str, tuple[str, ...]]) -> None:
+        self.path, self.lists = path, lists
+        self.kinds: dict[str, Kind] = {}
+        self.raw: dict[str, list[tuple[int, bytes]]] = {}
+        try:
+            from mcap.reader import make_reader
+        except ImportError as error:
+            raise MissingExtra("mcap", "recordings") from error
+        try:
+            with self._opened() as file:
+                reader = make_reader(file)
+                summary = reader.get_summary()
+                schemas = {} if summary is None else summary.schemas
+                for channel in () if summary is None else summary.channels.values():
+                    schema = schemas.get(channel.schema_id)
+                    self._know(channel.topic, "" if schema is None else schema.name, channel.message_encoding)
+                wanted = None if summary is None else [*self._topics(False), *self._topics(True)]
+                for schema, channel, message in reader.iter_messages(topics=wanted):
+                    kind = "" if schema is None else schema.name
+                    self._know(channel.topic, kind, channel.message_encoding)
+                    self.raw.setdefault(channel.topic, []).append((message.log_time, message.data))
+        except Exception as error:  # the decompressors raise classes of their own
+            raise RecordingError(
+                f"{path}: not a readable MCAP file ({str(error).strip() or type(error).__name__}); is it cut "
+                "off? Copy it again, or save what is there with `mcap recover`"
+            ) from error
 
+    def _opened(self) -> IO[bytes]:
+        file = self.path.open("rb")
+        begin = file.read(len(_ZSTD))
+        file.seek(0)
+        if begin != _ZSTD:
+            return file
+        import zstandard
 
-def decode_json(data: bytes) -> JointMessage:
-    """The same message as JSON.
+        with file, zstandard.ZstdDecompressor().stream_reader(file) as stream:
+            return io.BytesIO(stream.read())
 
-    Raises:
-        ValueError: if the bytes are something else.
-    """
-    table = json.loads(data)
-    try:
-        stamp = table.get("header", {}).get("stamp", {})
-        signals = [tuple(float(x) for x in table.get(key) or ()) for key in _SIGNALS]
-        when = int(stamp.get("sec", 0)) * 10**9 + int(stamp.get("nanosec", 0))
-        return JointMessage(when, tuple(map(str, table["name"])), *signals)
-    except (AttributeError, KeyError, TypeError) as error:
-        raise ValueError(f"not a JointState: {error!r}") from error
+    def _know(self, topic: str, kind: str, encoding: str) -> None:
+        self.kinds.setdefault(topic, Kind(kind, encoding))
 
+    def _topics(self, goal: bool) -> list[str]:
+        """Topics of one side, the one that counts first."""
+        given = self.lists.get("command_topic" if goal else "state_topic")
+        if given:
+            return list(given)
+        last = _COMMANDS if goal else _STATES
+        named = sorted(topic for topic in self.kinds if topic.rpartition("/")[2] == last)
+        if f"/{last}" in named:
+            named = [f"/{last}", *(topic for topic in named if topic != f"/{last}" and not goal)]
+        return named or sorted(t for t, kind in self.kinds.items() if kind.known == CONTROLLER_STATE)
 
-_SIGNALS = ("position", "velocity", "effort")
-_DECODERS = {"cdr": decode_cdr, "json": decode_json}
+    def messages(self) -> tuple[list[JointMessage], list[JointMessage]]:
+        """States and commands."""
+        topics = {goal: self._topics(goal) for goal in (False, True)}
+        missing = [
+            topic
+            for goal, names in topics.items()
+            for topic in names or [f"/{_COMMANDS if goal else _STATES}"]
+            if not self.raw.get(topic)
+        ]
+        if missing:
+            held = ", ".join(f"{topic} ({kind.type or '?'})" for topic, kind in sorted(self.kinds.items()))
+            raise RecordingError(
+                f"{self.path}: no messages on {' and '.join(missing)}; it has {held or 'none'}; "
+                "name state_topic and command_topic in a mapping.toml"
+            )
+        return self._side(topics[False], False), self._side(topics[True], True)
 
-
-def _messages(path: Path, topics: tuple[str, str]) -> list[list[JointMessage]]:
-    try:
-        from mcap.reader import make_reader
-    except ImportError as error:
-        raise MissingExtra("mcap", "recordings") from error
-    found: dict[str, list[JointMessage]] = {topic: [] for topic in topics}
-    others: set[str] = set()
-    try:
-        with path.open("rb") as file:
-            reader = make_reader(file)
-            summary = reader.get_summary()
-            if summary is not None:
-                others = {channel.topic for channel in summary.channels.values()}
-            for _, channel, message in reader.iter_messages(topics=list(topics)):
-                found[channel.topic].append(
-                    _decoded(channel.message_encoding, message.data, message.log_time)
+    def _side(self, topics: Sequence[str], goal: bool) -> list[JointMessage]:
+        """Messages of all topics by stamp; a joint that an earlier topic has is taken from there alone."""
+        given = ("command_topic" if goal else "state_topic") in self.lists
+        owner: dict[str, str] = {}
+        messages: list[JointMessage] = []
+        for topic in topics:
+            found = [self._decoded(topic, k, goal) for k in range(len(self.raw[topic]))]
+            told = {joint for message in found for joint in message.name}
+            new = told - set(owner)
+            clash = sorted(joint for joint in told & set(owner) if owner[joint] != f"/{_STATES}")
+            if clash and not given:
+                raise RecordingError(
+                    f"{self.path}: joint {clash[0]!r} is on {owner[clash[0]]} and on {topic}; name "
+                    f"{'command_topic' if goal else 'state_topic'} in a mapping.toml"
                 )
-    except Exception as error:  # the decompressors raise classes of their own
-        raise RecordingError(
-            f"{path}: not a readable MCAP file of joint states ({_said(error)}); is it cut off? "
-            "Copy it again, or save what is there with `mcap recover`"
-        ) from error
-    missing = [topic for topic in topics if not found[topic]]
-    if missing:
-        raise RecordingError(
-            f"{path}: no messages on {' and '.join(missing)}; it has {', '.join(sorted(others)) or 'none'}; "
-            "name state_topic and command_topic in a mapping.toml"
-        )
-    return [found[topic] for topic in topics]
+            owner |= dict.fromkeys(new, topic)
+            messages += [part for message in found if (part := _only(message, new)).name]
+        return sorted(messages, key=lambda message: message.stamp) if len(topics) > 1 else messages
+
+    def _decoded(self, topic: str, number: int, goal: bool) -> JointMessage:
+        logged, data = self.raw[topic][number]
+        names = self.lists.get("command_joints" if goal else "state_joints", ())
+        try:
+            found = decoded(self.kinds[topic], data, names)
+        except ValueError as error:
+            raise RecordingError(
+                f"{self.path}: message {number} on {topic} can't be read: {error}"
+            ) from error
+        message = found.goal if goal else found.state
+        twice = [joint for joint, count in Counter(message.name).items() if count > 1]
+        if twice:
+            raise RecordingError(f"{self.path}: message {number} on {topic} names joint {twice[0]!r} twice")
+        return message if message.stamp else dataclasses.replace(message, stamp=logged)
 
 
-def _said(error: Exception) -> str:
-    return str(error).strip() or type(error).__name__
-
-
-def _decoded(encoding: str, data: bytes, logged: int) -> JointMessage:
-    if encoding not in _DECODERS:
-        raise ValueError(f"messages are encoded as {encoding!r}; known: {', '.join(_DECODERS)}")
-    message = _DECODERS[encoding](data)
-    if message.stamp:
+def _only(message: JointMessage, joints: set[str]) -> JointMessage:
+    """What a message says of some joints."""
+    if joints.issuperset(message.name):
         return message
-    return JointMessage(logged, message.name, message.position, message.velocity, message.effort)
+    keep = [k for k, joint in enumerate(message.name) if joint in joints]
+
+    def of(values: tuple[float, ...]) -> tuple[float, ...]:
+        return tuple(values[k] for k in keep) if len(values) == len(message.name) else values
+
+    names = tuple(message.name[k] for k in keep)
+    return JointMessage(message.stamp, names, of(message.position), of(message.velocity), of(message.effort))
 
 
-def _stamps(messages: list[JointMessage], origin: int) -> FloatArray:
-    """Seconds since the origin, subtracted as whole ns: an epoch does not fit a float."""
-    return np.array([message.stamp - origin for message in messages]) * 1e-9
+@dataclass
+class _Side:
+    """Messages of states or of commands; what does not fit is noted and becomes NaN."""
 
-
-@dataclass(frozen=True)
-class _Topic:
-    """Messages of one topic; a signal that does not fit is noted and becomes NaN."""
-
-    path: Path
-    name: str
+    what: str
     messages: list[JointMessage]
     joints: tuple[str, ...]
-    damage: list[Damage]
+    origin: int
 
-    def table(self, signal: str) -> FloatArray:
-        """One column per joint. Shape (n, k)."""
-        values = np.full((len(self.messages), len(self.joints)), np.nan)
-        bad = [i for i, message in enumerate(self.messages) if not self._fill(values[i], message, signal)]
-        if bad:
+    def __post_init__(self) -> None:
+        """Nothing is noted yet."""
+        self.faults: list[tuple[str, tuple[int, ...]]] = []
+        self.notes: list[str] = []
+        for signal in _SIGNALS:
+            bad = [k for k, m in enumerate(self.messages) if len(getattr(m, signal)) not in (0, len(m.name))]
+            if bad:
+                message = self.messages[bad[0]]
+                said = (
+                    f"message {bad[0]} of the {self.what} has {len(getattr(message, signal))} numbers as "
+                    f"{signal} of {len(message.name)} joints ({len(bad)} such messages)"
+                )
+                whole = len({frozenset(m.name) for m in self.messages}) == 1  # else messages are no rows
+                self.faults.append((said, tuple(bad) if whole else ()))
+
+    def held(self) -> tuple[FloatArray, FloatArray]:
+        """Stamps and positions, each until the next; rows before every joint has one are left out."""
+        time, table = self._stamps(self.messages), self._table(self.messages, "position")
+        told = self._told(self.messages, "position")
+        if told.all():
+            return time, table
+        last = np.maximum.accumulate(np.where(told, np.arange(len(table))[:, None], -1), axis=0)
+        known = (last >= 0).all(axis=1)
+        return time[known], np.take_along_axis(table, last, axis=0)[known]
+
+    def merged(self) -> tuple[FloatArray, FloatArray, FloatArray | None, FloatArray | None]:
+        """Stamps of the part that comes most often, and the signals there, linear for the other joints."""
+        parts = Counter(frozenset(set(m.name) & set(self.joints)) for m in self.messages)
+        main = max(parts, key=lambda part: (bool(part), parts[part], len(part)))
+        rows = [m for m in self.messages if frozenset(set(m.name) & set(self.joints)) == main]
+        time = self._stamps(rows)
+        never = [joint for joint in self.joints if not any(joint in part for part in parts)]
+        if never:
             said = (
-                f"{self.path}: message {bad[0]} on {self.name} has no {signal} for every one of "
-                f"{', '.join(self.joints)} ({len(bad)} such messages)"
+                f"no message of the {self.what} has joint {', '.join(map(repr, never))}, which is commanded"
             )
-            self.damage.append(Damage(said, tuple(bad)))
+            self.faults.append((said, ()))
+        signals: dict[str, FloatArray] = {}
+        inside = np.ones(len(time), dtype=bool)
+        for signal in _SIGNALS:
+            table = self._table(rows, signal)
+            for j, joint in enumerate(self.joints):
+                if joint not in main and joint not in never:
+                    table[:, j], within = self._between(joint, signal, time)
+                    inside &= within if signal == "position" else True
+            signals[signal] = table
+        self._tell(main, never)
+        known = [any(len(getattr(m, signal)) for m in self.messages) for signal in ("velocity", "effort")]
+        return (
+            time[inside],
+            signals["position"][inside],
+            signals["velocity"][inside] if known[0] else None,
+            signals["effort"][inside] if known[1] else None,
+        )
+
+    def _between(self, joint: str, signal: str, time: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """A joint's signal at other stamps, and which of those are no further than a period from its own."""
+        having = [m for m in self.messages if joint in m.name and len(getattr(m, signal)) == len(m.name)]
+        if not having:
+            return np.full(len(time), np.nan), np.zeros(len(time), dtype=bool)
+        stamps = self._stamps(having)
+        values = np.array([getattr(m, signal)[m.name.index(joint)] for m in having])
+        order = np.argsort(stamps, kind="stable")
+        stamps, values = stamps[order], values[order]
+        period = float(np.median(np.diff(stamps))) if len(stamps) > 1 else 0.0
+        within = (time >= stamps[0] - period) & (time <= stamps[-1] + period)
+        return np.interp(time, stamps, values), within
+
+    def _tell(self, main: frozenset[str], never: Sequence[str]) -> None:
+        others = [joint for joint in self.joints if joint not in main and joint not in never]
+        if others:
+            self.notes.append(
+                f"{', '.join(others)} come on messages of their own; merged by time, linear between their "
+                f"stamps, at those of {', '.join(joint for joint in self.joints if joint in main)}"
+            )
+
+    def _stamps(self, messages: Sequence[JointMessage]) -> FloatArray:
+        """Seconds since the origin, subtracted as whole ns: an epoch does not fit a float."""
+        return np.array([message.stamp - self.origin for message in messages]) * 1e-9
+
+    def _table(self, messages: Sequence[JointMessage], signal: str) -> FloatArray:
+        """One column per joint, NaN where a message does not tell. Shape (n, k)."""
+        values = np.full((len(messages), len(self.joints)), np.nan)
+        for row, j, number in self._cells(messages, signal):
+            values[row, j] = number
         return values
 
-    def optional(self, signal: str) -> FloatArray | None:
-        """None where no message has the signal."""
-        known = any(getattr(message, signal) for message in self.messages)
-        return self.table(signal) if known else None
+    def _told(self, messages: Sequence[JointMessage], signal: str) -> FloatArray:
+        told = np.zeros((len(messages), len(self.joints)), dtype=bool)
+        for row, j, _ in self._cells(messages, signal):
+            told[row, j] = True
+        return told
 
-    def _fill(self, row: FloatArray, message: JointMessage, signal: str) -> bool:
-        numbers = getattr(message, signal)
-        if len(numbers) != len(message.name):
-            return False
-        by_name = dict(zip(message.name, numbers, strict=True))
-        row[:] = [by_name.get(joint, np.nan) for joint in self.joints]
-        return all(joint in by_name for joint in self.joints)
-
-
-class _Cdr:
-    """A cursor over CDR bytes; numbers are aligned to their size, counted after the 4-byte head."""
-
-    def __init__(self, data: bytes) -> None:
-        if len(data) < 4 or data[0] != 0 or data[1] not in (0, 1):
-            raise ValueError("not plain CDR")
-        self.data, self.at = data[4:], 0
-        self.order = "<" if data[1] else ">"
-
-    def numbers(self, kinds: str) -> tuple[float, ...]:
-        size = struct.calcsize("=" + kinds[:1])
-        self.at += -self.at % size
-        form = self.order + kinds
-        if self.at + struct.calcsize(form) > len(self.data):
-            raise ValueError("the message ends too early")
-        found = struct.unpack_from(form, self.data, self.at)
-        self.at += struct.calcsize(form)
-        return found
-
-    def count(self, size: int) -> int:
-        """Length of a sequence; refused where so many items can't follow."""
-        (count,) = self.numbers("I")
-        if count * size > len(self.data) - self.at:
-            raise ValueError("the message ends too early")
-        return int(count)
-
-    def text(self) -> str:
-        length = self.count(1)
-        raw = self.data[self.at : self.at + length]
-        self.at += length
-        return raw.rstrip(b"\0").decode("utf-8")
-
-    def doubles(self) -> tuple[float, ...]:
-        count = self.count(8)
-        return self.numbers("d" * count) if count else ()
+    def _cells(self, messages: Sequence[JointMessage], signal: str) -> Iterator[tuple[int, int, float]]:
+        place = {joint: j for j, joint in enumerate(self.joints)}
+        for row, message in enumerate(messages):
+            numbers = getattr(message, signal)
+            if len(numbers) == len(message.name):
+                for joint, number in zip(message.name, numbers, strict=True):
+                    if joint in place:
+                        yield row, place[joint], number

@@ -51,6 +51,8 @@ class RawLog:
     units: tuple[str, ...] = ()
     robot: str = ""
     damage: tuple[Damage, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What was done to read it, a sentence each, such as what was left out."""
     source: Path = field(default=Path())
 
     @property
@@ -67,6 +69,31 @@ def unreadable(name: str, source: Path, reason: str) -> RawLog:
     """A log of which nothing could be read."""
     none, table = np.empty(0), np.empty((0, 0))
     return RawLog(name, (), none, table, none, table, damage=(Damage(reason),), source=source)
+
+
+def measured(log: RawLog) -> RawLog:
+    """The log without a velocity or an effort that is no number throughout: what was never measured.
+
+    A velocity that some joint does not have is left out for all; an effort is looked at joint by joint.
+    """
+    told: list[str] = []
+    for signal in ("velocity", "effort"):
+        values = getattr(log, signal)
+        if values is None or not values.size:
+            continue
+        lost = ~np.isfinite(values).any(axis=0)
+        if lost.any() if signal == "velocity" else lost.all():
+            joints = ", ".join(joint for joint, none in zip(log.joints, lost, strict=True) if none)
+            rest = "" if lost.all() else ", and with it that of the others"
+            told.append(
+                f"the {signal} of {joints} is no number in any row: not measured, so it is left out{rest}"
+            )
+            log = dataclasses.replace(
+                log,
+                velocity=None if signal == "velocity" else log.velocity,
+                effort=None if signal == "effort" else log.effort,
+            )
+    return dataclasses.replace(log, notes=(*log.notes, *told)) if told else log
 
 
 def raw_of(recording: Recording) -> RawLog:

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sim2real.catalog import entries
+from sim2real.doctor.intake import Intake, take_in
 from sim2real.domain import Domain
 from sim2real.env import Sim2RealVectorEnv, make_task
 from sim2real.errors import InvalidValue
@@ -31,7 +32,6 @@ from sim2real.files import write_text
 from sim2real.identify.check import check
 from sim2real.identify.fit import FitSettings
 from sim2real.identify.identify import Options, identify
-from sim2real.identify.intake import Intake, take_in
 from sim2real.identify.judge_windows import judge_windows
 from sim2real.identify.next_motion import next_motion
 from sim2real.identify.page import write_page
@@ -69,6 +69,8 @@ class CloseSettings:
     """Of the fit to recordings."""
     allow_bad: bool = False
     """Whether to fit what can be read of what the log doctor calls bad."""
+    unwrap: bool = False
+    """Whether to take jumps by a whole turn out of the recordings' angles."""
     facts: Mapping[str, str] = field(default_factory=dict)
     """Lines of provenance for the report, such as the command."""
     watch: Watch = field(default_factory=Watch, compare=False, repr=False)
@@ -153,7 +155,8 @@ def close_gap(
     _check(world, policies)
     stages = Stages(out, settings.watch)
     settings.watch.stage("doctor", False)
-    learnt = _identified(world, take_in(world, folder, out, settings.allow_bad), settings, stages)
+    taken = take_in(world, folder, out, settings.allow_bad, settings.unwrap)
+    learnt = _identified(world, taken, settings, stages)
     wide = with_identified(world, learnt, settings.draws)
     made = _trained(world, learnt, policies, settings, stages)
     names = [*settings.variants, *(name for name in wide.variants if name.startswith(RECORDED))]

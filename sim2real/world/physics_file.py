@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
 
+from sim2real.documents import Section
 from sim2real.domain import Domain
 from sim2real.errors import InvalidValue, UnknownName
 from sim2real.parameters import ACTUATORS, SENSORS, Parameter, check_unit, check_value, quantity_of
@@ -68,11 +68,9 @@ _ORDERS = {"sensors": SENSORS, "actuators": ACTUATORS}
 
 def _read(path: Path) -> _Table:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return dict(Section.read_toml(path).values)
     except FileNotFoundError as error:
         raise InvalidValue(f"{path.parent} is no world: it has no {path.name}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InvalidValue(f"{path} is not a TOML file: {error}") from error
 
 
 def _table(table: _Table, key: str) -> _Table:

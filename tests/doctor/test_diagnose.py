@@ -50,6 +50,31 @@ def duplicated(log):
     return with_rows(log, np.insert(np.arange(len(log.time)), 301, [300]))
 
 
+def glitched(log):
+    return replace(log, position=put(log.position, [100, 250, 251, 730], 1, 0.0))
+
+
+def far_off(log):
+    return replace(log, position=put(log.position, 100, 0, 65.535))
+
+
+def unread_at_first(log):
+    return replace(log, position=put(log.position, slice(0, 2), 1, -2.0))
+
+
+def sentinel(log):
+    return replace(log, command=put(log.command, slice(300, 340), 0, -9999.0))
+
+
+def wrapped(log):
+    """The elbow, moved so that its range has the end of a turn in it."""
+    both = {key: put(getattr(log, key), slice(None), 1, getattr(log, key)[:, 1] + 2.7) for key in SIGNALS}
+    return replace(log, **{key: (both[key] + np.pi) % (2 * np.pi) - np.pi for key in SIGNALS})
+
+
+SIGNALS = ("command", "position")
+
+
 def gap(log):
     return with_rows(log, np.delete(np.arange(len(log.time)), slice(400, 406)))
 
@@ -207,6 +232,11 @@ PLANTED = [
     (lost_joint, "two robots", BAD, None),
     (other_encoder, "two robots", BAD, None),
     (other_zero, "two robots", BAD, None),
+    (glitched, "glitch", BAD, [(100, 100), (250, 251), (730, 730)]),
+    (far_off, "glitch", BAD, [(100, 100)]),
+    (unread_at_first, "glitch", BAD, [(0, 1)]),
+    (sentinel, "glitch", BAD, [(300, 339)]),
+    (wrapped, "wrap", BAD, None),
     (pinned_drive, "saturation", WARNING, [(700, 719)]),
     (cut_off, "unreadable", BAD, [(5, 6)]),
 ]
@@ -255,6 +285,31 @@ def test_a_planted_defect_is_found(clean, plant, kind, severity, rows):
 def test_one_mistake_is_told_once(clean, plant):
     logs = [plant(clean[0]), *clean[1:]]
     assert len({finding.kind for finding in grave(diagnose(logs))}) == 1
+
+
+@pytest.mark.parametrize("factor", [1e-3, 1e-6, 1e-9])
+@pytest.mark.parametrize("rate", [20.0, 50.0, 500.0])
+def test_stamps_in_another_unit_are_told_with_the_factor(make, factor, rate):
+    log = replace(make("a", rate=rate), velocity=None)
+    [finding] = grave(diagnose([restamped(log, log.time / factor)]))
+    assert (finding.kind, finding.value) == ("time unit", factor)
+    assert f"multiply them by {factor:g}" in finding.text
+
+
+def test_pulses_that_were_sent_are_no_glitches(make):
+    """A command that jumps there and back within two rows, and a joint that follows it."""
+    log = make("a", tick=0)
+    command, position = log.command.copy(), log.position.copy()
+    for row in range(100, 900, 80):
+        command[row : row + 2, 0] += 0.3
+        position[row + 1 : row + 3, 0] += 0.15
+    assert grave(diagnose([replace(log, command=command, position=position, velocity=None)])) == []
+
+
+def test_what_was_left_out_on_reading_is_told_once(make):
+    logs = [replace(make(name, k), notes=("the velocity is left out",)) for k, name in enumerate("abc")]
+    finding = only(diagnose(logs), "as read")
+    assert (finding.severity, finding.recordings) == (FACT, ("a", "b", "c"))
 
 
 def only(diagnosis, kind):

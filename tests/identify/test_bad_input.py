@@ -8,9 +8,9 @@ import pytest
 from sim2real.cli import main
 from sim2real.doctor import diagnose, expected_of
 from sim2real.doctor.finding import BAD
+from sim2real.doctor.intake import take_in
 from sim2real.errors import BadData, RecordingError
 from sim2real.identify.identify import Options, identify
-from sim2real.identify.intake import take_in
 from sim2real.identify.verdicts import BAD_DATA, EXIT_CODES, IDENTIFIED, NOT_IDENTIFIABLE
 from sim2real.recordings import load_recordings, write_npz
 from sim2real.recordings.raw import raw_of

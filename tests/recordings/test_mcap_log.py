@@ -4,11 +4,12 @@ import sys
 
 import numpy as np
 import pytest
+import zstandard
 from mcap.writer import CompressionType, Writer
 
 from sim2real.errors import MissingExtra, RecordingError
 from sim2real.recordings import load_recordings, read_raw
-from sim2real.recordings.mcap_log import decode_cdr
+from sim2real.recordings.ros_messages import Kind, decoded
 
 
 def as_json(stamp, names, position, velocity):
@@ -101,8 +102,9 @@ def test_columns_go_by_name(write_mcap, motion):
 
 def test_other_topics_are_named_in_a_mapping(write_mcap, tmp_path):
     path = write_mcap(topics=("/arm/state", "/arm/goal"))
+    held = r"/arm/goal \(sensor_msgs/msg/JointState\), /arm/state"
     with pytest.raises(
-        RecordingError, match=r"no messages on /joint_states and .* it has /arm/goal, /arm/state"
+        RecordingError, match=f"no messages on /joint_states and /joint_commands; it has {held}"
     ):
         load_recordings(path)
     (tmp_path / "mapping.toml").write_text(
@@ -114,7 +116,7 @@ def test_other_topics_are_named_in_a_mapping(write_mcap, tmp_path):
 
 def test_a_joint_that_is_not_measured_is_damage(write_mcap):
     path = write_mcap(names=["Rotation", "Pitch", "Elbow", "Wrist_Pitch", "Wrist_Roll", "Claw"])
-    with pytest.raises(RecordingError, match="message 0 on /joint_states has no position for every one of"):
+    with pytest.raises(RecordingError, match="no message of the states has joint 'Jaw', which is commanded"):
         load_recordings(path)
     [log] = read_raw(path)
     assert np.isnan(log.position[:, 5]).all()
@@ -129,19 +131,22 @@ def test_a_truncated_file_is_refused(write_mcap, kept):
         load_recordings(path)
 
 
-@pytest.mark.parametrize("encoding", ["protobuf", "cdr"])
-def test_messages_of_another_kind_are_refused(write_mcap, encoding, monkeypatch):
+@pytest.mark.parametrize(
+    ("encoding", "says"), [("protobuf", "are encoded as 'protobuf'; known: cdr"), ("cdr", "not plain CDR")]
+)
+def test_messages_of_another_kind_are_refused(write_mcap, encoding, says, monkeypatch):
     monkeypatch.setitem(ENCODERS, "cdr", as_json)
-    with pytest.raises(RecordingError, match="not a readable MCAP file of joint states"):
+    with pytest.raises(RecordingError, match=f"message 0 on /joint_states can't be read: .*{says}"):
         load_recordings(write_mcap(encoding))
 
 
 @pytest.mark.parametrize("cut", range(0, 100, 7))
 def test_a_short_cdr_message_is_refused(cut):
     whole = as_cdr(5, ["a", "bc"], [1.0, 2.0], [])
-    assert decode_cdr(whole).position == (1.0, 2.0)
+    kind = Kind("sensor_msgs/msg/JointState", "cdr")
+    assert decoded(kind, whole).state.position == (1.0, 2.0)
     with pytest.raises(ValueError, match=r"ends too early|not plain CDR"):
-        decode_cdr(whole[: min(cut, len(whole) - 20)])
+        decoded(kind, whole[: min(cut, len(whole) - 20)])
 
 
 def test_without_the_package_it_says_what_to_install(write_mcap, monkeypatch):
@@ -149,3 +154,257 @@ def test_without_the_package_it_says_what_to_install(write_mcap, monkeypatch):
     monkeypatch.setitem(sys.modules, "mcap.reader", None)
     with pytest.raises(MissingExtra, match=r"sim2real\[recordings\]"):
         load_recordings(path)
+
+
+class Wire:
+    """Bytes of a message, written field by field: CDR, or with ``ros1`` what ROS 1 writes."""
+
+    def __init__(self, ros1=False, big=False, widest=8):
+        self.ros1, self.order, self.widest = ros1, ">" if big else "<", widest
+        self.body = bytearray()
+        kind = {8: 0, 4: 6}[widest] + (not big)
+        self.head = b"" if ros1 else bytes([0, kind, 0, 0])
+
+    def number(self, kind, *values):
+        size = min(self.widest, struct.calcsize("=" + kind))
+        for value in values:
+            self.body += b"\0" * (0 if self.ros1 else -len(self.body) % size)
+            self.body += struct.pack(self.order + kind, value)
+        return self
+
+    def text(self, value):
+        raw = value.encode() + (b"" if self.ros1 else b"\0")
+        self.number("I", len(raw)).body.extend(raw)
+        return self
+
+    def texts(self, values):
+        self.number("I", len(values))
+        for value in values:
+            self.text(value)
+        return self
+
+    def row(self, values):
+        return self.number("I", len(values)).number("d", *values)
+
+    def header(self, stamp):
+        if self.ros1:
+            self.number("I", 7)
+        return self.number("I", stamp // 10**9, stamp % 10**9).text("base")
+
+    def point(self, values):
+        return self.row(values).row([]).row([]).row([]).number("I", 0, 0)
+
+    def done(self):
+        return self.head + bytes(self.body)
+
+
+def joint_state(stamp, names, position, wire=None):
+    return (wire or Wire()).header(stamp).texts(names).row(position).row([]).row([]).done()
+
+
+def controller_state(stamp, names, goal, real):
+    wire = Wire().header(stamp).texts(names)
+    for values in (goal, real, np.subtract(goal, real), [0.0] * len(goal)):  # the last is newer than the type
+        wire.point(values)
+    return wire.done()
+
+
+def dynamic_state(stamp, names, position):
+    wire = Wire().header(stamp).texts([*names, "battery"]).number("I", len(names) + 1)
+    for value in position:
+        wire.texts(["position", "temperature"]).row([value, 40.0])
+    return wire.texts(["voltage"]).row([24.0]).done()
+
+
+def array(values):
+    return Wire().number("I", 1).text("joints").number("I", len(values), 1, 0).row(values).done()
+
+
+JOINT_STATE, ARRAY = "sensor_msgs/msg/JointState", "std_msgs/msg/Float64MultiArray"
+CONTROLLER = "control_msgs/msg/JointTrajectoryControllerState"
+NAMES = ("a", "b", "jaw")
+EPOCH = 1_719_500_000_000_000_000
+STEP = 20_000_000
+
+
+def at(k):
+    return EPOCH + k * STEP
+
+
+def angles(k):
+    return [float(np.sin(0.05 * k)), float(np.cos(0.05 * k)), 0.01 * k]
+
+
+@pytest.fixture
+def bag(tmp_path):
+    """Writes messages (topic, type, ns, bytes) and returns the file."""
+
+    def write(messages, name="run.mcap", encoding="cdr"):
+        path = tmp_path / name
+        with path.open("wb") as file:
+            writer = Writer(file)
+            writer.start()
+            channels = {}
+            for topic, kind, stamp, data in sorted(messages, key=lambda m: m[2]):
+                if topic not in channels:
+                    schema = writer.register_schema(kind, "ros2msg", b"")
+                    channels[topic] = writer.register_channel(topic, encoding, schema)
+                writer.add_message(channels[topic], stamp, data, stamp)
+            writer.finish()
+        return path
+
+    return write
+
+
+def commands(count=100):
+    return [
+        ("/joint_commands", JOINT_STATE, at(k), joint_state(at(k), NAMES, angles(k + 5)))
+        for k in range(count)
+    ]
+
+
+def states(count):
+    return [("/joint_states", JOINT_STATE, at(k), joint_state(at(k), NAMES, angles(k))) for k in range(count)]
+
+
+@pytest.mark.parametrize("topic", ["/joint_states", "/gripper/joint_states"])
+@pytest.mark.parametrize("every", [1, 4])
+def test_a_gripper_on_messages_of_its_own_is_merged_by_time(bag, topic, every):
+    messages = commands()
+    for k in range(100):
+        messages.append(("/joint_states", JOINT_STATE, at(k), joint_state(at(k), NAMES[:2], angles(k)[:2])))
+        if k % every == 0:
+            stamp = at(k) + 5_000_000
+            jaw = joint_state(stamp, NAMES[2:], [0.01 * (k + 0.25)])  # where it is a quarter of a step later
+            messages.append((topic, JOINT_STATE, stamp, jaw))
+    [log] = read_raw(bag(messages))
+    assert log.joints == NAMES
+    assert not log.damage
+    rows = np.rint(log.time / 0.02).astype(int)
+    assert len(rows) == 100
+    assert log.position[:, :2] == pytest.approx(np.array([angles(k)[:2] for k in rows]), abs=0)
+    assert log.position[1:97, 2] == pytest.approx(0.01 * rows[1:97], abs=1e-9)
+    assert "jaw come on messages of their own" in log.notes[0]
+
+
+def test_a_joint_that_two_topics_tell_differently_is_refused(bag):
+    sides = [
+        (f"/{side}/joint_states", JOINT_STATE, at(k), joint_state(at(k), NAMES, angles(k)))
+        for side in ("left", "right")
+        for k in range(50)
+    ]
+    path = bag([*sides, *commands()])
+    with pytest.raises(RecordingError, match="joint 'a' is on /left/joint_states and on /right/"):
+        load_recordings(path)
+    (path.parent / "mapping.toml").write_text(
+        'state_topic = "/right/joint_states"\n' + "".join(f"[joints.{name}]\n" for name in NAMES)
+    )
+    assert len(load_recordings(path)[0].time) == 50
+
+
+def test_commands_in_parts_hold(bag):
+    messages = [
+        ("/joint_states", JOINT_STATE, at(k), joint_state(at(k), NAMES, angles(k))) for k in range(60)
+    ]
+    for k in range(60):
+        part, values = (NAMES[:2], angles(k)[:2]) if k % 2 else (NAMES[2:], angles(k)[2:])
+        messages.append(("/joint_commands", JOINT_STATE, at(k), joint_state(at(k), part, values)))
+    [run] = load_recordings(bag(messages))
+    assert run.joints == ("jaw", "a", "b")
+    assert np.array_equal(run.command[0], [angles(0)[2], *angles(1)[:2]])  # the state of stamp 1 is the first
+    assert np.array_equal(run.command[9], [angles(10)[2], *angles(9)[:2]])
+
+
+def test_a_controllers_state_tells_both(bag):
+    path = bag(
+        [
+            ("/arm/state", CONTROLLER, at(k), controller_state(at(k), NAMES, angles(k + 5), angles(k)))
+            for k in range(40)
+        ]
+    )
+    [run] = load_recordings(path)
+    assert np.array_equal(run.command, [angles(k + 5) for k in range(40)])
+    assert np.array_equal(run.position, [angles(k) for k in range(40)])
+
+
+def test_dynamic_joint_states_and_arrays_are_read(bag):
+    messages = [
+        (
+            "/joint_states", "control_msgs/msg/DynamicJointState", at(k),
+            dynamic_state(at(k), NAMES, angles(k)),
+        )
+        for k in range(40)
+    ]  # fmt: skip
+    messages += [("/joint_commands", ARRAY, at(k), array(angles(k)[::-1])) for k in range(40)]
+    path = bag(messages)
+    with pytest.raises(RecordingError, match="std_msgs/msg/Float64MultiArray: numbers without names; name"):
+        load_recordings(path)
+    mapping = path.parent / "mapping.toml"
+    joints = "".join(f"[joints.{name}]\n" for name in NAMES)
+    mapping.write_text('command_joints = ["jaw", "b"]\n' + joints)
+    with pytest.raises(RecordingError, match="the message has 3 numbers, and 2 joints are named"):
+        load_recordings(path)
+    mapping.write_text('command_joints = ["jaw", "b", "a"]\n' + joints)
+    [run] = load_recordings(path)
+    assert run.joints == NAMES
+    assert np.array_equal(run.command, run.position)
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        ("sensor_msgs/msg/Image", "messages are sensor_msgs/msg/Image, which tells nothing of joints"),
+        ("trajectory_msgs/msg/JointTrajectory", "messages are trajectory_msgs/msg/JointTrajectory, which"),
+        (ARRAY, "messages are std_msgs/msg/Float64MultiArray: numbers without names"),
+        ("x", "messages are std_msgs/Float64MultiArray, as it seems: numbers without names"),
+    ],
+)
+def test_other_messages_are_named_as_what_they_are(bag, kind, says):
+    messages = states(9)
+    messages += [("/joint_commands", kind, at(k), array(angles(k))) for k in range(9)]
+    with pytest.raises(RecordingError, match=says):
+        load_recordings(bag(messages))
+
+
+@pytest.mark.parametrize("wire", [{"ros1": True}, {"big": True}, {"widest": 4}, {"widest": 4, "big": True}])
+def test_every_way_to_write_a_message_reads_alike(wire):
+    data = joint_state(at(3), NAMES, angles(3), Wire(**wire))
+    for kind in ("sensor_msgs/msg/JointState", "sensor_msgs/JointState", "x", ""):
+        encoding = "ros1" if wire.get("ros1") else "cdr"
+        found = decoded(Kind(kind, encoding), data).state
+        assert (found.stamp, found.name, found.position) == (at(3), NAMES, tuple(angles(3)))
+
+
+@pytest.mark.parametrize("ending", ["mcap.zstd", "mcap.zst"])
+def test_a_file_compressed_as_a_whole_is_read(write_mcap, motion, tmp_path, ending):
+    path = write_mcap()
+    packed = tmp_path / "packed" / f"run.{ending}"
+    packed.parent.mkdir()
+    packed.write_bytes(zstandard.compress(path.read_bytes()))
+    [run] = load_recordings(packed.parent)
+    assert run.name == "run"
+    assert np.array_equal(run.position, motion["position"])
+    packed.write_bytes(packed.read_bytes()[:-200])
+    with pytest.raises(RecordingError, match="not a readable MCAP file"):
+        load_recordings(packed)
+
+
+@pytest.mark.parametrize("columns", [slice(None), slice(5, 6)])
+def test_what_is_nan_throughout_was_not_measured(write_mcap, motion, columns):
+    velocity = np.array(motion["velocity"])
+    velocity[:, columns] = np.nan
+    motion["velocity"] = velocity.tolist()
+    [log] = read_raw(write_mcap("cdr"))
+    assert log.velocity is None
+    assert "not measured, so it is left out" in log.notes[0]
+    assert load_recordings(log.source)[0].velocity is None
+
+
+def test_a_joint_that_a_message_names_twice_is_refused(bag):
+    messages = [("/joint_states", JOINT_STATE, at(k), joint_state(at(k), NAMES, angles(k))) for k in range(9)]
+    twice = ("a", "b", "a")
+    messages += [
+        ("/joint_commands", JOINT_STATE, at(k), joint_state(at(k), twice, angles(k))) for k in range(9)
+    ]
+    with pytest.raises(RecordingError, match="message 0 on /joint_commands names joint 'a' twice"):
+        load_recordings(bag(messages))

@@ -105,7 +105,7 @@ def test_a_period_does_for_stamps_and_a_semicolon_for_a_comma(folder):
         ),
         ("mapping.toml", 'velocity = "speed 2"', "", "give a velocity for every joint, or for none"),
         ("mapping.toml", 'command = "goal 1"', "", "needs command and position columns"),
-        ("mapping.toml", "robot", "robot [", "not a readable mapping file"),
+        ("mapping.toml", "robot", "robot [", "is not a TOML file"),
         ("mapping.toml", MAPPING, 'robot = "x"', "it maps no joints"),
     ],
 )

@@ -1,4 +1,4 @@
-"""What comes before a fit: recordings are read, looked at by the log doctor, and refused if they are bad.
+"""What comes before a replay or a fit: recordings are read, looked at by the log doctor, and refused if bad.
 
 taken = take_in(World.load("so101"), Path("recordings"))
 found = identify(world, taken.recordings, Options(complaints=taken.complaints))
@@ -10,8 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sim2real.doctor import Diagnosis, Finding, diagnose, expected_of, write_diagnosis
-from sim2real.doctor.finding import BAD
+from sim2real.doctor.diagnose import diagnose
+from sim2real.doctor.expected import expected_of
+from sim2real.doctor.finding import BAD, Diagnosis, Finding
+from sim2real.doctor.report import write_diagnosis
+from sim2real.doctor.summary import where
 from sim2real.errors import BadData, RecordingError
 from sim2real.recordings import RawLog, Recording, read_raw
 from sim2real.recordings.raw import trusted
@@ -23,7 +26,7 @@ PAGE = "doctor"
 
 @dataclass(frozen=True, eq=False)
 class Intake:
-    """Recordings that may be fitted, and what there is to say against them."""
+    """Recordings that may be replayed and fitted, and what there is to say against them."""
 
     recordings: tuple[Recording, ...]
     diagnosis: Diagnosis
@@ -34,21 +37,24 @@ class Intake:
         return tuple(finding.text for finding in self.diagnosis.of(BAD))
 
 
-def take_in(world: World, folder: Path, out: Path | None = None, allow_bad: bool = False) -> Intake:
-    """Read the recordings in a folder and look at them before anything is fitted.
+def take_in(
+    world: World, folder: Path, out: Path | None = None, allow_bad: bool = False, unwrap: bool = False
+) -> Intake:
+    """Read the recordings in a folder and look at them before anything is computed from them.
 
     Args:
         world: whose joints, ranges and units they must fit.
         folder: of recordings, or one of them.
         out: gets the doctor's page and JSON, in a folder of their own; by default nothing is written.
         allow_bad: take what can be read all the same; logs that can't be read or trusted stay out.
+        unwrap: take jumps by a whole turn out of angles first.
 
     Raises:
         RecordingError: if there is no recording, or none that can be read.
         BadData: if the doctor finds data that nothing should be fitted to, unless ``allow_bad``.
         MissingExtra: for a format whose package is not installed.
     """
-    logs = read_raw(folder)
+    logs = read_raw(folder, unwrap)
     diagnosis = diagnose(logs, expected_of(world))
     page = "" if out is None else str(write_diagnosis(diagnosis, out / PAGE, str(folder)))
     bad = diagnosis.of(BAD)
@@ -58,11 +64,12 @@ def take_in(world: World, folder: Path, out: Path | None = None, allow_bad: bool
 
 
 def _refusal(folder: Path, bad: Sequence[Finding], page: str) -> str:
+    rows = f"; rows {where(bad[0].rows)}" if bad[0].rows else ""
     others = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
     see = f"see {page}, " if page else ""
     return (
-        f"BAD_DATA in {folder}: {bad[0].text}{others}; {see}mend or remove the recordings, or fit what can "
-        "be read all the same with --allow-bad-data (allow_bad=True)"
+        f"BAD_DATA in {folder}: {bad[0].text}{rows}{others}; {see}mend or remove the recordings, or take "
+        "what can be read all the same with --allow-bad-data (allow_bad=True)"
     )
 
 

@@ -24,7 +24,7 @@ import numpy as np
 from sim2real.doctor import folder, glitches, signals, stamps, units
 from sim2real.doctor.copies import copies
 from sim2real.doctor.expected import Expected
-from sim2real.doctor.facts import Measured, facts
+from sim2real.doctor.facts import Measured, as_read, facts
 from sim2real.doctor.finding import BAD, SEVERITIES, WARNING, Diagnosis, Finding, scattered
 from sim2real.doctor.lags import command_lag
 from sim2real.doctor.view import View, view_of
@@ -135,7 +135,7 @@ def _together(
 ) -> Iterator[Finding]:
     """What is said of all logs; but not of the zeros of those with a wrong sign or scale."""
     views = [m.view for m in measured]
-    yield from folder.as_read(logs)
+    yield from as_read(logs)
     yield from folder.joint_names(logs)
     yield from folder.robot_names(logs)
     yield from _unknown_joints(logs, expected)

@@ -10,6 +10,7 @@ import numpy as np
 from sim2real.doctor.finding import FACT, WARNING, Finding
 from sim2real.doctor.units import step_name
 from sim2real.doctor.view import View, quantization
+from sim2real.recordings.raw import RawLog
 from sim2real.recordings.recording import FloatArray
 
 _UNLIKE = 0.15
@@ -43,6 +44,13 @@ def facts(measured: Sequence[Measured]) -> Iterator[Finding]:
     yield from _per_joint(measured, names)
     yield from _velocity(measured, names)
     yield from _still(views, names)
+
+
+def as_read(logs: Sequence[RawLog]) -> Iterator[Finding]:
+    """What was left out, merged or taken for something else on reading, each once."""
+    for note in dict.fromkeys(note for log in logs for note in log.notes):
+        names = tuple(log.name for log in logs if note in log.notes)
+        yield Finding("as read", FACT, note, names)
 
 
 def _per_joint(measured: Sequence[Measured], names: tuple[str, ...]) -> Iterator[Finding]:

@@ -7,20 +7,13 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from sim2real.doctor.finding import BAD, FACT, WARNING, Finding
+from sim2real.doctor.finding import BAD, WARNING, Finding
 from sim2real.doctor.view import View
 from sim2real.recordings.raw import RawLog
 from sim2real.recordings.recording import FloatArray
 
 _STEP = 0.02  # relative difference of two encoders' steps
 _ZERO = 0.2  # rad or m by which the standing error may differ between logs of one robot
-
-
-def as_read(logs: Sequence[RawLog]) -> Iterator[Finding]:
-    """What was left out, merged or taken for something else on reading, each once."""
-    for note in dict.fromkeys(note for log in logs for note in log.notes):
-        names = tuple(log.name for log in logs if note in log.notes)
-        yield Finding("as read", FACT, note, names)
 
 
 def joint_names(logs: Sequence[RawLog]) -> Iterator[Finding]:

@@ -113,10 +113,11 @@ def compare(call: Ask, model: mujoco.MjModel, tree: Tree, numbers: Numbers) -> N
     if not faults:
         for index, (name, info) in enumerate(infos.items(), -1):
             link = wanted[name]
+            faults += _faults(link.element, _of_weight(call("getDynamicsInfo", index), link))
             if info is not None:
                 parent = wanted[names[info[16] + 1]]
                 faults += _faults(link.element, _of_joint(info, parent, (model, numbers), link))
-            faults += _faults(link.element, _of_link(call, index, model, link))
+            faults += _faults(link.element, _of_place(call, index, model, link))
     if faults:
         root = _named(model.body(tree.root).name, tree.root)
         raise InvalidValue(
@@ -182,15 +183,20 @@ def _jointed(model: mujoco.MjModel, link: _Link, joint: int) -> _Link:
     return replace(link, element=element, kind=KINDS[int(model.jnt_type[joint])], joint=joint)
 
 
-def _of_link(call: Ask, index: int, model: mujoco.MjModel, link: _Link) -> Numbered:
-    """Mass, inertia, place and shapes of a link."""
-    mass, _, moments, position, axes, *_ = call("getDynamicsInfo", index)
-    weight, centre = link.inertial, link.centre
+def _of_weight(info: Sequence[Any], link: _Link) -> Numbered:
+    """Mass and inertia of a link."""
+    mass, _, moments, position, axes, *_ = info
+    weight = link.inertial
     yield "a mass of", mass, weight.mass
     if mass:  # without one Bullet takes no inertia from the text
         yield "principal moments of inertia of", moments, weight.moments
     yield "its centre of mass at", position, weight.position
     yield "axes of inertia of", _matrix(np.roll(axes, 1)), _matrix(weight.axes)
+
+
+def _of_place(call: Ask, index: int, model: mujoco.MjModel, link: _Link) -> Numbered:
+    """Place and shapes of a link."""
+    centre = link.centre
     if index >= 0:
         state = call("getLinkState", index, computeForwardKinematics=1)
         yield "a turn in the world of", _matrix(np.roll(state[1], 1)), centre.axes

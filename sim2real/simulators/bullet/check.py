@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import mujoco
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from sim2real.errors import InvalidValue
 from sim2real.simulators.bullet.contacts import Touching
 from sim2real.simulators.bullet.trees import body_joints, make_trees
+from sim2real.simulators.fields import entries
 from sim2real.world import World
 
 _MOST_COORDINATES, _MOST_LINKS = 121, 128
@@ -31,12 +32,20 @@ _SHAPES = tuple(
         mujoco.mjtGeom.mjGEOM_MESH,
     )
 )
-_GAINS = {int(mujoco.mjtGain.mjGAIN_FIXED), int(mujoco.mjtGain.mjGAIN_AFFINE)}
-_BIASES = {int(mujoco.mjtBias.mjBIAS_NONE), int(mujoco.mjtBias.mjBIAS_AFFINE)}
-_TRANSMISSIONS = {
-    int(mujoco.mjtTrn.mjTRN_JOINT),
-    int(mujoco.mjtTrn.mjTRN_JOINTINPARENT),
-    int(mujoco.mjtTrn.mjTRN_SITE),
+_OF_BODIES = ("body_", "geom_", "pair_", "jnt_pos", "jnt_axis", "jnt_margin", "tendon_armature")
+_FOLLOWED = (
+    "body_mass",
+    "body_inertia",
+    "body_ipos",
+    "body_iquat",
+    "body_gravcomp",
+    "geom_pos",
+    "geom_friction",
+)
+"""Those of them that act: in `Numbers`, or in MuJoCo's step alone."""
+_FLAGS = {
+    mujoco.mjtEnableBit.mjENBL_OVERRIDE: ("contact override", "friction and margin at the geoms"),
+    mujoco.mjtEnableBit.mjENBL_SLEEP: ("sleep", 'sleep="disable"'),
 }
 
 
@@ -54,25 +63,55 @@ def check(world: World, touching: Touching) -> None:
 
 
 def _faults(model: mujoco.MjModel, touching: Touching) -> Iterator[tuple[str, str]]:
-    """Every fault with what is possible instead."""
+    """Every fault with what is possible instead.
+
+    What MuJoCo's step does without contacts acts here as it is, tendons, equalities and muscles too; so these
+    are faults of bodies, of contacts, and of what has its inertia in no body.
+    """
+    plugins = np.setdiff1d(np.arange(model.nplugin), model.actuator_plugin)
     several = (
-        ("tendon", model.ntendon, "forces at joints"),
-        ("equality", model.neq, "joints"),
         ("flex", model.nflex, "rigid bodies"),
-        ("plugin", model.nplugin, "MuJoCo's own elements"),
+        ("plugin", len(plugins), "plugins of actuators"),
         ("mocap body", model.nmocap, "bodies that are fixed or move by physics"),
         ("contact pair", model.npair, "contype, conaffinity and <exclude>"),
     )
     for kind, count, possible in several:
         if count:
             yield f"{kind} {_first(model, kind)!r}", possible
-    if model.opt.disableflags & mujoco.mjtDisableBit.mjDSBL_FILTERPARENT:
-        yield "contacts between parent and child", 'filterparent="enable"'
+    yield from _option_faults(model)
     yield from _size_faults(model, touching)
-    yield from _joint_faults(model)
-    yield from _actuator_faults(model)
+    for tendon in np.flatnonzero(model.tendon_armature):
+        yield f"the armature of tendon {model.tendon(int(tendon)).name!r}", "armature of joints"
+    for actuator in np.flatnonzero(model.actuator_trntype == mujoco.mjtTrn.mjTRN_BODY):
+        name = model.actuator(int(actuator)).name or f"actuator {actuator}"
+        yield f"the adhesion {name!r}", "forces at joints, tendons and sites"
     for geom in touching.geoms:
         yield from _geom_faults(model, geom, touching.names[geom])
+
+
+def check_parameters(world: World, names: Sequence[str]) -> None:
+    """Refuse parameters that decide something which Bullet's bodies don't follow.
+
+    Raises:
+        InvalidValue: naming the parameter.
+    """
+    for name in names:
+        for entry in entries(world, world.parameters[name]):
+            if entry.field.startswith(_OF_BODIES) and entry.field not in _FOLLOWED:
+                raise InvalidValue(
+                    f"{name}: bullet's bodies don't follow {entry.field}, so it can't be varied; leave it "
+                    "nominal, or use simulator 'mujoco'"
+                )
+
+
+def _option_faults(model: mujoco.MjModel) -> Iterator[tuple[str, str]]:
+    if model.opt.disableflags & mujoco.mjtDisableBit.mjDSBL_FILTERPARENT:
+        yield "contacts between parent and child", 'filterparent="enable"'
+    for flag, fault in _FLAGS.items():
+        if model.opt.enableflags & flag:
+            yield fault
+    if model.opt.integrator == mujoco.mjtIntegrator.mjINT_RK4:
+        yield "the integrator RK4", "Euler, implicit and implicitfast, where positions follow new velocities"
 
 
 def _size_faults(model: mujoco.MjModel, touching: Touching) -> Iterator[tuple[str, str]]:
@@ -97,31 +136,6 @@ def _size_faults(model: mujoco.MjModel, touching: Touching) -> Iterator[tuple[st
             )
 
 
-def _joint_faults(model: mujoco.MjModel) -> Iterator[tuple[str, str]]:
-    for joint in map(model.joint, range(model.njnt)):
-        if joint.type[0] == mujoco.mjtJoint.mjJNT_BALL and joint.limited[0]:
-            yield f"the limit of ball joint {joint.name!r}", "limits of hinges and slides"
-        if joint.type[0] == mujoco.mjtJoint.mjJNT_FREE and np.any(model.dof_armature[joint.dofadr[0] :][:6]):
-            yield f"the armature of free joint {joint.name!r}", "armature of hinges, slides and balls"
-
-
-def _actuator_faults(model: mujoco.MjModel) -> Iterator[tuple[str, str]]:
-    for actuator in map(model.actuator, range(model.nu)):
-        name = actuator.name or f"actuator {actuator.id}"
-        if actuator.gaintype[0] not in _GAINS or actuator.biastype[0] not in _BIASES:
-            law = (
-                "muscle"
-                if actuator.gaintype[0] == mujoco.mjtGain.mjGAIN_MUSCLE
-                else "actuator with the law of"
-            )
-            yield (
-                f"{law} {name!r}",
-                "motor, position, velocity, damper, general with fixed or affine gain and bias",
-            )
-        if actuator.trntype[0] not in _TRANSMISSIONS:
-            yield f"the transmission of actuator {name!r}", "joint, jointinparent and site"
-
-
 def _geom_faults(model: mujoco.MjModel, geom: int, name: str) -> Iterator[tuple[str, str]]:
     kind = mujoco.mjtGeom(int(model.geom_type[geom]))
     if kind not in _SHAPES:
@@ -129,8 +143,8 @@ def _geom_faults(model: mujoco.MjModel, geom: int, name: str) -> Iterator[tuple[
         yield f"the {kind.name.removeprefix('mjGEOM_').lower()} {name!r}", words
     if kind == mujoco.mjtGeom.mjGEOM_PLANE and model.geom_bodyid[geom]:
         yield f"the moving plane {name!r}", "planes of the world"
-    if model.geom_margin[geom] or model.geom_gap[geom]:
-        yield f"the margin of geom {name!r}", "margin and gap of 0"
+    if model.geom_margin[geom] and kind == mujoco.mjtGeom.mjGEOM_MESH:
+        yield f"the margin of mesh {name!r}", "margins of other shapes"
     if model.geom_adhesion[geom] or model.geom_surfacevel[geom].any():
         yield f"the adhesion or surface velocity of geom {name!r}", "geoms that only touch"
 
@@ -138,12 +152,12 @@ def _geom_faults(model: mujoco.MjModel, geom: int, name: str) -> Iterator[tuple[
 def _first(model: mujoco.MjModel, kind: str) -> str:
     """Name of the first element of a kind, or its number where it has none."""
     objects = {
-        "tendon": mujoco.mjtObj.mjOBJ_TENDON,
-        "equality": mujoco.mjtObj.mjOBJ_EQUALITY,
         "flex": mujoco.mjtObj.mjOBJ_FLEX,
-        "plugin": mujoco.mjtObj.mjOBJ_PLUGIN,
         "contact pair": mujoco.mjtObj.mjOBJ_PAIR,
     }
+    if kind == "plugin":
+        others = np.setdiff1d(np.arange(model.nplugin), model.actuator_plugin)
+        return mujoco.mj_id2name(model, mujoco.mjtObj.mjOBJ_PLUGIN, int(others[0])) or str(others[0])
     if kind == "mocap body":
         return str(model.body(int(np.flatnonzero(model.body_mocapid >= 0)[0])).name)
     return mujoco.mj_id2name(model, objects[kind], 0) or "0"

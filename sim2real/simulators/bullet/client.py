@@ -22,7 +22,7 @@ from sim2real.simulators.bullet.engine import load
 from sim2real.simulators.bullet.reactions import Contact
 from sim2real.simulators.bullet.readback import ask, compare, compare_static
 from sim2real.simulators.bullet.trees import Numbers, Tree, inertials, make_trees
-from sim2real.simulators.bullet.urdf import hull, shape_name, write
+from sim2real.simulators.bullet.urdf import hull, shape_name, surface, thick, write
 
 _HUGE, _FAR = 1e30, 1e4
 _UNTURNED, _CONJUGATE = np.array([1.0, 0.0, 0.0, 0.0]), np.array([1.0, -1.0, -1.0, -1.0])
@@ -107,7 +107,7 @@ class Client:
         finally:
             shutil.rmtree(folder)
         shapes = self._touching.shapes
-        self._statics = {s: self._static(s[0]) for s in shapes if self._geom_body[s[0]] == 0}
+        self._statics = {s: self._static(s[0], numbers) for s in shapes if self._geom_body[s[0]] == 0}
         self._links = {shape: self._link(shape) for shape in shapes}
         self._geoms = {link: geom for (geom, _), link in self._links.items()}
         self._filter(numbers)
@@ -123,10 +123,10 @@ class Client:
         return False
 
     def _unchangeable(self, numbers: Numbers) -> Array:
-        """The numbers that Bullet takes only when it builds bodies: frames of inertia and joint limits."""
+        """The numbers that Bullet takes only when it builds bodies: frames of inertia, limits, places."""
         weights = [w for tree in self._trees for w in inertials(self._model, numbers, tree).values()]
         frames = [part for weight in weights for part in (weight.position, weight.axes)]
-        return np.concatenate((*frames, numbers.jnt_range.ravel()))
+        return np.concatenate((*frames, numbers.jnt_range.ravel(), numbers.geom_pos.ravel()))
 
     def _update(self, numbers: Numbers) -> None:
         """Masses, inertias, frictions and gravity."""
@@ -309,9 +309,10 @@ class Client:
                 force=[0.0, 0.0, 0.0],
             )
 
-    def _static(self, geom: int) -> int:
+    def _static(self, geom: int, numbers: Numbers) -> int:
         """A geom of the world, as a body of its own."""
-        model, size = self._model, self._model.geom_size[geom].tolist()
+        model, size = self._model, thick(self._model, geom).tolist()
+        place = surface(model, geom, numbers.geom_pos)
         kind = mujoco.mjtGeom(int(model.geom_type[geom]))
         shapes: dict[mujoco.mjtGeom, dict[str, Any]] = {
             mujoco.mjtGeom.mjGEOM_PLANE: {"shapeType": self._bullet.GEOM_PLANE, "planeNormal": [0, 0, 1]},
@@ -334,10 +335,10 @@ class Client:
         unique: int = self._call("createMultiBody")(
             baseMass=0.0,
             baseCollisionShapeIndex=self._call("createCollisionShape")(**shape),
-            basePosition=model.geom_pos[geom].tolist(),
+            basePosition=place.tolist(),
             baseOrientation=np.roll(model.geom_quat[geom], -1).tolist(),
         )
-        compare_static(ask(self._bullet, self._client, unique), model, geom)
+        compare_static(ask(self._bullet, self._client, unique), model, numbers, geom)
         return unique
 
     def _link(self, shape: Shape) -> tuple[int, int]:

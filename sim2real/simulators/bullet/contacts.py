@@ -137,13 +137,12 @@ def limited(model: mujoco.MjModel) -> Mask:
     """Which joints have limits in Bullet. Shape (njnt,).
 
     The ends of free play are left to MuJoCo's step: Bullet acts only once a joint is past its limit, by more
-    than such a play is wide.
+    than such a play is wide. So are the limits of ball joints, which Bullet lacks.
     """
     plays = [model.joint(joint).name.endswith(PLAY) for joint in range(model.njnt)]
+    left = np.array(plays, dtype=bool) | (model.jnt_type == mujoco.mjtJoint.mjJNT_BALL)
     off = mujoco.mjtDisableBit.mjDSBL_LIMIT | mujoco.mjtDisableBit.mjDSBL_CONSTRAINT
-    return np.asarray(
-        (model.jnt_limited == 1) & ~np.array(plays, dtype=bool) & (not model.opt.disableflags & off)
-    )
+    return np.asarray((model.jnt_limited == 1) & ~left & (not model.opt.disableflags & off))
 
 
 def _apart(model: mujoco.MjModel, one: int, other: int, excluded: set[tuple[int, int]]) -> bool:

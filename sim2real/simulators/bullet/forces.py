@@ -34,6 +34,7 @@ from sim2real.world import World
 
 _BALLAST = 0.3
 """Share of a hinge's armature that Bullet's link has as inertia of its own; see the module's story."""
+_FREE, _BALL = int(mujoco.mjtJoint.mjJNT_FREE), int(mujoco.mjtJoint.mjJNT_BALL)
 _HUGE = 1e10  # MuJoCo's own bound of sane numbers
 
 
@@ -88,6 +89,8 @@ class Forces(MujocoSimulator):
         self._cdof = self._batch.bind("cdof")
         self._cdof_dot = self._batch.bind("cdof_dot")
         self._hinges = np.flatnonzero(model.jnt_type == mujoco.mjtJoint.mjJNT_HINGE)
+        free, ball = (model.jnt_type == kind for kind in (_FREE, _BALL))
+        self._quats = [*(model.jnt_qposadr[free] + 3).tolist(), *model.jnt_qposadr[ball].tolist()]
         self._hinge_dofs = model.jnt_dofadr[self._hinges]
         # a hinge's link is moved by all that moves its body, but for the body's later joints
         self._moves = ancestors(model)[model.jnt_bodyid[self._hinges]]
@@ -96,6 +99,8 @@ class Forces(MujocoSimulator):
         self._subtree_com = self._batch.bind("subtree_com")
         self._derivative = self._batch.bind("qDeriv")
         self._deriv_rows = np.repeat(np.arange(model.nv), model.D_rownnz)
+        self._bound = bool(model.neq or np.any(model.tendon_limited) or np.any(model.tendon_frictionloss))
+        self._bound |= bool(np.any(model.jnt_limited))  # those that are left to MuJoCo
         self._implicit = model.opt.integrator != mujoco.mjtIntegrator.mjINT_EULER
 
     def actuator_force(self) -> Array:
@@ -148,7 +153,10 @@ class Forces(MujocoSimulator):
         return np.asarray(np.abs(self._qvel[ids]).max(axis=1, initial=0.0))
 
     def put(self, ids: Ids, qpos: Array, qvel: Array) -> None:
-        """Set the state of simulations."""
+        """Set the state of simulations; a quaternion keeps the sign nearer to the one before."""
+        for first in self._quats:
+            turn, before = qpos[:, first : first + 4], self._qpos[ids, first : first + 4]
+            turn[np.einsum("ni,ni->n", turn, before) < 0.0] *= -1.0
         self._qpos[ids], self._qvel[ids] = qpos, qvel
 
     def keep(self, ids: Ids) -> Array:
@@ -168,7 +176,7 @@ class Forces(MujocoSimulator):
         """
         dt, old = self.physics_dt, self.contact[ids]
         rows = self._reactions.rows(
-            contacts, self._cdof[ids], self._subtree_com[ids], prediction.qpos, self._of("jnt_range", ids)
+            contacts, self._cdof[ids], self._subtree_com[ids], prediction.qpos, self._ranges(ids)
         )
         if not len(rows.owner) and not old.any():
             return np.zeros(len(ids))
@@ -203,7 +211,8 @@ class Forces(MujocoSimulator):
             body_inertia=self._number("body_inertia", env_id),
             body_ipos=self._number("body_ipos", env_id),
             body_iquat=self._number("body_iquat", env_id),
-            jnt_range=self._number("jnt_range", env_id),
+            jnt_range=self._ranges(ids)[0],
+            geom_pos=self._number("geom_pos", env_id),
             geom_friction=self._number("geom_friction", env_id),
             gravity=gravity,
             ballast=self._ballast(ids)[0],
@@ -260,8 +269,15 @@ class Forces(MujocoSimulator):
         drift = change.swapaxes(1, 2).reshape(n, nv, -1).swapaxes(1, 2) @ qvel[:, :, None]
         return heavy @ lines.swapaxes(1, 2), (heavy @ drift)[:, :, 0]
 
+    def _ranges(self, ids: Ids) -> Array:
+        """Where joints are stopped. Shape (len(ids), njnt, 2)."""
+        model = self.world.model
+        inset = model.jnt_margin[:, None] * np.array([1.0, -1.0])
+        return np.broadcast_to(self._of("jnt_range", ids) + inset, (len(ids), model.njnt, 2))
+
     def _sticky(self, ids: Ids) -> bool:
-        return bool(np.any(self._of("dof_frictionloss", ids)))
+        """Whether what MuJoCo's own constraints hold depends on the forces of contacts."""
+        return self._bound or bool(np.any(self._of("dof_frictionloss", ids)))
 
     def _of(self, field: str, ids: Ids) -> Array:
         own = self._batch.expanded(field)
@@ -274,8 +290,6 @@ def _untouched(model: mujoco.MjModel) -> mujoco.MjModel:
     off = mujoco.mjtDisableBit.mjDSBL_CONTACT | mujoco.mjtDisableBit.mjDSBL_SENSOR
     free.opt.disableflags |= int(off)
     free.jnt_limited[limited(model)] = 0
-    if free.opt.integrator == mujoco.mjtIntegrator.mjINT_RK4:  # Bullet's positions follow the new velocities
-        free.opt.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
     return free
 
 

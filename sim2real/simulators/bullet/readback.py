@@ -20,7 +20,7 @@ from sim2real.errors import InvalidValue
 from sim2real.interface import Array
 from sim2real.simulators.bullet.contacts import limited
 from sim2real.simulators.bullet.trees import Inertial, Numbers, Tree, body_joints, inertials
-from sim2real.simulators.bullet.urdf import KINDS, hull, shape_name
+from sim2real.simulators.bullet.urdf import KINDS, hull, shape_name, surface, thick
 
 _ALIKE, _ALIKE_HULLS = 1e-9, 1e-3
 _BULLET_KINDS = {0: "revolute", 1: "prismatic", 2: "spherical", 4: "fixed"}
@@ -126,7 +126,7 @@ def compare(call: Ask, model: mujoco.MjModel, tree: Tree, numbers: Numbers) -> N
         )
 
 
-def compare_static(call: Ask, model: mujoco.MjModel, geom: int) -> None:
+def compare_static(call: Ask, model: mujoco.MjModel, numbers: Numbers, geom: int) -> None:
     """Compare a geom of the world that Bullet has just made with the model.
 
     Raises:
@@ -134,9 +134,8 @@ def compare_static(call: Ask, model: mujoco.MjModel, geom: int) -> None:
     """
     origin, quat = call("getBasePositionAndOrientation")
     centre = _Frame(np.array(origin), _matrix(np.roll(quat, 1)))
-    for fault in _faults(
-        _geom_word(model, geom), _of_shape(call, -1, model, geom, (_at(model, geom), centre))
-    ):
+    own = _Frame(surface(model, geom, numbers.geom_pos), _matrix(model.geom_quat[geom]))
+    for fault in _faults(_geom_word(model, geom), _of_shape(call, -1, model, geom, (own, centre))):
         raise InvalidValue(f"bullet has made a geom otherwise than the model has it: {fault}; use 'mujoco'")
 
 
@@ -168,7 +167,8 @@ def _links(model: mujoco.MjModel, tree: Tree, numbers: Numbers) -> Iterator[_Lin
         weight = carrier.inertial
         carrier = replace(carrier, inertial=replace(weight, position=weight.position - tree.offsets[body]))
         shapes = [shape for shape in tree.shapes if model.geom_bodyid[shape[0]] == body]
-        places = [(geom, base.inverse() @ bodies[body] @ _at(model, geom)) for geom, _ in shapes]
+        local = [(g, _Frame(numbers.geom_pos[g], _matrix(model.geom_quat[g]))) for g, _ in shapes]
+        places = [(geom, base.inverse() @ bodies[body] @ place) for geom, place in local]
         carrier = replace(carrier, shape=places[0] if places else None)
         yield _jointed(model, carrier, joints[-1]) if joints else carrier
         for shape, place in zip(shapes[1:], places[1:], strict=True):
@@ -245,7 +245,7 @@ def _of_shape(
         right = hull(model, geom) @ own.axes.T
         yield _HULL, *((p @ _DIRECTIONS.T).max(axis=0, initial=-1e9) for p in (points, right))
         return
-    yield "a shape of size", sizes, _sizes(word, model.geom_size[geom])
+    yield "a shape of size", sizes, _sizes(word, thick(model, geom))
     yield "its shape at", place.origin, own.origin
     if word != "sphere":
         yield "its shape turned by", place.axes, own.axes
@@ -259,11 +259,6 @@ def _sizes(word: str, size: Array) -> Array:
         "box": 2 * size,
         "plane": np.array([0.0, 0.0, 1.0]),
     }.get(word, np.array([2 * half, radius, 0.0]))
-
-
-def _at(model: mujoco.MjModel, geom: int) -> _Frame:
-    """A geom in the frame of its body."""
-    return _Frame(model.geom_pos[geom], _matrix(model.geom_quat[geom]))
 
 
 def _geom_word(model: mujoco.MjModel, geom: int) -> str:

@@ -8,8 +8,9 @@ Bullet moves the bodies: its own dynamics of articulated bodies, collision detec
 and joint limits, one client for each simulation. What acts in joint space (actuators, springs, dampers, dry
 friction, armature, delays) is MuJoCo's own, see `sim2real.simulators.bullet.forces`, so a parameter means
 the same in both. Without contacts and limits the two engines agree to rounding. They can't agree on
-contacts, which are hard and inelastic here, nor on joint limits, which act here once they are overstepped
-and push back by a fifth a step.
+contacts, which are hard and inelastic here (``solref``, ``solimp``, ``impratio`` and the cone are MuJoCo's
+alone; the hull of a mesh is a millimetre thicker), nor on joint limits, which act here once they are
+overstepped and push back by a fifth a step.
 
 With worker processes each has a share of the simulations, and the live arrays are in shared memory. Results
 are bit-identical for any number of workers, and a reset starts exactly as the first one did.
@@ -24,7 +25,7 @@ import numpy as np
 
 from sim2real.errors import InvalidValue
 from sim2real.interface import Array, Ids, Mask
-from sim2real.simulators.bullet.check import check
+from sim2real.simulators.bullet.check import check, check_parameters
 from sim2real.simulators.bullet.contacts import touching
 from sim2real.simulators.bullet.engine import load
 from sim2real.simulators.bullet.shard import Law, Shard
@@ -63,6 +64,7 @@ class BulletSimulator(Named):
         count = min(num_threads or min(os.cpu_count() or 1, num_envs // _WORTH_A_WORKER), num_envs)
         self._side = Shard(world, num_envs) if count < 2 else _Workers(world, num_envs, count)
         self._table = PhysicsTable(world, num_envs)
+        self._checked: set[tuple[str, ...]] = set()
         self.qpos: Array = self._side.array("qpos")
         self.qvel: Array = self._side.array("qvel")
 
@@ -114,6 +116,9 @@ class BulletSimulator(Named):
             InvalidValue: for one that can't be set on its element, or frictions that Bullet can't give.
         """
         if names:
+            if names not in self._checked:
+                check_parameters(self.world, [name for name in names if name in self.world.parameters])
+                self._checked.add(names)
             self._table.set(env_ids, names, values)
             self._side.set_physics(env_ids, names, values)
 

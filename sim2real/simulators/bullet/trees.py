@@ -28,6 +28,8 @@ class Numbers:
     body_ipos: Array
     body_iquat: Array
     jnt_range: Array
+    """Where Bullet's limits are: MuJoCo's, inside of them by their margins."""
+    geom_pos: Array
     geom_friction: Array
     gravity: Array
     ballast: Array

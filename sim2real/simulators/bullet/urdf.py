@@ -137,7 +137,7 @@ class _Writer:
 
     def _collision(self, link: ElementTree.Element, geom: int, offset: Array) -> None:
         collision = ElementTree.SubElement(link, "collision")
-        _origin(collision, (self.model.geom_pos[geom] - offset, self.model.geom_quat[geom]))
+        _origin(collision, (self.numbers.geom_pos[geom] - offset, self.model.geom_quat[geom]))
         shape = ElementTree.SubElement(collision, "geometry")
         kind, numbers = _urdf_shape(self.model, geom)
         if kind == "mesh":
@@ -153,9 +153,29 @@ def shape_name(shape: Shape) -> str:
     return f"shape{shape[0]}.{shape[1]}"
 
 
+def thick(model: mujoco.MjModel, geom: int) -> Array:
+    """Sizes of a geom with its margin, by which MuJoCo keeps others away from it. Shape (3,)."""
+    size, margin = model.geom_size[geom].copy(), float(model.geom_margin[geom])
+    grown = {
+        mujoco.mjtGeom.mjGEOM_SPHERE: 1,
+        mujoco.mjtGeom.mjGEOM_CAPSULE: 1,
+        mujoco.mjtGeom.mjGEOM_CYLINDER: 2,
+    }
+    size[: grown.get(mujoco.mjtGeom(int(model.geom_type[geom])), 3)] += margin
+    return np.asarray(size)
+
+
+def surface(model: mujoco.MjModel, geom: int, places: Array) -> Array:
+    """Where a geom of the world is, a plane raised by its margin. Shape (3,)."""
+    raised = np.zeros(3)
+    if model.geom_type[geom] == mujoco.mjtGeom.mjGEOM_PLANE:
+        mujoco.mju_rotVecQuat(raised, np.array([0.0, 0.0, model.geom_margin[geom]]), model.geom_quat[geom])
+    return np.asarray(places[geom] + raised)
+
+
 def _urdf_shape(model: mujoco.MjModel, geom: int) -> tuple[str, Mapping[str, str]]:
     """URDF's word for a geom's shape, and its sizes."""
-    size, kind = model.geom_size[geom], mujoco.mjtGeom(int(model.geom_type[geom]))
+    size, kind = thick(model, geom), mujoco.mjtGeom(int(model.geom_type[geom]))
     if kind == mujoco.mjtGeom.mjGEOM_SPHERE:
         return "sphere", {"radius": repr(float(size[0]))}
     if kind in (mujoco.mjtGeom.mjGEOM_CAPSULE, mujoco.mjtGeom.mjGEOM_CYLINDER):
@@ -173,7 +193,7 @@ def hull(model: mujoco.MjModel, geom: int) -> Array:
         height, turn = 1 - 2 * k / 200, np.pi * (1 + 5**0.5) * k
         radius = np.sqrt(1 - height**2)
         ball = np.stack((radius * np.cos(turn), radius * np.sin(turn), height), axis=1)
-        return np.asarray(ball * model.geom_size[geom])
+        return np.asarray(ball * thick(model, geom))
     mesh = int(model.geom_dataid[geom])
     first, count = int(model.mesh_vertadr[mesh]), int(model.mesh_vertnum[mesh])
     points = model.mesh_vert[first : first + count].astype(np.float64)

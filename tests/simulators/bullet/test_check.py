@@ -14,28 +14,25 @@ ARM = """<geom name="floor" type="plane" size="5 5 1"/>
     <geom name="rod" type="capsule" fromto="0 0 0 0 0 1" size=".1"/><site name="tip"/></body>
   <body name="other" pos="1 0 1"><freejoint/><geom name="box" type="box" size=".1 .1 .1"/></body>"""
 PRESSED = '<geom name="rod"'
-TENDON = '<tendon><fixed name="cable"><joint joint="hip" coef="1"/></fixed></tendon>'
 ADDED = {
-    "tendon 'cable'": TENDON,
-    "equality 'glue'": '<equality><joint name="glue" joint1="hip"/></equality>',
-    "muscle 'biceps'": '<actuator><muscle name="biceps" joint="hip" lengthrange="0 1"/></actuator>',
     "contact pair 'touch'": '<contact><pair name="touch" geom1="rod" geom2="box"/></contact>',
-    "the transmission of actuator 'drag'": """<actuator>
+    "the adhesion 'drag'": """<actuator>
         <adhesion name="drag" body="arm" ctrlrange="0 1"/></actuator>""",
 }
 CHANGED = {
-    "the margin of geom 'rod'": (PRESSED, '<geom margin=".01" name="rod"'),
+    "the adhesion or surface velocity of geom 'rod'": (PRESSED, '<geom surfacevel="0 0 1 0 0 0" name="rod"'),
+    "the margin of mesh 'rod'": (
+        '<geom name="rod" type="capsule" fromto="0 0 0 0 0 1" size=".1"/>',
+        '<geom name="rod" type="mesh" mesh="wedge" margin=".01"/>',
+    ),
     "the hfield 'hills'": (
         '<geom name="floor" type="plane" size="5 5 1"/>',
         '<geom name="hills" type="hfield" hfield="ground"/>',
     ),
     "mocap body 'hand'": ('<body name="other"', '<body name="hand" mocap="true"/><body name="other"'),
-    "the limit of ball joint 'hip'": (
-        'name="hip" axis="0 1 0"',
-        'name="hip" type="ball" limited="true" range="0 1"',
-    ),
 }
-ASSET = '<asset><hfield name="ground" nrow="2" ncol="2" size="1 1 1 1"/></asset>'
+ASSET = """<asset><mesh name="wedge" vertex="0 0 0 1 0 0 0 1 0 0 0 1"/>
+  <hfield name="ground" nrow="2" ncol="2" size="1 1 1 1"/></asset>"""
 
 
 def world_of(scene, rest=""):

@@ -264,3 +264,111 @@ def test_a_simulation_that_blows_up_leaves_its_neighbours_alone_and_comes_back()
     assert np.isfinite(mad).all()
     np.testing.assert_array_equal(mad[[0, 2]], sane[[0, 2]])
     np.testing.assert_array_equal(run(None), sane)
+
+
+GRIPPER = """<geom name="wall" type="box" size=".01 .1 .1" pos=".1 0 0" contype="1" conaffinity="0"/>
+  <body name="left" pos="-.05 0 0"><joint name="left" type="slide" axis="1 0 0" damping="5" armature=".1"/>
+    <geom size=".01" pos="0 .3 0" mass=".1" contype="0" conaffinity="0"/></body>
+  <body name="right" pos=".05 0 0"><joint name="right" type="slide" axis="1 0 0" damping="5" armature=".1"/>
+    <geom size=".01" mass=".1" contype="0" conaffinity="1" solref="0.004 1"/></body>"""
+COUPLINGS = {
+    "mimic": '<equality><joint joint1="left" joint2="right" solref=".005 1"/></equality>',
+    "soft mimic": '<equality><joint joint1="left" joint2="right"/></equality>',
+    "connect": '<equality><connect body1="left" body2="right" anchor=".1 0 0"/></equality>',
+}
+
+
+@pytest.mark.parametrize("coupling", COUPLINGS)
+def test_an_equality_carries_a_force_to_what_touches(coupling):
+    """A servo closes one finger; the other, which follows it, is stopped by a wall."""
+    servo = '<actuator><position joint="left" kp="50" ctrlrange="-1 1"/></actuator>'
+    world = world_of(GRIPPER, COUPLINGS[coupling] + servo)
+    ends = []
+    for make in (MujocoSimulator, BulletSimulator):
+        simulator = make(world, 1, 1)
+        force = simulator.actuator_force()
+        command = np.full((1, 1), 0.1)
+        simulator.reset(np.arange(1), world.model.qpos0[None], np.zeros((1, 2)), command)
+        simulator.step(command, 1000)
+        ends.append([*simulator.qpos[0], *force[0]])
+    assert ends[0][1] == pytest.approx(0.03, abs=2e-3)
+    assert ends[1][1] == pytest.approx(0.03, abs=1e-4)
+    gaps = [end[0] - end[1] for end in ends]
+    assert gaps[1] == pytest.approx(gaps[0], rel=0.2)
+    assert ends[1][2] == pytest.approx(ends[0][2], rel=0.05)
+
+
+SHAPES = {
+    "sphere": 'type="sphere" size=".1"',
+    "capsule": 'type="capsule" size=".1 .2" euler="1.5707963 0 0"',
+    "box": 'type="box" size=".2 .2 .1"',
+    "cylinder": 'type="cylinder" size=".1 .1"',
+    "ellipsoid": 'type="ellipsoid" size=".1 .1 .1"',
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("floor", ["plane", "box"])
+def test_margins_keep_apart(shape, floor):
+    """MuJoCo adds the margins of two geoms."""
+    ground = {"plane": 'type="plane" size="5 5 1"', "box": 'type="box" size="1 1 .5" pos="0 0 -.5"'}[floor]
+    stiff = 'solref="0.004 1" solimp=".99 .99 .001"'
+    world = world_of(
+        f"""<geom {ground} margin=".02" {stiff}/>
+        <body pos="0 0 .15"><freejoint/><geom {SHAPES[shape]} mass="1" margin=".01" {stiff}/></body>"""
+    )
+    heights = []
+    for make in (MujocoSimulator, BulletSimulator):
+        simulator = make(world, 1, 1)
+        begin(simulator)
+        simulator.step(np.zeros((1, 0)), 1000)
+        heights.append(float(simulator.qpos[0, 2]))
+    assert heights == pytest.approx([0.13, 0.13], abs=1e-3)
+
+
+def test_the_height_of_a_geom_is_followed(tmp_path):
+    (tmp_path / "scene.xml").write_text(
+        """<mujoco><option timestep="0.002" integrator="implicitfast"/><worldbody>
+        <geom name="floor" type="plane" size="5 5 1"/>
+        <body name="stone" pos="0 0 .2"><joint name="lift" type="slide" axis="0 0 1"/>
+          <geom name="ball" size=".1" mass="1"/></body></worldbody></mujoco>"""
+    )
+    rows = ('"floor.height"', 0.0, -0.1, 0.1), ('"ball.height"', 0.0, -0.05, 0.05)
+    (tmp_path / "physics.toml").write_text(
+        "".join(
+            f'[parameters.{name}]\nunit = "m"\nnominal = {nominal}\nrange = [{low}, {high}]\n'
+            'source = "made up"\n'
+            for name, nominal, low, high in rows
+        )
+    )
+    simulator = BulletSimulator(World.load(tmp_path), 2, 1)
+    simulator.set_physics(np.array([1]), ("floor.height", "ball.height"), np.array([[0.05, -0.03]]))
+    begin(simulator)
+    simulator.step(np.zeros((2, 0)), 1000)
+    assert simulator.qpos[:, 0] == pytest.approx([-0.1, -0.02], abs=1e-3)
+
+
+def test_a_quaternion_keeps_its_sign():
+    world = world_of('<body><freejoint/><geom type="box" size=".1 .2 .3" mass="1"/></body>')
+    paths = []
+    for make in (MujocoSimulator, BulletSimulator):
+        simulator = make(world, 1, 1)
+        begin(simulator, qvel=[0, 0, 0, 9.0, 3.0, 5.0])
+        steps = []
+        for _ in range(500):
+            simulator.step(np.zeros((1, 0)), 1)
+            steps.append(simulator.qpos[0, 3:].copy())
+        paths.append(np.array(steps))
+    assert np.abs(np.diff(np.sign(paths[0][:, 0]))).max() == 2
+    assert paths[1] == pytest.approx(paths[0], abs=1e-9)
+
+
+def test_limits_are_inside_by_their_margin():
+    world = world_of(
+        """<body><joint type="slide" axis="0 0 1" range="-.1 .1" limited="true" margin=".03"/>
+        <geom size=".1" mass="1"/></body>"""
+    )
+    simulator = BulletSimulator(world, 1, 1)
+    begin(simulator)
+    simulator.step(np.zeros((1, 0)), 1000)
+    assert simulator.qpos[0, 0] == pytest.approx(-0.07, abs=1e-3)

@@ -242,6 +242,7 @@ def test_an_untouched_world_keeps_its_energy_in_both():
 
 def test_a_forgotten_simulator_gives_its_clients_back():
     world = World.load("cartpole")
+    gc.collect()  # what other tests have left
     connected = []
     for _ in range(2):
         simulator = BulletSimulator(world, 2, 1)

@@ -85,6 +85,9 @@ class Body(Protocol):
     def drive(self, drive: Drive | None) -> bool:
         """Let commands pass through ``drive``, or no longer; whether the engine's commands can be reached."""
 
+    def took(self, action: Array) -> bool:
+        """Whether an action of the step before reached the engine as it is. Shape (size of the action,)."""
+
     def begin(self) -> Array:
         """Take note of a new episode, and return its first command. Shape (1, nu)."""
 

@@ -143,6 +143,10 @@ class BulletBody:
         """Commands can't be reached; actions can."""
         return False
 
+    def took(self, action: Array) -> bool:
+        """Whatever the env makes of it: commands are the actions here."""
+        return True
+
     def begin(self) -> Array:
         """Nothing is commanded yet. Shape (1, number of actions)."""
         return np.zeros((1, self._actions))

@@ -9,6 +9,7 @@ from pathlib import Path
 import mujoco
 
 from sim2real.domain import Domain
+from sim2real.errors import InvalidValue
 from sim2real.parameters import Parameter, quantity_of
 from sim2real.world import World
 
@@ -50,6 +51,13 @@ def as_world(model: mujoco.MjModel, domain: Domain, naming: Naming, nominal: Nom
             value = low or 0.0  # the shape of an effect has no nominal value
         else:
             value = nominal(kind.name, next(iter(elements), "world"))
+            others = {element: nominal(kind.name, element) for element in elements}
+            if low is None and any(other != value for other in others.values()):
+                raise InvalidValue(
+                    f"{name} changes within an episode from nominal, which is not the same for all of "
+                    f"{', '.join(f'{element} ({other:g})' for element, other in others.items())}; give "
+                    f"{name} a value in the domain, or each element a parameter of its own"
+                )
         unit = kind.units[0] if kind.units else UNIT
         ends = (value if low is None else low, value if high is None else high)
         parameters[name] = Parameter(name, unit, value, *ends, f"the model of {naming.title}", elements)

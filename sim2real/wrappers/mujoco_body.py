@@ -185,6 +185,10 @@ class MujocoBody:
             self._stepper.do_simulation = _Driven(self._stepper, drive, self._delay)  # type: ignore[method-assign]
         return True
 
+    def took(self, action: Array) -> bool:
+        """Whether the commands are the action."""
+        return action.shape == self._data.ctrl.shape and np.allclose(action, self._data.ctrl, 1e-6, 1e-9)
+
     def begin(self) -> Array:
         """Forget commands that are on their way."""
         command = np.array(self._data.ctrl, dtype=float)

@@ -143,6 +143,8 @@ class Randomize(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         if not self._driven:
             action = self._commanded(action, channels)
         observation, reward, terminated, truncated, info = super().step(action)
+        if self._drives and not self._reached:
+            self._check_reach(action)
         self._steps += 1
         seen = self._signals.apart(observation)
         measured = channels.observe(seen)
@@ -161,7 +163,7 @@ class Randomize(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         acts = {quantity_of(name) for name in self._world.parameters}
         self._channels = self._make_channels() if any(map(_is_channel, acts)) else None
         self._drives = any(q.acts in (ACTUATOR, LAW) or q.name == "latency" for q in acts)
-        self._driven = False
+        self._driven = self._reached = False
 
     def _make_channels(self) -> Channels:
         names = self._signals.names
@@ -278,6 +280,16 @@ class Randomize(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         space = self.action_space
         clipped = np.clip(passed.reshape(space.shape), space.low, space.high)
         return clipped.astype(space.dtype)
+
+    def _check_reach(self, action: Action) -> None:
+        """Refuse, after a first step, commands that were not what the channels made of them."""
+        self._reached = self._driven or self._body.took(np.ravel(action))
+        if not self._reached:
+            names = [name for name in self.domain.names if quantity_of(name).acts == ACTUATOR]
+            raise Sim2RealError(
+                f"{self._naming.title} steps by code of its own, and what its actuators got is not its "
+                f"action; {', '.join(names)} can't act there: take them out"
+            )
 
     def _write(self, values: NDArray[np.float64] | None) -> None:
         if values is None:

@@ -8,6 +8,7 @@ from pybullet_utils import bullet_client
 
 from sim2real.distributions import Point, Uniform
 from sim2real.domain import Domain
+from sim2real.errors import DeadParameter
 from sim2real.wrappers import Randomize
 
 URDF = """
@@ -199,3 +200,86 @@ def test_two_links_of_one_name_go_by_their_bodies(swing, tmp_path):
     wrapped.reset(seed=0)
     assert pybullet.getDynamicsInfo(1, 0, physicsClientId=env.physics_client)[0] == 1.0
     assert pybullet.getDynamicsInfo(0, 0, physicsClientId=env.physics_client)[0] == 2.0
+
+
+OTHER = (
+    URDF.replace('<mass value="2"/>', '<mass value="4"/>')
+    .replace('ixx="0.05"', 'ixx="0.058"')
+    .replace("</robot>", """
+  <link name="plate"><inertial><mass value="1"/>
+    <inertia ixx="1" iyy="1" izz="1" ixy="0" ixz="0" iyz="0"/></inertial></link>
+  <joint name="weld" type="fixed"><parent link="stand"/><child link="plate"/></joint>
+  <link name="ghost"><inertial><mass value="1"/>
+    <inertia ixx="1" iyy="1" izz="1" ixy="0" ixz="0" iyz="0"/></inertial></link>
+  <joint name="glue" type="fixed"><parent link="bob"/><child link="ghost"/></joint>
+</robot>""")
+)  # fmt: skip
+
+
+@pytest.fixture
+def welded(tmp_path):
+    """A pendulum with a plate on its stand and a link without a shape on its bob."""
+    (tmp_path / "other.urdf").write_text(OTHER)
+    env = Swing(str(tmp_path / "other.urdf"))
+    yield env
+    env.close()
+
+
+@pytest.mark.parametrize(
+    ("parameter", "says"),
+    [
+        ("plate.mass", "link 'plate' is fixed to the world"),
+        ("weld.damping", "joint 'weld' is fixed"),
+        ("ghost.friction", "link 'ghost' has no collision shape"),
+        ("obs_0.spike_size", "changes nothing"),
+    ],
+)
+def test_the_first_reset_refuses_what_changes_nothing(welded, parameter, says):
+    domain = Domain({"bob.mass": Point(3.0), parameter: Uniform(0.5, 0.7)})
+    with pytest.raises(DeadParameter, match=f"{parameter} .*{says}.*allow_dead=True"):
+        Randomize(welded, domain).reset(seed=0)
+    Randomize(welded, domain, allow_dead=True).reset(seed=0)
+    assert pybullet.getDynamicsInfo(welded.robot, 0, physicsClientId=welded.physics_client)[0] == 3.0
+
+
+def test_what_acts_passes(welded):
+    model = {"ghost.mass": Uniform(1, 2), "hinge.damping": Uniform(0.2, 0.3), "bob.friction": Point(0.7)}
+    drifts = {"bob.mass": Uniform(1.0, 2.0), "bob.mass.drift": Point(0.1)}
+    commands = {"action_0.command_noise": Point(0.1), "action_0.deadband": Uniform(0.0, 0.3)}
+    readings = {"obs_0.sensor_latency": Uniform(0, 3)}
+    Randomize(welded, Domain(model | drifts | commands | readings)).reset(seed=0)
+
+
+def test_another_robot_of_the_same_names_gets_its_own_inertia(swing, tmp_path):
+    env = swing()
+    wrapped = Randomize(env, Domain({"bob.mass": Point(3.0)}))
+    wrapped.reset(seed=0)
+
+    def change(name, urdf):
+        (tmp_path / name).write_text(urdf)
+        env._urdf = str(tmp_path / name)
+        if not env._anew:
+            env.load()
+
+    change("other.urdf", OTHER)
+    wrapped.reset(seed=0)
+    info = pybullet.getDynamicsInfo(env.robot, 0, physicsClientId=env.physics_client)
+    assert info[0] == 3.0
+    assert np.allclose(info[2], np.array([0.058, 0.05, 0.01]) * 3 / 4), "that of the other robot's bob"
+    change("renamed.urdf", URDF.replace('"bob"', '"ball"'))
+    with pytest.raises(ValueError, match="element, which the env has loaded no more: 'bob'"):
+        wrapped.reset(seed=0)
+
+
+def test_gravity_where_there_is_none_points_down(swing):
+    env = swing()
+    env.load = lambda load=env.load: (
+        load(),
+        pybullet.setGravity(0, 0, 0, physicsClientId=env.physics_client),
+    )
+    env.load()
+    wrapped = Randomize(env, Domain({"world.gravity": Uniform(2.0, 3.0)}))
+    wrapped.reset(seed=0)
+    got = pybullet.getPhysicsEngineParameters(physicsClientId=env.physics_client)
+    assert got["gravityAccelerationZ"] == pytest.approx(-wrapped.physics()["world.gravity"])
+    assert np.isfinite(wrapped.step(np.zeros(1, np.float32))[0]).all()

@@ -11,6 +11,7 @@ from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv
 
 from sim2real.distributions import Point, Uniform
 from sim2real.domain import Domain
+from sim2real.errors import InvalidValue, Sim2RealError
 from sim2real.wrappers import Randomize
 
 with warnings.catch_warnings():
@@ -200,6 +201,45 @@ def test_what_code_of_its_own_cannot_have_is_refused(actions, parameter, says):
         return
     with pytest.raises(ValueError, match=says):
         Randomize(Loop(actions), Domain({parameter: Point(2.0)}))
+
+
+class Goals(Loop):
+    """One whose action is a goal: what the actuator gets is its own law's."""
+
+    def step(self, action):
+        self.data.ctrl[:] = 5 * (action - self.data.qpos)
+        mujoco.mj_step(self.model, self.data, nstep=5)
+        return self.seen(), 0.0, False, False, {}
+
+
+def test_an_action_that_is_no_command_is_found_at_the_first_step():
+    domain = Domain({"motor.command_noise": Point(0.1)})
+    for env, says in (
+        (Loop(), None),
+        (Goals(), r"got is not its action; motor\.command_noise can't act there"),
+    ):
+        wrapped = Randomize(env, domain)
+        wrapped.reset(seed=0)
+        if says is None:
+            wrapped.step(np.ones(1, np.float32))
+            continue
+        with pytest.raises(Sim2RealError, match=says):
+            wrapped.step(np.ones(1, np.float32))
+
+
+def test_a_group_drifts_only_from_one_nominal_value():
+    env = made("Hopper-v5")
+    env.model.joint("leg_joint").damping[:] = 3.0
+    groups = {"limbs": ("thigh_joint", "leg_joint")}
+    drift = {"limbs.damping.drift": Point(0.5)}
+    with pytest.raises(InvalidValue, match=r"not the same for all of thigh_joint \(1\), leg_joint \(3\)"):
+        Randomize(env, Domain(drift), groups)
+    wrapped = Randomize(env, Domain(drift | {"limbs.damping": Point(2.0)}), groups)
+    wrapped.reset(seed=0)
+    assert env.model.dof_damping[3:5].tolist() == [2.0, 2.0]
+    wrapped.set_domain(Domain({}))
+    wrapped.reset()
+    assert env.model.dof_damping[3:5].tolist() == [1.0, 3.0], "each has its own again"
 
 
 LATE_HOPPER = Domain(

@@ -12,8 +12,6 @@ Importing the package registers its gymnasium ids and nothing else; the public n
 from __future__ import annotations
 
 import importlib
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -53,9 +51,7 @@ def _register() -> None:
         )
 
 
-# the command `sim2real` makes no env by its id, and its --help should not wait for gymnasium
-if Path(next(iter(sys.argv), "")).stem != "sim2real":
-    _register()
+_register()
 
 
 def __getattr__(name: str) -> object:

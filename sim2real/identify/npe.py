@@ -32,6 +32,7 @@ from sim2real.identify.posterior_checks import Calibration, Predictive, calibrat
 from sim2real.identify.space import Space
 from sim2real.identify.transitions import FloatArray, Rollouts
 from sim2real.interface import Actor
+from sim2real.process import undisturbed
 from sim2real.world import World
 
 if TYPE_CHECKING:
@@ -204,6 +205,7 @@ class _Sbi:
     prior: Any
     torch: Any = field(repr=False)
 
+    @undisturbed()
     def learn(self, points: FloatArray, summaries: FloatArray, settings: NpeSettings) -> _Posterior:
         """A posterior that takes summaries."""
         torch = self.torch
@@ -221,6 +223,7 @@ class _Sbi:
         posterior: _Posterior = network.build_posterior()
         return posterior
 
+    @undisturbed()
     def draw(self, posterior: _Posterior, summaries: FloatArray, count: int, seed: int) -> FloatArray:
         """Samples for each summary. Shape (len(summaries), count, parameters)."""
         self.torch.manual_seed(seed)

@@ -23,6 +23,7 @@ from sim2real.env import DomainLike, Sim2RealVectorEnv
 from sim2real.episodes import run_episodes
 from sim2real.errors import UnknownName
 from sim2real.policy import HasTask, Policy, Step
+from sim2real.process import undisturbed
 from sim2real.train.callbacks import Checkpoints, ProgressBar, learn
 from sim2real.train.domain_callbacks import LogDomain
 from sim2real.train.start import begin, contract_of
@@ -91,6 +92,7 @@ def settings_for(world: World, randomized: bool = False, **changes: object) -> P
     return dataclasses.replace(PPOSettings(), **given)
 
 
+@undisturbed()
 def train(
     world: str | World,
     folder: str | Path,

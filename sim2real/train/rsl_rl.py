@@ -27,6 +27,7 @@ import torch
 from sim2real.env import DomainLike, Sim2RealVectorEnv
 from sim2real.errors import MissingExtra
 from sim2real.policy import Policy, Step
+from sim2real.process import undisturbed
 from sim2real.train import ppo
 from sim2real.train.ppo import PPOSettings, measured
 from sim2real.train.rsl_log import RunLog
@@ -63,6 +64,7 @@ def settings_for(world: World, randomized: bool = False, **changes: object) -> P
     return ppo.settings_for(world, randomized, **{**many, **given})
 
 
+@undisturbed()
 def train(
     world: str | World,
     folder: str | Path,

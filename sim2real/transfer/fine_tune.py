@@ -19,6 +19,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from sim2real.errors import BudgetExhausted, InvalidValue, UnknownName
 from sim2real.policy import Policy, Step
+from sim2real.process import undisturbed
 from sim2real.train.callbacks import ProgressBar, learn
 from sim2real.train.ppo import PPOSettings, build_ppo, make_policy
 from sim2real.train.vec_env import SB3VecEnv
@@ -62,6 +63,7 @@ class FineTuneSettings:
             raise InvalidValue(f"critic_warmup of {self.critic_warmup:g} is outside [0, 1)")
 
 
+@undisturbed()
 def fine_tune(
     policy: Policy,
     target: TargetEnv,

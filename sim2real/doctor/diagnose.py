@@ -153,9 +153,8 @@ def _unknown_joints(logs: Sequence[RawLog], expected: Expected) -> Iterator[Find
         return
     for joints in dict.fromkeys(log.joints for log in logs if log.joints):
         names = tuple(log.name for log in logs if log.joints == joints)
-        unknown = [joint for joint in joints if not expected.joint(joint)]
-        wanted = {str(entry.get("joint", "")) for entry in expected.table.values()} or set(expected.limits)
-        missing = sorted(wanted - {expected.joint(joint) for joint in joints})
+        unknown = [joint for joint in joints if not expected.knows(joint)]
+        missing = expected.missing(joints)
         if unknown:
             text = (
                 f"{expected.world} has no joint for {', '.join(unknown)}; name it in [recordings.joints] of "
@@ -163,5 +162,6 @@ def _unknown_joints(logs: Sequence[RawLog], expected: Expected) -> Iterator[Find
             )
             yield Finding("joint", BAD, text, names, unknown[0])
         if missing:
-            text = f"no column is for {', '.join(missing)} of {expected.world}; all of its joints are needed"
+            joints_lost = ", ".join(missing)
+            text = f"no column is for {joints_lost} of {expected.world}; every driven joint is needed"
             yield Finding("joint", BAD if not unknown else WARNING, text, names)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,8 +10,8 @@ import numpy as np
 from sim2real.recordings.recording import FloatArray
 from sim2real.world import World
 
-# mjTRN_JOINT and mjTRN_JOINTINPARENT; a tendon's or a site's number is no joint's
-_OF_A_JOINT = (0, 1)
+# mjTRN_JOINT and mjTRN_JOINTINPARENT; mjJNT_SLIDE and mjJNT_HINGE
+_OF_A_JOINT, _SCALAR = (0, 1), (2, 3)
 LATENCY_WINDOW = 0.5
 """Seconds within which a command's effect is looked for, where no world says more."""
 
@@ -30,6 +30,23 @@ class Expected:
     goals: frozenset[str] | None = None
     """Joints of the world whose command is where they should go; the command of any other is a force, or
     there is none. None where no world says: then every command is taken for a goal."""
+
+    drives: Mapping[str, str] | None = None
+    """The joint that each actuator drives alone, by the actuator's name; empty for one that pulls a tendon or
+    the like. None where no world says."""
+
+    def knows(self, column: str) -> bool:
+        """Whether a column is for a joint, or tells an actuator what to do."""
+        return bool(self.joint(column)) or column in (self.drives or ())
+
+    def missing(self, columns: Iterable[str]) -> list[str]:
+        """Joints that an actuator drives alone, or all of them, and that no column is for."""
+        given = {self.joint(column) for column in columns}
+        if self.drives is None:
+            wanted = {str(entry.get("joint", "")) for entry in self.table.values()} or set(self.limits)
+        else:
+            wanted = {joint for name, joint in self.drives.items() if joint and name not in columns}
+        return sorted(wanted - given)
 
     def joint(self, column: str) -> str:
         """The world's joint that a column is for; empty if it has none."""
@@ -52,14 +69,19 @@ class Expected:
 def expected_of(world: World) -> Expected:
     """What a world expects of recordings of its robot."""
     model = world.model
+    scalar = np.flatnonzero(np.isin(model.jnt_type, _SCALAR))
     ends = np.where(model.jnt_limited[:, None], model.jnt_range, [-np.inf, np.inf])
-    limits = {model.joint(j).name: (float(low), float(high)) for j, (low, high) in enumerate(ends)}
+    limits = {model.joint(int(j)).name: (float(ends[j, 0]), float(ends[j, 1])) for j in scalar}
     steps = [p.high for name, p in world.parameters.items() if name.endswith(".latency")]
     window = max([LATENCY_WINDOW, *(step * float(model.opt.timestep) for step in steps)])
-    own = np.isin(model.actuator_trntype, _OF_A_JOINT) & (model.actuator_biasprm[:, 1] < 0)
-    servos = model.actuator_trnid[own, 0]
-    goals = frozenset(model.joint(int(j)).name for j in servos if 0 <= j < model.njnt)
-    return Expected(world.name, world.recordings, limits, window, goals)
+    drives, goals = {}, set()
+    for k in range(model.nactuator):
+        of_joint = int(model.actuator_trntype[k]) in _OF_A_JOINT
+        joint = model.joint(int(model.actuator_trnid[k, 0])).name if of_joint else ""
+        drives[model.actuator(k).name or joint] = joint if joint in limits else ""
+        if joint in limits and model.actuator_biasprm[k, 1] < 0:
+            goals.add(joint)
+    return Expected(world.name, world.recordings, limits, window, frozenset(goals), drives)
 
 
 def _number(entry: Mapping[str, object], key: str, default: float) -> float:

@@ -21,6 +21,7 @@ _JUMP = 8.0  # usual steps
 _LEAST = 0.05  # of how far the signal goes
 _TICKS = 5  # of a sensor
 _RIPPLE = 0.02  # where nothing says how fine a sensor reads: rad or m, if it is one of these
+_SUDDEN = 0.02  # of a jump, as the steps beside it
 _SIGNS = {999.0, 9999.0, 99999.0, 999999.0, 32767.0, 32768.0, 65535.0, 65536.0, 65.535}
 _FAR = 3.0  # times as far as everything else goes; no joint is there and back within a row
 
@@ -142,9 +143,12 @@ def _spikes(values: FloatArray, at_ends: bool) -> NDArray[np.intp]:
                 break
     last = len(x) - 1
     for a in jumps if at_ends else ():
-        if a < _LONGEST and abs(step[a]) > 2.5 * least[a] and not spikes & {a, a + 1}:
+        beside = np.abs(step[[k for k in (a - 1, a + 1) if 0 <= k < last]])
+        if abs(step[a]) < 2.5 * least[a] or np.any(beside > _SUDDEN * abs(step[a])):
+            continue  # what sets out from rest or comes to it takes more than one step
+        if a < _LONGEST:
             spikes |= set(range(a + 1))
-        elif a >= last - _LONGEST and abs(step[a]) > 2.5 * least[a] and not spikes & {a, a + 1}:
+        elif a >= last - _LONGEST:
             spikes |= set(range(a + 1, last + 1))
     return finite[np.array(sorted(spikes), dtype=np.intp)]
 

@@ -67,7 +67,11 @@ def not_following(view: View, expected: Expected) -> Iterator[Finding]:
     for j, joint in enumerate(view.log.joints):
         if not view.commanded[j] or not view.moves.any():
             continue
-        stuck = [span for span in _frozen(view, j) if _sensor_is_to_blame(view, j, span)]
+        stuck = [
+            span
+            for span in _frozen(view, j)
+            if not _on_a_stop(view, j, span, expected) and _sensor_is_to_blame(view, j, span)
+        ]
         if stuck:
             yield _stuck(view, joint, stuck)
         if not view.follows[j]:
@@ -152,6 +156,13 @@ def _sensor_is_to_blame(view: View, j: int, span: Span) -> bool:
     steps = np.abs(np.diff(position))
     usual = float(np.percentile(steps[steps > 0], 99)) if (steps > 0).any() else 0.0
     return abs(float(position[last + 1] - position[last])) > _JUMP * usual
+
+
+def _on_a_stop(view: View, j: int, span: Span, expected: Expected) -> bool:
+    """Whether a joint rests at an end of its range: pressed there it may well say the same all the time."""
+    low, high = expected.limits.get(expected.joint(view.log.joints[j]), (-np.inf, np.inf))
+    at, near = float(view.position[span[0], j]), 0.01 * (high - low)
+    return bool(np.isfinite(near) and (at < low + near or at > high - near))
 
 
 def _held(view: View, j: int) -> list[Span]:

@@ -82,6 +82,8 @@ class JointColumns:
     """Of the result."""
     scale: float
     offset: float
+    rescaled: bool
+    """Whether the file gives a scale besides the unit, which then says little."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,13 @@ class LogMap:
     """``robot`` and ``delimiter``, those that are given."""
     lists: Mapping[str, tuple[str, ...]]
     """``state_topic``, ``command_topic``, ``state_joints``, ``command_joints``, those that are given."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every column that it names."""
+        clocks = [clock.column for clock in (self.clock, self.state_clock) if clock is not None]
+        signals = [(joint.command, joint.position, joint.velocity) for joint in self.joints.values()]
+        return tuple(dict.fromkeys(name for name in (*clocks, *sum(signals, ())) if name))
 
     @property
     def units(self) -> tuple[str, ...]:
@@ -184,6 +193,7 @@ def _joint(name: str, entry: Section) -> JointColumns:
         unit=result,
         scale=scale * factor,
         offset=entry.number("offset", 0.0),
+        rescaled=scale != 1.0,
     )
 
 

@@ -1,20 +1,38 @@
 """Plain CSV files, one motion each: a header, then a row per stamp.
 
 Which column is what says a mapping file (`sim2real.recordings.columns`). Columns that it does not
-name are left alone.
+name are left alone. As spreadsheets and loggers leave them: with a byte-order mark, separated by commas,
+semicolons or tabs, with decimal commas, with a row of units below the header, with remarks (``#``) above it.
 """
 
 from __future__ import annotations
 
 import csv
+import dataclasses
+import re
+from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
+from sim2real.documents import read_text
 from sim2real.errors import RecordingError
 from sim2real.recordings.columns import MAPPING_FILE, Clock, LogMap
 from sim2real.recordings.raw import Damage, RawLog
 from sim2real.recordings.recording import FloatArray
+
+_DELIMITERS = (",", ";", "\t")
+_NOTHING = ("", "nan", "null", "none", "na", "n/a", "-")
+_THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+")
+_ALIASES = {
+    "rad": "rad", "radian": "rad", "radians": "rad",
+    "deg": "deg", "degree": "deg", "degrees": "deg", "°": "deg",
+    "rev": "rev", "turn": "rev", "turns": "rev", "m": "m", "cm": "cm", "mm": "mm",
+    "s": "s", "sec": "s", "seconds": "s", "ms": "ms", "msec": "ms", "milliseconds": "ms",
+    "us": "us", "µs": "us", "μs": "us", "usec": "us", "microseconds": "us", "ns": "ns", "nanoseconds": "ns",
+}  # fmt: skip
+"""Units as people write them, in small letters."""
 
 
 def read_csv(path: Path, name: str, columns: LogMap | None) -> RawLog:
@@ -28,7 +46,8 @@ def read_csv(path: Path, name: str, columns: LogMap | None) -> RawLog:
     Raises:
         RecordingError: for a file that is no text, has no header, or lacks a column of the mapping.
     """
-    table = _Cells(path, "," if columns is None else columns.text.get("delimiter", ","))
+    wanted = () if columns is None else columns.names
+    table = _Cells(path, "" if columns is None else columns.text.get("delimiter", ""), wanted)
     if columns is None:
         raise RecordingError(
             f"{path}: nothing says what its columns are ({', '.join(table.header)}); "
@@ -36,6 +55,7 @@ def read_csv(path: Path, name: str, columns: LogMap | None) -> RawLog:
         )
     if columns.clock is None and columns.period is None:
         raise RecordingError(f'{columns.path}: say which column is the time, time = {{ column = "t" }}')
+    _check_units(table, columns)
     joints = columns.joints.values()
     time = _clock(table, columns.clock, columns.period)
     velocities = [joint.velocity for joint in joints]
@@ -78,49 +98,148 @@ def _clock(table: _Cells, clock: Clock | None, period: float | None) -> FloatArr
 
 
 class _Cells:
-    """Rows of text; a cell that is no number is noted and becomes NaN."""
+    """Rows of text; a cell that is no number is noted and becomes NaN, an empty one just that."""
 
-    def __init__(self, path: Path, delimiter: str) -> None:
-        self.path = path
+    def __init__(self, path: Path, delimiter: str, wanted: Sequence[str]) -> None:
+        """Find header, delimiter (any of `_DELIMITERS` if none is given) and rows of the columns wanted."""
+        self.path, self.wanted = path, wanted
         self.damage: list[Damage] = []
-        try:
-            lines = path.read_text(encoding="utf-8-sig").splitlines()
-            table = [row for row in csv.reader(lines, delimiter=delimiter, strict=True) if row]
-        except (OSError, UnicodeDecodeError, csv.Error, TypeError) as error:
-            raise RecordingError(f"{path}: not a complete CSV file ({error}); copy it again") from error
-        if not table:
+        lines = [line for line in read_text(path, RecordingError).splitlines() if line.strip()]
+        if lines and lines[0].lower().startswith("sep="):  # as spreadsheets write it
+            delimiter = delimiter or lines[0][4:].strip()
+            lines = lines[1:]
+        remarks = 0
+        while remarks < len(lines) and lines[remarks].startswith("#"):
+            remarks += 1
+        # NumPy writes the header itself as a remark
+        heads = [(lines[remarks - 1].lstrip("# "), remarks)] if remarks else []
+        heads += [(lines[remarks], remarks + 1)] if remarks < len(lines) else []
+        if not heads:
             raise RecordingError(f"{path}: the file is empty; a header and a row per stamp are needed")
-        self.header = [cell.strip() for cell in table[0]]
-        self.rows = table[1:]
-        short = [i for i, row in enumerate(self.rows) if len(row) != len(self.header)]
-        if short:
-            said = (
-                f"{path}: data row {short[0]} has {len(self.rows[short[0]])} cells and the header "
-                f"{len(self.header)} ({len(short)} such rows); is the file cut off? Copy it again"
-            )
-            self.damage.append(Damage(said, tuple(short)))
+        tries = [(head, d, first) for head, first in heads for d in (delimiter or _DELIMITERS)]
+        head, self.delimiter, first = max(
+            tries, key=lambda t: len(set(wanted) & set(_split(path, [t[0]], t[1])[0]))
+        )
+        self.header = [cell.strip() for cell in _split(path, [head], self.delimiter)[0]]
+        self.rows = _split(path, lines[first:], self.delimiter)
+        self._check_rows()
 
-    def columns(self, names: list[str]) -> FloatArray:
-        """Numbers of the named columns. Shape (n, len(names))."""
-        missing = [name for name in names if name not in self.header]
-        if missing:
-            raise RecordingError(
-                f"{self.path}: it has no column {missing[0]!r}; it has {', '.join(self.header)}"
+    def _check_rows(self) -> None:
+        short = [i for i, row in enumerate(self.rows) if len(row) != len(self.header)]
+        if not short:
+            return
+        said = (
+            f"{self.path}: data row {short[0]} has {len(self.rows[short[0]])} cells and the header "
+            f"{len(self.header)} ({len(short)} such rows); is the file cut off? Copy it again"
+        )
+        if len(short) == len(self.rows) and self.delimiter == "," and len(self.rows[0]) > len(self.header):
+            said = (
+                f"{self.path}: rows have {len(self.rows[0])} cells and the header {len(self.header)}; if "
+                "numbers have decimal commas, write the file again with another delimiter"
             )
+        self.damage.append(Damage(said, tuple(short)))
+
+    def take_units(self) -> dict[str, str]:
+        """Units by column, if they are in the row below the header; it is then no row of numbers."""
+        if not self.rows:
+            return {}
+        cells = dict(zip(self.header, self.rows[0], strict=False))
+        named = {name: cells.get(name, "").strip() for name in self.wanted}
+        if not any(named.values()) or any(cell[:1] in "+-.,0123456789" for cell in named.values() if cell):
+            return {}
+        self.rows = self.rows[1:]
+        self.damage = [
+            dataclasses.replace(d, rows=tuple(row - 1 for row in d.rows if row)) for d in self.damage
+        ]
+        return named
+
+    def columns(self, names: Sequence[str]) -> FloatArray:
+        """Numbers of the named columns. Shape (n, len(names))."""
+        self._check_names(names)
         values = np.full((len(self.rows), len(names)), np.nan)
+        comma = self.decimal_commas
         for j, name in enumerate(names):
             place = self.header.index(name)
             for i, row in enumerate(self.rows):
                 if place < len(row):
-                    values[i, j] = self._number(i, name, row[place])
+                    values[i, j] = self._number(
+                        i, name, row[place].replace(",", ".") if comma else row[place]
+                    )
         return values
 
+    def _check_names(self, names: Sequence[str]) -> None:
+        for name in names:
+            if name not in self.header:
+                raise RecordingError(
+                    f"{self.path}: it has no column {name!r}; it has {', '.join(self.header)}"
+                )
+            if self.header.count(name) > 1:
+                raise RecordingError(f"{self.path}: it has two columns {name!r}; give each its own name")
+
+    @cached_property
+    def decimal_commas(self) -> bool:
+        """Whether numbers are written as 1,5.
+
+        Raises:
+            RecordingError: where commas could be either, or points and commas are mixed.
+        """
+        places = [self.header.index(name) for name in self.wanted if name in self.header]
+        cells = [row[k].strip() for row in self.rows for k in places if k < len(row)]
+        with_comma = [cell for cell in cells if "," in cell]
+        if not with_comma:
+            return False
+        point = next((cell for cell in cells if "." in cell), None)
+        if point is not None:
+            raise RecordingError(
+                f"{self.path}: numbers are written as {with_comma[0]!r} and as {point!r}; write all alike"
+            )
+        if self.delimiter == "," and all(_THOUSANDS.fullmatch(cell) for cell in with_comma):
+            raise RecordingError(
+                f"{self.path}: {with_comma[0]!r} can be a decimal comma or thousands; write decimal points"
+            )
+        return True
+
     def _number(self, row: int, column: str, text: str) -> float:
-        try:
-            return float(text)
-        except ValueError:
+        number = _number(text)
+        if number is None:
             said = (
                 f"{self.path}: {column} in data row {row} is {text!r}, not a number; mend or remove the row"
             )
             self.damage.append(Damage(said, (row,)))
             return np.nan
+        return number
+
+
+def _split(path: Path, lines: Sequence[str], delimiter: str) -> list[list[str]]:
+    try:
+        return [row for row in csv.reader(lines, delimiter=delimiter, strict=True) if row]
+    except (csv.Error, TypeError, ValueError) as error:
+        raise RecordingError(f"{path}: not a complete CSV file ({error}); copy it again") from error
+
+
+def _number(text: str) -> float | None:
+    """The number in a cell; NaN for one that is empty or says that there is none, None for anything else."""
+    text = text.strip()
+    if text.lower() in _NOTHING:
+        return np.nan
+    try:
+        return None if "_" in text else float(text)
+    except ValueError:
+        return None
+
+
+def _check_units(table: _Cells, columns: LogMap) -> None:
+    """Refuse a row of units that says another unit than the mapping file."""
+    units = table.take_units()
+    stated = {clock.column: clock.unit for clock in (columns.clock, columns.state_clock) if clock is not None}
+    for joint in columns.joints.values():
+        if not joint.rescaled:
+            stated |= dict.fromkeys((joint.command, joint.position, joint.velocity), joint.stated)
+    for column, unit in units.items():
+        said = _ALIASES.get(name := unit.strip("[]() ").partition("/")[0].strip().lower(), name)
+        meant = stated.get(column)
+        if meant and said in _ALIASES.values() and said != meant:
+            raise RecordingError(
+                f"{table.path}: the row of units below the header says that {column} is in {unit}, and "
+                f"{columns.path.name} that it is in {meant}; say unit = {said!r} there, or correct the file"
+            )

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sim2real.documents import read_text
 from sim2real.errors import RecordingError
 from sim2real.recordings.raw import Damage, RawLog
 from sim2real.recordings.recording import FloatArray
@@ -68,10 +69,7 @@ def read_sage(folder: Path, name: str) -> RawLog:
 
 
 def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise RecordingError(f"{path}: not a text file ({error.reason} at byte {error.start})") from error
+    return read_text(path, RecordingError)
 
 
 class _Table:

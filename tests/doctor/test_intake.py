@@ -83,3 +83,46 @@ def test_the_call_does_what_the_commands_do(arm, log):
         take_in(world, folder)
     assert take_in(world, folder, unwrap=True).complaints == ()
     assert len(take_in(world, folder, allow_bad=True).complaints) == 1
+
+
+HAND = """
+<mujoco><compiler angle="radian"/><worldbody><body>
+  <joint name="wrist" axis="0 1 0" damping=".3" armature=".02" range="-2 2"/>
+  <geom type="capsule" fromto="0 0 0 .2 0 0" size=".02" mass=".3"/>
+  <body pos=".2 0 0"><joint name="left" axis="0 1 0" damping=".1" armature=".01" range="0 1"/>
+    <geom type="capsule" fromto="0 0 0 .1 .02 0" size=".01" mass=".1"/></body>
+  <body pos=".2 0 0"><joint name="right" axis="0 -1 0" damping=".1" armature=".01" range="0 1"/>
+    <geom type="capsule" fromto="0 0 0 .1 -.02 0" size=".01" mass=".1"/></body>
+</body><body name="cup"><freejoint/><geom size=".02"/></body></worldbody>
+<tendon><fixed name="both"><joint joint="left" coef=".5"/><joint joint="right" coef=".5"/></fixed></tendon>
+<actuator><position name="turn" joint="wrist" kp="20" kv=".5"/>
+  <general name="grip" tendon="both" ctrlrange="0 255" gainprm=".04" biastype="affine" biasprm="0 -10 -1"/>
+</actuator></mujoco>
+"""
+
+
+@pytest.mark.parametrize(
+    ("joints", "missing"),
+    [
+        (("wrist", "left", "right"), ""),
+        (("right", "wrist"), ""),  # a finger that nobody measured
+        (("wrist", "grip"), ""),  # what the actuator was told, under its own name
+        (("left", "right"), "no column is for wrist"),
+        (("wrist", "lift"), "has no joint for lift"),
+    ],
+)
+def test_only_joints_that_are_driven_alone_are_asked_for(tmp_path, joints, missing):
+    folder = tmp_path / "hand"
+    folder.mkdir()
+    (folder / "physics.toml").write_text("")
+    (folder / "scene.xml").write_text(HAND)
+    goal = 0.5 + 0.3 * np.sin(2 * TIME[:, None] + np.arange(len(joints)))
+    tendon = np.isin(joints, ("left", "right", "grip"))
+    command = np.where(tendon, 200 * goal, goal)  # 0 .. 255, where no joint is told an angle
+    write_npz(Recording("a", joints, TIME, command, np.roll(goal, 4, axis=0)), tmp_path / "logs" / "a.npz")
+    world = World.load(folder)
+    if not missing:
+        assert take_in(world, tmp_path / "logs").complaints == ()
+        return
+    with pytest.raises(BadData, match=missing):
+        take_in(world, tmp_path / "logs")

@@ -86,7 +86,7 @@ def test_a_period_does_for_stamps_and_a_semicolon_for_a_comma(folder):
     [
         ("run/a.csv", "angle 1", "angel 1", "it has no column 'angle 1'; it has t, goal 1, angel 1"),
         ("run/a.csv", "46", "x46", "angle 1 in data row 1 is 'x46', not a number"),
-        ("run/a.csv", "46", "", "angle 1 in data row 1 is '', not a number"),
+        ("run/a.csv", "46", "", "position of joint 'hip' is nan in row 1"),
         ("run/a.csv", "46", "nan", "position of joint 'hip' is nan in row 1"),
         ("run/a.csv", "1020", "900", "time goes back"),
         ("run/a.csv", TABLE, "", "the file is empty"),
@@ -141,3 +141,85 @@ def test_cells_are_parsed_and_never_run(folder, tmp_path):
     with pytest.raises(RecordingError):
         load_recordings(folder)
     assert not crime.exists()
+
+
+def rows_of(delimiter, comma=False):
+    """The table as another program writes it."""
+    head, *lines = [line.split(",")[:7] for line in TABLE.splitlines()]
+    lines = [[f"{float(cell):.2f}".replace(".", "," if comma else ".") for cell in line] for line in lines]
+    return [delimiter.join(line) for line in (head, *lines)]
+
+
+def with_units(units):
+    head, *rows = rows_of(";")
+    return [head, units, *rows]
+
+
+UNITS = "[ms];[deg];[deg];[deg/s];[mm];mm;"
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"\xef\xbb\xbf" + "\n".join(rows_of(",")).encode(),
+        "\r\n".join(rows_of(";")).encode(),
+        "\n".join(rows_of("\t")).encode(),
+        "\n".join(rows_of(";", comma=True)).encode(),
+        "\n".join(rows_of("\t", comma=True)).encode("utf-16"),
+        ("sep=;\r\n" + "\r\n".join(rows_of(";", comma=True))).encode(),
+        ("# from the lab\n# 2026\n" + "\n".join(rows_of(","))).encode(),
+        ("# " + "\n".join(rows_of(","))).encode(),
+        "\n".join(with_units(UNITS)).encode(),
+        "\n".join([rows_of(",")[0], "ms,°,Degrees,°/s,(mm),,mm/s", "", *rows_of(",")[1:]]).encode(),
+    ],
+)
+def test_what_spreadsheets_and_loggers_write_reads_alike(folder, same, raw):
+    [plain] = load_recordings(folder)
+    (folder / "run" / "a.csv").write_bytes(raw)
+    [other] = load_recordings(folder)
+    same(plain, other)
+
+
+def test_a_mark_before_the_mapping_is_left_out(folder, same):
+    [plain] = load_recordings(folder)
+    (folder / "mapping.toml").write_bytes(b"\xef\xbb\xbf" + MAPPING.encode())
+    same(plain, load_recordings(folder)[0])
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (with_units("s;deg;deg;deg/s;mm;mm;mm/s"), "says that t is in s, and mapping.toml that it is in ms"),
+        (with_units("ms;rad;rad;rad/s;mm;mm;mm/s"), None),  # the scale of the mapping says it already
+        (with_units("ms;;;;m;m;m/s"), "that goal 2 is in m, and mapping.toml that it is in mm"),
+        (rows_of(",", comma=True), "rows have 14 cells and the header 7; if numbers have decimal commas"),
+        (
+            [TABLE.splitlines()[0], '"1,000",90,45,10,100,50,0,a', '"1,020",91,46,11,101,51,1,b'],
+            "'1,000' can be a decimal comma or thousands",
+        ),
+        ([*rows_of(";", comma=True)[:2], rows_of(";")[2]], r"are written as '1000,00' and as '1020\.00'"),
+        (
+            ["t,goal 1,goal 1,angle 1,speed 1,goal 2,angle 2,speed 2", "1,2,3,4,5,6,7,8"],
+            "two columns 'goal 1'",
+        ),
+    ],
+)
+def test_what_could_be_read_in_two_ways_is_refused(folder, text, says):
+    (folder / "run" / "a.csv").write_text("\n".join(text))
+    if says is None:
+        assert len(load_recordings(folder)[0].time) == 3
+        return
+    with pytest.raises(RecordingError, match=says):
+        load_recordings(folder)
+
+
+def test_an_empty_velocity_was_not_measured(folder):
+    lines = [line.split(",") for line in TABLE.splitlines()]
+    for line in lines[1:]:
+        line[3] = line[6] = ""
+    (folder / "run" / "a.csv").write_text("\n".join(map(",".join, lines)))
+    [log] = read_raw(folder)
+    assert log.velocity is None
+    assert log.notes == (
+        "the velocity of hip, slide is no number in any row: not measured, so it is left out",
+    )

@@ -17,16 +17,14 @@ from sim2real.channels.stages import Chain, Kit, Noise, Rounding, Stage
 from sim2real.domain import Domain
 from sim2real.interface import Array, Ids, Mask, Simulator
 from sim2real.parameters import ACTUATORS, QUANTITIES
-from sim2real.world import World
+from sim2real.world import World, commanded, element_names, reads_position
 
 
-def actuator_names(world: World) -> list[str]:
-    """Names that parameters give the actuators: their own, or that of the joint they drive."""
+def command_names(world: World) -> list[str]:
+    """The actuator of each command, by name; nameless for one of several, which no parameter can mean."""
     model = world.model
-    return [
-        str(model.actuator(k).name or model.joint(int(model.actuator_trnid[k, 0])).name)
-        for k in range(model.nu)
-    ]
+    names = element_names(model, "actuator")
+    return [names[k] if model.actuator_ctrlnum[k] == 1 else "" for k in commanded(model)]
 
 
 def actuator_chain(kit: Kit, simulator: Simulator) -> Chain:
@@ -36,7 +34,7 @@ def actuator_chain(kit: Kit, simulator: Simulator) -> Chain:
         UnknownName: for an actuator that does not exist.
         InvalidValue: for a correction without a network.
     """
-    levels, names = kit.levels, actuator_names(kit.levels.world)
+    levels, names = kit.levels, command_names(kit.levels.world)
     stages: list[Stage] = []
     for quantity in levels.world.channels.get("actuators", ACTUATORS):
         if not levels.has(quantity):
@@ -56,8 +54,14 @@ def actuator_chain(kit: Kit, simulator: Simulator) -> Chain:
 
 def _moves_goals(kit: Kit, names: Sequence[str]) -> bool:
     """Whether limits are those of servos' inner goals; else of commands as they come."""
-    servo = kit.levels.world.model.actuator_biasprm[kit.levels.columns("rate_limit", names), 1] != 0
+    servo = _serve(kit, kit.levels.columns("rate_limit", names))
     return kit.levels.has("goal_braking") or bool(servo.all())
+
+
+def _serve(kit: Kit, columns: slice) -> Mask:
+    """Whether the actuators of some commands follow goals of angle. Shape (width,)."""
+    model = kit.levels.world.model
+    return np.array([reads_position(model, k) for k in commanded(model)[columns]], dtype=bool)
 
 
 class _RateLimit:
@@ -144,7 +148,7 @@ class _Deadband:
     def __init__(self, kit: Kit, level: Level, columns: slice) -> None:
         self._xp, self.level, self.columns = kit.arrays.xp, level, columns
         self._goal = self._xp.zeros_like(level.values)
-        servo = kit.levels.world.model.actuator_biasprm[columns, 1] != 0
+        servo = _serve(kit, columns)
         self._servo = kit.arrays.put(np.tile(servo, (level.values.shape[0], 1)))
 
     def begin(self, part: Array, ids: Ids) -> None:
@@ -173,7 +177,8 @@ class Jitter:
     def __init__(self, kit: Kit, simulator: Simulator) -> None:
         """Latency and jitter of every actuator; the first is the engine's own while the second is neutral."""
         self._kit, self._simulator = kit, simulator
-        names, model = actuator_names(kit.levels.world), kit.levels.world.model
+        model = kit.levels.world.model
+        names = element_names(model, "actuator")
         compiled = np.ceil(model.actuator_delay / model.opt.timestep - 1e-9)
         self._latency = kit.levels.bind("latency", names, default=compiled)
         self._most = kit.levels.bind("latency_jitter", names)

@@ -18,7 +18,7 @@ from sim2real.channels.levels import Level
 from sim2real.channels.stages import Kit, rows
 from sim2real.errors import InvalidValue
 from sim2real.interface import Array, Ids, Simulator
-from sim2real.world import World
+from sim2real.world import World, drives
 
 
 class Correction:
@@ -33,7 +33,7 @@ class Correction:
         world = kit.levels.world
         self.level, self.columns = level, slice(0, world.model.nu)
         self._xp, self._simulator = kit.arrays.xp, simulator
-        driven = [world.model.joint(int(k)).name for k in world.model.actuator_trnid[:, 0]]
+        driven = drives(world.model)[0]
         self._qpos, self._qvel = simulator.joints(driven)
         self._layers = [
             (kit.arrays.put(weight.T.astype(float)), kit.arrays.put(bias.astype(float)))

@@ -6,6 +6,7 @@ import numpy as np
 
 from sim2real.channels.stages import STREAMS, Kit
 from sim2real.interface import Ids, Simulator
+from sim2real.world import element_names
 
 
 class Pushes:
@@ -20,8 +21,7 @@ class Pushes:
         Raises:
             UnknownName: for a body that does not exist.
         """
-        model = kit.levels.world.model
-        bodies = [model.body(k).name for k in range(model.nbody)]
+        bodies = element_names(kit.levels.world.model, "body")
         bodies = bodies[kit.levels.columns("push", bodies)]
         self._kit = kit
         self._force = kit.levels.bind("push", bodies)

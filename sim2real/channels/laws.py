@@ -19,12 +19,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from sim2real.channels.actuators import actuator_names
 from sim2real.channels.levels import Level
 from sim2real.channels.stages import Kit
-from sim2real.errors import InvalidValue
 from sim2real.interface import Array, Ids, Simulator
 from sim2real.parameters import LAW, QUANTITIES
+from sim2real.world import drives, element_id, element_names, levers
 
 _AT_REST = (
     "stribeck",
@@ -48,8 +47,7 @@ class Friction:
             for p in levels.world.parameters.values()
             if p.quantity.acts == LAW and p.quantity.element == "joint"
         ]
-        joints = [model.joint(k).name for k in range(model.njnt)]
-        joints = [name for name in joints if any(name in p.elements for p in law)]
+        joints = [name for name in element_names(model, "joint") if any(name in p.elements for p in law)]
         self._dofs = simulator.dofs(joints)
         known = [name for name in (*_AT_REST, *_OF_LOAD) if levels.has(name)]
         self._levels = {name: levels.bind(name, joints) for name in known}
@@ -132,26 +130,21 @@ class TorqueSpeed:
     """Force limits that fall with speed, of the actuators that have ``speed_loss``."""
 
     def __init__(self, kit: Kit, simulator: Simulator) -> None:
-        """Bind the level.
-
-        Raises:
-            InvalidValue: for an actuator that has no force limit, or drives no joint.
-        """
+        """Bind the level."""
         model = kit.levels.world.model
-        names = actuator_names(kit.levels.world)
+        names = element_names(model, "actuator")
         self._columns = kit.levels.columns("speed_loss", names)
         names = names[self._columns]
         self._level: Level = kit.levels.bind("speed_loss", names)
-        for name, limited in zip(names, model.actuator_forcelimited[self._columns], strict=True):
-            if not limited:
-                raise InvalidValue(
-                    f"speed_loss is a share of the force limit, which actuator {name!r} does not have; give "
-                    "it a forcerange in scene.xml"
-                )
-        driven = [model.joint(int(k)).name for k in model.actuator_trnid[self._columns, 0]]
+        driven = drives(model)[0][self._columns]
+        some = next(filter(None, driven), "")
+        driven = [
+            joint or some for joint in driven
+        ]  # between those with a loss may stand one without a joint
         self._xp, self._simulator = kit.arrays.xp, simulator
         self._dofs = simulator.dofs(driven)
-        self._signs = kit.arrays.put(np.sign(model.actuator_gear[self._columns, 0]))
+        gears = model.actuator_gear[model.actuator_outadr, 0]
+        self._signs = kit.arrays.put(np.sign(gears[self._columns]))
         self._limits = simulator.force_limit()
         self._base = kit.arrays.copy(self._limits)
 
@@ -180,11 +173,10 @@ class TorqueSpeed:
 
 
 def _gears(kit: Kit, joints: list[str]) -> Array:
-    """Torque on each joint per force of each actuator. Shape (nu, len(joints))."""
+    """Torque on each joint per force of each actuator. Shape (nout, len(joints))."""
     model = kit.levels.world.model
-    gears = np.zeros((model.nu, len(joints)))
-    for k in range(model.nu):
-        driven = model.joint(int(model.actuator_trnid[k, 0])).name
-        if driven in joints:
-            gears[k, joints.index(driven)] = model.actuator_gear[k, 0]
+    gears = np.zeros((model.nout, len(joints)))
+    for column, joint in enumerate(joints):
+        for actuator, lever in levers(model, element_id(model, "joint", joint)).items():
+            gears[model.actuator_outadr[actuator], column] = lever or 0.0
     return gears

@@ -18,6 +18,7 @@ from sim2real.domain import Domain
 from sim2real.errors import InvalidValue
 from sim2real.interface import Array, Ids, Mask, Signal
 from sim2real.parameters import SENSOR, SENSORS
+from sim2real.world import element_name, levers, reads_position
 
 
 def sensor_chain(kit: Kit, signals: Sequence[Signal], domain: Domain) -> Chain:
@@ -86,8 +87,13 @@ def _encoder(kit: Kit, names: Sequence[str], scales: Array) -> Stage:
 
 def _check_encoders(kit: Kit, read: Sequence[str]) -> None:
     world = kit.levels.world
-    servos = world.model.actuator_trnid[world.model.actuator_biasprm[:, 1] != 0, 0]
-    served = {world.model.joint(int(joint)).name for joint in servos}
+    model = world.model
+    served = {
+        element_name(model, "joint", joint)
+        for joint in range(model.njnt)
+        for actuator, lever in levers(model, joint).items()
+        if lever is not None and reads_position(model, actuator)
+    }
     for parameter in world.parameters.values():
         if parameter.quantity.name == "encoder_offset":
             for joint in parameter.elements:

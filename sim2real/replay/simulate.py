@@ -13,10 +13,10 @@ from sim2real.errors import InvalidValue, UnknownName
 from sim2real.parameters import MODEL, quantity_of
 from sim2real.replay.laws import UNLIMITED, DryFriction, GoalLimits, TorqueLine
 from sim2real.replay.motion import FloatArray, Integral, Motion
-from sim2real.simulators.fields import PLAY
 from sim2real.simulators.mujoco import MujocoSimulator
 from sim2real.simulators.play import with_play
 from sim2real.world import World
+from sim2real.world.entries import PLAY
 
 READ_DELAY = "read_delay"
 """``<joint>.read_delay``: seconds from a row's stamp to the moment at which the joint is really read."""

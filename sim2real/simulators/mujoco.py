@@ -63,7 +63,7 @@ class MujocoSimulator(Named):
         self._table = PhysicsTable(world, num_envs)
         self._writes: dict[tuple[str, ...], list[_Write]] = {}
         self._history = self._batch.bind("history") if world.model.nhistory else None
-        self._history_columns, self._history_actuators = _delay_lines(world.model)
+        self._history_columns, self._history_commands = _delay_lines(world.model)
 
     def site(self, name: str) -> Array:
         """World position of a site, m; live from the first reset on. Shape (num_envs, 3)."""
@@ -108,7 +108,7 @@ class MujocoSimulator(Named):
             self._play.start(self._qpos, self._qvel, env_ids, (qpos, qvel))
         self._ctrl[env_ids] = ctrl
         if self._history is not None:
-            self._history[env_ids[:, None], self._history_columns] = ctrl[:, self._history_actuators]
+            self._history[env_ids[:, None], self._history_columns] = ctrl[:, self._history_commands]
         if self._stage:
             with quiet():
                 self._batch.forward(env_ids, stage=self._stage)
@@ -200,13 +200,14 @@ class MujocoSimulator(Named):
 
 
 def _delay_lines(model: mujoco.MjModel) -> tuple[Ids, Ids]:
-    """Columns of the command buffers in ``history``, and the actuator that each belongs to."""
+    """Columns of the command buffers in ``history``, and the command that each belongs to."""
     columns: list[int] = []
-    actuators: list[int] = []
-    for actuator in range(model.nu):
-        samples = int(model.actuator_history[actuator, 0])
-        # layout: user, cursor, one time stamp a sample, one value a sample
+    commands: list[int] = []
+    for actuator in range(model.nactuator):
+        samples, width = int(model.actuator_history[actuator, 0]), int(model.actuator_ctrlnum[actuator])
+        # layout: user, cursor, one time stamp a sample, the values of a sample side by side
         start = int(model.actuator_historyadr[actuator]) + 2 + samples
-        columns += range(start, start + samples)
-        actuators += [actuator] * samples
-    return np.array(columns, dtype=np.intp), np.array(actuators, dtype=np.intp)
+        columns += range(start, start + samples * width)
+        first = int(model.actuator_ctrladr[actuator])
+        commands += list(range(first, first + width)) * samples
+    return np.array(columns, dtype=np.intp), np.array(commands, dtype=np.intp)

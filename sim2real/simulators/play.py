@@ -15,8 +15,8 @@ import numpy as np
 
 from sim2real.errors import InvalidValue
 from sim2real.interface import Array, Ids
-from sim2real.simulators.fields import PLAY
 from sim2real.world import World, compile_scene
+from sim2real.world.entries import PLAY
 
 
 def with_play(world: World) -> World:

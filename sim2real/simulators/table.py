@@ -18,9 +18,10 @@ import numpy as np
 from sim2real.errors import UnknownName
 from sim2real.interface import Array, Ids
 from sim2real.parameters import INERTIA, MODEL
-from sim2real.simulators.fields import Entry, entries, reshaping
 from sim2real.simulators.inertia import reshaped
 from sim2real.world import World
+from sim2real.world.entries import entries, reshaping
+from sim2real.world.terms import Entry
 
 
 @dataclass(frozen=True)

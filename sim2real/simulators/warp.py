@@ -24,12 +24,12 @@ import torch
 
 from sim2real.errors import InvalidValue
 from sim2real.interface import Array, Ids
-from sim2real.simulators.fields import entries
 from sim2real.simulators.named import Named
 from sim2real.simulators.play import Play
 from sim2real.simulators.table import FieldNumbers, PhysicsTable, Plan
 from sim2real.simulators.warp_model import WarpModel
 from sim2real.world import World
+from sim2real.world.entries import entries
 
 _log = logging.getLogger(__name__)
 

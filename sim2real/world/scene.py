@@ -10,6 +10,7 @@ import numpy as np
 
 from sim2real.errors import InvalidValue, UnknownName
 from sim2real.parameters import Parameter
+from sim2real.world.names import name_elements
 from sim2real.world.variant import Variant
 
 
@@ -35,6 +36,7 @@ def compile_scene(
         raise InvalidValue(f"{path.parent} is no world: it has no {path.name}")
     try:
         spec = mujoco.MjSpec.from_file(str(path))
+        name_elements(spec)
         for parameter in sorted(parameters.values(), key=lambda p: p.quantity.name == "latency_jitter"):
             _prepare(spec, parameter, variants)
         change(spec)
@@ -50,20 +52,42 @@ def compile_scene(
 
 
 def _prepare(spec: mujoco.MjSpec, parameter: Parameter, variants: Mapping[str, Variant]) -> None:
+    """Room in the compiled model for what a parameter may ask of it."""
     kind, quantity = parameter.quantity.element, parameter.quantity.name
-    if kind not in _PLURAL:
-        return
-    known = {element.name: element for element in getattr(spec, _PLURAL[kind])}
     longest = int(max([parameter.high, *(v.physics.get(parameter.name, 0.0) for v in variants.values())]))
-    for name in parameter.elements:
-        if name not in known:
-            raise UnknownName(f"{kind} for parameter {parameter.name}:", name, known)
+    for name in parameter.elements if kind in _PLURAL else ():
+        element = _find(spec, parameter, name)
         if quantity.startswith(("com_", "inertia_")):
-            known[name].simple = 0  # else the engine keeps a shortcut for centred bodies
+            element.simple = 0  # else the engine keeps a shortcut for centred bodies
+        if quantity == "armature" and isinstance(element, mujoco.MjsTendon):
+            for body in spec.bodies:
+                body.simple = 0
+        if quantity in ("back_emf", "bias_torque") and element.biastype == mujoco.mjtBias.mjBIAS_NONE:
+            element.biastype, element.biasprm[:3] = mujoco.mjtBias.mjBIAS_AFFINE, 0.0
         if quantity == "latency":
-            known[name].nsample = max(known[name].nsample, longest, 1)
+            element.nsample = max(element.nsample, longest, 1)
         if quantity == "latency_jitter":
-            known[name].nsample += max(longest, 1)  # on top of the latency, which comes first
+            element.nsample += max(longest, 1)  # on top of the latency, which comes first
 
 
-_PLURAL = {"body": "bodies", "joint": "joints", "geom": "geoms", "actuator": "actuators"}
+def _find(spec: mujoco.MjSpec, parameter: Parameter, name: str) -> mujoco._specs.MjsElement:
+    """An element of the scene, all of which have names, by what a parameter calls it."""
+    kind = parameter.quantity.element
+    known: dict[str, mujoco._specs.MjsElement] = {}
+    for what in ("tendon", "joint") if kind == "joint" else (kind,):
+        elements = list(getattr(spec, _PLURAL[what]))
+        known |= {f"{what} {k}": element for k, element in enumerate(elements)}
+        known |= {element.name: element for element in elements}
+    if name not in known:
+        names = [element.name for element in getattr(spec, _PLURAL[kind])]
+        raise UnknownName(f"{kind} for parameter {parameter.name}:", name, names)
+    return known[name]
+
+
+_PLURAL = {
+    "body": "bodies",
+    "joint": "joints",
+    "geom": "geoms",
+    "actuator": "actuators",
+    "tendon": "tendons",
+}

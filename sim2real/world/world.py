@@ -21,8 +21,8 @@ import mujoco
 from sim2real.catalog import find
 from sim2real.domain import Domain
 from sim2real.errors import InvalidValue, UnknownName
-from sim2real.parameters import Parameter, quantity_of
-from sim2real.world.elements import actuator_of, check_backlash, check_friction, check_parameter
+from sim2real.parameters import Parameter
+from sim2real.world.checks import canonical, check_nominal, check_parameters, check_values
 from sim2real.world.physics_file import JointMapping, PhysicsFile
 from sim2real.world.scene import compile_scene
 from sim2real.world.variant import Variant
@@ -60,13 +60,11 @@ class World:
         path = find("envs", name_or_path)
         given = PhysicsFile.read(path)
         model = compile_scene(path / "scene.xml", given.parameters, given.variants)
-        for parameter in given.parameters.values():
-            check_parameter(model, path, parameter)
-            if parameter.quantity.element == "parameter":
-                for element in parameter.elements:
-                    if element not in given.parameters:
-                        raise UnknownName(f"parameter for {parameter.name}:", element, given.parameters)
-        world = cls(name=path.name, path=path, model=model, **vars(given))
+        parameters = {name: canonical(model, parameter) for name, parameter in given.parameters.items()}
+        for parameter in parameters.values():
+            check_nominal(model, path, parameter)
+        world = cls(name=path.name, path=path, model=model, **{**vars(given), "parameters": parameters})
+        check_parameters(world)
         for domain in (world.training_domain, *(variant.domain for variant in given.variants.values())):
             world.check(domain)
         return world
@@ -123,43 +121,11 @@ class World:
 
         Raises:
             UnknownName: for a parameter that the world does not have.
-            InvalidValue: for a latency that the command buffer can't hold, a friction or wind without effect,
-                or a backlash wider than its joint's range.
+            InvalidValue: for a value that can't act as it says, as a latency that the command buffer can't
+                hold or a friction without effect.
         """
-        for name, distribution in domain.parameters.items():
+        for name in domain.parameters:
             if name not in self.parameters:
                 raise UnknownName(f"parameter of {self.name}", name, self.parameters)
-            low, high = distribution.support()
-            if name.rpartition(".")[2].startswith("wind_"):
-                self._check_air(name)
-            for element in self.parameters[name].elements:
-                if quantity_of(name).name in _DELAYS:
-                    self._check_latency(domain, element)
-                if quantity_of(name).name == "friction":
-                    check_friction(self.model, self.path, (name, low), element)
-                if quantity_of(name).name == "backlash":
-                    check_backlash(self.model, (name, high), element)
+        check_values(self, self.path, domain)
         return domain
-
-    def _check_air(self, name: str) -> None:
-        if self.model.opt.density == 0 and "world.air_density" not in self.parameters:
-            raise InvalidValue(
-                f"{name} has no effect without air; give the world a parameter 'world.air_density', or "
-                f"{self.path / 'scene.xml'} a density"
-            )
-
-    def _check_latency(self, domain: Domain, element: str) -> None:
-        """Refuse a latency that, with its jitter, does not fit the actuator's buffer of commands."""
-        delays = [p for p in self.parameters.values() if p.quantity.name in _DELAYS and element in p.elements]
-        given = domain.parameters
-        steps = {p.name: given[p.name].support()[1] if p.name in given else p.nominal for p in delays}
-        buffer = int(self.model.actuator_history[actuator_of(self.model, element).id, 0])
-        if sum(steps.values()) > buffer:
-            names = " + ".join(name for name in steps if steps[name])
-            raise InvalidValue(
-                f"{names} of {sum(steps.values()):g} physics steps does not fit the buffer of {buffer}; "
-                f"raise nsample of actuator {element!r} in {self.path / 'scene.xml'}"
-            )
-
-
-_DELAYS = ("latency", "latency_jitter")

@@ -22,9 +22,9 @@ from sim2real.domain import Domain
 from sim2real.errors import InvalidValue, UnknownName
 from sim2real.interface import Array, Ids, Simulator
 from sim2real.parameters import ACTUATOR, LAW, MODEL, QUANTITIES, quantity_of
-from sim2real.simulators.fields import entries
 from sim2real.simulators.table import FieldNumbers, PhysicsTable
 from sim2real.world import World, actuator_of, nominal_value
+from sim2real.world.entries import entries
 from sim2real.wrappers.body import Drive, Start
 from sim2real.wrappers.delay import DelayLine
 from sim2real.wrappers.elements import Naming, as_world

@@ -157,7 +157,7 @@ def test_torque_falls_with_speed_to_none_at_no_load_speed(make_world, tools, pen
 
 def test_speed_loss_needs_a_force_limit(make_world, tools):
     with pytest.raises(
-        InvalidValue, match=r"actuator 'motor' does not have; give it a forcerange in scene\.xml"
+        InvalidValue, match=r"actuator 'motor' can't .* it does not have; give it a forcerange in scene\.xml"
     ):
         Sim2RealVectorEnv(make_world(tools[0]("motor.speed_loss", 0, "s/m")))
 

@@ -10,11 +10,11 @@ import torch
 
 from sim2real.errors import InvalidValue, MissingExtra, UnknownName
 from sim2real.simulators import Engine, make_simulator, warp_model
-from sim2real.simulators.fields import Entry
 from sim2real.simulators.mujoco import MujocoSimulator
 from sim2real.simulators.warp import WarpSimulator
 from sim2real.simulators.warp_model import WarpModel, capacity
 from sim2real.world import World
+from sim2real.world.terms import Entry
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("quick_kernels")]
 

@@ -7,6 +7,7 @@ import pytest
 
 from sim2real.domain import Domain, Point, Uniform
 from sim2real.errors import InvalidValue, UnknownName
+from sim2real.simulators.mujoco import MujocoSimulator
 from sim2real.world import CONTROL, World, nominal_value
 
 
@@ -202,13 +203,24 @@ def test_nominal_latency_may_be_written_either_way(write_world, pendulum_files):
         assert nominal_value(world.model, "latency", "motor") == 3
 
 
-def test_gravity_needs_a_direction(write_world, pendulum_files):
+def test_gravity_comes_from_above_where_there_is_none(write_world, pendulum_files):
     scene, physics = pendulum_files
     scene = scene.replace("<option", '<option gravity="0 0 0"')
     physics += (
         '[parameters."world.gravity"]\nunit = "m/s²"\nnominal = 0.0\nrange = [0.0, 9.81]\nsource = "space"\n'
     )
-    with pytest.raises(InvalidValue, match=r"world\.gravity.*no direction"):
+    simulator = MujocoSimulator(World.load(write_world(scene, physics)), 1)
+    simulator.set_physics(np.array([0]), ("world.gravity",), np.array([[3.7]]))
+    assert simulator.snapshot(0)[0].opt.gravity.tolist() == [0.0, 0.0, -3.7]
+
+
+def test_a_slope_without_gravity_has_no_effect(write_world, pendulum_files):
+    scene, physics = pendulum_files
+    scene = scene.replace("<option", '<option gravity="0 0 0"')
+    physics += (
+        '[parameters."world.slope_x"]\nunit = "rad"\nnominal = 0.0\nrange = [0.0, 0.1]\nsource = "no"\n'
+    )
+    with pytest.raises(InvalidValue, match=r"world.slope_x has no effect without gravity"):
         World.load(write_world(scene, physics))
 
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from sim2real.errors import InvalidValue
 from sim2real.interface import Array, Ids, Mask
-from sim2real.simulators.fields import PLAY
+from sim2real.world.entries import PLAY
 
 Shape = tuple[int, int]
 """A geom, and 0 for its only or owner's shape, 1 for its guest."""

@@ -6,8 +6,8 @@ import pytest
 
 from sim2real.catalog import entries as catalogue
 from sim2real.parameters import MODEL
-from sim2real.simulators.fields import entries
 from sim2real.world import World
+from sim2real.world.entries import entries
 
 
 def field_of(model, name):

@@ -1,0 +1,191 @@
+"""What is asked of parameters and of their values before anything is computed with them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import mujoco
+import numpy as np
+
+from sim2real.domain import Domain
+from sim2real.errors import InvalidValue, UnknownName
+from sim2real.parameters import MODEL, Parameter
+from sim2real.world.contacts import contact_dim, pair_of, possible_partners
+from sim2real.world.entries import elements_of, entries
+from sim2real.world.levers import levers, limited_joints
+from sim2real.world.names import element_name
+from sim2real.world.terms import Described
+from sim2real.world.values import nominal_value
+
+
+def canonical(model: mujoco.MjModel, parameter: Parameter) -> Parameter:
+    """The parameter with every element by its one name (`sim2real.world.names`).
+
+    Raises:
+        UnknownName: for an element that the model does not have.
+    """
+    found = tuple(element_name(model, kind, number) for kind, number, _ in elements_of(model, parameter)
+                  if kind != "world")  # fmt: skip
+    return replace(parameter, elements=found) if found else parameter
+
+
+def check_parameters(world: Described) -> None:
+    """Refuse what an element can't have, and two parameters for the same number.
+
+    Raises:
+        UnknownName: for an element that does not exist.
+        InvalidValue: for a quantity that an element can't have; the message names both and says why.
+    """
+    for parameter in world.parameters.values():
+        for _ in entries(world, parameter):
+            pass
+        if parameter.quantity.element == "parameter":
+            for element in parameter.elements:
+                if element not in world.parameters:
+                    raise UnknownName(f"parameter for {parameter.name}:", element, world.parameters)
+    seen: dict[tuple[str, str], str] = {}
+    for parameter in world.parameters.values():
+        for element in parameter.elements or ("world",):
+            other = seen.setdefault((parameter.quantity.name, element), parameter.name)
+            if other != parameter.name:
+                raise InvalidValue(
+                    f"{other} and {parameter.name} are both the {parameter.quantity.name} of {element!r}; "
+                    "let one of them go without it"
+                )
+
+
+def check_nominal(model: mujoco.MjModel, path: Path, parameter: Parameter) -> None:
+    """Refuse a nominal value that the compiled model does not have."""
+    quantity = parameter.quantity
+    if quantity.acts != MODEL and quantity.neutral is None:
+        return  # only the shape of an effect, as the speed at which friction falls
+    for element in parameter.elements or ("world",):
+        compiled = nominal_value(model, quantity.name, element)
+        if not np.isclose(compiled, parameter.nominal, rtol=1e-6, atol=1e-12):
+            raise InvalidValue(
+                f"{path.name}: physics.toml says {parameter.name} = {parameter.nominal:g}, but "
+                f"{element!r} in scene.xml compiles to {compiled:g}; make the two agree"
+            )
+
+
+def check_values(world: Described, path: Path, domain: Domain) -> None:
+    """Refuse values of a domain that can't act as they say.
+
+    Raises:
+        InvalidValue: for a latency that the command buffer can't hold, a friction, wind, slope or torque
+            limit without effect, or a backlash wider than its joint's range.
+    """
+    for name, distribution in domain.parameters.items():
+        parameter, (low, high) = world.parameters[name], distribution.support()
+        quantity = parameter.quantity.name
+        if quantity.startswith("wind_"):
+            _check_air(world, path, name)
+        if quantity.startswith("slope_"):
+            _check_weight(world, domain, name)
+        for _, number, element in elements_of(world.model, parameter):
+            if quantity in _DELAYS:
+                _check_latency(world, path, domain, element, number)
+            if quantity == "friction":
+                _check_friction(world, path, domain, (parameter, low), number)
+            if quantity == "backlash":
+                _check_backlash(world.model, (name, high), number)
+            if quantity == "torque_limit":
+                _check_limit(world.model, (name, high), number)
+
+
+_DELAYS = ("latency", "latency_jitter")
+
+
+def _check_air(world: Described, path: Path, name: str) -> None:
+    option = world.model.opt
+    if option.density == 0 and option.viscosity == 0 and "world.air_density" not in world.parameters:
+        raise InvalidValue(
+            f"{name} has no effect without air; give the world a parameter 'world.air_density', or "
+            f"{path / 'scene.xml'} a density"
+        )
+
+
+def _check_weight(world: Described, domain: Domain, name: str) -> None:
+    """Refuse a slope where nothing falls."""
+    gravity = [p for p in world.parameters.values() if p.quantity.name == "gravity"]
+    most = [domain.parameters[p.name].support()[1] for p in gravity if p.name in domain.parameters]
+    if not world.model.opt.gravity.any() and not any(most) and not any(p.nominal for p in gravity):
+        raise InvalidValue(
+            f"{name} has no effect without gravity; give 'world.gravity' a value beside it, or scene.xml one"
+        )
+
+
+def _check_latency(world: Described, path: Path, domain: Domain, element: str, actuator: int) -> None:
+    """Refuse a latency that, with its jitter, does not fit the actuator's buffer of commands."""
+    delays = [p for p in world.parameters.values() if p.quantity.name in _DELAYS and element in p.elements]
+    given = domain.parameters
+    steps = {p.name: given[p.name].support()[1] if p.name in given else p.nominal for p in delays}
+    buffer = int(world.model.actuator_history[actuator, 0])
+    if sum(steps.values()) > buffer:
+        names = " + ".join(name for name in steps if steps[name])
+        raise InvalidValue(
+            f"{names} of {sum(steps.values()):g} physics steps does not fit the buffer of {buffer}; "
+            f"raise nsample of actuator {element!r} in {path / 'scene.xml'}"
+        )
+
+
+def _check_friction(
+    world: Described, path: Path, domain: Domain, lowest: tuple[Parameter, float], geom: int
+) -> None:
+    """Refuse a friction that MuJoCo's rule (the larger of the two geoms counts) makes ineffective."""
+    (parameter, value), model = lowest, world.model
+    for other in possible_partners(model, geom):
+        name = element_name(model, "geom", other)
+        if name in parameter.elements or contact_dim(model, geom, other) == 1:
+            continue  # they move together, or without friction
+        top = _highest(world, domain, name, float(model.geom_friction[other, 0]))
+        ahead = int(model.geom_priority[other]) - int(model.geom_priority[geom])
+        if ahead > 0 or (ahead == 0 and top > value):
+            raise InvalidValue(
+                f"{path.name}: {parameter.name} has no effect below {top:g} against "
+                f"geom {name!r}, because the larger friction of a contact counts; give "
+                f'{element_name(model, "geom", geom)!r} priority="1" or {name!r} less friction'
+            )
+        pair = pair_of(model, geom, other)
+        if pair is not None and ahead == 0 and model.geom_friction[other, 0] > model.geom_friction[geom, 0]:
+            raise InvalidValue(
+                f"{path.name}: {parameter.name} would overtake that of geom {name!r} in their <pair>; "
+                f'give {element_name(model, "geom", geom)!r} priority="1"'
+            )
+
+
+def _highest(world: Described, domain: Domain, geom: str, nominal: float) -> float:
+    """Most friction of a geom that a domain draws."""
+    for other in world.parameters.values():
+        if other.quantity.name == "friction" and geom in other.elements:
+            drawn = domain.parameters.get(other.name)
+            return other.nominal if drawn is None else drawn.support()[1]
+    return nominal
+
+
+def _check_backlash(model: mujoco.MjModel, widest: tuple[str, float], joint: int) -> None:
+    """Refuse a free play that is wider than its joint's range, or has no motor's side."""
+    (name, value), element = widest, element_name(model, "joint", joint)
+    width = float(model.jnt_range[joint, 1] - model.jnt_range[joint, 0])
+    if model.jnt_limited[joint] and value >= width:
+        raise InvalidValue(
+            f"{name} of {value:g} is wider than the range of joint {element!r}, {width:g}; give less"
+        )
+    if value and not model.dof_armature[model.jnt_dofadr[joint]]:
+        raise InvalidValue(
+            f"{name} needs an inertia on the motor's side of joint {element!r}; give it an armature"
+        )
+
+
+def _check_limit(model: mujoco.MjModel, widest: tuple[str, float], actuator: int) -> None:
+    """Refuse a torque limit that a joint's own keeps the actuator from."""
+    name, value = widest
+    for joint in limited_joints(model, actuator) if model.actuator_forcelimited[actuator] else ():
+        lever = levers(model, joint)[actuator]
+        most = float(np.abs(model.jnt_actfrcrange[joint]).min()) / abs(lever) if lever else np.inf
+        if value > most * (1 + 1e-9):
+            raise InvalidValue(
+                f"{name} has no effect above {most:g}, because joint {element_name(model, 'joint', joint)!r} "
+                "takes no more of its actuators (actuatorfrcrange); give less, or the joint more"
+            )

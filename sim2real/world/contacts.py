@@ -1,0 +1,88 @@
+"""Which geoms may touch, and whose friction counts where they do.
+
+Of two geoms the one with the higher priority gives the friction; with equal priorities the larger friction
+counts, number by number (MuJoCo's manual, "Contact parameters"). An explicit ``<pair>`` has its own,
+which the compiler takes from the two geoms by the same rule unless the scene says it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import mujoco
+import numpy as np
+
+from sim2real.world.names import element_names
+
+
+def possible_partners(model: mujoco.MjModel, geom: int) -> list[int]:
+    """Geoms that the engine would let ``geom`` collide with."""
+    return [other for other in range(model.ngeom) if _may_touch(model, geom, other)]
+
+
+def pair_of(model: mujoco.MjModel, one: int, other: int) -> int | None:
+    """The explicit ``<pair>`` of two geoms."""
+    return next((pair for pair, partner in pairs_of(model, one) if partner == other), None)
+
+
+def pairs_of(model: mujoco.MjModel, geom: int) -> list[tuple[int, int]]:
+    """Explicit ``<pair>``s that a geom is in, each with the other geom."""
+    found = np.flatnonzero((model.pair_geom1 == geom) | (model.pair_geom2 == geom))
+    return [(int(k), int(model.pair_geom1[k] + model.pair_geom2[k]) - geom) for k in found]
+
+
+def contact_dim(model: mujoco.MjModel, one: int, other: int) -> int:
+    """Dimension of a contact of two geoms: 1 is without friction, 3 slides, 4 turns, 6 rolls."""
+    pair = pair_of(model, one, other)
+    if pair is not None:
+        return int(model.pair_dim[pair])
+    dims, priorities = model.geom_condim, model.geom_priority
+    if priorities[one] != priorities[other]:
+        return int(dims[one] if priorities[one] > priorities[other] else dims[other])
+    return int(max(dims[one], dims[other]))
+
+
+def why_no_friction(model: mujoco.MjModel, geom: int) -> Iterator[str]:
+    """Why the sliding friction of a geom counts in none of its contacts, or not in all."""
+    if int(model.opt.enableflags) & int(mujoco.mjtEnableBit.mjENBL_OVERRIDE):
+        yield "the scene overrides the friction of all contacts"
+    partners = possible_partners(model, geom)
+    if not partners and not model.nflex:
+        bits = f"contype {model.geom_contype[geom]}, conaffinity {model.geom_conaffinity[geom]}"
+        yield f"it touches nothing: its {bits} match no other geom's"
+    elif not model.nflex and all(contact_dim(model, geom, partner) == 1 for partner in partners):
+        yield "all its contacts are without friction (condim 1)"
+    names = element_names(model, "geom")
+    for pair, other in pairs_of(model, geom):
+        if model.pair_dim[pair] > 1 and not follows_geoms(model, pair):
+            yield f"a <pair> of it and geom {names[other]!r} gives their friction"
+
+
+def follows_geoms(model: mujoco.MjModel, pair: int) -> bool:
+    """Whether the sliding friction of a pair is what its two geoms give."""
+    geoms = model.pair_geom1[pair], model.pair_geom2[pair]
+    frictions = [float(model.geom_friction[geom, 0]) for geom in geoms]
+    priorities = [int(model.geom_priority[geom]) for geom in geoms]
+    given = max(frictions) if priorities[0] == priorities[1] else frictions[int(np.argmax(priorities))]
+    return bool((model.pair_friction[pair, :2] == given).all())
+
+
+def _may_touch(model: mujoco.MjModel, one: int, other: int) -> bool:
+    bodies = [int(model.body_weldid[model.geom_bodyid[g]]) for g in (one, other)]
+    if one == other:
+        return False
+    if pair_of(model, one, other) is not None:
+        return True
+    if bodies[0] == bodies[1] or _excluded(model, one, other):
+        return False
+    parents = [int(model.body_weldid[model.body_parentid[b]]) for b in bodies]
+    filters = not int(model.opt.disableflags) & int(mujoco.mjtDisableBit.mjDSBL_FILTERPARENT)
+    if filters and 0 not in bodies and (parents[0] == bodies[1] or parents[1] == bodies[0]):
+        return False
+    bits = model.geom_contype[one] & model.geom_conaffinity[other]
+    return bool(bits | (model.geom_contype[other] & model.geom_conaffinity[one]))
+
+
+def _excluded(model: mujoco.MjModel, one: int, other: int) -> bool:
+    first, second = sorted(int(model.geom_bodyid[g]) for g in (one, other))
+    return ((first << 16) + second) in model.exclude_signature

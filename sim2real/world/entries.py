@@ -66,10 +66,10 @@ def elements_of(model: mujoco.MjModel, parameter: Parameter) -> Iterator[tuple[s
     if kind == "world":
         yield "world", 0, "world"
     for name in parameter.elements if kind in ("body", "geom", "joint", "actuator") else ():
-        yield (*place(model, kind, name, f"{kind} for parameter {parameter.name}:"), name)
+        yield (*locate(model, kind, name, f"{kind} for parameter {parameter.name}:"), name)
 
 
-def place(model: mujoco.MjModel, kind: str, name: str, wanted: str) -> tuple[str, int]:
+def locate(model: mujoco.MjModel, kind: str, name: str, wanted: str) -> tuple[str, int]:
     """Kind and number of an element by its name; ``wanted`` is for the message where there is none."""
     joint = kind != "joint" or mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_JOINT, name) >= 0
     if not joint and (

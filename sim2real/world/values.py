@@ -7,7 +7,7 @@ import numpy as np
 
 from sim2real.parameters import QUANTITIES
 from sim2real.world.drives import Drive, drive_of
-from sim2real.world.entries import place
+from sim2real.world.entries import locate
 from sim2real.world.levers import levers, limited_joints
 
 
@@ -27,7 +27,7 @@ def nominal_value(model: mujoco.MjModel, quantity: str, element: str) -> float:
         return kind.neutral
     if kind.element == "world":
         return _of_options(model.opt, quantity, axis)
-    what, number = place(model, kind.element, element, kind.element)
+    what, number = locate(model, kind.element, element, kind.element)
     if what == "actuator":
         return _of_actuator(model, quantity, number)
     if what == "body":

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, cast
 
 import gymnasium as gym
@@ -19,12 +19,13 @@ from gymnasium.envs.mujoco import MujocoEnv
 from gymnasium.utils import EzPickle
 
 from sim2real.domain import Domain
-from sim2real.errors import InvalidValue, UnknownName
+from sim2real.errors import InvalidValue
 from sim2real.interface import Array, Ids, Simulator
 from sim2real.parameters import ACTUATOR, LAW, MODEL, QUANTITIES, quantity_of
 from sim2real.simulators.table import FieldNumbers, PhysicsTable
 from sim2real.world import World, actuator_of, nominal_value
-from sim2real.world.entries import entries
+from sim2real.world.checks import canonical, check_parameters
+from sim2real.world.entries import entries, locate
 from sim2real.wrappers.body import Drive, Start
 from sim2real.wrappers.delay import DelayLine
 from sim2real.wrappers.elements import Naming, as_world
@@ -97,6 +98,8 @@ class MujocoBody:
                 self._note_room(noted, naming.elements(name), int(distribution.support()[1]))
         nominal = self.nominal.model
         world = as_world(noted, domain, naming, lambda quantity, element: _value(nominal, quantity, element))
+        world = replace(world, parameters={n: canonical(noted, p) for n, p in world.parameters.items()})
+        check_parameters(world)
         for parameter in world.parameters.values():
             if parameter.quantity.acts == MODEL and not list(entries(world, parameter)):
                 raise InvalidValue(f"{parameter.name} decides no number of the model of {naming.title}")
@@ -203,7 +206,8 @@ class MujocoBody:
     def _check(self, name: str, naming: Naming) -> None:
         quantity, nominal = quantity_of(name), self.nominal.model
         for element in naming.elements(name):
-            _check_element(nominal, name, element)
+            if quantity.element in ("body", "joint", "geom", "actuator"):
+                locate(nominal, quantity.element, element, f"{quantity.element} for parameter {name}:")
         if quantity.name == "backlash":
             raise InvalidValue(f"{name} needs a second joint, which a compiled model can't get")
         late = quantity.name in ("latency", "latency_jitter")
@@ -260,19 +264,3 @@ def _stepper(env: object, model: mujoco.MjModel) -> MujocoEnv | None:
 def _value(model: mujoco.MjModel, quantity: str, element: str) -> float:
     neutral = QUANTITIES[quantity].neutral
     return nominal_value(model, quantity, element) if neutral is None else neutral
-
-
-def _check_element(model: mujoco.MjModel, parameter: str, element: str) -> None:
-    kind = quantity_of(parameter).element
-    if kind == "actuator":
-        actuator_of(model, element)
-    count = {"body": model.nbody, "joint": model.njnt, "geom": model.ngeom}
-    if kind in count:
-        known = [getattr(model, kind)(i).name for i in range(count[kind])]
-        if element not in known:
-            raise UnknownName(f"{kind} for parameter {parameter}:", element, known)
-    if ".com_" in parameter and model.body(element).simple[0]:
-        raise InvalidValue(
-            f'{parameter}: body {element!r} was compiled as a simple one; give it simple="false" in the '
-            "MJCF, so that its centre of mass can move"
-        )

@@ -10,8 +10,8 @@ import numpy as np
 from sim2real.errors import InvalidValue
 from sim2real.simulators.bullet.contacts import Touching
 from sim2real.simulators.bullet.trees import body_joints, make_trees
-from sim2real.simulators.fields import entries
 from sim2real.world import World
+from sim2real.world.entries import entries
 
 _MOST_COORDINATES, _MOST_LINKS = 121, 128
 _COORDINATES = {

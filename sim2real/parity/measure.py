@@ -26,6 +26,7 @@ from sim2real.errors import InvalidValue
 from sim2real.interface import Array, Ids, Simulator
 from sim2real.parameters import MODEL, Parameter
 from sim2real.simulators import make_simulator
+from sim2real.tasks import TASKS
 from sim2real.world import World
 
 Factory = Callable[[World, int], Simulator]
@@ -62,6 +63,8 @@ class Parity:
 
     world: str
     simulator: str
+    start: str
+    """Where the motions begin, in words."""
     physics_dt: float
     reference_path: Array
     """Positions in MuJoCo, untouched. Shape (steps, nq)."""
@@ -75,6 +78,8 @@ class Parity:
     energy: float
     """Largest difference of the energies of the untouched motions, relative to their range."""
     effects: tuple[Effect, ...]
+    blown: tuple[str, ...] = ()
+    """Motions whose numbers blew up, so that their comparison means nothing."""
 
     @property
     def open_loop(self) -> float:
@@ -115,13 +120,21 @@ def measure(world: World, simulator: str, seconds: float = 1.0, factory: Factory
     )
     free = _untouched(world)
     start, commands = _start(world), _commands(world.model, steps)
-    air = [_path(make(free, 1), start, commands)[:, 0] for make in factories]
-    touched = [_path(make(world, 1), start, commands)[:, 0] for make in factories]
+    blown: list[str] = []
+    paths = []
+    for one, where in ((free, "untouched"), (world, "as it is")):
+        for make, engine in zip(factories, (REFERENCE, simulator), strict=True):
+            simulations = make(one, 1)
+            paths.append(_path(simulations, start, commands)[:, 0])
+            if bool(simulations.diverged()[0]):
+                blown.append(f"{engine}, {where}")
+    air, touched = paths[:2], paths[2:]
     pushed = [_pushes(make, free, start) for make in factories]
     energies = [_energies(free.model, path) for path in air]
     return Parity(
         world=world.name,
         simulator=simulator,
+        start=_told(world, start),
         physics_dt=float(world.model.opt.timestep),
         reference_path=air[0],
         path=air[1],
@@ -130,6 +143,7 @@ def measure(world: World, simulator: str, seconds: float = 1.0, factory: Factory
         inertia=float(np.abs(pushed[1] - pushed[0]).max() / np.abs(pushed[0]).max()),
         energy=float(np.abs(energies[1] - energies[0]).max() / (np.ptp(energies[0]) + 1e-300)),
         effects=tuple(_effects((free, world), factories, start, commands)),
+        blown=tuple(blown),
     )
 
 
@@ -141,18 +155,56 @@ def _untouched(world: World) -> World:
 
 
 def _start(world: World) -> tuple[Array, Array, Array]:
-    """The task's start in the middle of its draws: positions, velocities and command, each of one row."""
+    """Positions, velocities and command at the start, each of one row.
+
+    Of the task, in the middle of its draws; a world that names none starts at its first keyframe, or in the
+    pose of the scene under the command nearest to zero.
+    """
+    model = world.model
+    if _is_taskless(world):
+        data = mujoco.MjData(model)
+        if model.nkey:
+            mujoco.mj_resetDataKeyframe(model, data, 0)
+        ctrl = np.clip(data.ctrl, *_command_range(model))
+        return data.qpos[None].copy(), data.qvel[None].copy(), ctrl[None]
     simulator = make_simulator(REFERENCE, world, 1)
     task = make_task(world, simulator, None)
     return task.start(np.arange(1), np.full((1, task.spec.num_draws), 0.4))
 
 
+def _is_taskless(world: World) -> bool:
+    return world.task == world.name and world.task not in TASKS
+
+
+def _told(world: World, start: tuple[Array, Array, Array]) -> str:
+    """Where motions begin, and what overlaps or is past its limit there, on which engines part at once."""
+    model = world.model
+    where = "the start of the task"
+    if _is_taskless(world):
+        where = f"keyframe {model.key(0).name or 0}" if model.nkey else "the pose of the scene"
+    data = mujoco.MjData(model)
+    data.qpos[:], data.qvel[:] = start[0][0], start[1][0]
+    mujoco.mj_forward(model, data)
+    overlapping = int(np.sum(data.contact.dist < 0.0))
+    limits = data.efc_id[data.efc_type == mujoco.mjtConstraint.mjCNSTR_LIMIT_JOINT]
+    past = [model.joint(int(joint)).name or f"joint {joint}" for joint in limits]
+    faults = [f"{overlapping} contacts overlap"] * bool(overlapping)
+    faults += [f"{', '.join(past[:3])}{' and others' * (len(past) > 3)} at or past a limit"] * bool(past)
+    return ", where ".join([where, " and ".join(faults)][: 1 + bool(faults)])
+
+
 def _commands(model: mujoco.MjModel, steps: int) -> Array:
     """Random commands, held for a while. Shape (steps, nu)."""
-    low, high = np.where(model.actuator_ctrllimited[:, None] == 1, model.actuator_ctrlrange, [-1.0, 1.0]).T
+    low, high = _command_range(model)
     hold = max(round(_HOLD / model.opt.timestep), 1)
     drawn = np.random.default_rng(0).uniform(low, high, (steps // hold + 1, model.nu))
-    return np.asarray(_SHARE * np.repeat(drawn, hold, axis=0)[:steps])
+    return np.clip(_SHARE * np.repeat(drawn, hold, axis=0)[:steps], low, high)
+
+
+def _command_range(model: mujoco.MjModel) -> tuple[Array, Array]:
+    """Least and largest command of every actuator; -1 and 1 where there is no range."""
+    low, high = np.where(model.actuator_ctrllimited[:, None] == 1, model.actuator_ctrlrange, [-1.0, 1.0]).T
+    return low, high
 
 
 def _path(simulator: Simulator, start: tuple[Array, Array, Array], commands: Array) -> Array:
@@ -169,18 +221,20 @@ def _path(simulator: Simulator, start: tuple[Array, Array, Array], commands: Arr
 def _pushes(make: Factory, world: World, start: tuple[Array, Array, Array]) -> Array:
     """Accelerations under a unit push on each body along and about each axis. Shape (pushes, nv)."""
     bodies = [world.model.body(b).name for b in range(1, world.model.nbody)]
-    simulator = make(world, 6 * len(bodies) + 1)
+    n = 7  # six pushes and none; a simulation a push would take gigabytes in Bullet
+    simulator = make(world, n)
     arrays = Arrays(simulator.qpos)
-    n = simulator.num_envs
     forces = [simulator.force(body) for body in bodies]
-    simulator.reset(np.arange(n), *(arrays.put(np.repeat(part, n, axis=0)) for part in start))
-    for k, force in enumerate(forces):
-        push = np.zeros((n, 6))
-        push[6 * k : 6 * k + 6] = np.eye(6)
-        force[:] = arrays.put(push)
-    simulator.step(arrays.put(np.repeat(start[2], n, axis=0)), 1)
-    speeds = np.asarray(arrays.host(simulator.qvel), dtype=np.float64)
-    return np.asarray((speeds[:-1] - speeds[-1]) / simulator.physics_dt)
+    pushes, nothing = arrays.put(np.eye(n, 6)), arrays.put(np.zeros((n, 6)))
+    found = []
+    for force in forces:
+        simulator.reset(np.arange(n), *(arrays.put(np.repeat(part, n, axis=0)) for part in start))
+        force[:] = pushes
+        simulator.step(arrays.put(np.repeat(start[2], n, axis=0)), 1)
+        force[:] = nothing
+        speeds = np.asarray(arrays.host(simulator.qvel), dtype=np.float64)
+        found.append((speeds[:-1] - speeds[-1]) / simulator.physics_dt)
+    return np.concatenate(found)
 
 
 def _energies(model: mujoco.MjModel, path: Array) -> Array:
@@ -221,6 +275,8 @@ def _effects_in(
     """
     acting = [p for p in world.parameters.values() if p.quantity.acts == MODEL]
     moved = [(p, _far_end(p)) for p in acting if p.quantity.name != "backlash"]
+    if not moved:
+        return []
     changes, refusals = [], []
     for make in factories:
         simulator = make(world, len(moved) + 1)

@@ -28,6 +28,8 @@ def tables(parity: Parity) -> Group:
     findings = Table("question", "answer", title=title)
     for question, answer in _findings(parity):
         findings.add_row(question, answer)
+    if not parity.effects:
+        return Group(findings)
     effects = Table("parameter", "moved to", title="Effects on positions, rms")
     for column in ("mujoco", parity.simulator, "cosine", ""):
         effects.add_column(column, justify="right" if column else "left")
@@ -44,6 +46,8 @@ def write(parity: Parity, folder: Path) -> None:
         "simulator": parity.simulator,
         "reference": "mujoco",
         "physics_dt_s": parity.physics_dt,
+        "start": parity.start,
+        "blown_up": list(parity.blown),
         "seconds": len(parity.path) * parity.physics_dt,
         "untouched": {
             "largest_difference": parity.open_loop,
@@ -64,7 +68,10 @@ def write(parity: Parity, folder: Path) -> None:
 def _findings(parity: Parity) -> list[tuple[str, str]]:
     parted = parity.parted()
     when = "never" if np.isinf(parted) else f"after {parted:.3g} s"
+    blown = [("numbers that blew up", ", ".join(parity.blown))] if parity.blown else []
     return [
+        *blown,
+        ("where motions begin", parity.start),
         (
             f"untouched, {len(parity.path)} steps of {parity.physics_dt:g} s",
             f"≤ {parity.open_loop:.1e} rad or m",

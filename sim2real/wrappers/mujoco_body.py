@@ -8,8 +8,8 @@ buffers, by stepping in pieces. Envs that step by code of their own can have eve
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Protocol, cast
 
 import gymnasium as gym
@@ -21,11 +21,11 @@ from gymnasium.utils import EzPickle
 from sim2real.domain import Domain
 from sim2real.errors import InvalidValue
 from sim2real.interface import Array, Ids, Simulator
-from sim2real.parameters import ACTUATOR, LAW, MODEL, QUANTITIES, quantity_of
+from sim2real.parameters import ACTUATOR, LAW, MODEL, Parameter
 from sim2real.simulators.table import FieldNumbers, PhysicsTable
-from sim2real.world import World, actuator_of, nominal_value
+from sim2real.world import World, commanded, nominal_value
 from sim2real.world.checks import canonical, check_parameters
-from sim2real.world.entries import entries, locate
+from sim2real.world.entries import elements_of, entries
 from sim2real.wrappers.body import Drive, Start
 from sim2real.wrappers.delay import DelayLine
 from sim2real.wrappers.elements import Naming, as_world
@@ -33,6 +33,7 @@ from sim2real.wrappers.mujoco_view import View
 from sim2real.wrappers.nominal import Nominal, field_of
 
 _ONE = np.zeros(1, dtype=np.intp)
+_DELAYS = ("latency", "latency_jitter")
 
 
 class _Simulated(Protocol):
@@ -69,6 +70,7 @@ class MujocoBody:
         self._scratch = mujoco.MjData(self._model)
         self._stepper = _stepper(self._env, self._model)
         self.control_dt = float(getattr(self._stepper or self._env, "dt", self._model.opt.timestep))
+        self._commands = np.array(commanded(self._model), dtype=np.intp)  # the actuator of each
         self._takes_commands = env.action_space.shape == (self._model.nu,)
         self._delay: DelayLine | None = None
         self._world: World | None = None
@@ -91,25 +93,23 @@ class MujocoBody:
     def world(self, domain: Domain, naming: Naming) -> World:
         """The env as a world with the domain's parameters; see `Body.world`."""
         noted = copy.deepcopy(self.nominal.model)
-        for name in domain.parameters:
-            self._check(name, naming)
-        for name, distribution in domain.parameters.items():
-            if quantity_of(name).name in ("latency", "latency_jitter"):
-                self._note_room(noted, naming.elements(name), int(distribution.support()[1]))
-        nominal = self.nominal.model
-        world = as_world(noted, domain, naming, lambda quantity, element: _value(nominal, quantity, element))
-        world = replace(world, parameters={n: canonical(noted, p) for n, p in world.parameters.items()})
+        world = as_world(noted, domain, naming, partial(nominal_value, self.nominal.model))
+        parameters = {name: canonical(noted, parameter) for name, parameter in world.parameters.items()}
+        world = replace(world, parameters=parameters)
+        for parameter in parameters.values():
+            self._check(parameter, naming)
+            if parameter.quantity.name in _DELAYS and parameter.name in domain.parameters:
+                self._note_room(noted, parameter, int(domain.parameters[parameter.name].support()[1]))
         check_parameters(world)
-        for parameter in world.parameters.values():
+        for parameter in parameters.values():
             if parameter.quantity.acts == MODEL and not list(entries(world, parameter)):
                 raise InvalidValue(f"{parameter.name} decides no number of the model of {naming.title}")
         world.check(domain)
         return world
 
-    def _note_room(self, noted: mujoco.MjModel, elements: Sequence[str], steps: int) -> None:
+    def _note_room(self, noted: mujoco.MjModel, parameter: Parameter, steps: int) -> None:
         """Note buffers where the model has none, so that a world with it passes for one that has."""
-        for element in elements:
-            actuator = actuator_of(noted, element).id
+        for _, actuator, _ in elements_of(noted, parameter):
             if not self.nominal.model.actuator_history[actuator, 0]:
                 noted.actuator_history[actuator, 0] += steps
 
@@ -175,7 +175,8 @@ class MujocoBody:
         native = self.nominal.model.actuator_history[actuators, 0] > 0
         self._model.actuator_delay[actuators[native]] = np.maximum(seconds[native] - dt / 2, 0.0)
         if self._delay is not None:
-            self._delay.steps[actuators[~native]] = np.round(seconds[~native] / dt).astype(np.intp)
+            for actuator, steps in zip(actuators[~native], np.round(seconds[~native] / dt), strict=True):
+                self._delay.steps[self._commands == actuator] = int(steps)
 
     def drive(self, drive: Drive | None) -> bool:
         """Step in pieces through ``drive``, or as the env does; whether commands can be reached."""
@@ -200,26 +201,30 @@ class MujocoBody:
         return command[None]
 
     def _delay_commands(self, steps: Array) -> None:
-        """Delay commands by whole physics steps. Shape (nu,)."""
-        self._write_delays(np.arange(self._model.nu), steps * self._model.opt.timestep)
+        """Delay each actuator's commands by whole physics steps. Shape (nactuator,)."""
+        self._write_delays(np.arange(self._model.nactuator), steps * self._model.opt.timestep)
 
-    def _check(self, name: str, naming: Naming) -> None:
-        quantity, nominal = quantity_of(name), self.nominal.model
-        for element in naming.elements(name):
-            if quantity.element in ("body", "joint", "geom", "actuator"):
-                locate(nominal, quantity.element, element, f"{quantity.element} for parameter {name}:")
+    def _check(self, parameter: Parameter, naming: Naming) -> None:
+        """Refuse what a compiled model, or an env that steps by code of its own, can't have."""
+        quantity, name = parameter.quantity, parameter.name
         if quantity.name == "backlash":
             raise InvalidValue(f"{name} needs a second joint, which a compiled model can't get")
-        late = quantity.name in ("latency", "latency_jitter")
-        if self._stepper is None and (late or quantity.acts == LAW):
+        if self._stepper is not None:
+            return
+        buffers = self.nominal.model.actuator_history
+        natively = quantity.name == "latency" and all(
+            buffers[k, 0] for _, k, _ in elements_of(self._model, parameter)
+        )
+        late = quantity.name in _DELAYS and not natively
+        if late or quantity.acts == LAW:
             raise InvalidValue(
                 f"{name} acts within a control period, and {naming.title} steps by code of its own; only "
                 "envs that step through gymnasium's MujocoEnv.do_simulation can have it"
             )
-        if self._stepper is None and quantity.acts == ACTUATOR and not self._takes_commands:
+        if quantity.acts == ACTUATOR and not self._takes_commands:
             raise InvalidValue(
-                f"{name}: {naming.title} steps by code of its own, and its actions are not the commands of "
-                f"its {nominal.nu} actuators"
+                f"{name}: {naming.title} steps by code of its own, and its actions are not the "
+                f"{self._model.nu} commands of its model"
             )
 
 
@@ -259,8 +264,3 @@ def _stepper(env: object, model: mujoco.MjModel) -> MujocoEnv | None:
         if isinstance(candidate, MujocoEnv) and candidate.model is model:
             return candidate
     return None
-
-
-def _value(model: mujoco.MjModel, quantity: str, element: str) -> float:
-    neutral = QUANTITIES[quantity].neutral
-    return nominal_value(model, quantity, element) if neutral is None else neutral

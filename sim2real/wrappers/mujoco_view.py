@@ -9,6 +9,7 @@ import mujoco
 import numpy as np
 
 from sim2real.interface import Array, Ids
+from sim2real.world import element_id
 
 
 class View:
@@ -24,7 +25,7 @@ class View:
 
     def force(self, body: str) -> Array:
         """Live."""
-        return cast(Array, self._data.xfrc_applied[None, self._model.body(body).id])
+        return cast(Array, self._data.xfrc_applied[None, element_id(self._model, "body", body)])
 
     def actuator_force(self) -> Array:
         """Live."""
@@ -32,7 +33,8 @@ class View:
 
     def dofs(self, joints: Sequence[str]) -> Ids:
         """Columns of one-dof joints."""
-        return np.array([self._model.joint(name).dofadr[0] for name in joints], dtype=np.intp)
+        numbers = [element_id(self._model, "joint", name) for name in joints]
+        return np.array([self._model.jnt_dofadr[number] for number in numbers], dtype=np.intp)
 
     def speed(self) -> Array:
         """Live."""

@@ -143,7 +143,7 @@ class Randomize(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         if not self._driven:
             action = self._commanded(action, channels)
         observation, reward, terminated, truncated, info = super().step(action)
-        if self._drives and not self._reached:
+        if not self._reached:
             self._check_reach(action)
         self._steps += 1
         seen = self._signals.apart(observation)
@@ -163,7 +163,7 @@ class Randomize(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         acts = {quantity_of(name) for name in self._world.parameters}
         self._channels = self._make_channels() if any(map(_is_channel, acts)) else None
         self._drives = any(q.acts in (ACTUATOR, LAW) or q.name == "latency" for q in acts)
-        self._driven = self._reached = False
+        self._driven, self._reached = False, all(q.acts != ACTUATOR for q in acts)
 
     def _make_channels(self) -> Channels:
         names = self._signals.names

@@ -8,10 +8,8 @@ from gymnasium.vector import SyncVectorEnv
 
 from sim2real.distributions import Point, Uniform
 from sim2real.domain import Domain
-from sim2real.errors import DeadParameter, InvalidValue
+from sim2real.errors import DeadParameter
 from sim2real.wrappers import Randomize, effects
-
-PAIR = '<contact><pair geom1="cube" geom2="floor" friction="0.7 0.7 0.005 0.0001 0.0001"/></contact>'
 
 
 @pytest.fixture(autouse=True)
@@ -23,12 +21,6 @@ def forgotten(monkeypatch):
 
 def audits():
     return list(effects.AUDITS.values())
-
-
-def test_a_friction_that_a_pair_overrides_is_refused_at_once(inline, arm):
-    scene = arm.replace("</mujoco>", f"{PAIR}</mujoco>")
-    with pytest.raises(InvalidValue, match=r"cube.friction: .* a <pair> of it and geom 'floor' gives their"):
-        Randomize(inline(scene), Domain({"cube.friction": Uniform(1.5, 3.0)}))
 
 
 @pytest.mark.parametrize(

@@ -171,7 +171,8 @@ class PhysicsTable:
     def _columns(self, terms: list[Entry]) -> tuple[dict[str, int], Ids]:
         """Column of every parameter, of 1 (an empty name), and of the sines and cosines in some terms."""
         columns = {name: k for k, name in enumerate((*self.names, ""))}
-        trig = sorted({name.split()[1] for term in terms for name in term.parameters if " " in name})
+        turned = {name for term in terms for name in term.parameters if name not in columns}
+        trig = sorted({name.partition(" ")[2] for name in turned})
         for k, name in enumerate(trig):
             columns[f"sin {name}"] = len(self.names) + 1 + k
             columns[f"cos {name}"] = len(self.names) + 1 + len(trig) + k

@@ -2,7 +2,7 @@
 
 A command is rounded, limited in its rate of change and in its braking, swallowed by a dead band, made noisy
 and corrected by a learned network, in this order unless ``[channels]`` in ``physics.toml`` gives another.
-Then the engine delays it. What acts at the physics rate is in `sim2real.channels.laws`.
+Then the engine delays it. What acts at the physics rate is in `sim2real.channels.physics_rate`.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from sim2real.channels.correction import Correction
+from sim2real.channels.laws import UNLIMITED, moved_goal
 from sim2real.channels.levels import Either, Level, longest
 from sim2real.channels.stages import Chain, Kit, Noise, Rounding, Stage
 from sim2real.domain import Domain
 from sim2real.interface import Array, Ids, Mask, Simulator
-from sim2real.parameters import ACTUATORS, QUANTITIES
+from sim2real.parameters import ACTUATORS
 from sim2real.world import World, commanded, element_names, reads_position
 
 
@@ -79,7 +80,7 @@ class _RateLimit:
 
     def apply(self, part: Array, ids: Ids | None = None) -> Array:
         if ids is None:
-            free = self.level.values >= _FREE
+            free = self.level.values >= UNLIMITED
             most = self._xp.where(free, np.inf, self.level.values * self._dt)
             self._last[:] = self._xp.minimum(self._xp.maximum(part, self._last - most), self._last + most)
             part = self._last
@@ -90,7 +91,7 @@ class _Goal:
     """A servo's inner goal, which moves and slows down no faster than its levels: v² = 2 braking · distance.
 
     It speeds up at once, as the motion profile of a hobby servo does. It moves inside the servo, once a
-    physics step, by the law that recordings are replayed with (`sim2real.replay.laws`). What arrives is its
+    physics step, by the law that recordings are replayed with (`sim2real.channels.laws`). What arrives is its
     mean over the control step, so that a servo's angle at the end of one differs from a replay's by what it
     makes of half a step of the goal's motion: 4 to 5 mrad (RMS) on so101 for a servo as late as a real one
     (``tests/replay/test_same_as_env.py``), where a goal moved once a control step made it 9 to 26.
@@ -114,29 +115,18 @@ class _Goal:
     def apply(self, part: Array, ids: Ids | None = None) -> Array:
         if ids is not None:
             return part
-        free = (self._braking.values >= _FREE) & (self._speed.values >= _FREE)
-        total = self._xp.zeros_like(part)
+        limits = self._speed.values, self._braking.values
+        state, total = (self._goal, self._velocity), self._xp.zeros_like(part)
         for _ in range(self._steps):
-            self._move(part, free)
-            total += self._goal
+            state = moved_goal(self._xp, state, part, limits, self._dt)
+            total += state[0]
+        self._goal[:], self._velocity[:] = state
+        free = (limits[0] >= UNLIMITED) & (limits[1] >= UNLIMITED)
         mean: Array = self._xp.where(free, part, total / self._steps)
         return mean
 
-    def _move(self, command: Array, free: Mask) -> None:
-        """One physics step."""
-        xp, dt, braking = self._xp, self._dt, self._braking.values
-        away, half = command - self._goal, braking * dt / 2
-        # the speed from which whole steps of braking end at the command: v²/2b + v dt/2 = distance
-        top = xp.minimum(xp.sqrt(2 * braking * xp.abs(away) + half**2) - half, self._speed.values)
-        wanted = xp.minimum(xp.maximum(away / dt, -top), top)
-        slowest = xp.abs(self._velocity) - braking * dt
-        too_fast = (slowest > 0) & (xp.sign(self._velocity) * wanted < slowest)
-        self._velocity[:] = xp.where(too_fast, xp.sign(self._velocity) * slowest, wanted)
-        self._goal[:] = xp.where(free, command, self._goal + self._velocity * dt)
-
 
 _OF_GOALS = ("rate_limit", "goal_braking")
-_FREE = QUANTITIES["rate_limit"].neutral or np.inf
 
 
 class _Deadband:

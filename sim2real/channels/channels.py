@@ -7,8 +7,8 @@ from collections.abc import Callable
 from sim2real.arrays import Arrays
 from sim2real.channels.actuators import Jitter, actuator_chain
 from sim2real.channels.disturbances import Pushes
-from sim2real.channels.laws import Friction, TorqueSpeed
 from sim2real.channels.levels import Levels
+from sim2real.channels.physics_rate import Friction, TorqueSpeed
 from sim2real.channels.schedule import Schedule
 from sim2real.channels.sensors import sensor_chain
 from sim2real.channels.stages import Kit

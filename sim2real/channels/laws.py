@@ -1,4 +1,14 @@
-"""Laws of the drives at the physics rate: dry friction that depends on speed and load, torque that on speed.
+"""Laws of drives and joints, as functions of arrays: what channels and replays of recordings share.
+
+    goal, speed = moved_goal(np, (goal, speed), command, (top, braking), dt)
+    friction = base + extra_friction(np, coefficients, speed, motor, load)
+    limits = limits_at(np, base, loss, speed)
+
+Every array has a row for each simulation and a column for each joint or actuator; ``xp`` is the namespace of
+the arrays, numpy's or torch's. A coefficient at its neutral value changes no bit of what comes out.
+
+The goal: many servos move an inner goal towards the commanded one, no faster than their top speed and no
+faster than they can brake before reaching it, v² = 2 · braking · distance.
 
 Friction is the family M1 to M6 of Duclusaud et al. 2024 ("Extended friction models for the physics
 simulation of servo actuators"): the engine's dry friction is written before every physics step as
@@ -17,166 +27,117 @@ limit, and all of it against.
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Mapping
+from types import ModuleType
 
-from sim2real.channels.levels import Level
-from sim2real.channels.stages import Kit
-from sim2real.interface import Array, Ids, Simulator
-from sim2real.parameters import LAW, QUANTITIES
-from sim2real.world import drives, element_id, element_names, levers
+from sim2real.interface import Array
+from sim2real.parameters import QUANTITIES
 
-_AT_REST = (
+UNLIMITED = QUANTITIES["rate_limit"].neutral or 1e6
+"""Top speed and braking from here on change nothing."""
+
+AT_REST = (
     "stribeck",
     "load_stribeck_motor",
     "load_stribeck_external",
     "load_quadratic_motor",
     "load_quadratic_external",
 )
-_OF_LOAD = tuple(name for name in QUANTITIES if name.startswith("load_"))
+"""Coefficients of friction that fades with speed."""
+
+OF_LOAD = tuple(name for name in QUANTITIES if name.startswith("load_"))
+"""Coefficients of friction that grows with the torques."""
 
 
-class Friction:
-    """Dry friction of the joints that have one of the friction law's parameters."""
+def moved_goal(
+    xp: ModuleType,
+    state: tuple[Array, Array],
+    command: Array,
+    limits: tuple[Array, Array],
+    dt: float,
+) -> tuple[Array, Array]:
+    """A servo's inner goal, and its speed, a physics step on.
 
-    def __init__(self, kit: Kit, simulator: Simulator) -> None:
-        """Bind the levels; at neutral the engine's own friction stays as it is."""
-        levels, model = kit.levels, kit.levels.world.model
-        self._xp, self._simulator = kit.arrays.xp, simulator
-        law = [
-            p
-            for p in levels.world.parameters.values()
-            if p.quantity.acts == LAW and p.quantity.element == "joint"
-        ]
-        joints = [name for name in element_names(model, "joint") if any(name in p.elements for p in law)]
-        self._dofs = simulator.dofs(joints)
-        known = [name for name in (*_AT_REST, *_OF_LOAD) if levels.has(name)]
-        self._levels = {name: levels.bind(name, joints) for name in known}
-        resting = [any(j in p.elements and p.quantity.name in _AT_REST for p in law) for j in joints]
-        self._speed = levels.bind("stribeck_velocity", joints, default=np.where(resting, np.nan, 1.0))
-        self._exponent = levels.bind("stribeck_exponent", joints, default=1.0)
-        self._gears = kit.arrays.put(_gears(kit, joints))
-        self._friction = simulator.dry_friction()
-        self._base = kit.arrays.copy(self._friction[:, self._dofs])
-        self._known = kit.arrays.put(np.ones((simulator.num_envs, 1)))
-        self._torques: tuple[Array, Array] | None = None
-        self._read_torques()  # an engine may fill what is asked for from the next step on
+    It speeds up at once, as the motion profile of a hobby servo does, but slows down, and turns round, no
+    faster than it brakes.
 
-    @property
-    def on(self) -> bool:
-        """Whether the law changes any friction."""
-        return any(level.on for level in self._levels.values())
+    Args:
+        xp: namespace of the arrays.
+        state: goal and its speed.
+        command: where the goal is to be.
+        limits: top speed and braking; where both are `UNLIMITED` the goal is the command.
+        dt: physics step, s.
+    """
+    (goal, velocity), (speed, braking) = state, limits
+    away, half = command - goal, braking * dt / 2
+    # the speed from which whole steps of braking end at the command: v²/2b + v dt/2 = distance
+    top = xp.minimum(xp.sqrt(2 * braking * xp.abs(away) + half**2) - half, speed)
+    wanted = xp.minimum(xp.maximum(away / dt, -top), top)
+    slowest = xp.abs(velocity) - braking * dt
+    too_fast = (slowest > 0) & (xp.sign(velocity) * wanted < slowest)
+    velocity = xp.where(too_fast, xp.sign(velocity) * slowest, wanted)
+    free = (speed >= UNLIMITED) & (braking >= UNLIMITED)
+    return xp.where(free, command, goal + velocity * dt), velocity
 
-    def begin(self, env_ids: Ids) -> None:
-        """Rows that begin have no torques yet."""
-        self._known[env_ids] = 0.0
 
-    def take_base(self, env_ids: Ids) -> None:
-        """Take the engine's own friction of rows, after their physics was set."""
-        self._base[env_ids] = self._friction[env_ids][:, self._dofs]
+def extra_friction(
+    xp: ModuleType, law: Mapping[str, Array], speed: Array, motor: Array, load: Array | None
+) -> Array:
+    """Dry friction beyond Coulomb's.
 
-    def write(self) -> None:
-        """Write the friction of the next physics step."""
-        friction = self._base
-        if self._runs(_AT_REST):
-            speed = self._simulator.speed()[:, self._dofs]
-            at_rest = self._xp.exp(-((self._xp.abs(speed) / self._speed.values) ** self._exponent.values))
-            friction = friction + at_rest * self._value("stribeck")
-        if self._runs(_OF_LOAD):
-            motor, load = (known * self._known for known in self._torques or self._read_torques())
-            friction = friction + self._gear("load_friction", motor, load)
-            if self._runs(_AT_REST):
-                friction = friction + at_rest * (
-                    self._gear("load_stribeck", motor, load) + self._opposing(motor, load)
-                )
-        self._friction[:, self._dofs] = friction
-        self._known[:], self._torques = 1.0, None
+    Args:
+        xp: namespace of the arrays.
+        law: coefficients by quantity; those that are left out are 0, the exponent 1.
+        speed: of the joints, rad/s or m/s.
+        motor: torque or force of the motors on the joints in the step before.
+        load: what else acted on them; None where no coefficient asks for it.
+    """
 
-    def restore(self) -> None:
-        """Give the engine its own friction back; first read the torques that its friction was part of."""
-        if self._runs(_OF_LOAD):
-            self._torques = self._read_torques()
-        self._friction[:, self._dofs] = self._base
-
-    def _read_torques(self) -> tuple[Array, Array]:
-        """Of motor and load at each joint, in the last physics step. Both (num_envs, joints)."""
-        motor = self._simulator.actuator_force() @ self._gears
-        return motor, self._simulator.load_force()[:, self._dofs]
-
-    def _runs(self, names: tuple[str, ...]) -> bool:
-        return any(self._levels[name].on for name in names if name in self._levels)
-
-    def _value(self, name: str) -> Array | float:
-        return self._levels[name].values if name in self._levels else 0.0
-
-    def _gear(self, name: str, motor: Array, load: Array) -> Array:
-        """Friction per torque through the gear, from either side."""
-        both: Array = self._xp.abs(
-            load * self._value(f"{name}_external") - motor * self._value(f"{name}_motor")
-        )
+    def geared(name: str) -> Array:
+        from_load = 0.0 if load is None else load * law.get(f"{name}_external", 0.0)
+        both: Array = xp.abs(from_load - motor * law.get(f"{name}_motor", 0.0))
         return both
 
-    def _opposing(self, motor: Array, load: Array) -> Array:
-        """The quadratic term of M6."""
-        drives = self._xp.abs(load) < self._xp.abs(motor)
-        driven = self._xp.abs(load) > self._xp.abs(motor)
-        term: Array = (motor * load < 0.0) * (
-            drives * self._value("load_quadratic_external") * load**2
-            + driven * self._value("load_quadratic_motor") * motor**2
-        )
-        return term
+    friction = geared("load_friction")
+    if any(name in law for name in AT_REST):
+        slowness = xp.abs(speed) / law["stribeck_velocity"]
+        if "stribeck_exponent" in law:
+            slowness = slowness ** law["stribeck_exponent"]
+        excess = law.get("stribeck", 0.0) + geared("load_stribeck")
+        if load is not None:
+            excess = excess + _opposing(xp, law, motor, load)
+        friction = friction + xp.exp(-slowness) * excess
+    return friction
 
 
-class TorqueSpeed:
-    """Force limits that fall with speed, of the actuators that have ``speed_loss``."""
-
-    def __init__(self, kit: Kit, simulator: Simulator) -> None:
-        """Bind the level."""
-        model = kit.levels.world.model
-        names = element_names(model, "actuator")
-        self._columns = kit.levels.columns("speed_loss", names)
-        names = names[self._columns]
-        self._level: Level = kit.levels.bind("speed_loss", names)
-        driven = drives(model)[0][self._columns]
-        some = next(filter(None, driven), "")
-        driven = [
-            joint or some for joint in driven
-        ]  # between those with a loss may stand one without a joint
-        self._xp, self._simulator = kit.arrays.xp, simulator
-        self._dofs = simulator.dofs(driven)
-        gears = model.actuator_gear[model.actuator_outadr, 0]
-        self._signs = kit.arrays.put(np.sign(gears[self._columns]))
-        self._limits = simulator.force_limit()
-        self._base = kit.arrays.copy(self._limits)
-
-    @property
-    def on(self) -> bool:
-        """Whether the law changes any limit."""
-        return self._level.on
-
-    def begin(self, env_ids: Ids) -> None:
-        """Nothing is remembered."""
-
-    def take_base(self, env_ids: Ids) -> None:
-        """Take the engine's own limits of rows, after their physics was set."""
-        self._base[env_ids] = self._limits[env_ids]
-
-    def write(self) -> None:
-        """Write the limits of the next physics step."""
-        xp, base = self._xp, self._base[:, self._columns]
-        lost = self._level.values * self._simulator.speed()[:, self._dofs] * self._signs
-        self._limits[:, self._columns, 0] = base[..., 0] * xp.clip(1.0 + lost, 0.0, 1.0)
-        self._limits[:, self._columns, 1] = base[..., 1] * xp.clip(1.0 - lost, 0.0, 1.0)
-
-    def restore(self) -> None:
-        """Give the engine its own limits back."""
-        self._limits[:] = self._base
+def _opposing(xp: ModuleType, law: Mapping[str, Array], motor: Array, load: Array) -> Array:
+    """The quadratic term of M6."""
+    drives = xp.abs(load) < xp.abs(motor)
+    driven = xp.abs(load) > xp.abs(motor)
+    term: Array = (motor * load < 0.0) * (
+        drives * law.get("load_quadratic_external", 0.0) * load**2
+        + driven * law.get("load_quadratic_motor", 0.0) * motor**2
+    )
+    return term
 
 
-def _gears(kit: Kit, joints: list[str]) -> Array:
-    """Torque on each joint per force of each actuator. Shape (nout, len(joints))."""
-    model = kit.levels.world.model
-    gears = np.zeros((model.nout, len(joints)))
-    for column, joint in enumerate(joints):
-        for actuator, lever in levers(model, element_id(model, "joint", joint)).items():
-            gears[model.actuator_outadr[actuator], column] = lever or 0.0
-    return gears
+def limits_at(xp: ModuleType, limits: Array, loss: Array, speed: Array) -> Array:
+    """Least and most that motors give at a speed.
+
+    Args:
+        xp: namespace of the arrays.
+        limits: least and most at rest. Shape (rows, n, 2).
+        loss: share of the limit lost per speed, s/rad or s/m. Shape (rows, n).
+        speed: of the motors, positive where they push positively. Shape (rows, n).
+    """
+    lost = loss * speed
+    shares = xp.stack([xp.clip(1.0 + lost, 0.0, 1.0), xp.clip(1.0 - lost, 0.0, 1.0)], axis=-1)
+    at_speed: Array = limits * shares
+    return at_speed
+
+
+def rounded(xp: ModuleType, numbers: Array, step: Array) -> Array:
+    """The nearest whole multiples of a step, half-way cases to the even one; a step of 0 rounds nothing."""
+    rounds = step > 0.0
+    multiples: Array = xp.where(rounds, xp.round(numbers / xp.where(rounds, step, 1.0)) * step, numbers)
+    return multiples

@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from sim2real.arrays import Arrays
+from sim2real.channels.laws import rounded
 from sim2real.channels.levels import Either, Level, Levels
 from sim2real.draws import NORMALS, UNIFORMS, StepDraws, levels_elsewhere
 from sim2real.interface import Array, Ids
@@ -129,10 +130,7 @@ class Rounding:
 
     def apply(self, part: Array, ids: Ids | None = None) -> Array:
         """The nearest multiples; half-way cases to the even one."""
-        xp, step = self._xp, rows(self.level, ids)
-        rounds = step > 0.0
-        rounded: Array = xp.where(rounds, xp.round(part / xp.where(rounds, step, 1.0)) * step, part)
-        return rounded
+        return rounded(self._xp, part, rows(self.level, ids))
 
 
 def rows(level: Level, ids: Ids | None) -> Array:

@@ -5,11 +5,11 @@ Measured in one call::
     gap = replay_gap(World.load("so101"), load_recordings(folder))
     gap.mean_rmse(SIMULATION)                                       # 0.0319 rad on the real arm
 
-Each recording's commands are replayed open-loop: from the first measured pose at rest, never
-corrected. A command holds until the next stamp; every physics step runs under the command in
-force at its middle, and the simulated angle is read at the stamps. All recordings run at once, as
-rows of one simulator. Two baselines that know no physics stand beside it: the joint is where it
-is told to be, and it gets there a constant delay later. That delay is found on the *other*
+Each recording's commands are replayed open-loop, by the replayer that fits use (`sim2real.replay`): from the
+first measured pose at rest, never corrected. A command holds until the next stamp; every physics step runs
+under the mean of what was in force during it, and the simulated angle is read at the stamps. All recordings
+run at once, as rows of one simulator. Two baselines that know no physics stand beside it: the joint is where
+it is told to be, and it gets there a constant delay later. That delay is found on the *other*
 motions (leave one out), never on the motion it predicts.
 
 Not covered: the time within a tick at which each joint is really read, which the stamps don't tell.
@@ -20,10 +20,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-import mujoco
 import numpy as np
-from numpy.typing import NDArray
 
+from sim2real import replay as replays
 from sim2real.domain import Domain
 from sim2real.errors import InvalidValue, RecordingError
 from sim2real.evaluate.tracking import (
@@ -36,15 +35,15 @@ from sim2real.evaluate.tracking import (
     steady_state_error,
 )
 from sim2real.opening import opened_for
-from sim2real.parameters import LAW, quantity_of
-from sim2real.recordings import Recording, map_joints
+from sim2real.recordings import Recording
 from sim2real.replay import Replayer, motion_of
-from sim2real.simulators.mujoco import MujocoSimulator
+from sim2real.replay.commands import Order, orders_of
 from sim2real.world import World
 
 SIMULATION, COMMAND, DELAYED = "simulation", "command", "delayed command"
 
 _DELAYS = np.arange(0.0, 0.3001, 0.005)
+_NEAR = 1e-6  # s; finer than any log's clock
 _FALLBACK_DELAY = 0.1
 """Seconds, where there is no other motion to find it on: typical of hobby servos on a bus."""
 
@@ -90,6 +89,8 @@ class ReplayGap:
     """By predictor."""
     physics: Mapping[str, float] = field(default_factory=dict)
     """What differed from nominal."""
+    notes: tuple[str, ...] = ()
+    """What the recordings don't command or don't measure, a sentence each."""
 
     def per_motion(self, predictor: str) -> FloatArray:
         """Mean over joints of the RMSE, rad. Shape (motions,)."""
@@ -106,62 +107,41 @@ def replay(
     physics: Mapping[str, float] | None = None,
     num_threads: int = 0,
 ) -> list[FloatArray]:
-    """Simulate every recording open-loop.
+    """Simulate every recording open-loop, as fits do (`sim2real.replay`).
 
     Args:
         world: the world to replay in.
-        recordings: with the world's joints in its order (see `sim2real.recordings.map_joints`).
+        recordings: as read from their source, all of the same joints.
         physics: parameter values that differ from nominal.
         num_threads: threads of the simulator; 0 means all cores.
 
     Returns:
-        list[FloatArray]: per recording the simulated angles at its stamps, shape (n, k).
+        list[FloatArray]: per recording the simulated positions of the measured joints, in the world's order,
+        at its stamps. Shape (n, k).
 
     Raises:
+        RecordingError: for joints that don't fit the world.
         InvalidValue: if a simulation diverges, or for physics that the world can't take.
         UnknownName: for a parameter that the world does not have.
     """
-    values = _without_own_shape(physics or {})
+    return _simulated(world, [motion_of(world, recording) for recording in recordings], physics, num_threads)
+
+
+def _simulated(
+    world: World, motions: Sequence[replays.Motion], physics: Mapping[str, float] | None, num_threads: int = 0
+) -> list[FloatArray]:
+    """One run of the replayer."""
+    values = dict(physics or {})
     world = opened_for(world, Domain.point(values))
     world.check(Domain.point(values))
-    if any(quantity_of(name).acts == LAW or name.endswith(".backlash") for name in values):
-        return _replay_with_laws(world, recordings, values, num_threads)
-    simulator = MujocoSimulator(world, len(recordings), num_threads)
-    rows = np.arange(len(recordings))
-    simulator.set_physics(rows, tuple(values), np.array([list(values.values())] * len(rows)))
-    trace = _run(simulator, _servo_joints(world), recordings)
-    for row in np.flatnonzero(simulator.diverged()).tolist():
-        raise InvalidValue(
-            f"the simulation of recording {recordings[row].name!r} in {world.name} diverged; "
-            "check the recording's units and the world's physics"
-        )
-    dt = simulator.physics_dt
-    return [_sample(trace[:, row], dt, recording) for row, recording in enumerate(recordings)]
-
-
-def _without_own_shape(physics: Mapping[str, float]) -> dict[str, float]:
-    """Without exponents of Stribeck friction that are 1, the only shape that replays have."""
-    return {
-        name: value
-        for name, value in physics.items()
-        if not (name.endswith(".stribeck_exponent") and value == 1.0)
-    }
-
-
-def _replay_with_laws(
-    world: World, recordings: Sequence[Recording], values: Mapping[str, float], num_threads: int
-) -> list[FloatArray]:
-    """With play, under friction that depends on speed and load, or a servo's goal with limits."""
-    motions = [motion_of(world, recording) for recording in recordings]
     replayer = Replayer(world, motions, 1, num_threads, tuple(values))
     predicted = replayer.run(tuple(values), np.array([list(values.values())]))
     for row in np.flatnonzero(replayer.diverged[:, 0]).tolist():
         raise InvalidValue(
-            f"the simulation of recording {recordings[row].name!r} in {world.name} diverged; "
+            f"the simulation of recording {motions[row].name!r} in {world.name} diverged; "
             "check the recording's units and the world's physics"
         )
-    order = [motions[0].joints.index(joint) for joint in _servo_joints(world)]
-    return [found[0][:, order] for found in predicted]
+    return [found[0] for found in predicted]
 
 
 def replay_gap(
@@ -172,96 +152,69 @@ def replay_gap(
     """Replay recordings in a world and measure how far it is off, beside two baselines.
 
     Args:
-        world: one whose joints are all hinges or slides, each driven by a position servo of its
-            own.
-        recordings: as read from their source; their joints are mapped on the world's.
+        world: of the robot; what its actuators are told is as `sim2real.replay.commands` says.
+        recordings: as read from their source; their columns are mapped on the world's joints.
         physics: parameter values that differ from nominal.
 
     Raises:
         RecordingError: for no recordings at all, or joints that don't fit the world.
-        InvalidValue: for a world that commanded positions can't be replayed in, or a simulation
-            that diverges.
+        InvalidValue: for a world in which nothing can be replayed, or a simulation that diverges.
     """
-    joints = _servo_joints(world)
     if not recordings:
         raise RecordingError("there are no recordings to replay; load_recordings(folder) reads them")
-    mapped = [map_joints(recording, world.recordings, joints) for recording in recordings]
-    simulated = replay(world, mapped, physics)
-    delays = _delays(mapped)
-    motions = tuple(map(_motion, mapped, simulated, delays))
-    rest = [at_rest(recording.time, recording.command, recording.position) for recording in mapped]
+    told = [motion_of(world, recording) for recording in recordings]
+    simulated = _simulated(world, told, physics)
+    angles = [_commanded(world, motion) for motion in told]
+    delays = _delays(told, angles)
+    motions = tuple(map(_motion, told, angles, simulated, delays))
+    rest = [at_rest(m.measured_at, angle, m.measured) for m, angle in zip(told, angles, strict=True)]
     errors = {predictor: _errors(motions, rest, predictor) for predictor in (SIMULATION, COMMAND, DELAYED)}
-    return ReplayGap(world.name, tuple(joints), motions, errors, dict(physics or {}))
+    notes = tuple(dict.fromkeys([*_untold(world, told[0]), *(n for m in told for n in m.notes)]))
+    return ReplayGap(world.name, told[0].joints, motions, errors, dict(physics or {}), notes)
 
 
-def _servo_joints(world: World) -> list[str]:
-    """Joints in the order of the actuators that drive them, one position servo each."""
-    model = world.model
-    driven = [int(joint) for joint in model.actuator_trnid[:, 0]]
-    servos = (model.actuator_trntype == mujoco.mjtTrn.mjTRN_JOINT) & (model.actuator_biasprm[:, 1] < 0)
-    if sorted(driven) != list(range(model.njnt)) or model.nq != model.njnt or not servos.all():
-        raise InvalidValue(
-            f"world {world.name} can't replay commanded joint positions: every joint needs one "
-            "position servo of its own, as in so101"
-        )
-    return [model.joint(joint).name for joint in driven]
+def _commanded(world: World, motion: replays.Motion) -> FloatArray:
+    """The angle that each joint is told; where it begins, for a joint that is told none. Shape (n, k)."""
+    angles = np.tile(motion.measured[0], (len(motion.time), 1))
+    for order in _told_angles(world, motion):
+        angles[:, motion.joints.index(order.joint)] = motion.command[:, order.control]
+    return angles
 
 
-def _run(simulator: MujocoSimulator, joints: list[str], recordings: Sequence[Recording]) -> FloatArray:
-    """Angles before every physics step and after the last. Shape (steps + 1, recordings, k)."""
-    dt = simulator.physics_dt
-    columns, _ = simulator.joints(joints)
-    in_force = [_in_force(recording, dt) for recording in recordings]
-    steps = np.array([len(index) for index in in_force])
-    commands = [recording.command for recording in recordings]
-    start = np.stack([recording.position[0] for recording in recordings])
-    first = np.stack([command[0] for command in commands])
-    ids = np.arange(len(recordings))
-    qpos = np.zeros_like(simulator.qpos)
-    qpos[:, columns] = start
-    simulator.reset(ids, qpos, np.zeros_like(simulator.qvel), first)
-    trace = np.zeros((steps.max() + 1, *start.shape))
-    trace[0] = start
-    ctrl = first.copy()
-    for step in range(steps.max()):
-        running = ids[steps > step]
-        for row in running:
-            ctrl[row] = commands[row][in_force[row][step]]
-        simulator.step(ctrl, 1, running)
-        trace[step + 1] = simulator.qpos[:, columns]
-    return trace
+def _told_angles(world: World, motion: replays.Motion) -> list[Order]:
+    """The servos that are told angles of measured joints."""
+    return [order for order in orders_of(world.model) if order.servo and order.joint in motion.joints]
 
 
-def _in_force(recording: Recording, dt: float) -> NDArray[np.intp]:
-    """Row of the command that is in force at the middle of every physics step. Shape (steps,)."""
-    steps = int(np.ceil(recording.duration / dt))
-    middles = recording.time[0] + (np.arange(steps) + 0.5) * dt
-    return np.asarray(np.searchsorted(recording.time, middles, side="right") - 1)
-
-
-def _sample(trace: FloatArray, dt: float, recording: Recording) -> FloatArray:
-    """The trace at the recording's stamps, linear between physics steps. Shape (n, k)."""
-    when = np.arange(len(trace)) * dt
-    return np.stack(
-        [np.interp(recording.measured_at - recording.time[0], when, column) for column in trace.T], axis=1
-    )
+def _untold(world: World, motion: replays.Motion) -> list[str]:
+    told = {order.joint for order in _told_angles(world, motion)}
+    others = [joint for joint in motion.joints if joint not in told]
+    if not others:
+        return []
+    return [
+        f"no angle is commanded of {', '.join(others)}: simulated as the model orders them, and where the "
+        "baselines are concerned, they stay where they begin"
+    ]
 
 
 def delayed(time: FloatArray, command: FloatArray, delay: float) -> FloatArray:
-    """The command in force ``delay`` seconds earlier, at the start the first one. Shape (n, k)."""
-    rows = np.searchsorted(time, time - delay, side="right") - 1
+    """The command in force ``delay`` seconds earlier, at the start the first one. Shape (n, k).
+
+    A stamp within a microsecond of that moment is at it, whatever subtraction rounds.
+    """
+    rows = np.searchsorted(time, time - delay + _NEAR, side="right") - 1
     return command[np.maximum(rows, 0)]
 
 
-def _delays(recordings: Sequence[Recording]) -> list[float]:
-    """For each recording the delay, s, that predicts the *other* motions best (mean RMSE)."""
+def _delays(told: Sequence[replays.Motion], angles: Sequence[FloatArray]) -> list[float]:
+    """For each motion the delay, s, that predicts the *other* motions best (mean RMSE)."""
     table = np.array(
         [
-            [rmse(r.position, delayed(r.time, r.command, delay)).mean() for delay in _DELAYS]
-            for r in recordings
+            [rmse(m.measured, delayed(m.time, angle, delay)).mean() for delay in _DELAYS]
+            for m, angle in zip(told, angles, strict=True)
         ]
     )
-    motions = np.array([recording.name.rpartition("/")[2] for recording in recordings])
+    motions = np.array([motion.name.rpartition("/")[2] for motion in told])
     chosen = []
     for motion in motions:
         others = table[motions != motion]
@@ -270,13 +223,9 @@ def _delays(recordings: Sequence[Recording]) -> list[float]:
     return chosen
 
 
-def _motion(recording: Recording, simulated: FloatArray, delay: float) -> Motion:
-    predictions = {
-        SIMULATION: simulated,
-        COMMAND: recording.command,
-        DELAYED: delayed(recording.time, recording.command, delay),
-    }
-    return Motion(recording.name, recording.time, recording.position, predictions, delay)
+def _motion(told: replays.Motion, angles: FloatArray, simulated: FloatArray, delay: float) -> Motion:
+    predictions = {SIMULATION: simulated, COMMAND: angles, DELAYED: delayed(told.time, angles, delay)}
+    return Motion(told.name, told.time, told.measured, predictions, delay)
 
 
 def _errors(motions: Sequence[Motion], rest: Sequence[Mask], predictor: str) -> Errors:

@@ -33,7 +33,7 @@ def overall(gap: ReplayGap, predictor: str, baseline: str | None = None) -> Esti
 
 
 def verdict(gap: ReplayGap, nominal: ReplayGap | None = None) -> str:
-    """What the numbers say, in two sentences; in a third what given physics gains on the nominal one.
+    """What the numbers say, in two sentences; then what given physics gains, and what logs leave out.
 
     Args:
         gap: the measured gap.
@@ -54,12 +54,13 @@ def verdict(gap: ReplayGap, nominal: ReplayGap | None = None) -> str:
         f"{gap.world} {under}replays {_count(len(gap.motions), 'recording')} with a mean RMSE of {size} "
         f"per joint. {rank} a prediction that knows no physics, the command {delay:.0f} ms "
         f"later{end}{'' if nominal is None else ' ' + _gain(nominal, gap)}"
+        + "".join(f" {note[0].upper()}{note[1:]}." for note in gap.notes)
     )
 
 
 def _gain(before: ReplayGap, after: ReplayGap) -> str:
     change = 1000 * (before.per_motion(SIMULATION) - after.per_motion(SIMULATION))
-    share = 1 - after.mean_rmse(SIMULATION) / before.mean_rmse(SIMULATION)
+    share = 1 - after.mean_rmse(SIMULATION) / max(before.mean_rmse(SIMULATION), 1e-12)
     less = bootstrap(change[:, None])
     told = less.interval is not None and not less.interval[0] <= 0 <= less.interval[1]
     return (
@@ -105,8 +106,8 @@ def replay_tables(gap: ReplayGap) -> list[Table]:
 
 
 DEFINITIONS = {
-    "replay": "open-loop from the first measured pose at rest, never corrected; "
-    "commands hold until the next stamp",
+    "replay": "open-loop from the first measured pose at rest, never corrected; commands hold until the next "
+    "stamp, and a physics step runs under the mean of what was in force during it",
     "rmse_mrad": "root mean square of predicted minus measured angle over a motion; mean over motions",
     "moving_rmse_mrad": "the same over the rows where the joint does not rest",
     "resting_error_mrad": "mean absolute error where, for 0.3 s, the command changed by at most "

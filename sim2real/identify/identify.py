@@ -31,7 +31,13 @@ from sim2real.identify.report import Manner, Report
 from sim2real.identify.result import Identification
 from sim2real.identify.rungs import ladder_of
 from sim2real.identify.search import search
-from sim2real.identify.setting import FREE_WINDOW, cut, fixed_values, motions_of, trained_parameters
+from sim2real.identify.setting import (
+    FREE_WINDOW,
+    cut,
+    fixed_values,
+    motions_of,
+    trained_parameters,
+)
 from sim2real.identify.solve import least_squares, settle_integers
 from sim2real.identify.table_rung import CLEAR, TableRung, settle_plane, table_rung
 from sim2real.opening import opened
@@ -268,11 +274,12 @@ class _Fit:
         )
         rungs, joints = ladder_of(self.world, fitted), self.motions[0].joints
         climb = climber.climb(rungs[:1], joints, self.options.seed)
-        if fixed != self.options.fixed:
-            published = dataclasses.replace(climber, world=opened(self.world, {}, self.options.fixed))
+        kept = fixed_values(self.world, self.options, published=True)
+        if fixed != kept:
+            published = dataclasses.replace(climber, world=opened(self.world, {}, kept))
             other = published.climb(rungs[:1], joints, self.options.seed)
             if other.steps[0].held < climb.steps[0].held:
-                climber, climb, fixed = published, other, dict(self.options.fixed)
+                climber, climb, fixed = published, other, kept
         climb = climber.climb(rungs, joints, self.options.seed, climb)
         structure = Structure(climb.names, climb.values, tuple(climb.steps), fixed)
         self.checkpoint.keep_structure(structure, again)

@@ -46,14 +46,17 @@ def motions_of(world: World, recordings: Sequence[Recording]) -> list[Motion]:
     return motions
 
 
-def fixed_values(world: World, options: Options) -> dict[str, float]:
+def fixed_values(world: World, options: Options, published: bool = False) -> dict[str, float]:
     """Values that differ from the world's and stay.
 
     While no force limit is reached, a servo's velocity gain and its joint's damping are one column: the
-    damping keeps both. Identification also tries the published gain.
+    damping keeps both, unless the published gain is to be tried. Friction that a fit may add has the shape
+    of Stribeck's own law.
     """
-    fixed = dict(options.fixed)
-    if is_servo_robot(world) and not options.free:
+    asked = not options.free or any(name.endswith(".stribeck") for name in options.free)
+    shaped = [n for n, p in world.parameters.items() if p.quantity.name == "stribeck_exponent" and asked]
+    fixed = dict.fromkeys(shaped, 1.0) | dict(options.fixed)
+    if is_servo_robot(world) and not options.free and not published:
         joints = [world.model.joint(k).name for k in range(world.model.njnt)]
         fixed = {of_joint(world, joint, "kd"): 0.0 for joint in joints} | fixed
     return fixed

@@ -37,7 +37,7 @@ def map_joints(recording: Recording, table: JointTable, joints: Sequence[str]) -
     Raises:
         RecordingError: for a joint that is unknown, missing or there twice.
     """
-    targets = [_target(recording, table, joints, name) for name in recording.joints]
+    targets = column_names(recording, table, joints)
     missing = [joint for joint in joints if joint not in targets]
     if missing:
         raise fail(
@@ -60,6 +60,15 @@ def map_joints(recording: Recording, table: JointTable, joints: Sequence[str]) -
         velocity=None if velocity is None else velocity[:, columns] * rates,
         units=(),
     )
+
+
+def column_names(recording: Recording, table: JointTable, known: Sequence[str]) -> list[str]:
+    """What each column of a recording is for, of the names that a world knows.
+
+    Raises:
+        RecordingError: for a column that is for none of them.
+    """
+    return [_target(recording, table, known, name) for name in recording.joints]
 
 
 def _target(recording: Recording, table: JointTable, joints: Sequence[str], name: str) -> str:

@@ -15,11 +15,14 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from sim2real.channels.laws import UNLIMITED, moved_goal
 from sim2real.interface import Ids
+from sim2real.parameters import MODEL
+from sim2real.replay.commands import controls, orders_of
+from sim2real.replay.engine import MARGIN
 from sim2real.replay.joint import Joint, Loose
-from sim2real.replay.laws import UNLIMITED, GoalLimits
-from sim2real.replay.motion import FloatArray, Integral, Motion
-from sim2real.replay.simulate import MARGIN, READ_DELAY
+from sim2real.replay.motion import FloatArray, Integral, Motion, is_servo_robot
+from sim2real.replay.simulate import READ_DELAY
 from sim2real.world import World
 
 _LEAST_INERTIA = 1e-6
@@ -56,12 +59,16 @@ def can_stand_in(names: Sequence[str]) -> bool:
 
 
 def stand_alone(world: World, motions: Sequence[Motion]) -> bool:
-    """Whether the joints of some motions hardly throw each other about.
+    """Whether the joints of some motions hardly throw each other about, and are of the stand-in's kind.
 
-    They do where what couples two joints in the mass matrix is a good part of their own inertia, rotors
-    included. Of the largest such share at every pose, the mean counts.
+    Its kind are joints with an ungeared servo each, whose command acts at once, without springs, tendons,
+    equalities or limits of torque at the joint. They throw each other about where what couples two joints in
+    the mass matrix is a good part of their own inertia, rotors included. Of the largest such share at every
+    pose, the mean counts.
     """
     model = world.model
+    if not _plain(world) or len(motions[0].joints) != model.njnt:
+        return False
     columns, dofs = ([int(getattr(model.joint(j), at)[0]) for j in motions[0].joints] for at in _PLACES)
     data, full = mujoco.MjData(model), np.zeros((model.nv, model.nv))
     poses = np.concatenate([motion.measured for motion in motions])
@@ -78,6 +85,27 @@ def stand_alone(world: World, motions: Sequence[Motion]) -> bool:
     return bool(np.mean(largest) < _COUPLED)
 
 
+def _plain(world: World) -> bool:
+    """Whether a world has nothing that the stand-in does not know."""
+    model = world.model
+    others = (
+        *(model.jnt_actfrclimited, model.jnt_stiffness, model.body_gravcomp, model.dof_dampingpoly),
+        *(model.actuator_damping, model.actuator_armature, model.actuator_delay),
+    )
+    beyond = [
+        p
+        for p in world.parameters.values()
+        if p.quantity.acts != MODEL and p.quantity.name not in _QUANTITIES and p.quantity.element in _OF_ROBOT
+    ]
+    return (
+        is_servo_robot(world)
+        and all(order.gear == 1.0 for order in orders_of(model))
+        and not (model.na or model.neq or model.ntendon or any(np.any(numbers) for numbers in others))
+        and all(p.quantity.neutral is None or p.nominal == p.quantity.neutral for p in beyond)
+    )
+
+
+_OF_ROBOT = ("joint", "actuator")
 _PLACES = ("qposadr", "dofadr")
 _POSES = 200
 _COUPLED = 0.3
@@ -108,12 +136,23 @@ class DecoupledReplayer:
         self.dt = float(world.model.opt.timestep)
         self.joints = motions[0].joints
         model = world.model
-        driven = [model.joint(int(k)).name for k in model.actuator_trnid[:, 0]]
-        self._actuator = [driven.index(joint) for joint in self.joints]
+        by_joint = {order.joint: order for order in orders_of(model)}
+        self._orders = [by_joint[joint] for joint in self.joints]
+        self._actuator = [order.actuator for order in self._orders]
+        self._signals = [self._told(motion) for motion in motions]
         self._bodies = {name: p.elements for name, p in world.parameters.items() if p.quantity.name == "mass"}
-        self.steps = max(int(np.ceil(m.duration / self.dt - 1e-6)) for m in motions) + MARGIN
+        self.steps = max(int(np.ceil(max(m.duration, m.measured_at[-1]) / self.dt - 1e-6)) for m in motions)
+        self.steps += MARGIN
         self._prepare()
         self.diverged = np.zeros((len(motions), width), dtype=bool)
+
+    def _told(self, motion: Motion) -> Integral:
+        """What the servos are told within their ranges, as angles of the measured joints."""
+        late = len(motion.past_time)
+        told = np.vstack([motion.past_command, motion.command]) if late else motion.command
+        within = controls(self.world.model, told)
+        angles = [order.told_by(within[:, order.control]) for order in self._orders]
+        return Integral.of(np.concatenate([motion.past_time, motion.time]), np.stack(angles, axis=1))
 
     def _prepare(self) -> None:
         """Gravity at nominal masses, what each mass parameter adds to it, and the joints' own inertia."""
@@ -166,8 +205,10 @@ class DecoupledReplayer:
         velocity = np.tile(speed, (count, 1))
         commands = self._commands(numbers["latency"] * self.dt)
         rows = {q: np.repeat(n, motions, axis=0) for q, n in numbers.items()}
-        first = np.tile(np.stack([m.command[0] for m in self.motions])[:, self._actuator], (count, 1))
-        limits = GoalLimits.of(rows["rate_limit"], rows["goal_braking"], first)
+        pairs = zip(self._signals, self.motions, strict=True)
+        first = np.tile(np.stack([s.command[len(m.past_time)] for s, m in pairs]), (count, 1))
+        limits, state = (rows["rate_limit"], rows["goal_braking"]), (first, np.zeros_like(first))
+        jumps = all((limit >= UNLIMITED).all() for limit in limits)
         loads = self._load(names, values)
         trace = np.empty((self.steps + 1, count * motions, len(self.joints)))
         trace[0] = position
@@ -175,7 +216,8 @@ class DecoupledReplayer:
         loose = Loose(law, rows["backlash"]) if rows["backlash"].any() else None
         for step in range(self.steps):
             target = commands[step]
-            goal = target if limits is None else limits.follow(target, len(target), self.dt)
+            state = state if jumps else moved_goal(np, state, target, limits, self.dt)
+            goal = target if jumps else state[0]
             gravity = np.tile(self._gravity[:, step], (count, 1)) if loads is None else loads[step]
             if loose is None:
                 velocity = law.step(goal, position, velocity, gravity)
@@ -202,11 +244,10 @@ class DecoupledReplayer:
         """Mean commands by step, row and joint. Shape (steps, rows, k)."""
         edges = np.arange(self.steps + 1) * self.dt
         out = np.empty((self.steps, len(delay), len(self.motions), len(self.joints)))
-        for m, motion in enumerate(self.motions):
-            integral = Integral.of(motion)
-            for k, actuator in enumerate(self._actuator):
+        for m, signal in enumerate(self._signals):
+            for k in range(len(self.joints)):
                 late, which = np.unique(delay[:, k], return_inverse=True)
-                means = np.stack([integral.means(edges - d, actuator) for d in late])
+                means = np.stack([signal.means(edges - d, k) for d in late])
                 out[:, :, m, k] = means[which].T
         return out.reshape(self.steps, -1, len(self.joints))
 
@@ -220,7 +261,9 @@ class DecoupledReplayer:
         joints = np.arange(len(self.joints))
         found = []
         for m, motion in enumerate(self.motions):
-            when = np.clip((motion.time[None, :, None] + read[:, None, :]) / self.dt, 0, self.steps - 1e-9)
+            when = np.clip(
+                (motion.measured_at[None, :, None] + read[:, None, :]) / self.dt, 0, self.steps - 1e-9
+            )
             step = when.astype(np.intp)
             part = when - step
             before, after = (by_row[s, candidates, m, joints] for s in (step, step + 1))

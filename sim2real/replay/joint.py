@@ -7,6 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from sim2real.channels.laws import extra_friction, limits_at
+
 FloatArray = NDArray[np.float64]
 
 
@@ -26,11 +28,11 @@ class Joint:
         self.bias, self.damping = rows["bias_torque"], rows["damping"]
         self.limit = rows["torque_limit"] * rows["strength"]
         self.link, self.rotor = inertia, rows["armature"]
-        self.coulomb, self.stribeck, self.load = (
-            rows[q] for q in ("frictionloss", "stribeck", "load_friction_motor")
-        )
-        self.rate = 1.0 / rows["stribeck_velocity"]
-        self.varies = bool(self.stribeck.any() or self.load.any())
+        self.coulomb = rows["frictionloss"]
+        self.law = {q: rows[q] for q in ("stribeck", "load_friction_motor") if rows[q].any()}
+        self.varies = bool(self.law)
+        if "stribeck" in self.law:
+            self.law["stribeck_velocity"] = rows["stribeck_velocity"]
         self.loss = rows["speed_loss"] if rows["speed_loss"].any() else None
         self.friction = self.coulomb
 
@@ -40,14 +42,12 @@ class Joint:
         if self.loss is None:
             drive = np.clip(torque, -self.limit, self.limit)
         else:
-            lost = self.loss * velocity
-            least, most = ((1.0 + side * lost).clip(0.0, 1.0) * self.limit for side in (1, -1))
-            drive = np.clip(torque, -least, most)
+            limits = np.stack([-self.limit, self.limit], axis=-1)
+            least, most = np.moveaxis(limits_at(np, limits, self.loss, velocity), -1, 0)
+            drive = np.clip(torque, least, most)
         if self.varies:
-            moved = np.abs(drive - self.kd * velocity)
-            self.friction = (
-                self.coulomb + self.stribeck * np.exp(-np.abs(velocity) * self.rate) + self.load * moved
-            )
+            motor = drive - self.kd * velocity
+            self.friction = self.coulomb + extra_friction(np, self.law, velocity, motor, None)
         return drive
 
     def slowed(self, momentum: FloatArray, inertia: FloatArray) -> FloatArray:

@@ -11,9 +11,12 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from sim2real.errors import InvalidValue
-from sim2real.recordings import Recording, map_joints
-from sim2real.world import World
+from sim2real.errors import InvalidValue, RecordingError
+from sim2real.recordings import Recording, column_names, map_joints
+from sim2real.replay.commands import orders_of, scalar_joints, told
+from sim2real.replay.start import start_pose
+from sim2real.world import World, element_name, element_names
+from sim2real.world.levers import is_scalar
 
 FloatArray = NDArray[np.float64]
 
@@ -21,6 +24,7 @@ _PAST = 0.5  # s of earlier commands that a window knows of
 _AROUND = 3  # rows before and after, through which a parabola gives the velocity at the start of a window
 LEAST_ROWS = 2 * _AROUND + 1
 """Of a window."""
+_NEAR = 1e-6  # s; finer than any log's clock
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +37,8 @@ class Motion:
     time: FloatArray
     """Seconds since the first row. Shape (n,)."""
     command: FloatArray
-    """Commands of the actuators, in the model's order. Shape (n, nu)."""
+    """What each control of the model is told: a joint's angle if it is a position servo's, else the control
+    itself (`sim2real.replay.commands`). Shape (n, nu)."""
     measured: FloatArray
     """Joint positions, rad or m. Shape (n, k)."""
     velocity: FloatArray
@@ -44,61 +49,110 @@ class Motion:
     """Stamps of earlier commands, which a latency still delivers, s before 0. Shape (m,)."""
     past_command: FloatArray = field(default_factory=lambda: np.empty((0, 0)))
     """Shape (m, nu)."""
+    read_time: FloatArray | None = None
+    """Stamps of the measurements on the clock of ``time``, where they have their own. Shape (n,)."""
+    whole: bool = False
+    """Whether something that was not measured moves by itself, as the base of a quadruped: nobody knows where
+    it is later on, so the motion can't be cut."""
+    notes: tuple[str, ...] = ()
+    """What the log does not say, a sentence each."""
 
     @property
     def duration(self) -> float:
         """Seconds from the first to the last row."""
         return float(self.time[-1])
 
+    @property
+    def measured_at(self) -> FloatArray:
+        """When each row was measured, s. Shape (n,)."""
+        return self.time if self.read_time is None else self.read_time
+
 
 def motion_of(world: World, recording: Recording) -> Motion:
     """A recording of a world's joints as a motion that begins at rest.
 
-    The command of an actuator is the column of the joint that it drives; the commands of joints without an
-    actuator are left alone. A robot of position servos begins at rest, and what it reports of its velocities
-    is not used: servos report them late and coarsely. Any other begins with the velocity that was measured.
+    Joints are found by name, in any order. Every joint that an actuator orders alone must be there; of others
+    (passive ones, those that equalities or tendons move) what was measured is compared, and what was not
+    begins where the scene has it. A robot of position servos begins at rest, and what it reports of its
+    velocities is not used: servos report them late and coarsely. Any other begins with the velocity that was
+    measured.
 
     Args:
-        world: whose joints are all hinges and slides, each actuator driving one of them.
-        recording: as read from its source; its joints are mapped on the world's.
+        world: of the robot.
+        recording: as read from its source; its columns are mapped on the world's joints.
 
     Raises:
-        RecordingError: for joints that don't fit the world.
-        InvalidValue: for a world with other kinds of joints or actuators.
+        RecordingError: for columns that don't fit the world.
+        InvalidValue: for a world of which nothing can be replayed, or commands that contradict each other.
     """
     model = world.model
-    driven = [int(joint) for joint in model.actuator_trnid[:, 0]]
-    if model.nq != model.nv or (model.actuator_trntype != mujoco.mjtTrn.mjTRN_JOINT).any():
+    joints, orders = scalar_joints(model), orders_of(model)
+    known = list(dict.fromkeys([*joints, *(o.name for o in orders), *element_names(model, "tendon")]))
+    if not joints:
         raise InvalidValue(
-            f"world {world.name} can't replay recordings: every joint must be a hinge or a slide, and every "
-            "actuator must drive one of them"
+            f"world {world.name} can't replay recordings: it has no hinge or slide whose position a log "
+            "could hold, and the place of a free body is not compared"
         )
-    joints = [model.joint(joint).name for joint in range(model.njnt)]
-    mapped = map_joints(recording, world.recordings, joints)
-    speeds = None if is_servo_robot(world) else mapped.velocity
+    targets = column_names(recording, world.recordings, known)
+    needed = [d.joint for d in orders if d.joint and d.name not in targets]
+    mapped = map_joints(recording, world.recordings, [name for name in known if name in {*targets, *needed}])
+    columns = {name: k for k, name in enumerate(mapped.joints)}
+    measured = [columns[joint] for joint in joints if joint in columns]
+    if not measured:
+        raise RecordingError(f"{recording.name} measures no joint of {world.name}: {', '.join(joints)}")
+    seen = tuple(mapped.joints[k] for k in measured)
+    start = start_pose(model, seen, mapped.position[0, measured])
+    command, notes = told(
+        model,
+        {name: mapped.command[:, k] for name, k in columns.items()},
+        {name: mapped.position[:, k] for name, k in columns.items()},
+        start,
+    )
+    moving = _moving(model, seen)
+    if moving:
+        notes.append(f"the log does not measure {', '.join(moving)}, left free from where the scene puts it")
+    speeds = None if is_servo_robot(world) or mapped.velocity is None else mapped.velocity[:, measured]
     return Motion(
         name=mapped.name,
-        joints=tuple(joints),
+        joints=seen,
         time=mapped.time - mapped.time[0],
-        command=mapped.command[:, driven],
-        measured=mapped.position,
-        velocity=np.zeros(len(joints)) if speeds is None else speeds[0],
+        command=command,
+        measured=mapped.position[:, measured],
+        velocity=np.zeros(len(seen)) if speeds is None else speeds[0],
         speeds=speeds,
+        read_time=None if mapped.state_time is None else mapped.state_time - mapped.time[0],
+        whole=bool(moving),
+        notes=tuple(notes),
     )
+
+
+def _moving(model: mujoco.MjModel, measured: Sequence[str]) -> list[str]:
+    """What moves by itself and was not measured: free and ball joints, joints that nothing ties to others."""
+    tied = bool((model.eq_type != int(mujoco.mjtEq.mjEQ_TENDON)).any()) if model.neq else False
+    names = element_names(model, "joint")
+    return [
+        name if is_scalar(model, j) else f"the body {element_name(model, 'body', int(model.jnt_bodyid[j]))!r}"
+        for j, name in enumerate(names)
+        if name not in measured and not (tied and is_scalar(model, j))
+    ]
 
 
 def is_servo_robot(world: World) -> bool:
     """Whether every joint is driven by a position servo of its own."""
     model = world.model
-    driven = sorted(int(joint) for joint in model.actuator_trnid[:, 0])
-    return driven == list(range(model.njnt)) and bool((model.actuator_biasprm[:, 1] < 0).all())
+    orders = orders_of(model)
+    servos = sorted(order.joint for order in orders if order.servo)
+    every = sorted(element_names(model, "joint"))
+    return servos == every and len(orders) == len(servos)
 
 
 def windows(motion: Motion, seconds: float) -> list[Motion]:
-    """A motion cut into windows of equal length that each begin at the measured state.
+    """A motion cut into windows of equal length that each begin at the measured state; whole if it must be.
 
     Where velocities were not measured, they are slopes of parabolas through the rows around.
     """
+    if motion.whole:
+        return [motion]
     count = max(1, round(motion.duration / seconds))
     edges = np.linspace(0, len(motion.time), count + 1).astype(int)
     return [_cut(motion, slice(a, b)) for a, b in itertools.pairwise(edges) if b - a >= LEAST_ROWS]
@@ -133,6 +187,7 @@ def _cut(motion: Motion, rows: slice) -> Motion:
         speeds=None if motion.speeds is None else motion.speeds[rows],
         past_time=motion.time[past] - time[0],
         past_command=motion.command[past],
+        read_time=None if motion.read_time is None else motion.read_time[rows] - time[0],
     )
 
 
@@ -141,30 +196,38 @@ def _velocity(motion: Motion, row: int) -> FloatArray:
     if motion.speeds is not None:
         return np.asarray(motion.speeds[row])
     around = slice(max(0, row - _AROUND), row + _AROUND + 1)
-    time = motion.time[around] - motion.time[row]
+    time = motion.measured_at[around] - motion.measured_at[row]
     return np.asarray(np.polyfit(time, motion.measured[around], 2)[1])
 
 
 @dataclass(frozen=True)
 class Integral:
-    """The integral of a motion's commands over time, from which means over any span follow."""
+    """The integral of a signal that holds from stamp to stamp, from which means over any span follow."""
 
     time: FloatArray
+    """Shape (n,)."""
     command: FloatArray
+    """Shape (n, m)."""
     total: FloatArray
 
     @classmethod
-    def of(cls, motion: Motion) -> Integral:
-        """Of all actuators."""
-        time = np.concatenate([motion.past_time, motion.time])
-        command = (
-            np.vstack([motion.past_command, motion.command]) if len(motion.past_time) else motion.command
-        )
+    def of(cls, time: FloatArray, command: FloatArray) -> Integral:
+        """Of columns on shared stamps."""
         spans = np.diff(time)[:, None] * command[:-1]
         return cls(time, command, np.vstack([np.zeros_like(spans[:1]), spans.cumsum(axis=0)]))
 
-    def means(self, edges: FloatArray, actuator: int) -> FloatArray:
-        """Mean command between neighbouring edges; before the first stamp the first command holds."""
-        row = np.maximum(np.searchsorted(self.time, edges, side="right") - 1, 0)
-        total = self.total[row, actuator] + (edges - self.time[row]) * self.command[row, actuator]
-        return np.asarray(np.diff(total) / np.diff(edges))
+    def means(self, edges: FloatArray, column: int) -> FloatArray:
+        """Mean between neighbouring edges; before the first stamp the first value holds.
+
+        An edge within a microsecond of a stamp is at it, and where one value holds all along, that is the
+        mean to the bit: what clocks and sums round changes nothing.
+        """
+        near = min(_NEAR, 1e-3 * float(edges[1] - edges[0]))
+        row = np.maximum(np.searchsorted(self.time, edges + near, side="right") - 1, 0)
+        since = edges - self.time[row]
+        since = np.where(np.abs(since) <= near, 0.0, since)
+        total = self.total[row, column] + since * self.command[row, column]
+        first, last = row[:-1], row[1:]
+        held = (first == last) | ((first + 1 == last) & (since[1:] == 0.0))
+        mean = np.diff(total) / np.diff(edges)
+        return np.asarray(np.where(held, self.command[first, column], mean))

@@ -19,6 +19,7 @@ import numpy as np
 from mujoco.batch import Batch
 
 from sim2real.interface import Array, Ids, Mask
+from sim2real.simulators.activation import filtered, settled
 from sim2real.simulators.named import Named
 from sim2real.simulators.play import Play
 from sim2real.simulators.quiet import quiet
@@ -57,6 +58,8 @@ class MujocoSimulator(Named):
         self.qpos: Array = self._qpos if self._play is None else self._play.shown_qpos(self._qpos)
         self.qvel: Array = self._qvel if self._play is None else self._play.shown_qvel(self._qvel)
         self._ctrl: Array = self._batch.bind("ctrl")
+        self.activation: Array | None = self._batch.bind("act") if world.model.na else None
+        """Of actuators that filter or integrate their command; live. Shape (num_envs, na)."""
         # an engine's reset writes this row, whatever the physics; writing it ourselves is faster
         self._pristine: Array = self._batch.state[0].copy()
         self._stage = int(mujoco.mjtStage.mjSTAGE_NONE)
@@ -99,7 +102,7 @@ class MujocoSimulator(Named):
         return self._table.row(env_id)
 
     def reset(self, env_ids: Ids, qpos: Array, qvel: Array, ctrl: Array) -> None:
-        """Start simulations anew, with delay lines full of ``ctrl``."""
+        """Start simulations anew, with delay lines full of ``ctrl`` and activations settled at it."""
         self._batch.state[env_ids] = self._pristine
         self._batch.warning[env_ids] = 0
         self.qpos[env_ids] = qpos
@@ -107,6 +110,8 @@ class MujocoSimulator(Named):
         if self._play is not None:
             self._play.start(self._qpos, self._qvel, env_ids, (qpos, qvel))
         self._ctrl[env_ids] = ctrl
+        if self.activation is not None:
+            self.activation[env_ids] = settled(self.world.model, np.asarray(ctrl), self._qpos[env_ids])
         if self._history is not None:
             self._history[env_ids[:, None], self._history_columns] = ctrl[:, self._history_commands]
         if self._stage:
@@ -135,6 +140,25 @@ class MujocoSimulator(Named):
             between()
             self._batch.step(env_ids, nstep=1, stage=self._stage)
 
+    def rollout(self, ctrl: Array, env_ids: Ids) -> Array:
+        """Run simulations under commands that are known beforehand, without a stop.
+
+        Args:
+            ctrl: a command for every physics step. Shape (len(env_ids), steps, nu).
+            env_ids: which simulations, in order.
+
+        Returns:
+            ``qpos`` after every step. Shape (len(env_ids), steps, nq).
+        """
+        recorded: Array = self._batch.rollout(ctrl.shape[1], ctrl, record=("qpos",), ids=env_ids)["qpos"]
+        self._show()
+        return recorded if self._play is None else self._play.seen(recorded)
+
+    def settle(self, env_ids: Ids, commands: Array) -> None:
+        """Let filters remember the commands before a start. Shape (steps, len(env_ids), nu)."""
+        if self.activation is not None:
+            self.activation[env_ids] = filtered(self.world.model, self.activation[env_ids], commands)
+
     def force(self, body: str) -> Array:
         """External force and torque on a body, N and N·m, world frame; live. Shape (num_envs, 6)."""
         wrenches: Array = self._batch.bind("xfrc_applied")
@@ -144,6 +168,18 @@ class MujocoSimulator(Named):
         """Force of every actuator in the last physics step, N or N·m; live. Shape (num_envs, nu)."""
         forces: Array = self._batch.bind("actuator_force")
         return forces
+
+    def motor_force(self) -> Array:
+        """Force of all actuators on every degree of freedom of the engine in the last physics step; live.
+
+        Within the limits of the joints. Shape (num_envs, dofs).
+        """
+        forces: Array = self._batch.bind("qfrc_actuator")
+        return forces
+
+    def shown_dofs(self) -> Ids:
+        """Where the world's degrees of freedom are among the engine's: on the motor's side of play."""
+        return np.arange(self._qvel.shape[1]) if self._play is None else self._play.qvel
 
     def speed(self) -> Array:
         """Speed of every degree of freedom of the engine, rad/s or m/s; live. Shape (num_envs, dofs)."""

@@ -109,6 +109,12 @@ class Play:
         """A copy of what is shown of ``qvel``."""
         return qvel[:, self.qvel].copy()
 
+    def seen(self, qpos: Array) -> Array:
+        """What is shown of ``qpos``, the load's side of each joint. Shape (…, nq without play)."""
+        shown: Array = qpos[..., self.qpos]
+        shown[..., self.play[2]] += qpos[..., self.play[0]]
+        return shown
+
     def show(self, qpos: Array, qvel: Array, shown_qpos: Array, shown_qvel: Array) -> None:
         """Refresh what is shown: the load's side of each joint."""
         play_q, play_v, joint_q, joint_v = self.play

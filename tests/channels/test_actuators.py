@@ -6,9 +6,9 @@ import pytest
 from safetensors.numpy import save_file
 from scipy.stats import chisquare, kstest
 
+from sim2real.channels.laws import UNLIMITED, moved_goal
 from sim2real.env import Sim2RealVectorEnv
 from sim2real.errors import InvalidValue, UnknownName
-from sim2real.replay.laws import UNLIMITED, GoalLimits
 
 MOTOR = '<motor name="motor" joint="slider" ctrlrange="-10 10"/>'
 SERVO = '<position name="motor" joint="slider" kp="40" kv="4" ctrlrange="-10 10"/>'
@@ -57,18 +57,20 @@ def test_rate_limit_follows_the_command_from_the_initial_one(arrive):
 def test_a_braking_goal_is_that_of_the_replay(arrive):
     rows = [("motor.goal_braking", 1e6, "m/s²")]
     given, arrived = arrive(rows, {"motor.goal_braking": 400.0}, actuator=SERVO)
-    fast = np.full((given.shape[1], 1), UNLIMITED)
-    goals = GoalLimits.of(fast, np.full_like(fast, 400.0), np.zeros_like(fast))
-    np.testing.assert_allclose(arrived, means(goals, given), atol=1e-12)
+    np.testing.assert_allclose(arrived, means(UNLIMITED, 400.0, given), atol=1e-12)
     assert np.abs(arrived - given).max() > 1.0
 
 
-def means(goals, given):
+def means(speed, braking, given):
     """Of the goal that a replay moves once a physics step, over each control step."""
-    return [
-        np.mean([goals.follow(u[:, None], len(u), 0.005)[:, 0].copy() for _ in range(4)], axis=0)
-        for u in given
-    ]
+    state, limits, found = (np.zeros(given.shape[1]),) * 2, (np.full(given.shape[1], speed), braking), []
+    for u in given:
+        goals = []
+        for _ in range(4):
+            state = moved_goal(np, state, u, limits, 0.005)
+            goals.append(state[0])
+        found.append(np.mean(goals, axis=0))
+    return found
 
 
 def test_a_servo_limited_in_speed_moves_its_goal_as_in_the_replay(arrive):
@@ -78,9 +80,7 @@ def test_a_servo_limited_in_speed_moves_its_goal_as_in_the_replay(arrive):
         chosen = dict(list(values.items())[:count])
         given, arrived = arrive(rows[:count], chosen, actuator=SERVO)
         braking = chosen.get("motor.goal_braking", UNLIMITED)
-        shape = (given.shape[1], 1)
-        goals = GoalLimits.of(np.full(shape, 20.0), np.full(shape, braking), np.zeros(shape))
-        np.testing.assert_allclose(arrived, means(goals, given), atol=1e-9)
+        np.testing.assert_allclose(arrived, means(20.0, braking, given), atol=1e-9)
 
 
 def test_dead_zone_of_a_motor_swallows_the_same_of_every_command(arrive):

@@ -168,11 +168,22 @@ def test_every_motion_gives_its_liveliest_window_first(arm):
     assert chosen[0].name.endswith("@1.0s")
 
 
-def test_the_mean_command_of_a_step_counts_every_part(arm):
-    log = motion(arm, 0.06)
-    log = dataclasses.replace(log, time=np.array([0.0, 0.013, 0.02]), command=np.array([[1.0], [3.0], [5.0]]))
-    means = Integral.of(log).means(np.array([-0.01, 0.0, 0.01, 0.02, 0.03]), 0)
+def test_the_mean_command_of_a_step_counts_every_part():
+    signal = Integral.of(np.array([0.0, 0.013, 0.02]), np.array([[1.0], [3.0], [5.0]]))
+    means = signal.means(np.array([-0.01, 0.0, 0.01, 0.02, 0.03]), 0)
     assert means == pytest.approx([1.0, 1.0, 0.3 * 1 + 0.7 * 3, 5.0])
+
+
+@pytest.mark.parametrize("clock", ["sums", "three decimals", "less an epoch"])
+def test_where_one_command_holds_it_is_the_mean_to_the_bit(clock):
+    stamps = np.arange(300) * 0.02
+    if clock == "sums":
+        stamps = np.cumsum(np.full(300, 0.02)) - 0.02
+    if clock == "less an epoch":
+        stamps = (1719500000.0 + stamps) - 1719500000.0
+    command = np.random.default_rng(0).normal(size=(300, 1))
+    means = Integral.of(stamps, command).means(np.arange(2991) * 0.002, 0)
+    assert np.array_equal(means, np.repeat(command[:299, 0], 10))
 
 
 def with_play_by_hand(world, log, joint, play):
@@ -270,8 +281,3 @@ def test_a_line_without_a_limit_is_refused():
     world = opened(World.load("cartpole"), {"motor.speed_loss": ("motor",)})
     with pytest.raises(InvalidValue, match=r"motor\.speed_loss is a share of a force limit"):
         Replayer(world, [motion(world)], 1, 1)
-
-
-def test_a_play_that_was_not_announced_is_refused(arm):
-    with pytest.raises(InvalidValue, match=r"joints\.backlash has no play to set"):
-        Replayer(arm, [motion(arm)], 1, 1).run(("joints.backlash",), np.array([[0.1]]))

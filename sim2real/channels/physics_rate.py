@@ -1,0 +1,134 @@
+"""The laws of joints and drives in an env, once a physics step (`sim2real.channels.laws`)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sim2real.channels.laws import AT_REST, OF_LOAD, extra_friction, limits_at
+from sim2real.channels.levels import Level
+from sim2real.channels.stages import Kit
+from sim2real.interface import Array, Ids, Simulator
+from sim2real.parameters import LAW
+from sim2real.world import drives, element_id, element_names, levers
+
+
+class Friction:
+    """Dry friction of the joints that have one of the friction law's parameters."""
+
+    def __init__(self, kit: Kit, simulator: Simulator) -> None:
+        """Bind the levels; at neutral the engine's own friction stays as it is."""
+        levels, model = kit.levels, kit.levels.world.model
+        self._xp, self._simulator = kit.arrays.xp, simulator
+        law = [
+            p
+            for p in levels.world.parameters.values()
+            if p.quantity.acts == LAW and p.quantity.element == "joint"
+        ]
+        joints = [name for name in element_names(model, "joint") if any(name in p.elements for p in law)]
+        self._dofs = simulator.dofs(joints)
+        known = [name for name in (*AT_REST, *OF_LOAD) if levels.has(name)]
+        self._levels = {name: levels.bind(name, joints) for name in known}
+        resting = [any(j in p.elements and p.quantity.name in AT_REST for p in law) for j in joints]
+        self._speed = levels.bind("stribeck_velocity", joints, default=np.where(resting, np.nan, 1.0))
+        self._exponent = levels.bind("stribeck_exponent", joints, default=1.0)
+        self._gears = kit.arrays.put(_gears(kit, joints))
+        self._friction = simulator.dry_friction()
+        self._base = kit.arrays.copy(self._friction[:, self._dofs])
+        self._known = kit.arrays.put(np.ones((simulator.num_envs, 1)))
+        self._torques: tuple[Array, Array] | None = None
+        self._read_torques()  # an engine may fill what is asked for from the next step on
+
+    @property
+    def on(self) -> bool:
+        """Whether the law changes any friction."""
+        return any(level.on for level in self._levels.values())
+
+    def begin(self, env_ids: Ids) -> None:
+        """Rows that begin have no torques yet."""
+        self._known[env_ids] = 0.0
+
+    def take_base(self, env_ids: Ids) -> None:
+        """Take the engine's own friction of rows, after their physics was set."""
+        self._base[env_ids] = self._friction[env_ids][:, self._dofs]
+
+    def write(self) -> None:
+        """Write the friction of the next physics step."""
+        law = {name: level.values for name, level in self._levels.items() if level.on}
+        if self._runs(AT_REST):
+            law["stribeck_velocity"] = self._speed.values
+            law["stribeck_exponent"] = self._exponent.values
+        speed = self._simulator.speed()[:, self._dofs]
+        torques = self._torques or self._read_torques() if self._runs(OF_LOAD) else None
+        motor, load = (self._known * 0.0, None) if torques is None else (t * self._known for t in torques)
+        friction = self._base + extra_friction(self._xp, law, speed, motor, load)
+        self._friction[:, self._dofs] = friction
+        self._known[:], self._torques = 1.0, None
+
+    def restore(self) -> None:
+        """Give the engine its own friction back; first read the torques that its friction was part of."""
+        if self._runs(OF_LOAD):
+            self._torques = self._read_torques()
+        self._friction[:, self._dofs] = self._base
+
+    def _read_torques(self) -> tuple[Array, Array]:
+        """Of motor and load at each joint, in the last physics step. Both (num_envs, joints)."""
+        motor = self._simulator.actuator_force() @ self._gears
+        return motor, self._simulator.load_force()[:, self._dofs]
+
+    def _runs(self, names: tuple[str, ...]) -> bool:
+        return any(self._levels[name].on for name in names if name in self._levels)
+
+
+class TorqueSpeed:
+    """Force limits that fall with speed, of the actuators that have ``speed_loss``."""
+
+    def __init__(self, kit: Kit, simulator: Simulator) -> None:
+        """Bind the level."""
+        model = kit.levels.world.model
+        names = element_names(model, "actuator")
+        self._columns = kit.levels.columns("speed_loss", names)
+        names = names[self._columns]
+        self._level: Level = kit.levels.bind("speed_loss", names)
+        driven = drives(model)[0][self._columns]
+        some = next(filter(None, driven), "")
+        driven = [
+            joint or some for joint in driven
+        ]  # between those with a loss may stand one without a joint
+        self._xp, self._simulator = kit.arrays.xp, simulator
+        self._dofs = simulator.dofs(driven)
+        gears = model.actuator_gear[model.actuator_outadr, 0]
+        self._signs = kit.arrays.put(np.sign(gears[self._columns]))
+        self._limits = simulator.force_limit()
+        self._base = kit.arrays.copy(self._limits)
+
+    @property
+    def on(self) -> bool:
+        """Whether the law changes any limit."""
+        return self._level.on
+
+    def begin(self, env_ids: Ids) -> None:
+        """Nothing is remembered."""
+
+    def take_base(self, env_ids: Ids) -> None:
+        """Take the engine's own limits of rows, after their physics was set."""
+        self._base[env_ids] = self._limits[env_ids]
+
+    def write(self) -> None:
+        """Write the limits of the next physics step."""
+        speed = self._simulator.speed()[:, self._dofs] * self._signs
+        base = self._base[:, self._columns]
+        self._limits[:, self._columns] = limits_at(self._xp, base, self._level.values, speed)
+
+    def restore(self) -> None:
+        """Give the engine its own limits back."""
+        self._limits[:] = self._base
+
+
+def _gears(kit: Kit, joints: list[str]) -> Array:
+    """Torque on each joint per force of each actuator. Shape (nout, len(joints))."""
+    model = kit.levels.world.model
+    gears = np.zeros((model.nout, len(joints)))
+    for column, joint in enumerate(joints):
+        for actuator, lever in levers(model, element_id(model, "joint", joint)).items():
+            gears[model.actuator_outadr[actuator], column] = lever or 0.0
+    return gears

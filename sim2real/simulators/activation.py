@@ -1,0 +1,84 @@
+"""Where activations begin: as the first command leaves them, held for long, not at 0.
+
+An activation is the state of an actuator that filters or integrates its control. A filter has settled at its
+control. An integrator never settles: that of a servo begins where the servo is without force, any other at 0,
+as does what has states of other kinds (DC motors, plugins, laws of a user's own).
+"""
+
+from __future__ import annotations
+
+import mujoco
+import numpy as np
+
+from sim2real.interface import Array
+
+_DYN = mujoco.mjtDyn
+_SETTLES = tuple(map(int, (_DYN.mjDYN_FILTER, _DYN.mjDYN_FILTEREXACT, _DYN.mjDYN_MUSCLE)))
+_DRIVES_JOINT = (int(mujoco.mjtTrn.mjTRN_JOINT), int(mujoco.mjtTrn.mjTRN_JOINTINPARENT))
+
+
+def settled(model: mujoco.MjModel, ctrl: Array, qpos: Array) -> Array:
+    """Activations of simulations that begin with these commands.
+
+    Args:
+        model: with activations.
+        ctrl: first commands. Shape (rows, nu).
+        qpos: coordinates of the model. Shape (rows, nq).
+
+    Returns:
+        Shape (rows, na).
+    """
+    found = np.zeros((len(ctrl), model.na))
+    clipped = np.where(model.actuator_ctrllimited, np.clip(ctrl, *model.actuator_ctrlrange.T), ctrl)
+    for actuator in range(model.nactuator):
+        kind, address = int(model.actuator_dyntype[actuator]), int(model.actuator_actadr[actuator])
+        if kind in _SETTLES:
+            found[:, address] = clipped[:, model.actuator_ctrladr[actuator]]
+            if kind == int(_DYN.mjDYN_MUSCLE):
+                found[:, address] = np.clip(found[:, address], 0.0, 1.0)
+        elif kind == int(_DYN.mjDYN_INTEGRATOR):
+            found[:, address] = _without_force(model, actuator, qpos)
+        if address >= 0 and model.actuator_actlimited[actuator]:
+            found[:, address] = np.clip(found[:, address], *model.actuator_actrange[actuator])
+    return found
+
+
+def _without_force(model: mujoco.MjModel, actuator: int, qpos: Array) -> Array | float:
+    """What an integrating servo on a joint holds its joint with, but for loads."""
+    gain, bias = model.actuator_gainprm[actuator, 0], model.actuator_biasprm[actuator]
+    if int(model.actuator_trntype[actuator]) not in _DRIVES_JOINT or not bias[1] or not gain:
+        return 0.0
+    joint, gear = (
+        int(model.actuator_trnid[actuator, 0]),
+        model.actuator_gear[model.actuator_outadr[actuator], 0],
+    )
+    held: Array = -(bias[0] + bias[1] * gear * qpos[:, model.jnt_qposadr[joint]]) / gain
+    return held
+
+
+def filtered(model: mujoco.MjModel, activation: Array, commands: Array) -> Array:
+    """Activations after some physics steps of commands; of filters, all others stay.
+
+    Args:
+        model: with activations.
+        activation: before. Shape (rows, na).
+        commands: within their ranges. Shape (steps, rows, nu).
+
+    Returns:
+        Shape (rows, na).
+    """
+    found, dt = np.array(activation), float(model.opt.timestep)
+    for actuator in range(model.nactuator):
+        kind, address = int(model.actuator_dyntype[actuator]), int(model.actuator_actadr[actuator])
+        if kind not in (int(_DYN.mjDYN_FILTER), int(_DYN.mjDYN_FILTEREXACT)):
+            continue
+        tau = max(float(model.actuator_dynprm[actuator, 0]), mujoco.mjMINVAL)
+        share = 1 - np.exp(-dt / tau) if kind == int(_DYN.mjDYN_FILTEREXACT) else dt / tau
+        told = commands[:, :, model.actuator_ctrladr[actuator]]
+        state = found[:, address]
+        if len(told):
+            state = told[0]
+        for row in told:
+            state = state + share * (row - state)
+        found[:, address] = state
+    return found

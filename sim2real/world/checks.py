@@ -11,7 +11,7 @@ import numpy as np
 from sim2real.domain import Domain
 from sim2real.errors import InvalidValue, UnknownName
 from sim2real.parameters import MODEL, Parameter
-from sim2real.world.contacts import contact_dim, pair_of, possible_partners
+from sim2real.world.contacts import contact_dim, possible_partners
 from sim2real.world.entries import elements_of, entries
 from sim2real.world.levers import levers, limited_joints
 from sim2real.world.names import element_name
@@ -146,12 +146,6 @@ def _check_friction(
                 f"{path.name}: {parameter.name} has no effect below {top:g} against "
                 f"geom {name!r}, because the larger friction of a contact counts; give "
                 f'{element_name(model, "geom", geom)!r} priority="1" or {name!r} less friction'
-            )
-        pair = pair_of(model, geom, other)
-        if pair is not None and ahead == 0 and model.geom_friction[other, 0] > model.geom_friction[geom, 0]:
-            raise InvalidValue(
-                f"{path.name}: {parameter.name} would overtake that of geom {name!r} in their <pair>; "
-                f'give {element_name(model, "geom", geom)!r} priority="1"'
             )
 
 

@@ -2,7 +2,7 @@
 
 Of two geoms the one with the higher priority gives the friction; with equal priorities the larger friction
 counts, number by number (MuJoCo's manual, "Contact parameters"). An explicit ``<pair>`` has its own,
-which the compiler takes from the two geoms by the same rule unless the scene says it.
+which is 1 unless the scene says another, whatever the two geoms have.
 """
 
 from __future__ import annotations
@@ -54,17 +54,8 @@ def why_no_friction(model: mujoco.MjModel, geom: int) -> Iterator[str]:
         yield "all its contacts are without friction (condim 1)"
     names = element_names(model, "geom")
     for pair, other in pairs_of(model, geom):
-        if model.pair_dim[pair] > 1 and not follows_geoms(model, pair):
+        if model.pair_dim[pair] > 1:
             yield f"a <pair> of it and geom {names[other]!r} gives their friction"
-
-
-def follows_geoms(model: mujoco.MjModel, pair: int) -> bool:
-    """Whether the sliding friction of a pair is what its two geoms give."""
-    geoms = model.pair_geom1[pair], model.pair_geom2[pair]
-    frictions = [float(model.geom_friction[geom, 0]) for geom in geoms]
-    priorities = [int(model.geom_priority[geom]) for geom in geoms]
-    given = max(frictions) if priorities[0] == priorities[1] else frictions[int(np.argmax(priorities))]
-    return bool((model.pair_friction[pair, :2] == given).all())
 
 
 def _may_touch(model: mujoco.MjModel, one: int, other: int) -> bool:

@@ -16,7 +16,6 @@ import numpy as np
 from sim2real.errors import InvalidValue
 from sim2real.interface import Array
 from sim2real.parameters import INERTIA, MODEL, Parameter
-from sim2real.world.contacts import follows_geoms, pairs_of
 from sim2real.world.drive_entries import of_actuator, of_encoder
 from sim2real.world.names import by_number, element_id, element_name
 from sim2real.world.refusals import refusal
@@ -152,25 +151,11 @@ def reshaping(world: Described, body: str) -> tuple[str, ...]:
 
 
 def _of_geom(world: Described, number: int, quantity: str) -> Iterator[Entry]:
-    model, element = world.model, element_name(world.model, "geom", number)
-    mine = owner(world, quantity, element)
+    mine = owner(world, quantity, element_name(world.model, "geom", number))
     if quantity == "height":
         yield Entry("geom_pos", 3 * number + 2, 1.0, mine)
-        return
-    yield Entry("geom_friction", 3 * number, 1.0, mine)
-    for pair, other in pairs_of(model, number):
-        if follows_geoms(model, pair) and mine == _deciding(world, number, other):
-            yield from (Entry("pair_friction", 5 * pair + k, 1.0, mine) for k in range(2))
-
-
-def _deciding(world: Described, one: int, other: int) -> tuple[str, ...]:
-    """The parameter that gives the friction of two geoms; values that it would not give are refused."""
-    model = world.model
-    owners = [owner(world, "friction", element_name(world.model, "geom", geom)) for geom in (one, other)]
-    ranks = [(int(model.geom_priority[g]), float(model.geom_friction[g, 0])) for g in (one, other)]
-    if ranks[0][0] == ranks[1][0] and not all(owners):
-        return owners[0] or owners[1]
-    return owners[0] if ranks[0] >= ranks[1] else owners[1]
+    else:
+        yield Entry("geom_friction", 3 * number, 1.0, mine)
 
 
 def _of_joint(world: Described, number: int, quantity: str) -> Iterator[Entry]:

@@ -134,6 +134,9 @@ def test_the_model_is_as_if_compiled_with_the_value(inline, case):
 REFUSED = {
     "a pair": ({"rest": PAIR.format('friction="0.7 0.7"')}, "cube.friction", 0.9, "a <pair> of it and geom"),
     "a pair as it comes": ({"rest": PAIR.format("")}, "cube.friction", 0.9, "a <pair> of it and geom"),
+    "one that equals its geoms'": (
+        {"rest": PAIR.format('friction="0.6 0.6"')}, "cube.friction", 0.9, "a <pair> of it and geom",
+    ),
     "a slope without gravity": ({"option": 'gravity="0 0 0"'}, "world.slope_x", 0.1, "without gravity"),
     "a gain of a motor": ({}, "motor.kp", 3.0, "it is a motor, and no position servo"),
     "kp of a velocity servo": ({"actuator": VELOCITY}, "servo.kp", 3.0, "its gain is its kd"),

@@ -16,8 +16,9 @@ import numpy as np
 
 from sim2real.catalog import catalog, entries
 from sim2real.cli.arguments import positive
+from sim2real.evaluate.metrics import mean
 from sim2real.evaluate.rollouts import Trials, evaluate
-from sim2real.evaluate.statistics import bootstrap, wilson
+from sim2real.evaluate.statistics import spread
 from sim2real.evaluate.table import Episodes
 from sim2real.evaluate.verdict import number
 from sim2real.files import write_text
@@ -58,10 +59,10 @@ def cell(table: Episodes, policies: list[Policy]) -> str:
     """Mean return with its interval over seeds, and success with Wilson's, of some policies."""
     names = [policy.name for policy in policies]
     chosen = [table["policy"] == name for name in names]
-    returns = np.array([[table["return"][mask].mean()] for mask in chosen])
-    success = np.concatenate([table["success"][mask] for mask in chosen])
-    succeeded = wilson(int(success.sum()), len(success))
-    return f"{number(bootstrap(returns), digits=0)} · {number(succeeded, 100, 0)} %"
+    columns = (table[name].astype(float) for name in ("return", "success"))
+    returns, success = (np.stack([column[mask][None] for mask in chosen]) for column in columns)
+    rate = spread(mean, success).within(0.0, 1.0, success.size)
+    return f"{number(spread(mean, returns).estimate, digits=0)} · {number(rate, 100, 0)} %"
 
 
 def section(name: str, engines: list[str], episodes: int) -> str:
@@ -114,7 +115,7 @@ def main() -> None:
 HEAD = """# From one engine to another
 
 Made by `python scripts/simulators.py`. Rows: where a policy was trained; columns: where it is run, on nominal
-physics. Mean return with the 95 % bootstrap interval over three seeds · success over all their episodes with
+physics. Mean return with the 95 % interval over three seeds · success over all their episodes with
 the Wilson 95 % interval.
 
 """

@@ -1,120 +1,134 @@
-"""Does a method help, hurt, or is that undecided? Two sets of training seeds on one variant.
+"""Does a method help, hurt, or is that undecided? Decided for all comparisons of a report together.
 
-Two conditions must agree before it is called decided: the bootstrap interval of the difference
-    excludes 0, and Student's t-test (paired; Welch's where seeds differ) gives p < 0.05. The
-    bootstrap alone would be wrong one time in four with three seeds, because its interval is then
-    the range of three values.
+Each comparison is Student's t-test over seeds and starts (`sim2real.evaluate.statistics.spread`). A report of
+fifteen variants and two methods makes thirty of them, one of which would come out by chance: Holm's procedure
+keeps the chance that a report calls anything decided where nothing differs at 5 %.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
 from typing import Literal, TypeAlias
 
 import numpy as np
-from scipy.special import stdtr
+from scipy.special import nctdtr, stdtrit
 
-from sim2real.evaluate.statistics import Array, Estimate, bootstrap
+from sim2real.evaluate.metrics import mean
+from sim2real.evaluate.statistics import LEVEL, MINIMUM_RUNS, Array, Estimate, Spread, spread
 
 Verdict: TypeAlias = Literal["helps", "hurts", "undecided"]
 
-_LEVEL = 0.05
-_ENOUGH = 3
+_POWER = 0.8
+_MOST_SEEDS = 99
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A method's score minus the baseline's on one variant."""
+    """A method's score minus the baseline's."""
 
     estimate: Estimate
-    """In the unit of the scores, with a bootstrap interval over seeds."""
+    """In the unit of the scores."""
     paired: bool
     """True if the same training seeds were compared one by one."""
     p: float | None
-    """Two-sided p of Student's t-test (Welch's if not paired); None with fewer than three seeds."""
+    """Two-sided p of Student's t-test of this comparison alone; None with fewer than three seeds."""
+    adjusted: float | None
+    """The same for all comparisons of the report (Holm 1979)."""
     verdict: Verdict
-    """Undecided unless the interval and the t-test agree."""
+    """Decided where the adjusted p is below 5 %."""
     seeds_needed: int | None
-    """Seeds per method for 80 % power at the difference seen, where undecided; None where
-    unknown."""
+    """Seeds per method that would decide a difference as big as the one seen, with a chance of 80 %; None
+    where it is decided, unknown, or more than 99."""
 
 
-def compare(method: Array, baseline: Array, *, repetitions: int = 10_000, seed: int = 0) -> Difference | None:
+@dataclass(frozen=True)
+class Comparison:
+    """Two methods, before it is decided what that means beside other comparisons."""
+
+    spread: Spread
+    paired: bool
+
+
+def compare(method: Array, baseline: Array, *others: tuple[Array, Array]) -> Comparison | None:
     """Compare two methods by seed: paired where at least three seeds are shared, else unpaired.
 
     Args:
-        method: score per training seed, shape (seeds,), NaN where that seed is missing.
-        baseline: the same seeds in the same order, shape (seeds,).
-        repetitions: number of resamples.
-        seed: of the random generator.
+        method: scores, shape (seeds, variants, starts), NaN where missing.
+        baseline: the same seeds in the same order, and the same variants and starts.
+        others: what the two would be with a reference one standard error off.
 
     Returns:
-        The difference, or None if one of them has no score.
+        The comparison on the variants that both met, or None if there are none.
     """
-    shared = ~(np.isnan(method) | np.isnan(baseline))
-    ours, theirs = method[~np.isnan(method)], baseline[~np.isnan(baseline)]
-    if min(len(ours), len(theirs)) == 0:
+    known = [~np.isnan(scores) for scores in (method, baseline)]
+    both = known[0].any(axis=(0, 2)) & known[1].any(axis=(0, 2))
+    if not both.any():
         return None
-    same = int(np.count_nonzero(shared))
-    paired = same >= _ENOUGH or same == len(ours) == len(theirs)
-    if paired:
-        change = (method - baseline)[shared]
-        estimate = bootstrap(change[:, None], repetitions=repetitions, seed=seed)
-        error, freedom = _standard_error(change), len(change) - 1.0
-    else:
-        estimate = _unpaired(ours, theirs, repetitions, seed)
-        error, freedom = _welch(ours, theirs)
-    p = None if estimate.interval is None else _student(estimate.value, error, freedom)
-    verdict = _verdict(estimate, p)
-    needed = _seeds_needed(estimate, error) if verdict == "undecided" and p is not None else None
-    return Difference(estimate, paired, p, verdict, needed)
+    ours, theirs = (seeds[:, both].any(axis=(1, 2)) for seeds in known)
+    shared = ours & theirs
+    if shared.sum() >= MINIMUM_RUNS or (ours == theirs).all():
+        changes = [(one - other)[shared] for one, other in ((method, baseline), *others)]
+        return Comparison(spread(mean, changes[0], others=[(change,) for change in changes[1:]]), True)
+    return Comparison(spread(mean, method, baseline, others=others), False)
 
 
-def _unpaired(ours: Array, theirs: Array, repetitions: int, seed: int) -> Estimate:
-    """Difference of two means, both resampled."""
-    n = min(len(ours), len(theirs))
-    value = float(ours.mean() - theirs.mean())
-    if n < _ENOUGH:
-        return Estimate(value, None, n)
-    rng = np.random.default_rng(seed)
-    draws = rng.choice(ours, (repetitions, len(ours))).mean(axis=1)
-    draws -= rng.choice(theirs, (repetitions, len(theirs))).mean(axis=1)
-    low, high = np.percentile(draws, (2.5, 97.5))
-    return Estimate(value, (float(low), float(high)), n)
+def decide(comparisons: Sequence[Comparison | None], weights: Sequence[float]) -> list[Difference | None]:
+    """What each comparison says beside all the others.
+
+    Args:
+        comparisons: of one report; None where there was nothing to compare.
+        weights: how much of the 5 % each may use, in any unit.
+    """
+    ps = [math.nan if c is None or c.spread.p is None else c.spread.p for c in comparisons]
+    known = ~np.isnan(ps)
+    shares = np.where(known, weights, 0.0)
+    shares = shares / shares.sum() if known.any() else shares
+    adjusted = np.full(len(ps), math.nan)
+    adjusted[known] = holm(np.array(ps)[known], shares[known])
+    found: list[Difference | None] = []
+    for comparison, own, share in zip(comparisons, adjusted.tolist(), shares.tolist(), strict=True):
+        if comparison is None:
+            found.append(None)
+            continue
+        value, p = comparison.spread.value, comparison.spread.p
+        decided = p is not None and own < LEVEL
+        verdict: Verdict = "undecided" if not decided else "helps" if value > 0 else "hurts"
+        needed = seeds_needed(comparison.spread, LEVEL * share) if p is not None and not decided else None
+        estimate = comparison.spread.estimate
+        adjusted_p = None if p is None else own
+        found.append(Difference(estimate, comparison.paired, p, adjusted_p, verdict, needed))
+    return found
 
 
-def _standard_error(values: Array) -> float:
-    return float(values.std(ddof=1) / math.sqrt(len(values))) if len(values) > 1 else math.nan
+def holm(p: Array, weights: Array) -> Array:
+    """p-values adjusted for each other, so that any below 5 % is false with a chance of 5 % in all.
+
+    Args:
+        p: shape (tests,).
+        weights: of the tests, positive; shape (tests,).
+
+    Returns:
+        Shape (tests,). Holm 1979, "A simple sequentially rejective multiple test procedure", with weights.
+    """
+    order = np.argsort(p / weights)
+    left = np.cumsum(weights[order][::-1])[::-1]
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * left / weights[order]), 1.0)
+    return adjusted
 
 
-def _welch(ours: Array, theirs: Array) -> tuple[float, float]:
-    """Standard error of a difference of means, and Welch-Satterthwaite's degrees of freedom."""
-    a, b = _standard_error(ours) ** 2, _standard_error(theirs) ** 2
-    if not a + b > 0:
-        return math.sqrt(a + b), float(len(ours) + len(theirs) - 2)
-    return math.sqrt(a + b), (a + b) ** 2 / (a**2 / (len(ours) - 1) + b**2 / (len(theirs) - 1))
+def seeds_needed(seen: Spread, level: float) -> int | None:
+    """Seeds per method for a t-test at a level to find a difference as big as this four times in five.
 
-
-def _student(difference: float, error: float, freedom: float) -> float:
-    """Two-sided p of Student's t; without any spread 0, or 1 if there is no difference."""
-    if error <= 1e-12 * max(1.0, abs(difference)):
-        return 1.0 if difference == 0 else 0.0
-    return 2 * float(stdtr(freedom, -abs(difference) / error))
-
-
-def _verdict(estimate: Estimate, p: float | None) -> Verdict:
-    if estimate.interval is None or p is None or p >= _LEVEL:
-        return "undecided"
-    low, high = estimate.interval
-    return "helps" if low > 0 else "hurts" if high < 0 else "undecided"
-
-
-def _seeds_needed(estimate: Estimate, error: float) -> int | None:
-    """Normal sample size for the difference seen, with Guenther's (1981) term for the t-test."""
-    if estimate.value == 0 or error == 0:
+    More seeds shrink what seeds bring about, not what the starts and the references do.
+    """
+    if seen.value == 0 or seen.error == 0:
         return None
-    alpha, power = NormalDist().inv_cdf(1 - _LEVEL / 2), NormalDist().inv_cdf(0.8)
-    spread = error * math.sqrt(estimate.n)
-    return math.ceil(((alpha + power) * spread / estimate.value) ** 2 + alpha**2 / 2)
+    for count in range(seen.n + 1, _MOST_SEEDS + 1):
+        grown = seen.with_seeds(count)
+        bound = stdtrit(grown.freedom, 1 - level / 2)
+        if 1 - nctdtr(grown.freedom, abs(seen.value) / grown.error, bound) >= _POWER:
+            return count
+    return None

@@ -13,13 +13,13 @@ import re
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 
 from sim2real.evaluate.gap import Cell, GapReport
-from sim2real.pages import plain_text
 
 INK, FAINT, GRID, BAND = "#1c2126", "#5d6771", "#d3d9df", "#f3f5f8"
 COLOURS = ("#66717c", "#0072b2", "#d55e00", "#00876a", "#b0589a", "#8f7000")
@@ -65,7 +65,14 @@ def svg(figure: Figure) -> str:
 
 def _style() -> AbstractContextManager[None]:
     """One font, names are never formulas, SVG text stays text, same report same bytes."""
-    return plain_text({"svg.fonttype": "none", "svg.hashsalt": "sim2real"})
+    return mpl.rc_context(
+        {
+            "font.family": ["DejaVu Sans"],
+            "text.parse_math": False,
+            "svg.fonttype": "none",
+            "svg.hashsalt": "sim2real",
+        }
+    )
 
 
 def _present(report: GapReport, variant: str) -> list[tuple[int, Cell]]:
@@ -107,7 +114,7 @@ def _titles(figure: Figure, axes: Axes, report: GapReport) -> None:
 
 def _legend(report: GapReport) -> str:
     count = len(report.seeds)
-    bar = "Bar: 95 % bootstrap interval." if count >= 3 else "No interval below 3 seeds."
+    bar = "Bar: 95 % interval." if count >= 3 else "No interval below 3 seeds."
     return (
         f"Grey arrow: the gap. Coloured arrow: what the method changes. Dot: mean of {count} "
         f"training seed{'s' * (count > 1)}. {bar} Tick: one seed."

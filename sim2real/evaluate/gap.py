@@ -7,37 +7,30 @@
 
 Scores are 100 (J - J_random) / (J_oracle - J_random) if every variant has references, else plain
 returns: one unit per report, so that no aggregate mixes two. A (label, variant) that was not
-evaluated has no cell. The uncertainty of the references themselves is not part of any interval.
+evaluated has no cell. Intervals are about other training seeds, other starts and, where their standard errors
+are known, other references; what helps or hurts is decided for all comparisons of the report together.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from sim2real.errors import InvalidValue, UnknownName
-from sim2real.evaluate.compare import Difference, compare
-from sim2real.evaluate.robustness import Aggregate, LabelSummary, Scores, gap_closed, summarize
-from sim2real.evaluate.statistics import Array, Estimate, bootstrap, wilson
+from sim2real.evaluate.compare import Difference, decide
+from sim2real.evaluate.metrics import mean
+from sim2real.evaluate.robustness import Aggregate, LabelSummary, aggregate, gap_closed, summarize
+from sim2real.evaluate.scores import Reference, Scores
+from sim2real.evaluate.statistics import MINIMUM_RUNS, Estimate, over_starts, spread, wilson
 from sim2real.evaluate.table import Episodes, Folded, fold
 
 
 @dataclass(frozen=True)
-class Reference:
-    """Mean returns that anchor the normalized score of one variant."""
-
-    random: float
-    """Mean return of random actions: score 0."""
-    oracle: float
-    """Mean return of a policy trained in the true target: score 100."""
-
-
-@dataclass(frozen=True)
 class GapOptions:
-    """What to compare with what, and how finely to resample."""
+    """What to compare with what."""
 
     title: str = "sim2real"
     """World or experiment, shown on the page."""
@@ -45,10 +38,6 @@ class GapOptions:
     """Label of the zero-shot method that the others are compared with."""
     cvar_fraction: float = 0.25
     """CVaR is the mean over this worst fraction of the held-out variants, in (0, 1]."""
-    repetitions: int = 10_000
-    """Bootstrap resamples."""
-    seed: int = 0
-    """Seed of every resampling."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +58,7 @@ class Cell:
     score: Estimate
     """Mean over seeds in the report's unit: the one of the two above that the whole report uses."""
     success: Estimate
-    """Success rate, Wilson interval: about more episodes of these policies, not about other
-    training seeds."""
+    """Success rate; below three training seeds its interval is about more episodes of these policies."""
     diverged: int
     """Episodes that ended because the simulation diverged."""
     gap: Estimate | None
@@ -136,13 +124,14 @@ def gap_report(
         raise InvalidValue(f"CVaR fraction {options.cvar_fraction} was given; it must lie in (0, 1]")
     known = {name: references[name] for name in folded.variants if name in references}
     scores = _scores(folded, known, options)
-    cells = [
-        _cell(folded, scores, label, variant)
+    places = [
+        (label, variant)
         for label in scores.label_order
         for variant in range(len(folded.variants))
         if folded.episodes[label, variant]
     ]
-    aggregates, summaries = summarize(scores)
+    verdicts = _verdicts(scores, places)
+    summaries = (summarize(scores, label, verdicts.get((label, None))) for label in scores.label_order)
     return GapReport(
         title=options.title,
         baseline=options.baseline,
@@ -155,9 +144,9 @@ def gap_report(
         episodes=int(folded.episodes.sum()),
         cvar_fraction=options.cvar_fraction,
         references=known,
-        cells=tuple(cells),
-        aggregates=aggregates,
-        summaries=summaries,
+        cells=tuple(_cell(scores, label, variant, verdicts[label, variant]) for label, variant in places),
+        aggregates=aggregate(scores),
+        summaries=tuple(summary for summary in summaries if summary is not None),
     )
 
 
@@ -170,31 +159,46 @@ def _scores(folded: Folded, references: Mapping[str, Reference], options: GapOpt
                 "oracle must be above random, both finite: train the oracle longer or drop them"
             )
     absent = Reference(math.nan, math.nan)
-    pairs = [references.get(name, absent) for name in folded.variants]
-    random = np.array([[pair.random] for pair in pairs])
-    oracle = np.array([[pair.oracle] for pair in pairs])
-    percent = 100 * (folded.returns - random) / (oracle - random)
-    complete = len(references) == len(folded.variants)
     baseline = folded.labels.index(options.baseline)
     return Scores(
         folded=folded,
-        percent=percent,
-        normalized=complete,
-        values=percent if complete else folded.returns,
+        references=tuple(references.get(name, absent) for name in folded.variants),
+        normalized=len(references) == len(folded.variants),
         baseline=baseline,
         label_order=(baseline, *(i for i in range(len(folded.labels)) if i != baseline)),
         control=folded.groups.index("control") if "control" in folded.groups else None,
         cvar_fraction=options.cvar_fraction,
-        repetitions=options.repetitions,
-        seed=options.seed,
     )
 
 
-def _cell(folded: Folded, scores: Scores, label: int, variant: int) -> Cell:
-    own, theirs = scores.values[label, variant], scores.values[scores.baseline, variant]
+def _verdicts(
+    scores: Scores, places: Sequence[tuple[int, int]]
+) -> dict[tuple[int, int | None], Difference | None]:
+    """What each method does on each variant and, behind None, on everything held out, decided together.
+
+    Half of the 5 % belongs to the methods as a whole, which are few, the other half to their variants.
+    """
+    keys: list[tuple[int, int | None]] = [*((label, None) for label in scores.label_order), *places]
+    found = [
+        scores.against_baseline(label, scores.held_out if variant is None else [variant])
+        for label, variant in keys
+    ]
+    there = [
+        (variant is None, comparison is not None)
+        for (_, variant), comparison in zip(keys, found, strict=True)
+    ]
+    weights = [1 / max(1, there.count((variant is None, True))) for _, variant in keys]
+    return dict(zip(keys, decide(found, weights), strict=True))
+
+
+def _cell(scores: Scores, label: int, variant: int, difference: Difference | None) -> Cell:
+    folded = scores.folded
+    own = over_starts(scores.values(label, [variant])[0])[:, 0]
     present = np.flatnonzero(~np.isnan(own))
-    percent = scores.percent[label, variant]
-    is_baseline = label == scores.baseline
+    score = scores.estimate(mean, label, [variant])
+    normalized = None if math.isnan(scores.references[variant].oracle) else score
+    if normalized and not scores.normalized:
+        normalized = spread(mean, scores.percent(label, [variant])[0]).estimate
     return Cell(
         label=folded.labels[label],
         variant=folded.variants[variant],
@@ -202,25 +206,32 @@ def _cell(folded: Folded, scores: Scores, label: int, variant: int) -> Cell:
         seeds=tuple(folded.seeds[i] for i in present),
         by_seed=tuple(float(v) for v in own[present]),
         episodes=int(folded.episodes[label, variant]),
-        returns=_mean(scores, folded.returns[label, variant]),
-        normalized=None if np.isnan(percent).all() else _mean(scores, percent),
-        score=_mean(scores, own),
-        success=wilson(int(folded.successes[label, variant]), int(folded.episodes[label, variant])),
+        returns=spread(mean, folded.returns[label, variant][:, None]).estimate,
+        normalized=normalized,
+        score=score,
+        success=_success(folded, label, variant),
         diverged=int(folded.diverged[label, variant]),
         gap=_gap(scores, label, variant),
-        difference=None
-        if is_baseline
-        else compare(own, theirs, repetitions=scores.repetitions, seed=scores.seed),
-        closed=None if is_baseline else gap_closed(scores, label, [variant]),
+        difference=difference,
+        closed=None if label == scores.baseline else gap_closed(scores, label, [variant]),
     )
 
 
+def _success(folded: Folded, label: int, variant: int) -> Estimate:
+    found = spread(mean, folded.success[label, variant][:, None])
+    episodes = int(folded.episodes[label, variant])
+    if found.n >= MINIMUM_RUNS:
+        return found.within(0.0, 1.0, episodes)
+    by_starts, binomial = found.starts, found.value * (1 - found.value)
+    effective = min(float(episodes), binomial / by_starts) if by_starts and binomial else float(episodes)
+    return replace(wilson(found.value * effective, effective), n=episodes)
+
+
 def _gap(scores: Scores, label: int, variant: int) -> Estimate | None:
-    if scores.control is None or variant == scores.control:
+    """Paired by seed and start: both arms meet the same."""
+    if scores.control is None or variant == scores.control or not scores.met(label, [scores.control]):
         return None
-    lost = scores.values[label, scores.control] - scores.values[label, variant]
-    return None if np.isnan(lost).all() else _mean(scores, lost)
-
-
-def _mean(scores: Scores, values: Array) -> Estimate:
-    return bootstrap(values[:, None], repetitions=scores.repetitions, seed=scores.seed)
+    both = [pair[:, :1] - pair[:, 1:] for pair in scores.values(label, [scores.control, variant])]
+    if np.isnan(both[0]).all():
+        return None
+    return spread(mean, both[0], others=[(pair,) for pair in both[1:]]).estimate

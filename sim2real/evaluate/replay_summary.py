@@ -1,6 +1,6 @@
 """A replay gap in numbers: means with intervals, per joint and per motion, as JSON and as tables.
 
-Intervals are 95 % percentile bootstraps over motions: they say how much the mean depends on which
+Intervals are Student's, 95 %, over motions: they say how much the mean depends on which
 motions were recorded, not how well each was measured. Fewer than three motions have none.
 """
 
@@ -9,8 +9,9 @@ from __future__ import annotations
 import numpy as np
 from rich.table import Table
 
+from sim2real.evaluate.metrics import mean
 from sim2real.evaluate.replay import COMMAND, DELAYED, SIMULATION, Errors, ReplayGap
-from sim2real.evaluate.statistics import Estimate, bootstrap
+from sim2real.evaluate.statistics import Estimate, spread
 from sim2real.evaluate.tracking import FloatArray
 
 PREDICTORS = (SIMULATION, DELAYED, COMMAND)
@@ -29,7 +30,7 @@ def overall(gap: ReplayGap, predictor: str, baseline: str | None = None) -> Esti
         baseline: another one to subtract, motion by motion.
     """
     values = gap.per_motion(predictor) - (gap.per_motion(baseline) if baseline else 0.0)
-    return bootstrap(_MILLI * values[:, None])
+    return spread(mean, _MILLI * values[:, None, None]).estimate
 
 
 def verdict(gap: ReplayGap, nominal: ReplayGap | None = None) -> str:
@@ -61,7 +62,7 @@ def verdict(gap: ReplayGap, nominal: ReplayGap | None = None) -> str:
 def _gain(before: ReplayGap, after: ReplayGap) -> str:
     change = 1000 * (before.per_motion(SIMULATION) - after.per_motion(SIMULATION))
     share = 1 - after.mean_rmse(SIMULATION) / max(before.mean_rmse(SIMULATION), 1e-12)
-    less = bootstrap(change[:, None])
+    less = spread(mean, change[:, None, None]).estimate
     told = less.interval is not None and not less.interval[0] <= 0 <= less.interval[1]
     return (
         f"Under nominal physics the mean RMSE is {_show(overall(before, SIMULATION))} mrad, under the given "
@@ -119,7 +120,7 @@ DEFINITIONS = {
     "correlation at least 0.5",
     "delayed command": "the command a constant delay earlier; for each motion the delay (a "
     "multiple of 5 ms) with the least mean RMSE on all other motions, or 100 ms if there are none",
-    "interval": "95 % percentile bootstrap over motions",
+    "interval": "95 % by Student's t over motions",
 }
 """What each number means, for the JSON and the page."""
 

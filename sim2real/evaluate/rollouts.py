@@ -18,7 +18,7 @@ from sim2real.env import engine_for
 from sim2real.episodes import Outcomes
 from sim2real.errors import InvalidValue
 from sim2real.evaluate.batches import VariantBatch, joined
-from sim2real.evaluate.gap import Reference
+from sim2real.evaluate.scores import Reference
 from sim2real.evaluate.table import Episodes
 from sim2real.interface import Actor
 from sim2real.policy import Policy

@@ -37,7 +37,7 @@ _GROUPS = ("control", "interpolation", "extrapolation", "combined", "structural"
 
 @dataclass(frozen=True)
 class Folded:
-    """Episodes averaged; policies of one seed that share label and variant are one run."""
+    """Episodes by run and start; policies of one seed that share label and variant are one run, averaged."""
 
     labels: tuple[str, ...]
     variants: tuple[str, ...]
@@ -46,11 +46,11 @@ class Folded:
     """Group of each variant."""
     seeds: tuple[int, ...]
     returns: Array
-    """Mean return, shape (labels, variants, seeds), NaN where there was no episode."""
+    """Return of each start, shape (labels, variants, seeds, starts), NaN where there was no episode."""
+    success: Array
+    """Success of each start, 0 or 1, likewise."""
     episodes: NDArray[np.int64]
     """Number of episodes, shape (labels, variants)."""
-    successes: NDArray[np.int64]
-    """Number of successful ones, shape (labels, variants)."""
     diverged: NDArray[np.int64]
     """Number that ended because the simulation diverged, shape (labels, variants)."""
 
@@ -85,7 +85,9 @@ def checked(episodes: Episodes) -> dict[str, NDArray[np.generic]]:
 
 
 def fold(episodes: Episodes) -> Folded:
-    """Average the episodes of every (label, variant, seed).
+    """Sort the episodes by label, variant, seed and start; those of one place are averaged.
+
+    The number of an episode says how it starts: episode k starts alike for all.
 
     Raises:
         InvalidValue: as ``checked``.
@@ -94,30 +96,35 @@ def fold(episodes: Episodes) -> Folded:
     labels, label = _codes(table["label"])
     variants, variant = _codes(table["variant"])
     seeds, seed = np.unique(table["seed"].astype(np.int64), return_inverse=True)
+    starts, start = np.unique(table["episode"].astype(np.int64), return_inverse=True)
     pairs = zip(table["variant"].tolist(), table["group"].tolist(), strict=True)
     group_of: dict[str, str] = dict(pairs)
     order = sorted(range(len(variants)), key=lambda i: (_rank(group_of[variants[i]]), i))
-    shape = (len(labels), len(variants), len(seeds))
-    run = np.ravel_multi_index((label, variant, seed), shape)
+    shape = (len(labels), len(variants), len(seeds), len(starts))
+    place = np.ravel_multi_index((label, variant, seed, start), shape)
     size = int(np.prod(shape))
 
     def total(column: str) -> Array:
         weights = table[column].astype(np.float64)
-        sums = np.bincount(run, weights, size).reshape(shape)[:, order].astype(np.float64)
+        sums = np.bincount(place, weights, size).reshape(shape)[:, order].astype(np.float64)
         return sums
 
-    count = np.bincount(run, minlength=size).reshape(shape)[:, order]
-    returns: Array = np.full(count.shape, np.nan)
-    np.divide(total("return"), count, out=returns, where=count > 0)
+    count = np.bincount(place, minlength=size).reshape(shape)[:, order]
+
+    def average(column: str) -> Array:
+        averages: Array = np.full(count.shape, np.nan)
+        np.divide(total(column), count, out=averages, where=count > 0)
+        return averages
+
     return Folded(
         labels=labels,
         variants=tuple(variants[i] for i in order),
         groups=tuple(group_of[variants[i]] for i in order),
         seeds=tuple(int(s) for s in seeds),
-        returns=returns,
-        episodes=count.sum(axis=2),
-        successes=total("success").sum(axis=2).astype(np.int64),
-        diverged=total("diverged").sum(axis=2).astype(np.int64),
+        returns=average("return"),
+        success=average("success"),
+        episodes=count.sum(axis=(2, 3)),
+        diverged=total("diverged").sum(axis=(2, 3)).astype(np.int64),
     )
 
 

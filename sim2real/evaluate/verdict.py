@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sim2real.evaluate.gap import Cell, GapReport
-from sim2real.evaluate.robustness import HELD_OUT, LabelSummary
+from sim2real.evaluate.robustness import LabelSummary
 from sim2real.evaluate.statistics import Estimate
 
 
@@ -40,13 +40,15 @@ def _size(report: GapReport) -> str:
         return f"“{report.baseline}” loses nothing on any of {len(gaps)} held-out variants."
     most = f"{worst.variant}: {number(worst.gap, unit=_unit(report))}."
     home = report.cell(report.baseline, report.control or "")
-    overall = [a for a in report.aggregates if (a.label, a.group) == (report.baseline, HELD_OUT)]
+    overall = [s for s in report.summaries if s.label == report.baseline]
     if home is None or not overall:
         return f"“{report.baseline}” loses on {most}"
+    whole = overall[0]
+    tail = f"{_minus(whole.cvar.value)} over the worst {100 * report.cvar_fraction:.0f} %"
     return (
-        f"“{report.baseline}” falls from {_minus(home.score.value)} on the physics it was trained "
-        f"in to {_minus(overall[0].iqm.value)} on held-out physics (IQM over "
-        f"{overall[0].variants} variants), and loses most on {most}"
+        f"“{report.baseline}” falls from {_minus(home.score.value)} on the physics it was trained in "
+        f"to {_minus(whole.mean.value)} on held-out physics (mean over {whole.variants} variants; {tail}), "
+        f"and loses most on {most}"
     )
 
 
@@ -60,21 +62,23 @@ def _closed(report: GapReport) -> str:
 def _method(report: GapReport, summary: LabelSummary) -> str:
     cells = [c for c in report.cells if c.label == summary.label and c.group != "control"]
     names = cells[0].variant if len(cells) == 1 else f"{len(cells)} held-out variants"
-    if all(c.difference is None or c.difference.p is None for c in cells):
+    whole = summary.difference
+    if whole is None or whole.p is None:
         return f"Whether “{summary.label}” helps is undecided on {names}."
-    helped = sum(1 for c in cells if c.difference and c.difference.verdict == "helps")
+    told = f"“{summary.label}” {whole.verdict}"
+    if whole.verdict == "undecided":
+        told = f"Whether “{summary.label}” helps is undecided"
+    change = f"{number(whole.estimate, unit=_unit(report))} against “{report.baseline}”"
     if summary.closed is not None:
-        return (
-            f"“{summary.label}” closes {number(summary.closed, 100, 0, ' %')} of what "
-            f"“{report.baseline}” lacks to the oracle on {names}{_tally(helped, cells)}."
-        )
-    return f"“{summary.label}” decidedly helps on {helped} of {len(cells)} held-out variants."
+        change += f", {number(summary.closed, 100, 0, ' %')} of what that lacks to the oracle"
+    return f"{told} on {names}{' as a whole' if len(cells) > 1 else ''}: {change}{_tally(cells)}."
 
 
-def _tally(helped: int, cells: list[Cell]) -> str:
+def _tally(cells: list[Cell]) -> str:
     if len(cells) == 1:
-        return "" if helped else ", but that it helps is undecided"
-    return f", and decidedly helps on {helped} of them"
+        return ""
+    helped = sum(1 for c in cells if c.difference and c.difference.verdict == "helps")
+    return f"; it decidedly helps on {helped} of them"
 
 
 def _hurt(report: GapReport) -> str:

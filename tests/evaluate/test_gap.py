@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from sim2real.errors import InvalidValue, UnknownName
-from sim2real.evaluate.gap import GapOptions, Reference, gap_report
-from sim2real.evaluate.robustness import HELD_OUT, cvar
+from sim2real.evaluate.gap import GapOptions, gap_report
+from sim2real.evaluate.robustness import HELD_OUT
+from sim2real.evaluate.scores import Reference
 from sim2real.evaluate.table import fold
 
 REFERENCES = {
@@ -67,14 +68,18 @@ def test_scores_are_normalized_per_variant(report):
     cell = report.cell("nominal", "light")
     assert cell.score.value == pytest.approx(60)
     assert cell.returns.value == pytest.approx(70)
-    assert cell.score.interval == pytest.approx((59, 61))
+    low, high = cell.score.interval
+    # Seeds and starts both count; with three seeds alone Student's would be 60 ± 4.3 · 1/√3.
+    assert 56 < low < 57.5
+    assert 62.5 < high < 64
     assert cell.by_seed == pytest.approx((59, 60, 61))
     assert cell.normalized == cell.score
 
 
 def test_success_and_divergence_are_counted(report):
     cell = report.cell("randomized", "light")
-    assert (cell.success.value, cell.success.n, cell.diverged) == (0.75, 12, 0)
+    assert (cell.success.value, cell.success.n, cell.diverged) == (0.75, 3, 0)
+    assert cell.success.interval[0] < 0.5 < 0.9 < cell.success.interval[1]
     assert report.cell("nominal", "heavy").diverged == 3
 
 
@@ -138,7 +143,8 @@ def test_aggregates_and_worst_case(report):
     worst = next(s for s in report.summaries if s.label == "nominal")
     assert (worst.worst_variant, worst.variants) == ("heavy", 2)
     assert worst.worst.value == pytest.approx(20)
-    assert worst.worst.interval == pytest.approx((19, 21))
+    assert worst.worst.interval == pytest.approx((16.7, 23.7), abs=0.1)
+    assert worst.mean.value == pytest.approx(40)
     assert worst.cvar.value == pytest.approx(20)
     improvement = next(s for s in report.summaries if s.label == "randomized").improvement
     assert improvement.value == 1.0
@@ -193,17 +199,6 @@ def test_row_order_does_not_matter(report):
 
 def test_the_report_is_plain_json(report):
     assert json.loads(json.dumps(asdict(report), allow_nan=False))["baseline"] == "nominal"
-
-
-def test_cvar_is_rockafellar_and_uryasevs():
-    losses = np.random.default_rng(0).normal(50, 20, (1, 9))
-    c = np.linspace(-50, 150, 40_001)
-    for fraction in (0.05, 0.25, 0.5, 1.0):
-        shortfall = np.maximum(c[:, None] - losses, 0).mean(axis=1)
-        expected = (c - shortfall / fraction).max()
-        assert cvar(losses, fraction)[0] == pytest.approx(expected, abs=0.02)
-    assert cvar(np.array([[3.0, np.nan, 1.0]]), 0.5)[0] == 1.0
-    assert cvar(np.array([[3.0, np.nan, 1.0]]), 1.0)[0] == 2.0
 
 
 @pytest.mark.parametrize("reference", [Reference(5, 5), Reference(9, 1), Reference(0, np.nan)])

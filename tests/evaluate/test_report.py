@@ -12,8 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from sim2real.errors import InvalidValue
-from sim2real.evaluate.gap import GapOptions, Reference, gap_report
+from sim2real.evaluate.gap import GapOptions, gap_report
 from sim2real.evaluate.report import read_episodes, write_report
+from sim2real.evaluate.scores import Reference
 from sim2real.evaluate.table import COLUMNS
 
 FILES = {"episodes.parquet", "summary.json", "report.png", "report.html"}
@@ -181,7 +182,7 @@ from sim2real.evaluate.report import read_episodes, write_report
 
 folder = Path(sys.argv[1])
 table = read_episodes(folder / "episodes.parquet")
-report = gap_report(table, {}, GapOptions(repetitions=100))
+report = gap_report(table, {}, GapOptions())
 print("ready", flush=True)
 while True:
     write_report(report, table, folder)

@@ -171,10 +171,10 @@ def test_table_folds_into_seeds(pendulum, random_policy):
     table = evaluate(pendulum, policies, trials=Trials(4))
     folded = fold(table)
     assert folded.variants == (CONTROL, "heavy", "heavy_late")
-    assert folded.returns.shape == (1, 3, 3)
+    assert folded.returns.shape == (1, 3, 3, 4)
     for seed in range(3):
         mean = table["return"][rows(table, seed=seed, variant="heavy")].mean()
-        assert folded.returns[0, 1, seed] == pytest.approx(mean)
+        assert folded.returns[0, 1, seed].mean() == pytest.approx(mean)
 
 
 def test_mean_returns_of_any_actor(pendulum, random_policy):

@@ -1,103 +1,145 @@
-import math
-
 import numpy as np
 import pytest
 import scipy.stats
 
 from sim2real.errors import InvalidValue
-from sim2real.evaluate.statistics import (
-    bootstrap,
-    episodes_needed,
-    iqm,
-    probability_of_improvement,
-    wilson,
-)
+from sim2real.evaluate.metrics import iqm, mean, probability_of_improvement
+from sim2real.evaluate.statistics import spread, wilson
 
 
-def flat_iqm(draws):
-    return iqm(draws.reshape(len(draws), -1))
+def scores(*by_seed):
+    """One variant, one start."""
+    return np.array(by_seed, dtype=float)[:, None, None]
 
 
-@pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 7, 8, 30, 101])
-def test_iqm_is_scipys_trimmed_mean(count):
-    scores = np.random.default_rng(count).normal(size=(6, count))
-    assert iqm(scores) == pytest.approx(scipy.stats.trim_mean(scores, 0.25, axis=1))
+def test_the_interval_of_a_mean_is_students():
+    values = np.random.default_rng(0).normal(50, 10, 6)
+    found = spread(mean, values[:, None, None])
+    expected = scipy.stats.ttest_1samp(values, 0.0)
+    assert found.interval == pytest.approx(tuple(expected.confidence_interval(0.95)))
+    assert found.p == pytest.approx(expected.pvalue)
+    assert (found.n, found.freedom) == (6, 5)
 
 
-def test_iqm_leaves_missing_values_out():
-    scores = np.array([[1.0, np.nan, 2.0, 3.0, 4.0, np.nan], [1, 2, 3, 4, 5, 100]])
-    assert iqm(scores) == pytest.approx([2.5, 3.5])
+def test_the_difference_of_two_samples_is_welchs():
+    rng = np.random.default_rng(1)
+    x, y = rng.normal(3, 1, 5), rng.normal(0, 3, 4)
+    found = spread(mean, x[:, None, None], y[:, None, None])
+    expected = scipy.stats.ttest_ind(x, y, equal_var=False)
+    assert found.p == pytest.approx(expected.pvalue)
+    assert found.freedom == pytest.approx(expected.df)
+    assert found.interval == pytest.approx(tuple(expected.confidence_interval(0.95)))
 
 
-def test_iqm_ignores_a_quarter_of_outliers():
-    assert iqm(np.array([-1e9, 1, 2, 3, 4, 5, 6, 1e9])) == pytest.approx(3.5)
+def test_variances_of_seeds_and_starts_are_those_that_were_planted():
+    rng = np.random.default_rng(2)
+    by_seed, by_start, rest = 3.0, 2.0, 1.0
+    found = []
+    for _ in range(400):
+        seeds, starts = rng.normal(0, by_seed, (5, 1, 1)), rng.normal(0, by_start, (1, 1, 40))
+        found.append(spread(mean, seeds + starts + rng.normal(0, rest, (5, 1, 40))))
+    within = rest**2 / (5 * 40)
+    assert np.mean([f.seeds[0][0] for f in found]) == pytest.approx(by_seed**2 / 5 + within, rel=0.1)
+    assert np.mean([f.starts for f in found]) == pytest.approx(by_start**2 / 40 + within, rel=0.1)
+    assert np.var([f.value for f in found]) == pytest.approx(np.mean([f.error**2 for f in found]), rel=0.2)
 
 
-@pytest.mark.parametrize("scores", [np.full(3, np.nan), np.zeros(0)])
-def test_iqm_of_nothing_is_refused(scores):
-    with pytest.raises(InvalidValue, match="at least one"):
-        iqm(scores)
+def test_the_jackknife_of_a_statistic_agrees_with_a_plain_loop():
+    rng = np.random.default_rng(3)
+    values = rng.normal(60, 15, (4, 7, 5))
+
+    def statistic(draws):
+        return iqm(draws.reshape(len(draws), -1))
+
+    def plain(sample):
+        means = sample.mean(axis=2).ravel()
+        return scipy.stats.trim_mean(means, 0.25)
+
+    def variance(left_out):
+        return (len(left_out) - 1) / len(left_out) * np.sum((np.array(left_out) - np.mean(left_out)) ** 2)
+
+    found = spread(statistic, values)
+    assert found.value == pytest.approx(plain(values))
+    seeds = [plain(np.delete(values, k, axis=0)) for k in range(4)]
+    starts = [plain(np.delete(values, k, axis=2)) for k in range(5)]
+    assert found.seeds[0][0] == pytest.approx(variance(seeds))
+    assert found.starts == pytest.approx(variance(starts))
 
 
-def test_bootstrap_repeats_with_its_seed_and_contains_the_value():
-    scores = np.random.default_rng(1).normal(50, 10, (10, 4))
-    first, again = bootstrap(scores, flat_iqm, seed=3), bootstrap(scores, flat_iqm, seed=3)
-    assert first == again
-    assert first != bootstrap(scores, flat_iqm, seed=4)
-    assert first.interval[0] < first.value < first.interval[1]
-
-
-def test_bootstrap_of_the_mean_agrees_with_scipy():
-    values = np.random.default_rng(2).gamma(2.0, size=25)
-    ours = bootstrap(values[:, None], repetitions=50_000).interval
-    theirs = scipy.stats.bootstrap(
-        (values,), np.mean, n_resamples=50_000, method="percentile", rng=0
-    ).confidence_interval
-    assert ours == pytest.approx((theirs.low, theirs.high), rel=0.01)
-
-
-def test_bootstrap_of_three_is_their_range():
-    assert bootstrap(np.array([[1.0], [2.0], [6.0]])).interval == (1.0, 6.0)
+def test_references_add_what_they_would_change():
+    values = np.random.default_rng(4).normal(60, 5, (3, 2, 6))
+    shifted = [(values + np.array(change)[:, None],) for change in ([2.0, 0.0], [0.0, -1.0])]
+    found = spread(mean, values, others=shifted)
+    assert found.references == pytest.approx(1.0**2 + 0.5**2)
+    assert found.error**2 == pytest.approx(spread(mean, values).error ** 2 + 1.25)
 
 
 @pytest.mark.parametrize("seeds", [1, 2])
 def test_fewer_than_three_seeds_give_no_interval(seeds):
-    estimate = bootstrap(np.arange(seeds * 5.0).reshape(seeds, 5))
-    assert (estimate.interval, estimate.n) == (None, seeds)
-    assert estimate.value == pytest.approx((seeds * 5 - 1) / 2)
+    found = spread(mean, np.arange(seeds * 5.0).reshape(seeds, 5, 1)).estimate
+    assert (found.interval, found.n) == (None, seeds)
+    assert found.value == pytest.approx((seeds * 5 - 1) / 2)
 
 
-def test_empty_rows_and_columns_do_not_count_as_seeds():
-    scores = np.array([[1.0, np.nan], [np.nan, np.nan], [3.0, np.nan]])
-    estimate = bootstrap(scores)
-    assert (estimate.value, estimate.interval, estimate.n) == (2.0, None, 2)
+def test_what_is_missing_does_not_count():
+    values = np.array([[1.0, np.nan], [np.nan, np.nan], [3.0, np.nan]])[..., None]
+    found = spread(mean, values).estimate
+    assert (found.value, found.interval, found.n) == (2.0, None, 2)
     with pytest.raises(InvalidValue, match="no scores"):
-        bootstrap(np.full((3, 2), np.nan))
+        spread(mean, np.full((3, 2, 1), np.nan))
 
 
-def coverage(seeds, independent, variants=1, shared=0.0, trials=600):
-    """Share of simulated tables whose interval of the mean contains the truth, 0."""
-    rng = np.random.default_rng(seeds)
-    hits = 0
-    for trial in range(trials):
-        scores = rng.normal(size=(seeds, variants)) + shared * rng.normal(size=(seeds, 1))
-        low, high = bootstrap(scores, independent=independent, repetitions=1_000, seed=trial).interval
-        hits += low <= 0 <= high
-    return hits / trials
+def test_no_spread_is_decided_by_the_value():
+    assert spread(mean, scores(1, 1, 1)).p == 0
+    assert spread(mean, scores(0, 0, 0)).p == 1
 
 
-@pytest.mark.parametrize(("seeds", "expected"), [(3, 0.75), (5, 0.85), (10, 0.905), (30, 0.94)])
-def test_coverage_is_what_the_page_says(seeds, expected):
-    assert coverage(seeds, independent=False) == pytest.approx(expected, abs=0.035)
+def test_bounds_leave_room_where_all_seeds_agree():
+    found = spread(mean, np.ones((3, 1, 20))).within(0.0, 1.0, 60)
+    assert found.interval[1] == 1.0
+    assert 0.7 < found.interval[0] < 0.9
 
 
-def test_drawing_inside_each_variant_is_too_narrow_where_seeds_are_shared():
-    assert coverage(10, independent=True, variants=8, shared=2.0) < 0.6
-    assert coverage(10, independent=False, variants=8, shared=2.0) > 0.87
+def test_within_bounds_it_is_wilsons_for_independent_episodes():
+    rng = np.random.default_rng(5)
+    rate, trials = 0.8, 400 * 50
+    found = spread(mean, (rng.random((400, 1, 50)) < rate).astype(float))
+    ours = found.within(0.0, 1.0, trials).interval
+    expected = wilson(round(found.value * trials), trials).interval
+    # seeds and starts both hold the binomial variance, so that ours is up to √2 as wide
+    widths = (ours[1] - ours[0]) / (expected[1] - expected[0])
+    assert 1.0 <= widths < 1.7
+    assert found.within(0.0, 1.0, trials).value == pytest.approx(found.value)
 
 
-def test_drawing_inside_each_variant_is_right_where_runs_are_independent():
-    assert coverage(10, independent=True, variants=8) > 0.9
+def test_intervals_within_bounds_cover_what_the_page_says():
+    # The truth is the mean over many seeds of the same kind; scripts/coverage_evaluate.py does it at length.
+    rng, hits, bare = np.random.default_rng(6), [], []
+    for _ in range(60):
+        difficulty, width = rng.normal(1.8, 3.0, 8), 1.2 * np.exp(rng.normal(0, 0.6, 8))
+
+        def draw(seeds, rng=rng, difficulty=difficulty, width=width):
+            logit = difficulty + rng.normal(0, 0.5, (seeds, 1)) + width * rng.standard_t(5, (seeds, 8))
+            return 1 / (1 + np.exp(-(logit[..., None] + rng.normal(0, 0.7, 32))))
+
+        truth = np.mean([draw(100).mean(axis=(0, 2)) for _ in range(20)], axis=0)
+        chance = draw(3)
+        seen = (rng.random(chance.shape) < chance).astype(float)
+        for v in range(8):
+            found = spread(mean, seen[:, v : v + 1])
+            low, high = found.within(0.0, 1.0, 96).interval
+            hits.append(low <= truth[v] <= high)
+            bare.append(found.interval[0] <= truth[v] <= found.interval[1])
+    assert np.mean(hits) > 0.88
+    assert np.mean(hits) > np.mean(bare) + 0.05
+
+
+def test_probability_of_improvement_has_an_interval():
+    x = np.random.default_rng(6).normal(size=(4, 3, 1))
+    apart = spread(probability_of_improvement, x + 99, x).within(0.0, 1.0, 16)
+    assert apart.value == apart.interval[1] == 1.0
+    assert apart.interval[0] > 0.5
+    assert spread(probability_of_improvement, x[:2], x).within(0.0, 1.0, 8).interval is None
 
 
 @pytest.mark.parametrize(
@@ -123,36 +165,3 @@ def test_wilson_agrees_with_scipy(successes, trials):
 def test_wilson_refuses_the_impossible(successes, trials):
     with pytest.raises(InvalidValue, match="impossible"):
         wilson(successes, trials)
-
-
-def test_probability_of_improvement_is_mann_whitney_over_variants():
-    rng = np.random.default_rng(5)
-    x, y = rng.integers(0, 6, (7, 3)).astype(float), rng.integers(0, 6, (5, 3)).astype(float)
-    u = [scipy.stats.mannwhitneyu(x[:, v], y[:, v]).statistic for v in range(3)]
-    assert probability_of_improvement(x, y).value == pytest.approx(np.mean(u) / 35)
-
-
-def test_probability_of_improvement_at_its_ends():
-    x = np.random.default_rng(6).normal(size=(4, 3))
-    assert probability_of_improvement(x, x).value == 0.5
-    assert probability_of_improvement(x + 99, x).interval == (1.0, 1.0)
-    assert probability_of_improvement(x[:2], x).interval is None
-    tie = np.ones((3, 2))
-    assert probability_of_improvement(tie, tie).interval == (0.5, 0.5)
-
-
-def test_probability_of_improvement_uses_common_variants_only():
-    x = np.array([[9.0, np.nan]] * 3)
-    assert probability_of_improvement(x, np.array([[1.0, 99.0]] * 3)).value == 1.0
-    with pytest.raises(InvalidValue, match="share no variant"):
-        probability_of_improvement(x, np.array([[np.nan, 1.0]] * 3))
-
-
-def test_episodes_needed_gives_published_values():
-    # Fleiss, Levin & Paik 2003, table A.4 without continuity correction.
-    assert episodes_needed(0.6, 0.7) == 356
-    assert episodes_needed(0.7, 0.6) == 356
-    assert episodes_needed(0.5, 0.5) is None
-    assert episodes_needed(0.0, 1.0) < 10
-    with pytest.raises(InvalidValue, match=r"0\.\.1"):
-        episodes_needed(0.5, math.nan)

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from sim2real.evaluate.gap import Reference, gap_report
+from sim2real.evaluate.gap import gap_report
+from sim2real.evaluate.scores import Reference
 from sim2real.evaluate.statistics import Estimate
 from sim2real.evaluate.table import COLUMNS
 from sim2real.evaluate.verdict import number, verdict
@@ -28,8 +29,8 @@ def test_size_what_closed_it_and_what_hurt():
     size, closed, hurt = sentences({"nominal": NOMINAL, "tuned": {"home": 70.0, "heavy": 80.0}})
     assert "falls from 90.0" in size
     assert "loses most on heavy: 70.0 points [70.0, 70.0]" in size
-    assert closed.startswith("“tuned” closes 75 % [")
-    assert "on heavy" in closed
+    assert closed.startswith("“tuned” helps on heavy: 60.0 points [")
+    assert "against “nominal”, 75 % [" in closed
     assert "“tuned” on the control arm (home) by −20.0 points [" in hurt
     assert "0 of 2 comparisons are undecided" in hurt
 

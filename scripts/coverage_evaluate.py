@@ -1,0 +1,148 @@
+"""How often a report's intervals hold the truth, and how often it calls something decided that is not.
+
+    python scripts/coverage_evaluate.py            # 1,000 reports for each number of seeds, about 10 minutes
+    python scripts/coverage_evaluate.py --quick
+
+The data are made like what the shipped policies show: fifteen variants, most of them near one end; seeds
+that differ by variant, with heavy tails, and a little as a whole; 64 starts, some hard for all. A report
+compares two methods with a baseline. Coverage: of the true mean over many seeds, by each of the report's
+intervals, and of the percentile bootstrap that papers use. False alarms: share of reports in which anything
+is called decided though the three methods are the same. Power: share in which a method that is better
+everywhere is said to help as a whole, and on at least one variant.
+"""
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from sim2real.evaluate.gap import gap_report
+from sim2real.evaluate.metrics import cvar, iqm, mean, variant_means
+from sim2real.evaluate.scores import Reference
+from sim2real.evaluate.statistics import Array, spread
+from sim2real.evaluate.table import COLUMNS
+
+VARIANTS, STARTS, LABELS = 15, 64, ("nominal", "first", "second")
+STATISTICS: dict[str, Callable[[Array], Array]] = {
+    "mean over variants": mean,
+    "IQM": lambda draws: iqm(draws.reshape(len(draws), -1)),
+    "worst quarter (CVaR)": lambda draws: cvar(variant_means(draws), 0.25),
+}
+
+
+@dataclass
+class Made:
+    """A made-up world: how hard its variants are, and how far seeds are apart on them."""
+
+    rng: np.random.Generator
+
+    def __post_init__(self) -> None:
+        self.ease = self.rng.normal(1.8, 3.0, VARIANTS)
+        self.width = 1.2 * np.exp(self.rng.normal(0.0, 0.6, VARIANTS))
+
+    def chances(self, seeds: int, starts: Array, better: float = 0.0) -> Array:
+        """Chance of success, shape (seeds, variants, starts)."""
+        own = self.width * self.rng.standard_t(5, (seeds, VARIANTS))
+        logit = self.ease + better + self.rng.normal(0.0, 0.5, (seeds, 1)) + own
+        return 1.0 / (1.0 + np.exp(-(logit[..., None] + starts)))
+
+    def starts(self) -> Array:
+        """How hard each start is, for all policies."""
+        return self.rng.normal(0.0, 0.7, STARTS)
+
+    def truth(self, better: float = 0.0) -> Array:
+        """Of many seeds and starts, shape (1, seeds, variants)."""
+        parts = [self.chances(200, self.starts(), better).mean(axis=2) for _ in range(10)]
+        return np.concatenate(parts)[None]
+
+    def seen(self, seeds: int, starts: Array, better: float = 0.0) -> Array:
+        """Successes, 0 or 1, shape (seeds, variants, starts)."""
+        chances = self.chances(seeds, starts, better)
+        return (self.rng.random(chances.shape) < chances).astype(float)
+
+
+def percentile(scores: Array, statistic: Callable[[Array], Array], rng: np.random.Generator) -> Array:
+    means = scores.mean(axis=2)
+    draws = statistic(means[rng.integers(0, len(means), (1000, len(means)))])
+    return np.percentile(draws, (2.5, 97.5))
+
+
+def coverage(seeds: int, repeats: int) -> dict[str, tuple[float, float]]:
+    """Coverage by the report's interval and by the percentile bootstrap, by what they are about."""
+    hits: dict[str, list[tuple[bool, bool]]] = {}
+    rng = np.random.default_rng(seeds)
+
+    def note(name: str, scores: Array, statistic: Callable[[Array], Array], truth: Array) -> None:
+        true = float(statistic(truth)[0])
+        ours = spread(statistic, scores).within(0.0, 1.0, scores.size).interval
+        theirs = percentile(scores, statistic, rng)
+        hits.setdefault(name, []).append((ours[0] <= true <= ours[1], theirs[0] <= true <= theirs[1]))
+
+    for _ in track(range(repeats), f"coverage, {seeds} seeds"):
+        world = Made(rng)
+        truth, seen = world.truth(), world.seen(seeds, world.starts())
+        for name, statistic in STATISTICS.items():
+            note(name, seen, statistic, truth)
+        for v in rng.choice(VARIANTS, 4, replace=False):
+            note("one variant", seen[:, v : v + 1], mean, truth[:, :, v : v + 1])
+    return {name: tuple(np.mean(found, axis=0)) for name, found in hits.items()}
+
+
+def table_of(seen: dict[str, Array]) -> dict[str, Array]:
+    """An episode table of scores 0 or 100."""
+    rows = [
+        (label, f"{label}-{seed}", seed, f"v{v}", "combined", start, 100 * value, 1, value > 0, False)
+        for label, scores in seen.items()
+        for (seed, v, start), value in np.ndenumerate(scores)
+    ]
+    return dict(zip(COLUMNS, map(np.array, zip(*rows, strict=True)), strict=True))
+
+
+def verdicts(seeds: int, repeats: int, better: float) -> tuple[float, float, float]:
+    """Share of reports in which anything is decided; the first method as a whole; on at least one variant."""
+    rng = np.random.default_rng(100 + seeds)
+    references = {f"v{v}": Reference(0.0, 100.0) for v in range(VARIANTS)}
+    found = []
+    for _ in track(range(repeats), f"{'false alarms' if better == 0 else 'power'}, {seeds} seeds"):
+        world = Made(rng)
+        starts = world.starts()
+        gains = dict.fromkeys(LABELS, 0.0) | {"first": better}
+        seen = {label: world.seen(seeds, starts, gain) for label, gain in gains.items()}
+        report = gap_report(table_of(seen), references)
+        whole = {s.label: s.difference.verdict for s in report.summaries if s.difference}
+        cells = {c.label: set() for c in report.cells}
+        for cell in report.cells:
+            if cell.difference:
+                cells[cell.label].add(cell.difference.verdict)
+        decided = {*whole.values(), *(verdict for label in cells for verdict in cells[label])} - {"undecided"}
+        found.append((bool(decided), whole["first"] == "helps", "helps" in cells["first"]))
+    return tuple(np.mean(found, axis=0))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--reports", type=int, default=1000, help="for each number of seeds")
+    parser.add_argument("--quick", action="store_true", help="20 reports")
+    arguments = parser.parse_args()
+    repeats = 20 if arguments.quick else arguments.reports
+    counts, gain = (3, 5, 10), 2.0
+    table = Table("", *(f"{n} seeds" for n in counts), title=f"{repeats} reports a column")
+    covered = [coverage(n, repeats) for n in counts]
+    for name in covered[0]:
+        table.add_row(f"coverage, {name}", *(f"{100 * c[name][0]:.0f} %" for c in covered))
+        table.add_row("… of the percentile bootstrap", *(f"{100 * c[name][1]:.0f} %" for c in covered))
+    table.add_section()
+    null = [verdicts(n, repeats, 0.0) for n in counts]
+    real = [verdicts(n, repeats, gain) for n in counts]
+    table.add_row("false alarms of a report", *(f"{100 * n[0]:.1f} %" for n in null))
+    table.add_row("power, better as a whole", *(f"{100 * r[1]:.0f} %" for r in real))
+    table.add_row("power, on at least one variant", *(f"{100 * r[2]:.0f} %" for r in real))
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()

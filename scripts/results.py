@@ -100,7 +100,7 @@ Trained by `python scripts/make_policies.py`; the pages of results by `python sc
 holds `policy.toml` (the contract), `weights.safetensors` and a card; `Policy.load(name)` loads one.
 
 *Score*: 0 is random actions, 100 the oracle of that variant (the best shipped policy, as it is or after
-warm-started training in the true physics); mean over three training seeds, with the 95 % bootstrap interval
+warm-started training in the true physics); mean over three training seeds, with the 95 % interval
 over seeds. *Success*: share of three seeds ×
 {episodes} episodes, with the Wilson 95 % interval of these policies.
 

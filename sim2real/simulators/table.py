@@ -9,13 +9,14 @@ Values are absolute and always set from nominal. Numbers are computed for all si
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import mujoco
 import numpy as np
 
-from sim2real.errors import UnknownName
+from sim2real.errors import InvalidValue, UnknownName
 from sim2real.interface import Array, Ids
 from sim2real.parameters import INERTIA, MODEL
 from sim2real.simulators.inertia import reshaped
@@ -182,11 +183,17 @@ class PhysicsTable:
         """Terms of every number that some parameter decides; each term once, whoever named it."""
         if self._terms is None:
             self._terms = {}
-            for parameter in self._world.parameters.values():
-                for entry in entries(self._world, parameter):
-                    terms = self._terms.setdefault((entry.field, entry.address), {})
-                    terms[entry.parameters] = entry
+            for entry in possible_entries(self._world):
+                terms = self._terms.setdefault((entry.field, entry.address), {})
+                terms[entry.parameters] = entry
         return self._terms
+
+
+def possible_entries(world: World) -> Iterator[Entry]:
+    """Entries of all parameters, but for those that their elements can't have; who names one hears of it."""
+    for parameter in world.parameters.values():
+        with contextlib.suppress(InvalidValue):
+            yield from list(entries(world, parameter))
 
 
 def _slices(by_field: Mapping[str, list[int]]) -> tuple[FieldNumbers, ...]:

@@ -26,10 +26,9 @@ from sim2real.errors import InvalidValue
 from sim2real.interface import Array, Ids
 from sim2real.simulators.named import Named
 from sim2real.simulators.play import Play
-from sim2real.simulators.table import FieldNumbers, PhysicsTable, Plan
+from sim2real.simulators.table import FieldNumbers, PhysicsTable, Plan, possible_entries
 from sim2real.simulators.warp_model import WarpModel
 from sim2real.world import World
-from sim2real.world.entries import entries
 
 _log = logging.getLogger(__name__)
 
@@ -66,7 +65,7 @@ class WarpSimulator(Named):
         self.world = world
         self.num_envs = num_envs
         self.physics_dt = float(world.model.opt.timestep)
-        fields = [entry.field for p in world.parameters.values() for entry in entries(world, p)]
+        fields = [entry.field for entry in possible_entries(world)]
         engine = self._engine = WarpModel(world.model, num_envs, fields)
         self.device = torch.device(engine.device)
         data, tensor = engine.data, engine.tensor

@@ -30,6 +30,7 @@ from sim2real.simulators.bullet.contacts import limited
 from sim2real.simulators.bullet.reactions import Contacts, Reactions, ancestors, impulses
 from sim2real.simulators.bullet.trees import Numbers
 from sim2real.simulators.mujoco import MujocoSimulator
+from sim2real.simulators.table import PhysicsTable
 from sim2real.world import World
 
 _BALLAST = 0.3
@@ -78,6 +79,7 @@ class Forces(MujocoSimulator):
     def __init__(self, world: World, num_envs: int) -> None:
         """Make ``num_envs`` simulations at nominal physics, on the caller's thread."""
         super().__init__(replace(world, model=_untouched(world.model)), num_envs, 1)
+        self._table = PhysicsTable(world, num_envs)  # frictions have a meaning in the world as it is
         model = self.world.model
         self.contact: Array = np.zeros((num_envs, model.nv))
         """Generalized forces of contacts and limits in the last step. Shape (num_envs, nv)."""

@@ -26,9 +26,9 @@ def run(script, folder, recordings):
 
 
 def checkout(root):
-    """Every file that is not a build product, with its time of change."""
-    rooms = (root / room for room in ("envs", "policies", "scripts", "sim2real"))
-    files = [path for room in rooms for path in room.rglob("*") if path.suffix != ".pyc"]
+    """The files of the catalogues and those beside them, with their times of change."""
+    rooms = (root / room for room in ("envs", "policies"))
+    files = [path for room in rooms for path in room.rglob("*")]
     return {path: path.stat().st_mtime_ns for path in (*files, *root.iterdir()) if path.is_file()}
 
 

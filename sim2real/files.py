@@ -7,11 +7,14 @@ full disk or a kill in the middle leaves the old file as it was.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
+
+from sim2real.errors import InvalidValue
 
 
 def write_atomically(path: str | Path, write: Callable[[Path], None]) -> None:
@@ -44,6 +47,10 @@ def replace_folder(folder: str | Path, write: Callable[[Path], None]) -> None:
     """Let ``write`` fill a temporary folder, then put it in the place of ``folder``.
 
     The old folder is moved aside, and deleted only after the new one stands; it comes back on failure.
+
+    Raises:
+        InvalidValue: if the old folder holds anything that the new one has not, or is a file; see
+            `check_folder`, which finds that before any work is done.
     """
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -51,6 +58,7 @@ def replace_folder(folder: str | Path, write: Callable[[Path], None]) -> None:
     old = temporary.with_name(temporary.name + "-old")
     try:
         write(temporary)
+        check_folder(folder, {path.name for path in temporary.iterdir()})
         temporary.chmod(0o777 & ~_umask())
         if folder.exists():
             folder.rename(old)
@@ -63,6 +71,47 @@ def replace_folder(folder: str | Path, write: Callable[[Path], None]) -> None:
         shutil.rmtree(temporary, ignore_errors=True)
         if folder.exists():
             shutil.rmtree(old, ignore_errors=True)
+
+
+def check_folder(folder: str | Path, parts: Collection[str] | None = None) -> None:
+    """Refuse a folder that results can't go to, before work is spent on them.
+
+    Args:
+        folder: to be made, or written into.
+        parts: names of all that it will hold, where it is replaced as a whole.
+
+    Raises:
+        InvalidValue: if a file is in the way, if nothing can be written there, or if replacing the folder
+            would delete something else.
+        OSError: for a full disk.
+    """
+    folder = Path(folder)
+    place = folder if parts is None else folder.parent
+    there = next(path for path in (place, *place.parents) if path.exists())
+    in_the_way = next((path for path in (folder, there) if path.exists() and not path.is_dir()), None)
+    if in_the_way is not None:
+        raise InvalidValue(f"{in_the_way} is a file, so there can be no folder {folder}; choose another one")
+    try:
+        with tempfile.TemporaryDirectory(dir=there, prefix=".sim2real-"):
+            pass
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise
+        raise InvalidValue(
+            f"nothing can be written into {there} ({error.strerror}); choose another folder than {folder}"
+        ) from error
+    if parts is None or not folder.is_dir():
+        return
+    if Path.cwd().is_relative_to(folder.resolve()):
+        raise InvalidValue(
+            f"{folder.resolve()} would be replaced while work goes on in it; choose another folder"
+        )
+    strangers = sorted({path.name for path in folder.iterdir()} - set(parts))
+    if strangers:
+        raise InvalidValue(
+            f"{folder} holds {', '.join(strangers[:3])}{' and more' * (len(strangers) > 3)}, which would be "
+            "lost; choose another folder, or empty this one"
+        )
 
 
 def write_text(path: str | Path, text: str) -> None:

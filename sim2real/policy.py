@@ -27,7 +27,7 @@ from safetensors.numpy import save_file
 
 from sim2real.catalog import find
 from sim2real.errors import PolicyError, UnknownName
-from sim2real.files import replace_folder
+from sim2real.files import check_folder, replace_folder
 from sim2real.interface import Signal, TaskSpec
 
 Weights = Mapping[str, NDArray[np.float32]]
@@ -156,8 +156,13 @@ class Policy:
                 f"policy {self.name!r} does not fit this env (policy against env): {'; '.join(differences)}"
             )
 
+    @staticmethod
+    def check_folder(folder: str | Path) -> None:
+        """Refuse a folder that a policy can't be saved to, before it is learnt; see `sim2real.files`."""
+        check_folder(folder, ("policy.toml", "weights.safetensors", "README.md"))
+
     def save(self, folder: str | Path) -> None:
-        """Write the folder, whole or not at all."""
+        """Write the folder, whole or not at all; what else is in it is not deleted but refused."""
         table = _to_table(self.contract)
 
         def write(temporary: Path) -> None:

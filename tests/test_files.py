@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from sim2real.files import replace_folder, write_atomically, write_text
+from sim2real.errors import InvalidValue
+from sim2real.files import check_folder, replace_folder, write_atomically, write_text
 
 # A real full disk for one process: no file may grow beyond 4 KiB.
 FULL_DISK = """
@@ -59,7 +60,6 @@ def content(path):
 
 def test_replaces_whole(old):
     if old.is_dir():
-        (old / "stale").write_text("of the old version")
         replace_folder(old, lambda new: (new / "data").write_text("new"))
         assert [p.name for p in old.iterdir()] == ["data"]
     else:
@@ -118,3 +118,34 @@ def test_rights_follow_the_umask(tmp_path):
         os.umask(mask)
     assert (tmp_path / "file").stat().st_mode & 0o777 == 0o640
     assert (tmp_path / "folder").stat().st_mode & 0o777 == 0o750
+
+
+def test_what_a_folder_does_not_own_is_not_deleted(tmp_path):
+    """A result folder named by mistake, such as a home directory."""
+    home = tmp_path / "home"
+    (home / "photos").mkdir(parents=True)
+    (home / "data").write_text("old")
+    with pytest.raises(InvalidValue, match=r"home holds photos, which would be lost; choose another folder"):
+        replace_folder(home, lambda new: write_text(new / "data", "new"))
+    assert {path.name for path in tmp_path.rglob("*")} == {"home", "photos", "data"}
+    assert (home / "data").read_text() == "old"
+
+
+def test_a_file_is_not_replaced_by_a_folder(tmp_path):
+    (tmp_path / "file").write_text("old")
+    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(InvalidValue, match="file is a file, so there can be no folder"):
+            check_folder(folder)
+    with pytest.raises(InvalidValue, match="file is a file"):
+        replace_folder(tmp_path / "file", lambda new: write_text(new / "data", "new"))
+    assert (tmp_path / "file").read_text() == "old"
+
+
+def test_a_folder_is_checked_without_a_trace(tmp_path, monkeypatch):
+    check_folder(tmp_path / "a" / "b")
+    check_folder(tmp_path / "a" / "b", {"data"})
+    check_folder(tmp_path, None)
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InvalidValue, match="would be replaced while work goes on in it"):
+        check_folder(".", {"data"})

@@ -12,7 +12,7 @@ from safetensors.numpy import save_file
 
 from sim2real.catalog import entries
 from sim2real.env import Sim2RealVectorEnv
-from sim2real.errors import PolicyError, UnknownName
+from sim2real.errors import InvalidValue, PolicyError, UnknownName
 from sim2real.interface import Signal
 from sim2real.policy import Contract, Policy, Step
 from sim2real.single_env import Sim2RealEnv
@@ -332,7 +332,11 @@ def test_acting_needs_no_torch(folder, python):
 
 
 def test_saving_over_a_policy_replaces_it_whole(policy, folder, contract):
-    (folder / "notes.txt").write_text("of the old one")
-    dataclasses.replace(policy, contract=dataclasses.replace(contract, seed=4)).save(folder)
+    other = dataclasses.replace(policy, contract=dataclasses.replace(contract, seed=4))
+    other.save(folder)
     assert Policy.load(folder).contract.seed == 4
     assert sorted(p.name for p in folder.iterdir()) == ["README.md", "policy.toml", "weights.safetensors"]
+    (folder / "notes.txt").write_text("somebody's own")
+    with pytest.raises(InvalidValue, match=r"holds notes\.txt, which would be lost"):
+        policy.save(folder)
+    assert Policy.load(folder).contract.seed == 4

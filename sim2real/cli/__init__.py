@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
 
 from sim2real.cli import (
     audit,
@@ -32,14 +35,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     (`sim2real.identify.verdicts`).
     """
     from sim2real.errors import Sim2RealError
+    from sim2real.files import check_folder
 
     arguments = _parser().parse_args(argv)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     try:
+        if "out" in arguments:  # before work is spent on what can't be written
+            check_folder(arguments.out or Path("runs"))
         status = arguments.run(arguments)
+        sys.stdout.flush()
     except Sim2RealError as error:
         print(f"sim2real: {error}", file=sys.stderr)
         return error.exit_status
+    except BrokenPipeError:  # whoever read the output has gone, such as `head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except (RuntimeError, OSError, ImportError) as error:
         print(f"sim2real: {error}", file=sys.stderr)
         return 1
@@ -52,8 +62,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     return int(status or 0)
 
 
+class _Parser(argparse.ArgumentParser):
+    """Answers a mistake with one sentence, as every command does."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say it and end with status 2."""
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="sim2real",
         description="How big is the gap between two physics, what closes it, and did it work?",
     )

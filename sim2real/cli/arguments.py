@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -14,12 +15,38 @@ if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 
+Number = TypeVar("Number", int, float)
+
+
 def positive(text: str) -> int:
     """A whole number above 0."""
-    value = int(text.replace("_", ""))
+    value = _number(text, int, "whole number")
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text} is not above 0")
     return value
+
+
+def amount(text: str) -> float:
+    """A finite number above 0."""
+    value = _number(text, float, "number")
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is not a finite number above 0")
+    return value
+
+
+def seed(text: str) -> int:
+    """What every generator of random numbers takes."""
+    value = _number(text, int, "whole number")
+    if not 0 <= value < 2**32:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and {2**32 - 1}")
+    return value
+
+
+def _number(text: str, kind: type[Number], name: str) -> Number:
+    try:
+        return kind(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a {name}") from None
 
 
 def add_recordings(command: argparse.ArgumentParser) -> None:

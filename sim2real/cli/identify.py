@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sim2real.cli.arguments import add_recordings
+from sim2real.cli.arguments import add_recordings, amount, seed
 
 if TYPE_CHECKING:
     from sim2real.cli.arguments import Commands
@@ -27,10 +27,10 @@ def add(commands: Commands) -> None:
     command.add_argument("--check", action="store_true", help="say what can be told, and fit nothing")
     command.add_argument(
         "--top-speed",
-        type=float,
+        type=amount,
         help="rad/s or m/s of any joint in the motion to record next; default the highest that was recorded",
     )
-    command.add_argument("--seed", type=int, default=0)
+    command.add_argument("--seed", type=seed, default=0)
     add_recordings(command)
     command.add_argument("--out", type=Path, help="folder of the results; default runs/identify-WORLD")
     command.set_defaults(run=run)

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sim2real.cli.arguments import positive, print_measured
+from sim2real.cli.arguments import positive, print_measured, seed
 
 if TYPE_CHECKING:
     from sim2real.cli.arguments import Commands
@@ -24,7 +24,7 @@ def add(commands: Commands) -> None:
         "--start", help="policy to go on from: a name or folder, or '' for none; default per world"
     )
     command.add_argument("--simulator", help="engine: mujoco (default), bullet or warp")
-    command.add_argument("--seed", type=int, default=0)
+    command.add_argument("--seed", type=seed, default=0)
     command.add_argument(
         "--allow-dead", action="store_true", help="train with parameters that change nothing"
     )

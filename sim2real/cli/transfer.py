@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sim2real.cli.arguments import positive
+from sim2real.cli.arguments import positive, seed
 
 if TYPE_CHECKING:
     from sim2real.cli.arguments import Commands
@@ -22,7 +22,7 @@ def add(commands: Commands) -> None:
     command.add_argument("--seconds", type=float, help="budget in simulated seconds")
     command.add_argument("--world", help="name or folder of the world; default the one that the policy names")
     command.add_argument("--normalizer", default="frozen", help="frozen (default), adapted or fresh")
-    command.add_argument("--seed", type=int, help="default: that of the policy")
+    command.add_argument("--seed", type=seed, help="default: that of the policy")
     command.add_argument("--out", type=Path, help="folder of the new policy; default runs/POLICY-TARGET")
     command.set_defaults(run=run)
 
@@ -43,9 +43,10 @@ def run(arguments: argparse.Namespace) -> None:
     budget = Budget(arguments.steps, arguments.episodes, arguments.seconds)
     settings = FineTuneSettings(normalizer=arguments.normalizer)
     seed = policy.contract.seed if arguments.seed is None else arguments.seed
+    out = arguments.out or Path("runs") / f"{policy.name}-{Path(arguments.target).stem}"
+    Policy.check_folder(out)
     target = TargetEnv(world, domain, budget, num_envs=min(16, arguments.episodes or 16))
     adapted = fine_tune(policy, target, settings, seed, progress=True)
-    out = arguments.out or Path("runs") / f"{policy.name}-{Path(arguments.target).stem}"
     adapted.save(out)
     print(
         f"spent {target.spent.steps:,} steps = {target.spent.seconds:,.0f} s in {target.spent.episodes} "

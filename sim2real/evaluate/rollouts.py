@@ -80,12 +80,12 @@ def evaluate(
         raise InvalidValue("no policies to evaluate; name at least one")
     chosen = _variants(world, variants)
     groups = _by_engine(chosen, trials)
-    for engine, group in groups.items():
-        if not trials.allow_dead:
-            check_variants(world, group, engine)
     batches = [VariantBatch(world, group, trials.episodes, engine) for engine, group in groups.items()]
     for policy in policies:
         policy.check(batches[0].env)
+    for engine, group in groups.items():
+        if not trials.allow_dead:
+            check_variants(world, group, engine)
     ordered = [variant for group in groups.values() for variant in group]
     numbers = np.arange(trials.episodes)
     outcomes = []

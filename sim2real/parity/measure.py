@@ -13,6 +13,7 @@ engines agree in the world as it is, with its contacts and limits, where no two 
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -111,9 +112,9 @@ def measure(world: World, simulator: str, seconds: float = 1.0, factory: Factory
         MissingExtra: if its package is not installed.
         InvalidValue: for a world that the engine can't express, or a motion of no step.
     """
-    steps = round(seconds / world.model.opt.timestep)
-    if steps < 1:
+    if not (math.isfinite(seconds) and round(seconds / world.model.opt.timestep) >= 1):
         raise InvalidValue(f"{seconds} s are no physics step of {world.model.opt.timestep:g} s; give more")
+    steps = round(seconds / world.model.opt.timestep)
     factories: tuple[Factory, Factory] = (
         lambda w, n: make_simulator(REFERENCE, w, n),
         factory or (lambda w, n: make_simulator(simulator, w, n)),

@@ -100,8 +100,7 @@ def _sources(root: Path) -> Iterator[_Source]:
     files = [root] if root.is_file() else sorted(_visible(root))
     claimed: set[Path] = set()
     for file in files:
-        folder = file.parents[1]
-        if file.parts[-2:] == INFO.parts and folder not in claimed:
+        if file.parts[-2:] == INFO.parts and (folder := file.parents[1]) not in claimed:
             claimed.add(folder)
             yield _Source(folder, _name(root, folder), "a LeRobot data set", _READERS["lerobot"])
     for file in files:

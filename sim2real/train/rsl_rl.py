@@ -94,6 +94,7 @@ def train(
         DeadParameter: if a parameter of the domain changes nothing; see `sim2real.audit`.
     """
     folder = Path(folder)
+    Policy.check_folder(folder)
     env, start, settings = begin(world, domain, seed, settings, settings_for)
     world = env.world
     source = env.domain.to_toml()

@@ -7,13 +7,13 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from sim2real.audit.finding import ALIVE, PARTLY, Audit, End, Finding
 from sim2real.files import write_atomically, write_text
+from sim2real.pages import plain_text
 
 _INK, _FAINT, _GRID, _LOW, _HIGH, _FAULT = "#1c2126", "#5d6771", "#d3d9df", "#0072b2", "#d55e00", "#b3261e"
 _LINE, _TOP, _BOTTOM, _WIDTH = 0.34, 1.0, 0.95, 9.6  # inches
@@ -63,7 +63,7 @@ def _number(value: float) -> float | None:
 
 
 def _save(audit: Audit, path: Path) -> None:
-    with mpl.rc_context({"font.family": ["DejaVu Sans"], "text.parse_math": False}):
+    with plain_text():
         draw(audit).savefig(path, dpi=150, format="png", metadata={"Software": None})
 
 

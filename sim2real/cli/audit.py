@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sim2real.cli.arguments import positive
+from sim2real.cli.arguments import console, positive
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -30,8 +30,6 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run it."""
-    from rich.console import Console
-
     from sim2real.audit import AuditSettings, audit_world
     from sim2real.audit.report import write_audit
     from sim2real.policy import Policy
@@ -40,10 +38,10 @@ def run(arguments: argparse.Namespace) -> None:
     world = World.load(arguments.world)
     given = arguments.policy
     policies = None if given is None else [Policy.load(name) for name in given]
-    console = Console()
-    with console.status(f"moving {len(world.parameters)} parameters to both ends"):
+    show = console()
+    with show.status(f"moving {len(world.parameters)} parameters to both ends"):
         audit = audit_world(world, AuditSettings(arguments.simulator, arguments.episodes, policies))
-    _print(console, audit)
+    _print(show, audit)
     print(f"wrote {write_audit(audit, arguments.out or Path('runs') / f'audit-{world.name}')}")
     audit.refuse()
 

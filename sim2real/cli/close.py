@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sim2real.cli.arguments import add_recordings, positive
+from sim2real.cli.arguments import add_recordings, console, positive
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,8 +63,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _road(arguments: argparse.Namespace, world: World, policies: Sequence[Policy]) -> Closing:
-    from rich.console import Console
-
     from sim2real.evaluate.rollouts import Trials
     from sim2real.identify.identify import Options
     from sim2real.transfer.close import CloseSettings, close_gap, close_on_target
@@ -72,7 +70,7 @@ def _road(arguments: argparse.Namespace, world: World, policies: Sequence[Policy
 
     kind = "recordings" if arguments.recordings else "target"
     command = f"sim2real close {arguments.world} --{kind} {getattr(arguments, kind)}"
-    with Shown(Console()) as watch:
+    with Shown(console()) as watch:
         settings = CloseSettings(
             arguments.steps,
             variants=tuple(arguments.variants),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sim2real.cli.arguments import positive
+from sim2real.cli.arguments import console, positive
 
 if TYPE_CHECKING:
     from sim2real.cli.arguments import Commands
@@ -56,7 +56,7 @@ def evaluated(
 
     from sim2real.evaluate.rollouts import evaluate
 
-    with Progress() as progress:
+    with Progress(console=console()) as progress:
         task = progress.add_task("evaluate", total=len(policies))
         return evaluate(world, policies, variants, trials, done=lambda _: progress.advance(task))
 
@@ -77,7 +77,6 @@ def report(world: World, table: Episodes, baseline: str, out: Path, command: str
 
 def print_report(report: GapReport) -> None:
     """Print scores by method and physics, and the verdict."""
-    from rich.console import Console
     from rich.table import Column, Table
 
     from sim2real.evaluate.verdict import verdict
@@ -91,7 +90,7 @@ def print_report(report: GapReport) -> None:
     for variant in variants:
         cells = [report.cell(label, variant) for label in labels]
         grid.add_row(variant, *(f"{c.score.value:.1f} · {c.success.value:.2f}" if c else "–" for c in cells))
-    console = Console()
-    console.print(grid)
+    show = console()
+    show.print(grid)
     gap, closed, hurt = verdict(report)
-    console.print(gap, *([closed] if isinstance(closed, str) else closed), hurt, sep="\n", highlight=False)
+    show.print(gap, *([closed] if isinstance(closed, str) else closed), hurt, sep="\n", highlight=False)

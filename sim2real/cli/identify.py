@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sim2real.cli.arguments import add_recordings, amount, seed
+from sim2real.cli.arguments import add_recordings, amount, console, seed
 
 if TYPE_CHECKING:
     from sim2real.cli.arguments import Commands
@@ -40,8 +40,6 @@ def run(arguments: argparse.Namespace) -> int:
     """Run it; the exit status is that of the verdicts."""
     import dataclasses
 
-    from rich.console import Console
-
     from sim2real.doctor.intake import take_in
     from sim2real.identify.check import check
     from sim2real.identify.identify import Options, identify
@@ -53,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     world = World.load(arguments.world)
     out = arguments.out or Path("runs") / f"identify-{world.name}"
-    console = Console()
+    show = console()
     taken = take_in(world, arguments.recordings, out, arguments.allow_bad_data, arguments.unwrap)
     options = Options(
         free=tuple(arguments.free),
@@ -63,21 +61,21 @@ def run(arguments: argparse.Namespace) -> int:
         complaints=taken.complaints,
         checkpoint=out / "checkpoint.json",
     )
-    with console.status("check"):
+    with show.status("check"):
         before = check(world, taken.recordings, options)
     if arguments.check:
         for table in check_tables(before):
-            console.print(table)
+            show.print(table)
         return before.exit_code
     print(check_line(before))
-    with console.status("begin") as status:
+    with show.status("begin") as status:
         found = identify(
             world,
             taken.recordings,
             options,
             lambda what, number, cost: status.update(f"{what}: round {number}, {1000 * cost:.2f} mrad"),
         )
-    with console.status("which motion to record next"):
+    with show.status("which motion to record next"):
         motion = next_motion(world, taken.recordings, found, options, Play(speed=arguments.top_speed))
     found = dataclasses.replace(
         found, check=before.to_json(), next_motion=None if motion is None else motion.to_json()
@@ -85,7 +83,7 @@ def run(arguments: argparse.Namespace) -> int:
     found.save(out)
     page = write_page(found, out, motion)
     for table in identification_tables(found):
-        console.print(table)
+        show.print(table)
     for body in whole_bodies(found.point):
         print(inertial_of(world, found.point, body).text)
     if motion is not None:

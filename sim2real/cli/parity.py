@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sim2real.cli.arguments import console
+
 if TYPE_CHECKING:
     from sim2real.cli.arguments import Commands
 
@@ -22,8 +24,6 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run it."""
-    from rich.console import Console
-
     from sim2real.parity.measure import measure
     from sim2real.parity.report import tables, write
     from sim2real.world import World
@@ -32,5 +32,5 @@ def run(arguments: argparse.Namespace) -> None:
     parity = measure(world, arguments.simulator, arguments.seconds)
     out = arguments.out or Path("runs") / f"parity-{world.name}-{arguments.simulator}"
     write(parity, out)
-    Console().print(tables(parity))
+    console().print(tables(parity))
     print(f"wrote {out}")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from sim2real.cli.arguments import console
+
 if TYPE_CHECKING:
     from sim2real.cli.arguments import Commands
 
@@ -18,20 +20,19 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run it."""
-    from rich.console import Console
     from rich.table import Column, Table
 
     from sim2real.catalog import entries
     from sim2real.world import World
 
-    console = Console()
+    show = console()
     if arguments.world is None:
         table = Table("world", "what", "parameters", "held-out variants")
         for name in entries("envs"):
             world = World.load(name)
             held_out = len(world.variants) - 1
             table.add_row(name, world.title, str(len(world.parameters)), str(held_out))
-        console.print(table)
+        show.print(table)
         return
     world = World.load(arguments.world)
     table = Table(
@@ -39,9 +40,9 @@ def run(arguments: argparse.Namespace) -> None:
     )
     for p in world.parameters.values():
         table.add_row(p.name, f"{p.nominal:g}", f"{p.low:g} … {p.high:g}", p.unit, p.source)
-    console.print(table)
+    show.print(table)
     table = Table(Column("variant", no_wrap=True), "group", "physics")
     for variant in world.variants.values():
         values = ", ".join(f"{name} {value:g}" for name, value in variant.physics.items())
         table.add_row(variant.name, variant.group, values or "all nominal")
-    console.print(table)
+    show.print(table)

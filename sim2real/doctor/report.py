@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import json
 from html import escape
-from importlib import resources
 from pathlib import Path
-from string import Template
 
 import numpy as np
 
@@ -18,6 +16,7 @@ from sim2real.doctor.pictures import picture
 from sim2real.doctor.plot import sparkline
 from sim2real.doctor.summary import moved, of, summary, verdict_sentence, where
 from sim2real.files import write_text
+from sim2real.pages import Html, fill
 from sim2real.recordings.raw import RawLog
 
 _PLOTS = 60  # findings with a curve; a folder of a thousand broken logs still makes a page that opens
@@ -48,21 +47,21 @@ def write_diagnosis(diagnosis: Diagnosis, folder: Path, title: str) -> Path:
 
 def page(diagnosis: Diagnosis, title: str) -> str:
     """The whole page."""
-    template = Template(resources.files("sim2real.doctor").joinpath("page.html").read_text("utf-8"))
     grave = [*diagnosis.of(BAD), *diagnosis.of(WARNING)]
     cards = [_card(finding, diagnosis, i < _PLOTS) for i, finding in enumerate(grave)]
     state, sentence = verdict_sentence(diagnosis).split(": ", 1)
-    return template.substitute(
-        title=escape(title),
-        world=f" for the world {escape(diagnosis.world)}" if diagnosis.world else "",
-        state=escape(state),
-        tone="bad" if diagnosis.verdict == BAD_DATA else "good",
-        sentence=escape(sentence),
-        findings="".join(cards) or "<p class=none>Nothing is wrong that this looks for.</p>",
-        facts="".join(_fact(finding, diagnosis) for finding in diagnosis.of(FACT)),
-        joints=_joints(diagnosis),
-        recordings=_recordings(diagnosis),
-    )
+    parts = {
+        "title": title,
+        "world": f" for the world {diagnosis.world}" if diagnosis.world else "",
+        "state": state,
+        "tone": "bad" if diagnosis.verdict == BAD_DATA else "good",
+        "sentence": sentence,
+        "findings": Html("".join(cards) or "<p class=none>Nothing is wrong that this looks for.</p>"),
+        "facts": Html("".join(_fact(finding, diagnosis) for finding in diagnosis.of(FACT))),
+        "joints": Html(_joints(diagnosis)),
+        "recordings": Html("".join(_recording(log, diagnosis) for log in diagnosis.logs)),
+    }
+    return fill("sim2real.doctor", "page.html", parts)
 
 
 def _card(finding: Finding, diagnosis: Diagnosis, drawn: bool) -> str:
@@ -98,10 +97,6 @@ def _joints(diagnosis: Diagnosis) -> str:
         cells = (f"{low:.3f} … {high:.3f}", step, f"{np.median(apart):+.3f}", f"{moving} of {len(views)}")
         rows.append(f"<tr><th>{escape(joint)}</th>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>")
     return "".join(rows)
-
-
-def _recordings(diagnosis: Diagnosis) -> str:
-    return "".join(_recording(log, diagnosis) for log in diagnosis.logs)
 
 
 def _recording(log: RawLog, diagnosis: Diagnosis) -> str:

@@ -13,13 +13,13 @@ import re
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 
 from sim2real.evaluate.gap import Cell, GapReport
+from sim2real.pages import plain_text
 
 INK, FAINT, GRID, BAND = "#1c2126", "#5d6771", "#d3d9df", "#f3f5f8"
 COLOURS = ("#66717c", "#0072b2", "#d55e00", "#00876a", "#b0589a", "#8f7000")
@@ -65,14 +65,7 @@ def svg(figure: Figure) -> str:
 
 def _style() -> AbstractContextManager[None]:
     """One font, names are never formulas, SVG text stays text, same report same bytes."""
-    return mpl.rc_context(
-        {
-            "font.family": ["DejaVu Sans"],
-            "text.parse_math": False,
-            "svg.fonttype": "none",
-            "svg.hashsalt": "sim2real",
-        }
-    )
+    return plain_text({"svg.fonttype": "none", "svg.hashsalt": "sim2real"})
 
 
 def _present(report: GapReport, variant: str) -> list[tuple[int, Cell]]:

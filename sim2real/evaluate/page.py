@@ -8,14 +8,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from html import escape
-from importlib import resources
-from string import Template
 
 from sim2real.evaluate import figure
 from sim2real.evaluate.gap import Cell, GapReport
 from sim2real.evaluate.robustness import HELD_OUT
 from sim2real.evaluate.statistics import Estimate
 from sim2real.evaluate.verdict import missing, number, verdict
+from sim2real.pages import Html, fill
 
 _COVERAGE = "94 to 96 %"
 """As ``scripts/coverage_evaluate.py`` measures it, at 3, 5 and 10 seeds."""
@@ -32,27 +31,27 @@ def page(report: GapReport, svg: str, provenance: Mapping[str, str]) -> str:
         svg: the figure as an ``<svg>`` element; its colours are mapped to the page's.
         provenance: facts for the last table, name to value.
     """
-    template = Template(resources.files(__package__).joinpath("page.html").read_text("utf-8"))
     size, closed, hurt = verdict(report)
     harmed = any(c.difference and c.difference.verdict == "hurts" for c in report.cells)
-    return template.substitute(
-        title=escape(report.title),
-        size=escape(size),
-        closed="".join(f"<p>{escape(sentence)}</p>" for sentence in closed.split("\n")),
-        hurt=escape(hurt),
-        harmed="harmed" if harmed else "unharmed",
-        figure=themed(svg),
-        unit="normalized score" if report.normalized else "mean return",
-        baseline=escape(report.baseline),
-        scores=_by_variant(report, "score"),
-        success=_by_variant(report, "success"),
-        comparisons=_comparisons(report),
-        groups=_groups(report),
-        summaries=_summaries(report),
-        coverage=_coverage(report),
-        fraction=f"{100 * report.cvar_fraction:.0f}",
-        provenance=_facts(provenance),
-    )
+    parts = {
+        "title": report.title,
+        "size": size,
+        "closed": Html("".join(f"<p>{escape(sentence)}</p>" for sentence in closed.split("\n"))),
+        "hurt": hurt,
+        "harmed": "harmed" if harmed else "unharmed",
+        "figure": Html(themed(svg)),
+        "unit": "normalized score" if report.normalized else "mean return",
+        "baseline": report.baseline,
+        "scores": Html(_by_variant(report, "score")),
+        "success": Html(_by_variant(report, "success")),
+        "comparisons": Html(_comparisons(report)),
+        "groups": Html(_groups(report)),
+        "summaries": Html(_summaries(report)),
+        "coverage": _coverage(report),
+        "fraction": f"{100 * report.cvar_fraction:.0f}",
+        "provenance": Html(_facts(provenance)),
+    }
+    return fill("sim2real.evaluate", "page.html", parts)
 
 
 def themed(svg: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -14,6 +13,7 @@ from matplotlib.gridspec import GridSpecFromSubplotSpec, SubplotSpec
 from sim2real.evaluate.replay import COMMAND, DELAYED, SIMULATION, Motion, ReplayGap
 from sim2real.evaluate.replay_summary import PREDICTORS, verdict
 from sim2real.evaluate.tracking import FloatArray
+from sim2real.pages import plain_text
 
 COLOURS = {"measured": "#1c2126", SIMULATION: "#d55e00", DELAYED: "#0072b2", COMMAND: "#9aa5b0"}
 """Okabe and Ito's set, which colour-blind readers can tell apart."""
@@ -130,11 +130,9 @@ def _bare(axes: Axes) -> None:
 
 
 def _style() -> AbstractContextManager[None]:
-    return mpl.rc_context(
+    return plain_text(
         {
-            "font.family": ["DejaVu Sans"],
             "font.size": 9,
-            "text.parse_math": False,
             "text.color": _INK,
             "axes.edgecolor": "#b9c2ca",
             "axes.labelcolor": _FAINT,

@@ -10,9 +10,7 @@ import base64
 import html
 import json
 import zlib
-from importlib import resources
 from pathlib import Path
-from string import Template
 
 import numpy as np
 
@@ -31,6 +29,7 @@ from sim2real.evaluate.replay_summary import (
 from sim2real.evaluate.statistics import Estimate
 from sim2real.evaluate.tracking import FloatArray
 from sim2real.files import write_atomically, write_text
+from sim2real.pages import Html, embedded, fill
 
 _QUANTUM = 1e-4  # rad
 
@@ -54,19 +53,18 @@ def write_replay_report(gap: ReplayGap, folder: Path) -> Path:
 
 
 def _page(gap: ReplayGap, picture: str) -> str:
-    template = Template(resources.files("sim2real.evaluate").joinpath("replay_page.html").read_text("utf-8"))
-    return template.substitute(
-        world=html.escape(gap.world),
-        verdict=html.escape(verdict(gap)),
-        tiles="".join(map(_tile, PREDICTORS, [overall(gap, name) for name in PREDICTORS])),
-        figure=picture,
-        joints=_joint_rows(gap),
-        motions=_motion_rows(gap),
-        definitions="".join(
-            f"<dt>{html.escape(name)}</dt><dd>{html.escape(text)}</dd>" for name, text in DEFINITIONS.items()
-        ),
-        data=_data(gap),
-    )
+    terms = (f"<dt>{html.escape(k)}</dt><dd>{html.escape(text)}</dd>" for k, text in DEFINITIONS.items())
+    parts = {
+        "world": gap.world,
+        "verdict": verdict(gap),
+        "tiles": Html("".join(map(_tile, PREDICTORS, [overall(gap, name) for name in PREDICTORS]))),
+        "figure": Html(picture),
+        "joints": Html(_joint_rows(gap)),
+        "motions": Html(_motion_rows(gap)),
+        "definitions": Html("".join(terms)),
+        "data": _data(gap),
+    }
+    return fill("sim2real.evaluate", "replay_page.html", parts)
 
 
 def _tile(name: str, estimate: Estimate) -> str:
@@ -87,7 +85,7 @@ def _joint_rows(gap: ReplayGap) -> str:
             for metric, names, unit, digits, factor in _COLUMNS
             for name in names
         ]
-        rows.append(_row(joint, cells))
+        rows.append(_row(html.escape(joint), cells))
     return "".join(rows)
 
 
@@ -120,8 +118,8 @@ def _row(head: str, cells: list[str]) -> str:
     return f"<tr><th>{head}</th>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
 
 
-def _data(gap: ReplayGap) -> str:
-    """Names, colours and compressed trajectories, as JSON that is safe inside a script element."""
+def _data(gap: ReplayGap) -> Html:
+    """Names, colours and compressed trajectories."""
     table = {
         "joints": list(gap.joints),
         "series": [{"name": name, "colour": COLOURS[name]} for name in ("measured", *PREDICTORS)],
@@ -129,7 +127,7 @@ def _data(gap: ReplayGap) -> str:
         "start": int(np.argsort(gap.per_motion(SIMULATION))[len(gap.motions) // 2]),
         "motions": [_packed(motion) for motion in gap.motions],
     }
-    return json.dumps(table, ensure_ascii=True).replace("<", "\\u003c")
+    return embedded(table)
 
 
 def _packed(motion: Motion) -> dict[str, object]:

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import html
-import json
-from importlib import resources
 from pathlib import Path
-from string import Template
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +11,7 @@ from sim2real.files import write_text
 from sim2real.identify.next_motion import NextMotion
 from sim2real.identify.result import Identification, Trace
 from sim2real.identify.verdicts import ranked
+from sim2real.pages import embedded, fill
 
 FloatArray = NDArray[np.float64]
 
@@ -42,15 +39,15 @@ def write_page(found: Identification, folder: Path, motion: NextMotion | None = 
 
 
 def _page(found: Identification, motion: NextMotion | None) -> str:
-    template = Template(resources.files("sim2real.identify").joinpath("page.html").read_text("utf-8"))
     worst = ranked(found.verdicts)
     table = found.to_json()
     table["traces"] = [_trace(trace) for trace in found.traces]
     table["residuals"] = _residuals(found)
     table["motion"] = None if motion is None else _motion(motion)
-    data = json.dumps(table, allow_nan=False, ensure_ascii=False).replace("</", "<\\/")
     lead = worst[-1].text if worst else "nothing was found"
-    return template.substitute(world=html.escape(found.world), lead=html.escape(lead), data=data)
+    return fill(
+        "sim2real.identify", "page.html", {"world": found.world, "lead": lead, "data": embedded(table)}
+    )
 
 
 def _trace(trace: Trace) -> dict[str, object]:

@@ -16,6 +16,7 @@ from rich.table import Table
 
 from sim2real.files import write_atomically, write_text
 from sim2real.interface import Array
+from sim2real.pages import plain_text
 from sim2real.parity.measure import Effect, Parity
 
 _SAME = 0.999  # cosine from which two effects count as the same
@@ -60,7 +61,8 @@ def write(parity: Parity, folder: Path) -> None:
         "effects": [asdict(effect) for effect in parity.effects],
     }
     write_text(folder / "parity.json", json.dumps(numbers, indent=2) + "\n")
-    write_atomically(folder / "parity.png", lambda path: _draw(parity).savefig(path, dpi=150))
+    with plain_text():
+        write_atomically(folder / "parity.png", lambda path: _draw(parity).savefig(path, dpi=150))
 
 
 def _findings(parity: Parity) -> list[tuple[str, str]]:

@@ -77,7 +77,7 @@ class Checkpoints(BaseCallback):
 def progress_bar() -> Progress:
     """A bar of steps whose tasks have a ``score``."""
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TextColumn("{task.completed:,.0f}/{task.total:,.0f} steps"),
         TextColumn("return {task.fields[score]}"),

@@ -8,9 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from html import escape
-from importlib import resources
 from pathlib import Path
-from string import Template
 
 from sim2real.evaluate.figure import draw, svg
 from sim2real.evaluate.gap import GapReport
@@ -18,6 +16,7 @@ from sim2real.evaluate.page import themed
 from sim2real.evaluate.verdict import verdict
 from sim2real.files import write_text
 from sim2real.identify.verdicts import ranked
+from sim2real.pages import Html, fill
 from sim2real.transfer.learnt import RECORDED, Learnt
 from sim2real.world import World
 
@@ -56,7 +55,6 @@ def write_story(story: Story, folder: Path) -> Path:
 
 
 def _page(story: Story, links: Iterable[str]) -> str:
-    template = Template(resources.files(__package__).joinpath("close.html").read_text("utf-8"))
     report = story.report
     size, closed, hurt = verdict(report)
     sentences = [size, *closed.split("\n"), hurt, *_doubts(story.learnt)]
@@ -65,17 +63,20 @@ def _page(story: Story, links: Iterable[str]) -> str:
         f"“{RECORDED}” is the best identified physics and “{RECORDED}_k” a draw from the identified domain: "
         "policies that were trained there are at home in it."
     )
-    return template.substitute(
-        world=escape(story.world.title),
-        lead="".join(f"<p>{escape(sentence)}</p>" for sentence in sentences),
-        unit="Normalized score" if report.normalized else "Mean return",
-        physics=note if identified else "The target was opened for this comparison alone.",
-        scores=_scores(report),
-        figure=themed(svg(draw(report))),
-        learnt="".join(_learnt(story.world, name, found) for name, found in story.learnt.items()),
-        links="<br>".join(links),
-        facts="".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in story.facts.items()),
-    )
+    learnt = (_learnt(story.world, name, found) for name, found in story.learnt.items())
+    facts = (f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in story.facts.items())
+    parts = {
+        "world": story.world.title,
+        "lead": Html("".join(f"<p>{escape(sentence)}</p>" for sentence in sentences)),
+        "unit": "Normalized score" if report.normalized else "Mean return",
+        "physics": note if identified else "The target was opened for this comparison alone.",
+        "scores": Html(_scores(report)),
+        "figure": Html(themed(svg(draw(report)))),
+        "learnt": Html("".join(learnt)),
+        "links": Html("<br>".join(links)),
+        "facts": Html("".join(facts)),
+    }
+    return fill("sim2real.transfer", "close.html", parts)
 
 
 def _doubts(learnt: Mapping[str, Learnt]) -> Iterator[str]:

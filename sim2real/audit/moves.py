@@ -122,7 +122,7 @@ def _moves(world: World, ends: Mapping[str, tuple[float, ...]]) -> list[Move]:
         width = max(values, default=0.0) - min(values, default=0.0)
         found += [
             Move(name, value, base)
-            for value in values
+            for value in dict.fromkeys(values)
             if value != parameter.nominal and abs(value - parameter.nominal) >= _NEAR * width
         ]
     return found

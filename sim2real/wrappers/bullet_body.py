@@ -8,6 +8,7 @@ model anew at every reset, so physics is written after it. Commands are the entr
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from types import SimpleNamespace
 from typing import Any, cast
@@ -69,11 +70,23 @@ class BulletBody:
             self._check(name, naming)
         return as_world(self._model, domain, naming, self._value)
 
-    def kept(self) -> None:
-        """Nothing: the engine is outside the env, and no copy of the env has another."""
+    def kept(self) -> tuple[int, int] | None:
+        """The process and the number of the client, if there is one yet."""
+        client = find_client(self._env.unwrapped)
+        return None if client is None else (os.getpid(), client.number)
 
     def take(self, kept: object) -> None:
-        """Nothing."""
+        """Refuse an env's copy that is in the same engine as the original.
+
+        Raises:
+            Sim2RealError: if it is.
+        """
+        mine = self.kept()
+        if mine is not None and kept == mine:
+            raise Sim2RealError(
+                f"a copy of {self._env} moves the same bodies as the original, in PyBullet's client "
+                f"{mine[1]}; make another env instead"
+            )
 
     def renewed(self) -> bool:
         """Never: bodies are looked up by name at every write."""

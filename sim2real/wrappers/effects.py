@@ -172,7 +172,15 @@ class Excitation:
 
 
 AUDITS: dict[tuple[str, ...], Audit] = {}
-"""Of this process, by model, domain and what else decides them."""
+"""Of this process, by model, domain and what else decides them; the last thousand."""
+_MOST_AUDITS = 1000  # a curriculum may widen its domain for ever
+
+
+def remember(key: tuple[str, ...], audit: Audit) -> None:
+    """Keep an audit, and forget the oldest one where there are too many."""
+    AUDITS[key] = audit
+    if len(AUDITS) > _MOST_AUDITS:
+        del AUDITS[next(iter(AUDITS))]
 
 
 def key_of(start: Start, domain: Domain, *others: object) -> tuple[str, ...]:

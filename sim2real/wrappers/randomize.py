@@ -20,7 +20,7 @@ from sim2real.interface import Signal, TaskSpec
 from sim2real.parameters import ACTUATOR, DISTURBANCE, LAW, SENSOR, Quantity, quantity_of
 from sim2real.wrappers.body import Body, Drive, name_of
 from sim2real.wrappers.bullet_body import BulletBody, has_bullet
-from sim2real.wrappers.effects import AUDITS, Excitation, Rig, Wrapped, key_of
+from sim2real.wrappers.effects import AUDITS, Excitation, Rig, Wrapped, key_of, remember
 from sim2real.wrappers.elements import UNIT, Naming
 from sim2real.wrappers.mujoco_body import MujocoBody
 from sim2real.wrappers.signals import Observation, Signals
@@ -217,7 +217,7 @@ class Randomize(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
             rig = Rig(start, self._signals.names)
             wrapped = Randomize(rig, start.domain, self._naming.groups, allow_dead=True)
             way = Wrapped(wrapped._replay, wrapped.step)
-            AUDITS[key] = Excitation(rig, way, self._world, start.domain).audit(start.dead)
+            remember(key, Excitation(rig, way, self._world, start.domain).audit(start.dead))
         try:
             AUDITS[key].refuse(", or insist with allow_dead=True")
         except DeadParameter:

@@ -1,14 +1,18 @@
 """Strangers' PyBullet envs: one that keeps its model, one that loads it anew at every reset."""
 
+import copy
+import pickle
+
 import gymnasium as gym
 import numpy as np
 import pybullet
 import pytest
+from gymnasium.utils import EzPickle
 from pybullet_utils import bullet_client
 
 from sim2real.distributions import Point, Uniform
 from sim2real.domain import Domain
-from sim2real.errors import DeadParameter
+from sim2real.errors import DeadParameter, Sim2RealError
 from sim2real.wrappers import Randomize
 
 URDF = """
@@ -283,3 +287,34 @@ def test_gravity_where_there_is_none_points_down(swing):
     got = pybullet.getPhysicsEngineParameters(physicsClientId=env.physics_client)
     assert got["gravityAccelerationZ"] == pytest.approx(-wrapped.physics()["world.gravity"])
     assert np.isfinite(wrapped.step(np.zeros(1, np.float32))[0]).all()
+
+
+class Copied(Swing, EzPickle):
+    """One whose copies are made anew, with a client of their own."""
+
+    def __init__(self, urdf):
+        super().__init__(urdf)
+        EzPickle.__init__(self, urdf)
+
+
+@pytest.mark.parametrize("way", [copy.deepcopy, lambda env: pickle.loads(pickle.dumps(env))])
+def test_copies_with_an_engine_of_their_own_draw_on(tmp_path, way):
+    (tmp_path / "swing.urdf").write_text(URDF)
+    env = Randomize(Copied(str(tmp_path / "swing.urdf")), Domain({"bob.mass": Uniform(1.0, 4.0)}))
+    env.reset(seed=0)
+    twin = way(env)
+    for one in (env, twin):
+        one.reset()
+    assert twin.physics() == env.physics()
+    assert np.array_equal(trace(twin), trace(env))
+    for one in (env, twin):
+        one.close()
+
+
+def test_a_copy_in_the_same_engine_is_refused(tmp_path):
+    (tmp_path / "swing.urdf").write_text(URDF)
+    env = Randomize(Swing(str(tmp_path / "swing.urdf")), Domain({"bob.mass": Uniform(1.0, 4.0)}))
+    env.reset(seed=0)
+    with pytest.raises(Sim2RealError, match="moves the same bodies as the original, in PyBullet's client"):
+        copy.deepcopy(env)
+    env.close()

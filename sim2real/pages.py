@@ -8,6 +8,7 @@ Names come from other people's files: a joint may be called ``<b>j1</b>``.
 from __future__ import annotations
 
 import json
+import re
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -31,6 +32,11 @@ def fill(package: str, name: str, parts: Mapping[str, str]) -> str:
     """
     template = Template(resources.files(package).joinpath(name).read_text("utf-8"))
     return template.substitute({k: v if isinstance(v, Html) else escape(v) for k, v in parts.items()})
+
+
+def in_markdown(text: str) -> str:
+    """A text in a line of Markdown, in which nothing is markup."""
+    return re.sub(r"([\\`*_{}\[\]<>#|!~&])", r"\\\1", " ".join(text.split()))
 
 
 def embedded(table: object) -> Html:

@@ -29,6 +29,7 @@ from sim2real.catalog import find
 from sim2real.errors import PolicyError, UnknownName
 from sim2real.files import check_folder, replace_folder
 from sim2real.interface import Signal, TaskSpec
+from sim2real.pages import in_markdown
 
 Weights = Mapping[str, NDArray[np.float32]]
 _FORMAT = 1
@@ -331,12 +332,13 @@ def _short(value: object) -> str:
 
 def _card(name: str, contract: Contract) -> str:
     chain = "\n".join(
-        f"{k}. {step.method}: {step.steps:,} control steps, seed {step.seed}"
+        f"{k}. {in_markdown(step.method)}: {step.steps:,} control steps, seed {step.seed}"
         for k, step in enumerate(contract.provenance, 1)
     )
-    measured = "\n".join(f"- {key}: {value:g}" for key, value in contract.measured.items())
+    measured = "\n".join(f"- {in_markdown(key)}: {value:g}" for key, value in contract.measured.items())
     return (
-        f"# {name}\n\nA *{contract.label}* policy for the world `{contract.world}` at "
+        f"# {in_markdown(name)}\n\nA *{in_markdown(contract.label)}* policy for the world "
+        f"*{in_markdown(contract.world)}* at "
         f"{1 / contract.control_dt:g} Hz, made with sim2real {contract.code_version}.\n\n"
         f"## Where it comes from\n\n{chain}\n\n## What was measured when it was made\n\n"
         f"{measured or '- nothing'}\n\n`policy.toml` holds the whole contract.\n"

@@ -45,7 +45,7 @@ def read_sage(folder: Path, name: str) -> RawLog:
             raise RecordingError(
                 f"{folder}: a SAGE motion needs {', '.join(SAGE_FILES)}, but {file} is missing"
             )
-    joints = tuple(_text(folder / "joint_list.txt").split())
+    joints = tuple(filter(None, map(str.strip, _text(folder / "joint_list.txt").splitlines())))
     damage: list[Damage] = []
     control = _Table(folder / "control.csv", damage)
     state = _Table(folder / "state_motor.csv", damage)

@@ -1,4 +1,4 @@
-"""Text files as people and programs leave them: with or without a byte-order mark, values with their types.
+"""Files as people and programs leave them: with or without a byte-order mark, cut off, values of any type.
 
     section = Section.read_toml(path)
     for name, entry in section.section("variants").sections().items():
@@ -16,11 +16,14 @@ import json
 import math
 import reprlib
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, TypeGuard
+
+import numpy as np
+from numpy.typing import NDArray
 
 from sim2real.errors import InvalidValue, Sim2RealError, UnknownName
 
@@ -47,6 +50,41 @@ def read_text(path: Path, error: type[Sim2RealError] = InvalidValue) -> str:
         kind = "in UTF-16 without a byte-order mark" if raw[1:4:2] == b"\0\0" or raw[:3:2] == b"\0\0" else ""
         raise error(f"{path}: {kind or 'not a text file, it holds zero bytes'}; save it as UTF-8")
     return text
+
+
+def read_arrays(
+    path: Path, kind: str, needed: Collection[str], others: Collection[str], error: type[Sim2RealError]
+) -> dict[str, NDArray[Any]]:
+    """Arrays of a ``.npz`` file: those that are needed, and others where it has them; nothing is unpickled.
+
+    Args:
+        path: the file.
+        kind: what it should be, as a user would say it: ``"a recording"``.
+        needed: names of arrays that it must have.
+        others: names of arrays that it may have.
+        error: what is raised.
+
+    Raises:
+        Sim2RealError: of the class given, for a file that is damaged or lacks an array.
+        OSError: as raised by the file system.
+    """
+    with path.open("rb") as file:  # opened here, because np.load leaves a damaged file open
+        try:
+            with np.load(file, allow_pickle=False) as archive:
+                held = archive.files
+                found = {key: archive[key] for key in held if key in needed or key in others}
+        except (
+            Exception
+        ) as wrong:  # zipfile, its decompressors and NumPy's headers each have classes of their own
+            raise error(
+                f"{path}: not a readable .npz file ({wrong}); is it cut off? Copy it again"
+            ) from wrong
+    missing = sorted(set(needed) - set(found))
+    if missing:
+        raise error(
+            f"{path}: not {kind}, it lacks {', '.join(missing)}; it holds {', '.join(held) or 'nothing'}"
+        )
+    return found
 
 
 def is_number(value: object) -> TypeGuard[Real]:

@@ -101,7 +101,7 @@ _ALL = (
     Quantity("back_emf", "actuator", _RATE, "torque that a motor loses per speed", 0.0),
     Quantity("torque_limit", "actuator", _TORQUE, "most that the actuator gives, either way", 0.0),
     Quantity("bias_torque", "actuator", _TORQUE, "constant torque of a servo besides its goal", neutral=0.0),
-    Quantity("latency", "actuator", ("physics steps",), "delay of the command", 0.0, integer=True),
+    Quantity("latency", "actuator", ("physics steps",), "delay of the command", 0.0, _MAX, integer=True),
     _effect(ACTUATOR, "command_resolution", "actuator", "step that commands are rounded to"),
     _effect(
         ACTUATOR,

@@ -30,6 +30,9 @@ from sim2real.evaluate.table import COLUMNS, Episodes, checked
 from sim2real.evaluate.verdict import verdict
 from sim2real.files import write_atomically, write_text
 
+_PLAIN = {np.str_: (str,), np.int64: (int,), np.float64: (float, int), np.bool_: (bool,)}
+"""What a value in a column of each kind is."""
+
 _PACKAGES = ("sim2real", "mujoco", "gymnasium", "numpy", "torch", "stable-baselines3")
 
 
@@ -88,11 +91,20 @@ def read_episodes(path: str | Path) -> Episodes:
     """
     try:
         table = pq.read_table(path)
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowException, UnicodeDecodeError) as error:
         raise InvalidValue(
             f"{Path(path).name} is not a readable Parquet file ({error}); run the evaluation again"
         ) from error
-    return checked({name: np.asarray(table[name].to_pylist()) for name in table.column_names})
+    known = {name: table[name].to_pylist() for name in COLUMNS if name in table.column_names}
+    for name, values in known.items():
+        plain = _PLAIN[COLUMNS[name]]
+        odd = [value for value in values if type(value) not in plain]
+        if odd:
+            raise InvalidValue(
+                f"{Path(path).name} has {odd[0]!r} in the column {name}, where a {plain[0].__name__} is "
+                "meant; run the evaluation again"
+            )
+    return checked({name: np.asarray(values) for name, values in known.items()})
 
 
 def _to_arrow(episodes: Episodes) -> pa.Table:

@@ -10,7 +10,6 @@ and one action for each control step. On disk it is one NPZ file of plain arrays
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sim2real.documents import read_arrays
 from sim2real.errors import RecordingError
 from sim2real.files import write_atomically
 from sim2real.interface import TaskSpec
@@ -155,14 +155,16 @@ class Rollouts:
             RecordingError: if the file is damaged or something else.
             FileNotFoundError: if there is no such file.
         """
+        path = Path(path)
+        arrays = read_arrays(
+            path, "a file of rollouts", ("about", "numbers", "steps", *_ROWS[:2]), _ROWS, RecordingError
+        )
         try:
-            with np.load(path, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
             (world, task), (version, control_dt) = map(str, arrays["about"]), map(float, arrays["numbers"])
             return cls(world, task, int(version), control_dt, tuple(_episodes(arrays)))
         except RecordingError as error:
             raise RecordingError(f"{path}: {error}") from error
-        except (KeyError, ValueError, zipfile.BadZipFile, EOFError) as error:
+        except (TypeError, ValueError, IndexError, OverflowError) as error:
             raise RecordingError(
                 f"{path} holds no rollouts ({error}); Rollouts.save writes such files"
             ) from error

@@ -1,8 +1,8 @@
 """LeRobot data sets, version 3: Parquet files and JSON, read and written with pyarrow alone.
 
-``meta/info.json`` (features with their names, path templates), ``data/chunk-*/file-*.parquet`` (a row
-per frame: ``observation.state``, ``action``, ``timestamp``, ``episode_index``, ...), and
-``meta/episodes/chunk-*/file-*.parquet`` (a row per episode). Each episode is a recording. ``action``
+``meta/info.json`` (features with their names, path templates), ``data/chunk-*/file-*.parquet``, or where
+``data_path`` says (a row per frame: ``observation.state``, ``action``, ``timestamp``, ``episode_index``, ...),
+and ``meta/episodes/chunk-*/file-*.parquet`` (a row per episode). Each episode is a recording. ``action``
 is taken as the commanded positions, in the order of its names; ``observation.state`` must have the
 same names, and may have others. ``".pos"`` at the end of a name is left out. What unit they are in the
 layout does not say: LeRobot's own robots use degrees, or -100..100; a mapping file says it.
@@ -13,13 +13,15 @@ since the layout's ``timestamp`` is float32; LeRobot leaves them alone.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+import glob
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sim2real.documents import Section
 from sim2real.errors import RecordingError
 from sim2real.recordings.raw import RawLog
 from sim2real.recordings.recording import FloatArray
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 INFO = Path("meta") / "info.json"
 VELOCITY, TIME, STATE_TIME = "observation.velocity", "sim2real.time", "sim2real.state_time"
 _STATE, _ACTION = "observation.state", "action"
+_DATA = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
 _NEEDED = (_STATE, _ACTION, "timestamp", "episode_index", "frame_index")
 
 
@@ -45,18 +48,21 @@ def read_lerobot(folder: Path, name: str) -> list[RawLog]:
     """
     info = _info(folder)
     features = _features(folder, info)
-    joints = _names(folder, features, _ACTION)
-    columns = _state_columns(folder, joints, _names(folder, features, _STATE))
+    joints = _names(features, _ACTION)
+    columns = _state_columns(folder, joints, _names(features, _STATE))
     wanted = [*_NEEDED, *(key for key in (VELOCITY, TIME, STATE_TIME) if key in features)]
-    frames = _frames(folder, wanted, str(info.get("data_path", "")))
-    episode = _numbers(folder, frames, "episode_index")[:, 0]
-    robot = info.get("robot_type")
-    units = features[_STATE].get("units")
+    frames = _frames(folder, wanted, info)
+    widths = dict.fromkeys(wanted, 1) | {key: len(joints) for key in (_ACTION, VELOCITY)}
+    widths[_STATE] = len(_names(features, _STATE))
+    signals = {key: _numbers(folder, frames, key, widths[key]) for key in wanted}
+    episode = _whole(folder, "episode_index", signals["episode_index"][:, 0])
+    robot = info.values.get("robot_type")
+    units = features.section(_STATE).values.get("units")
     logs = []
     for number in _episodes(folder, info, episode):
         rows = np.flatnonzero(episode == number)
-        rows = rows[np.argsort(_numbers(folder, frames, "frame_index")[rows, 0], kind="stable")]
-        part = {key: _numbers(folder, frames, key)[rows] for key in wanted}
+        rows = rows[np.argsort(signals["frame_index"][rows, 0], kind="stable")]
+        part = {key: values[rows] for key, values in signals.items()}
         time = part[TIME if TIME in part else "timestamp"][:, 0]
         logs.append(
             RawLog(
@@ -75,15 +81,13 @@ def read_lerobot(folder: Path, name: str) -> list[RawLog]:
     return logs
 
 
-def _info(folder: Path) -> dict[str, object]:
+def _info(folder: Path) -> Section:
     path = folder / INFO
     try:
-        info = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RecordingError(f"{path}: not readable JSON ({error}); is it cut off? Copy it again") from error
-    if not isinstance(info, dict):
-        raise RecordingError(f"{path}: it holds no table; is it of a LeRobot data set?")
-    version = str(info.get("codebase_version", "none"))
+        info = Section.read_json(path, RecordingError)
+    except OSError as error:
+        raise RecordingError(f"{path}: not readable ({error}); copy it again") from error
+    version = str(info.values.get("codebase_version", "none"))
     if not version.startswith("v3."):
         raise RecordingError(
             f"{path}: the data set has version {version}; v3 is read (lerobot's own script "
@@ -92,24 +96,23 @@ def _info(folder: Path) -> dict[str, object]:
     return info
 
 
-def _features(folder: Path, info: Mapping[str, object]) -> dict[str, dict[str, object]]:
-    features = info.get("features")
-    known = features if isinstance(features, dict) else {}
-    missing = [key for key in _NEEDED if not isinstance(known.get(key), dict)]
+def _features(folder: Path, info: Section) -> Section:
+    features = info.section("features")
+    missing = [key for key in _NEEDED if not isinstance(features.values.get(key), dict)]
     if missing:
         raise RecordingError(
-            f"{folder / INFO}: no feature {missing[0]!r}; it has {', '.join(known) or 'none'}; "
+            f"{folder / INFO}: no feature {missing[0]!r}; it has {', '.join(features.values) or 'none'}; "
             "joint positions and commands are needed"
         )
-    return known
+    return features
 
 
-def _names(folder: Path, features: Mapping[str, Mapping[str, object]], key: str) -> tuple[str, ...]:
-    names = features[key].get("names")
+def _names(features: Section, key: str) -> tuple[str, ...]:
+    names = features.section(key).values.get("names")
     while isinstance(names, dict) and len(names) == 1:  # {"motors": [...]}
         names = next(iter(names.values()))
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
-        raise RecordingError(f"{folder / INFO}: {key} has names {names!r}; a list of joint names is needed")
+        raise RecordingError(f"{features.path}: {key} has names {names!r}; a list of joint names is needed")
     return tuple(name.removesuffix(".pos") for name in names)
 
 
@@ -123,15 +126,24 @@ def _state_columns(folder: Path, joints: tuple[str, ...], measured: tuple[str, .
     return [measured.index(joint) for joint in joints]
 
 
-def _frames(folder: Path, wanted: Sequence[str], template: str) -> pa.Table:
+def _frames(folder: Path, wanted: Sequence[str], info: Section) -> pa.Table:
+    """All rows, from wherever the set's own ``data_path`` says that they are."""
     import pyarrow as pa
 
-    files = sorted((folder / "data").glob("chunk-*/file-*.parquet"))
+    template = info.text("data_path", _DATA)
+    parts = Path(template).parts
+    if Path(template).is_absolute() or ".." in parts or not parts:
+        raise RecordingError(f"{info.path}: data_path is {template!r}; it must lead to files of the set")
+    # a pattern of Python's format, such as data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet
+    literal = [glob.escape(text) for text in re.split(r"\{[^{}]*\}", template)]
+    files = sorted(path for path in folder.glob("*".join(literal)) if path.is_file())
     if not files:
-        raise RecordingError(
-            f"{folder}: no frames under {template or 'data/chunk-*/file-*.parquet'}; copy data/ as well"
-        )
-    return pa.concat_tables([read_parquet(file, wanted) for file in files])
+        raise RecordingError(f"{folder}: no frames under {template}; copy data/ as well")
+    tables = [read_parquet(file, wanted) for file in files]
+    try:
+        return pa.concat_tables(tables)
+    except pa.ArrowException as error:
+        raise RecordingError(f"{folder}: its files hold columns of different types ({error})") from error
 
 
 def read_parquet(path: Path, columns: Sequence[str]) -> pa.Table:
@@ -156,31 +168,41 @@ def read_parquet(path: Path, columns: Sequence[str]) -> pa.Table:
         ) from error
 
 
-def _numbers(folder: Path, frames: pa.Table, key: str) -> FloatArray:
-    """A column as float64; a list per row becomes columns. Shape (n, k)."""
+def _numbers(folder: Path, frames: pa.Table, key: str, width: int) -> FloatArray:
+    """A column as float64; a list per row becomes columns. Shape (n, width)."""
     import pyarrow as pa
 
     column = frames.column(key).combine_chunks()
+    held = column.type
     try:
-        if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
-            width = len(column[0]) if len(column) else 0
-            column = column.cast(pa.list_(column.type.value_type, width))
+        if pa.types.is_list(held) or pa.types.is_large_list(held):
+            column = column.cast(pa.list_(held.value_type, width))
         if pa.types.is_fixed_size_list(column.type):
-            flat = column.flatten().to_numpy(zero_copy_only=False)
-            return np.asarray(flat, dtype=np.float64).reshape(len(column), column.type.list_size)
-        return np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.float64)[:, None]
-    except (ValueError, TypeError, pa.ArrowException) as error:
+            column = column.flatten() if column.null_count == 0 else column
+        values = np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.float64)
+        return values.reshape(len(frames), width)
+    except (ValueError, TypeError, OverflowError, pa.ArrowException) as error:
+        said = str(error).splitlines()[0]
         raise RecordingError(
-            f"{folder}: {key} is {column.type}, not numbers of one shape ({error})"
+            f"{folder}: {key} is {held}, and not {width} number{'s' * (width > 1)} in each row ({said})"
         ) from error
 
 
-def _episodes(folder: Path, info: Mapping[str, object], episode: FloatArray) -> list[int]:
+def _whole(folder: Path, key: str, values: FloatArray) -> FloatArray:
+    if not np.all(np.abs(values) < 2**53) or np.any(values != np.rint(values)):
+        raise RecordingError(f"{folder}: {key} holds numbers that are not whole; copy data/ again")
+    return values
+
+
+def _episodes(folder: Path, info: Section, episode: FloatArray) -> list[int]:
     """Numbers of the episodes; each must have as many frames as the set says."""
     told: dict[int, int] = {}
     for file in sorted((folder / "meta" / "episodes").glob("chunk-*/file-*.parquet")):
         table = read_parquet(file, ("episode_index", "length"))
-        told |= dict(zip(*(table.column(key).to_pylist() for key in table.column_names), strict=True))
+        columns = (
+            _whole(file, key, _numbers(file, table, key, 1)[:, 0]) for key in ("episode_index", "length")
+        )
+        told |= dict(zip(*(column.astype(int).tolist() for column in columns), strict=True))
     found, counts = np.unique(episode, return_counts=True)
     held = dict(zip(found.astype(int).tolist(), counts.tolist(), strict=True))
     for number, length in told.items():
@@ -189,7 +211,7 @@ def _episodes(folder: Path, info: Mapping[str, object], episode: FloatArray) -> 
                 f"{folder}: episode {number} should have {length} frames and has {held.get(number, 0)}; "
                 "copy data/ again"
             )
-    total = info.get("total_episodes")
+    total = info.values.get("total_episodes")
     if isinstance(total, int) and total != len(held):
         raise RecordingError(
             f"{folder}: {INFO.as_posix()} counts {total} episodes and data/ holds {len(held)}; copy it again"

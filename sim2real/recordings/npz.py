@@ -1,20 +1,20 @@
 """NumPy archives, one motion each.
 
-``time_us`` (n,) whole microseconds or ``time_s`` (n,) seconds, ``joints`` (k,) names, ``command`` and
-``position`` (n, k), and if the robot reports them ``velocity`` (n, k) and ``current_raw`` or ``effort``
-(n, k); ``units`` (k,) and ``robot`` () if they are known; ``state_time_us`` or ``state_time_s`` (n,) if
-measurements have their own stamps. Other arrays are left alone. Pickled content is never loaded.
+``time_us`` (n,) whole microseconds (or ``time_s``, ``time_ms``, ``time_ns``), ``joints`` (k,) names,
+``command`` and ``position`` (n, k), and if the robot reports them ``velocity`` (n, k) and ``current_raw`` or
+``effort`` (n, k); ``units`` (k,) and ``robot`` () if they are known; ``state_time_us`` (or
+``state_time_s`` and so on) (n,) if measurements have their own stamps. Other arrays are left alone.
+Pickled content is never loaded.
 """
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sim2real.documents import read_arrays
 from sim2real.errors import RecordingError
 from sim2real.files import write_atomically
 from sim2real.recordings.raw import Damage, RawLog
@@ -22,6 +22,8 @@ from sim2real.recordings.recording import FloatArray, Recording
 
 _NEEDED = ("joints", "command", "position")
 _MICRO = 1e-6
+_SECONDS = {"us": _MICRO, "s": 1.0, "ms": 1e-3, "ns": 1e-9}
+"""Seconds per unit, by the ending of ``time_us`` and ``state_time_us``."""
 
 Array = NDArray[np.generic]
 Arrays = dict[str, Array]
@@ -49,7 +51,7 @@ def read_npz(path: Path, name: str) -> RawLog:
     damage: list[Damage] = []
     for key, values in signals.items():
         signals[key] = _fitted(path, key, values, (len(time), len(joints)), damage)
-    own = [key for key in ("state_time_us", "state_time_s") if key in arrays]
+    own = any(f"state_time_{unit}" in arrays for unit in _SECONDS)
     return RawLog(
         name=name,
         joints=joints,
@@ -107,28 +109,14 @@ def _packed_stamps(key: str, time: FloatArray) -> Arrays:
 
 
 def _arrays(path: Path) -> Arrays:
-    try:
-        # opened here, because np.load leaves a damaged file open
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            missing = [key for key in _NEEDED if key not in archive.files]
-            if not {"time_us", "time_s"} & set(archive.files):
-                missing.insert(0, "time_us")
-            if missing:
-                raise RecordingError(
-                    f"{path}: not a recording, it lacks {', '.join(missing)}; "
-                    f"it holds {', '.join(archive.files) or 'nothing'}"
-                )
-            return {key: archive[key] for key in archive.files if key in _KNOWN}
-    except RecordingError:
-        raise
-    except (OSError, EOFError, TypeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-        raise RecordingError(
-            f"{path}: not a readable .npz file ({error}); is it cut off? Copy it again"
-        ) from error
+    stamps = [f"{key}_{unit}" for key in ("time", "state_time") for unit in _SECONDS]
+    arrays = read_arrays(path, "a recording", _NEEDED, (*stamps, *_OTHERS), RecordingError)
+    if not any(f"time_{unit}" in arrays for unit in _SECONDS):
+        raise RecordingError(f"{path}: not a recording, it lacks time_us (or time_s, time_ms, time_ns)")
+    return arrays
 
 
-_TIMES = ("time_us", "time_s", "state_time_us", "state_time_s")
-_KNOWN = {*_NEEDED, *_TIMES, "velocity", "effort", "current_raw", "units", "robot"}
+_OTHERS = ("velocity", "effort", "current_raw", "units", "robot")
 
 
 def _names(path: Path, arrays: Arrays, key: str) -> tuple[str, ...]:
@@ -141,11 +129,17 @@ def _names(path: Path, arrays: Arrays, key: str) -> tuple[str, ...]:
 
 
 def _stamps(path: Path, arrays: Arrays, key: str) -> FloatArray:
-    in_us = f"{key}_us" in arrays
-    time = _numbers(path, arrays, f"{key}_us" if in_us else f"{key}_s")
+    unit = next(unit for unit in _SECONDS if f"{key}_{unit}" in arrays)
+    name = f"{key}_{unit}"
+    time = _numbers(path, arrays, name)
     if time.ndim != 1:
         raise RecordingError(f"{path}: {key} has shape {time.shape}; one stamp per row is needed")
-    return time * _MICRO if in_us else time
+    first = arrays.get(f"time_{unit}", np.zeros(0))
+    if arrays[name].dtype.kind in "iu" and first.dtype.kind in "iu" and first.size:
+        # since the first stamp of the commands, as whole numbers: an epoch in ns fits no float
+        time = (arrays[name].astype(np.int64) - np.int64(first.flat[0])).astype(np.float64)
+        time += float(first.flat[0]) if abs(int(first.flat[0])) < 2**53 else 0.0
+    return time * _SECONDS[unit]
 
 
 def _numbers(path: Path, arrays: Arrays, key: str) -> FloatArray:

@@ -23,6 +23,7 @@ from sim2real.recordings.recording import FloatArray
 SAGE_FILES = ("control.csv", "state_motor.csv", "joint_list.txt")
 """Files that every motion has."""
 
+_NEEDED = ("timestamp", "positions")
 _SECONDS = 1e-6
 _SAME_STAMP = 1.0  # microseconds
 
@@ -53,7 +54,7 @@ def read_sage(folder: Path, name: str) -> RawLog:
     command, position = control.lists("positions", joints), state.lists("positions", joints)
     extra = {key: state.lists(key, joints) for key in ("velocities", "torques") if key in state.header}
     _compare_stamps(folder, sent, read, damage)
-    of_control, of_state = _within(folder, sent), _within(folder, read)
+    of_control, of_state = _within(folder, sent, damage), _within(folder, read, [])
     return RawLog(
         name=name,
         joints=joints,
@@ -75,7 +76,7 @@ def _text(path: Path) -> str:
 class _Table:
     """Rows of a CSV file; a cell that is no number is noted and becomes NaN."""
 
-    def __init__(self, path: Path, damage: list[Damage]) -> None:
+    def __init__(self, path: Path, damage: list[Damage], needed: tuple[str, ...] = _NEEDED) -> None:
         self.path, self.damage = path, damage
         lines = _text(path).splitlines()
         self.header = next(csv.reader(lines), [])
@@ -85,8 +86,8 @@ class _Table:
         except csv.Error as error:  # what came before it is in the rows
             row = (len(self.rows),)
             self.damage.append(Damage(f"{path}: not a complete CSV file ({error}); copy it again", row))
-        missing = [column for column in ("timestamp", "positions") if column not in self.header]
-        if missing and path.name != "event.csv":
+        missing = [column for column in needed if column not in self.header]
+        if missing:
             raise RecordingError(
                 f"{path}: the header lacks {', '.join(missing)}; it has {', '.join(self.header) or 'nothing'}"
             )
@@ -154,13 +155,15 @@ def _compare_stamps(folder: Path, control: FloatArray, state: FloatArray, damage
         damage.append(Damage(said, tuple(apart.tolist())))
 
 
-def _within(folder: Path, stamps: FloatArray) -> slice:
+def _within(folder: Path, stamps: FloatArray, damage: list[Damage]) -> slice:
     """Rows from the start of the motion to its end, as far as the events tell."""
     path = folder / "event.csv"
     if not path.is_file():
         return slice(None)
-    events = _Table(path, [])
+    notes: list[Damage] = []
+    events = _Table(path, notes, ("timestamp", "event"))
     times = dict(zip((row.get("event") for row in events.rows), events.stamps(), strict=True))
+    damage += [Damage(note.text) for note in notes]
     after = np.flatnonzero(stamps >= times.get("MOTION_START", -np.inf) - _SAME_STAMP)
     before = np.flatnonzero(stamps <= times.get("DISABLE", np.inf) + _SAME_STAMP)
     return slice(int(after[0]) if after.size else 0, int(before[-1]) + 1 if before.size else 0)

@@ -149,7 +149,7 @@ def test_a_truncated_table_is_refused(folder, what, kept):
 def test_a_truncated_description_is_refused(folder):
     path = folder / "meta" / "info.json"
     path.write_bytes(path.read_bytes()[:200])
-    with pytest.raises(RecordingError, match=r"info\.json: not readable JSON"):
+    with pytest.raises(RecordingError, match=r"info\.json is not a JSON file"):
         load_recordings(folder)
 
 
@@ -195,3 +195,34 @@ def test_recordings_that_differ_are_not_put_into_one_set(recordings, tmp_path):
     with pytest.raises(RecordingError, match="no recordings to write"):
         write_lerobot([], tmp_path / "set")
     assert not (tmp_path / "set").exists()
+
+
+@pytest.mark.parametrize(
+    ("template", "place"),
+    [
+        ("frames/part-{chunk_index:03d}/rows_{file_index:05d}.parquet", "frames/part-000/rows_00000.parquet"),
+        ("[all] {file_index}.parquet", "[all] 0.parquet"),
+    ],
+)
+def test_frames_are_where_the_set_says(recordings, same, tmp_path, template, place):
+    folder = tmp_path / "set"
+    write_lerobot(recordings, folder)
+    [plain, _] = load_recordings(folder)
+    info = json.loads((folder / "meta" / "info.json").read_text())
+    (folder / "meta" / "info.json").write_bytes(
+        b"\xef\xbb\xbf" + json.dumps({**info, "data_path": template, "video_path": None}).encode()
+    )
+    with pytest.raises(RecordingError, match="no frames under"):
+        load_recordings(folder)
+    (folder / place).parent.mkdir(parents=True, exist_ok=True)
+    next((folder / "data").rglob("*.parquet")).rename(folder / place)
+    same(plain, load_recordings(folder)[0])
+
+
+@pytest.mark.parametrize("template", ["../{file_index}.parquet", "/data/{file_index}.parquet", ""])
+def test_frames_are_looked_for_in_the_set_alone(recordings, tmp_path, template):
+    write_lerobot(recordings, tmp_path / "set")
+    path = tmp_path / "set" / "meta" / "info.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "data_path": template}))
+    with pytest.raises(RecordingError, match="it must lead to files of the set"):
+        load_recordings(tmp_path / "set")

@@ -98,3 +98,13 @@ def test_an_interrupted_write_leaves_no_recording(recordings, tmp_path, monkeypa
     with pytest.raises(OSError, match="disk full"):
         save(recordings[0], tmp_path / "a.npz")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("unit", "per_second"), [("us", 10**6), ("ms", 10**3), ("ns", 10**9)])
+def test_stamps_of_an_epoch_lose_nothing(motion, write_npz, unit, per_second):
+    whole = 1_700_000_000 * per_second + np.arange(40) * per_second // 50
+    read = whole + per_second // 250  # 4 ms later
+    changes = {"time_us": None, f"time_{unit}": whole, f"state_time_{unit}": read}
+    [run] = load_recordings(write_npz(motion, **changes))
+    assert np.diff(run.time) == pytest.approx(np.full(39, 0.02), abs=2e-7)
+    assert run.measured_at - run.time == pytest.approx(np.full(40, 0.004), abs=3e-7)

@@ -1,7 +1,7 @@
 """LeRobot data sets, version 3: Parquet files and JSON, read and written with pyarrow alone.
 
 ``meta/info.json`` (features with their names, path templates), ``data/chunk-*/file-*.parquet``, or where
-``data_path`` says (a row per frame: ``observation.state``, ``action``, ``timestamp``, ``episode_index``, ...),
+``data_path`` says (a row per frame: ``observation.state``, ``action``, ``timestamp``, ``episode_index``),
 and ``meta/episodes/chunk-*/file-*.parquet`` (a row per episode). Each episode is a recording. ``action``
 is taken as the commanded positions, in the order of its names; ``observation.state`` must have the
 same names, and may have others. ``".pos"`` at the end of a name is left out. What unit they are in the

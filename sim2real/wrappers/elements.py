@@ -28,6 +28,19 @@ class Naming:
     groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Elements that a name in the domain stands for, as ``elements`` does in ``physics.toml``."""
 
+    def check(self) -> Naming:
+        """Itself, if every group is a list of different names.
+
+        Raises:
+            InvalidValue: for one that is not.
+        """
+        for name, elements in self.groups.items():
+            if isinstance(elements, str) or not elements or len(set(elements)) < len(elements):
+                raise InvalidValue(
+                    f"group {name!r} is {elements!r} where a list of different names of elements is meant"
+                )
+        return self
+
     def elements(self, parameter: str) -> tuple[str, ...]:
         """Elements of a parameter."""
         element = parameter.rpartition(".")[0]

@@ -93,6 +93,8 @@ class MujocoBody:
     def world(self, domain: Domain, naming: Naming) -> World:
         """The env as a world with the domain's parameters; see `Body.world`."""
         noted = copy.deepcopy(self.nominal.model)
+        for name in domain.parameters:  # whoever is unknown is named with the parameter
+            list(elements_of(noted, Parameter(name, "", 0.0, 0.0, 0.0, "", naming.elements(name))))
         world = as_world(noted, domain, naming, partial(nominal_value, self.nominal.model))
         parameters = {name: canonical(noted, parameter) for name, parameter in world.parameters.items()}
         world = replace(world, parameters=parameters)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sim2real.channels import Channels
 from sim2real.domain import Domain
 from sim2real.draws import StepDraws
-from sim2real.errors import DeadParameter, Sim2RealError
+from sim2real.errors import DeadParameter, InvalidValue, Sim2RealError
 from sim2real.interface import Signal, TaskSpec
 from sim2real.parameters import ACTUATOR, DISTURBANCE, LAW, SENSOR, Quantity, quantity_of
 from sim2real.wrappers.body import Body, Drive, name_of
@@ -69,7 +69,7 @@ class Randomize(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         self._record(domain, groups or {}, allow_dead)
         super().__init__(env)
         self._allow_dead, self._audited, self._fresh = allow_dead, False, True
-        self._naming = Naming(name_of(env), dict(groups or {}))
+        self._naming = Naming(name_of(env), dict(groups or {})).check()
         self._body = _body(env)
         self._signals = Signals(env)
         self._rng = np.random.default_rng()
@@ -136,8 +136,8 @@ class Randomize(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
             return super().step(action)
         if self._fresh:
             raise Sim2RealError(
-                f"reset() this {self._naming.title} before its first step; a copy does not remember what "
-                "delays, sensors and pushes of the original hold"
+                f"reset() this {self._naming.title} before its first step; what delays, sensors and pushes "
+                "hold begins there, in a copy as well"
             )
         self._wear(channels)
         if not self._driven:
@@ -333,7 +333,13 @@ def check_stack(env: gym.Env[Any, Any]) -> None:
 def _as_domain(given: Domain | Mapping[str, object] | str | Path) -> Domain:
     if isinstance(given, Domain):
         return given
-    return Domain.from_toml(given) if isinstance(given, Mapping) else Domain.load(given)
+    if isinstance(given, Mapping):
+        return Domain.from_toml(given)
+    if not isinstance(given, str | Path) or not Path(given).is_file():
+        raise InvalidValue(
+            f"no domain {given!r}: give a Domain, its table or the path of a TOML file; Domain({{}}) is none"
+        )
+    return Domain.load(given)
 
 
 def _body(env: gym.Env[Any, Any]) -> Body:

@@ -12,7 +12,7 @@ from gymnasium.vector import AutoresetMode
 
 from sim2real.distributions import LogUniform, Normal, Point, Samples, Uniform
 from sim2real.domain import Correlation, Domain
-from sim2real.errors import Sim2RealError
+from sim2real.errors import InvalidValue, Sim2RealError
 from sim2real.wrappers import Randomize
 
 DOMAIN = Domain(
@@ -96,7 +96,7 @@ def test_a_copy_under_channels_asks_for_a_reset(way):
     env = Randomize(Loop(), Domain({"obs_0.sensor_latency": Point(3)}))
     env.reset(seed=0)
     twin = WAYS[way](env)
-    with pytest.raises(Sim2RealError, match="before its first step; a copy does not remember"):
+    with pytest.raises(Sim2RealError, match="begins there, in a copy as well"):
         twin.step(np.zeros(1))
     twin.reset()
     twin.step(np.zeros(1))
@@ -163,6 +163,26 @@ def test_a_domain_may_be_a_table_or_a_file(tmp_path, rolled):
         for given in (DOMAIN, DOMAIN.to_toml(), tmp_path / "domain.toml", str(tmp_path / "domain.toml"))
     ]
     assert all(np.array_equal(path, paths[0]) for path in paths[1:])
+
+
+@pytest.mark.parametrize("given", [None, "nominal", "nowhere.toml", 3])
+def test_what_is_no_domain_is_refused_in_a_sentence(given):
+    with pytest.raises(InvalidValue, match=r"no domain .*: give a Domain, its table or the path"):
+        Randomize(gym.make("Hopper-v5"), given)
+
+
+@pytest.mark.parametrize(
+    ("groups", "says"),
+    [
+        ({"legs": "leg_joint"}, "'leg_joint' where a list"),
+        ({"legs": ()}, r"\(\) where a list of different names"),
+        ({"legs": ["leg_joint", "leg_joint"]}, "a list of different names"),
+        ({"leg": ["leg_joint"]}, r"joint for parameter legs\.damping: 'legs'"),
+    ],
+)
+def test_a_group_that_means_nothing_is_refused(groups, says):
+    with pytest.raises(Sim2RealError, match=says):
+        Randomize(gym.make("Hopper-v5"), Domain({"legs.damping": Uniform(1, 2)}), groups)
 
 
 @pytest.mark.parametrize("between", [False, True])

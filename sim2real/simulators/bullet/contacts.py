@@ -2,22 +2,24 @@
 
 MuJoCo takes the larger friction of a pair, or that of the geom of higher priority; Bullet the product of
 the two. Where no pairs form a ring (feet and a floor), each geom has one shape, and numbers whose products
-are MuJoCo's frictions always exist: their logarithms solve a linear system, one row a pair. Else each geom
-has two shapes, an *owner* with its own friction and a *guest* with friction 1, and of each pair the owner of
-the geom whose friction counts meets the other's guest. Torsional and rolling friction are sums in Bullet,
-``spin·slide' + spin'·slide``, so a second linear system gives them.
+are MuJoCo's frictions always exist: their logarithms solve a linear system, one row a pair. In a ring they
+exist where frictions are alike. Else each geom has two shapes, an *owner* with its own friction and a
+*guest* with friction 1, and of each pair the owner of the geom whose friction counts meets the other's guest.
+Torsional and rolling friction are sums in Bullet, ``spin·slide' + spin'·slide``, so a second linear system
+gives them.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from itertools import combinations
+from dataclasses import dataclass, replace
 
 import mujoco
 import numpy as np
 
 from sim2real.errors import InvalidValue
 from sim2real.interface import Array, Ids, Mask
+from sim2real.world import World
+from sim2real.world.contacts import contact_dim, possible_partners
 from sim2real.world.entries import PLAY
 
 Shape = tuple[int, int]
@@ -69,6 +71,13 @@ class Touching:
             return Friction(values, [((a, 0), (b, 0)) for a, b in self.pairs], pair[:, 0])
         return self._owned(pair, geom_friction)
 
+    def agrees(self, geom_friction: Array) -> bool:
+        """Whether one number a geom gives all pairs their friction."""
+        pair = self._pair_frictions(geom_friction)
+        slide, *others = self._products(pair).T[:, self.ends]
+        products = [slide.prod(axis=1), *(np.sum(other * slide[:, ::-1], axis=1) for other in others)]
+        return np.allclose(np.transpose(products), pair, rtol=1e-9, atol=_NONE)
+
     def _products(self, pair: Array) -> Array:
         """One number for each geom. Shape (geoms, 3)."""
         incidence = np.zeros((len(self.pairs), len(self.geoms)))
@@ -104,33 +113,36 @@ class Touching:
         return np.asarray(chosen * (self.condim[:, None] > np.array([1, 3, 4])))
 
 
-def touching(model: mujoco.MjModel) -> Touching:
-    """The pairs that MuJoCo lets touch: contype and conaffinity, not within a body, not parent and child."""
+def touching_in(world: World) -> Touching:
+    """The pairs that MuJoCo lets touch in a world, whose parameters say whether frictions change."""
+    return touching(world.model, any(p.quantity.name == "friction" for p in world.parameters.values()))
+
+
+def touching(model: mujoco.MjModel, varied: bool = True) -> Touching:
+    """The pairs that MuJoCo lets touch.
+
+    Args:
+        model: the compiled model.
+        varied: whether frictions of geoms may change.
+    """
     off = mujoco.mjtDisableBit.mjDSBL_CONTACT | mujoco.mjtDisableBit.mjDSBL_CONSTRAINT
-    excluded = {(int(s) >> 16, int(s) & 0xFFFF) for s in model.exclude_signature}
-    pairs = [
-        (a, b)
-        for a, b in combinations(range(0 if model.opt.disableflags & off else model.ngeom), 2)
-        if model.geom_contype[a] & model.geom_conaffinity[b]
-        or model.geom_contype[b] & model.geom_conaffinity[a]
-        if not _apart(model, int(model.geom_bodyid[a]), int(model.geom_bodyid[b]), excluded)
-    ]
+    ones = range(0 if model.opt.disableflags & off else model.ngeom)
+    pairs = [(one, other) for one in ones for other in possible_partners(model, one) if one < other]
     geoms = sorted({geom for pair in pairs for geom in pair})
     index = {geom: k for k, geom in enumerate(geoms)}
     priority = [np.sign(model.geom_priority[b] - model.geom_priority[a]) for a, b in pairs]
-    owner = np.array([{0: 2, -1: 0, 1: 1}[int(sign)] for sign in priority], dtype=np.intp)
-    condims = np.array([[model.geom_condim[geom] for geom in pair] for pair in pairs]).reshape(-1, 2)
-    chosen = np.where(owner == 0, condims[:, 0], np.where(owner == 1, condims[:, 1], condims.max(axis=1)))
-    roles = (0, 1) if _has_ring(geoms, pairs) else (0,)
-    return Touching(
+    found = Touching(
         geoms=geoms,
         pairs=pairs,
-        shapes=[(geom, role) for geom in geoms for role in roles],
+        shapes=[(geom, 0) for geom in geoms],
         names=[model.geom(geom).name or f"geom {geom}" for geom in range(model.ngeom)],
         ends=np.array([[index[a], index[b]] for a, b in pairs], dtype=np.intp).reshape(-1, 2),
-        condim=chosen.astype(np.intp),
-        owner=owner,
+        condim=np.array([contact_dim(model, a, b) for a, b in pairs], dtype=np.intp),
+        owner=np.array([{0: 2, -1: 0, 1: 1}[int(sign)] for sign in priority], dtype=np.intp),
     )
+    if _has_ring(geoms, pairs) and (varied or not found.agrees(model.geom_friction)):
+        return replace(found, shapes=[(geom, role) for geom in geoms for role in (0, 1)])
+    return found
 
 
 def limited(model: mujoco.MjModel) -> Mask:
@@ -143,15 +155,6 @@ def limited(model: mujoco.MjModel) -> Mask:
     left = np.array(plays, dtype=bool) | (model.jnt_type == mujoco.mjtJoint.mjJNT_BALL)
     off = mujoco.mjtDisableBit.mjDSBL_LIMIT | mujoco.mjtDisableBit.mjDSBL_CONSTRAINT
     return np.asarray((model.jnt_limited == 1) & ~left & (not model.opt.disableflags & off))
-
-
-def _apart(model: mujoco.MjModel, one: int, other: int, excluded: set[tuple[int, int]]) -> bool:
-    """Whether MuJoCo never lets two bodies touch."""
-    a, b = int(model.body_weldid[one]), int(model.body_weldid[other])
-    if a == b or (one, other) in excluded or (other, one) in excluded:
-        return True
-    parents = [int(model.body_weldid[model.body_parentid[weld]]) for weld in (a, b)]
-    return a != 0 and b != 0 and (parents[0] == b or parents[1] == a)
 
 
 def _has_ring(geoms: list[int], pairs: list[tuple[int, int]]) -> bool:

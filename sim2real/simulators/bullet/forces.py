@@ -101,7 +101,7 @@ class Forces(MujocoSimulator):
         self._subtree_com = self._batch.bind("subtree_com")
         self._derivative = self._batch.bind("qDeriv")
         self._deriv_rows = np.repeat(np.arange(model.nv), model.D_rownnz)
-        self._bound = bool(model.neq or np.any(model.tendon_limited) or np.any(model.tendon_frictionloss))
+        self._bound = bool(model.neq or np.any(model.tendon_limited))
         self._bound |= bool(np.any(model.jnt_limited))  # those that are left to MuJoCo
         self._implicit = model.opt.integrator != mujoco.mjtIntegrator.mjINT_EULER
 
@@ -279,7 +279,8 @@ class Forces(MujocoSimulator):
 
     def _sticky(self, ids: Ids) -> bool:
         """Whether what MuJoCo's own constraints hold depends on the forces of contacts."""
-        return self._bound or bool(np.any(self._of("dof_frictionloss", ids)))
+        dry = ("dof_frictionloss", "tendon_frictionloss")
+        return self._bound or any(bool(np.any(self._of(field, ids))) for field in dry)
 
     def _of(self, field: str, ids: Ids) -> Array:
         own = self._batch.expanded(field)

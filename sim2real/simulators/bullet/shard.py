@@ -10,7 +10,7 @@ import numpy as np
 from sim2real.interface import Array, Ids, Mask
 from sim2real.simulators.bullet.check import check
 from sim2real.simulators.bullet.client import Client
-from sim2real.simulators.bullet.contacts import touching
+from sim2real.simulators.bullet.contacts import touching_in
 from sim2real.simulators.bullet.forces import Forces, Prediction
 from sim2real.simulators.bullet.reactions import Contact, Contacts, gathered
 from sim2real.world import World
@@ -31,7 +31,7 @@ class Shard:
 
     def __init__(self, world: World, num_envs: int) -> None:
         """Build ``num_envs`` simulations at nominal physics."""
-        pairs = touching(world.model)
+        pairs = touching_in(world)
         check(world, pairs)
         self.forces = Forces(world, num_envs)
         self._all = np.arange(num_envs)

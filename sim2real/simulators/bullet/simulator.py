@@ -26,7 +26,7 @@ import numpy as np
 from sim2real.errors import InvalidValue
 from sim2real.interface import Array, Ids, Mask
 from sim2real.simulators.bullet.check import check, check_parameters
-from sim2real.simulators.bullet.contacts import touching
+from sim2real.simulators.bullet.contacts import touching_in
 from sim2real.simulators.bullet.engine import load
 from sim2real.simulators.bullet.shard import Law, Shard
 from sim2real.simulators.bullet.workers import Board, Worker, place, start
@@ -57,7 +57,7 @@ class BulletSimulator(Named):
         if num_threads < 0:
             raise InvalidValue(f"num_threads = {num_threads} must be 0 (a worker for each core) or more")
         load()
-        check(world, touching(world.model))
+        check(world, touching_in(world))
         self.world = world
         self.num_envs = num_envs
         self.physics_dt = float(world.model.opt.timestep)

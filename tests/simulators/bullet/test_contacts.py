@@ -372,3 +372,16 @@ def test_limits_are_inside_by_their_margin():
     begin(simulator)
     simulator.step(np.zeros((1, 0)), 1000)
     assert simulator.qpos[0, 0] == pytest.approx(-0.07, abs=1e-3)
+
+
+def test_shapes_that_touch_all_round_need_two_roles_only_for_several_frictions():
+    balls = "".join(f'<body pos="{k} 0 1"><freejoint/><geom size=".1" {{{k}}}/></body>' for k in range(3))
+    floor = '<geom type="plane" size="5 5 1"/>'
+    alike = world_of(floor + balls.format("", "", "")).model
+    unlike = world_of(floor + balls.format(*['friction="1.5"'] * 2, "")).model
+    assert len(touching(alike, varied=False).shapes) == 4
+    assert len(touching(alike).shapes) == len(touching(unlike, varied=False).shapes) == 8
+    found = touching(alike, varied=False)
+    friction = found.friction(alike.geom_friction)
+    for (one, other), mu in zip(friction.meetings, friction.sliding, strict=True):
+        assert friction.values[one][0] * friction.values[other][0] == pytest.approx(mu, rel=1e-9)

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 
 from sim2real.files import write_atomically
+from sim2real.train.progress import StepsShown
 from sim2real.train.weights import running_statistics
 
 _log = logging.getLogger(__name__)
@@ -74,39 +74,24 @@ class Checkpoints(BaseCallback):
         write_atomically(self.path, lambda path: save_file(tensors, path, metadata))
 
 
-def progress_bar() -> Progress:
-    """A bar of steps whose tasks have a ``score``."""
-    return Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TextColumn("{task.completed:,.0f}/{task.total:,.0f} steps"),
-        TextColumn("return {task.fields[score]}"),
-        TimeRemainingColumn(),
-    )
-
-
 class ProgressBar(BaseCallback):
-    """One line with steps, mean return and time left."""
+    """Shows steps, mean return and time left."""
 
     def __init__(self, total: int, title: str) -> None:
         super().__init__()
-        self._progress = progress_bar()
-        self._task = self._progress.add_task(title, total=total, score="–")
+        self.shown = StepsShown(title, total)
 
     def _on_training_start(self) -> None:
-        self._progress.start()
+        self.shown.start()
 
     def _on_step(self) -> bool:
         return True
 
     def _on_rollout_end(self) -> None:
-        returns = [episode["r"] for episode in self.model.ep_info_buffer or ()]
-        score = f"{np.mean(returns):.1f}" if returns else "–"
-        self._progress.update(self._task, completed=self.num_timesteps, score=score)
+        self.shown.at(self.num_timesteps, [episode["r"] for episode in self.model.ep_info_buffer or ()])
 
     def _on_training_end(self) -> None:
-        if self._progress.live.is_started:
-            self._progress.stop()
+        self.shown.stop()
 
 
 def learn(model: PPO, steps: int, callbacks: list[BaseCallback]) -> None:

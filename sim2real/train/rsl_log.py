@@ -15,8 +15,8 @@ from safetensors.torch import save_file
 from torch.utils.tensorboard import SummaryWriter
 
 from sim2real.files import write_atomically
-from sim2real.train.callbacks import progress_bar
 from sim2real.train.ppo import PPOSettings
+from sim2real.train.progress import StepsShown
 from sim2real.train.rsl_weights import dump, restore
 
 if TYPE_CHECKING:
@@ -49,9 +49,7 @@ class RunLog:
         self.steps = 0
         """Control steps spent."""
         self._updates = 0
-        self._progress = None if title is None else progress_bar()
-        if self._progress is not None:
-            self._progress.add_task(title or "", total=self._total, score="–")
+        self._shown = None if title is None else StepsShown(title, self._total)
         self._returns: deque[float] = deque(maxlen=100)
         self._successes: deque[float] = deque(maxlen=100)
         self._running: torch.Tensor | None = None
@@ -64,13 +62,13 @@ class RunLog:
         runner.logger = self
         self._board = SummaryWriter(str(self._folder))
         try:
-            if self._progress is not None:
-                self._progress.start()
+            if self._shown is not None:
+                self._shown.start()
             runner.learn(left)
         finally:
             self._board.close()
-            if self._progress is not None:
-                self._progress.stop()
+            if self._shown is not None:
+                self._shown.stop()
         return self.steps
 
     @property
@@ -110,9 +108,8 @@ class RunLog:
             scalars |= {"rollout/success": float(np.mean(self._successes))} if self._successes else {}
         for name, value in scalars.items():
             self._board.add_scalar(name, value, self.steps)
-        if self._progress is not None:
-            score = f"{np.mean(self._returns):.1f}" if self._returns else "–"
-            self._progress.update(self._progress.task_ids[0], completed=self.steps, score=score)
+        if self._shown is not None:
+            self._shown.at(self.steps, self._returns)
         if self._updates % self._every == 0:
             self._save()
 

@@ -1,11 +1,15 @@
 """A progress bar ends with the training, however that ends."""
 
+import io
+
 import pytest
+from rich.console import Console
 from stable_baselines3.common.callbacks import BaseCallback
 
 from sim2real.env import Sim2RealVectorEnv
 from sim2real.train.callbacks import ProgressBar, learn
 from sim2real.train.ppo import PPOSettings, build_ppo
+from sim2real.train.progress import StepsShown
 from sim2real.train.vec_env import SB3VecEnv
 from sim2real.world import World
 
@@ -30,6 +34,7 @@ def test_bar_ends_with_the_training(write_world, error):
     env = Sim2RealVectorEnv(World.load(write_world()), 4)
     model = build_ppo(SB3VecEnv(env), SETTINGS, 0, logs=None)
     bar = ProgressBar(256, "training")
+    bar.shown = StepsShown("training", 256, Console(force_terminal=True, file=io.StringIO()))
     callbacks = [bar] if error is None else [bar, Stop(error, 100)]
     if error is None:
         learn(model, 256, callbacks)
@@ -37,6 +42,19 @@ def test_bar_ends_with_the_training(write_world, error):
     else:
         with pytest.raises(type(error)):
             learn(model, 256, callbacks)
-    assert not bar._progress.live.is_started
+    assert not bar.shown.shows
     learn(model, 32, [bar])  # and it can start again
-    assert not bar._progress.live.is_started
+    assert not bar.shown.shows
+
+
+def test_where_no_terminal_is_a_line_tells_of_every_tenth():
+    file = io.StringIO()
+    shown = StepsShown("runs/[red]", 1000, Console(file=file, markup=False, highlight=False))
+    shown.start()
+    for steps in range(50, 1001, 50):
+        shown.at(steps, [1.0, 2.0] if steps > 100 else [])
+    shown.stop()
+    lines = file.getvalue().splitlines()
+    assert len(lines) == 10
+    assert lines[0].startswith("runs/[red]: 100 of 1,000 steps, return –, ")
+    assert lines[-1] == "runs/[red]: 1,000 of 1,000 steps, return 1.5, 0 s left"

@@ -170,12 +170,28 @@ def test_the_whole_way(small, tmp_path, capsys):
             run("evaluate", *sources, *adapted, "--world", small, "--episodes", "3", "--out", "report") == 0
         )
         told = " ".join(capsys.readouterr().out.split())
+        assert "evaluate: 0 of 6 done evaluate: 1 of 6 done, pendulum-nominal-0 evaluate: 2 of 6" in told
         assert "wrote report/report.html" in told
     report = tmp_path / "report"
     assert {"report.html", "episodes.parquet", "summary.json"} <= {path.name for path in report.iterdir()}
     assert json.loads((report / "summary.json").read_text())
     assert "heavy_late" in (report / "report.html").read_text()
     assert list(report.glob("*.png"))
+
+
+def test_long_work_says_what_it_is_doing_where_no_terminal_is(tmp_path, capsys):
+    assert run("audit", "cartpole", "--policy", "--episodes", "1", "--out", tmp_path / "[red]") == 0
+    assert re.match(r"moving \d+ parameters to both ends …\n", capsys.readouterr().out)
+
+
+def test_names_with_brackets_are_shown_as_they_are(write_world, pendulum_files, capsys):
+    """To rich, [bench] and [/x] are markup: one vanishes, the other ends in an error."""
+    scene, physics = pendulum_files
+    odd = physics.replace('"made up"', '"a datasheet [bench] :smile: [/x]"', 1)
+    assert run("worlds", write_world(scene, odd.replace("A pendulum", "A [red]pendulum[/]"))) == 0
+    told = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    for text in ("[bench]", ":smile:", "[/x]", "A [red]pendulum[/]"):
+        assert text in told
 
 
 def test_budgets_that_buy_nothing(small, tmp_path, capsys):

@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from sim2real.policy import Policy
 
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -57,13 +55,6 @@ def add_recordings(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--allow-bad-data", action="store_true", help="take what can be read of what the log doctor calls bad"
     )
-
-
-def console() -> Console:
-    """A console that shows names as they are: a bracket or a colon in one is no markup."""
-    from rich.console import Console
-
-    return Console(markup=False, emoji=False)
 
 
 def print_measured(policy: Policy, out: Path) -> None:

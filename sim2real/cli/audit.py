@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sim2real.cli.arguments import console, positive
+from sim2real.cli.arguments import positive
+from sim2real.cli.terminal import console, working
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -39,14 +40,14 @@ def run(arguments: argparse.Namespace) -> None:
     given = arguments.policy
     policies = None if given is None else [Policy.load(name) for name in given]
     show = console()
-    with show.status(f"moving {len(world.parameters)} parameters to both ends"):
+    with working(show, f"moving {len(world.parameters)} parameters to both ends"):
         audit = audit_world(world, AuditSettings(arguments.simulator, arguments.episodes, policies))
     _print(show, audit)
     print(f"wrote {write_audit(audit, arguments.out or Path('runs') / f'audit-{world.name}')}")
     audit.refuse()
 
 
-def _print(console: Console, audit: Audit) -> None:
+def _print(show: Console, audit: Audit) -> None:
     from rich.table import Column, Table
 
     from sim2real.audit.finding import ALIVE
@@ -64,7 +65,7 @@ def _print(console: Console, audit: Audit) -> None:
             "\n".join(f"{end.mean_return:+.1f}" if end.returns else "–" for end in f.ends),
             f.verdict,
         )
-    console.print(grid)
+    show.print(grid)
     for f in audit.findings:
         if f.verdict != ALIVE or any(end.diverged for end in f.ends):
-            console.print(f.sentence, highlight=False)
+            show.print(f.sentence)

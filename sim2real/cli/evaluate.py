@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sim2real.cli.arguments import console, positive
+from sim2real.cli.arguments import positive
+from sim2real.cli.terminal import console, counting
 
 if TYPE_CHECKING:
     from sim2real.cli.arguments import Commands
@@ -51,14 +52,11 @@ def run(arguments: argparse.Namespace) -> None:
 def evaluated(
     world: World, policies: Sequence[Policy], variants: Sequence[str] | None, trials: Trials
 ) -> Episodes:
-    """The episode table, with a progress bar."""
-    from rich.progress import Progress
-
+    """The episode table, with its progress."""
     from sim2real.evaluate.rollouts import evaluate
 
-    with Progress(console=console()) as progress:
-        task = progress.add_task("evaluate", total=len(policies))
-        return evaluate(world, policies, variants, trials, done=lambda _: progress.advance(task))
+    with counting(console(), "evaluate", len(policies)) as tell:
+        return evaluate(world, policies, variants, trials, done=lambda policy: tell(policy.name))
 
 
 def report(world: World, table: Episodes, baseline: str, out: Path, command: str) -> None:
@@ -93,4 +91,4 @@ def print_report(report: GapReport) -> None:
     show = console()
     show.print(grid)
     gap, closed, hurt = verdict(report)
-    show.print(gap, *([closed] if isinstance(closed, str) else closed), hurt, sep="\n", highlight=False)
+    show.print(gap, *([closed] if isinstance(closed, str) else closed), hurt, sep="\n")

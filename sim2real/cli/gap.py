@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sim2real.cli.arguments import add_recordings, console
+from sim2real.cli.arguments import add_recordings
+from sim2real.cli.terminal import console, working
 
 if TYPE_CHECKING:
     from sim2real.cli.arguments import Commands
@@ -52,12 +53,12 @@ def run(arguments: argparse.Namespace) -> None:
     taken = take_in(world, arguments.recordings, out, arguments.allow_bad_data, arguments.unwrap)
     if taken.diagnosis.verdict == BAD_DATA:
         print(verdict_sentence(taken.diagnosis))
-    recordings = taken.recordings
-    gap = replay_gap(world, recordings, physics)
+    recordings, show = taken.recordings, console()
+    with working(show, f"replaying {len(recordings)} recordings"):
+        gap = replay_gap(world, recordings, physics)
     page = write_replay_report(gap, out)
-    show = console()
     for table in replay_tables(gap):
         show.print(table)
     nominal = None if physics is None else replay_gap(world, recordings)
-    show.print(verdict(gap, nominal), highlight=False)
+    show.print(verdict(gap, nominal))
     print(f"wrote {page}")

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sim2real.cli.arguments import console
+from sim2real.cli.terminal import console, working
 
 if TYPE_CHECKING:
     from sim2real.cli.arguments import Commands
@@ -29,8 +29,10 @@ def run(arguments: argparse.Namespace) -> None:
     from sim2real.world import World
 
     world = World.load(arguments.world)
-    parity = measure(world, arguments.simulator, arguments.seconds)
+    show = console()
+    with working(show, f"comparing {arguments.simulator} with mujoco on {world.name}"):
+        parity = measure(world, arguments.simulator, arguments.seconds)
     out = arguments.out or Path("runs") / f"parity-{world.name}-{arguments.simulator}"
     write(parity, out)
-    console().print(tables(parity))
+    show.print(tables(parity))
     print(f"wrote {out}")

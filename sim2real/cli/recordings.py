@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sim2real.cli.arguments import console
+from sim2real.cli.terminal import console
 
 if TYPE_CHECKING:
     from sim2real.cli.arguments import Commands
@@ -38,6 +38,6 @@ def run(arguments: argparse.Namespace) -> int:
     show = console()
     for table in tables(diagnosis):
         show.print(table)
-    show.print(verdict_sentence(diagnosis), highlight=False)
+    show.print(verdict_sentence(diagnosis))
     print(f"wrote {page}")
     return int(diagnosis.verdict == BAD_DATA)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from sim2real.cli.arguments import console
+from sim2real.cli.terminal import console
 
 if TYPE_CHECKING:
     from sim2real.cli.arguments import Commands

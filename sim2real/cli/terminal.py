@@ -1,0 +1,55 @@
+"""What commands show: results as they are, and long work while it goes on.
+
+Progress is a line that changes where there is a terminal, and a line of its own for each stage elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def console() -> Console:
+    """A console that shows names as they are: a bracket or a colon in one is no markup."""
+    from rich.console import Console
+
+    return Console(markup=False, emoji=False, highlight=False)
+
+
+@contextmanager
+def working(show: Console, what: str) -> Iterator[None]:
+    """Say what goes on while it does."""
+    from rich.text import Text
+
+    if show.is_terminal:
+        with show.status(Text(what)):
+            yield
+    else:
+        show.print(f"{what} …", soft_wrap=True)
+        yield
+
+
+@contextmanager
+def counting(show: Console, what: str, total: int) -> Iterator[Callable[[str], None]]:
+    """Count what is done: a bar with the time left, or a line for each; the callable takes its name."""
+    from rich.progress import Progress
+
+    done = 0
+
+    def tell(name: str) -> None:
+        nonlocal done
+        done += 1
+        if show.is_terminal:
+            bar.advance(task)
+        else:
+            show.print(f"{what}: {done} of {total} done, {name}", soft_wrap=True)
+
+    if not show.is_terminal:
+        show.print(f"{what}: 0 of {total} done", soft_wrap=True)
+    with Progress(console=show, disable=not show.is_terminal) as bar:
+        task = bar.add_task(what, total=total)
+        yield tell

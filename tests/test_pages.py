@@ -15,7 +15,7 @@ from rich.table import Table
 
 import sim2real
 from sim2real.cli import main
-from sim2real.cli.arguments import console
+from sim2real.cli.terminal import console
 from sim2real.domain import Domain
 from sim2real.evaluate.gap import GapOptions, Reference, gap_report
 from sim2real.evaluate.report import write_report

@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sim2real.cli.arguments import add_recordings, amount, console, seed
+from sim2real.cli.arguments import add_recordings, amount, seed
+from sim2real.cli.terminal import console
 
 if TYPE_CHECKING:
     from sim2real.cli.arguments import Commands

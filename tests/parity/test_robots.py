@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from sim2real.cli import main
+from sim2real.errors import InvalidValue
 from sim2real.parity.measure import measure
 from sim2real.simulators import Engine, make_simulator
 from sim2real.world import World
@@ -93,3 +94,16 @@ def test_a_robot_that_bullet_lacks_something_for_is_refused_by_name(tmp_path, ca
     world_of(tmp_path, scene)
     assert main(["parity", str(tmp_path), "--simulator", "bullet"]) == 2
     assert "bullet can't express the integrator RK4" in capsys.readouterr().err
+
+
+def test_a_world_without_joints_is_refused(tmp_path):
+    with pytest.raises(InvalidValue, match="has no joint, so nothing moves"):
+        measure(world_of(tmp_path, "<mujoco><worldbody><geom size='1'/></worldbody></mujoco>"), "bullet")
+
+
+def test_numbers_that_blow_up_are_said(tmp_path):
+    law = '<actuator><general joint="hip" gainprm="0" biastype="affine" biasprm="0 9e5 9e3"/></actuator>'
+    parity = measure(
+        world_of(tmp_path, ARM.format(integrator="Euler", actuators=law)), "bullet", 0.3, in_process
+    )
+    assert parity.blown == ("mujoco, untouched", "bullet, untouched", "mujoco, as it is", "bullet, as it is")

@@ -267,7 +267,7 @@ class Client:
         except self._bullet.error as error:
             root = self._model.body(tree.root).name or f"body {tree.root}"
             raise InvalidValue(
-                f"bullet can't load the tree of {root!r} ({error}); use simulator 'mujoco'"
+                f"bullet can't load the tree of {root!r} from {path} ({error}); use simulator 'mujoco'"
             ) from error
         if self._compared.get(tree.root) != text:  # the same text is loaded alike
             compare(ask(self._bullet, self._client, unique), self._model, tree, numbers)

@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 from sim2real import draws
 from sim2real.arrays import Arrays
 from sim2real.channels import Channels, Schedule
+from sim2real.contents import Contents
 from sim2real.distributions import Point
 from sim2real.domain import Domain
 from sim2real.errors import InvalidValue, UnknownName
@@ -234,6 +235,11 @@ class Sim2RealVectorEnv(VectorEnv[Floats, Floats, NDArray[Any]]):
     def world_name(self) -> str:
         """Name of the world."""
         return self.world.name
+
+    @property
+    def contents(self) -> Contents:
+        """What the world consists of; see `sim2real.contents`."""
+        return self.world.contents
 
     @property
     def resting(self) -> Mask:

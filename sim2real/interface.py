@@ -91,6 +91,12 @@ class Simulator(Protocol):
             InvalidValue: for a joint or an actuator that is missing, or of another kind.
         """
 
+    def laws(self, task: TaskSpec) -> tuple[Array, Array]:
+        """Factor and offset from a task's commands to the actuators', whatever gear and gain a servo has.
+
+        Shapes as the commands that the task names; 1 and 0 for what is no servo.
+        """
+
     def rest(self) -> tuple[Array, Array, Array]:
         """Where the scene puts everything: positions, velocities and commands. Shapes (nq,), (nv,), (nu,)."""
 

@@ -12,10 +12,11 @@ needs numpy alone. ``check`` compares the contract with an env and says everythi
 from __future__ import annotations
 
 import json
+import logging
 import math
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -26,10 +27,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from sim2real.catalog import find
+from sim2real.contents import Contents, differences
 from sim2real.errors import PolicyError, UnknownName
 from sim2real.files import check_folder, replace_folder
 from sim2real.interface import Signal, TaskSpec
 from sim2real.pages import in_markdown
+
+_log = logging.getLogger(__name__)
 
 Weights = Mapping[str, NDArray[np.float32]]
 _FORMAT = 1
@@ -83,6 +87,8 @@ class Contract:
     clip: float = 10.0
     """Normalized observations are clipped to ± this, as in training; infinite where it did not clip."""
     code_version: str = ""
+    contents: Contents = field(default_factory=dict)
+    """What the world consisted of; see `sim2real.contents`. Empty for a policy of before there was this."""
 
 
 class HasName(Protocol):
@@ -103,6 +109,10 @@ class HasTask(Protocol):
     @property
     def world_name(self) -> str:
         """Name of the world."""
+
+    @property
+    def contents(self) -> Contents:
+        """What the world consists of."""
 
     @property
     def engine(self) -> HasName:
@@ -141,20 +151,31 @@ class Policy:
         return np.asarray(np.clip(actions, -1.0, 1.0), dtype=np.float32).reshape(shape)
 
     def check(self, env: HasTask) -> None:
-        """Raise a `PolicyError` that lists everything in which the env is not what the policy expects."""
+        """Raise a `PolicyError` that lists everything in which the env is not what the policy expects.
+
+        Another physics is no mistake, as policies are made to be tried there: what differs between the world
+        that it was made in and this one is logged as a warning. A world of the same contents may have
+        another name.
+        """
         mine, task = self.contract, env.task
+        changed = differences(mine.contents, env.contents)
+        same = mine.contents and env.contents and not changed
         pairs = (
-            ("world", mine.world, env.world_name),
+            ("world", mine.world, mine.world if same else env.world_name),
             ("task", mine.task, task.name),
             ("task version", mine.task_version, task.version),
             ("control period (s)", mine.control_dt, task.control_dt),
         )
-        differences = [f"{what}: {a!r} against {b!r}" for what, a, b in pairs if a != b]
-        differences += _signal_differences("observation", mine.observation, task.observation)
-        differences += _signal_differences("action", mine.action, task.action)
-        if differences:
+        wrong = [f"{what}: {a!r} against {b!r}" for what, a, b in pairs if a != b]
+        wrong += _signal_differences("observation", mine.observation, task.observation)
+        wrong += _signal_differences("action", mine.action, task.action)
+        if wrong:
             raise PolicyError(
-                f"policy {self.name!r} does not fit this env (policy against env): {'; '.join(differences)}"
+                f"policy {self.name!r} does not fit this env (policy against env): {'; '.join(wrong)}"
+            )
+        if changed:
+            _log.warning(
+                "policy %r was made in another %s: %s", self.name, env.world_name, "; ".join(changed)
             )
 
     @staticmethod
@@ -208,9 +229,9 @@ def _to_table(contract: Contract) -> dict[str, object]:
 
 
 def _contract(table: Mapping[str, object], folder: Path) -> Contract:
-    known = {field.name for field in fields(Contract)}
+    known = {entry.name for entry in fields(Contract)}
     values = {key: value for key, value in table.items() if key != "format"}
-    missing, extra = known - set(values), set(values) - known
+    missing, extra = known - set(values) - {"contents"}, set(values) - known
     if missing or extra:
         raise PolicyError(
             f"{folder / 'policy.toml'} lacks {sorted(missing) or 'nothing'} and has the unknown keys "

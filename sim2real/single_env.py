@@ -16,6 +16,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from sim2real.contents import Contents
 from sim2real.env import DomainLike, Sim2RealVectorEnv
 from sim2real.errors import InvalidValue, UnknownName
 from sim2real.interface import TaskSpec
@@ -69,6 +70,11 @@ class Sim2RealEnv(gym.Env[Any, Any]):
     def world_name(self) -> str:
         """Name of the world."""
         return self.vector.world_name
+
+    @property
+    def contents(self) -> Contents:
+        """What the world consists of; see `sim2real.contents`."""
+        return self.vector.contents
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None

@@ -5,11 +5,13 @@ import numpy as np
 import pytest
 
 from sim2real.catalog import catalog, entries, find
+from sim2real.contents import differences
 from sim2real.domain import Domain
 from sim2real.env import Sim2RealVectorEnv, engine_for
 from sim2real.errors import UnknownName
 from sim2real.evaluate.batches import VariantBatch
 from sim2real.parameters import MODEL
+from sim2real.policy import Policy
 from sim2real.tasks import TASKS
 from sim2real.world import CONTROL, GROUPS, Variant, World
 
@@ -192,6 +194,14 @@ def test_task_speaks_of_this_world(world):
     limits = world.model.actuator_ctrlrange
     full = env._task.command(np.ones((2, world.model.nu)))
     assert (full <= limits[:, 1] + 1e-12).all(), "a full action asks for more than the motor takes"
+
+
+@pytest.mark.parametrize("name", entries("policies"))
+def test_policies_were_made_in_the_world_as_it_is(name):
+    """What a policy carries of its world tells no difference; those of so101 are older than today's scene."""
+    contract = Policy.load(name).contract
+    assert differences(contract.contents, World.load(contract.world).contents) == []
+    assert bool(contract.contents) == (contract.world != "so101")
 
 
 def test_names_and_paths(tmp_path, write_world):

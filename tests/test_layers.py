@@ -16,7 +16,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "sim2real"
 
 ROWS = (
     ("errors",),
-    ("interface", "files", "documents", "pages", "draws", "distributions", "process"),
+    ("interface", "files", "documents", "pages", "contents", "draws", "distributions", "process"),
     ("parameters", "catalog", "arrays"),
     ("domain", "policy", "recordings"),
     ("world",),

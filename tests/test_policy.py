@@ -1,5 +1,6 @@
 """A policy folder keeps every bit, and says exactly what does not fit."""
 
+import copy
 import dataclasses
 import itertools
 import json
@@ -17,6 +18,7 @@ from sim2real.interface import Signal
 from sim2real.policy import Contract, Policy, Step
 from sim2real.single_env import Sim2RealEnv
 from sim2real.tasks import Furuta
+from sim2real.world import World
 
 
 @pytest.fixture
@@ -140,8 +142,52 @@ def changed(spec, **changes):
     class Env:
         task = dataclasses.replace(spec, **changes)
         world_name = "furuta"
+        contents = {}  # noqa: RUF012
 
     return Env()
+
+
+def test_another_physics_is_a_warning_in_words(policy_in, caplog):
+    world, policy = policy_in("furuta")
+    heavier = dataclasses.replace(world, parameters=world.parameters, model=copy.copy(world.model))
+    heavier.model.body("pole").mass *= 2
+    policy.check(Sim2RealVectorEnv(world))
+    assert not caplog.text
+    policy.check(Sim2RealVectorEnv(heavier))
+    assert "was made in another furuta: another body pole in scene.xml" in caplog.text
+
+
+def test_the_same_world_may_have_another_name(policy_in):
+    world, policy = policy_in("furuta")
+    policy.check(Sim2RealVectorEnv(dataclasses.replace(world, name="mine")))
+    heavier = dataclasses.replace(world, name="mine", model=copy.copy(world.model))
+    heavier.model.body("pole").mass *= 2
+    with pytest.raises(PolicyError, match="world: 'furuta' against 'mine'"):
+        policy.check(Sim2RealVectorEnv(heavier))
+
+
+@pytest.fixture
+def policy_in():
+    """A world, and a shipped policy as if it had been made there now."""
+
+    def make(name):
+        world, policy = World.load(name), Policy.load(f"{name}-nominal-0")
+        return world, dataclasses.replace(
+            policy, contract=dataclasses.replace(policy.contract, contents=world.contents)
+        )
+
+    return make
+
+
+def test_contents_survive_the_disk_and_older_policies_have_none(policy_in, tmp_path):
+    world, policy = policy_in("furuta")
+    policy.save(tmp_path / "mine")
+    assert Policy.load(tmp_path / "mine").contract.contents == world.contents
+    older = dataclasses.replace(policy, contract=dataclasses.replace(policy.contract, contents={}))
+    older.save(tmp_path / "old")
+    text = (tmp_path / "old" / "policy.toml").read_text()
+    assert "contents" in text
+    assert Policy.load(tmp_path / "old").contract.contents == {}
 
 
 OBSERVATION = Furuta.spec.observation

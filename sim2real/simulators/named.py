@@ -10,7 +10,7 @@ import numpy as np
 from sim2real.errors import InvalidValue, UnknownName
 from sim2real.interface import Array, Drive, Ids, Joint, TaskSpec
 from sim2real.simulators.play import Play, shown_columns
-from sim2real.world import World
+from sim2real.world import World, drive_of, drives, element_names
 
 HOME = "home"
 """The keyframe that is rest, as robots of MuJoCo Menagerie name it; else the first, else ``qpos0``."""
@@ -39,8 +39,23 @@ class Named:
             for joint in task.joints:
                 _check_joint(model, joint, wants)
             qpos, qvel = self.joints([joint.name for joint in task.joints])
-        drives = [_actuator(model, drive, wants) for drive in task.drives] or range(model.nu)
-        return qpos, qvel, np.array(drives, dtype=np.intp)
+        driven = [_actuator(model, drive, wants) for drive in task.drives]
+        commands = model.actuator_ctrladr[driven] if driven else np.arange(model.nu)
+        return qpos, qvel, commands.astype(np.intp)
+
+    def laws(self, task: TaskSpec) -> tuple[Array, Array]:
+        """Factor and offset from a task's commands to the actuators', whatever gear and gain a servo has.
+
+        Shapes as the commands that the task names; 1 and 0 for what is no servo.
+        """
+        model = self.world.model
+        servos = [drive.kind == "servo" for drive in task.drives]
+        numbers = [_actuator(model, drive, "") for drive in task.drives]
+        laws = [
+            _servo_law(model, k) if servo else (1.0, 0.0) for k, servo in zip(numbers, servos, strict=True)
+        ]
+        factors, offsets = np.array(laws or [(1.0, 0.0)] * model.nu).reshape(-1, 2).T
+        return factors, offsets
 
     def rest(self) -> tuple[Array, Array, Array]:
         """Where the scene puts everything: positions, velocities and commands. Shapes (nq,), (nv,), (nu,).
@@ -86,11 +101,10 @@ _KINDS = {
     mujoco.mjtJoint.mjJNT_FREE: "free",
     mujoco.mjtJoint.mjJNT_BALL: "ball",
 }
-_DRIVING = (int(mujoco.mjtTrn.mjTRN_JOINT), int(mujoco.mjtTrn.mjTRN_JOINTINPARENT))
 
 
 def _check_joint(model: mujoco.MjModel, joint: Joint, wants: str) -> None:
-    known = [name for k in range(model.njnt) if (name := model.joint(k).name)]
+    known = element_names(model, "joint")
     if joint.name not in known:
         raise InvalidValue(
             f"{wants}it has no joint {joint.name!r}, which the task moves; "
@@ -103,42 +117,45 @@ def _check_joint(model: mujoco.MjModel, joint: Joint, wants: str) -> None:
 
 def _actuator(model: mujoco.MjModel, drive: Drive, wants: str) -> int:
     """Number of the actuator that is meant: of the name, or else the only one on the joint."""
-    named = int(mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_ACTUATOR, drive.name))
-    number = named
-    if drive.joint:
-        joint = model.joint(drive.joint).id
-        on_it = [
-            k for k in range(model.nu) if model.actuator_trnid[k, 0] == joint and _drives_joint(model, k)
-        ]
-        if named not in on_it:
-            number = on_it[0] if len(on_it) == 1 else -1
-        if number < 0 and on_it:
-            raise InvalidValue(
-                f"{wants}{len(on_it)} actuators drive joint {drive.joint!r}; "
-                f"name the one {drive.name!r} that the task commands"
-            )
-    if number < 0:
+    driven, names = drives(model)
+    possible = [k for k, name in enumerate(names) if name == drive.name and drive.joint in ("", driven[k])]
+    if not possible and drive.joint:
+        possible = [k for k, joint in enumerate(driven) if joint == drive.joint]
+    if len(possible) > 1:
+        raise InvalidValue(
+            f"{wants}{len(possible)} actuators drive joint {drive.joint!r}; name the one {drive.name!r} that "
+            "the task commands"
+        )
+    if not possible:
         what = f"drives joint {drive.joint!r}" if drive.joint else f"is named {drive.name!r}"
         raise InvalidValue(f"{wants}no actuator {what}; add one, or choose another task")
-    kind = "servo" if model.actuator_biasprm[number, 1] != 0 else "motor"
-    if kind != drive.kind:
-        name = model.actuator(number).name or drive.joint
-        raise InvalidValue(f"{wants}actuator {name!r} is a {kind} where the task commands a {drive.kind}")
+    number = possible[0]
+    kind = drive_of(model, number)
+    serves = kind == "position servo" and model.actuator_dyntype[number] != mujoco.mjtDyn.mjDYN_INTEGRATOR
+    if model.actuator_ctrlnum[number] != 1 or (serves if drive.kind == "motor" else not serves):
+        raise InvalidValue(
+            f"{wants}actuator {names[number]!r} is a {kind} where the task commands a {drive.kind}; give the "
+            "scene one, or choose another task"
+        )
     return number
 
 
-def _drives_joint(model: mujoco.MjModel, actuator: int) -> bool:
-    return int(model.actuator_trntype[actuator]) in _DRIVING
+def _servo_law(model: mujoco.MjModel, actuator: int) -> tuple[float, float]:
+    """Factor and offset from where a servo should hold its joint to its command."""
+    gain, bias = model.actuator_gainprm[actuator, 0], model.actuator_biasprm[actuator]
+    gear = model.actuator_gear[model.actuator_outadr[actuator], 0]
+    return float(-bias[1] * gear / gain), float(-bias[0] / gain)
 
 
 def _holding(model: mujoco.MjModel) -> Array:
-    """Commands that keep servos where ``qpos0`` has them, and that ask nothing of motors. Shape (nu,)."""
+    """Commands that keep servos where ``qpos0`` has them, and that ask nothing of others. Shape (nu,)."""
     data = mujoco.MjData(model)
     mujoco.mj_forward(model, data)
     ctrl = np.zeros(model.nu)
-    for k in np.flatnonzero(model.actuator_biasprm[:, 1] * model.actuator_gainprm[:, 0]):
-        bias = model.actuator_biasprm[k]
-        ctrl[k] = -(bias[0] + bias[1] * data.actuator_length[k]) / model.actuator_gainprm[k, 0]
+    for k in range(model.nactuator):
+        if drive_of(model, k) == "position servo":
+            bias, length = model.actuator_biasprm[k], data.actuator_length[model.actuator_outadr[k]]
+            ctrl[model.actuator_ctrladr[k]] = -(bias[0] + bias[1] * length) / model.actuator_gainprm[k, 0]
     low, high = model.actuator_ctrlrange.T
     limited = model.actuator_ctrllimited.astype(bool)
     return np.where(limited, np.clip(ctrl, low, high), ctrl)

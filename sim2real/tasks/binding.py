@@ -27,11 +27,12 @@ def bind(factory: TaskFactory, simulator: Simulator, max_steps: int | None = Non
         InvalidValue: for a scene that lacks what the task names, or has it of another kind.
         UnknownName: for one that lacks a site of the task's.
     """
-    columns = simulator.columns(factory.spec)
+    columns, (factors, offsets) = simulator.columns(factory.spec), simulator.laws(factory.spec)
     whole = [len(part) for part in simulator.rest()]
-    if all(np.array_equal(own, np.arange(n)) for own, n in zip(columns, whole, strict=True)):
+    in_order = all(np.array_equal(own, np.arange(n)) for own, n in zip(columns, whole, strict=True))
+    if in_order and (factors == 1.0).all() and not offsets.any():
         return factory(simulator, max_steps)
-    return _Bound(factory, simulator, max_steps, columns)
+    return _Bound(factory, simulator, max_steps, (*columns, factors, offsets))
 
 
 class _Part:
@@ -55,10 +56,10 @@ class _Bound:
     """A task that reads some columns of the scene and writes others."""
 
     def __init__(
-        self, factory: TaskFactory, simulator: Simulator, max_steps: int | None, columns: tuple[Ids, ...]
+        self, factory: TaskFactory, simulator: Simulator, max_steps: int | None, places: Sequence[Array | Ids]
     ) -> None:
         put = Arrays(simulator.qpos).put
-        self._columns = [put(part) for part in columns]
+        *self._columns, self._factors, self._offsets = (put(part) for part in places)
         self._rest = [put(part) for part in simulator.rest()]
         self._part = _Part(simulator, self._columns)
         self._task: Any = factory(cast(Simulator, self._part), max_steps)
@@ -70,11 +71,11 @@ class _Bound:
             self.take_up = self._take_up
 
     def start(self, env_ids: Ids, u: Array) -> tuple[Array, Array, Array]:
-        qpos, qvel, command = (self._spread(part, k) for k, part in enumerate(self._task.start(env_ids, u)))
-        return qpos, qvel, command
+        qpos, qvel, command = self._task.start(env_ids, u)
+        return self._spread(qpos, 0), self._spread(qvel, 1), self._spread(self._control_of(command), 2)
 
     def command(self, action: Array) -> Array:
-        self._control[:, self._columns[2]] = self._task.command(action)
+        self._control[:, self._columns[2]] = self._control_of(self._task.command(action))
         return self._control
 
     def outcome(self) -> tuple[Array, Mask]:
@@ -98,6 +99,11 @@ class _Bound:
     def _take_up(self, env_ids: Ids, observation: Array) -> None:
         self._part.refresh()
         self._task.take_up(env_ids, observation)
+
+    def _control_of(self, command: Array) -> Array:
+        """What the actuators take, by their own laws."""
+        control: Array = self._factors * command + self._offsets
+        return control
 
     def _spread(self, part: Array, which: int) -> Array:
         """The scene at rest, but for what the task says. Shape (rows, columns of the scene)."""

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import json
-import logging
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 
 from sim2real.files import write_atomically
+from sim2real.train.checkpoint import read_checkpoint
 from sim2real.train.progress import StepsShown
 from sim2real.train.weights import running_statistics
-
-_log = logging.getLogger(__name__)
 
 
 class Checkpoints(BaseCallback):
@@ -25,7 +22,7 @@ class Checkpoints(BaseCallback):
 
     Args:
         path: of the checkpoint file.
-        description: of the run; a checkpoint of another run is left alone and not used.
+        description: of the run (`sim2real.train.checkpoint`); a checkpoint of another run is not used.
         every: updates between checkpoints.
     """
 
@@ -37,19 +34,15 @@ class Checkpoints(BaseCallback):
         self._updates = 0
 
     def restore(self, model: PPO) -> bool:
-        """Put ``model`` where the last checkpoint of this run was, if there is one that can be read."""
-        if not self.path.is_file():
+        """Put ``model`` where the last checkpoint of this run was, if there is one that can be read.
+
+        Raises:
+            InvalidValue: for a checkpoint of another world.
+        """
+        found = read_checkpoint(self.path, self._description)
+        if found is None:
             return False
-        try:
-            with safe_open(self.path, framework="pt") as file:
-                metadata = file.metadata() or {}
-                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        except (SafetensorError, OSError) as error:
-            _log.warning("checkpoint %s can't be read (%s); starting anew", self.path, error)
-            return False
-        if metadata.get("description") != self._description:
-            _log.warning("checkpoint %s is of a run with other settings; starting anew", self.path)
-            return False
+        metadata, tensors = found
         _load(model, tensors)
         model.num_timesteps = int(metadata["num_timesteps"])
         model._n_updates = int(metadata["n_updates"])

@@ -9,7 +9,6 @@ settings; episodes begin anew there. Checkpoints are arrays (safetensors), never
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,6 +24,7 @@ from sim2real.errors import UnknownName
 from sim2real.policy import HasTask, Policy, Step
 from sim2real.process import undisturbed
 from sim2real.train.callbacks import Checkpoints, ProgressBar, learn
+from sim2real.train.checkpoint import description
 from sim2real.train.domain_callbacks import LogDomain
 from sim2real.train.start import begin, contract_of
 from sim2real.train.vec_env import SB3VecEnv
@@ -119,6 +119,7 @@ def train(
         UnknownName: if the policy to start from does not exist.
         PolicyError: if it does not fit the world.
         DeadParameter: if a parameter of the domain changes nothing; see `sim2real.audit`.
+        InvalidValue: if the folder has a checkpoint of another world.
     """
     folder = Path(folder)
     Policy.check_folder(folder)
@@ -129,8 +130,8 @@ def train(
     model = build_ppo(SB3VecEnv(env), settings, seed, logs)
     if start is not None:
         import_weights(model, start, settings.initial_std)
-    description = json.dumps([world.name, source, seed, asdict(settings)], sort_keys=True)
-    checkpoint = Checkpoints(logs / "checkpoint.safetensors", description)
+    run = description(world, source, seed, asdict(settings))
+    checkpoint = Checkpoints(logs / "checkpoint.safetensors", run)
     checkpoint.restore(model)
     callbacks = [
         checkpoint,

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch.utils.tensorboard import SummaryWriter
 
 from sim2real.files import write_atomically
+from sim2real.train.checkpoint import read_checkpoint
 from sim2real.train.ppo import PPOSettings
 from sim2real.train.progress import StepsShown
 from sim2real.train.rsl_weights import dump, restore
@@ -31,7 +31,7 @@ class RunLog:
 
     Args:
         folder: of logs and checkpoint.
-        description: of the run; a checkpoint of another run is left alone and not used.
+        description: of the run (`sim2real.train.checkpoint`); a checkpoint of another run is not used.
         settings: how long to train.
         title: of the progress bar; None for none.
         every: updates between checkpoints.
@@ -119,17 +119,7 @@ class RunLog:
         write_atomically(self.path, lambda path: save_file(tensors, path, metadata))
 
     def _restore(self, algorithm: PPO) -> None:
-        if not self.path.is_file():
-            return
-        try:
-            with safe_open(self.path, framework="pt") as file:
-                metadata = file.metadata() or {}
-                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        except (SafetensorError, OSError) as error:
-            _log.warning("checkpoint %s can't be read (%s); starting anew", self.path, error)
-            return
-        if metadata.get("description") != self._description:
-            _log.warning("checkpoint %s is of a run with other settings; starting anew", self.path)
-            return
-        restore(algorithm, tensors)
-        self.steps = int(metadata["steps"])
+        if found := read_checkpoint(self.path, self._description):
+            metadata, tensors = found
+            restore(algorithm, tensors)
+            self.steps = int(metadata["steps"])

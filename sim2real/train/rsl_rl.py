@@ -15,7 +15,6 @@ import contextlib
 import dataclasses
 import importlib
 import io
-import json
 import math
 from dataclasses import asdict
 from pathlib import Path
@@ -29,6 +28,7 @@ from sim2real.errors import MissingExtra
 from sim2real.policy import Policy, Step
 from sim2real.process import undisturbed
 from sim2real.train import ppo
+from sim2real.train.checkpoint import description
 from sim2real.train.ppo import PPOSettings, measured
 from sim2real.train.rsl_log import RunLog
 from sim2real.train.rsl_weights import export_weights, import_weights
@@ -92,6 +92,7 @@ def train(
         UnknownName: if the policy to start from does not exist.
         PolicyError: if it does not fit the world.
         DeadParameter: if a parameter of the domain changes nothing; see `sim2real.audit`.
+        InvalidValue: if the folder has a checkpoint of another world.
     """
     folder = Path(folder)
     Policy.check_folder(folder)
@@ -102,8 +103,8 @@ def train(
     if start is not None:
         import_weights(runner.alg, start, settings.initial_std)
     logs = folder.with_name(folder.name + ".training")
-    description = json.dumps(["rsl_rl", world.name, source, seed, asdict(settings)], sort_keys=True)
-    log = RunLog(logs, description, settings, folder.name if progress else None)
+    run = description(world, "rsl_rl", source, seed, asdict(settings))
+    log = RunLog(logs, run, settings, folder.name if progress else None)
     steps = log.learn(runner)
     plain = {**asdict(settings), "hidden": list(settings.hidden), "learner": "rsl_rl"}
     step = Step("train", source, steps, seed, plain)

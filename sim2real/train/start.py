@@ -95,5 +95,6 @@ def contract_of(
         measured={},
         simulator=env.engine.name,
         clip=clip,
+        contents=env.contents,
         code_version=importlib.metadata.version("sim2real"),
     )

@@ -114,7 +114,9 @@ def fine_tune(
         seed,
         {**dataclasses.asdict(settings), **dataclasses.asdict(target.spent)},
     )
-    return make_policy(model, target, "fine-tuned", (*policy.contract.provenance, step))
+    tuned = make_policy(model, target, "fine-tuned", (*policy.contract.provenance, step))
+    source = policy.contract.contents  # a sealed target tells nothing of its own
+    return dataclasses.replace(tuned, contract=dataclasses.replace(tuned.contract, contents=source))
 
 
 class CriticFirst(BaseCallback):

@@ -17,6 +17,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from sim2real.contents import Contents
 from sim2real.domain import Domain
 from sim2real.env import Sim2RealVectorEnv
 from sim2real.errors import BudgetExhausted, InvalidValue
@@ -109,6 +110,11 @@ class TargetEnv:
     def world_name(self) -> str:
         """Name of the world."""
         return self.__env.world_name
+
+    @property
+    def contents(self) -> Contents:
+        """Nothing: what a target consists of is sealed."""
+        return {}
 
     @property
     def steps_left(self) -> int:

@@ -19,10 +19,12 @@ from pathlib import Path
 import mujoco
 
 from sim2real.catalog import find
+from sim2real.contents import Contents
 from sim2real.domain import Domain
 from sim2real.errors import InvalidValue, UnknownName
 from sim2real.parameters import Parameter
 from sim2real.world.checks import canonical, check_nominal, check_parameters, check_values
+from sim2real.world.fingerprint import contents
 from sim2real.world.physics_file import JointMapping, PhysicsFile
 from sim2real.world.scene import compile_scene
 from sim2real.world.variant import Variant
@@ -73,6 +75,11 @@ class World:
     def nominal(self) -> Mapping[str, float]:
         """Nominal value of every parameter."""
         return {name: parameter.nominal for name, parameter in self.parameters.items()}
+
+    @cached_property
+    def contents(self) -> Contents:
+        """What the world consists of, by name, to tell it from another of the same name."""
+        return contents(self.model, self.parameters, self.channels, self.path)
 
     @cached_property
     def training_domain(self) -> Domain:

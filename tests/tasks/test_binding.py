@@ -185,6 +185,28 @@ def test_a_servo_of_nobodys_holds_what_it_has(edited):
     np.testing.assert_allclose(env.simulator.qpos[:, columns], 0.3, rtol=0, atol=1e-9)
 
 
+def geared(scene):
+    """The servos of push as other actuators of the same stiffness, damping and limit at the joint."""
+    for servo in scene.find("actuator"):
+        low, high = (f"{(200 * float(end) - 50) / 300}" for end in servo.get("ctrlrange").split())
+        servo.tag = "general"
+        for key in ("kp", "kv"):
+            del servo.attrib[key]
+        servo.attrib |= {"gear": "2", "gainprm": "300", "biastype": "affine", "biasprm": "50 -100 -6.25"}
+        servo.attrib |= {"forcerange": "-10 10", "ctrlrange": f"{low} {high}"}
+
+
+def test_a_servos_goal_becomes_its_command_by_its_own_law(edited):
+    worlds = []
+    for edits in ((), (geared,), (geared, *EDITS["all"])):
+        folder = edited("push", *edits)
+        (folder / "physics.toml").write_text('task = "push"')
+        worlds.append(World.load(folder))
+    same, *others = (episode(world)[1] for world in worlds)
+    for other in others:
+        alike(same, other)
+
+
 def renamed(tag, old, new):
     def edit(scene):
         for element in scene.iter():

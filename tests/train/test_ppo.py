@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -17,9 +18,10 @@ from sim2real.distributions import Uniform
 from sim2real.domain import Domain
 from sim2real.env import Sim2RealVectorEnv
 from sim2real.episodes import RandomActor, run_episodes
-from sim2real.errors import UnknownName
+from sim2real.errors import InvalidValue, UnknownName
 from sim2real.policy import Policy, Step
 from sim2real.train.callbacks import Checkpoints
+from sim2real.train.checkpoint import description
 from sim2real.train.ppo import PPOSettings, build_ppo, make_policy, settings_for, train
 from sim2real.train.vec_env import SB3VecEnv
 from sim2real.train.weights import export_weights, hidden_of, import_weights, running_statistics
@@ -208,6 +210,24 @@ def test_checkpoint_of_other_settings_is_not_used(pendulum, tmp_path, caplog):
     again = train(pendulum, tmp_path / "mine", seed=2, settings=TINY)
     assert "is of a run with other settings; starting anew" in caplog.text
     np.testing.assert_array_equal(again.weights["actor.0.weight"], fresh.weights["actor.0.weight"])
+
+
+def test_checkpoint_of_another_world_is_refused(pendulum, tmp_path, write_world):
+    """By content, not by name; the old checkpoint stays, and the world as it was goes on."""
+    path = tmp_path / "mine.training" / "checkpoint.safetensors"
+    run = description(pendulum, pendulum.domain(None).to_toml(), 0, asdict(TINY))
+    planted_checkpoint(pendulum, path, run)
+    kept = path.read_bytes()
+    scene, physics = ((pendulum.path / name).read_text() for name in ("scene.xml", "physics.toml"))
+    write_world(scene.replace('mass="1"', 'mass="2"'), physics)
+    with pytest.raises(InvalidValue, match=r"another world pendulum: another body cart.*begin anew, delete"):
+        train(World.load(pendulum.path), tmp_path / "mine", settings=TINY)
+    assert path.read_bytes() == kept
+    moved = World.load(write_world(scene, physics, name="elsewhere"))
+    with pytest.raises(InvalidValue, match="another world pendulum"):
+        train(World.load("cartpole"), tmp_path / "mine", settings=TINY)
+    assert train(pendulum, tmp_path / "mine", settings=TINY).contract.provenance[0].steps == 1024
+    assert moved.contents == pendulum.contents
 
 
 def test_broken_checkpoint_is_not_used(pendulum, tmp_path, caplog):

@@ -25,9 +25,9 @@ from mujoco import sysid
 from rich.console import Console
 from rich.table import Table
 
-from sim2real.identify.free import Space, free_parameters
 from sim2real.identify.identify import Options, identify
-from sim2real.identify.problem import Problem
+from sim2real.identify.problem import RecordingProblem
+from sim2real.identify.space import ParameterSpace, free_parameters
 from sim2real.opening import opened
 from sim2real.recordings import Recording, load_recordings, map_joints
 from sim2real.replay import motion_of
@@ -173,9 +173,9 @@ def error(world: World, recordings: list[Recording], point: dict[str, float]) ->
     """Mean RMSE over recordings and joints in open-loop replay, mrad."""
     base = opened(world, {}, {f"{n.rpartition('.')[0]}.kd": 0.0 for n in point})
     names = [n for n in point if not n.endswith(".kd")]
-    space = Space(tuple(free_parameters(base, names))).with_start(point)
+    space = ParameterSpace(tuple(free_parameters(base, names))).with_start(point)
     motions = [motion_of(world, recording) for recording in recordings]
-    return 1000 * float(Problem.of(base, space, motions, 0).rmse(space.start[None]).mean())
+    return 1000 * float(RecordingProblem.of(base, space, motions, 0).rmse(space.start[None]).mean())
 
 
 def main() -> None:

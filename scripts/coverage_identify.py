@@ -29,8 +29,8 @@ from rich.table import Table
 from sim2real.domain import Domain
 from sim2real.evaluate.statistics import wilson
 from sim2real.files import write_text
-from sim2real.identify.free import Free, free_parameters
 from sim2real.identify.identify import Options, identify
+from sim2real.identify.space import FreeParameter, free_parameters
 from sim2real.opening import opened_for
 from sim2real.recordings import Recording
 from sim2real.replay import motion_of, windows
@@ -132,12 +132,14 @@ def intervals(name: str, lacks: str, seed: int, profile: bool) -> dict[str, list
     return rows
 
 
-def shares(free: Free, low: float, high: float, value: float) -> list[float]:
+def shares(free: FreeParameter, low: float, high: float, value: float) -> list[float]:
     low, high = max(low, free.low), min(high, free.high)
     return [float(free.unit(x)) for x in (low, high, value)]
 
 
-def by_sysid(world: World, logs: list[Recording], space: dict[str, Free]) -> tuple[np.ndarray, np.ndarray]:
+def by_sysid(
+    world: World, logs: list[Recording], space: dict[str, FreeParameter]
+) -> tuple[np.ndarray, np.ndarray]:
     """Masses of the cartpole and the half widths of their intervals, by mujoco.sysid on the same windows."""
     spec = mujoco.MjSpec.from_file(str(world.path / "scene.xml"))
     for joint in ("slider", "hinge"):

@@ -23,11 +23,11 @@ from rich.table import Table
 from sim2real.distributions import Normal, Uniform
 from sim2real.domain import Domain
 from sim2real.env import Sim2RealVectorEnv
+from sim2real.gather import Excited, gather
 from sim2real.identify.dropo import DropoSettings, dropo
-from sim2real.identify.gather import Excited, gather
-from sim2real.identify.space import Search
-from sim2real.identify.transitions import Episode, Rollouts
+from sim2real.identify.search import SearchSettings
 from sim2real.policy import Policy
+from sim2real.recordings.rollouts import Episode, Rollouts
 from sim2real.world import World
 
 MASSES = ("torso.mass", "thigh.mass", "leg.mass", "foot.mass")
@@ -71,7 +71,7 @@ def main() -> None:
         env = Sim2RealVectorEnv(world, arguments.episodes or episodes, autoreset=False)
         rollouts = gather(env, Excited(policy, 0.1, arguments.seed), steps, seed=arguments.seed)
         rollouts = with_noise(rollouts, variance, arguments.seed)
-        settings = DropoSettings(horizon=horizon, search=Search(generations, 16, seed=arguments.seed))
+        settings = DropoSettings(horizon=horizon, search=SearchSettings(generations, 16, seed=arguments.seed))
         begin = time.process_time()
         result = dropo(world, rollouts, bounds, settings)
         table = Table(

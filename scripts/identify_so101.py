@@ -21,15 +21,15 @@ import numpy as np
 from rich.console import Console
 
 from sim2real.domain import Domain
-from sim2real.identify.conditioning import combinations
-from sim2real.identify.diagnose import diagnose
-from sim2real.identify.free import Space, free_parameters
+from sim2real.identify.defaults import cut
+from sim2real.identify.ground import find_plane, plane_errors, touching
+from sim2real.identify.identifiability import combinations
 from sim2real.identify.identify import Options, identify
 from sim2real.identify.page import write_page
-from sim2real.identify.plane import find_plane, plane_errors, touching
-from sim2real.identify.problem import Problem
-from sim2real.identify.setting import cut
-from sim2real.identify.summary import identification_tables
+from sim2real.identify.problem import RecordingProblem
+from sim2real.identify.residuals import diagnose
+from sim2real.identify.space import ParameterSpace, free_parameters
+from sim2real.identify.tables import identification_tables
 from sim2real.opening import opened, opened_for
 from sim2real.recordings import Recording, load_recordings
 from sim2real.replay import Motion, Replayer, motion_of
@@ -61,8 +61,8 @@ LIVELY = 8.0  # s of each recording, in which the commands move most
 def untold(world: World, motions: list[Motion], point: dict[str, float], names: list[str]) -> list[str]:
     """What can't be told apart near a point, with some names free and all others fixed."""
     free = free_parameters(opened(world, {}, point), names)
-    space = Space(tuple(free))
-    problem = Problem.of(opened(world, {}, point), space, motions, fast=True)
+    space = ParameterSpace(tuple(free))
+    problem = RecordingProblem.of(opened(world, {}, point), space, motions, fast=True)
     return [c.text for c in combinations(problem, problem.linearize(space.start, central=True))]
 
 

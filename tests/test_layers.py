@@ -7,10 +7,12 @@ and its own modules; not its neighbours in the row, nor what stands below.
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import numpy as np
 import pytest
+from scipy.sparse.csgraph import connected_components
 
 PACKAGE = Path(__file__).resolve().parents[1] / "sim2real"
 
@@ -23,7 +25,7 @@ ROWS = (
     ("opening",),
     ("simulators", "tasks", "channels", "doctor"),
     ("env", "checker"),
-    ("single_env", "episodes", "replay"),
+    ("single_env", "episodes", "gather", "replay"),
     ("audit",),
     ("randomize", "wrappers", "identify", "train"),
     ("evaluate", "parity"),
@@ -147,6 +149,54 @@ def test_planted_violation_is_found(file: str, line: str, complaint: str) -> Non
 )
 def test_rightful_import_passes(file: str, line: str) -> None:
     assert violations(Path(file), line) == []
+
+
+def module_of(file: Path) -> str:
+    """Dotted name of a file of the package; a folder's is its ``__init__``."""
+    parts = file.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def run_time(source: str) -> str:
+    """A module without its ``if TYPE_CHECKING:`` blocks."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            node.body = [ast.Pass()]
+    return ast.unparse(tree)
+
+
+def circles(sources: Mapping[str, str]) -> list[list[str]]:
+    """Modules that import each other, directly or through others, also inside functions.
+
+    What only a type checker imports never runs, and makes no circle.
+    """
+    number = {name: k for k, name in enumerate(sources)}
+    graph = np.zeros((len(number), len(number)), dtype=bool)
+    for name, source in sources.items():
+        for imported in imported_names(run_time(source)):
+            parent = imported.rpartition(".")[0]
+            target = imported if imported in number else parent
+            if target in number and target != name:
+                graph[number[name], number[target]] = True
+    _, labels = connected_components(graph, directed=True, connection="strong")
+    groups = [[name for name, label in zip(number, labels, strict=True) if label == k] for k in set(labels)]
+    return [group for group in groups if len(group) > 1]
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    sources = {module_of(f): f.read_text(encoding="utf-8") for f in sorted(PACKAGE.rglob("*.py"))}
+    assert circles(sources) == []
+
+
+def test_planted_circle_is_found() -> None:
+    sources = {
+        "sim2real.a": "from sim2real.b import x",
+        "sim2real.b": "def f():\n    from sim2real import c",
+        "sim2real.c": "import sim2real.a",
+        "sim2real.d": "from sim2real.a import y",
+    }
+    assert circles(sources) == [["sim2real.a", "sim2real.b", "sim2real.c"]]
 
 
 @pytest.mark.parametrize("module", ["sim2real", "sim2real.cli"])

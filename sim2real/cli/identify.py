@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sim2real.cli.arguments import add_recordings, amount, seed
-from sim2real.cli.terminal import console
+from sim2real.cli.terminal import console, identifying
 
 if TYPE_CHECKING:
     from sim2real.cli.arguments import Commands
@@ -39,56 +39,38 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run it; the exit status is that of the verdicts."""
-    import dataclasses
-
     from sim2real.doctor.intake import take_in
     from sim2real.identify.check import check
     from sim2real.identify.identify import Options, identify
     from sim2real.identify.inertial import inertial_of, whole_bodies
-    from sim2real.identify.next_motion import Play, next_motion
-    from sim2real.identify.page import write_page
-    from sim2real.identify.summary import check_line, check_tables, identification_tables
+    from sim2real.identify.tables import check_tables, identification_tables
     from sim2real.world import World
 
     world = World.load(arguments.world)
     out = arguments.out or Path("runs") / f"identify-{world.name}"
     show = console()
-    taken = take_in(world, arguments.recordings, out, arguments.allow_bad_data, arguments.unwrap)
     options = Options(
         free=tuple(arguments.free),
         held=tuple(arguments.held) if arguments.held else None,
         ladder=arguments.ladder,
         seed=arguments.seed,
-        complaints=taken.complaints,
-        checkpoint=out / "checkpoint.json",
+        allow_bad=arguments.allow_bad_data,
+        unwrap=arguments.unwrap,
+        top_speed=arguments.top_speed,
     )
-    with show.status("check"):
-        before = check(world, taken.recordings, options)
     if arguments.check:
+        taken = take_in(world, arguments.recordings, out, options.allow_bad, options.unwrap)
+        before = check(world, taken.recordings, options)
         for table in check_tables(before):
             show.print(table)
         return before.exit_code
-    print(check_line(before))
-    with show.status("begin") as status:
-        found = identify(
-            world,
-            taken.recordings,
-            options,
-            lambda what, number, cost: status.update(f"{what}: round {number}, {1000 * cost:.2f} mrad"),
-        )
-    with show.status("which motion to record next"):
-        motion = next_motion(world, taken.recordings, found, options, Play(speed=arguments.top_speed))
-    found = dataclasses.replace(
-        found, check=before.to_json(), next_motion=None if motion is None else motion.to_json()
-    )
-    found.save(out)
-    page = write_page(found, out, motion)
+    with identifying(show, world, options) as watch:
+        found = identify(world, arguments.recordings, options, watch, out)
     for table in identification_tables(found):
         show.print(table)
     for body in whole_bodies(found.point):
         print(inertial_of(world, found.point, body).text)
-    if motion is not None:
-        motion.save(out)
-        print(motion.text)
-    print(f"wrote {out / 'identified.toml'} and {page}")
+    if found.next_motion is not None:
+        print(found.next_motion["text"])
+    print(f"wrote {out / 'identified.toml'} and {out / 'identification.html'}")
     return found.exit_code

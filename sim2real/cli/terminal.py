@@ -12,6 +12,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from sim2real.identify.options import Options
+    from sim2real.identify.progress import Progress
+    from sim2real.world import World
+
 
 def console() -> Console:
     """A console that shows names as they are: a bracket or a colon in one is no markup."""
@@ -53,3 +57,17 @@ def counting(show: Console, what: str, total: int) -> Iterator[Callable[[str], N
     with Progress(console=show, disable=not show.is_terminal) as bar:
         task = bar.add_task(what, total=total)
         yield tell
+
+
+@contextmanager
+def identifying(show: Console, world: World, options: Options) -> Iterator[Progress]:
+    """Say which stage an identification is at, the error so far and the time left."""
+    from rich.text import Text
+
+    from sim2real.identify.progress import Progress, planned_stages
+
+    with show.status("begin") as status:
+        stages = planned_stages(world, options)
+        yield Progress(
+            lambda line: show.print(line, soft_wrap=True), stages, lambda line: status.update(Text(line))
+        )

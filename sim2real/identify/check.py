@@ -4,7 +4,7 @@
     [e.name for e in found.expected if not e.told]      # these recordings can't tell
 
 The widths are the least that a fit can hope for: those of a model that lacks nothing, with the noise of the
-sensors alone (`sim2real.identify.information`). What can't be told even so, no fit will tell.
+sensors alone (`sim2real.identify.identifiability`). What can't be told even so, no fit will tell.
 """
 
 from __future__ import annotations
@@ -14,26 +14,23 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sim2real.errors import RecordingError
-from sim2real.identify.conditioning import combinations
-from sim2real.identify.free import Space, free_parameters
-from sim2real.identify.identify import Options
-from sim2real.identify.information import Information, information, noise_of
-from sim2real.identify.judge import unexcited
-from sim2real.identify.problem import Linear, Problem
-from sim2real.identify.search import search
-from sim2real.identify.setting import cut, first_parameters, fixed_values, motions_of
+from sim2real.identify.defaults import cut, first_parameters, fixed_values, motions_of
+from sim2real.identify.identifiability import combinations, information
+from sim2real.identify.noise import noise_of
+from sim2real.identify.nuisance import unit_of
+from sim2real.identify.options import Options
+from sim2real.identify.problem import Linear, RecordingProblem
+from sim2real.identify.search import search_recordings
+from sim2real.identify.space import FloatArray, ParameterSpace, free_parameters
 from sim2real.identify.verdicts import BAD_DATA, NOT_IDENTIFIABLE, Verdict, exit_code
-from sim2real.opening import opened
+from sim2real.opening import drives, opened
 from sim2real.recordings import Recording
-from sim2real.replay import READ_DELAY, Motion, is_servo_robot
+from sim2real.replay import Motion, is_servo_robot
 from sim2real.replay.decoupled import can_stand_in
 from sim2real.replay.motion import liveliest
 from sim2real.world import World
-
-FloatArray = NDArray[np.float64]
 
 TOLD = 0.5
 """Share of its range that a parameter's expected interval must not exceed."""
@@ -42,6 +39,9 @@ _HALF = 1.959964
 _GLANCE = 3  # generations of the search for a point at which a far-off servo's gain shows at all
 _STRIDE = 0.1  # s over which a joint must move to be moving
 _SECONDS, _COUNT = 8.0, 12  # of the windows that the glance sees
+_MOVES = 0.01  # rad or m; a command that ranges over less excites nothing
+_LATEST = 5  # rows by which a command may be a later measurement
+_SAME, _MOSTLY = 1e-4, 0.9  # share of a joint's span; share of the rows
 
 
 @dataclass(frozen=True)
@@ -138,106 +138,101 @@ def check(
     if not recordings:
         raise RecordingError("there are no recordings to check; load_recordings(folder) reads them")
     motions = motions_of(world, recordings)
-    levels = noise_of(motions) if noise <= 0 else np.full(len(motions[0].joints), noise)
-    problem = _problem(world, motions, options)
-    point = _point(problem, motions, options)
-    known = information(problem, point, levels)
-    expected = expectations(problem, point, known.std)
-    untold = {e.name for e in expected if not e.told}
-    apart = [c for c in combinations(problem, _linear(problem, point, known, levels)) if untold & {*c.names}]
-    driven = [world.model.joint(int(k)).name for k in world.model.actuator_trnid[:, 0]]
-    verdicts = [Verdict(BAD_DATA, "recordings", text) for text in unexcited(motions, driven)]
-    verdicts += [Verdict(NOT_IDENTIFIABLE, ", ".join(c.names), c.text, {"growth": c.growth}) for c in apart]
-    said = {name for c in apart for name in c.names}
-    verdicts += [_untold(e) for e in expected if not e.told and e.name not in said]
-    return Check(
-        world=world.name,
-        excitation=_excitation(motions, driven, levels),
-        expected=expected,
-        together=tuple(c.text for c in apart),
-        condition=known.condition,
-        verdicts=tuple(verdicts),
-    )
-
-
-def expectations(problem: Problem, point: FloatArray, std: FloatArray) -> tuple[Expectation, ...]:
-    """Expected 95 % intervals about a point, cut to what the fit can choose from.
-
-    Args:
-        problem: what is free.
-        point: of the unit cube. Shape (p,).
-        std: standard deviations in the unit cube. Shape (p,).
-    """
-    found = []
-    for k, free in enumerate(problem.space.free):
-        low, high = (float(np.clip(point[k] + side * _HALF * std[k], 0.0, 1.0)) for side in (-1, 1))
-        unit = "s" if free.quantity == READ_DELAY else problem.world.parameters[free.name].unit
-        value, a, b = (float(free.value(x)) for x in (point[k], low, high))
-        # not clipped: near an end of the range, half an interval must not look like a narrow one
-        share = min(2 * _HALF * float(std[k]), 1.0)
-        found.append(Expectation(free.name, unit, value, a, b, (free.low, free.high), share))
-    return tuple(found)
-
-
-def _problem(world: World, motions: list[Motion], options: Options) -> Problem:
     names = first_parameters(world, options)
     base = opened(world, {}, fixed_values(world, options))
-    space = Space(tuple(free_parameters(base, names, options.bounds)))
-    fast = is_servo_robot(world) and can_stand_in(names)
-    return Problem.of(base, space, cut(world, motions, options.window), options.threads, fast)
-
-
-def _point(problem: Problem, motions: Sequence[Motion], options: Options) -> FloatArray:
-    if not problem.fast or not options.generations:
-        return problem.space.start
-    lively = problem.on(liveliest(motions, options.window or _SECONDS, _COUNT))
-    return search(lively, problem.space.start, min(_GLANCE, options.generations), seed=options.seed)
-
-
-def _linear(problem: Problem, point: FloatArray, known: Information, noise: FloatArray) -> Linear:
-    """The residual as it would be if nothing but the noise were left."""
-    count = len(problem.motions)
-    rmse = np.tile(noise / problem.scale, (count, 1))
-    return Linear(
+    space = ParameterSpace(tuple(free_parameters(base, names, options.bounds)))
+    fast, parts = is_servo_robot(world) and can_stand_in(names), cut(world, motions, options.window)
+    problem = RecordingProblem.of(base, space, parts, options.threads, fast)
+    levels = np.full(len(motions[0].joints), noise) if noise else noise_of(motions)
+    point = space.start
+    if problem.fast and options.generations:
+        lively = problem.on(liveliest(motions, options.window or _SECONDS, _COUNT))
+        point = search_recordings(lively, point, min(_GLANCE, options.generations), options.seed)
+    known = information(problem, point, levels)
+    expected = tuple(_expectation(problem, k, point, known.std) for k in range(len(point)))
+    # the residual as it would be if nothing but the noise were left
+    rmse = np.tile(levels / problem.scale, (len(problem.motions), 1))
+    one = np.ones(1, dtype=np.intp)
+    linear = Linear(
         point,
         known.curvature.mean(axis=0, keepdims=True),
         np.zeros((1, len(point))),
         known.scatter.mean(axis=0, keepdims=True),
         rmse[:1] ** 2,
-        np.ones(1, dtype=np.intp),
-        np.zeros(1, dtype=np.intp),
+        one,
+        0 * one,
         rmse,
         problem.weights(rmse),
     )
+    open_still = {e.name for e in expected if not e.told}
+    apart = [c for c in combinations(problem, linear) if open_still & {*c.names}]
+    driven, _ = drives(world)
+    verdicts = [Verdict(BAD_DATA, "recordings", text) for text in options.complaints]
+    verdicts += [Verdict(BAD_DATA, "recordings", text) for text in complaints_of(motions, driven)]
+    verdicts += [Verdict(NOT_IDENTIFIABLE, ", ".join(c.names), c.text, {"growth": c.growth}) for c in apart]
+    said = {name for c in apart for name in c.names}
+    for e in expected:
+        if not e.told and e.name not in said:
+            text = (
+                f"{e.name} will be known no better than {e.low:.3g} to {e.high:.3g} {e.unit}: "
+                f"{100 * e.share:.0f} % of what it could be"
+            )
+            verdicts.append(Verdict(NOT_IDENTIFIABLE, e.name, text, {"share": e.share}))
+    excitation = tuple(_excitation(motions, driven, k, float(levels[k])) for k in range(len(levels)))
+    together = tuple(c.text for c in apart)
+    return Check(world.name, excitation, expected, together, known.condition, tuple(verdicts))
 
 
-def _untold(expected: Expectation) -> Verdict:
-    text = (
-        f"{expected.name} will be known no better than {expected.low:.3g} to {expected.high:.3g} "
-        f"{expected.unit}: {100 * expected.share:.0f} % of what it could be"
-    )
-    return Verdict(NOT_IDENTIFIABLE, expected.name, text, {"share": expected.share})
+def _expectation(problem: RecordingProblem, k: int, point: FloatArray, std: FloatArray) -> Expectation:
+    """The expected 95 % interval of a column about a point, cut to what the fit can choose from."""
+    free = problem.space.free[k]
+    ends = np.clip([point[k], point[k] - _HALF * std[k], point[k] + _HALF * std[k]], 0.0, 1.0)
+    value, low, high = map(float, free.value(ends))
+    # not clipped: near an end of the range, half an interval must not look like a narrow one
+    share = min(2 * _HALF * float(std[k]), 1.0)
+    return Expectation(free.name, unit_of(problem, free), value, low, high, (free.low, free.high), share)
 
 
-def _excitation(
-    motions: Sequence[Motion], driven: Sequence[str], noise: FloatArray
-) -> tuple[Excitation, ...]:
-    found = []
-    for k, joint in enumerate(motions[0].joints):
-        moves = np.concatenate([_moves(m, k) for m in motions])
-        span = max(float(np.ptp(m.measured[:, k])) for m in motions)
-        enough = max(6 * float(noise[k]), 0.02 * span)
-        commanded = math.nan
-        if joint in driven:
-            commanded = max(float(np.ptp(m.command[:, driven.index(joint)])) for m in motions)
-        speed = float(np.quantile(moves, 0.99)) / _STRIDE
-        found.append(
-            Excitation(joint, commanded, span, speed, float((moves > enough).mean()), float(noise[k]))
-        )
-    return tuple(found)
+def _excitation(motions: Sequence[Motion], driven: Sequence[str], k: int, noise: float) -> Excitation:
+    """Of one joint: what it was told, and how far it goes in each tenth of a second."""
+    joint = motions[0].joints[k]
+    strides = [
+        np.abs(np.interp(m.time + _STRIDE, m.time, m.measured[:, k]) - m.measured[:, k]) for m in motions
+    ]
+    moves = np.concatenate(strides)
+    span = max(float(np.ptp(m.measured[:, k])) for m in motions)
+    commanded = math.nan
+    if joint in driven:
+        commanded = max(float(np.ptp(m.command[:, driven.index(joint)])) for m in motions)
+    speed = float(np.quantile(moves, 0.99)) / _STRIDE
+    moving = float((moves > max(6 * noise, 0.02 * span)).mean())
+    return Excitation(joint, commanded, span, speed, moving, noise)
 
 
-def _moves(motion: Motion, joint: int) -> FloatArray:
-    """How far a joint goes in each tenth of a second. Shape (n,)."""
-    later = np.interp(motion.time + _STRIDE, motion.time, motion.measured[:, joint])
-    return np.asarray(np.abs(later - motion.measured[:, joint]))
+def complaints_of(motions: Sequence[Motion], driven: Sequence[str]) -> list[str]:
+    """What makes a fit's data bad: joints that no recording commands to move, commands that were never sent.
+
+    Logs whose action is only the next state have no commands: they were made from the measurements.
+    """
+    spans = np.max([np.ptp(m.command, axis=0) for m in motions], axis=0)
+    found = [
+        f"no recording commands {joint} to move; nothing can be learnt about it"
+        for joint, span in zip(driven, spans, strict=True)
+        if span < _MOVES
+    ]
+    columns = [motions[0].joints.index(joint) for joint in driven]
+    moved = [k for k, span in enumerate(spans) if span >= _MOVES]
+    for late in range(_LATEST + 1) if moved else ():
+        apart = [
+            np.abs(m.command[: len(m.time) - late] - m.measured[late:, columns])[:, moved] for m in motions
+        ]
+        same = np.concatenate(apart) <= _SAME * spans[moved]
+        if (same.mean(axis=0) >= _MOSTLY).all():
+            when = f"{late} rows later" if late > 1 else ("of the next row" if late else "of the same row")
+            found.append(
+                f"the commands are the measured positions {when} ({100 * same.mean():.0f} % of the values): "
+                "they were made from the measurements, and nothing says what the robot was told; record the "
+                "commands that are sent"
+            )
+            break
+    return found

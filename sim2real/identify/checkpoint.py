@@ -14,15 +14,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sim2real.files import write_text
-from sim2real.identify.ladder import Step
+from sim2real.identify.model_selection import Comparison
+from sim2real.identify.space import FloatArray
 from sim2real.replay import Motion
 from sim2real.world import World
 
-FloatArray = NDArray[np.float64]
-_FORMAT = 2
+_FORMAT = 3
 """To be raised whenever what is settled changes its form or meaning."""
 
 
@@ -33,7 +32,7 @@ class Structure(NamedTuple):
     """What is free."""
     start: dict[str, float]
     """Where its fit begins."""
-    steps: tuple[Step, ...]
+    steps: tuple[Comparison, ...]
     """The ladder that led to it, if one was climbed."""
     fixed: dict[str, float]
     """Values that differ from the world's and stay."""
@@ -85,7 +84,7 @@ class Checkpoint:
         saved = self.settled.get(f"structure{again}")
         if not isinstance(saved, dict):
             return None
-        steps = tuple(_step(step) for step in saved["steps"])
+        steps = tuple(_comparison(step) for step in saved["steps"])
         return Structure(list(saved["names"]), dict(saved["start"]), steps, dict(saved["fixed"]))
 
     def keep_structure(self, structure: Structure, again: str = "") -> None:
@@ -99,12 +98,6 @@ class Checkpoint:
             write_text(self.path, json.dumps({"key": self.key, **self.settled}))
 
 
-def _step(table: dict[str, Any]) -> Step:
-    return Step(
-        rung=str(table["rung"]),
-        parameters=int(table["parameters"]),
-        fit=float(table["fit"]),
-        held=float(table["held"]),
-        kept=tuple(table["kept"]),
-        held_joints=tuple(table["held_joints"]),
-    )
+def _comparison(saved: dict[str, Any]) -> Comparison:
+    lists = {name: tuple(value) for name, value in saved.items() if isinstance(value, list)}
+    return Comparison(**(saved | lists))

@@ -26,15 +26,16 @@ from numpy.typing import NDArray
 from sim2real.distributions import Distribution, Normal
 from sim2real.domain import Domain
 from sim2real.errors import InvalidValue
-from sim2real.identify.fit import deviations, profiled, standard_errors
-from sim2real.identify.space import Found, Search, Space, minimize
-from sim2real.identify.transitions import FloatArray, Rollouts
-from sim2real.identify.windows import WindowReplay
+from sim2real.identify.problem import RolloutProblem
+from sim2real.identify.rollout_fit import deviations, scatter_of
+from sim2real.identify.search import SearchSettings, minimize
+from sim2real.identify.space import FloatArray, ParameterSpace
+from sim2real.recordings.rollouts import Rollouts
 from sim2real.world import World
 
 _NARROW, _WIDE = 1e-4, 0.25
 """Standard deviations that are searched, as shares of a parameter's range."""
-_SEARCH = Search(generations=80)
+_SEARCH = SearchSettings(generations=80)
 _LEAST_EPSILON = 1e-10  # observations are single precision
 
 
@@ -58,7 +59,7 @@ class DropoSettings:
     paper's Gaussian."""
     entropy: float = 0.0
     """Reward for the logarithm of each standard deviation, per transition; E-DROPO's bonus."""
-    search: Search = _SEARCH
+    search: SearchSettings = _SEARCH
 
     def __post_init__(self) -> None:
         """Refuse what can't be fitted."""
@@ -107,22 +108,47 @@ def dropo(
         InvalidValue: for a whole number among the parameters, or if every candidate diverged.
         MissingExtra: if cmaes is not installed.
     """
-    space = Space.of(world, bounds)
-    if space.whole.any():
-        name = space.names[int(np.argmax(space.whole))]
-        raise InvalidValue(f"{name} counts whole numbers and has no normal; fix it, or use fit_windows")
-    replay = WindowReplay(world, rollouts, settings.horizon)
-    single = _best_physics(replay, space, settings.search)
-    residual = replay.predict(space.names, space.physics(single.point[None]))[0] - replay.observed
-    spread = deviations(replay, residual)
-    implied = standard_errors(replay, space, single.point, spread)
+    space = ParameterSpace.of(world, bounds)
+    for free in space.free:
+        if free.integer:
+            raise InvalidValue(
+                f"{free.name} counts whole numbers and has no normal; fix it, or use fit_rollouts"
+            )
+    problem = RolloutProblem(world, space, rollouts, settings.horizon)
+    middle = np.full(len(space.free), 0.5)
+    single = minimize(problem.cost, middle, space.steps, settings.search)
+    spread = deviations(problem, problem.rows(single.point[None])[0])
+    std = scatter_of(problem, single.point, spread).std
+    implied = np.minimum(std, np.sqrt(1 / 12))
     epsilon = np.maximum(spread[-1] ** 2, _LEAST_EPSILON)
     if settings.epsilon is not None:
         epsilon = np.full_like(epsilon, settings.epsilon)
-    likelihood = Likelihood(replay, space, settings, epsilon)
+    likelihood = Likelihood(problem, settings, epsilon)
     near = _Near(single.point, np.clip(8 * implied, 0.01, 0.5))
-    found = _search(likelihood, near, settings)
-    return _result(likelihood, near, (found, single), implied)
+
+    def loss(coordinates: FloatArray) -> FloatArray:
+        mean, std = near(coordinates)
+        reward = settings.entropy * np.log(std).sum(axis=1)
+        return np.asarray(-likelihood(mean, std) - reward)
+
+    twice = np.full(2 * len(middle), 0.5)
+    local = dataclasses.replace(settings.search, spread=0.15, tolerance=0.02)
+    found = minimize(loss, twice, np.zeros(len(twice)), local)
+    (point,), (wide,) = near(found.point[None])
+    mean, std = space.values(point), space.widths(point, np.maximum(wide, implied))
+    parameters: dict[str, Distribution] = {
+        f.name: Normal(float(mean[k]), float(std[k]), f.low, f.high) for k, f in enumerate(space.free)
+    }
+    return DropoResult(
+        Domain(parameters),
+        likelihood=-found.loss,
+        found_std=space.widths(point, wide),
+        implied_std=space.widths(point, implied),
+        epsilon=epsilon,
+        transitions=len(likelihood.ends),
+        evaluations=found.evaluations + single.evaluations,
+        diverged=problem.diverged,
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,31 +168,26 @@ class _Near:
 class Likelihood:
     """Mean log-likelihood of recorded transitions under normals over physics."""
 
-    def __init__(
-        self, replay: WindowReplay, space: Space, settings: DropoSettings, epsilon: FloatArray
-    ) -> None:
+    def __init__(self, problem: RolloutProblem, settings: DropoSettings, epsilon: FloatArray) -> None:
         """Draw the standard normal numbers that all candidates share, symmetric around 0.
 
         Args:
-            replay: recorded episodes, in windows of the horizon.
-            space: the box.
+            problem: recorded episodes, in windows of the horizon.
             settings: how many draws, and how heavy the tails are.
             epsilon: added to the diagonal of the covariance. Shape (num_observations,).
         """
-        self.replay, self.space, self.epsilon = replay, space, epsilon
-        self.ends: NDArray[np.intp] = np.flatnonzero(replay.age == settings.horizon - 1)
+        self.problem, self.epsilon = problem, epsilon
+        self.ends: NDArray[np.intp] = np.flatnonzero(problem.replay.age == settings.horizon - 1)
         self._tails = settings.tails
         rng = np.random.default_rng(settings.search.seed)
-        half = rng.standard_normal((-(-settings.samples // 2), len(space.names)))
+        half = rng.standard_normal((-(-settings.samples // 2), len(problem.space.free)))
         both = np.concatenate((half, -half))
         self._normals = both / np.sqrt(np.mean(both**2, axis=0))
 
     def __call__(self, mean: FloatArray, std: FloatArray) -> FloatArray:
         """The likelihood of candidates, -inf where a simulation diverged; means and std in the unit cube."""
         draws = mean[:, None] + std[:, None] * self._normals
-        physics = self.space.physics(draws.reshape(-1, draws.shape[2]))
-        predicted = self.replay.predict(self.space.names, physics)
-        errors = predicted[:, self.ends] - self.replay.observed[self.ends]
+        errors = self.problem.rows(draws.reshape(-1, draws.shape[2]))[:, self.ends]
         by_candidate = errors.reshape(*draws.shape[:2], *errors.shape[1:])
         return np.array([_log_density(each, self.epsilon, self._tails) for each in by_candidate])
 
@@ -190,47 +211,3 @@ def _log_density(errors: FloatArray, epsilon: FloatArray, tails: float) -> float
         )
         density = constant - 0.5 * log_det - (tails + size) / 2 * np.log1p(square / tails)
     return float(density.mean())
-
-
-def _best_physics(replay: WindowReplay, space: Space, search: Search) -> Found:
-    """The single physics that explains the transitions best."""
-
-    def loss(points: FloatArray) -> FloatArray:
-        errors = replay.predict(space.names, space.physics(points)) - replay.observed
-        return np.array([profiled(replay, each) for each in errors])
-
-    count = len(space.names)
-    return minimize(loss, np.full(count, 0.5), np.zeros(count), search)
-
-
-def _search(likelihood: Likelihood, near: _Near, settings: DropoSettings) -> Found:
-    def loss(coordinates: FloatArray) -> FloatArray:
-        mean, std = near(coordinates)
-        reward = settings.entropy * np.log(std).sum(axis=1)
-        return np.asarray(-likelihood(mean, std) - reward)
-
-    size = 2 * len(near.point)
-    local = dataclasses.replace(settings.search, spread=0.15, tolerance=0.02)
-    return minimize(loss, np.full(size, 0.5), np.zeros(size), local)
-
-
-def _result(
-    likelihood: Likelihood, near: _Near, searches: tuple[Found, Found], implied: FloatArray
-) -> DropoResult:
-    space, found = likelihood.space, searches[0]
-    (point,), (wide,) = near(found.point[None])
-    mean, std = space.physics(point[None])[0], space.widths(point, np.maximum(wide, implied))
-    parameters: dict[str, Distribution] = {
-        name: Normal(float(mean[k]), float(std[k]), float(space.low[k]), float(space.high[k]))
-        for k, name in enumerate(space.names)
-    }
-    return DropoResult(
-        Domain(parameters),
-        likelihood=-found.loss,
-        found_std=space.widths(point, wide),
-        implied_std=space.widths(point, implied),
-        epsilon=likelihood.epsilon,
-        transitions=len(likelihood.ends),
-        evaluations=sum(search.evaluations for search in searches),
-        diverged=likelihood.replay.diverged,
-    )

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sim2real.identify.transitions import FloatArray, Rollouts
+from sim2real.identify.space import FloatArray
+from sim2real.recordings.rollouts import Rollouts
 
 _LAGS = 4  # actions back to three control steps ago
 _RIDGE = 1e-3

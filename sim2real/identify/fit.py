@@ -1,330 +1,249 @@
-"""Find the physics under which recorded episodes happen again, and how far the data leave it open.
+"""The physics under which a world does what recordings show: which model, and its values.
 
-    fit = fit_windows(world, rollouts, world.training_domain)
-    fit.domain.save(Path("identified.toml"))
-
-Every candidate replays all windows (`WindowReplay`); what is minimized is the likelihood of Laplace's
-distribution with its scale profiled out for each signal and each step into the window, so that neither units
-nor the growth of errors within a window weigh, and a contact that is met a step too late does not outweigh a
-hundred good windows. The widths come from a sandwich over episodes (Liang & Zeger 1986): residuals within an
-episode are correlated, and independent ones would promise too much.
+Some recordings are held out. Models of growing structure are fitted to the others and judged on those
+(`sim2real.identify.model_selection`); the chosen one is fitted again to all. A robot of position servos is
+fitted joint by joint in a fast stand-in and checked in the full simulation, in which it is fitted again if
+the two disagree; any other world is fitted in that one.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from sim2real.distributions import Distribution, Normal, Point
-from sim2real.domain import Correlation, Domain
-from sim2real.files import write_text
-from sim2real.identify.effects import OF_SCALE
-from sim2real.identify.information import white_noise
-from sim2real.identify.space import Loss, Search, Space, minimize
-from sim2real.identify.transitions import FloatArray, Rollouts
-from sim2real.identify.windows import WindowReplay
-from sim2real.parameters import quantity_of
+from sim2real.errors import RecordingError, UnknownName
+from sim2real.identify.assess import FittedModel
+from sim2real.identify.checkpoint import Checkpoint, Structure
+from sim2real.identify.contacts import CLEAR, Contacts, find_contacts, settle_plane
+from sim2real.identify.defaults import FREE_WINDOW, cut, fixed_values, trained_parameters
+from sim2real.identify.identifiability import traceless
+from sim2real.identify.least_squares import least_squares, settle_integers
+from sim2real.identify.model_selection import EFFECTS, Comparison, ModelSelection, ladder_of
+from sim2real.identify.options import Options
+from sim2real.identify.problem import RecordingProblem
+from sim2real.identify.search import search_recordings
+from sim2real.identify.space import FloatArray, ParameterSpace, free_parameters
+from sim2real.opening import opened
+from sim2real.replay import Motion, is_servo_robot
+from sim2real.replay.decoupled import can_stand_in
+from sim2real.replay.motion import liveliest
 from sim2real.world import World
 
-_ROUNDING = 1e-6  # observations are single precision
-_NOISES = 4.0  # noise of a measurement, and what that of the first state has become
-_FINEST = 1e-4  # of a scaled signal: what sensors round to, at 13 bits
-_OUTLIER = 4.0
-_GROWN, _MOSTLY = 1.01, 0.95  # factor on all forces and inertias; share of the errors that must stay
-_SEARCH = Search()
-_ROUNDS, _DAMPINGS = 20, np.array([1e-3, 1e-2, 1e-1, 1.0])
-_TOLERANCE, _STEEP = 1e-3, 1e4  # gain and damping at which the steps end
+Watch = Callable[[str, int, float], None]
+"""Is told the stage, the number of the round and the least error so far (mean RMSE, rad or m)."""
+
+_LIVELY = 8.0  # s of the windows that the global search sees
+_NUM_LIVELY = 12
+_HOLD_EVERY = 4
+_APART, _WORSE = 0.3, 1.25
+"""What the two simulations may differ by, as a share of the error that is left, and factor on the error of
+the fit's start, up to which the result of the fast one is taken."""
+_ROUNDS = 12
+_AGAIN = " beside a table"
 
 
-@dataclass(frozen=True)
-class FitSettings:
-    """Settings of `fit_windows`."""
+class _Joints(NamedTuple):
+    """All but a plane that the robot touches."""
 
-    window: int = 5
-    """Control steps from one measured state to the next. Longer windows see slow effects better, but noise of
-    the measured state grows in them and biases: with 15 steps and a noise of 0.02 furuta seems 3 % weak.
-    """
-    search: Search = _SEARCH
-    held_out: float = 0.2
-    """Share of the episodes that the fit does not see and the widths come from."""
-    wide: float = 1.0
-    """Standard deviations of the domain, in those that the data imply."""
+    problem: RecordingProblem
+    point: FloatArray
+    ladder: tuple[Comparison, ...]
+    fixed: Mapping[str, float]
 
 
-@dataclass(frozen=True, eq=False)
-class WindowFit:
-    """What was found."""
+@dataclass
+class Fitter:
+    """One fit on its way."""
 
-    domain: Domain
-    """Normals around the best physics, within the bounds; whole numbers that are certain are points."""
-    physics: Mapping[str, float]
-    """Best physics."""
-    std: Mapping[str, float]
-    """Standard error of every parameter, in its unit; that of its range where the data can't tell."""
-    error: float
-    """Root mean square of the prediction errors in held-out episodes, in scaled units."""
-    error_before: float
-    """The same under nominal physics."""
-    evaluations: int
-    diverged: int
-    """Simulations that blew up on the way, each counted against its candidate."""
-    noise: float = 0.0
-    """Root mean square of the white noise in what was seen, in scaled units."""
+    world: World
+    motions: list[Motion]
+    options: Options
+    watch: Watch
+    checkpoint: Checkpoint
+    simulations: int = 0
+    diverged: int = 0
 
-    def save(self, folder: Path) -> None:
-        """Write ``domain.toml`` (for ``train --domain``), then ``fit.json`` with the rest."""
-        self.domain.save(folder / "domain.toml")
-        rest = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "domain"}
-        write_text(folder / "fit.json", json.dumps(rest, indent=1))
+    def run(self) -> FittedModel:
+        """Choose the model and fit it.
 
-    @classmethod
-    def load(cls, folder: Path) -> WindowFit:
-        """Read what `save` wrote, to the bit."""
-        rest = json.loads((folder / "fit.json").read_text(encoding="utf-8"))
-        return cls(Domain.load(folder / "domain.toml"), **rest)
+        Raises:
+            RecordingError: if nothing is left to fit.
+            UnknownName: for a parameter or a held-out recording that does not exist.
+        """
+        fitted, held = split(self.motions, self.options.held)
+        servos = is_servo_robot(self.world)
+        found = self._joints(self._cut(fitted), self._cut(held))
+        contacts, every = None, self._cut(self.motions)
+        first: Mapping[str, float] = {}
+        if found.ladder and servos:
+            contacts = find_contacts(found.problem, found.point, self._cut(fitted), self._cut(held))
+        if contacts is not None and contacts.kept:
+            found, contacts = self._beside(found, contacts, fitted, held)
+            first = settle_plane(found.problem, found.point, contacts.hit_in(fitted))
+            seen = found.problem.motions
+            every = contacts.clear(every) if contacts.clear(seen) == seen else every
+        problem, held_point, ladder, fixed = found
+        if contacts is not None:
+            ladder += (contacts.comparison,)
+        final = problem.on(every) if held else problem
+        point = self._solve("refit", final, held_point, False) if held else held_point
+        self._count(problem, final)
+        parts = (fitted, held) if servos else (self._cut(fitted), self._cut(held))
+        ground = (contacts, first) if contacts is not None and contacts.kept else None
+        base = opened(self.world, {}, fixed)
+        return FittedModel(self.world, base, fixed, final, (held_point, point), parts, ladder, ground)
+
+    def _joints(self, fitted: list[Motion], held: list[Motion], again: str = "") -> _Joints:
+        """Structure and values of all but a plane, from some windows and judged on others."""
+        names, start, ladder, fixed = self._structure(fitted, held, again)
+        base = opened(self.world, {}, fixed)
+        free = free_parameters(base, names, self.options.bounds)
+        free = [dataclasses.replace(f, prior=self.options.priors.get(f.name)) for f in free]
+        space = ParameterSpace(tuple(free)).with_start(start)
+        fast = is_servo_robot(self.world) and can_stand_in(names)
+        problem = RecordingProblem.of(base, space, fitted, self.options.threads, fast)
+        point = self._solve(f"fit{again}", problem, space.start, not ladder)
+        if ladder:
+            problem, point = _without_idle_effects(problem, point)
+        return _Joints(*self._in_earnest(problem, point), ladder, fixed)
+
+    def _in_earnest(
+        self, problem: RecordingProblem, point: FloatArray
+    ) -> tuple[RecordingProblem, FloatArray]:
+        """The fit; done again in the full simulation if what the fast one found is not true there."""
+        if not problem.fast:
+            return problem, point
+        full = problem.on(problem.motions, fast=False)
+        start, end = full.cost(np.stack((problem.space.start, point)))
+        pairs = zip(problem.predict(point[None]), full.predict(point[None]), strict=True)
+        apart = np.mean([np.sqrt(((a[0] - b[0]) ** 2).mean(axis=0)) / full.scale for a, b in pairs])
+        if apart <= _APART * end and end <= _WORSE * start:
+            self._count(full)
+            return problem, point
+        self._count(problem)
+        better = point if end < start else problem.space.start
+        return full, self._solve("fit in full", full, better, False)
+
+    def _beside(
+        self, found: _Joints, contacts: Contacts, fitted: list[Motion], held: list[Motion]
+    ) -> tuple[_Joints, Contacts]:
+        """The joints once more, in windows without contact; and the plane judged again with those.
+
+        Contacts look like friction, load and play. Where there is hardly anything without them, the joints
+        that were found are fitted again to all of it in the full simulation, with the plane in place.
+        """
+        self._count(found.problem)
+        seen, judges = self._cut(fitted), self._cut(held)
+        clear = contacts.clear(seen)
+        if len(clear) >= CLEAR * len(seen) and contacts.clear(judges):
+            found = self._joints(clear, contacts.clear(judges), _AGAIN)
+            again = find_contacts(found.problem, found.point, seen, judges)
+            return found, again if again is not None and again.kept else contacts
+        plane = settle_plane(found.problem, found.point, contacts.hit_in(fitted)) or contacts.each[0]
+        problem = found.problem.on(seen, fast=False)
+        problem = dataclasses.replace(problem, world=opened(problem.world, {}, plane))
+        point = self._solve(f"fit{_AGAIN}", problem, found.point, False)
+        return found._replace(problem=problem, point=point), contacts
+
+    def _cut(self, motions: Sequence[Motion]) -> list[Motion]:
+        return cut(self.world, motions, self.options.window)
+
+    def _lively(self, motions: Sequence[Motion]) -> list[Motion]:
+        usual = _LIVELY if is_servo_robot(self.world) else FREE_WINDOW
+        return liveliest(motions, min(_LIVELY, self.options.window or usual), _NUM_LIVELY)
+
+    def _count(self, *problems: RecordingProblem) -> None:
+        self.simulations += sum(problem.simulations for problem in problems)
+        self.diverged += sum(problem.diverged for problem in problems)
+
+    def _structure(self, fitted: list[Motion], held: list[Motion], again: str) -> Structure:
+        """What is free and fixed, and where the fit begins; by model selection, unless it was named."""
+        fixed, servos = fixed_values(self.world, self.options), is_servo_robot(self.world)
+        if self.options.free:
+            return Structure(list(self.options.free), {}, (), fixed)
+        if not (servos or self.options.ladder) or not held:
+            return Structure(trained_parameters(self.world), {}, (), fixed)
+        saved = self.checkpoint.structure(again)
+        if saved is not None:
+            return saved
+        selection = ModelSelection(
+            opened(self.world, {}, fixed),
+            fitted,
+            self._lively(fitted),
+            held,
+            self.options.bounds,
+            self.options.generations,
+            self.watch,
+            fast=servos,
+            threads=self.options.threads,
+        )
+        ladder, joints = ladder_of(self.world, fitted), self.motions[0].joints
+        selected = selection.select(ladder[:1], joints, self.options.seed)
+        kept = fixed_values(self.world, self.options, published=True)
+        if fixed != kept:
+            published = dataclasses.replace(selection, world=opened(self.world, {}, kept))
+            other = published.select(ladder[:1], joints, self.options.seed)
+            if other.steps[0].held < selected.steps[0].held:
+                selection, selected, fixed = published, other, kept
+        selected = selection.select(ladder, joints, self.options.seed, selected)
+        structure = Structure(selected.names, selected.values, tuple(selected.steps), fixed)
+        self.checkpoint.keep_structure(structure, again)
+        return structure
+
+    def _solve(self, name: str, problem: RecordingProblem, start: FloatArray, search: bool) -> FloatArray:
+        saved = self.checkpoint.point(name, problem.space.names)
+        if saved is not None:
+            return saved
+
+        def watching(stage: str) -> Callable[[int, float], None]:
+            return lambda number, cost: self.watch(stage, number, cost)
+
+        if search and self.options.generations:
+            lively = problem.on(self._lively(problem.motions))
+            generations, seed = self.options.generations, self.options.seed
+            start = search_recordings(lively, start, generations, seed, watch=watching(f"{name}: search"))
+            self._count(lively)
+        rounds = _ROUNDS if problem.decoupled else 2 * _ROUNDS
+        point = least_squares(problem, start, rounds, watch=watching(name)).point
+        point = settle_integers(problem, point, watching(f"{name}: whole steps"))
+        self.checkpoint.keep_point(name, problem.space.names, point)
+        return point
 
 
-def fit_windows(
-    world: World, rollouts: Rollouts, bounds: Domain, settings: FitSettings = FitSettings()
-) -> WindowFit:
-    """Fit parameters to recorded episodes.
-
-    Args:
-        world: whose nominal values hold for the other parameters.
-        rollouts: recorded episodes, at least two.
-        bounds: the parameters and the ranges to search in.
-        settings: how.
+def split(motions: Sequence[Motion], held: Sequence[str] | None) -> tuple[list[Motion], list[Motion]]:
+    """Motions to fit and motions to hold out: those named, or every fourth.
 
     Raises:
-        RecordingError: if the rollouts are not of the world's task, or are a single episode.
-        InvalidValue: if no candidate could be replayed.
-        MissingExtra: if cmaes is not installed.
+        UnknownName: for a held-out recording that does not exist.
+        RecordingError: if nothing is left to fit.
     """
-    space = Space.of(world, bounds)
-    training, held_out = rollouts.split(settings.held_out, settings.search.seed)
-    replay = WindowReplay(world, training, settings.window)
-
-    def loss(points: FloatArray) -> FloatArray:
-        errors = replay.predict(space.names, space.physics(points)) - replay.observed
-        return np.array([profiled(replay, each) for each in errors])
-
-    found = minimize(loss, np.full(len(space.names), 0.5), space.steps, settings.search)
-    point = _refine(replay, space, found.point, loss)
-    best = space.physics(point[None])[0]
-    judge = WindowReplay(world, held_out, settings.window)
-    nominal = np.array([world.nominal[name] for name in space.names])
-    before, after = judge.predict(space.names, np.stack((nominal, best))) - judge.observed
-    covariance = _covariance(replay, space, point, deviations(judge, after))
-    covariance = covariance * _widening(judge, space, (point, covariance), after) ** 2
-    wide = _capped(covariance)
-    std = space.widths(point, wide)
-    certain = space.whole & (wide < 0.25 * space.steps)
-    return WindowFit(
-        domain=_domain(space, best, (std * settings.wide, covariance), certain),
-        physics=dict(zip(space.names, map(float, best), strict=True)),
-        std=dict(zip(space.names, map(float, std), strict=True)),
-        error=_rms(after),
-        error_before=_rms(before),
-        evaluations=found.evaluations,
-        diverged=replay.diverged,
-        noise=_rms(_noise(judge)),
-    )
+    names = [motion.name for motion in motions]
+    chosen = names[_HOLD_EVERY - 1 :: _HOLD_EVERY] if held is None else list(held)
+    if held is None and not chosen and len(names) > 1:
+        chosen = names[-1:]
+    for name in chosen:
+        if name not in names:
+            raise UnknownName("held-out recording", name, names)
+    fitted = [m for m in motions if m.name not in chosen]
+    if not fitted:
+        raise RecordingError("every recording is held out; leave some to fit")
+    return fitted, [m for m in motions if m.name in chosen]
 
 
-def _refine(replay: WindowReplay, space: Space, start: FloatArray, loss: Loss) -> FloatArray:
-    """The end of the valley in which a search ended, by Levenberg's steps; whole numbers stay.
-
-    Errors weigh by the inverse of their profiled scale, large ones less (Huber 1964).
-
-    Args:
-        replay: recorded episodes.
-        space: the box.
-        start: point of the unit cube. Shape (k,).
-        loss: what is to be small.
-    """
-    point, best = start, float(loss(start[None])[0])
-    damping = 1.0
-    for _ in range(_ROUNDS):
-        error, jacobian = _linear(replay, space, point)
-        scale = (_by_age(replay, np.abs(error)) + _ROUNDING)[replay.age]
-        scaled, slopes = error / scale, jacobian / scale
-        weight = 1.0 / np.maximum(np.abs(scaled), 1.0)
-        slopes[space.whole] = 0.0
-        curvature = np.einsum("ksn,lsn,sn->kl", slopes, slopes, weight)
-        slope = np.einsum("ksn,sn->k", slopes, scaled * weight)
-        diagonal = np.maximum(np.diag(curvature), 1e-9 * curvature.max() + 1e-30)
-        steps = [np.linalg.solve(curvature + damping * d * np.diag(diagonal), -slope) for d in _DAMPINGS]
-        tried = np.clip(point + np.array(steps), 0.0, 1.0)
-        losses = loss(tried)
-        k = int(np.nanargmin(losses))
-        gain = best - float(losses[k])
-        if gain > 0:
-            point, best = tried[k], float(losses[k])
-        damping = float(np.clip(damping * (_DAMPINGS[k] * 10 if gain > 0 else 100), 1e-8, 1e8))
-        if gain < _TOLERANCE and damping > _STEEP:
-            break
-    return point
-
-
-def _linear(
-    replay: WindowReplay, space: Space, point: FloatArray, step: float = 0.002
-) -> tuple[FloatArray, FloatArray]:
-    """Errors, shape (steps, n), and their derivatives over the cube, (k, steps, n); 0 where diverged.
-
-    Differences are to both sides; for a whole number, to one neighbour.
-    """
-    above = np.where(space.whole, space.steps, np.minimum(step, 1.0 - point))
-    below = np.where(space.whole, 0.0, -np.minimum(step, point))
-    above = np.where(space.whole & (point + above > 1.0), -space.steps, above)
-    points = np.vstack((point, point + np.diag(above), point + np.diag(below)))
-    predicted = replay.predict(space.names, space.physics(points))
-    k = len(point)
-    jacobian = (predicted[1 : k + 1] - predicted[k + 1 :]) / (above - below)[:, None, None]
-    return np.nan_to_num(predicted[0] - replay.observed), np.nan_to_num(jacobian)
-
-
-def standard_errors(replay: WindowReplay, space: Space, point: FloatArray, spread: FloatArray) -> FloatArray:
-    """Standard error of every parameter, in the unit cube. Shape (k,).
-
-    Args:
-        replay: recorded episodes.
-        space: the box.
-        point: best point of the unit cube. Shape (k,).
-        spread: standard deviation of the residual for each age and signal. Shape (window, n).
-    """
-    return _capped(_covariance(replay, space, point, spread))
-
-
-def _capped(covariance: FloatArray) -> FloatArray:
-    """Standard deviations, none larger than what the range itself tells."""
-    return np.asarray(np.minimum(np.sqrt(np.diag(covariance)), np.sqrt(1 / 12)))
-
-
-def _covariance(replay: WindowReplay, space: Space, point: FloatArray, spread: FloatArray) -> FloatArray:
-    """Covariance of the estimate, in the unit cube. Shape (k, k).
-
-    Linearized at the point: with the Jacobian J of the predictions over the cube, weighted by ``spread``,
-    it is B M B with B = (JᵀJ)⁻¹ and M the sum over episodes of the squared scores. What the range itself
-    tells (a uniform has the variance 1/12) is known too. For a whole number the step is to its neighbour.
-    """
-    error, jacobian = _linear(replay, space, point)
-    weight = spread[replay.age]
-    jacobian, residual = jacobian / weight, np.clip(error / weight, -_OUTLIER, _OUTLIER)
-    information = np.einsum("ksn,lsn->kl", jacobian, jacobian)
-    bread = np.linalg.inv(information + 12.0 * np.eye(len(point)))
-    scores = np.einsum("ksn,sn->sk", jacobian, residual)
-    by_episode = np.array([scores[replay.episode == e].sum(axis=0) for e in np.unique(replay.episode)])
-    sandwich = bread @ (by_episode.T @ by_episode) @ bread
-    # scores of few episodes may cancel by chance, so independent residuals are the least that is believed
-    least = np.sqrt(np.maximum(np.diag(sandwich), np.diag(bread)) / np.diag(bread))
-    return _open_in_scale(replay, space, point, bread * np.outer(least, least))
-
-
-def _open_in_scale(
-    replay: WindowReplay, space: Space, point: FloatArray, covariance: FloatArray
-) -> FloatArray:
-    """The covariance, as open as the range where all forces and inertias can grow together without a trace.
-
-    No derivative shows that where feet strike the ground: slopes are rough there. So they are made to grow.
-    """
-    scaled = np.array([quantity_of(name).name in OF_SCALE for name in space.names])
-    values = space.physics(point[None])[0]
-    for factor in (_GROWN, 1 / _GROWN):
-        grown = np.where(scaled, factor * values, values)
-        if not scaled.any() or (grown > space.high).any() or (grown < space.low).any():
-            continue
-        before, after = replay.predict(space.names, np.stack((values, grown)))
-        if np.nanquantile(np.abs(after - before), _MOSTLY) > _FINEST / 10:
-            break
-        start, end = space.points(np.stack((values, grown)))
-        along = (end - start) / np.linalg.norm(end - start)
-        missing = max(1 / 12 - float(along @ covariance @ along), 0.0)
-        return np.asarray(covariance + missing * np.outer(along, along))
-    return covariance
-
-
-def _widening(
-    judge: WindowReplay, space: Space, estimate: tuple[FloatArray, FloatArray], error: FloatArray
-) -> float:
-    """How much wider the spread must be to miss by as much as held-out predictions do, noise left out.
-
-    A model that lacks something is certain of the wrong values; what it gets wrong says how wrong.
-
-    Args:
-        judge: held-out episodes.
-        space: the box.
-        estimate: point and its covariance. Shapes (k,) and (k, k).
-        error: held-out errors at the point. Shape (steps, n).
-    """
-    point, covariance = estimate
-    jacobian = _linear(judge, space, point)[1]
-    scatter = np.einsum("ksn,kl,lsn->sn", jacobian, covariance, jacobian)
-    weight = 1 / deviations(judge, error)[judge.age] ** 2
-    missed = np.maximum(_by_age(judge, error**2) - _NOISES * _noise(judge) ** 2, 0.0)[judge.age]
-    return float(np.sqrt(max(1.0, (missed * weight).sum() / max((scatter * weight).sum(), 1e-30))))
-
-
-def _noise(replay: WindowReplay) -> FloatArray:
-    """White noise of every signal, standard deviation. Shape (num_observations,)."""
-    episodes = [replay.observed[replay.episode == e] for e in np.unique(replay.episode)]
-    return np.array([white_noise([e[:, n] for e in episodes]) for n in range(replay.observed.shape[1])])
-
-
-def profiled(replay: WindowReplay, error: FloatArray) -> float:
-    """Mean logarithm of the error's scale over ages and signals; infinite for a simulation that diverged.
-
-    Args:
-        replay: what was replayed.
-        error: of one candidate. Shape (steps, num_observations).
-    """
-    if not np.isfinite(error).all():
-        return np.inf
-    return float(np.log(_by_age(replay, np.abs(error)) + _ROUNDING).mean())
-
-
-def deviations(replay: WindowReplay, error: FloatArray) -> FloatArray:
-    """Standard deviation of errors for each age and signal, from their mean size.
-
-    Not from the median one, which is none where a block lies still most of the time; and no less than any
-    sensor rounds to, since the differences that derivatives are made of are no finer.
-
-    Returns:
-        Shape (window, num_observations).
-    """
-    sizes = _by_age(replay, np.abs(np.nan_to_num(error)))
-    return np.asarray(np.maximum(np.sqrt(np.pi / 2) * sizes, _FINEST))
-
-
-def _by_age(replay: WindowReplay, values: FloatArray) -> FloatArray:
-    counts = np.bincount(replay.age)
-    sums = np.zeros((len(counts), values.shape[1]))
-    np.add.at(sums, replay.age, values)
-    return np.asarray(sums / counts[:, None])
-
-
-def _rms(error: FloatArray) -> float:
-    return float(np.sqrt(np.mean(error**2)))
-
-
-def _domain(
-    space: Space, best: FloatArray, spread: tuple[FloatArray, FloatArray], certain: NDArray[np.bool_]
-) -> Domain:
-    """Normals with standard deviations, in the parameters' units, that go together as a covariance says."""
-    std, covariance = spread
-    parameters: dict[str, Distribution] = {}
-    for k, name in enumerate(space.names):
-        mean, low, high = float(best[k]), float(space.low[k]), float(space.high[k])
-        fixed = certain[k] or not std[k] > 0
-        parameters[name] = Point(mean) if fixed else Normal(mean, float(std[k]), low, high)
-    loose = [k for k, name in enumerate(space.names) if isinstance(parameters[name], Normal)]
-    if len(loose) < 2:
-        return Domain(parameters)
-    return Domain(
-        parameters, Correlation.of([space.names[k] for k in loose], covariance[np.ix_(loose, loose)])
-    )
+def _without_idle_effects(
+    problem: RecordingProblem, point: FloatArray
+) -> tuple[RecordingProblem, FloatArray]:
+    """The problem and the point without effects that were kept, but of which nothing is left to see."""
+    seen = problem.linearize(point, central=True)
+    idle = {n for n in traceless(problem, seen) if n.rpartition(".")[2] in EFFECTS}
+    idle |= {f"{n}_velocity" for n in idle if n.endswith(".stribeck")}  # it shapes nothing then
+    keep = [k for k, f in enumerate(problem.space.free) if f.name not in idle]
+    if len(keep) == len(point):
+        return problem, point
+    parameters = {name: p for name, p in problem.world.parameters.items() if name not in idle}
+    space = ParameterSpace(tuple(problem.space.free[k] for k in keep))
+    return problem.among(dataclasses.replace(problem.world, parameters=parameters), space), point[keep]

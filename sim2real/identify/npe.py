@@ -29,10 +29,10 @@ from sim2real.env import Sim2RealVectorEnv
 from sim2real.errors import InvalidValue, MissingExtra
 from sim2real.identify.episode_summary import Compression, summarize, summarize_rows
 from sim2real.identify.posterior_checks import Calibration, Predictive, calibration, predictive
-from sim2real.identify.space import Space
-from sim2real.identify.transitions import FloatArray, Rollouts
+from sim2real.identify.space import FloatArray, ParameterSpace
 from sim2real.interface import Actor
 from sim2real.process import undisturbed
+from sim2real.recordings.rollouts import Rollouts
 from sim2real.world import World
 
 if TYPE_CHECKING:
@@ -105,38 +105,36 @@ def npe(
         InvalidValue: if most simulated recordings blew up.
     """
     sbi = _import_sbi()
-    space = Space.of(world, bounds)
+    space = ParameterSpace.of(world, bounds)
     simulator = RecordingSimulator(world, rollouts, space, actor, settings.rows)
     rng = np.random.default_rng(settings.seed)
     points = rng.random((settings.simulations + settings.checks, len(space.names)))
     points, summaries = simulator(points, settings.seed)
     if len(points) < settings.simulations // 2 + settings.checks:
         raise InvalidValue(f"{simulator.diverged} simulated recordings blew up; narrow the ranges")
-    known, learnt = slice(settings.checks), slice(settings.checks, None)
-    compression, guesses = Compression.learn(summaries[learnt], points[learnt])
-    posterior = sbi.learn(points[learnt], guesses, settings)
-    checked = sbi.draw(posterior, compression(summaries[known]), 200, settings.seed)
+    tests, training = slice(settings.checks), slice(settings.checks, None)
+    compression, guesses = Compression.learn(summaries[training], points[training])
+    posterior = sbi.learn(points[training], guesses, settings)
+    checked = sbi.draw(posterior, compression(summaries[tests]), 200, settings.seed)
     observed = summarize(rollouts)
     drawn = sbi.draw(posterior, compression(observed[None]), settings.samples, settings.seed)[0]
     _, again = simulator(drawn[np.arange(settings.checks) % len(drawn)], settings.seed + 1)
-    values = space.physics(drawn)
+    values = space.values(drawn)
     domain = Domain({name: Samples(tuple(map(float, values[:, k]))) for k, name in enumerate(space.names)})
     return NpeResult(
         domain,
-        calibration(space.names, space.physics(points[known]), _each(space, checked)),
+        calibration(space.names, space.values(points[tests]), space.values(checked)),
         predictive(again, observed),
         simulator.diverged,
     )
 
 
-def _each(space: Space, points: FloatArray) -> FloatArray:
-    return space.physics(points.reshape(-1, points.shape[-1])).reshape(points.shape)
-
-
 class RecordingSimulator:
     """Makes recordings like given ones, under many physics at once."""
 
-    def __init__(self, world: World, like: Rollouts, space: Space, actor: MakeActor, rows: int = 512) -> None:
+    def __init__(
+        self, world: World, like: Rollouts, space: ParameterSpace, actor: MakeActor, rows: int = 512
+    ) -> None:
         """Prepare an env with as many rows as fit whole recordings.
 
         Args:
@@ -166,7 +164,7 @@ class RecordingSimulator:
     def _run(self, points: FloatArray, seed: int) -> tuple[NDArray[np.bool_], FloatArray]:
         env, count = self._env, len(points)
         filled = points[np.arange(self._at_once) % count]
-        env.set_physics(self._space.names, np.repeat(self._space.physics(filled), self._episodes, axis=0))
+        env.set_physics(self._space.names, np.repeat(self._space.values(filled), self._episodes, axis=0))
         actor = self._actor(seed)
         observation, _ = env.reset(seed=seed)
         seen = np.empty((self._steps + 1, *observation.shape))
@@ -237,24 +235,13 @@ class _Sbi:
 
 
 class _Quiet:
-    """Keeps sbi from writing logs into the working folder."""
+    """Keeps sbi from writing logs into the working folder: takes whatever a tracker is told."""
 
     log_dir = None
 
-    def log_metric(self, name: str, value: float, step: int | None = None) -> None:
-        """Do nothing."""
-
-    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
-        """Do nothing."""
-
-    def log_params(self, params: dict[str, Any]) -> None:
-        """Do nothing."""
-
-    def add_figure(self, name: str, figure: object, step: int | None = None) -> None:
-        """Do nothing."""
-
-    def flush(self) -> None:
-        """Do nothing."""
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        """Do nothing, by any name."""
+        return lambda *_, **__: None
 
 
 def _import_sbi() -> _Sbi:

@@ -5,15 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sim2real.files import write_text
-from sim2real.identify.next_motion import NextMotion
+from sim2real.identify.experiment_design import NextMotion
 from sim2real.identify.result import Identification, Trace
+from sim2real.identify.space import FloatArray
 from sim2real.identify.verdicts import ranked
 from sim2real.pages import embedded, fill
-
-FloatArray = NDArray[np.float64]
 
 _MOVING = 0.05  # share of the top speed from which on a joint moves
 _MOST_ROWS = 1500  # of a trace; the eye sees no more

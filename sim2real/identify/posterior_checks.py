@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sim2real.identify.transitions import FloatArray
+from sim2real.identify.space import FloatArray
 
 LEVELS = (0.5, 0.8, 0.95)
 """Central intervals whose coverage is checked."""

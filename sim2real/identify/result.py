@@ -4,65 +4,19 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from sim2real.distributions import Distribution, Normal, Point
-from sim2real.domain import Correlation, Domain
+from sim2real.distributions import Point
+from sim2real.domain import Domain
 from sim2real.files import write_text
-from sim2real.identify.diagnose import Hint
-from sim2real.identify.free import Free
-from sim2real.identify.ladder import Step
-from sim2real.identify.missing import Suspect
+from sim2real.identify.estimates import Estimate, GapRow
+from sim2real.identify.model_selection import Comparison
+from sim2real.identify.nuisance import Suspect
+from sim2real.identify.residuals import Hint
+from sim2real.identify.space import FloatArray
 from sim2real.identify.verdicts import Verdict, exit_code, ranked
-
-FloatArray = NDArray[np.float64]
-
-_MOST_STD = 0.29
-"""Standard deviation, as a share of the range, of a parameter that could be anywhere in it."""
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """One number that was fitted."""
-
-    name: str
-    unit: str
-    value: float
-    low: float
-    """Lower end of the 95 % interval that counts correlated errors and what the model may lack
-    (`sim2real.identify.uncertainty`)."""
-    high: float
-    blocks: tuple[float, float]
-    """Ends from drawing blocks of time again alone, as if the model lacked nothing."""
-    beside: float
-    """Value when the usual missing effects are fitted beside it (`sim2real.identify.missing`)."""
-    naive: float
-    """Half width of the interval that errors taken for independent would give."""
-    nominal: float
-    range: tuple[float, float]
-    """What the fit could choose from."""
-    on_bound: bool
-    profile: tuple[float, float] | None = None
-    """Ends as `low` and `high`, from the profile likelihood in place of a parabola, if asked for."""
-
-
-@dataclass(frozen=True)
-class GapRow:
-    """Mean RMSE of one predictor, rad or m."""
-
-    predictor: str
-    fitted: float
-    held: float
-    """NaN where nothing was held out."""
-    joints: tuple[float, ...]
-    """Of the held-out recordings, or of the fitted ones where none were held out."""
-    fitted_joints: tuple[float, ...] = ()
-    """Of the fitted recordings."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +44,7 @@ class Identification:
     """Fitted numbers that belong to the recordings, not to the world: reading delays."""
     estimates: tuple[Estimate, ...]
     gap: tuple[GapRow, ...]
-    ladder: tuple[Step, ...]
+    ladder: tuple[Comparison, ...]
     hints: tuple[Hint, ...]
     verdicts: tuple[Verdict, ...]
     fitted: tuple[str, ...]
@@ -104,7 +58,7 @@ class Identification:
     check: Mapping[str, object] | None = None
     """What was said before the fit, as plain values (`sim2real.identify.check.Check.to_json`)."""
     next_motion: Mapping[str, object] | None = None
-    """What to record next, as plain values (`sim2real.identify.next_motion.NextMotion.to_json`)."""
+    """What to record next, as plain values (`sim2real.identify.experiment_design.NextMotion.to_json`)."""
     suspects: tuple[Suspect, ...] = ()
     """Effects that the model seems to lack."""
 
@@ -146,50 +100,6 @@ class Identification:
         shapes = {name: d.value for name, d in self.domain.parameters.items() if isinstance(d, Point)}
         Domain.point({**shapes, **self.point}).save(folder / "point.toml")
         write_text(folder / "identification.json", json.dumps(self.to_json(), indent=1, ensure_ascii=False))
-
-
-def make_domain(
-    free: Sequence[Free], point: FloatArray, draws: FloatArray, widening: float, fixed: Mapping[str, float]
-) -> Domain:
-    """A normal about the fitted point with the spread of the draws; what was fixed stays a point.
-
-    Args:
-        free: of the columns.
-        point: fitted, in the unit cube. Shape (p,).
-        draws: refitted points. Shape (n, p).
-        widening: factor on the spread, at least 1; see `widening_of`.
-        fixed: values that differ from the world's nominal ones.
-    """
-    centred = (draws - point) * widening
-    std = np.sqrt((centred**2).mean(axis=0))
-    parameters: dict[str, Distribution] = {name: Point(value) for name, value in fixed.items()}
-    for k, f in enumerate(free):
-        parameters[f.name] = _normal(f, float(point[k]), float(min(std[k], _MOST_STD)))
-        element, _, quantity = f.name.rpartition(".")
-        if quantity == "stribeck":  # the shape that replays have, whatever the world's own is
-            parameters[f"{element}.stribeck_exponent"] = Point(1.0)
-    names = tuple(f.name for k, f in enumerate(free) if isinstance(parameters[f.name], Normal))
-    columns = [k for k, f in enumerate(free) if f.name in names]
-    if len(columns) < 2:
-        return Domain(parameters)
-    return Domain(parameters, Correlation.of(names, centred[:, columns].T @ centred[:, columns]))
-
-
-def widening_of(held: float, scatter: float) -> float:
-    """How much wider the spread must be so that its predictions miss by as much as the held-out error.
-
-    Args:
-        held: mean square error on held-out recordings.
-        scatter: mean square change of the prediction under the spread.
-    """
-    return max(1.0, math.sqrt(held / max(scatter, 1e-30)))
-
-
-def _normal(free: Free, at: float, std: float) -> Distribution:
-    value = float(free.value(at))
-    below, above = (float(free.value(np.clip(at + side * std, 0, 1))) for side in (-1, 1))
-    width = max(0.5 * (above - below), 1e-9 * max(abs(value), 1.0))
-    return Normal(value, width, free.low, free.high)
 
 
 def _clean(value: object) -> object:

@@ -2,74 +2,154 @@
 
 One batch of simulations serves several searches at once: where each joint has a servo of its own, the
 parameters of each joint are searched by that joint's error alone, and those that joints share by the error of
-all. So thirty numbers cost as many generations as five.
+all. So thirty numbers cost as many generations as five. Whole numbers are searched together with fractions:
+CMA-ES with margin (Hamano et al. 2022) keeps every one in reach until the evidence is clear.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from sim2real.errors import MissingExtra
-from sim2real.identify.problem import Problem
+from sim2real.errors import InvalidValue, MissingExtra
+from sim2real.identify.problem import WIDTH, RecordingProblem
+from sim2real.identify.space import FloatArray
 
-FloatArray = NDArray[np.float64]
+Loss = Callable[[FloatArray], FloatArray]
+"""From points of the unit cube, shape (n, p), to what is to be small, infinite where impossible: one number a
+point, or one for each of several blocks of columns, shape (n, blocks)."""
+Watch = Callable[[int, float], None]
+"""Is told the number of every round and the best cost so far."""
 
 
-def search(
-    problem: Problem,
+@dataclass(frozen=True)
+class SearchSettings:
+    """How a space is searched.
+
+    Raises:
+        InvalidValue: for less than one generation, or a population below 4.
+    """
+
+    generations: int = 60
+    population: int = 16
+    tolerance: float = 1e-3
+    """The search ends early when no coordinate's spread is above this."""
+    spread: float = 0.25
+    """Standard deviation of the first generation."""
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse a search that finds nothing."""
+        if self.generations < 1 or self.population < 4:
+            raise InvalidValue(
+                f"{self.generations} generations of {self.population} find nothing; give at least 1 and 4"
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """The end of a search."""
+
+    point: FloatArray
+    """Best point of the unit cube. Shape (p,)."""
+    loss: float
+    """Mean over blocks."""
+    evaluations: int
+    failed: int
+    """Candidates whose loss was not finite."""
+
+
+def minimize(
+    loss: Loss,
     start: FloatArray,
-    generations: int = 30,
-    sigma: float = 0.2,
+    steps: FloatArray,
+    settings: SearchSettings,
+    blocks: Sequence[Sequence[int]] | None = None,
+    watch: Watch = lambda *_: None,
+) -> Found:
+    """Search the unit cube for the smallest loss.
+
+    Args:
+        loss: of a population at once; a candidate that is not finite counts as the worst of its generation.
+        start: where the search begins. Shape (p,).
+        steps: distance of neighbouring whole numbers, 0 for fractions. Shape (p,).
+        settings: how.
+        blocks: columns that are searched together, each block by its own loss; by default all by one.
+        watch: called after every generation.
+
+    Raises:
+        MissingExtra: if cmaes is not installed.
+        InvalidValue: if no candidate had a finite loss.
+    """
+    try:
+        from cmaes import CMAwM
+    except ImportError as error:
+        raise MissingExtra("cmaes", "identify") from error
+    blocks = [list(block) for block in blocks or [range(len(start))]]
+    searches = [
+        CMAwM(
+            np.clip(start[block], 0.02, 0.98),
+            settings.spread,
+            np.repeat([[0.0, 1.0]], len(block), axis=0),
+            steps[block],
+            population_size=settings.population,
+            seed=settings.seed + number,
+        )
+        for number, block in enumerate(blocks)
+    ]
+    best, least = np.array(start, dtype=np.float64), np.full(len(blocks), np.inf)
+    evaluations, failed = 0, 0
+    for generation in range(settings.generations):
+        asked = [[search.ask() for _ in range(settings.population)] for search in searches]
+        points = np.tile(best, (settings.population, 1))
+        for block, pairs in zip(blocks, asked, strict=True):
+            if generation == 0:
+                pairs[0] = start[block], start[block]
+            points[:, block] = np.clip([evaluated for evaluated, _ in pairs], 0.0, 1.0)
+        losses = loss(points).reshape(len(points), -1)
+        fine = np.isfinite(losses)
+        evaluations += len(points)
+        failed += int((~fine.all(axis=1)).sum())
+        for number, (block, pairs) in enumerate(zip(blocks, asked, strict=True)):
+            column = np.where(fine[:, number], losses[:, number], np.inf)
+            k = int(column.argmin())
+            if column[k] < least[number]:
+                best[block], least[number] = points[k, block], column[k]
+            worst = float(column[fine[:, number]].max(initial=0.0))
+            told = np.where(fine[:, number], column, worst + 1.0 + abs(worst))
+            searches[number].tell([(x, float(c)) for (_, x), c in zip(pairs, told, strict=True)])
+        watch(generation, float(least.mean()))
+        if points.std(axis=0).max() < settings.tolerance:
+            break
+    if not np.isfinite(least).all():
+        raise InvalidValue(
+            f"all {evaluations} candidates diverged or predicted nothing; narrow the ranges or check the data"
+        )
+    return Found(best, float(least.mean()), evaluations, failed)
+
+
+def search_recordings(
+    problem: RecordingProblem,
+    start: FloatArray,
+    generations: int,
     seed: int = 0,
-    watch: Callable[[int, float, FloatArray], None] = lambda *_: None,
+    spread: float = 0.2,
+    watch: Watch = lambda *_: None,
 ) -> FloatArray:
-    """The best point found from ``start``. Shape (p,).
+    """The best point found from ``start``, joint by joint where joints are decoupled. Shape (p,).
 
     Raises:
         MissingExtra: if cmaes is not installed.
     """
-    try:
-        from cmaes import CMA
-    except ImportError as error:
-        raise MissingExtra("cmaes", "identify") from error
-    blocks = _blocks(problem)
-    size = problem.width
-    searches = []
-    for number, (columns, _) in enumerate(blocks):
-        n = len(columns)
-        bounds = np.tile([0.0, 1.0], (max(n, 2), 1))
-        mean = np.clip(np.resize(start[columns], max(n, 2)), 0.02, 0.98)
-        searches.append(CMA(mean=mean, sigma=sigma, bounds=bounds, seed=seed + number, population_size=size))
-    best, best_cost = start.copy(), np.full(len(blocks), np.inf)
-    for generation in range(generations):
-        points = np.tile(best, (size, 1))
-        asked = [[s.ask() for _ in range(size)] for s in searches]
-        for (columns, _), xs in zip(blocks, asked, strict=True):
-            points[:, columns] = np.array(xs)[:, : len(columns)]
-        if generation == 0:
-            points[0] = start
-            for (columns, _), xs in zip(blocks, asked, strict=True):
-                xs[0] = np.resize(start[columns], len(xs[0]))
-        rmse = problem.rmse(points)
-        for number, ((columns, joint), xs) in enumerate(zip(blocks, asked, strict=True)):
-            costs = rmse.mean(axis=1).mean(axis=1) if joint is None else rmse[:, :, joint].mean(axis=1)
-            searches[number].tell([(x, float(c)) for x, c in zip(xs, costs, strict=True)])
-            k = int(costs.argmin())
-            if costs[k] < best_cost[number]:
-                best_cost[number] = costs[k]
-                best[columns] = points[k, columns]
-        watch(generation, float(best_cost.mean()), best)
-    return best
-
-
-def _blocks(problem: Problem) -> list[tuple[list[int], int | None]]:
-    """Columns that are searched together, and the joint whose error judges them."""
-    if not problem.decoupled:
-        return [(list(range(len(problem.space.free))), None)]
     groups: dict[int | None, list[int]] = {}
-    for column in range(len(problem.space.free)):
-        groups.setdefault(problem.owner(column), []).append(column)
-    return [(columns, joint) for joint, columns in groups.items()]
+    for column in range(len(start)):
+        groups.setdefault(problem.owner(column) if problem.decoupled else None, []).append(column)
+
+    def loss(points: FloatArray) -> FloatArray:
+        rmse = problem.rmse(points).mean(axis=1)
+        return np.stack([rmse.mean(axis=1) if j is None else rmse[:, j] for j in groups], axis=1)
+
+    settings = SearchSettings(generations, WIDTH, spread=spread, seed=seed)
+    return minimize(loss, start, np.zeros(len(start)), settings, list(groups.values()), watch).point

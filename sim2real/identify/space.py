@@ -1,13 +1,17 @@
-"""A box of physics to search in, and a global search over it: CMA-ES, with a margin for whole numbers.
+"""What a fit may change: parameters split, shared or fixed, each with its bounds and its prior.
 
-Coordinates run from 0 to 1 over each parameter's range, in the logarithm where the range is log-uniform.
-Latencies are searched together with masses: CMA-ES with margin (Hamano et al. 2022) keeps every whole number
-in reach until the evidence is clear.
+    >>> free = free_parameters(World.load("so101"), ["shoulder_pan.kp", "joints.damping"])
+    >>> [f.elements for f in free][0]
+    ('shoulder_pan',)
+
+A name need not be a parameter of the world: any element of the right kind can have any quantity, and takes
+its nominal value from the model or from the group that it is split from (`sim2real.opening`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import dataclasses
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,160 +19,239 @@ from numpy.typing import NDArray
 
 from sim2real.distributions import LogUniform
 from sim2real.domain import Domain
-from sim2real.errors import InvalidValue, MissingExtra
-from sim2real.identify.transitions import FloatArray
-from sim2real.parameters import quantity_of
+from sim2real.errors import InvalidValue, UnknownName
+from sim2real.opening import elements_of, own_value
+from sim2real.parameters import INERTIA, Parameter, quantity_of
+from sim2real.replay import READ_DELAY
 from sim2real.world import World
 
-Loss = Callable[[FloatArray], FloatArray]
-"""From points of the unit cube, shape (n, dimensions), to what is to be small; infinite where impossible."""
+FloatArray = NDArray[np.float64]
+
+_WIDE = {
+    "kp": (0.004, 2.0),
+    "damping": (0.02, 50.0),
+    "kd": (0.02, 50.0),
+    "frictionloss": (0.05, 30.0),
+    "armature": (0.2, 5.0),
+    "mass": (0.4, 2.5),
+    "torque_limit": (0.1, 2.0),
+    "strength": (0.3, 1.5),
+    "friction": (0.05, 2.0),
+}
+"""Bounds as multiples of the nominal value, on a logarithmic scale."""
+
+_ABSOLUTE = {
+    "stribeck": (1e-3, 1.0, True),
+    "stribeck_velocity": (5e-3, 1.0, True),
+    "load_friction_motor": (1e-3, 0.5, True),
+    "goal_braking": (5.0, 1e3, True),
+    "rate_limit": (1.0, 50.0, True),
+    "backlash": (1e-3, 0.15, True),
+    "speed_loss": (1e-3, 1.0, True),
+    "bias_torque": (-0.6, 0.6, False),
+    "latency": (0.0, 12.0, False),
+    READ_DELAY: (0.0, 0.02, False),
+    "inertia_log_mass": (-0.9, 0.9, False),
+    **{f"inertia_shift_{axis}": (-0.1, 0.1, False) for axis in "xyz"},
+    **{f"inertia_stretch_{axis}": (-1.5, 3.0, False) for axis in "xyz"},
+    **{f"inertia_shear_{axes}": (-1.5, 1.5, False) for axes in ("xy", "yz", "xz")},
+}
+"""Bounds where the nominal value is 0 or says nothing; whether the scale is logarithmic."""
+
+_AROUND = {"com_x": 0.1, "com_y": 0.1, "com_z": 0.1, "height": 0.5}
+"""Half widths of bounds about the nominal value, m."""
+
+_WEAK = 0.3
+_ZERO_SCALE = {"frictionloss": 1e-2, "damping": 1e-3, "armature": 1e-3}
 
 
 @dataclass(frozen=True)
-class Space:
-    """The box, as arrays with one entry a parameter."""
+class FreeParameter:
+    """One number that a fit may change."""
 
-    names: tuple[str, ...]
-    low: FloatArray
-    high: FloatArray
-    logs: NDArray[np.bool_]
-    """Where coordinates are logarithms."""
-    whole: NDArray[np.bool_]
-    """Where values are whole numbers."""
+    name: str
+    low: float
+    high: float
+    start: float
+    log: bool
+    elements: tuple[str, ...]
+    """Elements that share it."""
+    integer: bool = False
+    prior: tuple[float, float] | None = None
+    """Mean and standard deviation; on a logarithmic scale, the standard deviation of the logarithm."""
+
+    @property
+    def quantity(self) -> str:
+        """The last part of the name."""
+        return self.name.rpartition(".")[2]
+
+    @property
+    def span(self) -> float:
+        """From bound to bound, of the logarithm on a logarithmic scale."""
+        return float(np.log(self.high / self.low)) if self.log else self.high - self.low
+
+    def unit(self, value: float | FloatArray) -> FloatArray:
+        """Where a value lies between the bounds, from 0 to 1."""
+        low, x = (np.log(v) if self.log else np.asarray(v) for v in (self.low, value))
+        return np.asarray((x - low) / self.span, dtype=float)
+
+    def value(self, unit: float | FloatArray) -> FloatArray:
+        """The inverse of `unit`."""
+        x = (np.log(self.low) if self.log else self.low) + np.asarray(unit) * self.span
+        x = np.exp(x) if self.log else x
+        return np.clip(np.round(x) if self.integer else x, self.low, self.high)
+
+
+@dataclass(frozen=True)
+class ParameterSpace:
+    """All free numbers, as points of the unit cube."""
+
+    free: tuple[FreeParameter, ...]
 
     @classmethod
-    def of(cls, world: World, bounds: Domain) -> Space:
-        """The box that a domain's ends make.
+    def of(cls, world: World, bounds: Domain) -> ParameterSpace:
+        """The box that a domain's ends make, begun in its middle; whole numbers stay whole.
 
         Raises:
             InvalidValue: for a parameter that has only one value, or no ends.
         """
         bounds = world.check(bounds)
-        ends = np.array([distribution.support() for distribution in bounds.parameters.values()])
-        if not len(ends):
+        if not bounds.parameters:
             raise InvalidValue("no parameters to identify; give a domain with their ranges")
-        for name, (low, high) in zip(bounds.names, ends, strict=True):
+        free = []
+        for name, distribution in bounds.parameters.items():
+            low, high = map(float, distribution.support())
             if not high > low or max(abs(low), abs(high)) > 1e12:
                 raise InvalidValue(
                     f"{name} has the range [{low:g}, {high:g}] to search in; give two ends, or leave it out"
                 )
-        logs = [isinstance(distribution, LogUniform) for distribution in bounds.parameters.values()]
-        whole = np.array([quantity_of(name).integer for name in bounds.names])
-        return cls(bounds.names, ends[:, 0], ends[:, 1], np.array(logs) & ~whole, whole)
+            whole = quantity_of(name).integer
+            log = isinstance(distribution, LogUniform) and not whole
+            one = FreeParameter(name, low, high, low, log, elements_of(world, name), whole)
+            free.append(dataclasses.replace(one, start=float(one.value(0.5))))
+        return cls(tuple(free))
 
-    def physics(self, points: FloatArray) -> FloatArray:
-        """Values in the parameters' units at points of the unit cube. Shape (n, k)."""
-        low, high = self._ends()
-        values = low + np.clip(points, 0.0, 1.0) * (high - low)
-        values[:, self.logs] = np.exp(values[:, self.logs])
-        values[:, self.whole] = np.round(values[:, self.whole])
-        return np.clip(values, self.low, self.high)
+    @property
+    def names(self) -> tuple[str, ...]:
+        """In the order of the columns."""
+        return tuple(f.name for f in self.free)
 
-    def points(self, physics: FloatArray) -> FloatArray:
-        """Points of the unit cube where these values are. Shape (n, k)."""
-        low, high = self._ends()
-        return (self._scaled(np.array(physics, dtype=np.float64)) - low) / (high - low)
+    @property
+    def elements(self) -> dict[str, tuple[str, ...]]:
+        """Elements of what the world has parameters for, by name."""
+        return {f.name: f.elements for f in self.free if f.quantity != READ_DELAY}
 
-    def widths(self, point: FloatArray, spans: FloatArray) -> FloatArray:
-        """Small spans of the cube around a point, in the parameters' units. Shape (k,)."""
-        low, high = self._ends()
-        per_unit = np.where(self.logs, self.physics(point[None])[0], 1.0)
-        return np.asarray(spans * (high - low) * per_unit)
+    @property
+    def start(self) -> FloatArray:
+        """Where a fit begins. Shape (p,)."""
+        return np.array([float(np.clip(f.unit(f.start), 0.0, 1.0)) for f in self.free])
 
     @property
     def steps(self) -> FloatArray:
-        """Distance of neighbouring whole numbers in the cube, 0 for fractions. Shape (k,)."""
-        return np.where(self.whole, 1.0 / (self.high - self.low), 0.0)
+        """Distance of neighbouring whole numbers in the cube, 0 for fractions. Shape (p,)."""
+        return np.array([1.0 / f.span if f.integer else 0.0 for f in self.free])
 
-    def _ends(self) -> tuple[FloatArray, FloatArray]:
-        low, high = self._scaled(np.stack((self.low, self.high)))
-        return low, high
+    def values(self, unit: FloatArray) -> FloatArray:
+        """Physical values of points of the unit cube, column by column. Shape (..., p)."""
+        columns = [f.value(unit[..., k]) for k, f in enumerate(self.free)]
+        return np.stack(columns, axis=-1) if columns else np.zeros(unit.shape)
 
-    def _scaled(self, values: FloatArray) -> FloatArray:
-        values[:, self.logs] = np.log(values[:, self.logs])
-        return values
+    def units(self, values: FloatArray) -> FloatArray:
+        """The inverse of `values`."""
+        return np.stack([f.unit(values[..., k]) for k, f in enumerate(self.free)], axis=-1)
 
+    def widths(self, point: FloatArray, spans: FloatArray) -> FloatArray:
+        """Small spans of the cube around a point, in the parameters' units. Shape (p,)."""
+        per_unit = [float(f.value(at)) if f.log else 1.0 for f, at in zip(self.free, point, strict=True)]
+        return np.asarray(spans * np.array([f.span for f in self.free]) * np.array(per_unit))
 
-@dataclass(frozen=True)
-class Search:
-    """How a space is searched.
+    def physics(self, point: FloatArray) -> dict[str, float]:
+        """A point as parameters of the world, without what belongs to its recordings."""
+        values = zip(self.names, map(float, self.values(point)), strict=True)
+        return {name: value for name, value in values if not name.endswith(READ_DELAY)}
 
-    Raises:
-        InvalidValue: for less than one generation, or a population below 4.
-    """
-
-    generations: int = 60
-    population: int = 16
-    tolerance: float = 1e-3
-    """The search ends early when no coordinate's spread is above this."""
-    spread: float = 0.25
-    """Standard deviation of the first generation."""
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        """Refuse a search that finds nothing."""
-        if self.generations < 1 or self.population < 4:
-            raise InvalidValue(
-                f"{self.generations} generations of {self.population} find nothing; give at least 1 and 4"
+    def with_start(self, values: Mapping[str, float]) -> ParameterSpace:
+        """The same space begun elsewhere."""
+        return ParameterSpace(
+            tuple(
+                dataclasses.replace(f, start=min(max(values.get(f.name, f.start), f.low), f.high))
+                for f in self.free
             )
+        )
 
 
-@dataclass(frozen=True, eq=False)
-class Found:
-    """The end of a search."""
-
-    point: FloatArray
-    """Best point of the unit cube. Shape (dimensions,)."""
-    loss: float
-    evaluations: int
-    failed: int
-    """Candidates whose loss was not finite."""
-
-
-def minimize(loss: Loss, start: FloatArray, steps: FloatArray, search: Search) -> Found:
-    """Search the unit cube for the smallest loss.
+def free_parameters(
+    world: World, names: Sequence[str], bounds: Mapping[str, tuple[float, float]] | None = None
+) -> list[FreeParameter]:
+    """Free parameters by name, with bounds wide enough for a robot that is not the published one.
 
     Args:
-        loss: of a population at once; a candidate that is not finite counts as the worst of its generation.
-        start: where the search begins. Shape (dimensions,).
-        steps: distance of neighbouring whole numbers, 0 for fractions. Shape (dimensions,).
-        search: how.
+        world: whose elements and groups the names refer to.
+        names: parameters of the world, ``<element>.<quantity>``, ``<joint>.read_delay``, or
+            ``<body>.inertia`` for all ten of a body.
+        bounds: by name or by quantity, in place of the usual ones.
 
     Raises:
-        MissingExtra: if cmaes is not installed.
-        InvalidValue: if no candidate had a finite loss.
+        UnknownName: for an element or a quantity that does not exist.
+        InvalidValue: for a parameter named twice.
     """
-    try:
-        from cmaes import CMAwM
-    except ImportError as error:
-        raise MissingExtra("cmaes", "identify") from error
-    box = np.repeat([[0.0, 1.0]], len(start), axis=0)
-    optimizer = CMAwM(start, search.spread, box, steps, population_size=search.population, seed=search.seed)
-    best, best_loss, evaluations, failed = np.array(start, dtype=np.float64), np.inf, 0, 0
-    for _ in range(search.generations):
-        asked = [optimizer.ask() for _ in range(search.population)]
-        points = np.clip(np.array([evaluated for evaluated, _ in asked]), 0.0, 1.0)
-        losses = loss(points)
-        evaluations += len(points)
-        failed += int((~np.isfinite(losses)).sum())
-        if np.isfinite(losses).any() and np.nanmin(losses) < best_loss:
-            k = int(np.nanargmin(losses))
-            best, best_loss = points[k], float(losses[k])
-        optimizer.tell(list(zip((told for _, told in asked), _finite(losses), strict=True)))
-        if _spread(points) < search.tolerance:
-            break
-    if not np.isfinite(best_loss):
-        raise InvalidValue(
-            f"all {evaluations} candidates diverged or predicted nothing; narrow the ranges or check the data"
-        )
-    return Found(best, best_loss, evaluations, failed)
+    every: list[str] = []
+    for name in names:
+        body, _, quantity = name.rpartition(".")
+        every += [f"{body}.{part}" for part in INERTIA] if quantity == "inertia" else [name]
+    for name in every:
+        if every.count(name) > 1:
+            raise InvalidValue(f"{name} is free twice; name it once")
+    return [_free(world, name, bounds or {}) for name in every]
 
 
-def _finite(losses: FloatArray) -> Iterable[float]:
-    fine = np.isfinite(losses)
-    worst = float(losses[fine].max()) if fine.any() else 0.0
-    return map(float, np.where(fine, losses, worst + 1.0 + abs(worst)))
+def _free(world: World, name: str, bounds: Mapping[str, tuple[float, float]]) -> FreeParameter:
+    element, _, quantity = name.rpartition(".")
+    elements: tuple[str, ...] = (element,)
+    if quantity == READ_DELAY:
+        known = [world.model.joint(k).name for k in range(world.model.njnt)]
+        if element not in known:
+            raise UnknownName(f"joint in {name}:", element, known)
+        nominal = 0.0
+    else:
+        elements = elements_of(world, name)
+        nominal = own_value(world, name, elements)
+    low, high, log = _bounds(quantity, nominal)
+    if name in world.parameters:
+        low, high, log = _with_range(world.parameters[name], (low, high, log))
+    low, high = bounds.get(name, bounds.get(quantity, (low, high)))
+    if not low < high:
+        raise InvalidValue(f"{name} is free between {low:g} and {high:g}; give the lower end first")
+    free = FreeParameter(name, low, high, nominal, log and low > 0, elements)
+    if low <= nominal <= high:
+        return free
+    # an effect that is not there yet begins where it is weak but can be seen
+    return dataclasses.replace(free, start=float(free.value(_WEAK if nominal < low else 1 - _WEAK)))
 
 
-def _spread(points: FloatArray) -> float:
-    return float(points.std(axis=0).max())
+def _with_range(parameter: Parameter, bounds: tuple[float, float, bool]) -> tuple[float, float, bool]:
+    """Bounds that hold the training range and half as much again."""
+    low, high, log = bounds
+    if parameter.low == parameter.high or parameter.quantity.name == "latency":
+        return low, max(high, parameter.high), log
+    span = parameter.high - parameter.low
+    if parameter.low > 0:
+        wide = parameter.low / 1.5, parameter.high * 1.5
+        return min(low, wide[0]) if low > 0 else wide[0], max(high, wide[1]), True
+    floor = parameter.low if parameter.low == parameter.quantity.low else parameter.low - span / 2
+    return min(floor, low) if not log else floor, max(high, parameter.high + span / 2), False
+
+
+def _bounds(quantity: str, nominal: float) -> tuple[float, float, bool]:
+    if quantity in _ABSOLUTE:
+        return _ABSOLUTE[quantity]
+    if quantity in _AROUND:
+        return nominal - _AROUND[quantity], nominal + _AROUND[quantity], False
+    if quantity in _WIDE and nominal > 0:
+        low, high = _WIDE[quantity]
+        return low * nominal, high * nominal, True
+    if nominal == 0:
+        scale = _ZERO_SCALE.get(quantity, 1.0)
+        return 0.0, 100 * scale, False
+    low, high = sorted((0.5 * nominal, 1.5 * nominal))
+    return low, high, False

@@ -4,9 +4,10 @@ Three things make the error of a fitted number, and the interval of `covering` c
 
 1. Chance. The residual of a robot's replay is no white noise, neighbouring errors are alike; intervals from
    independent errors (σ² (J'J)⁻¹, what `mujoco.sysid` reports) are many times too short. Whole blocks of
-   time are drawn again with replacement (Künsch 1989), each draw refitted to first order (`bootstrap`).
+   time, or episodes, are drawn again with replacement (Künsch 1989), each draw refitted to first order
+   (`bootstrap`).
 2. What the model lacks biases every block alike, so no resampling sees it. The fit is done again with the
-   usual missing effects beside it (`sim2real.identify.missing`): where the numbers go then, and the blocks'
+   usual missing effects beside it (`sim2real.identify.nuisance`): where the numbers go then, and the blocks'
    scatter there, belongs to the interval too.
 3. What is missing and not among the usual effects. It left an error r in the larger fit. Had that the shape
    of a number's own column it could have moved the number by r √P, with P the diagonal of the inverse
@@ -14,24 +15,34 @@ Three things make the error of a fitted number, and the interval of `covering` c
 
 Not covered: an effect that looks just like the free numbers (a weaker motor and heavier masses). How often
 these intervals hold the truth is measured by `scripts/coverage_identify.py`.
+
+`profile` replaces the parabola of the third part by the likelihood itself: each end is held while the others
+follow, and moved until the cost has risen by as much as it would at that end were the cost a parabola (Venzon
+and Moolgavkar 1988; what rise is allowed comes from the scatter that is known, as errors are correlated:
+Chandler and Bate 2007).
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from sim2real.identify.missing import Enlarged
+from sim2real.identify.least_squares import follow
+from sim2real.identify.nuisance import Enlarged
 from sim2real.identify.problem import Linear
-
-FloatArray = NDArray[np.float64]
+from sim2real.identify.space import FloatArray
 
 QUANTILE = 1.959964
+MOST_STD = 0.29
+"""Standard deviation, as a share of the range, of a parameter that could be anywhere in it."""
+
 _WHITE = 2.0
 """A measured state's white noise is in the residual once as it is, and once more by what grows from it in a
 window that begins there; errors up to this many times the noise hide no effect."""
+_RIDGE = 1e-6  # of the largest curvature: what no data see stays where it is, within its bounds
+_ROUNDS, _FACTOR = 2, 2.5  # of a profile, and most that a round moves an end, as a factor of its distance
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,44 +79,50 @@ def bootstrap(
     draws: int = 400,
     seed: int = 0,
     prior: FloatArray | None = None,
+    ranges: float = 0.0,
 ) -> Spread:
-    """Scatter of the fitted point from drawing blocks again.
+    """Scatter of the fitted point from drawing blocks again, and no less than independent errors have.
 
     Args:
         linear: at the fitted point.
         draws: resamples.
         seed: of the resamples.
         prior: curvature that priors add. Shape (p,).
+        ranges: curvature of what the range itself tells, which scatters with it (that of a uniform is 12).
     """
     hessian = linear.curvature.sum(axis=0)
-    held = _RIDGE * max(float(np.diag(hessian).max()), 1e-30) * np.ones(len(hessian))
-    ridge = np.diag(held if prior is None else held + prior)
-    mean = linear.slope.sum(axis=0)
+    size = len(hessian)
+    held = _RIDGE * max(float(np.diag(hessian).max()), 1e-30) + ranges
+    ridge = np.diag(np.full(size, held) + (0.0 if prior is None else prior))
     rng = np.random.default_rng(seed)
     count = len(linear.slope)
     # the fit stopped where the slope is nearly nothing; what is left of it is not scatter
-    centred = linear.slope - mean / count
-    found = np.empty((draws, len(hessian)))
+    centred = linear.slope - linear.slope.sum(axis=0) / count
+    found = np.empty((draws, size))
     for k in range(draws):
         times = np.bincount(rng.integers(0, count, count), minlength=count)
-        found[k] = -np.linalg.solve(np.tensordot(times, linear.curvature, 1) + ridge, times @ centred)
+        slope = times @ centred
+        if ranges:
+            slope = slope + math.sqrt(ranges) * rng.normal(size=size)
+        found[k] = -np.linalg.solve(np.tensordot(times, linear.curvature, 1) + ridge, slope)
     inverted = np.linalg.inv(hessian + ridge)
-    independent = inverted @ linear.noise.sum(axis=0) @ inverted
-    return Spread(linear.point + found, np.sqrt(np.maximum(np.diag(independent), 0.0)))
-
-
-_RIDGE = 1e-6  # of the largest curvature: what no data see stays where it is, within its bounds
+    noise = linear.noise.sum(axis=0) + ranges * np.eye(size)
+    independent = np.sqrt(np.maximum(np.diag(inverted @ noise @ inverted), 0.0))
+    # scores of few blocks may cancel by chance
+    found *= np.maximum(1.0, independent / np.maximum(found.std(axis=0), 1e-30))
+    return Spread(linear.point + found, independent)
 
 
 def deviations(enlarged: Enlarged) -> FloatArray:
     """Standard deviations in the larger fit, from chance and from what that lacks. Shape (own,)."""
-    own = enlarged.own
-    chance = bootstrap(enlarged.linear, prior=enlarged.prior).std[:own]
+    own, linear = enlarged.own, enlarged.linear
+    chance = bootstrap(linear, prior=enlarged.prior).std[:own]
     covariance = enlarged.covariance
     scale = np.sqrt(np.diag(covariance))
     alike = covariance[:own, own:] / np.outer(scale[:own], scale[own:])
-    lack = scale[:own] * np.sqrt((alike**2).mean(axis=1)) * _unexplained(enlarged)
-    return np.asarray(np.hypot(chance, lack))
+    left = np.maximum(linear.rmse**2 - (_WHITE * enlarged.white) ** 2, 0.0)
+    unexplained = float(np.sqrt((linear.weight * left).sum()))
+    return np.asarray(np.hypot(chance, scale[:own] * np.sqrt((alike**2).mean(axis=1)) * unexplained))
 
 
 def covering(
@@ -131,8 +148,41 @@ def covering(
     return np.minimum(low, ends[0]), np.maximum(high, ends[1])
 
 
-def _unexplained(enlarged: Enlarged) -> float:
-    """Root of the weighted square error that is left and is not noise."""
-    linear = enlarged.linear
-    left = np.maximum(linear.rmse**2 - (_WHITE * enlarged.white) ** 2, 0.0)
-    return float(np.sqrt((linear.weight * left).sum()))
+def profile(enlarged: Enlarged) -> tuple[FloatArray, FloatArray]:
+    """Lower and upper ends of the numbers of a fit, the usual missing effects following as well.
+
+    Numbers that are changed together (`Problem.colours`) share their simulations. An end costs two
+    linearizations and as many rounds of steps.
+
+    Returns:
+        In the unit cube, each of shape (own,).
+    """
+    reach = QUANTILE * deviations(enlarged)
+    ends = np.empty((2, enlarged.own))
+    for group in enlarged.problem.colours():
+        chosen = [k for k in group if k < enlarged.own]
+        for row, side in enumerate((-1.0, 1.0)) if chosen else ():
+            distance = _distances(enlarged, reach[chosen], chosen, side)
+            ends[row, chosen] = enlarged.point[chosen] + side * distance
+    return ends[0], ends[1]
+
+
+def _distances(enlarged: Enlarged, reach: FloatArray, group: list[int], side: float) -> FloatArray:
+    """How far the numbers of a group get to one side. Shape (len(group),)."""
+    problem, covariance, point = enlarged.problem, enlarged.covariance, enlarged.point
+    allowed = 0.5 * reach**2 / np.diag(covariance)[group]
+    owners = [problem.owner(k) if problem.decoupled else None for k in group]
+    distance = reach
+    for _ in range(_ROUNDS):
+        moves = sum(
+            (side * d * covariance[:, k] / covariance[k, k] for k, d in zip(group, distance, strict=True)),
+            np.zeros_like(point),
+        )
+        start = np.clip(point + moves, 0.0, 1.0)
+        reached = np.abs(start[group] - point[group])
+        # by how much the summed RMSE rose, of the joint that a number is about
+        change = follow(problem, start, group) - enlarged.linear.rmse
+        rise = np.array([change[:, slice(None) if o is None else o].sum() for o in owners])
+        factor = np.sqrt(allowed / np.maximum(rise, 1e-30))
+        distance = reached * np.clip(factor, 1 / _FACTOR, _FACTOR)
+    return distance

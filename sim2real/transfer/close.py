@@ -21,6 +21,7 @@ from pathlib import Path
 
 from sim2real.catalog import entries
 from sim2real.doctor.intake import Intake, take_in
+from sim2real.doctor.intake import Intake, take_in
 from sim2real.domain import Domain
 from sim2real.env import Sim2RealVectorEnv, make_task
 from sim2real.errors import InvalidValue
@@ -30,14 +31,12 @@ from sim2real.evaluate.rollouts import Trials, evaluate, references
 from sim2real.evaluate.table import Episodes
 from sim2real.files import write_text
 from sim2real.identify.check import check
-from sim2real.identify.fit import FitSettings
 from sim2real.identify.identify import Options, identify
-from sim2real.identify.judge_windows import judge_windows
-from sim2real.identify.next_motion import next_motion
-from sim2real.identify.page import write_page
-from sim2real.identify.summary import check_line
-from sim2real.identify.windows import TellsState
+from sim2real.identify.rollout_fit import FitSettings
+from sim2real.identify.tables import check_line
+from sim2real.identify.verdicts import judge_rollouts
 from sim2real.policy import Policy
+from sim2real.replay.rollouts import TellsState
 from sim2real.simulators.mujoco import MujocoSimulator
 from sim2real.transfer.close_page import Story, write_story
 from sim2real.transfer.identify_and_train import RoadSettings, Training, identify_and_train, trained
@@ -206,18 +205,8 @@ def _identified(world: World, taken: Intake, settings: CloseSettings, stages: St
         write_text(out / "check.json", json.dumps(before.to_json(), indent=1))
 
     def fit() -> None:
-        found = identify(
-            world, recordings, dataclasses.replace(options, checkpoint=out / "fit.json"), watch.fit
-        )
-        motion = next_motion(world, recordings, found, options)
         before = json.loads((out / "check.json").read_text(encoding="utf-8"))
-        found = dataclasses.replace(
-            found, check=before, next_motion=None if motion is None else motion.to_json()
-        )
-        found.save(out)
-        if motion is not None:
-            motion.save(out)
-        write_page(found, out, motion)
+        identify(world, recordings, options, watch.fit, out, before)
 
     key = fingerprint(world, recordings, options)
     stages.once("check", key, look)
@@ -262,7 +251,7 @@ def _learnt_in(
     folder = stages.folder / f"{policy.name}-{POSTERIOR}"
     closed = identify_and_train(policy, target, world, folder, bounds, road)
     last = closed.fits[-1]
-    verdicts = judge_windows(last, world, bounds)
+    verdicts = judge_rollouts(last, world, bounds)
     return Learnt(Domain.point(last.physics), last.domain, verdicts, target.spent), closed.policy
 
 

@@ -21,11 +21,11 @@ from pathlib import Path
 from sim2real.domain import Domain
 from sim2real.errors import InvalidValue, PolicyError, UnknownName
 from sim2real.files import write_text
-from sim2real.identify.fit import FitSettings, WindowFit, fit_windows
-from sim2real.identify.gather import Excited, gather
-from sim2real.identify.transitions import Rollouts
+from sim2real.gather import Excited, gather
+from sim2real.identify.rollout_fit import FitSettings, RolloutFit, fit_rollouts
 from sim2real.opening import opened_for
 from sim2real.policy import Policy
+from sim2real.recordings.rollouts import Rollouts
 from sim2real.train.ppo import settings_for, train
 from sim2real.transfer.stages import Stages, Watch, fingerprint
 from sim2real.transfer.target import Spent, TargetEnv
@@ -85,7 +85,7 @@ class Closed:
     """Labelled as the settings say."""
     domain: Domain
     """What was learnt of the target, as far as the last round tells."""
-    fits: tuple[WindowFit, ...]
+    fits: tuple[RolloutFit, ...]
     """One a round."""
     rollouts: Rollouts
     """Everything that was recorded."""
@@ -119,7 +119,7 @@ def identify_and_train(
     bounds = bounds or world.training_domain
     policy.check(target)
     stages = Stages(folder, settings.watch)
-    fits: list[WindowFit] = []
+    fits: list[RolloutFit] = []
     rollouts: Rollouts | None = None
     for number in range(settings.rounds):
         place = folder / f"round-{number}"
@@ -204,11 +204,11 @@ def _recorded(policy: Policy, target: TargetEnv, place: Path, settings: RoadSett
 
 def _fitted(
     world: World, rollouts: Rollouts, bounds: Domain, settings: FitSettings, place: Path, stages: Stages
-) -> WindowFit:
+) -> RolloutFit:
     key = fingerprint(world, rollouts, bounds, settings)
     name = f"identify {place.name}"
-    stages.once(name, key, lambda: fit_windows(world, rollouts, bounds, settings).save(place))
-    return WindowFit.load(place)
+    stages.once(name, key, lambda: fit_rollouts(world, rollouts, bounds, settings).save(place))
+    return RolloutFit.load(place)
 
 
 def _joined(first: Rollouts | None, second: Rollouts) -> Rollouts:

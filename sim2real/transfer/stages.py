@@ -19,9 +19,9 @@ import numpy as np
 from sim2real.domain import Domain
 from sim2real.files import write_text
 from sim2real.identify.checkpoint import content_of
-from sim2real.identify.transitions import Rollouts
 from sim2real.policy import Policy
 from sim2real.recordings import Recording
+from sim2real.recordings.rollouts import Rollouts
 from sim2real.world import World
 
 

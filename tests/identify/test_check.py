@@ -8,12 +8,13 @@ import pytest
 from sim2real.cli import main
 from sim2real.errors import RecordingError
 from sim2real.identify.check import check
-from sim2real.identify.free import Space, free_parameters
+from sim2real.identify.defaults import cut
+from sim2real.identify.identifiability import Information
 from sim2real.identify.identify import Options
-from sim2real.identify.information import Information, noise_of
-from sim2real.identify.problem import Problem
-from sim2real.identify.setting import cut
-from sim2real.identify.solve import least_squares
+from sim2real.identify.least_squares import least_squares
+from sim2real.identify.noise import noise_of
+from sim2real.identify.problem import RecordingProblem
+from sim2real.identify.space import ParameterSpace, free_parameters
 from sim2real.identify.verdicts import BAD_DATA, NOT_IDENTIFIABLE
 from sim2real.recordings.npz import write_npz
 from sim2real.replay import motion_of
@@ -43,11 +44,11 @@ def test_expected_widths_are_the_scatter_of_estimates(name, free, start, twin):
     clean = twin(name, {}, count=3, seconds=1.0, start=start, share=0.6, noise=0.0)
     options = Options(free=free, generations=0, window=0.5)
     found = check(world, noisy(clean, 0), options)
-    space = Space(tuple(free_parameters(world, free)))
+    space = ParameterSpace(tuple(free_parameters(world, free)))
     fitted = []
     for seed in range(20):
         motions = cut(world, [motion_of(world, r) for r in noisy(clean, seed)], 0.5)
-        problem = Problem.of(world, space, motions, 1)
+        problem = RecordingProblem.of(world, space, motions, 1)
         fitted.append(least_squares(problem, space.start, tolerance=1e-4).point)
     scatter = np.std(fitted, axis=0, ddof=1)
     # the interval is 2 · 1.96 standard deviations wide

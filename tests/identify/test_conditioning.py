@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from sim2real.identify.conditioning import combinations
-from sim2real.identify.free import Space, free_parameters
-from sim2real.identify.problem import Problem
+from sim2real.identify.identifiability import combinations
+from sim2real.identify.problem import RecordingProblem
+from sim2real.identify.space import ParameterSpace, free_parameters
 from sim2real.opening import opened
 from sim2real.recordings import load_recordings
 from sim2real.replay import motion_of
@@ -24,9 +24,9 @@ def told(twin):
     def of(*names):
         world = opened(World.load("so101"), {}, SERVO)
         free = free_parameters(world, names)
-        space = Space(tuple(free)).with_start({f.name: f.start for f in free})
+        space = ParameterSpace(tuple(free)).with_start({f.name: f.start for f in free})
         motions = [motion_of(world, recording) for recording in recordings]
-        problem = Problem.of(world, space, motions, fast=True)
+        problem = RecordingProblem.of(world, space, motions, fast=True)
         return [c.text for c in combinations(problem, problem.linearize(space.start, central=True))]
 
     return of
@@ -79,8 +79,8 @@ def told_of_the_arm(real):
 
     def of(*names, groups=False):
         base = opened(world, {}, (shared if groups else values) | {"servos.kd": 0.0})
-        space = Space(tuple(free_parameters(base, names)))
-        problem = Problem.of(base, space, motions, fast=True)
+        space = ParameterSpace(tuple(free_parameters(base, names)))
+        problem = RecordingProblem.of(base, space, motions, fast=True)
         return [c.text for c in combinations(problem, problem.linearize(space.start, central=True))]
 
     return of

@@ -4,8 +4,8 @@ import mujoco
 import numpy as np
 import pytest
 
+from sim2real.identify.defaults import first_parameters, trained_parameters
 from sim2real.identify.identify import Options, identify
-from sim2real.identify.setting import first_parameters, trained_parameters
 from sim2real.recordings import Recording
 from sim2real.replay import motion_of
 from sim2real.replay.decoupled import stand_alone

@@ -11,10 +11,11 @@ from sim2real.domain import Domain
 from sim2real.env import Sim2RealVectorEnv
 from sim2real.episodes import RandomActor
 from sim2real.errors import InvalidValue
+from sim2real.gather import gather
 from sim2real.identify.dropo import DropoSettings, Likelihood, dropo
-from sim2real.identify.gather import gather
-from sim2real.identify.space import Search, Space
-from sim2real.identify.windows import WindowReplay
+from sim2real.identify.problem import RolloutProblem
+from sim2real.identify.search import SearchSettings
+from sim2real.identify.space import ParameterSpace
 from sim2real.world import World
 
 BOUNDS = Domain({"pole.mass": Uniform(0.01, 0.06), "motor.strength": Uniform(0.5, 1.5)})
@@ -34,14 +35,14 @@ def rollouts(furuta):
 
 @pytest.mark.parametrize("tails", [math.inf, 4.0])
 def test_the_likelihood_is_the_one_written_out(furuta, rollouts, tails):
-    space = Space.of(furuta, BOUNDS)
-    replay = WindowReplay(furuta, rollouts, 2)
+    space = ParameterSpace.of(furuta, BOUNDS)
+    problem = RolloutProblem(furuta, space, rollouts, 2)
     epsilon = np.full(6, 1e-4)
-    likelihood = Likelihood(replay, space, DropoSettings(samples=10, horizon=2, tails=tails), epsilon)
+    likelihood = Likelihood(problem, DropoSettings(samples=10, horizon=2, tails=tails), epsilon)
     mean, std = np.array([[0.4, 0.3], [0.6, 0.3]]), np.array([[0.05, 0.02], [0.05, 0.02]])
     got = likelihood(mean, std)
-    draws = space.physics(mean[0] + std[0] * likelihood._normals)
-    predicted = replay.predict(space.names, draws)[:, likelihood.ends]
+    draws = space.values(mean[0] + std[0] * likelihood._normals)
+    predicted = problem.replay.predict(space.names, draws)[:, likelihood.ends]
     total = 0.0
     for k, end in enumerate(likelihood.ends):
         cloud = predicted[:, k]
@@ -50,13 +51,13 @@ def test_the_likelihood_is_the_one_written_out(furuta, rollouts, tails):
             law = multivariate_normal(cloud.mean(axis=0), covariance)
         else:
             law = multivariate_t(cloud.mean(axis=0), covariance, df=tails)
-        total += law.logpdf(replay.observed[end])
+        total += law.logpdf(problem.replay.observed[end])
     assert got[0] == pytest.approx(total / len(likelihood.ends), rel=1e-6)
     assert got[0] > got[1], "the candidate nearer to the truth is likelier"
 
 
 def test_planted_values_are_found_and_no_width_is_below_what_residuals_imply(furuta, rollouts):
-    search = Search(generations=30, population=8)
+    search = SearchSettings(generations=30, population=8)
     result = dropo(furuta, rollouts, BOUNDS, DropoSettings(samples=6, search=search))
     for k, (name, value) in enumerate(TRUTH.items()):
         normal = result.domain.parameters[name]
@@ -71,7 +72,7 @@ def test_a_mixture_of_physics_is_covered_and_entropy_widens(furuta):
     env = Sim2RealVectorEnv(furuta, 8, Domain({"pole.mass": Uniform(0.02, 0.04)}), autoreset=False)
     mixed = gather(env, RandomActor(1, seed=1), 25, seed=1)
     bounds = Domain({"pole.mass": Uniform(0.01, 0.06)})
-    search = Search(generations=25, population=8)
+    search = SearchSettings(generations=25, population=8)
     covers = dropo(furuta, mixed, bounds, DropoSettings(search=search, epsilon=1e-6, tails=math.inf))
     normal = covers.domain.parameters["pole.mass"]
     assert 0.024 < normal.mean < 0.036

@@ -7,7 +7,8 @@ import pytest
 
 from sim2real.domain import Domain
 from sim2real.errors import RecordingError, UnknownName
-from sim2real.identify.identify import Options, identify, split
+from sim2real.identify.fit import split
+from sim2real.identify.identify import Options, identify
 from sim2real.identify.verdicts import BAD_DATA, IDENTIFIED, NO_HELDOUT_GAIN, NOT_IDENTIFIABLE
 from sim2real.opening import opened_for
 from sim2real.recordings import load_recordings

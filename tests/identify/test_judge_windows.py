@@ -6,8 +6,7 @@ import pytest
 
 from sim2real.distributions import Normal, Point, Uniform
 from sim2real.domain import Correlation, Domain
-from sim2real.identify.fit import WindowFit
-from sim2real.identify.judge_windows import judge_windows
+from sim2real.identify.rollout_fit import RolloutFit
 from sim2real.identify.verdicts import (
     IDENTIFIED,
     NO_HELDOUT_GAIN,
@@ -15,6 +14,7 @@ from sim2real.identify.verdicts import (
     ON_BOUND,
     STRUCTURE_MISSING,
     exit_code,
+    judge_rollouts,
 )
 from sim2real.world import World
 
@@ -24,7 +24,7 @@ BOUNDS = Domain({"pole.mass": Uniform(0.02, 0.03), "motor.latency": Uniform(0, 8
 @pytest.fixture
 def fit():
     """A fit that went well."""
-    return WindowFit(
+    return RolloutFit(
         domain=Domain({"pole.mass": Normal(0.025, 2e-4, 0.02, 0.03), "motor.latency": Point(4.0)}),
         physics={"pole.mass": 0.025, "motor.latency": 4.0},
         std={"pole.mass": 2e-4, "motor.latency": 0.1},
@@ -37,7 +37,7 @@ def fit():
 
 
 def judged(fit):
-    verdicts = judge_windows(fit, World.load("furuta"), BOUNDS)
+    verdicts = judge_rollouts(fit, World.load("furuta"), BOUNDS)
     return {verdict.name: verdict for verdict in verdicts}, exit_code(verdicts)
 
 
@@ -64,7 +64,7 @@ def test_what_makes_up_for_each_other_is_not_identified(fit):
         physics={"pole.mass": 0.025, "motor.strength": 0.8},
         std={"pole.mass": 1e-3, "motor.strength": 0.05},
     )
-    [verdict] = judge_windows(together, World.load("furuta"), bounds)
+    [verdict] = judge_rollouts(together, World.load("furuta"), bounds)
     assert (verdict.name, verdict.subject) == (NOT_IDENTIFIABLE, "pole.mass, motor.strength")
 
 
@@ -93,4 +93,4 @@ def test_no_gain_leaves_nothing_identified(fit):
 
 def test_a_fit_comes_back_from_its_folder_to_the_bit(fit, tmp_path):
     fit.save(tmp_path)
-    assert dataclasses.asdict(WindowFit.load(tmp_path)) == (dataclasses.asdict(fit))
+    assert dataclasses.asdict(RolloutFit.load(tmp_path)) == (dataclasses.asdict(fit))

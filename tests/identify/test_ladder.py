@@ -7,8 +7,7 @@ import pytest
 from sim2real.domain import Domain
 from sim2real.env import Sim2RealVectorEnv
 from sim2real.identify.identify import Options, identify
-from sim2real.identify.ladder import Climber
-from sim2real.identify.rungs import Rung, ladder_of, motor_ladder, servo_ladder
+from sim2real.identify.model_selection import Extension, ModelSelection, ladder_of, motor_ladder, servo_ladder
 from sim2real.opening import opened, opened_for
 from sim2real.recordings import Recording
 from sim2real.replay import motion_of, windows
@@ -21,12 +20,12 @@ def climbed(recordings, rung):
     """A climb of two steps, begun at a servo with the right gain and friction."""
     base = opened(World.load("so101"), {}, SERVO)
     motions = [motion_of(base, r) for r in recordings]
-    climber = Climber(base, motions[1:], motions[1:], motions[:1], {}, 4, lambda *_: None)
-    return climber.climb([Rung("linear servo", ("damping", "bias_torque")), rung], motions[0].joints)
+    climber = ModelSelection(base, motions[1:], motions[1:], motions[:1], {}, 4, lambda *_: None)
+    return climber.select([Extension("linear servo", ("damping", "bias_torque")), rung], motions[0].joints)
 
 
 def test_play_is_kept_for_the_joint_that_has_it():
-    rung = Rung("+ backlash", ("backlash",))
+    rung = Extension("+ backlash", ("backlash",))
     loose = climbed([swung(seed, play=0.05) for seed in range(3)], rung)
     assert loose.steps[1].kept == ("shoulder_pan",)
     assert loose.values["shoulder_pan.backlash"] == pytest.approx(0.05, rel=0.1)
@@ -34,7 +33,7 @@ def test_play_is_kept_for_the_joint_that_has_it():
 
 
 def test_the_torque_speed_line_is_kept_for_the_joint_that_has_it():
-    rung = Rung("+ torque-speed line", ("speed_loss",))
+    rung = Extension("+ torque-speed line", ("speed_loss",))
     steep = climbed([swung(seed, jumps=True, loss=0.5) for seed in range(3)], rung)
     assert steep.steps[1].kept == ("shoulder_pan",)
     assert steep.values["shoulder_pan.speed_loss"] == pytest.approx(0.5, rel=0.2)
@@ -91,9 +90,9 @@ def test_a_motor_gets_what_it_shows(physics, kept, twin):
     world = World.load("furuta")
     recordings = twin("furuta", physics, count=4, seconds=1.0, noise=1e-3)
     cut = [part for r in recordings for part in windows(motion_of(world, r), 0.5)]
-    climber = Climber(world, cut[2:], cut[2:], cut[:2], {}, 0, lambda *_: None, fast=False)
-    first = Rung("linear motor", (), ("pole.mass", "motor.strength", "arm_hinge.damping"))
-    climb = climber.climb([first, *ladder_of(world, cut)[1:4]], ("arm_hinge", "pole_hinge"))
+    climber = ModelSelection(world, cut[2:], cut[2:], cut[:2], {}, 0, lambda *_: None, fast=False)
+    first = Extension("linear motor", (), ("pole.mass", "motor.strength", "arm_hinge.damping"))
+    climb = climber.select([first, *ladder_of(world, cut)[1:4]], ("arm_hinge", "pole_hinge"))
     assert {step.rung for step in climb.steps[1:] if step.kept} == kept
     for name, value in physics.items():
         assert climb.values[name] == pytest.approx(value, rel=0.1)

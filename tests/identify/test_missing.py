@@ -5,14 +5,12 @@ import dataclasses
 import numpy as np
 import pytest
 
-from sim2real.identify.effects import held_in_scale
-from sim2real.identify.free import Space, free_parameters
 from sim2real.identify.identify import Options, identify
-from sim2real.identify.missing import enlarge
-from sim2real.identify.problem import Problem
-from sim2real.identify.profile import profile
-from sim2real.identify.solve import least_squares
-from sim2real.identify.uncertainty import QUANTILE, bootstrap, covering, deviations
+from sim2real.identify.least_squares import least_squares
+from sim2real.identify.nuisance import enlarge, held_in_scale
+from sim2real.identify.problem import RecordingProblem
+from sim2real.identify.space import ParameterSpace, free_parameters
+from sim2real.identify.uncertainty import QUANTILE, bootstrap, covering, deviations, profile
 from sim2real.identify.verdicts import IDENTIFIED, STRUCTURE_MISSING
 from sim2real.opening import opened
 from sim2real.replay import Motion, motion_of, windows
@@ -25,9 +23,9 @@ HIDDEN = {"motor.latency": 3, "slider.frictionloss": 0.3}
 def problem_of(recordings, names=tuple(MASSES)):
     """Of the cartpole in short windows."""
     world = World.load("cartpole")
-    space = Space(tuple(free_parameters(world, names)))
+    space = ParameterSpace(tuple(free_parameters(world, names)))
     parts = [part for r in recordings for part in windows(motion_of(world, r), 0.25)]
-    return Problem.of(opened(world, {}), space, parts, 1)
+    return RecordingProblem.of(opened(world, {}), space, parts, 1)
 
 
 def fitted(problem):
@@ -138,8 +136,8 @@ def test_an_effect_goes_only_if_forces_can_grow_together():
     masses = [f"{body}.mass" for body in ("torso", "thigh", "leg", "foot")]
     others = ["motors.strength", "joints.damping", "joints.armature"]
     for names, held in (([*others, *masses], True), ([*others, *masses[:-1]], False)):
-        space = Space(tuple(free_parameters(world, names)))
-        problem = Problem.of(world, space, [motion])
+        space = ParameterSpace(tuple(free_parameters(world, names)))
+        problem = RecordingProblem.of(world, space, [motion])
         kept = held_in_scale(problem, space.start, 1)
         assert [free.name for free in kept] == names[1 : -1 if held else None]
 

@@ -7,9 +7,9 @@ import pytest
 
 from sim2real.domain import Domain
 from sim2real.identify.check import check
-from sim2real.identify.excite import Room, candidates
+from sim2real.identify.excitation import CommandLimits, candidates
+from sim2real.identify.experiment_design import MotionLimits, next_motion
 from sim2real.identify.identify import Options, identify
-from sim2real.identify.next_motion import Play, next_motion
 from sim2real.opening import opened_for
 from sim2real.recordings import Recording, load_recordings, map_joints
 from sim2real.recordings.mapping import unmap_joints
@@ -56,7 +56,7 @@ def test_a_motor_is_told_to_show_what_is_known_least(name, physics, setup, twin)
     recordings = twin(name, physics, count=2, seconds=3.0, noise=1e-3, **setup)
     options = Options(free=tuple(physics), generations=0, threads=1, window=0.5, held=())
     found = identify(world, recordings, options)
-    motion = next_motion(world, recordings, found, options, Play(seconds=3.0, speed=20.0))
+    motion = next_motion(world, recordings, found, options, MotionLimits(seconds=3.0, speed=20.0))
     new = played(world, physics, motion.recording)
     low, high = world.model.actuator_ctrlrange.T
     driven = world.model.actuator_trnid[:, 0]
@@ -79,7 +79,7 @@ def test_an_arm_is_moved_where_it_was_not(twin):
     free = ("gripper.mass", "elbow_flex.bias_torque", "shoulder_lift.frictionloss", "shoulder_pan.damping")
     options = Options(free=free, fixed=SERVO, generations=0, threads=1, held=())
     found = identify(world, recordings, options)
-    motion = next_motion(world, recordings, found, options, Play(seconds=6.0, speed=2.0))
+    motion = next_motion(world, recordings, found, options, MotionLimits(seconds=6.0, speed=2.0))
     assert motion.recording.joints == recordings[0].joints
     new = played(world, SERVO, motion.recording, noise=0.0)
     model = world.model
@@ -103,7 +103,7 @@ def test_the_motion_is_a_recording_that_is_read_again(twin, tmp_path):
     recordings = twin("cartpole", {}, count=2, seconds=1.0, start=(0, np.pi), noise=1e-3)
     options = Options(free=("cart.mass",), generations=0, threads=1, window=0.5, held=())
     found = identify(world, recordings, options)
-    motion = next_motion(world, recordings, found, options, Play(seconds=2.0, speed=50.0))
+    motion = next_motion(world, recordings, found, options, MotionLimits(seconds=2.0, speed=50.0))
     motion.save(tmp_path)
     (read,) = load_recordings(tmp_path)
     np.testing.assert_array_equal(read.command, motion.recording.command)
@@ -116,11 +116,13 @@ def test_no_motion_is_proposed_that_would_leave_the_rails(twin):
     recordings = twin("cartpole", {}, count=2, seconds=1.0, start=(0, np.pi), noise=1e-3)
     options = Options(free=("cart.mass",), generations=0, threads=1, window=0.5, held=())
     found = identify(world, recordings, options)
-    assert next_motion(world, recordings, found, options, Play(seconds=2.0, speed=1e-4)) is None
+    assert next_motion(world, recordings, found, options, MotionLimits(seconds=2.0, speed=1e-4)) is None
 
 
 def test_poses_keep_within_the_room():
-    room = Room(np.array([-1.0, 0.0]), np.array([1.0, 0.5]), np.array([1.0, 2.0]), np.array([0.9, 0.0]), True)
+    room = CommandLimits(
+        np.array([-1.0, 0.0]), np.array([1.0, 0.5]), np.array([1.0, 2.0]), np.array([0.9, 0.0]), True
+    )
     time = np.arange(0, 12.0, 0.02)
     tried = list(candidates(time, room, [1], seed=3))
     assert len(tried) == 12

@@ -9,11 +9,11 @@ from sim2real.distributions import Samples
 from sim2real.domain import Domain
 from sim2real.env import Sim2RealVectorEnv
 from sim2real.errors import InvalidValue
+from sim2real.gather import Excited, gather
 from sim2real.identify.episode_summary import Compression, summarize, summarize_rows
-from sim2real.identify.gather import Excited, gather
 from sim2real.identify.npe import NpeSettings, RecordingSimulator, npe
 from sim2real.identify.posterior_checks import calibration, predictive
-from sim2real.identify.space import Space
+from sim2real.identify.space import ParameterSpace
 from sim2real.policy import Policy
 from sim2real.world import World
 
@@ -64,9 +64,9 @@ def test_a_summary_of_a_linear_system_is_the_system():
 
 
 def test_simulated_recordings_are_those_of_the_env(furuta, policy):
-    space = Space.of(furuta, bounds(furuta))
+    space = ParameterSpace.of(furuta, bounds(furuta))
     point = np.array([[0.3, 0.6]])
-    physics = dict(zip(NAMES, space.physics(point)[0], strict=True))
+    physics = dict(zip(NAMES, space.values(point)[0], strict=True))
     like = recording(furuta, policy, physics)
     simulator = RecordingSimulator(furuta, like, space, lambda seed: Excited(policy, 0.0, seed), rows=12)
     points, summaries = simulator(np.repeat(point, 5, axis=0), seed=1)

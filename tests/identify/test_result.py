@@ -8,18 +8,19 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from sim2real.identify.free import Free
-from sim2real.identify.judge import Findings, gap_row, judge
+from sim2real.identify.estimates import Estimate, gap_row
 from sim2real.identify.page import write_page
+from sim2real.identify.posterior import make_domain, widening_of
 from sim2real.identify.problem import Linear
-from sim2real.identify.result import Estimate, Identification, Trace, make_domain, widening_of
-from sim2real.identify.summary import identification_tables
+from sim2real.identify.result import Identification, Trace
+from sim2real.identify.space import FreeParameter
+from sim2real.identify.tables import identification_tables
 from sim2real.identify.uncertainty import bootstrap
-from sim2real.identify.verdicts import IDENTIFIED, NO_HELDOUT_GAIN, ON_BOUND, exit_code
+from sim2real.identify.verdicts import IDENTIFIED, NO_HELDOUT_GAIN, ON_BOUND, Findings, exit_code, judge
 
 
 def free(name="cart.mass", low=0.5, high=2.0, log=True):
-    return Free(name, low, high, 1.0, log, (name.split(".")[0],))
+    return FreeParameter(name, low, high, 1.0, log, (name.split(".")[0],))
 
 
 def estimate(**changes):

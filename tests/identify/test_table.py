@@ -7,14 +7,14 @@ import pytest
 
 from sim2real.cli import main
 from sim2real.domain import Correlation, Domain, Normal, Point
-from sim2real.identify.diagnose import tip_height
-from sim2real.identify.free import Space, free_parameters
+from sim2real.identify.contacts import find_contacts, ground_of
+from sim2real.identify.experiment_design import MotionLimits, next_motion
+from sim2real.identify.ground import plane_errors
 from sim2real.identify.identify import Options, identify
-from sim2real.identify.next_motion import Play, next_motion
-from sim2real.identify.plane import plane_errors
-from sim2real.identify.problem import Problem
-from sim2real.identify.table import joined, table_of
-from sim2real.identify.table_rung import table_rung
+from sim2real.identify.posterior import joined
+from sim2real.identify.problem import RecordingProblem
+from sim2real.identify.residuals import tip_height
+from sim2real.identify.space import ParameterSpace, free_parameters
 from sim2real.opening import opened
 from sim2real.recordings import Recording, write_npz
 from sim2real.replay import Motion, Replayer, motion_of, windows
@@ -48,17 +48,17 @@ def problem_of(recordings, seconds=20.0):
     """The joints as they are; nothing but a table is to be found."""
     world = opened(World.load("so101"), {}, SLOW)
     cut = [part for r in recordings for part in windows(motion_of(world, r), seconds)]
-    space = Space(tuple(free_parameters(world, ["joints.damping", "joints.frictionloss"])))
-    return Problem.of(world, space, cut, 1, fast=True)
+    space = ParameterSpace(tuple(free_parameters(world, ["joints.damping", "joints.frictionloss"])))
+    return RecordingProblem.of(world, space, cut, 1, fast=True)
 
 
 def test_a_table_is_judged_on_what_it_was_not_found_on():
     problem = problem_of([log(1, 0.35), log(2, 1.0), log(4, 0.95)])
     fitted, held = problem.motions[:2], problem.motions[2:]
-    rung = table_rung(problem, problem.space.start, fitted, held)
+    rung = find_contacts(problem, problem.space.start, fitted, held)
     assert rung.kept
-    assert rung.step.kept == tuple(TABLE)
-    assert "where 2 recordings touch" in rung.step.rung
+    assert rung.comparison.kept == tuple(TABLE)
+    assert "where 2 recordings touch" in rung.comparison.rung
     assert [m.name for m in rung.clear(problem.motions)] == ["free1@0.0s"]
     assert rung.hit_in(held) == held
     assert len(rung.each) == 2
@@ -66,28 +66,28 @@ def test_a_table_is_judged_on_what_it_was_not_found_on():
         assert found == pytest.approx(TABLE, abs=0.002)
         own = plane_errors(problem.world, {}, tuple(found), [list(found.values())], other)
         assert own.mean() < 1e-3
-    assert rung.step.held < 1e-3
-    table = table_of(problem, problem.space.start, rung, {}, 1e-4 * np.eye(2))
+    assert rung.comparison.held < 1e-3
+    table = ground_of(problem, problem.space.start, rung, {}, 1e-4 * np.eye(2))
     for estimate in table.estimates:
         assert estimate.low <= TABLE[estimate.name] <= estimate.high
         assert estimate.high - estimate.low < 0.1
         assert estimate.nominal == {"floor.height": -0.3, "floor.friction": 1.0}[estimate.name]
-    sure = table_of(problem, problem.space.start, rung, {}, np.zeros((2, 2)))
+    sure = ground_of(problem, problem.space.start, rung, {}, np.zeros((2, 2)))
     for wide, narrow in zip(table.estimates, sure.estimates, strict=True):
         assert wide.high - wide.low > narrow.high - narrow.low  # what is not known of the joints
 
 
 def test_one_recording_that_touches_is_judged_on_its_own_parts():
     problem = problem_of([log(1, 0.35), log(2, 1.0)])
-    rung = table_rung(problem, problem.space.start, problem.motions, [])
+    rung = find_contacts(problem, problem.space.start, problem.motions, [])
     assert rung.kept
-    assert "in press2, each part with the others' table; nothing else touches" in rung.step.rung
+    assert "in press2, each part with the others' table; nothing else touches" in rung.comparison.rung
     assert [m.name for m in rung.clear(problem.motions)] == ["free1@0.0s"]
 
 
 def test_no_table_is_looked_for_where_nothing_is_touched():
     problem = problem_of([log(1, 0.35), log(3, 0.3)])
-    assert table_rung(problem, problem.space.start, problem.motions, []) is None
+    assert find_contacts(problem, problem.space.start, problem.motions, []) is None
 
 
 def test_a_table_that_the_others_do_not_show_is_not_kept():
@@ -96,7 +96,7 @@ def test_a_table_that_the_others_do_not_show_is_not_kept():
         {"floor.height": -0.02, "floor.friction": 0.3},
     )
     problem = problem_of([log(2, 1.0, low), log(4, 0.95, high)])
-    rung = table_rung(problem, problem.space.start, problem.motions, [])
+    rung = find_contacts(problem, problem.space.start, problem.motions, [])
     assert rung is not None
     assert not rung.kept
 
@@ -137,6 +137,6 @@ def test_a_table_becomes_part_of_the_result(tmp_path, capsys):
     assert replayed["physics"] == pytest.approx(Domain.load(tmp_path / "point.toml").median())
     train = ["train", "so101", "--domain", str(tmp_path / "identified.toml"), "--steps", "1024"]
     assert main([*train, "--out", str(tmp_path / "trained")]) == 0
-    motion = next_motion(world, logs, found, options, Play(seconds=3.0))
+    motion = next_motion(world, logs, found, options, MotionLimits(seconds=3.0))
     assert motion.target not in TABLE
     assert tip_height(world, motion.recording.position, JOINTS).min() >= found.point["floor.height"] + 0.02

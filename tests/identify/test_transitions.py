@@ -6,8 +6,8 @@ import pytest
 from sim2real.env import Sim2RealVectorEnv
 from sim2real.episodes import RandomActor
 from sim2real.errors import InvalidValue, RecordingError
-from sim2real.identify.gather import Excited, gather
-from sim2real.identify.transitions import Episode, Rollouts
+from sim2real.gather import Excited, gather
+from sim2real.recordings.rollouts import Episode, Rollouts
 from sim2real.transfer.target import Budget, TargetEnv
 from sim2real.world import World
 

@@ -10,11 +10,13 @@ from sim2real.domain import Domain
 from sim2real.env import Sim2RealVectorEnv
 from sim2real.episodes import RandomActor
 from sim2real.errors import InvalidValue
-from sim2real.identify.fit import FitSettings, deviations, fit_windows, standard_errors
-from sim2real.identify.gather import gather
-from sim2real.identify.space import Search, Space, minimize
-from sim2real.identify.windows import WindowReplay
+from sim2real.gather import gather
+from sim2real.identify.problem import RolloutProblem
+from sim2real.identify.rollout_fit import FitSettings, deviations, fit_rollouts, scatter_of
+from sim2real.identify.search import SearchSettings, minimize
+from sim2real.identify.space import ParameterSpace
 from sim2real.policy import Policy
+from sim2real.replay.rollouts import RolloutReplayer
 from sim2real.world import World
 
 TRUTH = {"pole.mass": 0.03, "motor.strength": 0.8, "motor.latency": 5.0, "arm_hinge.damping": 1e-4}
@@ -40,7 +42,7 @@ def seen_alone(rollouts):
 @pytest.mark.parametrize("states", [True, False])
 def test_truth_predicts_itself_across_windows_with_commands_on_their_way(furuta, rollouts, states):
     given = rollouts if states else seen_alone(rollouts)
-    replay = WindowReplay(furuta, given, window=7)
+    replay = RolloutReplayer(furuta, given, window=7)
     values = np.array([list(TRUTH.values()), [0.03, 0.8, 4.0, 1e-4]])
     right, late = replay.predict(tuple(TRUTH), values) - replay.observed
     assert np.abs(right).max() < 1e-5
@@ -50,7 +52,7 @@ def test_truth_predicts_itself_across_windows_with_commands_on_their_way(furuta,
 def test_one_step_windows_are_resets(furuta, rollouts):
     """Against one simulation that is reset to every state, at a physics without latency."""
     physics = {"pole.mass": 0.02, "motor.latency": 0.0}
-    replay = WindowReplay(furuta, rollouts, window=1)
+    replay = RolloutReplayer(furuta, rollouts, window=1)
     predicted = replay.predict(tuple(physics), np.array([list(physics.values())]))[0]
     env = Sim2RealVectorEnv(furuta, 1, Domain.point(physics), autoreset=False)
     first = rollouts.episodes[0]
@@ -63,13 +65,13 @@ def test_one_step_windows_are_resets(furuta, rollouts):
 
 def test_many_candidates_in_turns_are_the_same_as_at_once(furuta, rollouts):
     values = np.linspace(0.02, 0.04, 7)[:, None]
-    at_once = WindowReplay(furuta, rollouts, 10).predict(("pole.mass",), values)
-    in_turns = WindowReplay(furuta, rollouts, 10, max_rows=18).predict(("pole.mass",), values)
+    at_once = RolloutReplayer(furuta, rollouts, 10).predict(("pole.mass",), values)
+    in_turns = RolloutReplayer(furuta, rollouts, 10, max_rows=18).predict(("pole.mass",), values)
     assert np.array_equal(at_once, in_turns)
 
 
 def test_a_candidate_that_diverges_is_nan_and_counted_and_spares_its_neighbour(furuta, rollouts):
-    replay = WindowReplay(furuta, rollouts, window=30)
+    replay = RolloutReplayer(furuta, rollouts, window=30)
     values = np.array([[0.024, 1.0], [1e-9, 1e9]])
     fine, wild = replay.predict(("pole.mass", "motor.strength"), values)
     assert replay.diverged > 0
@@ -79,12 +81,12 @@ def test_a_candidate_that_diverges_is_nan_and_counted_and_spares_its_neighbour(f
 
 def test_what_has_no_windows_is_refused(furuta, rollouts):
     with pytest.raises(InvalidValue, match="a window of 0 steps"):
-        WindowReplay(furuta, rollouts, 0)
+        RolloutReplayer(furuta, rollouts, 0)
     walker = World.load("quadruped")
     env = Sim2RealVectorEnv(walker, 1, autoreset=False)
     shown = seen_alone(gather(env, RandomActor(12, seed=0), 5, seed=0))
     with pytest.raises(InvalidValue, match="observations of task quadruped don't tell the state"):
-        WindowReplay(walker, shown, 5)
+        RolloutReplayer(walker, shown, 5)
 
 
 @pytest.mark.parametrize("world", ["cartpole", "furuta", "hopper", "push", "quadrotor", "so101"])
@@ -95,7 +97,7 @@ def test_observations_tell_the_state_and_what_is_wanted(world):
     rollouts = gather(env, RandomActor(size, seed=0), 12, seed=0)
     physics = np.array([[d.value for d in late.parameters.values()]])
     for seen in (rollouts, seen_alone(rollouts)):
-        replay = WindowReplay(env.world, seen, 3)
+        replay = RolloutReplayer(env.world, seen, 3)
         errors = np.abs(replay.predict(late.names, physics)[0] - replay.observed)
         # no observation says by how much a pushed block tips
         share = 0.9 if world == "push" and seen is not rollouts else 1.0
@@ -111,14 +113,14 @@ def test_a_space_is_a_cube():
             "pole.mass": Uniform(0.01, 0.03),
         }
     )
-    space = Space.of(world, bounds)
-    physics = space.physics(np.array([[0.5, 0.51, 0.25], [2.0, -1.0, 1.0]]))
+    space = ParameterSpace.of(world, bounds)
+    physics = space.values(np.array([[0.5, 0.51, 0.25], [2.0, -1.0, 1.0]]))
     assert physics == pytest.approx(np.array([[1e-5, 4.0, 0.015], [1e-4, 0.0, 0.03]]))
-    assert space.points(physics[:1])[0] == pytest.approx([0.5, 0.5, 0.25])
+    assert space.units(physics[0]) == pytest.approx([0.5, 0.5, 0.25])
     with pytest.raises(InvalidValue, match="to search in"):
-        Space.of(world, Domain({"pole.mass": Point(0.02)}))
+        ParameterSpace.of(world, Domain({"pole.mass": Point(0.02)}))
     with pytest.raises(InvalidValue, match="no parameters to identify"):
-        Space.of(world, Domain({}))
+        ParameterSpace.of(world, Domain({}))
 
 
 def test_the_search_finds_whole_numbers_too_and_survives_failures():
@@ -127,11 +129,15 @@ def test_the_search_finds_whole_numbers_too_and_survives_failures():
         losses[points[:, 0] > 0.6] = np.inf
         return losses
 
-    found = minimize(loss, np.full(2, 0.5), np.array([0.0, 0.25]), Search(generations=40, population=8))
+    found = minimize(
+        loss, np.full(2, 0.5), np.array([0.0, 0.25]), SearchSettings(generations=40, population=8)
+    )
     assert found.point == pytest.approx([0.3, 0.75], abs=0.01)
     assert found.failed > 0
     with pytest.raises(InvalidValue, match="all 16 candidates diverged"):
-        minimize(lambda points: np.full(len(points), np.nan), np.full(2, 0.5), np.zeros(2), Search(2, 8))
+        minimize(
+            lambda points: np.full(len(points), np.nan), np.full(2, 0.5), np.zeros(2), SearchSettings(2, 8)
+        )
 
 
 @pytest.mark.slow
@@ -142,8 +148,8 @@ def test_planted_physics_are_found_from_noisy_observations_alone(furuta, rollout
         for e in seen_alone(rollouts).episodes
     )
     bounds = Domain({name: furuta.training_domain.parameters[name] for name in TRUTH})
-    settings = FitSettings(search=Search(generations=50, population=12))
-    fit = fit_windows(furuta, dataclasses.replace(rollouts, episodes=noisy), bounds, settings)
+    settings = FitSettings(search=SearchSettings(generations=50, population=12))
+    fit = fit_rollouts(furuta, dataclasses.replace(rollouts, episodes=noisy), bounds, settings)
     assert fit.physics["motor.latency"] == 5.0, "whole numbers are found exactly"
     for name, value in TRUTH.items():
         assert abs(fit.physics[name] - value) <= 3.0 * fit.std[name]
@@ -158,14 +164,14 @@ def test_what_the_model_lacks_makes_intervals_wide(furuta):
     env = Sim2RealVectorEnv(furuta, 6, lacking, autoreset=False)
     rollouts = gather(env, RandomActor(1, seed=0), 60, seed=0)
     bounds = Domain({"pole.mass": Uniform(0.015, 0.04)})
-    settings = FitSettings(search=Search(generations=6, population=6))
-    fit = fit_windows(furuta, rollouts, bounds, settings)
+    settings = FitSettings(search=SearchSettings(generations=6, population=6))
+    fit = fit_rollouts(furuta, rollouts, bounds, settings)
     training, held_out = rollouts.split(settings.held_out, 0)
-    replays = [WindowReplay(furuta, part, settings.window) for part in (training, held_out)]
-    space = Space.of(furuta, bounds)
-    point = space.points(np.array([[fit.physics["pole.mass"]]]))[0]
-    error = replays[1].predict(space.names, np.array([[fit.physics["pole.mass"]]]))[0] - replays[1].observed
-    implied = standard_errors(replays[0], space, point, deviations(replays[1], error))
+    space = ParameterSpace.of(furuta, bounds)
+    problem, held = (RolloutProblem(furuta, space, part, settings.window) for part in (training, held_out))
+    point = space.units(np.array([fit.physics["pole.mass"]]))
+    (error,) = held.rows(point[None])
+    implied = scatter_of(problem, point, deviations(held, error)).std
     assert fit.std["pole.mass"] > 3 * space.widths(point, implied)[0]
     assert abs(fit.physics["pole.mass"] - 0.03) < 2 * fit.std["pole.mass"]
 
@@ -175,10 +181,10 @@ def test_the_scale_of_forces_is_open_where_feet_strike_the_ground():
     world = World.load("hopper")
     env = Sim2RealVectorEnv(world, 4, autoreset=False)
     rollouts = gather(env, Policy.load("hopper-nominal-0"), 30, seed=0)
-    search = Search(generations=1, population=4)
+    search = SearchSettings(generations=1, population=4)
     held = FitSettings(search=search, window=5)
-    free = fit_windows(world, rollouts, world.training_domain, held)
+    free = fit_rollouts(world, rollouts, world.training_domain, held)
     told = Domain({name: d for name, d in world.training_domain.parameters.items() if name != "torso.mass"})
-    fixed = fit_windows(world, rollouts, told, held)
+    fixed = fit_rollouts(world, rollouts, told, held)
     assert free.std["motors.strength"] > 0.05
     assert free.std["motors.strength"] > 3 * fixed.std["motors.strength"]

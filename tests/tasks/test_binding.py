@@ -11,8 +11,8 @@ from sim2real.catalog import catalog, entries
 from sim2real.env import Sim2RealVectorEnv
 from sim2real.episodes import RandomActor
 from sim2real.errors import InvalidValue, UnknownName
-from sim2real.identify.gather import gather
-from sim2real.identify.windows import WindowReplay
+from sim2real.gather import gather
+from sim2real.replay.rollouts import RolloutReplayer
 from sim2real.world import World
 
 WORLDS = entries("envs")
@@ -147,7 +147,7 @@ def test_an_observation_tells_the_state_of_the_whole_scene(edited):
     rollouts = dataclasses.replace(rollouts, episodes=tuple(seen))
     values = np.array([[0.9], [1.1]])
     one, two = (
-        WindowReplay(World.load(world), rollouts, window=5).predict(("servos.strength",), values)
+        RolloutReplayer(World.load(world), rollouts, window=5).predict(("servos.strength",), values)
         for world in ("so101", edited("so101", *EDITS["all"]))
     )
     np.testing.assert_allclose(two, one, rtol=0, atol=1e-9)

@@ -10,9 +10,9 @@ from sim2real.cli import main
 from sim2real.domain import Domain
 from sim2real.errors import InvalidValue
 from sim2real.evaluate.rollouts import Trials
-from sim2real.identify.fit import FitSettings
 from sim2real.identify.identify import Options
-from sim2real.identify.space import Search
+from sim2real.identify.rollout_fit import FitSettings
+from sim2real.identify.search import SearchSettings
 from sim2real.policy import Policy
 from sim2real.recordings import write_npz
 from sim2real.transfer.close import CloseSettings, Sealed, close_gap, close_on_target
@@ -157,7 +157,7 @@ def test_the_road_in_a_sealed_target_counts_and_alternates(tmp_path):
     world, policies = World.load("furuta"), [Policy.load("furuta-nominal-0")]
     names = ("pole.mass", "motor.strength")
     bounds = Domain({name: world.training_domain.parameters[name] for name in names})
-    sealed = Sealed(world.variant("combined_a"), 4, 2, 40, bounds, FitSettings(search=Search(3, 6)))
+    sealed = Sealed(world.variant("combined_a"), 4, 2, 40, bounds, FitSettings(search=SearchSettings(3, 6)))
     with pytest.raises(KeyboardInterrupt):
         close_on_target(world, sealed, policies, tmp_path, settings(Seen("identify round-1")))
     seen = Seen()

@@ -9,10 +9,10 @@ import pytest
 from sim2real.domain import Domain
 from sim2real.errors import BudgetExhausted, InvalidValue
 from sim2real.evaluate.rollouts import Trials, mean_returns
-from sim2real.identify.fit import FitSettings
-from sim2real.identify.space import Search
-from sim2real.identify.transitions import Rollouts
+from sim2real.identify.rollout_fit import FitSettings
+from sim2real.identify.search import SearchSettings
 from sim2real.policy import Policy
+from sim2real.recordings.rollouts import Rollouts
 from sim2real.train.callbacks import Checkpoints
 from sim2real.transfer.identify_and_train import (
     RoadSettings,
@@ -23,7 +23,7 @@ from sim2real.transfer.identify_and_train import (
 from sim2real.transfer.target import Budget, TargetEnv
 from sim2real.world import World
 
-QUICK = RoadSettings(steps=40, train_steps=4096, fit=FitSettings(search=Search(4, 6)))
+QUICK = RoadSettings(steps=40, train_steps=4096, fit=FitSettings(search=SearchSettings(4, 6)))
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +104,7 @@ def interrupted(*_):
 
 @pytest.mark.slow
 def test_a_nominal_policy_gets_the_gap_closed(furuta, policy, bounds, tmp_path):
-    settings = RoadSettings(train_steps=240_000, fit=FitSettings(search=Search(25, 10)))
+    settings = RoadSettings(train_steps=240_000, fit=FitSettings(search=SearchSettings(25, 10)))
     target = target_of(furuta, 800, rows=5)
     closed = identify_and_train(policy, target, furuta, tmp_path, bounds, settings)
     assert closed.fits[0].physics["motor.latency"] == 4.0

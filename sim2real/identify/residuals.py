@@ -16,10 +16,9 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from sim2real.identify.space import FloatArray
 from sim2real.replay import Motion
 from sim2real.world import World
-
-FloatArray = NDArray[np.float64]
 
 _BINS = 12
 _BLOCK = 2.0  # s

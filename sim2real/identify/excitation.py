@@ -11,9 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
+from sim2real.identify.space import FloatArray
 
 MARGIN = 0.05
 """Share of every range that is left at either end."""
@@ -26,7 +25,7 @@ _PEAK = 1.875  # speed of a minimum-jerk way over its mean
 
 
 @dataclass(frozen=True, eq=False)
-class Room:
+class CommandLimits:
     """What commands may do."""
 
     low: FloatArray
@@ -40,7 +39,7 @@ class Room:
 
 
 @dataclass(frozen=True, eq=False)
-class Commands:
+class Candidate:
     """One way to move."""
 
     kind: str
@@ -49,35 +48,37 @@ class Commands:
     """Shape (n, nu)."""
 
 
-def candidates(time: FloatArray, room: Room, focus: list[int], seed: int = 0) -> Iterator[Commands]:
+def candidates(
+    time: FloatArray, limits: CommandLimits, focus: list[int], seed: int = 0
+) -> Iterator[Candidate]:
     """Different ways to move.
 
     Args:
         time: stamps from 0 on, s. Shape (n,).
-        room: what commands may do.
+        limits: what commands may do.
         focus: actuators that are moved alone as well.
         seed: of phases and poses.
     """
     rng = np.random.default_rng(seed)
-    if not room.servos:
-        yield from _forces(time, room, rng)
+    if not limits.servos:
+        yield from _forces(time, limits, rng)
         return
-    everything = list(range(len(room.low)))
+    everything = list(range(len(limits.low)))
     for moved in (everything, *([f] for f in focus if len(everything) > 1)):
         who = "all joints" if moved == everything else "one joint"
         for name in _RATES:
-            unit = _multisine(time, name, rng, len(room.low))
-            yield Commands(f"multisine of {who}, {name}", _poses(time, room, moved, unit, rng))
+            unit = _multisine(time, name, rng, len(limits.low))
+            yield Candidate(f"multisine of {who}, {name}", _poses(time, limits, moved, unit, rng))
         for seconds in (1.0, 3.0):
-            unit = _steps(time, seconds, rng, len(room.low))
-            yield Commands(f"poses of {who} held for {seconds:g} s", _walk(time, room, moved, unit, rng))
-        unit = _triangle(time, rng, len(room.low))
-        yield Commands(f"slow sweeps of {who}", _poses(time, room, moved, unit, rng))
+            unit = _steps(time, seconds, rng, len(limits.low))
+            yield Candidate(f"poses of {who} held for {seconds:g} s", _walk(time, limits, moved, unit, rng))
+        unit = _triangle(time, rng, len(limits.low))
+        yield Candidate(f"slow sweeps of {who}", _poses(time, limits, moved, unit, rng))
 
 
-def _forces(time: FloatArray, room: Room, rng: np.random.Generator) -> Iterator[Commands]:
+def _forces(time: FloatArray, limits: CommandLimits, rng: np.random.Generator) -> Iterator[Candidate]:
     """Forces that push to and fro about the middle, of several strengths."""
-    middle, half = (room.low + room.high) / 2, (room.high - room.low) / 2
+    middle, half = (limits.low + limits.high) / 2, (limits.high - limits.low) / 2
     fade = np.minimum(1.0, np.minimum(time, time[-1] - time) / 0.3)[:, None]
     signals = {f"multisine, {name}": _multisine(time, name, rng, len(half), free=False) for name in _RATES}
     for seconds in (0.15, 0.5):
@@ -88,7 +89,7 @@ def _forces(time: FloatArray, room: Room, rng: np.random.Generator) -> Iterator[
     for strength in _STRENGTHS:
         for name, unit in signals.items():
             kind = f"{name}, {100 * strength:.0f} % of the commands' range"
-            yield Commands(kind, middle + strength * half * fade * unit)
+            yield Candidate(kind, middle + strength * half * fade * unit)
 
 
 def _multisine(
@@ -123,32 +124,32 @@ def _chirp(time: FloatArray, count: int) -> FloatArray:
 
 
 def _poses(
-    time: FloatArray, room: Room, moved: list[int], unit: FloatArray, rng: np.random.Generator
+    time: FloatArray, limits: CommandLimits, moved: list[int], unit: FloatArray, rng: np.random.Generator
 ) -> FloatArray:
     """A course within ±1 as poses: as wide as the range and the speed allow, reached from the start."""
-    middle, half = (room.low + room.high) / 2, (room.high - room.low) / 2
+    middle, half = (limits.low + limits.high) / 2, (limits.high - limits.low) / 2
     steepest = np.abs(np.gradient(unit, time, axis=0)).max(axis=0)
-    size = np.minimum(half, 0.95 * room.speed / np.maximum(steepest, 1e-9))
+    size = np.minimum(half, 0.95 * limits.speed / np.maximum(steepest, 1e-9))
     # a narrow course may lie anywhere in the range
     centre = middle + rng.uniform(-1, 1, len(middle)) * (half - size)
     course = centre + size * unit
     still = [k for k in range(len(middle)) if k not in moved]
     course[:, still] = (middle + rng.uniform(-1, 1, len(middle)) * half)[still]
-    return _reached(time, room, course)
+    return _reached(time, limits, course)
 
 
 def _walk(
-    time: FloatArray, room: Room, moved: list[int], poses: FloatArray, rng: np.random.Generator
+    time: FloatArray, limits: CommandLimits, moved: list[int], poses: FloatArray, rng: np.random.Generator
 ) -> FloatArray:
     """From pose to pose on minimum-jerk ways; those that are too far for the speed are cut short."""
-    middle, half = (room.low + room.high) / 2, (room.high - room.low) / 2
+    middle, half = (limits.low + limits.high) / 2, (limits.high - limits.low) / 2
     targets = middle + half * poses
     still = [k for k in range(len(middle)) if k not in moved]
     targets[:, still] = (middle + rng.uniform(-1, 1, len(middle)) * half)[still]
     seconds = time[-1] / len(targets)
     way = 0.5 * seconds
-    longest = 0.95 * room.speed * way / _PEAK
-    at = room.start.copy()
+    longest = 0.95 * limits.speed * way / _PEAK
+    at = limits.start.copy()
     course = np.empty((len(time), len(at)))
     for number, target in enumerate(targets):
         goal = at + np.clip(target - at, -longest, longest)
@@ -158,9 +159,9 @@ def _walk(
     return course
 
 
-def _reached(time: FloatArray, room: Room, course: FloatArray) -> FloatArray:
+def _reached(time: FloatArray, limits: CommandLimits, course: FloatArray) -> FloatArray:
     """The course, gone over into from the start, slowly enough that both speeds together are allowed."""
-    far = np.abs(course[0] - room.start) / np.maximum(room.speed, 1e-9)
+    far = np.abs(course[0] - limits.start) / np.maximum(limits.speed, 1e-9)
     seconds = max(_APPROACH, float(far.max()) * _PEAK)
     rows = int(np.searchsorted(time, seconds))
     if rows >= len(time) // 2:
@@ -168,7 +169,7 @@ def _reached(time: FloatArray, room: Room, course: FloatArray) -> FloatArray:
         seconds = float(time[rows])
     late = np.vstack([np.repeat(course[:1], rows, axis=0), course[: len(time) - rows]])
     blend = _smooth(time / seconds)[:, None]
-    return np.asarray(room.start + (late - room.start) * blend)
+    return np.asarray(limits.start + (late - limits.start) * blend)
 
 
 def _smooth(share: FloatArray) -> FloatArray:

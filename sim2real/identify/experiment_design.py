@@ -4,7 +4,7 @@
     print(motion.text)                      # record next_motion.npz, 12 s: the interval of elbow.bias ...
     motion.save(folder)
 
-Candidates (`sim2real.identify.excite`) are simulated at the fitted point; those that leave the joints'
+Candidates (`sim2real.identify.excitation`) are simulated at the fitted point; those that leave the joints'
 ranges, go faster than the robot was seen to go, or touch something that no recording touched are dropped.
 An arm of servos also goes no lower than it was seen to go, since nobody knows what is there, and stays clear
 of a table that was found.
@@ -22,17 +22,17 @@ from pathlib import Path
 
 import mujoco
 import numpy as np
-from numpy.typing import NDArray
 
-from sim2real.identify.diagnose import tip_height
-from sim2real.identify.excite import MARGIN, Commands, Room, candidates
-from sim2real.identify.free import Space, free_parameters
-from sim2real.identify.identify import Options
-from sim2real.identify.information import Information, information, noise_of
-from sim2real.identify.plane import placed, plane_parameters
-from sim2real.identify.problem import Problem
+from sim2real.identify.defaults import cut
+from sim2real.identify.excitation import MARGIN, Candidate, CommandLimits, candidates
+from sim2real.identify.ground import placed, plane_parameters
+from sim2real.identify.identifiability import Information, information
+from sim2real.identify.noise import noise_of
+from sim2real.identify.options import Options
+from sim2real.identify.problem import RecordingProblem
+from sim2real.identify.residuals import tip_height
 from sim2real.identify.result import Identification
-from sim2real.identify.setting import cut
+from sim2real.identify.space import FloatArray, ParameterSpace, free_parameters
 from sim2real.opening import opened
 from sim2real.recordings import Recording
 from sim2real.recordings.mapping import unmap_joints
@@ -40,8 +40,6 @@ from sim2real.recordings.npz import write_npz
 from sim2real.replay import Motion, is_servo_robot, motion_of
 from sim2real.replay.decoupled import can_stand_in
 from sim2real.world import World
-
-FloatArray = NDArray[np.float64]
 
 FILE = "next_motion.npz"
 
@@ -53,7 +51,7 @@ _FOCUS = 2  # joints of the widest intervals that are moved alone
 
 
 @dataclass(frozen=True)
-class Play:
+class MotionLimits:
     """What a robot may be made to play."""
 
     seconds: float = 12.0
@@ -115,7 +113,7 @@ def next_motion(
     recordings: Sequence[Recording],
     found: Identification,
     options: Options | None = None,
-    play: Play | None = None,
+    limits: MotionLimits | None = None,
 ) -> NextMotion | None:
     """The candidate that shrinks the widest interval that any of them shrinks; None if none is of use.
 
@@ -124,15 +122,15 @@ def next_motion(
         recordings: that it was identified from.
         found: the result.
         options: that it was identified with.
-        play: how long and how fast the motion may be.
+        limits: how long and how fast the motion may be.
 
     Raises:
         RecordingError: for recordings that don't fit the world.
         InvalidValue: for a world that recordings can't be replayed in.
     """
-    options, play = options or Options(), play or Play()
+    options, limits = options or Options(), limits or MotionLimits()
     motions = [motion_of(world, recording) for recording in recordings]
-    chooser = _Chooser(world, motions, found, options, play)
+    chooser = _Chooser(world, motions, found, options, limits)
     best = chooser.best()
     if best is None:
         return None
@@ -155,19 +153,26 @@ class _Chooser:
     """Candidates and what they would tell."""
 
     def __init__(
-        self, world: World, motions: list[Motion], found: Identification, options: Options, play: Play
+        self,
+        world: World,
+        motions: list[Motion],
+        found: Identification,
+        options: Options,
+        limits: MotionLimits,
     ) -> None:
-        self.world, self.motions, self.play, self.window = world, motions, play, options.window
+        self.world, self.motions, self.allowed, self.window = world, motions, limits, options.window
         self.servos = is_servo_robot(world)
         tables = plane_parameters(world) if self.servos else {}
         self.estimates = [e for e in found.estimates if e.name not in tables]
         names = [e.name for e in self.estimates]
         base = opened(world, {}, {n: v for n, v in found.point.items() if n not in names})
-        space = Space(tuple(free_parameters(base, names, options.bounds)))
+        space = ParameterSpace(tuple(free_parameters(base, names, options.bounds)))
         space = space.with_start({e.name: e.value for e in self.estimates})
         self.point = space.start
         fast = self.servos and can_stand_in(names)
-        self.problem = Problem.of(base, space, cut(world, motions, self.window), options.threads, fast)
+        self.problem = RecordingProblem.of(
+            base, space, cut(world, motions, self.window), options.threads, fast
+        )
         self.noise = noise_of(motions)
         parts = [self._told_by(motion, seed) for seed, motion in enumerate(motions)]
         self.known = functools.reduce(Information.__add__, parts)
@@ -197,7 +202,7 @@ class _Chooser:
         first, last = (float(free.unit(x)) for x in ends)
         return last - first
 
-    def best(self) -> tuple[Motion, Commands, FloatArray, int] | None:
+    def best(self) -> tuple[Motion, Candidate, FloatArray, int] | None:
         """The motion, how it moves, what it leaves of every interval, and the parameter it is for."""
         tried = [(m, c, self._shrinks(self._told_by(m, len(self.motions)))) for m, c in self._safe()]
         for k in np.argsort(-self.widths):
@@ -214,7 +219,7 @@ class _Chooser:
     def _shrinks(self, more: Information) -> FloatArray:
         return np.asarray((self.known + more).std / self.known.std)
 
-    def _room(self) -> Room:
+    def _limits(self) -> CommandLimits:
         model = self.world.model
         commands = np.vstack([m.command for m in self.motions])
         limited = model.actuator_ctrllimited.astype(bool)
@@ -226,7 +231,7 @@ class _Chooser:
             low, high = np.maximum(low, ends[0][driven]), np.minimum(high, ends[1][driven])
         margin = MARGIN * (high - low)
         start = np.clip(self.motions[0].command[0], low + margin, high - margin)
-        return Room(low + margin, high - margin, self._speed()[driven], start, self.servos)
+        return CommandLimits(low + margin, high - margin, self._speed()[driven], start, self.servos)
 
     def _ends(self) -> tuple[FloatArray, FloatArray]:
         """Range of every joint; infinite where it has none. Shapes (k,)."""
@@ -238,29 +243,29 @@ class _Chooser:
     def _speed(self) -> FloatArray:
         """Top speed of every joint: its own, or the median of its kind if it was moved slowly. Shape (k,)."""
         kinds = self.world.model.jnt_type
-        if self.play.speed is not None:
-            return np.full(len(kinds), self.play.speed)
+        if self.allowed.speed is not None:
+            return np.full(len(kinds), self.allowed.speed)
         own = np.max([_speeds(m.time, m.measured).max(axis=0) for m in self.motions], axis=0)
         return np.asarray(np.maximum(own, [np.median(own[kinds == kind]) for kind in kinds]))
 
-    def _safe(self) -> Iterator[tuple[Motion, Commands]]:
+    def _safe(self) -> Iterator[tuple[Motion, Candidate]]:
         """Candidates as motions that the fitted robot can make without harm."""
         period = float(np.median(np.concatenate([np.diff(m.time) for m in self.motions])))
-        time: FloatArray = np.arange(round(self.play.seconds / period) + 1, dtype=np.float64) * period
-        room = self._room()
+        time: FloatArray = np.arange(round(self.allowed.seconds / period) + 1, dtype=np.float64) * period
+        limits = self._limits()
         owners = [self.problem.owner(int(k)) for k in np.argsort(-self.widths)]
         driven = self.world.model.actuator_trnid[:, 0].tolist()
         focus = list(dict.fromkeys(driven.index(o) for o in owners if o is not None and o in driven))
-        tried = list(candidates(time, room, focus[:_FOCUS], self.play.seed))
+        tried = list(candidates(time, limits, focus[:_FOCUS], self.allowed.seed))
         begun = [self._begun(time, commands) for commands in tried]
-        full = dataclasses.replace(self.problem.on(begun, fast=False), width=1)
+        full = self.problem.on(begun, fast=False)
         for motion, commands, predicted in zip(begun, tried, full.predict(self.point[None]), strict=True):
             positions = predicted[0]
             if np.isfinite(positions).all() and self._harmless(time, positions):
                 speeds = None if self.servos else np.gradient(positions, time, axis=0)
                 yield dataclasses.replace(motion, measured=positions, speeds=speeds), commands
 
-    def _begun(self, time: FloatArray, commands: Commands) -> Motion:
+    def _begun(self, time: FloatArray, commands: Candidate) -> Motion:
         first = self.motions[0]
         measured = np.tile(first.measured[0], (len(time), 1))
         if self.servos:

@@ -1,6 +1,6 @@
 """Replay recorded episodes under many physics at once, put back onto the measured state at every window.
 
-    replay = WindowReplay(World.load("furuta"), rollouts, window=15)
+    replay = RolloutReplayer(World.load("furuta"), rollouts, window=15)
     errors = replay.predict(("pole.mass",), values) - replay.observed
 
 Actions run on through the whole episode, so that commands on their way (a latency) and goals that add up
@@ -20,9 +20,9 @@ from sim2real.domain import Domain
 from sim2real.draws import StepDraws
 from sim2real.env import make_task
 from sim2real.errors import InvalidValue
-from sim2real.identify.transitions import FloatArray, Rollouts
 from sim2real.interface import Array, Ids, Task
 from sim2real.parameters import quantity_of
+from sim2real.recordings.rollouts import FloatArray, Rollouts
 from sim2real.simulators.mujoco import MujocoSimulator
 from sim2real.world import World
 
@@ -45,7 +45,7 @@ class TakesUp(Protocol):
         """Want what was wanted when the present states were seen so; shape (len(env_ids), observations)."""
 
 
-class WindowReplay:
+class RolloutReplayer:
     """Recorded episodes in simulations of a world, each with its own physics."""
 
     def __init__(self, world: World, rollouts: Rollouts, window: int, max_rows: int = 2048) -> None:

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from sim2real.env import Sim2RealVectorEnv
 from sim2real.errors import InvalidValue
-from sim2real.identify.transitions import Episode, FloatArray, Rollouts
 from sim2real.interface import Actor, TaskSpec
+from sim2real.recordings.rollouts import Episode, FloatArray, Rollouts
 
 
 class Steppable(Protocol):

@@ -12,14 +12,12 @@ from dataclasses import dataclass
 
 import mujoco
 import numpy as np
-from numpy.typing import NDArray
 
-from sim2real.identify.diagnose import tip_height
+from sim2real.identify.residuals import tip_height
+from sim2real.identify.space import FloatArray
 from sim2real.opening import opened
 from sim2real.replay import Motion, Replayer
 from sim2real.world import World, nominal_value
-
-FloatArray = NDArray[np.float64]
 
 _GAIN = 0.05
 """Share of the error that a plane must take away to be proposed."""

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from rich.table import Column, Table
 
 from sim2real.identify.check import Check, Excitation
-from sim2real.identify.result import Estimate, Identification
+from sim2real.identify.estimates import Estimate
+from sim2real.identify.result import Identification
 from sim2real.identify.verdicts import ranked
 
 

@@ -1,22 +1,19 @@
-"""What an identification and the check before it agree on: what is free and fixed, how motions are cut."""
+"""How an identification begins unless it is told: what is free and fixed, how recordings are cut."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sim2real.errors import RecordingError
+from sim2real.identify.options import Options
 from sim2real.opening import drives, of_joint
 from sim2real.parameters import LAW, MODEL
 from sim2real.recordings import Recording
 from sim2real.replay import Motion, is_servo_robot, motion_of, windows
 from sim2real.replay.motion import LEAST_ROWS
 from sim2real.world import World
-
-if TYPE_CHECKING:
-    from sim2real.identify.identify import Options
 
 SERVO_WINDOW, FREE_WINDOW = 20.0, 1.0
 """Seconds of open loop at a time; a robot that can fall soon forgets how it began."""
@@ -29,8 +26,8 @@ def motions_of(world: World, recordings: Sequence[Recording]) -> list[Motion]:
     """Recordings as the motions that a fit replays.
 
     Raises:
-        RecordingError: for joints that don't fit the world, a recording too short to begin a window in, or
-            two of one name, which could not be held out apart.
+        RecordingError: for no recordings, joints that don't fit the world, a recording too short to begin a
+            window in, or two of one name, which could not be held out apart.
         InvalidValue: for a world that recordings can't be replayed in.
     """
     motions = [motion_of(world, recording) for recording in recordings]
@@ -67,8 +64,8 @@ def trained_parameters(world: World) -> list[str]:
 
     Of a world that gives no ranges: masses, damping, and the latency and dry friction of what is driven.
     """
-    table, model = world.parameters.values(), world.model
-    trained = [p.name for p in table if p.low < p.high and p.quantity.acts in (MODEL, LAW)]
+    known, model = world.parameters.values(), world.model
+    trained = [p.name for p in known if p.low < p.high and p.quantity.acts in (MODEL, LAW)]
     if trained:
         return trained
     driven, _ = drives(world)

@@ -1,0 +1,231 @@
+"""A table as one more model of the ladder: a plane where motions touch something that the world lacks.
+
+Every recording that touches is predicted with the plane that the *others* which do show, and the plane is
+kept if that predicts better. Where only one recording touches, parts of it take the recordings' place, and
+the comparison's name says so: it is then judged on the same recording, though not on the same rows.
+
+A plane that is kept is the result's: the joints are fitted again to what is left without contact, the plane
+to the contacts. Its interval counts three things: which blocks of time were recorded, what is not known of
+the joints that press on it, and what each recording alone would have said.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim2real.domain import Domain
+from sim2real.identify.estimates import Estimate, estimates_of
+from sim2real.identify.ground import find_plane, plane_errors, plane_parameters, touching
+from sim2real.identify.identifiability import Combination, combinations
+from sim2real.identify.model_selection import Comparison
+from sim2real.identify.posterior import make_domain, widening_of
+from sim2real.identify.problem import Linear, RecordingProblem
+from sim2real.identify.residuals import diagnose
+from sim2real.identify.space import FloatArray, ParameterSpace, free_parameters
+from sim2real.identify.uncertainty import Spread, bootstrap
+from sim2real.opening import opened
+from sim2real.replay import Motion, windows
+
+Values = Mapping[str, float]
+
+CLEAR = 0.5
+"""Share of the windows that must be free of contact for the joints to be fitted to those alone."""
+_GAIN = 0.05
+"""Share of the error where something is touched that the others' plane must take away."""
+
+
+@dataclass(frozen=True, eq=False)
+class Contacts:
+    """Where something is touched, and what a plane there bought."""
+
+    comparison: Comparison
+    hits: tuple[Motion, ...]
+    """Windows in which something is touched."""
+    each: tuple[Values, ...]
+    """The plane as it is found without one recording (or part of one) after the other."""
+
+    @property
+    def kept(self) -> bool:
+        """Whether the plane is part of the result."""
+        return bool(self.comparison.kept)
+
+    def hit_in(self, motions: Sequence[Motion]) -> list[Motion]:
+        """Windows with contact that are of some recordings."""
+        names = {_recording(m) for m in motions}
+        return [hit for hit in self.hits if _recording(hit) in names]
+
+    def clear(self, cut: Sequence[Motion]) -> list[Motion]:
+        """Windows without contact."""
+        names = {hit.name for hit in self.hits}
+        return [m for m in cut if not any(name == m.name or name.startswith(f"{m.name}@") for name in names)]
+
+
+@dataclass(frozen=True, eq=False)
+class Ground:
+    """A plane that is part of a result."""
+
+    first: Values
+    """As the recordings show it that were fitted first; empty if those touch nothing."""
+    values: Values
+    """As all of them do."""
+    estimates: tuple[Estimate, ...]
+    domain: Domain
+    untold: tuple[Combination, ...]
+    """What contacts leave open."""
+
+
+def find_contacts(
+    problem: RecordingProblem, point: FloatArray, fitted: Sequence[Motion], held: Sequence[Motion]
+) -> Contacts | None:
+    """Look for a plane and judge it; None where nothing is touched that the model lacks.
+
+    Args:
+        problem: the fit so far.
+        point: where it ended, in the unit cube. Shape (p,).
+        fitted: windows that were fitted.
+        held: windows of the recordings that were held out.
+    """
+    names = tuple(plane_parameters(problem.world))
+    motions = [*fitted, *held]
+    if not names:
+        return None
+    predicted = _predicted(problem, point, motions)
+    hits = touching(problem.world, motions, predicted)
+    hints = diagnose(problem.world, hits, [predicted[motions.index(hit)] for hit in hits]) if hits else []
+    if not any(hint.signal == "tip height" for hint in hints):
+        return None
+    if len(hits) == 1:
+        place = motions.index(hits[0])
+        motions[place : place + 1] = windows(hits[0], hits[0].duration / 2)
+        predicted = _predicted(problem, point, motions)
+        hits = touching(problem.world, motions, predicted)
+    physics, threads = problem.space.physics(point), problem.threads
+    pairs = zip(predicted, motions, strict=True)
+    before = np.stack([np.sqrt(((p - m.measured) ** 2).mean(axis=0)) for p, m in pairs])
+    after, each = before.copy(), []
+    for group in _groups(hits):
+        others = [m for m in hits if m not in group]
+        plane = find_plane(problem.world, physics, others, threads)
+        if plane is not None:
+            each.append(plane.values)
+            under = [list(plane.values.values())]
+            rows = [motions.index(m) for m in group]
+            after[rows] = plane_errors(problem.world, physics, names, under, group, threads)[0]
+    if not each:
+        return None
+    rows = [k for k, m in enumerate(motions) if m in hits]
+    least, most = float(after[rows].mean()), float(before[rows].mean())
+    recordings = sorted({_recording(m) for m in hits})
+    where = f"where {len(recordings)} recordings touch, each with the others' table"
+    if len(recordings) == 1:
+        where = f"in {recordings[0]}, each part with the others' table; nothing else touches"
+    split = len(motions) - len(held)
+    best = after[split:] if held else after
+    comparison = Comparison(
+        f"+ a table ({1000 * most:.2f} to {1000 * least:.2f} {where})",
+        len(problem.space.names) + len(names),
+        float(after[:split].mean()),
+        float(best.mean()),
+        names if least < most * (1 - _GAIN) else (),
+        tuple(float(x) for x in best.mean(axis=0)),
+    )
+    return Contacts(comparison, tuple(hits), tuple(each))
+
+
+def settle_plane(problem: RecordingProblem, point: FloatArray, hits: Sequence[Motion]) -> Values:
+    """The plane that some contacts show with the joints at a point; empty if none gains."""
+    plane = find_plane(problem.world, problem.space.physics(point), hits, problem.threads)
+    return {} if plane is None else plane.values
+
+
+def _predicted(problem: RecordingProblem, point: FloatArray, motions: Sequence[Motion]) -> list[FloatArray]:
+    """In the full simulation; where that diverges, as measured."""
+    pairs = zip(problem.on(motions, fast=False).predict(point[None]), motions, strict=True)
+    return [np.where(np.isfinite(p[0]), p[0], m.measured) for p, m in pairs]
+
+
+def _groups(hits: Sequence[Motion]) -> list[list[Motion]]:
+    """Windows by recording; one by one if all are of the same."""
+    found: dict[str, list[Motion]] = {}
+    for hit in hits:
+        found.setdefault(_recording(hit), []).append(hit)
+    return list(found.values()) if len(found) > 1 else [[hit] for hit in hits]
+
+
+def _recording(motion: Motion) -> str:
+    return motion.name.split("@")[0]
+
+
+def ground_of(
+    problem: RecordingProblem, point: FloatArray, contacts: Contacts, first: Values, joints: FloatArray
+) -> Ground:
+    """The plane of a result, with its intervals.
+
+    Args:
+        problem: the last fit of the joints.
+        point: where it ended.
+        contacts: whose plane was kept.
+        first: the plane as the fitted recordings show it.
+        joints: covariance of the joints' numbers, in the unit cube. Shape (p, p).
+    """
+    values = settle_plane(problem, point, contacts.hits) or dict(contacts.each[0])
+    base = opened(problem.world, {}, problem.space.physics(point))
+    plane = ParameterSpace(tuple(free_parameters(base, list(values)))).with_start(values)
+    both = ParameterSpace((*problem.space.free, *plane.free))
+    linear = RecordingProblem.of(base, both, contacts.hits, problem.threads).linearize(
+        np.concatenate([point, plane.start]), central=True
+    )
+    alone = RecordingProblem.of(base, plane, contacts.hits, problem.threads)
+    own = np.arange(len(point), len(both.free))
+    seen = np.array([[each[name] for name in values] for each in contacts.each])
+    draws = _draws(linear, own, joints, plane.units(seen))
+    part = _part(linear, own)
+    spread = Spread(draws, bootstrap(part).independent)
+    centred = draws - part.point
+    scatter = float(np.einsum("np,pq,nq->n", centred, part.curvature.sum(axis=0), centred).mean())
+    widening = widening_of(float((part.weight * part.rmse**2).sum()), scatter)
+    unmoved = plane_parameters(problem.world)
+    estimates = tuple(
+        dataclasses.replace(e, nominal=unmoved[e.name]) for e in estimates_of(alone, plane.start, spread)
+    )
+    domain = make_domain(plane.free, plane.start, draws, widening, {})
+    return Ground(first, values, estimates, domain, tuple(combinations(alone, part)))
+
+
+def _part(linear: Linear, columns: NDArray[np.intp]) -> Linear:
+    """The residual as a function of some columns alone."""
+    block = np.ix_(np.arange(len(linear.slope)), columns, columns)
+    return dataclasses.replace(
+        linear,
+        point=linear.point[columns],
+        curvature=linear.curvature[block],
+        slope=linear.slope[:, columns],
+        noise=linear.noise[block],
+    )
+
+
+def _draws(linear: Linear, own: NDArray[np.intp], joints: FloatArray, seen: FloatArray) -> FloatArray:
+    """Scatter of the plane: from blocks of time, from the joints' own, and from recording to recording.
+
+    Args:
+        linear: of joints and plane where something is touched.
+        own: the plane's columns.
+        joints: covariance of the others. Shape (p, p).
+        seen: planes found without one recording each. Shape (n, len(own)).
+
+    Returns:
+        FloatArray: points of the plane's unit cube. Shape (400, len(own)).
+    """
+    blocks = bootstrap(_part(linear, own)).draws
+    curvature = linear.curvature.sum(axis=0)
+    rest = np.arange(len(joints))
+    follows = -np.linalg.lstsq(curvature[np.ix_(own, own)], curvature[np.ix_(own, rest)], rcond=None)[0]
+    rng = np.random.default_rng(0)
+    others = rng.multivariate_normal(np.zeros(len(joints)), joints, len(blocks), "ignore", method="eigh")
+    between = seen.std(axis=0) * rng.normal(size=blocks.shape)
+    return np.asarray(blocks + others @ follows.T + between)

@@ -1,0 +1,54 @@
+"""How large the noise of measured signals is: what no model can explain, and need not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from sim2real.doctor.view import quantization
+from sim2real.identify.problem import RecordingProblem
+from sim2real.identify.space import FloatArray
+from sim2real.replay import Motion
+
+NOISES = 1.5
+"""Errors up to this many times the noise of the measurements lack nothing."""
+
+_FINEST = 5e-5  # rad or m, or share of what joints of unlike units move: no sensor of a robot shows less
+_ORDER, _GAIN = 5, 252.0  # fifth differences of white noise have 252 times its variance
+_NORMAL = 1.4826  # from the median of absolute values to a normal's standard deviation
+
+
+def noise_of(motions: Sequence[Motion]) -> FloatArray:
+    """Standard deviation of the white noise of each measured joint, rad or m. Shape (k,).
+
+    From fifth differences, which a smooth motion does not have, and not below that of rounding to the
+    sensor's step, step / √12.
+    """
+    count = motions[0].measured.shape[1]
+    return np.array([white_noise([m.measured[:, k] for m in motions]) for k in range(count)])
+
+
+def white_noise(signals: Sequence[FloatArray]) -> float:
+    """Standard deviation of the white noise in pieces of one signal; see `noise_of`."""
+    differences = np.concatenate([np.abs(np.diff(x, _ORDER)) for x in signals])
+    found = _NORMAL * float(np.median(differences)) / _GAIN**0.5 if len(differences) else 0.0
+    step = quantization(np.concatenate(signals))
+    rounding = float(step) / 12**0.5 if np.isfinite(step) else 0.0
+    span = max(float(np.ptp(x)) for x in signals)
+    return max(found, rounding, 1e-6 * span, 1e-9)
+
+
+def white_errors(error: FloatArray) -> FloatArray:
+    """Of a residual, standard deviation of what is white in it. Shape (k,).
+
+    From second differences, the median of them: contacts make a few large ones.
+    """
+    if len(error) < 4:
+        return np.zeros(error.shape[1])
+    return np.asarray(_NORMAL * np.median(np.abs(np.diff(error, 2, axis=0)), axis=0) / np.sqrt(6.0))
+
+
+def sensor_floor(problem: RecordingProblem) -> FloatArray:
+    """What the sensors' own noise and steps come to in the scaled errors of every joint. Shape (k,)."""
+    return np.maximum(noise_of(problem.motions) / problem.scale, _FINEST)

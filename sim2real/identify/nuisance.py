@@ -1,0 +1,289 @@
+"""What a fit may have taken for something else: the usual effects that a model lacks, opened beside it.
+
+    enlarged = enlarge(problem, point)
+    print(enlarged.lack.text)           # "with motor.latency = 2 physics steps the error would be …"
+
+A robot that answers late, seen by a model without latency, looks heavy; no resampling of its recordings says
+so, for all of them are biased alike. So the fit is done once more with nuisance parameters (Kennedy and
+O'Hagan 2001; Brynjarsdóttir and O'Hagan 2014): latency, a late sensor, dry and viscous friction, rotor
+inertia and a constant torque of every joint, and whatever else the world gives a range, for which they are
+not free already. Each is held near its nominal value by a prior of the size at which it would make all of
+the error that is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import mujoco
+import numpy as np
+
+from sim2real.identify.least_squares import calmer, least_squares, prior_curvature
+from sim2real.identify.noise import NOISES, sensor_floor, white_errors
+from sim2real.identify.problem import Linear, RecordingProblem
+from sim2real.identify.space import FloatArray, FreeParameter, ParameterSpace
+from sim2real.opening import drives, opened, own_value
+from sim2real.parameters import MODEL, quantity_of
+from sim2real.replay import READ_DELAY, is_servo_robot
+from sim2real.replay.decoupled import can_stand_in
+
+OF_SCALE = ("mass", "armature", "damping", "frictionloss", "strength")
+"""Quantities that change nothing if all of them grow together."""
+GROWN = 1.01
+"""Factor by which they are made to grow."""
+
+_PROBE = 0.05
+"""Of a joint's typical torque, its inertia or a parameter's range: what an effect is tried at first."""
+_TYPICAL = 0.1  # s in which a joint typically gains its speed
+_REACH = 5.0
+"""Prior standard deviations from the nominal value that an effect may reach."""
+_STILL = 0.1
+"""Share of what one of them does alone, below which all together do nothing."""
+_TRACE = 0.01
+"""Share of its column that an effect must have for itself. One that looks like what is free already (a weak
+motor and heavy masses) could only be told by its prior: whoever fixes the scale fixes it."""
+_CALM = 0.5
+"""Share of the windows, those of smallest slopes, that tell of a robot that touches things."""
+_ROUNDS, _SERVO_ROUNDS = 12, 3
+_GAIN = 0.25
+"""Share of the error that all effects must take away to be called missing."""
+_PART = 0.1
+"""Share of that for which an effect must stand to be named."""
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """An effect that the model lacks and that would explain much of what is left."""
+
+    name: str
+    unit: str
+    nominal: float
+    value: float
+
+
+@dataclass(frozen=True)
+class Lack:
+    """What the model lacks, as far as the usual effects can say."""
+
+    suspects: tuple[Suspect, ...]
+    """The one that explains most first."""
+    before: float
+    """Mean RMSE as fitted, scaled."""
+    after: float
+    """And with all usual effects beside it."""
+
+    @property
+    def text(self) -> str:
+        """In one sentence."""
+        named = ", ".join(f"{s.name} = {s.value:.3g} {s.unit}".rstrip() for s in self.suspects)
+        return (
+            f"with {named} the error would be {1000 * self.after:.3g} in place of {1000 * self.before:.3g} "
+            "(mrad, or thousandths of what joints of unlike units move); free that too"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Enlarged:
+    """The fit with the usual missing effects beside it."""
+
+    problem: RecordingProblem
+    """Its first columns are those of the problem that was enlarged."""
+    own: int
+    """How many those are."""
+    point: FloatArray
+    """In the unit cube. Shape (p,)."""
+    linear: Linear
+    """At the point."""
+    white: FloatArray
+    """Standard deviation of what is white in the residual, by motion and joint. Shape (motions, k)."""
+    floor: FloatArray
+    """What the sensors' own noise and steps come to in the residual. Shape (k,)."""
+    before: float
+    """Mean RMSE without the effects, scaled."""
+
+    @property
+    def prior(self) -> FloatArray:
+        """Curvature that the priors add. Shape (p,)."""
+        return prior_curvature(self.problem, self.linear)
+
+    @property
+    def covariance(self) -> FloatArray:
+        """Inverse of the curvature with the priors. Shape (p, p)."""
+        return _inverse(self.linear.curvature.sum(axis=0) + np.diag(self.prior))
+
+    @property
+    def lack(self) -> Lack | None:
+        """Effects that matter, if together they take away a good part of the error.
+
+        An error that the noise or the step of the sensors makes lacks nothing.
+        """
+        after = float(self.linear.rmse.mean())
+        noise = max(float(self.white.mean()), float(self.floor.mean()))
+        if after > self.before * (1 - _GAIN) or self.before < NOISES * noise:
+            return None
+        free, scale = self.problem.space.free[self.own :], np.diag(self.covariance)[self.own :]
+        start = np.array([float(f.unit(f.start)) for f in free])
+        worth = (self.point[self.own :] - start) ** 2 / scale
+        share = worth / max(float(worth.sum()), 1e-30)
+        values = self.problem.space.values(self.point)[self.own :]
+        suspects = [
+            Suspect(free[k].name, unit_of(self.problem, free[k]), free[k].start, float(values[k]))
+            for k in map(int, np.argsort(-share))
+            if share[k] >= _PART
+        ]
+        return Lack(tuple(suspects), self.before, after)
+
+
+def unit_of(problem: RecordingProblem, free: FreeParameter) -> str:
+    """Of a free parameter; seconds for a reading delay, which belongs to no world."""
+    return "s" if free.quantity == READ_DELAY else problem.world.parameters[free.name].unit
+
+
+def enlarge(problem: RecordingProblem, point: FloatArray) -> Enlarged | None:
+    """Fit again with the usual missing effects; None if there are none that the data could show.
+
+    Args:
+        problem: that was fitted.
+        point: where the fit ended. Shape (p,).
+    """
+    effects, before = _sized(problem, point, _usual_effects(problem))
+    if not effects:
+        return None
+    larger = _with(problem, effects)
+    start = np.concatenate([point, larger.space.start[len(point) :]])
+    fit = least_squares(larger, start, _SERVO_ROUNDS if problem.decoupled else _ROUNDS)
+    linear = larger.linearize(fit.point)
+    white = np.array([white_errors(errors[0]) for errors in larger.errors(fit.point[None])])
+    return Enlarged(larger, len(point), fit.point, linear, white, sensor_floor(problem), before)
+
+
+def _inverse(curvature: FloatArray) -> FloatArray:
+    """Of a curvature, with a ridge under which what no data see stays where it is. Shape (p, p)."""
+    ridge = 1e-9 * max(float(np.diag(curvature).max()), 1e-30)
+    return np.asarray(np.linalg.inv(curvature + ridge * np.eye(len(curvature))), dtype=np.float64)
+
+
+def _usual_effects(problem: RecordingProblem) -> list[FreeParameter]:
+    """Effects that are not free yet, each with a first guess of its size as its prior."""
+    taken = {(f.quantity, element) for f in problem.space.free for element in f.elements}
+    found = [
+        _effect(problem, f"{element}.{quantity}", (element,), size)
+        for quantity, element, size in _by_joint(problem)
+        if (quantity, element) not in taken and size > 0
+    ]
+    split = {effect.quantity for effect in found} | {"latency"}
+    for name, parameter in problem.world.parameters.items():
+        size = _PROBE * (parameter.high - parameter.low)
+        open_already = name in problem.space.names or parameter.quantity.name in split
+        if parameter.quantity.acts == MODEL and size > 0 and not open_already:
+            found.append(_effect(problem, name, parameter.elements, size))
+    return [effect for effect in found if not problem.fast or can_stand_in([effect.name])]
+
+
+def _by_joint(problem: RecordingProblem) -> list[tuple[str, str, float]]:
+    """Quantity, element and first size of the effects that any joint and motor can have."""
+    world, motions = problem.world, problem.motions
+    model, joints = world.model, motions[0].joints
+    steps = [np.diff(m.measured, axis=0) / np.diff(m.time)[:, None] for m in motions]
+    speed = np.mean([np.sqrt((s**2).mean(axis=0)) for s in steps], axis=0)
+    inertia = _inertia(model, joints, motions[0].measured[0])
+    period = float(np.median([np.median(np.diff(m.time)) for m in motions]))
+    driven, actuators = drives(world)
+    named = {e for p in world.parameters.values() if p.quantity.name == "damping" for e in p.elements}
+    sizes = [("latency", a, period / float(model.opt.timestep)) for a in actuators]
+    for number, joint in enumerate(joints):
+        torque = _PROBE * inertia[number] * speed[number] / _TYPICAL
+        if joint in driven or joint in named:
+            sizes.append(("frictionloss", joint, torque))
+            sizes.append(("damping", joint, torque / max(speed[number], 1e-9)))
+        if joint in driven:
+            sizes.append(("armature", joint, _PROBE * inertia[number]))
+        if is_servo_robot(world):
+            sizes.append(("bias_torque", actuators[driven.index(joint)], torque))
+    return [*sizes, *((READ_DELAY, joint, period / 2) for joint in joints)]
+
+
+def _inertia(model: mujoco.MjModel, joints: Sequence[str], pose: FloatArray) -> FloatArray:
+    """Inertia that each joint sees in a pose, kg·m² or kg. Shape (k,)."""
+    data, full = mujoco.MjData(model), np.zeros((model.nv, model.nv))
+    for joint, value in zip(joints, pose, strict=True):
+        data.qpos[model.joint(joint).qposadr[0]] = value
+    mujoco.mj_forward(model, data)
+    mujoco.mj_fullM(model, data, full)
+    return np.diag(full)[[int(model.joint(joint).dofadr[0]) for joint in joints]]
+
+
+def _effect(problem: RecordingProblem, name: str, elements: tuple[str, ...], size: float) -> FreeParameter:
+    """An effect about its nominal value, with a prior of standard deviation ``size``, in its unit."""
+    nominal, low, high = 0.0, 0.0, np.inf
+    if not name.endswith(READ_DELAY):
+        nominal = own_value(problem.world, name, elements)
+        low, high = quantity_of(name).low, quantity_of(name).high
+    low, high = max(nominal - _REACH * size, low), min(nominal + _REACH * size, high)
+    return FreeParameter(name, low, high, nominal, False, elements, prior=(nominal, size))
+
+
+def _sized(
+    problem: RecordingProblem, point: FloatArray, effects: list[FreeParameter]
+) -> tuple[list[FreeParameter], float]:
+    """Effects with a trace of their own, each at the size at which it makes the error that is left.
+
+    And the mean RMSE that is left.
+    """
+    if not effects:
+        return [], 0.0
+    larger = _with(problem, effects)
+    linear = larger.linearize(np.concatenate([point, larger.space.start[len(point) :]]))
+    seen = calmer(linear, _CALM) if larger.fine else linear
+    rows = np.bincount(seen.motion, seen.rows)[seen.motion]
+    left = float((seen.weight[seen.motion] * seen.squares / rows[:, None]).sum())
+    hessian, kept, found = seen.curvature.sum(axis=0), list(range(len(point))), []
+    for column, effect in enumerate(effects, start=len(point)):
+        own, beside = hessian[column, column], hessian[kept, column]
+        if own <= 0 or own - beside @ _inverse(hessian[np.ix_(kept, kept)]) @ beside < _TRACE * own:
+            continue
+        kept.append(column)
+        size = (effect.high - effect.low) * float(np.sqrt(left / own))
+        found.append(_effect(problem, effect.name, effect.elements, size))
+    larger = _with(problem, found)
+    start = np.concatenate([point, larger.space.start[len(point) :]])
+    return held_in_scale(larger, start, len(point)), float(linear.rmse.mean())
+
+
+def held_in_scale(problem: RecordingProblem, start: FloatArray, own: int) -> list[FreeParameter]:
+    """The effects of a problem, less one if all forces and inertias can grow together without a trace.
+
+    Masses, rotor inertias, friction and the strength of motors in proportion are the same motion: were all
+    of them free, nothing but priors would hold any. Slopes don't tell where feet strike the ground, so the
+    quantities are made to grow.
+
+    Args:
+        problem: whose first columns are free for themselves and whose others are effects.
+        start: in the unit cube. Shape (p,).
+        own: how many the first columns are.
+    """
+    space = problem.space
+    effects = list(space.free[own:])
+    scaled = [k for k, free in enumerate(space.free) if free.quantity in OF_SCALE]
+    last = max(scaled, default=-1)
+    if problem.decoupled or last < own:
+        return effects
+    values = np.tile(space.values(start), (2, 1))
+    values[0, scaled] *= GROWN
+    values[1, last] *= GROWN
+    errors = problem.errors(np.vstack([start, space.units(values)]))
+    together, alone = (np.array([float(((e[k] - e[0]) ** 2).mean()) for e in errors]) ** 0.5 for k in (1, 2))
+    if np.median(together) > _STILL * np.median(alone):
+        return effects
+    return [effect for k, effect in enumerate(effects, start=own) if k != last]
+
+
+def _with(problem: RecordingProblem, effects: Sequence[FreeParameter]) -> RecordingProblem:
+    """The problem with effects free as well; slopes may be rough where geoms of different bodies collide."""
+    space = ParameterSpace((*problem.space.free, *effects))
+    model = problem.world.model
+    meets = (model.geom_contype[:, None] & model.geom_conaffinity[None]) != 0
+    touches = (meets & (model.geom_bodyid[:, None] != model.geom_bodyid[None])).any()
+    elements = ParameterSpace(tuple(effects)).elements
+    return problem.among(opened(problem.world, elements), space, bool(touches) and not problem.decoupled)

@@ -25,8 +25,8 @@ from rich.table import Table
 from sim2real.catalog import entries
 from sim2real.domain import Domain
 from sim2real.evaluate.rollouts import Trials, mean_returns, references
-from sim2real.identify.fit import FitSettings
-from sim2real.identify.space import Search
+from sim2real.identify.rollout_fit import FitSettings
+from sim2real.identify.search import SearchSettings
 from sim2real.parameters import Parameter
 from sim2real.policy import Policy
 from sim2real.train.ppo import train
@@ -94,7 +94,7 @@ def main() -> None:
     settings, trials = RoadSettings(rounds=arguments.rounds, train_steps=arguments.steps), Trials(128)
     if arguments.quick:
         arguments.seeds, arguments.noise = arguments.seeds[:1], arguments.noise[:1]
-        coarse = FitSettings(search=Search(4, 6))
+        coarse = FitSettings(search=SearchSettings(4, 6))
         settings, trials = dataclasses.replace(settings, train_steps=4096, fit=coarse), Trials(4)
     world = noisy(World.load("furuta"))
     stored = references(world)[VARIANT].oracle

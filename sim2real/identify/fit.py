@@ -16,13 +16,14 @@ from typing import NamedTuple
 import numpy as np
 
 from sim2real.errors import RecordingError, UnknownName
+from sim2real.identify.actuator_models import EFFECTS, ladder_of
 from sim2real.identify.assess import FittedModel
 from sim2real.identify.checkpoint import Checkpoint, Structure
 from sim2real.identify.contacts import CLEAR, Contacts, find_contacts, settle_plane
 from sim2real.identify.defaults import FREE_WINDOW, cut, fixed_values, trained_parameters
 from sim2real.identify.identifiability import traceless
 from sim2real.identify.least_squares import least_squares, settle_integers
-from sim2real.identify.model_selection import EFFECTS, Comparison, ModelSelection, ladder_of
+from sim2real.identify.model_selection import Comparison, ModelSelection
 from sim2real.identify.options import Options
 from sim2real.identify.problem import RecordingProblem
 from sim2real.identify.search import search_recordings

@@ -2,8 +2,7 @@
 
 Models come one after another, each an extension of the last one that was kept and begun where that ended. An
 extension is kept for the joints whose held-out error it lowers, and for no other: what does not predict is
-not part of the result. There is a ladder of them for position servos, and one for motors that are told a
-force or a voltage.
+not part of the result.
 """
 
 from __future__ import annotations
@@ -13,41 +12,20 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sim2real.identify.defaults import masses_of, trained_parameters
+from sim2real.identify.actuator_models import Extension
 from sim2real.identify.least_squares import Fit, least_squares
 from sim2real.identify.problem import RecordingProblem
 from sim2real.identify.search import search_recordings
 from sim2real.identify.space import FloatArray, ParameterSpace, free_parameters
-from sim2real.opening import drives, of_joint
-from sim2real.parameters import MODEL, quantity_of
-from sim2real.replay import Motion, is_servo_robot
-from sim2real.replay.decoupled import stand_alone
+from sim2real.opening import of_joint
+from sim2real.replay import Motion
 from sim2real.world import World
-
-EFFECTS = ("goal_braking", "rate_limit", "stribeck", "load_friction_motor", "backlash", "speed_loss")
-"""Quantities that stand for an effect, which is not there without them."""
 
 _GAIN = 0.01
 """Share of the held-out error that an extension must take away to be kept."""
 _AGAIN = 5
 _FAR = 2
 """Models whose search begins far from the answer."""
-
-
-@dataclass(frozen=True)
-class Extension:
-    """What a model of the ladder frees beyond the one before."""
-
-    name: str
-    per_joint: tuple[str, ...] = ()
-    """Quantities that every driven joint gets one of, or its actuator."""
-    shared: tuple[str, ...] = ()
-    """Names of single parameters."""
-
-    def names(self, world: World, joints: Sequence[str]) -> list[str]:
-        """Parameters of some joints, then the shared ones."""
-        own = [of_joint(world, joint, quantity) for quantity in self.per_joint for joint in joints]
-        return [*own, *self.shared]
 
 
 @dataclass(frozen=True)
@@ -166,76 +144,3 @@ class ModelSelection:
 
     def _watching(self, what: str) -> Callable[[int, float], None]:
         return lambda number, cost: self.watch(what, number, cost)
-
-
-def ladder_of(world: World, motions: Sequence[Motion]) -> tuple[Extension, ...]:
-    """The ladder of position servos, or that of motors that are told a force or a voltage.
-
-    Args:
-        world: whose actuators they are.
-        motions: what they are fitted to.
-    """
-    if not is_servo_robot(world):
-        return motor_ladder(world)
-    return servo_ladder(world, geared=stand_alone(world, motions))
-
-
-def servo_ladder(world: World, geared: bool) -> tuple[Extension, ...]:
-    """Position servos: linear, dry friction, a goal with limits, masses, friction by speed and load, play.
-
-    The torque-speed line comes last, and only for servos that have a force limit to fall with speed.
-
-    Args:
-        world: whose servos they are.
-        geared: whether rotors outweigh links. Where they don't, servos can't be told before the masses are:
-            both make the first model.
-    """
-    linear, masses = ("kp", "damping", "latency", "bias_torque"), masses_of(world)
-    first = (
-        Extension("linear servo", linear) if geared else Extension("linear servo and masses", linear, masses)
-    )
-    ladder = [
-        first,
-        Extension("+ Coulomb friction", ("frictionloss",)),
-        Extension("+ braking of the goal", ("goal_braking",)),
-        Extension("+ top speed of the goal", ("rate_limit",)),
-        *([Extension("+ masses", (), masses)] if geared else []),
-        Extension("+ Stribeck friction", ("stribeck", "stribeck_velocity")),
-        Extension("+ load friction", ("load_friction_motor",)),
-    ]
-    if (world.model.body_jntnum <= 1).all():
-        ladder.append(Extension("+ backlash", ("backlash",)))
-    if world.model.actuator_forcelimited.all():
-        ladder.append(Extension("+ torque-speed line", ("speed_loss",)))
-    return tuple(ladder)
-
-
-def motor_ladder(world: World) -> tuple[Extension, ...]:
-    """Motors: linear with viscous friction, latency, dry friction, by speed and load, torque by speed.
-
-    The first model frees what the world's training range names, less what later ones are about. A motor with
-    a force limit gets a line that falls with speed; any other loses torque by its back-EMF, unless its joint
-    has a damping of its own, which is the same column.
-    """
-    model = world.model
-    trained = [n for n in trained_parameters(world) if quantity_of(n).acts == MODEL]
-    late = tuple(n for n in trained if n.endswith(".latency"))
-    dry = tuple(n for n in trained if n.endswith(".frictionloss"))
-    first = tuple(n for n in trained if n not in (*late, *dry))
-    driven, names = drives(world)
-    at_rest = tuple(f"{joint}.{q}" for joint in driven for q in ("stribeck", "stribeck_velocity"))
-    damped = {p.elements for n, p in world.parameters.items() if n in first and n.endswith(".damping")}
-    line = [
-        f"{name}.speed_loss" if model.actuator_forcelimited[k] else f"{name}.back_emf"
-        for k, name in enumerate(names)
-        if model.actuator_forcelimited[k] or (driven[k],) not in damped
-    ]
-    ladder = [
-        Extension("linear motor", (), first),
-        Extension("+ latency", (), late or tuple(f"{name}.latency" for name in names)),
-        Extension("+ Coulomb friction", (), dry or tuple(f"{joint}.frictionloss" for joint in driven)),
-        Extension("+ Stribeck friction", (), at_rest),
-        Extension("+ load friction", (), tuple(f"{joint}.load_friction_motor" for joint in driven)),
-        Extension("+ torque-speed line", (), tuple(line)),
-    ]
-    return tuple(extension for extension in ladder if extension.shared)

@@ -12,7 +12,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 
-from sim2real.identify.model_selection import motor_ladder, servo_ladder
+from sim2real.identify.actuator_models import motor_ladder, servo_ladder
 from sim2real.identify.options import Options
 from sim2real.replay import is_servo_robot
 from sim2real.world import World

@@ -21,7 +21,6 @@ from pathlib import Path
 
 from sim2real.catalog import entries
 from sim2real.doctor.intake import Intake, take_in
-from sim2real.doctor.intake import Intake, take_in
 from sim2real.domain import Domain
 from sim2real.env import Sim2RealVectorEnv, make_task
 from sim2real.errors import InvalidValue

@@ -6,8 +6,9 @@ import pytest
 
 from sim2real.domain import Domain
 from sim2real.env import Sim2RealVectorEnv
+from sim2real.identify.actuator_models import Extension, ladder_of, motor_ladder, servo_ladder
 from sim2real.identify.identify import Options, identify
-from sim2real.identify.model_selection import Extension, ModelSelection, ladder_of, motor_ladder, servo_ladder
+from sim2real.identify.model_selection import ModelSelection
 from sim2real.opening import opened, opened_for
 from sim2real.recordings import Recording
 from sim2real.replay import motion_of, windows

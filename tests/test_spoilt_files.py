@@ -18,6 +18,7 @@ import pytest
 import tomli_w
 from mcap.writer import Writer
 from pyarrow import parquet
+from sim2real.identify.transitions import Episode, Rollouts
 
 from sim2real.catalog import catalog
 from sim2real.doctor import diagnose, expected_of
@@ -25,7 +26,6 @@ from sim2real.domain import Domain
 from sim2real.errors import Sim2RealError
 from sim2real.evaluate.report import read_episodes, write_episodes
 from sim2real.evaluate.rollouts import references
-from sim2real.identify.transitions import Episode, Rollouts
 from sim2real.policy import Policy
 from sim2real.recordings import Recording, load_recordings, read_raw, write_lerobot, write_npz
 from sim2real.world import World

@@ -88,6 +88,9 @@ class Body(Protocol):
     def took(self, action: Array) -> bool:
         """Whether an action of the step before reached the engine as it is. Shape (size of the action,)."""
 
+    def time(self) -> float | None:
+        """Of the simulation, s, if it is known."""
+
     def begin(self) -> Array:
         """Take note of a new episode, and return its first command. Shape (1, nu)."""
 

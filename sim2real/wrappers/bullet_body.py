@@ -160,6 +160,9 @@ class BulletBody:
         """Whatever the env makes of it: commands are the actions here."""
         return True
 
+    def time(self) -> None:
+        """The engine keeps none."""
+
     def begin(self) -> Array:
         """Nothing is commanded yet. Shape (1, number of actions)."""
         return np.zeros((1, self._actions))

@@ -19,9 +19,9 @@ from gymnasium.envs.mujoco import MujocoEnv
 from gymnasium.utils import EzPickle
 
 from sim2real.domain import Domain
-from sim2real.errors import InvalidValue
+from sim2real.errors import InvalidValue, Sim2RealError
 from sim2real.interface import Array, Ids, Simulator
-from sim2real.parameters import ACTUATOR, LAW, MODEL, Parameter
+from sim2real.parameters import ACTUATOR, LAW, MODEL, Parameter, quantity_of
 from sim2real.simulators.table import FieldNumbers, PhysicsTable
 from sim2real.world import World, commanded, nominal_value
 from sim2real.world.checks import canonical, check_parameters
@@ -40,7 +40,6 @@ class _Simulated(Protocol):
     """An env as it is taken here."""
 
     model: mujoco.MjModel
-    data: mujoco.MjData
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ class MujocoBody:
         """Remember the nominal model, which is written from ever after."""
         self._env = cast(_Simulated, env.unwrapped)
         self._model: mujoco.MjModel = self._env.model
-        self._data: mujoco.MjData = self._env.data
+        self._data = _data_of(self._env)
         self.nominal = Nominal.of(self._model)
         self._scratch = mujoco.MjData(self._model)
         self._stepper = _stepper(self._env, self._model)
@@ -88,11 +87,12 @@ class MujocoBody:
 
     def renewed(self) -> bool:
         """Whether the env has another model or other data by now."""
-        return self._env.model is not self._model or self._env.data is not self._data
+        return self._env.model is not self._model or _data_of(self._env) is not self._data
 
     def world(self, domain: Domain, naming: Naming) -> World:
         """The env as a world with the domain's parameters; see `Body.world`."""
-        noted = copy.deepcopy(self.nominal.model)
+        late = any(quantity_of(name).name in _DELAYS for name in domain.parameters)
+        noted = copy.deepcopy(self.nominal.model) if late else self.nominal.model
         for name in domain.parameters:  # whoever is unknown is named with the parameter
             list(elements_of(noted, Parameter(name, "", 0.0, 0.0, 0.0, "", naming.elements(name))))
         world = as_world(noted, domain, naming, partial(nominal_value, self.nominal.model))
@@ -121,6 +121,11 @@ class MujocoBody:
             (world.model.actuator_history - self.nominal.model.actuator_history)[:, 0].max(initial=0)
         )
         self._delay = DelayLine(self._model.nu, longest) if longest else None
+        if self._data is None:
+            raise Sim2RealError(
+                f"{world.title} has no mujoco.MjData yet, which sensors, commands and pushes need; reset() "
+                "it before it is wrapped"
+            )
         return cast(Simulator, View(self._model, self._data, self._delay_commands))
 
     def write(self, world: World, names: tuple[str, ...], values: Array) -> None:
@@ -166,9 +171,10 @@ class MujocoBody:
 
     def start(self, world: World, domain: Domain) -> Start:
         """The nominal model, and the state that the env is in."""
-        spec = mujoco.mjtState.mjSTATE_INTEGRATION
-        state = np.zeros(mujoco.mj_stateSize(self._model, spec))
-        mujoco.mj_getState(self._model, self._data, state, spec)
+        spec, state = mujoco.mjtState.mjSTATE_INTEGRATION, np.zeros(0)
+        if self._data is not None:
+            state = np.zeros(mujoco.mj_stateSize(self._model, spec))
+            mujoco.mj_getState(self._model, self._data, state, spec)
         return Start(copy.deepcopy(self.nominal.model), state, self.control_dt, self.nominal.digest(), domain)
 
     def _write_delays(self, actuators: Ids, seconds: Array) -> None:
@@ -193,10 +199,16 @@ class MujocoBody:
 
     def took(self, action: Array) -> bool:
         """Whether the commands are the action."""
-        return action.shape == self._data.ctrl.shape and np.allclose(action, self._data.ctrl, 1e-6, 1e-9)
+        ctrl = np.zeros(0) if self._data is None else self._data.ctrl
+        return action.shape == ctrl.shape and np.allclose(action, ctrl, 1e-6, 1e-9)
+
+    def time(self) -> float | None:
+        """Of the simulation, s."""
+        return None if self._data is None else float(self._data.time)
 
     def begin(self) -> Array:
         """Forget commands that are on their way."""
+        assert self._data is not None, "without data there is no simulator for channels"
         command = np.array(self._data.ctrl, dtype=float)
         if self._delay is not None:
             self._delay.begin(command)
@@ -258,6 +270,14 @@ class _Driven:
     def __reduce__(self) -> tuple[object, ...]:
         """A copy of the env is nobody's: it steps as its class does, until a wrapper drives it."""
         return getattr, (self._stepper, "do_simulation")
+
+
+def _data_of(env: object) -> mujoco.MjData | None:
+    """The env's simulation: its ``data``, or what else it keeps of that kind; perhaps none yet."""
+    data = getattr(env, "data", None)
+    if isinstance(data, mujoco.MjData):
+        return data
+    return next((value for value in vars(env).values() if isinstance(value, mujoco.MjData)), None)
 
 
 def _stepper(env: object, model: mujoco.MjModel) -> MujocoEnv | None:

@@ -28,6 +28,8 @@ from sim2real.wrappers.signals import Observation, Signals
 Action = Any
 """Whatever an env takes."""
 _ONE = np.zeros(1, dtype=np.intp)
+_TIMED = ("push", "drift", "redraw", "bias_drift", "rate_limit", "goal_braking")
+"""Quantities that count seconds from step to step."""
 
 
 class Randomize(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
@@ -142,9 +144,10 @@ class Randomize(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         self._wear(channels)
         if not self._driven:
             action = self._commanded(action, channels)
+        before = None if self._checked else self._body.time()
         observation, reward, terminated, truncated, info = super().step(action)
-        if not self._reached:
-            self._check_reach(action)
+        if not self._checked:
+            self._check_step(action, before)
         self._steps += 1
         seen = self._signals.apart(observation)
         measured = channels.observe(seen)
@@ -163,7 +166,7 @@ class Randomize(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         acts = {quantity_of(name) for name in self._world.parameters}
         self._channels = self._make_channels() if any(map(_is_channel, acts)) else None
         self._drives = any(q.acts in (ACTUATOR, LAW) or q.name == "latency" for q in acts)
-        self._driven, self._reached = False, all(q.acts != ACTUATOR for q in acts)
+        self._driven = self._checked = False
 
     def _make_channels(self) -> Channels:
         names = self._signals.names
@@ -249,11 +252,10 @@ class Randomize(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
             self._set(values)
 
     def _begin(self, observation: Observation) -> Observation:
-        command = self._body.begin()
         channels, self._fresh = self._channels, False
         if channels is None:
             return observation
-        channels.begin(_ONE, command)
+        channels.begin(_ONE, self._body.begin())
         self._wear(channels)
         if self._drives:
             self._driven = self._body.drive(Drive(channels.command, lambda: channels.between))
@@ -281,15 +283,23 @@ class Randomize(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         clipped = np.clip(passed.reshape(space.shape), space.low, space.high)
         return clipped.astype(space.dtype)
 
-    def _check_reach(self, action: Action) -> None:
-        """Refuse, after a first step, commands that were not what the channels made of them."""
-        self._reached = self._driven or self._body.took(np.ravel(action))
-        if not self._reached:
-            names = [name for name in self.domain.names if quantity_of(name).acts == ACTUATOR]
+    def _check_step(self, action: Action, before: float | None) -> None:
+        """Refuse, after a first step, an env that was not what the channels took it for."""
+        after, period = self._body.time(), self._body.control_dt
+        timed = [name for name in self.domain.names if quantity_of(name).name in _TIMED]
+        took = 0.0 if before is None or after is None else after - before
+        if timed and took > 0.0 and not np.isclose(took, period, rtol=1e-6):
+            raise Sim2RealError(
+                f"a step of {self._naming.title} takes {took:g} s and was taken for {period:g} s, by which "
+                f"{', '.join(timed)} would be wrong; give the env an attribute dt of {took:g}"
+            )
+        commands = [name for name in self.domain.names if quantity_of(name).acts == ACTUATOR]
+        if commands and not self._driven and not self._body.took(np.ravel(action)):
             raise Sim2RealError(
                 f"{self._naming.title} steps by code of its own, and what its actuators got is not its "
-                f"action; {', '.join(names)} can't act there: take them out"
+                f"action; {', '.join(commands)} can't act there: take them out"
             )
+        self._checked = True
 
     def _write(self, values: NDArray[np.float64] | None) -> None:
         if values is None:

@@ -227,6 +227,58 @@ def test_an_action_that_is_no_command_is_found_at_the_first_step():
             wrapped.step(np.ones(1, np.float32))
 
 
+@pytest.mark.parametrize(
+    "parameter", ["arm.push", "motor.rate_limit", "motor.strength.drift", "obs.bias_drift"]
+)
+def test_a_step_of_unknown_length_is_found_at_the_first_step(parameter):
+    """It steps five times 2 ms, and doesn't say so."""
+    env = Loop()
+    wrapped = Randomize(env, Domain({parameter: Point(3.0), "motor.strength": Point(0.8)}))
+    wrapped.reset(seed=0)
+    with pytest.raises(
+        Sim2RealError, match=f"takes 0.01 s and was taken for 0.002 s, by which {parameter} would"
+    ):
+        wrapped.step(np.ones(1))
+    env.dt = 0.01
+    wrapped = Randomize(env, wrapped.domain)
+    wrapped.reset(seed=0)
+    wrapped.step(np.ones(1))
+
+
+def test_data_go_by_another_name_or_come_with_the_first_reset():
+    class Private(Loop):
+        def __init__(self):
+            super().__init__()
+            self._mj = self.data
+            del self.data
+
+        def reset(self, *, seed=None, options=None):
+            mujoco.mj_resetData(self.model, self._mj)
+            return self.seen(), {}
+
+        def seen(self):
+            return np.concatenate((self._mj.qpos, self._mj.qvel)) if hasattr(self, "_mj") else np.zeros(2)
+
+        def step(self, action):
+            self._mj.ctrl[:] = action[0]
+            mujoco.mj_step(self.model, self._mj, nstep=5)
+            return self.seen(), 0.0, False, False, {}
+
+    physics = {"arm.mass": 2.0, "angle.bias": 0.5}
+    assert np.array_equal(
+        trace(Randomize(Private(), Domain.point(physics))), trace(Randomize(Loop(), Domain.point(physics)))
+    )
+    late = Private()
+    data, late._mj = late._mj, None
+    with pytest.raises(
+        Sim2RealError, match=r"has no mujoco\.MjData yet, .*; reset\(\) it before it is wrapped"
+    ):
+        Randomize(late, Domain.point(physics))
+    wrapped = Randomize(late, Domain({"arm.mass": Point(2.0)}))
+    late._mj = data
+    assert np.array_equal(trace(wrapped), trace(Randomize(Loop(), Domain({"arm.mass": Point(2.0)}))))
+
+
 def test_a_group_drifts_only_from_one_nominal_value():
     env = made("Hopper-v5")
     env.model.joint("leg_joint").damping[:] = 3.0

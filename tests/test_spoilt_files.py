@@ -18,7 +18,6 @@ import pytest
 import tomli_w
 from mcap.writer import Writer
 from pyarrow import parquet
-from sim2real.identify.transitions import Episode, Rollouts
 
 from sim2real.catalog import catalog
 from sim2real.doctor import diagnose, expected_of
@@ -28,6 +27,7 @@ from sim2real.evaluate.report import read_episodes, write_episodes
 from sim2real.evaluate.rollouts import references
 from sim2real.policy import Policy
 from sim2real.recordings import Recording, load_recordings, read_raw, write_lerobot, write_npz
+from sim2real.recordings.rollouts import Episode, Rollouts
 from sim2real.world import World
 
 TIME = np.arange(60) * 0.02

@@ -228,7 +228,7 @@ def test_an_action_that_is_no_command_is_found_at_the_first_step():
 
 
 @pytest.mark.parametrize(
-    "parameter", ["arm.push", "motor.rate_limit", "motor.strength.drift", "obs.bias_drift"]
+    "parameter", ["arm.push", "motor.rate_limit", "motor.strength.drift", "angle.bias_drift"]
 )
 def test_a_step_of_unknown_length_is_found_at_the_first_step(parameter):
     """It steps five times 2 ms, and doesn't say so."""

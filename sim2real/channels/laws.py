@@ -93,21 +93,27 @@ def extra_friction(
         load: what else acted on them; None where no coefficient asks for it.
     """
 
-    def geared(name: str) -> Array:
-        from_load = 0.0 if load is None else load * law.get(f"{name}_external", 0.0)
-        both: Array = xp.abs(from_load - motor * law.get(f"{name}_motor", 0.0))
-        return both
+    def geared(name: str) -> Array | float:
+        """Friction per torque through the gear, from either side."""
+        driving, driven = law.get(f"{name}_motor"), law.get(f"{name}_external")
+        if driving is None and driven is None:
+            return 0.0
+        both: Array = motor * (0.0 if driving is None else driving)
+        if driven is not None and load is not None:
+            both = load * driven - both
+        friction: Array = xp.abs(both)
+        return friction
 
-    friction = geared("load_friction")
+    total: Array = xp.zeros_like(speed) + geared("load_friction")
     if any(name in law for name in AT_REST):
         slowness = xp.abs(speed) / law["stribeck_velocity"]
         if "stribeck_exponent" in law:
             slowness = slowness ** law["stribeck_exponent"]
         excess = law.get("stribeck", 0.0) + geared("load_stribeck")
-        if load is not None:
+        if load is not None and ("load_quadratic_motor" in law or "load_quadratic_external" in law):
             excess = excess + _opposing(xp, law, motor, load)
-        friction = friction + xp.exp(-slowness) * excess
-    return friction
+        total = total + xp.exp(-slowness) * excess
+    return total
 
 
 def _opposing(xp: ModuleType, law: Mapping[str, Array], motor: Array, load: Array) -> Array:

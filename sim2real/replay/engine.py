@@ -66,7 +66,7 @@ class Engine:
         poses = [start_pose(model, m.joints, m.measured[0]) for m in motions]
         self._held = [holding(model, pose) if model.na else {} for pose in poses]
         self._poses = np.stack(poses)
-        self._engine_dofs = self.simulator.shown_dofs()
+        self._engine_dofs, self.world_has_play = self.simulator.shown_dofs(), bool(loose)
         self._driving = [d for d in self._orders if d.joint]
         self._law = any(p.quantity.acts == LAW for p in world.parameters.values())
         if self._law:
@@ -215,46 +215,52 @@ class _Laws:
     def __init__(self, engine: Engine, rows: Numbers) -> None:
         self._engine, ids = engine, engine._ids()
         given = [q for q in (*AT_REST, *OF_LOAD) if rows[q].any()]
-        self._law = {q: rows[q] for q in given}
-        if any(q in AT_REST for q in given):
-            self._law |= {q: rows[q] for q in ("stribeck_velocity", "stribeck_exponent")}
-        self._loads = any(q in OF_LOAD for q in given)
+        shapes = ["stribeck_velocity"] if any(q in AT_REST for q in given) else []
+        if shapes and (rows["stribeck_exponent"] != 1.0).any():
+            shapes.append("stribeck_exponent")
+        self._law = {q: rows[q] for q in (*given, *shapes)}
+        self._turns = bool({"load_friction_external", *AT_REST[1:]} & set(given))
         self._loss = rows["speed_loss"] if rows["speed_loss"].any() else None
-        self._known = np.zeros((len(ids), 1))
+        self._known = False
+        # of every row, if the engine steps them all: plain slices are many times faster to take
+        self._every = len(ids) == engine.simulator.num_envs
+        self._dofs = slice(None) if self._every and not engine.world_has_play else engine._engine_dofs
         self._coulomb = engine._friction[np.ix_(ids, engine._engine_dofs)]
         self._base = engine._limits[ids].copy()
 
     def run(self, ctrl: FloatArray, ids: Ids) -> FloatArray:
         """Some steps of the first rows. Shape (rows, steps, k)."""
         simulator, engine, running = self._engine.simulator, self._engine, len(ids)
+        rows = slice(0, running) if self._every else ids
         found = np.empty((running, ctrl.shape[1], len(engine.columns)))
-        everyone = np.zeros((simulator.num_envs, ctrl.shape[2]))
+        law = {quantity: numbers[:running] for quantity, numbers in self._law.items()}
         for step in range(ctrl.shape[1]):
-            speed = simulator.speed()[np.ix_(ids, engine._engine_dofs)]
-            if self._law:
-                self._rub(ids, speed)
+            speed = simulator.speed()[rows][:, self._dofs]
+            if law:
+                self._rub(rows, law, speed)
             if self._loss is not None:
-                engine._limits[ids] = self._limited(speed, running)
-            everyone[ids] = ctrl[:, step]
-            simulator.step(everyone, 1, ids)
-            found[:, step] = simulator.qpos[ids][:, engine.columns]
-            self._known[:running] = 1.0
+                engine._limits[rows] = self._limited(speed)
+            simulator.advance(ctrl[:, step], ids)
+            found[:, step] = simulator.qpos[rows][:, engine.columns]
+            self._known = True
         return found
 
-    def _rub(self, ids: Ids, speed: FloatArray) -> None:
-        """Dry friction by speed, and by the torques of the step before."""
-        engine, running = self._engine, len(ids)
-        places, known = np.ix_(ids, engine._engine_dofs), self._known[:running]
-        motor = engine._motor[places] * known
-        load = engine._force()[places] * known if self._loads else None
-        law = {quantity: numbers[:running] for quantity, numbers in self._law.items()}
-        engine._friction[places] = self._coulomb[:running] + extra_friction(np, law, speed, motor, load)
+    def _rub(self, rows: slice | Ids, law: Numbers, speed: FloatArray) -> None:
+        """Write dry friction by speed, and by the torques of the step before; at first there are none."""
+        engine = self._engine
+        motor = engine._motor[rows][:, self._dofs] if self._known else np.zeros_like(speed)
+        load = None
+        if self._turns:
+            load = engine._force()[rows][:, self._dofs] if self._known else np.zeros_like(speed)
+        friction = self._coulomb[: len(speed)] + extra_friction(np, law, speed, motor, load)
+        places = rows if isinstance(rows, slice) else rows[:, None]
+        engine._friction[places, self._dofs] = friction
 
-    def _limited(self, speed: FloatArray, running: int) -> FloatArray:
+    def _limited(self, speed: FloatArray) -> FloatArray:
         """Force limits at the motors' speeds."""
         assert self._loss is not None
-        model, turning = self._engine.world.model, np.zeros(self._base[:running].shape[:2])
-        loss = np.zeros_like(turning)
+        running, model = len(speed), self._engine.world.model
+        turning, loss = (np.zeros(self._base[:running].shape[:2]) for _ in range(2))
         for order in self._engine._driving:
             dof = int(model.joint(order.joint).dofadr[0])
             turning[:, order.actuator] = speed[:, dof] * np.sign(order.gear)

@@ -140,6 +140,12 @@ class MujocoSimulator(Named):
             between()
             self._batch.step(env_ids, nstep=1, stage=self._stage)
 
+    def advance(self, ctrl: Array, env_ids: Ids) -> None:
+        """One physics step of some simulations, in order, under commands of shape (len(env_ids), nu)."""
+        self._ctrl[env_ids] = ctrl
+        self._batch.step(env_ids, nstep=1, stage=self._stage)
+        self._show()
+
     def rollout(self, ctrl: Array, env_ids: Ids) -> Array:
         """Run simulations under commands that are known beforehand, without a stop.
 

@@ -1,0 +1,250 @@
+"""Robots that nobody here made replay their own motion: a plain `mj_step` loop, logged as robots log."""
+
+import os
+from pathlib import Path
+
+import mujoco
+import numpy as np
+import pytest
+
+from sim2real.errors import InvalidValue, RecordingError
+from sim2real.evaluate.replay import SIMULATION, replay_gap
+from sim2real.evaluate.replay_summary import verdict
+from sim2real.recordings import Recording
+from sim2real.replay import Replayer, motion_of, windows
+from sim2real.replay.start import start_pose
+from sim2real.world import World
+
+BESIDE = Path(__file__).resolve().parents[3] / "shared" / "strangers"
+STRANGERS = Path(os.environ.get("SIM2REAL_STRANGERS", BESIDE)) / "robots"
+EVERY = 10
+"""Physics steps a row."""
+
+LINK = '<geom type="capsule" fromto="0 0 0 .2 0 0" size=".02" mass=".3" contype="0" conaffinity="0"/>'
+FINGER = '<geom type="box" size=".01 .01 .03" pos="0 0 .03" mass=".02" contype="0" conaffinity="0"/>'
+SERVO = '<position name="{0}" joint="{0}" kp="20" kv=".5" {1}/>'
+
+
+def arm(actuators, extra="", base="", inner=""):
+    """Two links that swing in the vertical, with whatever else."""
+    return f"""<mujoco><compiler angle="radian"/><option timestep="0.002" integrator="implicitfast"/>
+    <default><joint damping=".3" armature=".02" frictionloss=".02"/></default>
+    <worldbody><body name="base" pos="0 0 1">{base}<geom size=".05" mass="1" contype="0" conaffinity="0"/>
+    <body name="l1"><joint name="j1" axis="0 1 0"/>{LINK}
+    <body name="l2" pos=".2 0 0"><joint name="j2" axis="0 1 0"/>{LINK}{inner}</body></body></body></worldbody>
+    <actuator>{actuators}</actuator>{extra}</mujoco>"""
+
+
+BOTH = SERVO.format("j1", "") + SERVO.format("j2", "")
+GRIPPER = f"""
+    <body name="f1" pos=".2 .02 0"><joint name="f1" type="slide" axis="0 1 0" range="0 .04"/>{FINGER}</body>
+    <body name="f2" pos=".2 -.02 0"><joint name="f2" type="slide" axis="0 -1 0" range="0 .04"/>{FINGER}
+    </body>"""
+SPLIT = """<tendon><fixed name="split"><joint joint="f1" coef=".5"/><joint joint="f2" coef=".5"/></fixed>
+    </tendon><equality><joint joint1="f1" joint2="f2" solimp=".95 .99 .001" solref=".005 1"/></equality>"""
+PER_CENT = """<general name="grip" tendon="split" gainprm=".0157" biasprm="0 -100 -10" biastype="affine"
+    ctrlrange="0 255" forcerange="-100 100"/>"""
+LOOP = f"""<body name="rod" pos="0 .05 0"><joint name="rod" axis="0 1 0"/>{LINK}
+    <body name="knee" pos=".2 0 0"><joint name="knee" axis="0 1 0"/>{LINK}</body></body>"""
+
+
+def both(attributes):
+    return SERVO.format("j1", attributes) + SERVO.format("j2", attributes)
+
+
+def general(name, rest):
+    return f'<general name="{name}" joint="{name}" {rest}/>'
+
+
+AFFINE = 'gainprm=".2" biastype="affine" biasprm="3 -20 -.5"'
+KINDS = {
+    "gear": arm(both('gear="-2"')),
+    "gain": arm(general("j1", AFFINE) + general("j2", AFFINE + ' ctrlrange="0 60"')),
+    "filter": arm(both('timeconst="0.1"')),
+    "filterexact": arm(
+        general("j1", AFFINE + ' dyntype="filterexact" dynprm=".05"') + SERVO.format("j2", "")
+    ),
+    "other names, other order": arm(
+        '<position name="second" joint="j2" kp="20"/><position joint="j1" kp="30" kv=".5"/>'
+    ),
+    "clipped": arm(both('ctrlrange="-.2 .3" forcerange="-2 2"')),
+    "gripper of 0..255": arm(BOTH + PER_CENT, SPLIT, inner=GRIPPER),
+    "motors and a free base": arm(
+        '<motor name="m1" joint="j1" gear="3"/><motor name="m2" joint="j2"/>', base="<freejoint/>"
+    ),
+    "velocity servos": arm('<velocity joint="j1" kv="2"/><velocity joint="j2" kv="1" gear="2"/>'),
+    "two actuators on a joint": arm(BOTH + '<velocity name="brake" joint="j1" kv=".5"/>'),
+    "passive joint": arm(SERVO.format("j1", "")),
+    "closed chain": arm(
+        SERVO.format("j1", ""),
+        '<equality><connect body1="l2" body2="knee" anchor=".1 0 0" solref=".005 1"/></equality>',
+        inner="",
+    ).replace('<body name="l1">', LOOP + '<body name="l1">'),
+    "delayed by the engine": arm(both('nsample="8" delay="0.013"')),
+    "damper and native friction": arm(BOTH + '<damper joint="j2" kv=".5" ctrlrange="0 1"/>'),
+    "pid": arm('<pid joint="j1" kp="20" kv=".5" ki="5"/>' + SERVO.format("j2", "")),
+}
+
+
+@pytest.fixture
+def load(tmp_path):
+    def make(scene, name="robot"):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "scene.xml").write_text(scene)
+        (folder / "physics.toml").write_text("")
+        return World.load(folder)
+
+    return make
+
+
+def logged(model, actuator, control):
+    """What a robot's log has of an actuator: an angle where a joint has a servo, else the control itself."""
+    gain, bias = model.actuator_gainprm[actuator, 0], model.actuator_biasprm[actuator]
+    if model.actuator_gaintype[actuator] == mujoco.mjtGain.mjGAIN_PID:
+        return control
+    if model.actuator_trntype[actuator] == mujoco.mjtTrn.mjTRN_JOINT and bias[1] < 0:
+        return -(gain * control + bias[0]) / (bias[1] * model.actuator_gear[actuator, 0])
+    return control
+
+
+def own_motion(model, seconds=5.0, seed=0):
+    """A log of every hinge and slide, made by a loop over mj_step from where the scene begins."""
+    data, rng = mujoco.MjData(model), np.random.default_rng(seed)
+    scalar = [j for j in range(model.njnt) if model.jnt_type[j] in (2, 3)]
+    time = np.arange(round(seconds / model.opt.timestep / EVERY)) * EVERY * model.opt.timestep
+    control, command = np.zeros((len(time), model.nu)), np.zeros((len(time), len(scalar)))
+    served = set()
+    for a in sorted(range(model.nactuator), key=lambda a: model.actuator_biasprm[a, 1]):
+        place = model.actuator_ctrladr[a]
+        low, high = model.actuator_ctrlrange[place] if model.actuator_ctrllimited[place] else (-0.5, 0.5)
+        wave = np.sin(2 * np.pi * rng.uniform(0.1, 0.4) * time + rng.uniform(0, 6))
+        asked = (low + high) / 2 + 0.5 * (high - low) * (0.7 if seconds > 10 else 1.2) * wave
+        target = int(model.actuator_trnid[a, 0])
+        joints = [target]
+        if model.actuator_trntype[a] == mujoco.mjtTrn.mjTRN_TENDON:
+            first = model.tendon_adr[target]
+            joints = [int(model.wrap_objid[first + k]) for k in range(model.tendon_num[target])]
+        if joints[0] in served:
+            continue  # a log has one command a joint; the servo's
+        served |= set(joints)
+        control[:, place] = asked
+        for joint in joints:
+            command[:, scalar.index(joint)] = logged(model, a, asked)
+    for a in np.flatnonzero(model.actuator_dyntype != mujoco.mjtDyn.mjDYN_PID):
+        if model.actuator_actadr[a] >= 0:  # at rest under the first command, as a robot is when a log begins
+            data.act[model.actuator_actadr[a]] = control[0, model.actuator_ctrladr[a]]
+    for a in np.flatnonzero(model.actuator_history[:, 0]):
+        samples = int(model.actuator_history[a, 0])
+        mujoco.mj_initCtrlHistory(model, data, a, None, np.full(samples, control[0, a]))
+    position = np.zeros_like(command)
+    for row in range(len(time)):
+        position[row] = data.qpos[model.jnt_qposadr[scalar]]
+        data.ctrl[:] = control[row]
+        mujoco.mj_step(model, data, nstep=EVERY)
+    names = tuple(mujoco.mj_id2name(model, mujoco.mjtObj.mjOBJ_JOINT, j) for j in scalar)
+    return Recording("own", names, time, command, position)
+
+
+def off_by(world, log):
+    """Largest error of any joint, rad."""
+    (motion,) = replay_gap(world, [log]).motions
+    return np.abs(motion.predictions[SIMULATION] - motion.measured).max()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_model_replays_its_own_motion(load, kind):
+    world = load(KINDS[kind])
+    log = own_motion(world.model)
+    assert np.ptp(log.position, axis=0).max() > 0.05
+    assert off_by(world, log) < 1e-7
+
+
+@pytest.mark.parametrize("robot", ["aloha", "shadow_left", "xarm7", "go1", "leap_left", "iiwa14"])
+def test_a_robot_of_menagerie_replays_its_own_motion(load, robot):
+    if not STRANGERS.is_dir():
+        pytest.skip("no robots of MuJoCo Menagerie here; SIM2REAL_STRANGERS can name the folder above them")
+    world = load((STRANGERS / f"{robot}.xml").read_text(), robot)
+    log = own_motion(mujoco.MjModel.from_xml_path(str(STRANGERS / f"{robot}.xml")), 30.0)
+    assert np.ptp(log.position, axis=0).max() > 0.5
+    assert off_by(world, log) < 1e-7
+
+
+def test_joints_are_found_by_name(load):
+    world = load(KINDS["gripper of 0..255"])
+    log = own_motion(world.model)
+    turned = Recording(
+        "turned",
+        log.joints[::-1],
+        log.time,
+        log.command[:, ::-1],
+        np.ascontiguousarray(log.position[:, ::-1]),
+    )
+    assert off_by(world, turned) < 1e-7
+
+
+def without(log, *left_out, **named):
+    """The log less some columns, and with others renamed."""
+    kept = [k for k, joint in enumerate(log.joints) if joint not in left_out]
+    names = tuple(named.get(log.joints[k], log.joints[k]) for k in kept)
+    return Recording("part", names, log.time, log.command[:, kept], log.position[:, kept])
+
+
+def test_what_a_log_does_not_say_is_named(load):
+    world = load(KINDS["gripper of 0..255"])
+    log = own_motion(world.model)
+    gap = replay_gap(world, [without(log, "f1", "f2")])
+    assert "no angle is commanded" not in verdict(gap)
+    assert "The log has no command for grip, which holds its start" in verdict(gap)
+    assert off_by(world, without(log, "f2", f1="grip")) < 1e-7
+    with pytest.raises(RecordingError, match="no column for joint 'j2'"):
+        replay_gap(world, [without(log, "j2")])
+    apart = log.command.copy()
+    apart[:, log.joints.index("f2")] += 1.0
+    with pytest.raises(InvalidValue, match="f1, f2 command different things, but one actuator, 'grip'"):
+        replay_gap(world, [Recording("apart", log.joints, log.time, apart, log.position)])
+    gap = replay_gap(load(KINDS["motors and a free base"], "walker"), [without(log, "f1", "f2")])
+    assert "The log does not measure the body 'base', left free from where the scene puts it" in verdict(gap)
+
+
+def test_a_world_without_joints_to_compare_is_refused(load):
+    drone = """<mujoco><worldbody><body name="drone"><freejoint/><geom size=".1"/><site name="s"/></body>
+    </worldbody><actuator><motor name="thrust" site="s" gear="0 0 1 0 0 0"/></actuator></mujoco>"""
+    time, column = np.arange(9) * 0.02, np.zeros((9, 1))
+    with pytest.raises(InvalidValue, match="no hinge or slide whose position a log could hold"):
+        replay_gap(load(drone), [Recording("hover", ("thrust",), time, column, column)])
+
+
+def test_what_is_tied_to_measured_joints_follows_them(load):
+    world = load(KINDS["closed chain"])
+    pose = start_pose(world.model, ["j1", "j2"], np.array([0.2, -0.1]))
+    data = mujoco.MjData(world.model)
+    data.qpos[:] = pose
+    mujoco.mj_forward(world.model, data)
+    assert np.abs(data.efc_pos[: data.ne]).max() < 1e-9
+
+
+def test_an_integrating_servo_holds_the_pose_that_a_log_begins_with(load):
+    speed = '<intvelocity joint="{0}" name="{0}" kp="20" kv=".5" actrange="-3 3"/>'
+    world = load(arm(speed.format("j1") + speed.format("j2")).replace('frictionloss=".02"', ""))
+    model, data = world.model, mujoco.MjData(world.model)
+    data.act[:] = 0.4, -0.3
+    for _ in range(10_000):
+        mujoco.mj_step(model, data)
+    time, position = np.arange(250) * 0.02, []
+    command = 0.5 * np.sin(2 * np.pi * np.array([0.3, 0.5]) * time[:, None])
+    for row in command:
+        position.append(data.qpos.copy())
+        data.ctrl[:] = row
+        mujoco.mj_step(model, data, nstep=EVERY)
+    log = Recording("turning", ("j1", "j2"), time, command, np.array(position))
+    assert np.ptp(log.position, axis=0).min() > 0.2
+    assert off_by(world, log) < 1e-6
+
+
+def test_a_filter_remembers_the_commands_before_a_window(load):
+    world = load(KINDS["filter"])
+    motion = motion_of(world, own_motion(world.model))
+    last = windows(motion, 1.0)[-1]
+    (found,) = Replayer(world, [last], 1, 1).run((), np.zeros((1, 0)))
+    assert np.abs(found[0] - last.measured).max() < 2e-3  # the start's speed is a slope of rows

@@ -35,8 +35,8 @@ def fill(package: str, name: str, parts: Mapping[str, str]) -> str:
 
 
 def in_markdown(text: str) -> str:
-    """A text in a line of Markdown, in which nothing is markup."""
-    return re.sub(r"([\\`*_{}\[\]<>#|!~&])", r"\\\1", " ".join(text.split()))
+    """A text in a line of Markdown, in which nothing is markup; an underscore inside a word is none."""
+    return re.sub(r"([\\`*{}\[\]<>#|!~&]|\b_|_\b)", r"\\\1", " ".join(text.split()))
 
 
 def embedded(table: object) -> Html:

@@ -14,7 +14,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -28,6 +27,7 @@ from safetensors.numpy import save_file
 
 from sim2real.catalog import find
 from sim2real.contents import Contents, differences
+from sim2real.documents import Section
 from sim2real.errors import PolicyError, UnknownName
 from sim2real.files import check_folder, replace_folder
 from sim2real.interface import Signal, TaskSpec
@@ -247,11 +247,9 @@ def _contract(table: Mapping[str, object], folder: Path) -> Contract:
 
 def _read_contract(path: Path) -> dict[str, object]:
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = dict(Section.read_toml(path, PolicyError).values)
     except FileNotFoundError as error:
         raise PolicyError(f"{path.parent} is no policy: it has no {path.name}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise PolicyError(f"{path} is not a TOML file: {error}") from error
     if table.get("format") != _FORMAT:
         raise PolicyError(f"{path} has format {table.get('format')!r}; this version reads format {_FORMAT}")
     return table
@@ -271,8 +269,8 @@ def _read_weights(path: Path) -> tuple[dict[str, NDArray[np.float32]], dict[str,
     if "contract" not in metadata:
         raise PolicyError(f"{path} was not written by sim2real: it carries no contract")
     try:
-        return weights, json.loads(metadata["contract"])
-    except json.JSONDecodeError as error:
+        return weights, dict(json.loads(metadata["contract"]))
+    except (ValueError, TypeError, RecursionError) as error:
         raise PolicyError(f"{path} carries no contract that can be read ({error}); copy it again") from error
 
 
@@ -359,7 +357,7 @@ def _card(name: str, contract: Contract) -> str:
     measured = "\n".join(f"- {in_markdown(key)}: {value:g}" for key, value in contract.measured.items())
     return (
         f"# {in_markdown(name)}\n\nA *{in_markdown(contract.label)}* policy for the world "
-        f"*{in_markdown(contract.world)}* at "
+        f"`{contract.world.replace('`', '')}` at "
         f"{1 / contract.control_dt:g} Hz, made with sim2real {contract.code_version}.\n\n"
         f"## Where it comes from\n\n{chain}\n\n## What was measured when it was made\n\n"
         f"{measured or '- nothing'}\n\n`policy.toml` holds the whole contract.\n"

@@ -21,7 +21,7 @@ from sim2real.evaluate.gap import GapOptions, Reference, gap_report
 from sim2real.evaluate.report import write_report
 from sim2real.evaluate.table import COLUMNS
 from sim2real.identify.verdicts import Verdict
-from sim2real.pages import Html, embedded, fill
+from sim2real.pages import Html, embedded, fill, in_markdown
 from sim2real.recordings import Recording, write_npz
 from sim2real.transfer.close_page import Story, write_story
 from sim2real.transfer.learnt import Learnt
@@ -159,6 +159,18 @@ def test_text_is_escaped_unless_it_says_that_it_is_html():
     )
     assert "<i>" not in fill("sim2real.doctor", "page.html", parts)
     assert fill("sim2real.doctor", "page.html", {**parts, "facts": Html("<i>")}).count("<i>") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("source_return", "source_return"),
+        ("_a_ *b* `c` [d](e)", r"\_a\_ \*b\* \`c\` \[d\](e)"),
+        ("# a\n\n<b>", r"\# a \<b\>"),
+    ],
+)
+def test_nothing_in_a_name_is_markdown(text, shown):
+    assert in_markdown(text) == shown
 
 
 def test_a_table_in_the_terminal_shows_brackets_and_colons(capsys):

@@ -25,9 +25,14 @@ from sim2real.domain import Domain
 from sim2real.errors import Sim2RealError
 from sim2real.evaluate.report import read_episodes, write_episodes
 from sim2real.evaluate.rollouts import references
+from sim2real.identify.checkpoint import Checkpoint, Structure
+from sim2real.identify.rollout_fit import RolloutFit
+from sim2real.identify.verdicts import EXIT_CODES
 from sim2real.policy import Policy
 from sim2real.recordings import Recording, load_recordings, read_raw, write_lerobot, write_npz
 from sim2real.recordings.rollouts import Episode, Rollouts
+from sim2real.transfer.learnt import Learnt
+from sim2real.transfer.stages import Stages
 from sim2real.world import World
 
 TIME = np.arange(60) * 0.02
@@ -169,6 +174,29 @@ def read_rollouts(folder):
     Rollouts.load(folder / "rollouts.npz")
 
 
+def run_folder(folder):
+    """What fits and roads leave for the next command."""
+    point = Domain.point({"pole.mass": 0.025})
+    RolloutFit(point, {"pole.mass": 0.025}, {"pole.mass": 0.001}, 0.1, 0.2, 30, 1).save(folder)
+    point.save(folder / "point.toml")
+    point.save(folder / "identified.toml")
+    verdict = {"name": "IDENTIFIED", "subject": "pole.mass", "text": "x", "evidence": {"before": 0.2}}
+    (folder / "identification.json").write_text(json.dumps({"verdicts": [verdict, verdict]}))
+    kept = Checkpoint.at(folder / "checkpoint.json", World.load("furuta"), [])
+    kept.keep_point("a", ["pole.mass"], np.array([0.5]))
+    kept.keep_structure(Structure(["pole.mass"], {"pole.mass": 0.02}, (), {}))
+    Stages(folder).once("look", "key", lambda: None)
+
+
+def read_run(folder):
+    RolloutFit.load(folder)
+    assert Learnt.load(folder).exit_code in EXIT_CODES.values()
+    kept = Checkpoint.at(folder / "checkpoint.json", World.load("furuta"), [])
+    assert kept.point("a", ["pole.mass"]) in (None, 0.5)
+    kept.structure()
+    Stages(folder)
+
+
 EXPECTED = expected_of(World.load("furuta"))
 KINDS = {
     "csv": (csv_folder, read_logs),
@@ -183,6 +211,7 @@ KINDS = {
     "policy": (policy_folder, read_policy),
     "episodes": (episodes_folder, read_table),
     "rollouts": (rollouts_folder, read_rollouts),
+    "run": (run_folder, read_run),
 }
 
 ODD = (

@@ -66,8 +66,9 @@ def _layers(world: World, inputs: int) -> list[tuple[Array, Array]]:
     layers: list[tuple[Array, Array]] = []
     while f"{len(layers)}.weight" in weights and f"{len(layers)}.bias" in weights:
         layers.append((weights[f"{len(layers)}.weight"], weights[f"{len(layers)}.bias"]))
-    sizes = [inputs, *(len(bias) for _, bias in layers)]
+    sizes = [inputs, *(bias.size for _, bias in layers)]
     fits = [weight.shape for weight, _ in layers] == list(zip(sizes[1:], sizes[:-1], strict=True))
+    fits = fits and all(bias.ndim == 1 for _, bias in layers)
     if not layers or not fits or sizes[-1] * 3 != inputs:
         raise InvalidValue(
             f"the network in {path} has shapes {[w.shape for w, _ in layers]}; {world.name} needs "

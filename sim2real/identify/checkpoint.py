@@ -1,20 +1,23 @@
 """Where an interrupted identification goes on: a JSON file of what is already settled.
 
 The file has a fingerprint of the world, the recordings and the options; one that was written for others, by
-a version that settled other things, or before the world was changed, is begun anew.
+a version that settled other things, or before the world was changed, is begun anew, and so is one that was
+spoilt since.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from sim2real.documents import Section
+from sim2real.errors import InvalidValue
 from sim2real.files import write_text
 from sim2real.identify.model_selection import Comparison
 from sim2real.identify.space import FloatArray
@@ -63,10 +66,11 @@ class Checkpoint:
         if path is None or not path.is_file():
             return cls(path, key)
         try:
-            table = json.loads(path.read_text(encoding="utf-8"))
-        except (json.JSONDecodeError, UnicodeDecodeError):
+            table = dict(Section.read_json(path).values)
+        except InvalidValue:
             return cls(path, key)
-        return cls(path, key, table if table.get("key") == key else {})
+        whole = table.pop("seal", "") == _seal(table)
+        return cls(path, key, table if whole and table.pop("key", "") == key else {})
 
     def point(self, name: str, names: Sequence[str]) -> FloatArray | None:
         """A fitted point of these parameters, in the unit cube."""
@@ -95,7 +99,13 @@ class Checkpoint:
     def _keep(self, name: str, value: object) -> None:
         self.settled[name] = value
         if self.path is not None:
-            write_text(self.path, json.dumps({"key": self.key, **self.settled}))
+            table = {"key": self.key, **self.settled}
+            write_text(self.path, json.dumps({"seal": _seal(table), **table}))
+
+
+def _seal(table: Mapping[str, object]) -> str:
+    """What shows that a file is as it was written, to the last value."""
+    return hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()
 
 
 def _comparison(saved: dict[str, Any]) -> Comparison:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sim2real.documents import Section
 from sim2real.domain import Domain
 from sim2real.files import write_text
 from sim2real.identify.least_squares import least_squares
@@ -84,8 +85,21 @@ class RolloutFit:
     @classmethod
     def load(cls, folder: Path) -> RolloutFit:
         """Read what `save` wrote, to the bit."""
-        rest = json.loads((folder / "fit.json").read_text(encoding="utf-8"))
-        return cls(Domain.load(folder / "domain.toml"), **rest)
+        rest = Section.read_json(folder / "fit.json")
+        physics, std = (
+            {name: part.number(name) for name in part.values}
+            for part in map(rest.section, ("physics", "std"))
+        )
+        return cls(
+            Domain.load(folder / "domain.toml"),
+            physics,
+            std,
+            error=rest.number("error"),
+            error_before=rest.number("error_before"),
+            evaluations=rest.whole("evaluations"),
+            diverged=rest.whole("diverged"),
+            noise=rest.number("noise"),
+        )
 
 
 def fit_rollouts(

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from sim2real.catalog import entries
 from sim2real.doctor.intake import Intake, take_in
+from sim2real.documents import Section, read_text
 from sim2real.domain import Domain
 from sim2real.env import Sim2RealVectorEnv, make_task
 from sim2real.errors import InvalidValue
@@ -204,7 +205,7 @@ def _identified(world: World, taken: Intake, settings: CloseSettings, stages: St
         write_text(out / "check.json", json.dumps(before.to_json(), indent=1))
 
     def fit() -> None:
-        before = json.loads((out / "check.json").read_text(encoding="utf-8"))
+        before = Section.read_json(out / "check.json").values
         identify(world, recordings, options, watch.fit, out, before)
 
     key = fingerprint(world, recordings, options)
@@ -318,6 +319,6 @@ def _same_target(world: World, sealed: Sealed, out: Path) -> None:
             f"robot and use --recordings"
         )
     path, key = out / "target.json", fingerprint(sealed.variant.physics, sealed.variant.simulator)
-    if path.is_file() and json.loads(path.read_text(encoding="utf-8")) != key:
+    if path.is_file() and read_text(path).strip() != json.dumps(key):
         raise InvalidValue(f"{out} holds what was recorded in another target; choose another folder")
     write_text(path, json.dumps(key))

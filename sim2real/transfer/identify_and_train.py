@@ -18,6 +18,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from sim2real.documents import Section
 from sim2real.domain import Domain
 from sim2real.errors import InvalidValue, PolicyError, UnknownName
 from sim2real.files import write_text
@@ -183,13 +184,13 @@ def _recorded(policy: Policy, target: TargetEnv, place: Path, settings: RoadSett
     key = fingerprint(policy, settings.steps, settings.noise, target.num_envs)
     settings.watch.stage(f"record {place.name}", path.is_file())
     if path.is_file():
-        table = json.loads(cost.read_text(encoding="utf-8"))
-        if table.pop("key") != key:
+        table = Section.read_json(cost)
+        if table.text("key") != key:
             raise InvalidValue(
                 f"{path} was recorded by another policy or with other settings; choose another folder, or "
                 "remove it to record again"
             )
-        target.go_on_from(Spent(**table))
+        target.go_on_from(_spent(table))
         return Rollouts.load(path)
     seed = policy.contract.seed
     excited = Excited(policy, settings.noise, seed)
@@ -200,6 +201,16 @@ def _recorded(policy: Policy, target: TargetEnv, place: Path, settings: RoadSett
     write_text(cost, json.dumps({"key": key, **dataclasses.asdict(target.spent)}, indent=1))
     rollouts.save(path)
     return rollouts
+
+
+def _spent(table: Section) -> Spent:
+    return Spent(
+        table.whole("steps"),
+        table.whole("episodes"),
+        table.number("seconds"),
+        table.whole("falls"),
+        table.whole("limit_hits"),
+    )
 
 
 def _fitted(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from sim2real.distributions import Point
+from sim2real.documents import Section
 from sim2real.domain import Domain
-from sim2real.identify.verdicts import Verdict, exit_code
+from sim2real.errors import UnknownName
+from sim2real.identify.verdicts import EXIT_CODES, Verdict, exit_code
 from sim2real.opening import opened_for
 from sim2real.parameters import quantity_of
 from sim2real.transfer.target import Spent
@@ -37,9 +38,9 @@ class Learnt:
     @classmethod
     def load(cls, folder: Path) -> Learnt:
         """Read what `sim2real.identify.result.Identification.save` wrote."""
-        table = json.loads((folder / "identification.json").read_text(encoding="utf-8"))
+        table = Section.read_json(folder / "identification.json")
         point, posterior = (Domain.load(folder / f"{name}.toml") for name in ("point", "identified"))
-        return cls(point, posterior, tuple(Verdict(**entry) for entry in table["verdicts"]))
+        return cls(point, posterior, tuple(map(_verdict, table.entries("verdicts"))))
 
     @property
     def exit_code(self) -> int:
@@ -59,6 +60,15 @@ class Learnt:
         ends = distribution.quantile(np.array([0.025, 0.975]))
         low, high = np.round(ends) if quantity_of(name).integer else ends
         return float(low), float(high)
+
+
+def _verdict(entry: Section) -> Verdict:
+    name, evidence = entry.text("name"), entry.section("evidence")
+    if name not in EXIT_CODES:
+        raise UnknownName("verdict", name, EXIT_CODES)
+    # a number that there was not is null
+    numbers = {key: evidence.number(key) for key, value in evidence.values.items() if value is not None}
+    return Verdict(name, entry.text("subject"), entry.text("text"), numbers)
 
 
 def with_identified(world: World, learnt: Learnt, draws: int) -> World:

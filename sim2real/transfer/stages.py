@@ -16,7 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
+from sim2real.documents import Section
 from sim2real.domain import Domain
+from sim2real.errors import InvalidValue
 from sim2real.files import write_text
 from sim2real.identify.checkpoint import content_of
 from sim2real.policy import Policy
@@ -53,10 +55,9 @@ class Stages:
         self.watch = watch or Watch()
         self._path = folder / "stages.json"
         try:
-            table = json.loads(self._path.read_text(encoding="utf-8"))
-        except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError):
-            table = {}
-        self._keys: dict[str, object] = table if isinstance(table, dict) else {}
+            self._keys = dict(Section.read_json(self._path).values)
+        except (FileNotFoundError, InvalidValue):
+            self._keys = {}
 
     def once(self, name: str, key: str, work: Callable[[], object]) -> None:
         """Do the work of a stage, unless it is done.

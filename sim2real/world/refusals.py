@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 import mujoco
+import numpy as np
 
 from sim2real.parameters import ACTUATOR, INERTIA, LAW, QUANTITIES, Quantity
 from sim2real.world.contacts import why_no_friction
@@ -179,10 +180,17 @@ def _unread(model: mujoco.MjModel, joint: int) -> Iterator[str]:
             yield f"the controller of {name!r} reads its angle, and its law has no constant to shift that by"
 
 
+_GEOMS = [int(mujoco.mjtWrap.mjWRAP_SPHERE), int(mujoco.mjtWrap.mjWRAP_CYLINDER)]
+
+
 def _of_tendon(model: mujoco.MjModel, quantity: Quantity, tendon: int) -> Iterator[str]:
     reasons = JOINTS.get(quantity.name, {})
     if TENDON in reasons:
         yield f"it is a tendon, and {reasons[TENDON]}"
+    first = int(model.tendon_adr[tendon])
+    kinds = model.wrap_type[first : first + int(model.tendon_num[tendon])]
+    if quantity.name == "armature" and np.isin(kinds, _GEOMS).any():
+        yield "it wraps around a geom, and the engine has no armature of such tendons"
     if quantity.name == "armature" and not is_fixed(model, tendon) and not model.tendon_armature[tendon]:
         simple = [body for body in _wrapped(model, tendon) if model.body_simple[body]]
         if simple:
@@ -195,7 +203,7 @@ def _wrapped(model: mujoco.MjModel, tendon: int) -> Iterator[int]:
         kind, number = int(model.wrap_type[k]), int(model.wrap_objid[k])
         if kind == int(mujoco.mjtWrap.mjWRAP_SITE):
             yield int(model.site_bodyid[number])
-        elif kind in (int(mujoco.mjtWrap.mjWRAP_SPHERE), int(mujoco.mjtWrap.mjWRAP_CYLINDER)):
+        elif kind in _GEOMS:
             yield int(model.geom_bodyid[number])
 
 

@@ -12,8 +12,12 @@ import numpy as np
 import pytest
 
 from sim2real.errors import InvalidValue
+from sim2real.parameters import MODEL, QUANTITIES, Parameter
 from sim2real.simulators import Engine, make_simulator
 from sim2real.world import World
+from sim2real.world.entries import entries
+from sim2real.world.names import element_names
+from sim2real.world.values import nominal_value
 
 SCENE = """
 <mujoco model="made">
@@ -58,11 +62,12 @@ TENDON = '<fixed name="t" {}><joint joint="hip" coef=".7"/><joint joint="knee" c
 STRING = '<spatial name="t" {}><site site="base"/><site site="end"/></spatial>'
 WRAPPED = """<spatial name="t" {}><site site="base"/><geom geom="bar"/><site site="end"/><pulley divisor="2"/>
   <site site="mid"/><site site="there"/></spatial>"""
-HUB = """<body pos="0 0 .2" euler="1 1 0"><joint type="slide" axis="0 0 1" pos=".1 0 0"/>
+HUB = """<body name="hub" pos="0 0 .2" euler="1 1 0"><joint type="slide" axis="0 0 1" pos=".1 0 0"/>
   <joint axis="1 0 0" pos="0 .1 0"/><joint type="ball" pos="0 0 .1" stiffness=".2" armature=".1"/>
   <geom type="box" size=".02 .03 .04" pos=".01 .02 .03" euler=".1 .2 .3"/></body>"""
-STATIC = """<body pos="0 0 3" euler=".1 .2 .3"><geom size=".1"/><body pos="1 0 0"><geom size=".1"/>
-  <body><joint axis="0 1 0"/><geom size=".1" pos=".1 0 0"/></body></body></body>"""
+STATIC = """<body name="wall" pos="0 0 3" euler=".1 .2 .3"><geom size=".1"/>
+  <body name="shelf" pos="1 0 0"><geom size=".1"/><body name="lamp"><joint axis="0 1 0"/>
+  <geom size=".1" pos=".1 0 0"/></body></body></body>"""
 PID = """<extension><plugin plugin="mujoco.pid"><instance name="p"><config key="kp" value="4"/>
   <config key="ki" value="1"/><config key="kd" value=".1"/></instance></plugin></extension>"""
 RUBBER = '<flexcomp name="f" type="grid" count="3 3 1" spacing=".1 .1 .1" pos="0 0 4" mass=".1" dim="2"/>'
@@ -274,3 +279,54 @@ def test_bullet_moves_mixtures_as_mujoco(seed, tmp_path):
     right = path("mujoco", world, seed, physics=physics)
     assert np.isfinite(right).all()
     assert path("bullet", world, seed, physics=physics) == pytest.approx(right, abs=1e-6)
+
+
+SPREAD = {"inertia": 0.05, "slope": 0.2, "bias_torque": 0.05, "encoder_offset": 0.05, "payload": 0.2}
+LEFT_OUT = {"latency", "backlash", "stuck"}  # buffers, joints and forces that a model must be made for
+
+
+def with_everything(model, draw):
+    """A world of the model with every parameter that an element can have, and values drawn for all."""
+    world, values = world_of(model), {}
+    parameters = {}
+    for quantity in QUANTITIES.values():
+        if quantity.acts != MODEL or quantity.name in LEFT_OUT:
+            continue
+        kinds = {"world": [], "joint": ["joint", "tendon"]}.get(quantity.element, [quantity.element])
+        names = [name for kind in kinds for name in element_names(model, kind)]
+        for element in names if kinds else ["world"]:
+            parameter = Parameter(f"{element}.{quantity.name}", "1", 0.0, 0.0, 0.0, "made up", (element,))
+            one = replace(world, parameters={parameter.name: parameter})
+            try:
+                list(entries(one, parameter))
+                nominal = nominal_value(model, quantity.name, element)
+            except InvalidValue:
+                continue
+            parameters[parameter.name] = replace(parameter, nominal=nominal)
+            spread = next((s for name, s in SPREAD.items() if quantity.name.startswith(name)), 0.05)
+            low, high = (-spread, spread) if quantity.low < 0 else (0.0, spread)
+            values[parameter.name] = nominal * draw.uniform(0.8, 1.2) if nominal else draw.uniform(low, high)
+    return replace(world, parameters=parameters), values
+
+
+@pytest.mark.parametrize("name", ELEMENTS)
+def test_every_quantity_of_every_element_acts_in_bullet_as_in_mujoco(name):
+    """All parameters at once, moved away from nominal; the table refuses the others for both."""
+    world, values = with_everything(model_of(ELEMENTS[name]), np.random.default_rng(len(name)))
+    assert len(values) > 30
+    for parameter in [p for p in values if p == "t.armature"]:
+        with pytest.raises(InvalidValue, match=r"t\.armature: bullet's bodies don't follow tendon_armature"):
+            path("bullet", world, steps=0, physics={parameter: 0.1})
+        del values[parameter]
+    right = path("mujoco", world, steps=150, physics=values)
+    nominal = path("mujoco", world, steps=150)
+    assert np.abs(right - nominal).max() > 1e-3
+    assert path("bullet", world, steps=150, physics=values) == pytest.approx(right, abs=1e-6)
+
+
+def test_armature_of_a_wrapped_tendon_is_refused():
+    """The engine itself raises in the first step."""
+    parameter = Parameter("t.armature", "kg", 0.0, 0.0, 1.0, "made up", ("t",))
+    world = replace(world_of(model_of({"tendon": WRAPPED.format("")})), parameters={"t.armature": parameter})
+    with pytest.raises(InvalidValue, match="wraps around a geom"):
+        path("mujoco", world, steps=1, physics={"t.armature": 0.1})

@@ -12,7 +12,7 @@ that the model does not have, a geom friction that a grippier partner makes inef
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from sim2real.world.checks import canonical, check_nominal, check_parameters, ch
 from sim2real.world.fingerprint import contents
 from sim2real.world.physics_file import JointMapping, PhysicsFile
 from sim2real.world.scene import compile_scene
-from sim2real.world.variant import Variant
+from sim2real.world.variant import CONTROL, Variant, are_closed
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,11 @@ class World:
         check_parameters(world)
         for domain in (world.training_domain, *(variant.domain for variant in given.variants.values())):
             world.check(domain)
-        return world
+        return world.without_variants() if are_closed() else world
+
+    def without_variants(self) -> World:
+        """The same without its held-out variants."""
+        return replace(self, variants={name: v for name, v in self.variants.items() if name == CONTROL})
 
     @cached_property
     def nominal(self) -> Mapping[str, float]:

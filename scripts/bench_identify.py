@@ -28,7 +28,6 @@ from rich.table import Table
 from sim2real.identify.identify import Options, identify
 from sim2real.identify.problem import RecordingProblem
 from sim2real.identify.space import ParameterSpace, free_parameters
-from sim2real.opening import opened
 from sim2real.recordings import Recording, load_recordings, map_joints
 from sim2real.replay import motion_of
 from sim2real.world import World
@@ -171,7 +170,7 @@ def sequence(
 
 def error(world: World, recordings: list[Recording], point: dict[str, float]) -> float:
     """Mean RMSE over recordings and joints in open-loop replay, mrad."""
-    base = opened(world, {}, {f"{n.rpartition('.')[0]}.kd": 0.0 for n in point})
+    base = world.with_parameters({}, {f"{n.rpartition('.')[0]}.kd": 0.0 for n in point})
     names = [n for n in point if not n.endswith(".kd")]
     space = ParameterSpace(tuple(free_parameters(base, names))).with_start(point)
     motions = [motion_of(world, recording) for recording in recordings]

@@ -31,7 +31,6 @@ from sim2real.evaluate.statistics import wilson
 from sim2real.files import write_text
 from sim2real.identify.identify import Options, identify
 from sim2real.identify.space import FreeParameter, free_parameters
-from sim2real.opening import opened_for
 from sim2real.recordings import Recording
 from sim2real.replay import motion_of, windows
 from sim2real.simulators.mujoco import MujocoSimulator
@@ -63,7 +62,7 @@ KINDS = ("independent errors", "mujoco.sysid", "blocks of time", "reported", "pr
 def recorded(world: World, physics: dict[str, float], lack: str, seed: int) -> Recording:
     """Random steps and sines at the control rate, with a little noise."""
     rng, name = np.random.default_rng(seed), world.name
-    world = opened_for(world, Domain.point(physics))
+    world = world.for_domain(Domain.point(physics))
     simulator = MujocoSimulator(world, 1, 1)
     simulator.set_physics(np.array([0]), tuple(physics), np.array([list(physics.values())]))
     model, time = world.model, np.arange(ROWS[name]) * PERIOD

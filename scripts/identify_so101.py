@@ -30,7 +30,6 @@ from sim2real.identify.problem import RecordingProblem
 from sim2real.identify.residuals import diagnose
 from sim2real.identify.space import ParameterSpace, free_parameters
 from sim2real.identify.tables import identification_tables
-from sim2real.opening import opened, opened_for
 from sim2real.recordings import Recording, load_recordings
 from sim2real.replay import Motion, Replayer, motion_of
 from sim2real.replay.motion import liveliest
@@ -60,9 +59,9 @@ LIVELY = 8.0  # s of each recording, in which the commands move most
 
 def untold(world: World, motions: list[Motion], point: dict[str, float], names: list[str]) -> list[str]:
     """What can't be told apart near a point, with some names free and all others fixed."""
-    free = free_parameters(opened(world, {}, point), names)
+    free = free_parameters(world.with_parameters({}, point), names)
     space = ParameterSpace(tuple(free))
-    problem = RecordingProblem.of(opened(world, {}, point), space, motions, fast=True)
+    problem = RecordingProblem.of(world.with_parameters({}, point), space, motions, fast=True)
     return [c.text for c in combinations(problem, problem.linearize(space.start, central=True))]
 
 
@@ -113,7 +112,7 @@ def print_with_contact(train: list[Recording], test: list[Recording], options: O
         write_page(found, out / name)
         point = dict(found.point)
         rest = [motion_of(world, recording) for recording in test if recording.name != name]
-        base = opened_for(world, Domain.point(point))
+        base = world.for_domain(Domain.point(point))
         errors = {m.name: rmse([m], predicted(base, [m], point)) for m in rest}
         free = np.mean([error for motion, error in errors.items() if motion not in CONTACT])
         (other,) = [motion for motion in errors if motion in CONTACT]
@@ -132,7 +131,7 @@ def print_folds(world: World, recordings: list[Recording], options: Options, fol
         held = recordings[fold::folds]
         rest = [recording for recording in recordings if recording not in held]
         point = dict(identify(world, rest, dataclasses.replace(options, beside=False)).point)
-        base = opened_for(world, Domain.point(point))
+        base = world.for_domain(Domain.point(point))
         for motion in (motion_of(world, recording) for recording in held):
             (found,) = predicted(base, [motion], point)
             errors[motion.name] = rmse([motion], [found])
@@ -175,7 +174,7 @@ def main() -> None:
     for table in identification_tables(found):
         console.print(table)
     point = dict(found.point)
-    base = opened_for(world, Domain.point(point))
+    base = world.for_domain(Domain.point(point))
     judged = [motion_of(world, recording) for recording in test]
     contact = [motion for motion in judged if motion.name in CONTACT]
     free = [motion for motion in judged if motion.name not in CONTACT]

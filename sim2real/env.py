@@ -82,7 +82,8 @@ class Sim2RealVectorEnv(VectorEnv[Floats, Floats, NDArray[Any]]):
             world: a world, or its name or path.
             num_envs: simulations.
             domain: what physics is drawn from at every start of an episode: ``"nominal"`` (the default),
-                ``"training"``, the path of a TOML file, a `Domain` or its table.
+                ``"training"``, the path of a TOML file, a `Domain` or its table. It may name any parameter
+                that the world's elements can have, as what `sim2real identify` returns does.
             max_episode_steps: control steps; by default the task's.
             autoreset: begin ended rows again within the step. Without it a row that ended rests until
                 ``reset(options={"reset_mask": mask})``.
@@ -96,9 +97,10 @@ class Sim2RealVectorEnv(VectorEnv[Floats, Floats, NDArray[Any]]):
         """
         _check_count("num_envs", num_envs)
         _check_count("max_episode_steps", max_episode_steps)
-        self.world = world if isinstance(world, World) else World.load(world)
+        world = world if isinstance(world, World) else World.load(world)
         self.num_envs = num_envs
-        self.domain = self.world.domain(domain)
+        self.domain = world.domain(domain)
+        self.world = world.for_domain(self.domain)
         self._num_physics = 0 if self.domain.is_point else len(self.domain.names)
         self.engine = engine_for(simulator, self.domain)
         self.simulator = make_simulator(self.engine, self.world, num_envs)
@@ -217,10 +219,10 @@ class Sim2RealVectorEnv(VectorEnv[Floats, Floats, NDArray[Any]]):
             domain: as in the constructor.
 
         Raises:
-            UnknownName: for a parameter that does not exist.
+            UnknownName: for a parameter that neither the world nor the domain that the env was made with has.
             InvalidValue: for a backlash, if the env was made without, or a value that is impossible.
         """
-        given = self.world.domain(domain)
+        given = self.world.check(self.world.domain(domain))
         if engine_for(self.engine, given) != self.engine:
             raise InvalidValue(
                 "a backlash needs a second joint, and this env was made without: make it with a domain that "

@@ -120,8 +120,7 @@ def write_text(path: str | Path, text: str) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    # a folder's name may hold bytes that are no letter in UTF-8; in JSON this is how one is written anyway
-    path.write_text(text, encoding="utf-8", errors="backslashreplace")
+    path.write_text(text, encoding="utf-8")
 
 
 def _umask() -> int:

@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from sim2real.domain import Domain
-from sim2real.opening import opened_for
 from sim2real.recordings import Recording
 from sim2real.simulators.mujoco import MujocoSimulator
 from sim2real.tasks import TASKS, CartPole
@@ -217,7 +216,7 @@ def twin():
     def record(name, physics, count=6, seconds=4.0, **setup):
         setup = {"start": None, "share": 0.8, "noise": 1e-4} | setup
         start, share, noise = setup["start"], setup["share"], setup["noise"]
-        world = opened_for(World.load(name), Domain.point(physics))
+        world = World.load(name).for_domain(Domain.point(physics))
         period = 0.02 if name == "so101" else 0.01
         simulator = MujocoSimulator(world, 1, 1)
         simulator.set_physics(np.array([0]), tuple(physics), np.array([list(physics.values())], dtype=float))

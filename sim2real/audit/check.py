@@ -36,6 +36,9 @@ def check_variants(world: World, variants: Sequence[Variant], simulator: str | E
     Raises:
         DeadParameter: for a value without effect beside the others of its variant.
     """
+    for variant in variants:
+        if variant.drawn is not None:
+            check_domain(world, variant.drawn, simulator)
     moves = variant_moves(variants)
     if moves:
         measured(world, moves, Where(_engine(simulator), CHEAP, Domain({}))).refuse(_INSIST)

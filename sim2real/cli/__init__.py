@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import io
 import logging
 import os
 import sys
@@ -40,9 +39,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     arguments = _parser().parse_args(argv)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a name that the terminal can't show is no reason to end
-            stream.reconfigure(errors="backslashreplace")
     try:
         if "out" in arguments:  # before work is spent on what can't be written
             check_folder(arguments.out or Path("runs"))

@@ -24,7 +24,9 @@ def add(commands: Commands) -> None:
     command = commands.add_parser("evaluate", help="measure policies on held-out physics, with intervals")
     command.add_argument("policies", nargs="+", help="names or folders; policies of one label are its seeds")
     command.add_argument("--world", help="name or folder of the world; default the one that they name")
-    command.add_argument("--variants", nargs="+", help="held-out variants; default all")
+    command.add_argument(
+        "--variants", nargs="+", help="held-out variants, TOML files of domains; default all"
+    )
     command.add_argument("--episodes", type=positive, default=64, help="per policy and variant")
     command.add_argument("--simulator", help="engine for all variants; default each variant's own")
     command.add_argument("--baseline", default="nominal", help="label that the others are compared with")

@@ -31,12 +31,10 @@ def add(commands: Commands) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Run it."""
     from sim2real.doctor import BAD_DATA, take_in, verdict_sentence
-    from sim2real.domain import Domain
     from sim2real.errors import InvalidValue
     from sim2real.evaluate.replay import replay_gap
     from sim2real.evaluate.replay_report import write_replay_report
     from sim2real.evaluate.replay_summary import replay_tables, verdict
-    from sim2real.opening import opened_for
     from sim2real.world import World
 
     world = World.load(arguments.world)
@@ -46,9 +44,7 @@ def run(arguments: argparse.Namespace) -> None:
             raise InvalidValue(
                 f"no file {arguments.physics}; give a domain's TOML, such as point.toml of sim2real identify"
             )
-        domain = Domain.load(arguments.physics)
-        world = opened_for(world, domain)
-        physics = world.check(domain).median()
+        physics = world.domain(str(arguments.physics)).median()
     out = arguments.out or Path("runs") / f"gap-{world.name}"
     taken = take_in(world, arguments.recordings, out, arguments.allow_bad_data, arguments.unwrap)
     if taken.diagnosis.verdict == BAD_DATA:

@@ -34,13 +34,9 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run it."""
-    from sim2real.domain import Domain
-    from sim2real.opening import opened_for
     from sim2real.world import World
 
     world = World.load(arguments.world)
-    if Path(arguments.domain).is_file():  # what was identified may name single joints of the world's groups
-        world = opened_for(world, Domain.load(Path(arguments.domain)))
     randomized = not world.domain(arguments.domain).is_point
     given = {"total_steps": arguments.steps, "start": arguments.start, "simulator": arguments.simulator}
     if arguments.allow_dead:

@@ -26,9 +26,12 @@ class VariantBatch:
         """Make the env; rows are variants × episodes, in this order."""
         engine = Engine(engine) if isinstance(engine, str) else engine
         rows = len(variants) * episodes
-        self._names = tuple(sorted({name for variant in variants for name in variant.physics}))
-        values = [[v.physics.get(name, world.nominal[name]) for name in self._names] for v in variants]
-        self._values = np.repeat(np.array(values).reshape(len(variants), -1), episodes, axis=0)
+        self._names = tuple(sorted({name for variant in variants for name in variant.domain.names}))
+        drawn = [variant.domain.sample(np.random.default_rng(0), episodes) for variant in variants]
+        self._values = np.tile([world.nominal[name] for name in self._names], (rows, 1))
+        for k, (variant, values) in enumerate(zip(variants, drawn, strict=True)):
+            columns = [self._names.index(name) for name in variant.domain.names]
+            self._values[k * episodes : (k + 1) * episodes, columns] = values
         self._episodes = np.tile(np.arange(episodes), len(variants))
         width = min(rows, _MOST_ROWS.get(engine.name, rows))
         self.env = Sim2RealVectorEnv(world, width, autoreset=False, simulator=engine)

@@ -34,7 +34,6 @@ from sim2real.evaluate.tracking import (
     rmse,
     steady_state_error,
 )
-from sim2real.opening import opened_for
 from sim2real.recordings import Recording
 from sim2real.replay import Replayer, motion_of
 from sim2real.replay.commands import Order, orders_of
@@ -132,7 +131,7 @@ def _simulated(
 ) -> list[FloatArray]:
     """One run of the replayer."""
     values = dict(physics or {})
-    world = opened_for(world, Domain.point(values))
+    world = world.for_domain(Domain.point(values))
     world.check(Domain.point(values))
     replayer = Replayer(world, motions, 1, num_threads, tuple(values))
     predicted = replayer.run(tuple(values), np.array([list(values.values())]))

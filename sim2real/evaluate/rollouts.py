@@ -9,11 +9,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from sim2real.audit import check_variants
 from sim2real.documents import Section
+from sim2real.domain import Domain
 from sim2real.env import engine_for
 from sim2real.episodes import Outcomes
 from sim2real.errors import InvalidValue
@@ -56,7 +58,7 @@ class Trials:
 def evaluate(
     world: World,
     policies: Sequence[Policy],
-    variants: Sequence[str] | None = None,
+    variants: Sequence[str | Domain] | None = None,
     trials: Trials = Trials(),
     done: Callable[[Policy], None] = lambda _: None,
 ) -> Episodes:
@@ -65,7 +67,8 @@ def evaluate(
     Args:
         world: where.
         policies: each with the label and training seed of its contract.
-        variants: held-out variants by name; by default all whose engine is installed.
+        variants: held-out variants by name; by default all whose engine is installed. A domain, or the path
+            of its TOML file, such as what was identified, is one more: each episode draws from it.
         trials: episodes per policy and variant, their seed, and the engine.
         done: called after each policy, to show progress.
 
@@ -79,6 +82,8 @@ def evaluate(
     if not policies:
         raise InvalidValue("no policies to evaluate; name at least one")
     chosen = _variants(world, variants)
+    for variant in chosen:
+        world = world.for_domain(variant.domain)
     groups = _by_engine(chosen, trials)
     batches = [VariantBatch(world, group, trials.episodes, engine) for engine, group in groups.items()]
     for policy in policies:
@@ -143,14 +148,30 @@ def references(world: World) -> dict[str, Reference]:
     }
 
 
-def _variants(world: World, names: Sequence[str] | None) -> list[Variant]:
+def _variants(world: World, names: Sequence[str | Domain] | None) -> list[Variant]:
     if names is None:
         known = list(world.variants.values())
         missing = sorted({v.simulator for v in known if not installed(v.simulator)})
         for name in missing:
             _log.warning('variants in %s are left out; `pip install "sim2real[%s]"` brings it', name, name)
         return [variant for variant in known if variant.simulator not in missing]
-    return [world.variant(name) for name in dict.fromkeys((CONTROL, *names))]
+    plain = [name for name in names if isinstance(name, str)]
+    chosen = [_variant(world, name) for name in dict.fromkeys((CONTROL, *plain))]
+    domains = [world.domain(given) for given in names if isinstance(given, Domain)]
+    return chosen + [_drawn(f"domain_{k + 1}", domain) for k, domain in enumerate(domains)]
+
+
+def _variant(world: World, name: str) -> Variant:
+    path = Path(name)
+    if name in world.variants or not path.is_file():
+        return world.variant(name)
+    return _drawn(path.stem, world.domain(name))
+
+
+def _drawn(name: str, domain: Domain) -> Variant:
+    if domain.is_point:
+        return Variant(name, "combined", domain.median())
+    return Variant(name, "combined", {}, drawn=domain)
 
 
 def _table(

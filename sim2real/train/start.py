@@ -48,7 +48,7 @@ def begin(
     if start is not None:
         start.check(env)
     if not settings.allow_dead:
-        check_domain(world, env.domain, env.engine)
+        check_domain(env.world, env.domain, env.engine)
     return env, start, settings
 
 

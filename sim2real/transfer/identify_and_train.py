@@ -24,7 +24,6 @@ from sim2real.errors import InvalidValue, PolicyError, UnknownName
 from sim2real.files import write_text
 from sim2real.gather import Excited, gather
 from sim2real.identify.rollout_fit import FitSettings, RolloutFit, fit_rollouts
-from sim2real.opening import opened_for
 from sim2real.policy import Policy
 from sim2real.recordings.rollouts import Rollouts
 from sim2real.train.ppo import settings_for, train
@@ -164,7 +163,6 @@ def continue_training(
         shutil.rmtree(folder.with_name(folder.name + ".training"), ignore_errors=True)
         policy.save(start)
     settings = settings_for(world, True, start=str(start), total_steps=training.steps, allow_dead=True)
-    world = opened_for(world, domain)
     learnt = train(world, folder, domain, policy.contract.seed, settings, training.progress)
     learnt = dataclasses.replace(learnt, contract=dataclasses.replace(learnt.contract, label=training.label))
     learnt.save(folder)

@@ -14,7 +14,6 @@ from sim2real.documents import Section
 from sim2real.domain import Domain
 from sim2real.errors import UnknownName
 from sim2real.identify.verdicts import EXIT_CODES, Verdict, exit_code
-from sim2real.opening import opened_for
 from sim2real.parameters import quantity_of
 from sim2real.transfer.target import Spent
 from sim2real.world import Variant, World
@@ -79,7 +78,7 @@ def with_identified(world: World, learnt: Learnt, draws: int) -> World:
         learnt: what was identified.
         draws: from the identified domain.
     """
-    wide = opened_for(opened_for(world, learnt.posterior), learnt.point)
+    wide = world.for_domain(learnt.posterior).for_domain(learnt.point)
     physics = {RECORDED: dict(learnt.values)}
     for k, row in enumerate(learnt.posterior.sample(np.random.default_rng(0), draws)):
         drawn = dict(zip(learnt.posterior.names, map(float, row), strict=True))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,14 +31,18 @@ def canonical(model: mujoco.MjModel, parameter: Parameter) -> Parameter:
     return replace(parameter, elements=found) if found else parameter
 
 
-def check_parameters(world: Described) -> None:
+def check_parameters(world: Described, names: Iterable[str] | None = None) -> None:
     """Refuse what an element can't have, and two parameters for the same number.
+
+    Args:
+        world: its model and parameters.
+        names: of the parameters that are new; by default all.
 
     Raises:
         UnknownName: for an element that does not exist.
         InvalidValue: for a quantity that an element can't have; the message names both and says why.
     """
-    for parameter in world.parameters.values():
+    for parameter in (world.parameters[n] for n in (world.parameters if names is None else names)):
         for _ in entries(world, parameter):
             pass
         if parameter.quantity.element == "parameter":

@@ -56,7 +56,7 @@ def _with_bias(world: Described, actuator: int) -> Iterator[Entry]:
     model = world.model
     if int(model.actuator_biastype[actuator]) == int(mujoco.mjtBias.mjBIAS_NONE):
         yield Entry("actuator_biastype", actuator, _AFFINE, ())
-        for k in (1, 2):
+        for k in range(3):
             if model.actuator_biasprm[actuator, k]:
                 yield Entry("actuator_biasprm", actuator * model.actuator_biasprm.shape[1] + k, 0.0, ())
 

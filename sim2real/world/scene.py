@@ -10,6 +10,7 @@ import numpy as np
 
 from sim2real.errors import InvalidValue, UnknownName
 from sim2real.parameters import Parameter
+from sim2real.world.entries import elements_of
 from sim2real.world.names import name_elements
 from sim2real.world.variant import Variant
 
@@ -51,6 +52,24 @@ def compile_scene(
     return model
 
 
+def lacks_room(model: mujoco.MjModel, parameter: Parameter) -> bool:
+    """Whether a scene must be compiled again for a parameter that it was not compiled for."""
+    quantity = parameter.quantity.name
+    for kind, number, _ in elements_of(model, parameter):
+        if quantity.startswith(("com_", "inertia_")) and model.body_simple[number]:
+            return True
+        if kind == "tendon" and quantity == "armature" and model.body_simple.any():
+            return True
+        none = kind == "actuator" and int(model.actuator_biastype[number]) == int(mujoco.mjtBias.mjBIAS_NONE)
+        if none and quantity in ("back_emf", "bias_torque"):
+            return True
+        if quantity == "latency" and model.actuator_history[number, 0] < parameter.high:
+            return True
+        if quantity == "latency_jitter" and parameter.high:
+            return True
+    return False
+
+
 def _prepare(spec: mujoco.MjSpec, parameter: Parameter, variants: Mapping[str, Variant]) -> None:
     """Room in the compiled model for what a parameter may ask of it."""
     kind, quantity = parameter.quantity.element, parameter.quantity.name
@@ -64,10 +83,15 @@ def _prepare(spec: mujoco.MjSpec, parameter: Parameter, variants: Mapping[str, V
                 body.simple = 0
         if quantity in ("back_emf", "bias_torque") and element.biastype == mujoco.mjtBias.mjBIAS_NONE:
             element.biastype, element.biasprm[:3] = mujoco.mjtBias.mjBIAS_AFFINE, 0.0
+        if kind == "actuator" and element.ctrlspec == _NO_INPUT:
+            continue
         if quantity == "latency":
             element.nsample = max(element.nsample, longest, 1)
         if quantity == "latency_jitter":
             element.nsample += max(longest, 1)  # on top of the latency, which comes first
+
+
+_NO_INPUT = 16  # ``input="none"``, of a passive DC motor, which refuses any buffer
 
 
 def _find(spec: mujoco.MjSpec, parameter: Parameter, name: str) -> mujoco._specs.MjsElement:

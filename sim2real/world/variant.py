@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sim2real.domain import Domain
@@ -28,30 +27,10 @@ class Variant:
     physics: Mapping[str, float]
     """Values that differ from nominal, by parameter name."""
     simulator: str = "mujoco"
+    drawn: Domain | None = None
+    """What each episode draws its physics from, of a variant that is not one physics."""
 
     @property
     def domain(self) -> Domain:
-        """The variant as a domain of one point."""
-        return Domain.point(self.physics)
-
-
-_closed = 0
-
-
-@contextlib.contextmanager
-def closed() -> Iterator[None]:
-    """Keep held-out variants shut, in the whole process: worlds that are loaded meanwhile have none.
-
-    For while a transfer method runs; evaluation is outside of it.
-    """
-    global _closed
-    _closed += 1
-    try:
-        yield
-    finally:
-        _closed -= 1
-
-
-def are_closed() -> bool:
-    """Whether held-out variants are shut at the moment."""
-    return _closed > 0
+        """The variant as a domain, of one point if it is one physics."""
+        return Domain.point(self.physics) if self.drawn is None else self.drawn

@@ -11,7 +11,8 @@ that the model does not have, a geom friction that a grippier partner makes inef
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -22,12 +23,16 @@ from sim2real.catalog import find
 from sim2real.contents import Contents
 from sim2real.domain import Domain
 from sim2real.errors import InvalidValue, UnknownName
-from sim2real.parameters import Parameter
+from sim2real.parameters import MODEL, Parameter, quantity_of
 from sim2real.world.checks import canonical, check_nominal, check_parameters, check_values
+from sim2real.world.drives import drives
+from sim2real.world.entries import locate
 from sim2real.world.fingerprint import contents
+from sim2real.world.names import element_name, element_names
 from sim2real.world.physics_file import JointMapping, PhysicsFile
-from sim2real.world.scene import compile_scene
-from sim2real.world.variant import CONTROL, Variant, are_closed
+from sim2real.world.scene import compile_scene, lacks_room
+from sim2real.world.values import nominal_value
+from sim2real.world.variant import Variant
 
 
 @dataclass(frozen=True)
@@ -69,11 +74,7 @@ class World:
         check_parameters(world)
         for domain in (world.training_domain, *(variant.domain for variant in given.variants.values())):
             world.check(domain)
-        return world.without_variants() if are_closed() else world
-
-    def without_variants(self) -> World:
-        """The same without its held-out variants."""
-        return replace(self, variants={name: v for name, v in self.variants.items() if name == CONTROL})
+        return world
 
     @cached_property
     def nominal(self) -> Mapping[str, float]:
@@ -93,20 +94,23 @@ class World:
     def domain(self, given: str | Domain | Mapping[str, object] | None) -> Domain:
         """The domain that ``given`` stands for, checked against this world.
 
+        It may name parameters that the world's files don't, such as a single joint of a group: `for_domain`
+        is the world that has them.
+
         Args:
             given: ``"nominal"`` or None, ``"training"``, the path of a TOML file, a `Domain`, or the table
                 that `Domain.to_toml` makes.
 
         Raises:
-            UnknownName: for a parameter that the world does not have.
-            InvalidValue: for a value that it can't take.
+            UnknownName: for a parameter of an element that the world does not have.
+            InvalidValue: for a value or a quantity that it can't take.
         """
         if given is None or given == "nominal":
             return Domain({})
         if isinstance(given, Domain):
-            return self.check(given)
+            return self.for_domain(given).check(given)
         if isinstance(given, Mapping):
-            return self.check(Domain.from_toml(given))
+            return self.domain(Domain.from_toml(given))
         if given == "training":
             return self.training_domain
         path = Path(given)
@@ -115,7 +119,110 @@ class World:
             raise InvalidValue(
                 f"no domain {given!r}: give 'nominal', 'training' or the path of a TOML file{held_out}"
             )
-        return self.check(Domain.load(path))
+        return self.domain(Domain.load(path))
+
+    def for_domain(self, domain: Domain) -> World:
+        """The world with every parameter that a domain names; the same world if it has them all.
+
+        Raises:
+            UnknownName: for an element or a quantity that does not exist.
+            InvalidValue: for a quantity that its element can't have.
+        """
+        missing = [name for name in domain.names if name not in self.parameters]
+        if not missing:
+            return self
+        most = {name: domain.parameters[name].support()[1] for name in missing}
+        return self.with_parameters({name: self.elements_of(name) for name in missing}, most=most)
+
+    def with_parameters(
+        self,
+        elements: Mapping[str, tuple[str, ...]],
+        fixed: Mapping[str, float] | None = None,
+        most: Mapping[str, float] | None = None,
+    ) -> World:
+        """The world with a parameter for every name; groups lose the elements that are split from them.
+
+        Everything happens in memory; the scene is compiled again only where it lacks room for a parameter.
+
+        Args:
+            elements: by the parameter's name.
+            fixed: nominal values that differ from the world's, by name; these become parameters as well.
+            most: the largest values that there should be room for, by name; by default the nominal ones.
+
+        Raises:
+            UnknownName: for an element or a quantity that does not exist.
+            InvalidValue: for a quantity that its element can't have.
+        """
+        fixed, most = fixed or {}, most or {}
+        parameters = dict(self.parameters)
+        chosen = dict(elements) | {name: self.elements_of(name) for name in fixed if name not in elements}
+        for name, its in chosen.items():
+            quantity = quantity_of(name)
+            nominal = fixed[name] if name in fixed else self.own_value(name, its)
+            for other in [p for p in parameters.values() if p.quantity == quantity and p.name != name]:
+                rest = tuple(element for element in other.elements if element not in its)
+                parameters[other.name] = replace(other, elements=rest)
+            if name in parameters:
+                parameters[name] = replace(parameters[name], nominal=nominal, elements=its)
+                continue
+            unit = quantity.units[0] if quantity.units else ""
+            given = Parameter(name, unit, nominal, nominal, nominal, "identification", its)
+            parameters[name] = canonical(self.model, given)
+        kept = {n: p for n, p in parameters.items() if p.elements or p.quantity.element == "world"}
+        wide = replace(self, parameters=kept)
+        asked = {n: replace(p, high=max(p.high, most.get(n, p.high))) for n, p in kept.items()}
+        if any(lacks_room(self.model, asked[name]) for name in chosen if name in asked):
+            wide = replace(wide, model=compile_scene(self.path / "scene.xml", asked, self.variants))
+        check_parameters(wide, [name for name in chosen if name in kept])
+        return wide
+
+    def elements_of(self, name: str) -> tuple[str, ...]:
+        """Elements that a parameter is about: those of the world's parameter, or the one that it names.
+
+        Raises:
+            UnknownName: for an element or a quantity that does not exist.
+        """
+        if name in self.parameters:
+            return self.parameters[name].elements
+        element, _, quantity = name.rpartition(".")
+        kind = quantity_of(name).element
+        if kind == "world":
+            return ()
+        known = list(self.parameters) if kind == "parameter" else []
+        if kind in ("body", "geom", "joint", "actuator"):
+            with suppress(UnknownName):
+                return (element_name(self.model, *locate(self.model, kind, element, kind)),)
+            known = element_names(self.model, kind)
+        if element not in known:
+            possible = {*self.parameters, *(f"{other}.{quantity}" for other in known)}
+            raise UnknownName(f"parameter of {self.name}", name, possible)
+        return (element,)
+
+    def own_value(self, name: str, elements: Sequence[str]) -> float:
+        """Nominal value: the world's, that of the group that the elements are split from, or the model's."""
+        if name in self.parameters:
+            return self.parameters[name].nominal
+        quantity = quantity_of(name)
+        for parameter in self.parameters.values():
+            if parameter.quantity == quantity and set(elements) <= set(parameter.elements):
+                return parameter.nominal
+        if quantity.acts != MODEL and quantity.neutral is None:
+            return _SHAPE
+        return nominal_value(self.model, quantity.name, elements[0] if elements else "world")
+
+    def of_joint(self, joint: str, quantity: str) -> str:
+        """Name of a quantity of a joint, or of the actuator that drives it where actuators have the quantity.
+
+        Raises:
+            UnknownName: for a quantity that does not exist, or a joint that no actuator drives alone.
+        """
+        name = f"{joint}.{quantity}"
+        if quantity_of(name).element != "actuator":
+            return name
+        driven, actuators = drives(self.model)
+        if joint not in driven:
+            raise UnknownName(f"joint with an actuator, for {name}:", joint, filter(None, driven))
+        return f"{actuators[driven.index(joint)]}.{quantity}"
 
     def variant(self, name: str) -> Variant:
         """The control arm or a held-out variant.
@@ -140,3 +247,7 @@ class World:
                 raise UnknownName(f"parameter of {self.name}", name, self.parameters)
         check_values(self, self.path, domain)
         return domain
+
+
+_SHAPE = 0.05
+"""Nominal value of what only shapes an effect that is not there, as the speed at which friction falls."""

@@ -17,7 +17,6 @@ from sim2real.evaluate.replay import (
     replay,
     replay_gap,
 )
-from sim2real.opening import opened_for
 from sim2real.recordings import Recording, load_recordings, map_joints, write_npz
 from sim2real.replay import Replayer, motion_of
 from sim2real.world import World
@@ -138,7 +137,7 @@ def test_given_play_is_replayed(world):
     logs = [motion(world, str(seed), seed=seed) for seed in range(2)]
     mapped = [map_joints(log, world.recordings, joints(world)) for log in logs]
     physics = {"elbow_flex.backlash": 0.05}
-    loose = opened_for(world, Domain.point(physics))
+    loose = world.for_domain(Domain.point(physics))
     motions = [motion_of(loose, log) for log in logs]
     truth = Replayer(loose, motions, 1, 1, tuple(physics)).run(tuple(physics), np.array([[0.05]]))
     for found, wanted, tight in zip(

@@ -6,7 +6,6 @@ import pytest
 from sim2real.identify.identifiability import combinations
 from sim2real.identify.problem import RecordingProblem
 from sim2real.identify.space import ParameterSpace, free_parameters
-from sim2real.opening import opened
 from sim2real.recordings import load_recordings
 from sim2real.replay import motion_of
 from sim2real.replay.motion import liveliest
@@ -22,7 +21,7 @@ def told(twin):
     recordings = twin("so101", SERVO, count=3, seconds=4.0, share=0.05, noise=4e-3)
 
     def of(*names):
-        world = opened(World.load("so101"), {}, SERVO)
+        world = World.load("so101").with_parameters({}, SERVO)
         free = free_parameters(world, names)
         space = ParameterSpace(tuple(free)).with_start({f.name: f.start for f in free})
         motions = [motion_of(world, recording) for recording in recordings]
@@ -78,7 +77,7 @@ def told_of_the_arm(real):
     shared = {"servos.kp": 11.0, "joints.damping": 0.8, "joints.frictionloss": 0.15}
 
     def of(*names, groups=False):
-        base = opened(world, {}, (shared if groups else values) | {"servos.kd": 0.0})
+        base = world.with_parameters({}, (shared if groups else values) | {"servos.kd": 0.0})
         space = ParameterSpace(tuple(free_parameters(base, names)))
         problem = RecordingProblem.of(base, space, motions, fast=True)
         return [c.text for c in combinations(problem, problem.linearize(space.start, central=True))]

@@ -8,7 +8,6 @@ import pytest
 
 from sim2real.identify.ground import find_plane, placed, plane_parameters, touching
 from sim2real.identify.residuals import diagnose, explained, tip_height
-from sim2real.opening import opened
 from sim2real.replay import Motion, Replayer
 from sim2real.world import World
 
@@ -17,7 +16,7 @@ SLOW = {"servos.kp": 15.0, "servos.kd": 0.0, "joints.damping": 1.2, "joints.fric
 
 @pytest.fixture(scope="module")
 def arm():
-    return opened(World.load("so101"), {}, SLOW)
+    return World.load("so101").with_parameters({}, SLOW)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +37,7 @@ def measured(world, motion, physics):
 
 def test_a_table_is_seen_and_found(arm, pressing):
     table = {"floor.height": -0.05, "floor.friction": 0.3}
-    real = measured(opened(arm, {}, table), pressing, table)
+    real = measured(arm.with_parameters({}, table), pressing, table)
     free = measured(arm, real, {}).measured
     hints = diagnose(arm, [real], [free])
     assert hints[0].signal in ("tip height", "position")
@@ -66,7 +65,7 @@ def test_a_planes_friction_is_looked_for_where_it_counts():
 
 def test_missing_dry_friction_follows_the_direction_of_motion(arm, pressing):
     real = measured(arm, dataclasses.replace(pressing, command=pressing.command * 0.3), {})
-    none = opened(World.load("so101"), {}, SLOW | {"joints.frictionloss": 0.0})
+    none = World.load("so101").with_parameters({}, SLOW | {"joints.frictionloss": 0.0})
     free = measured(none, real, {}).measured
     hints = [hint for hint in diagnose(arm, [real], [free]) if hint.joint == "elbow_flex"]
     assert "direction of motion" in {hint.signal for hint in hints}

@@ -10,7 +10,6 @@ from sim2real.errors import RecordingError, UnknownName
 from sim2real.identify.fit import split
 from sim2real.identify.identify import Options, identify
 from sim2real.identify.verdicts import BAD_DATA, IDENTIFIED, NO_HELDOUT_GAIN, NOT_IDENTIFIABLE
-from sim2real.opening import opened_for
 from sim2real.recordings import load_recordings
 from sim2real.world import World
 
@@ -123,7 +122,7 @@ def test_a_result_is_a_domain_to_train_in(twin, tmp_path):
     found.save(tmp_path)
     domain = Domain.load(tmp_path / "identified.toml")
     assert set(domain.names) == set(free)
-    opened_for(world, domain).check(domain)
+    world.for_domain(domain).check(domain)
     draws = domain.sample(np.random.default_rng(0), 200)
     assert draws.mean(axis=0) == pytest.approx([physics[n] for n in free], rel=0.1)
     assert Domain.load(tmp_path / "point.toml").is_point

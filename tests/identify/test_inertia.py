@@ -9,7 +9,6 @@ from sim2real.errors import InvalidValue
 from sim2real.identify.identify import Options, identify
 from sim2real.identify.inertial import inertial_of
 from sim2real.identify.space import free_parameters
-from sim2real.opening import opened_for
 from sim2real.parameters import INERTIA
 from sim2real.recordings import Recording
 from sim2real.simulators.mujoco import MujocoSimulator
@@ -99,7 +98,7 @@ def test_the_whole_inertia_of_a_payload_is_found(payload, gimbal, tmp_path):
     found.save(tmp_path)
     domain = Domain.load(tmp_path / "identified.toml")
     drawn = domain.sample(np.random.default_rng(0), 50)
-    world = opened_for(gimbal, domain)
+    world = gimbal.for_domain(domain)
     simulator = MujocoSimulator(world, 50, 1)
     simulator.set_physics(np.arange(50), domain.names, drawn)
     for row in range(50):

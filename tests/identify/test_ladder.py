@@ -9,7 +9,6 @@ from sim2real.env import Sim2RealVectorEnv
 from sim2real.identify.actuator_models import Extension, ladder_of, motor_ladder, servo_ladder
 from sim2real.identify.identify import Options, identify
 from sim2real.identify.model_selection import ModelSelection
-from sim2real.opening import opened, opened_for
 from sim2real.recordings import Recording
 from sim2real.replay import motion_of, windows
 from sim2real.world import World
@@ -19,7 +18,7 @@ SERVO = {"servos.kp": 15.0, "servos.kd": 0.0, "joints.damping": 1.2, "joints.fri
 
 def climbed(recordings, rung):
     """A climb of two steps, begun at a servo with the right gain and friction."""
-    base = opened(World.load("so101"), {}, SERVO)
+    base = World.load("so101").with_parameters({}, SERVO)
     motions = [motion_of(base, r) for r in recordings]
     climber = ModelSelection(base, motions[1:], motions[1:], motions[:1], {}, 4, lambda *_: None)
     return climber.select([Extension("linear servo", ("damping", "bias_torque")), rung], motions[0].joints)
@@ -132,7 +131,7 @@ def test_play_and_line_can_be_freed_by_name(tmp_path):
         assert found.point[free[0]] == pytest.approx(truth, rel=0.2)
         found.save(tmp_path)
         domain = Domain.load(tmp_path / "identified.toml")
-        env = Sim2RealVectorEnv(opened_for(world, domain), 2, domain=domain)
+        env = Sim2RealVectorEnv(world.for_domain(domain), 2, domain=domain)
         observation, _ = env.reset(seed=0)
         assert np.isfinite(observation).all()
         env.close()

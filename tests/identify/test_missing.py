@@ -12,7 +12,6 @@ from sim2real.identify.problem import RecordingProblem
 from sim2real.identify.space import ParameterSpace, free_parameters
 from sim2real.identify.uncertainty import QUANTILE, bootstrap, covering, deviations, profile
 from sim2real.identify.verdicts import IDENTIFIED, STRUCTURE_MISSING
-from sim2real.opening import opened
 from sim2real.replay import Motion, motion_of, windows
 from sim2real.world import World
 
@@ -25,7 +24,7 @@ def problem_of(recordings, names=tuple(MASSES)):
     world = World.load("cartpole")
     space = ParameterSpace(tuple(free_parameters(world, names)))
     parts = [part for r in recordings for part in windows(motion_of(world, r), 0.25)]
-    return RecordingProblem.of(opened(world, {}), space, parts, 1)
+    return RecordingProblem.of(world.with_parameters({}), space, parts, 1)
 
 
 def fitted(problem):

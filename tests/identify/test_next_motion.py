@@ -10,7 +10,6 @@ from sim2real.identify.check import check
 from sim2real.identify.excitation import CommandLimits, candidates
 from sim2real.identify.experiment_design import MotionLimits, next_motion
 from sim2real.identify.identify import Options, identify
-from sim2real.opening import opened_for
 from sim2real.recordings import Recording, load_recordings, map_joints
 from sim2real.recordings.mapping import unmap_joints
 from sim2real.simulators.mujoco import MujocoSimulator
@@ -21,7 +20,7 @@ SERVO = {"servos.kp": 15.0, "servos.kd": 0.0, "joints.damping": 1.2, "joints.fri
 
 def played(world, physics, recording, noise=1e-4):
     """What a twin does when it is told the commands of a recording, by the world's joints."""
-    world = opened_for(world, Domain.point(physics))
+    world = world.for_domain(Domain.point(physics))
     simulator = MujocoSimulator(world, 1, 1)
     simulator.set_physics(np.array([0]), tuple(physics), np.array([list(physics.values())], dtype=float))
     driven = [int(k) for k in world.model.actuator_trnid[:, 0]]

@@ -15,7 +15,6 @@ from sim2real.identify.posterior import joined
 from sim2real.identify.problem import RecordingProblem
 from sim2real.identify.residuals import tip_height
 from sim2real.identify.space import ParameterSpace, free_parameters
-from sim2real.opening import opened
 from sim2real.recordings import Recording, write_npz
 from sim2real.replay import Motion, Replayer, motion_of, windows
 from sim2real.world import World
@@ -37,7 +36,7 @@ def moved(seed, depth, seconds):
 
 def log(seed, depth, table=TABLE, seconds=12.0):
     time, command = moved(seed, depth, seconds)
-    world = opened(World.load("so101"), {}, SLOW | dict(table))
+    world = World.load("so101").with_parameters({}, SLOW | dict(table))
     told = Motion("told", JOINTS, time, command, np.tile(command[0], (len(time), 1)), np.zeros(6))
     (found,) = Replayer(world, [told], 1, 1).run((), np.zeros((1, 0)))
     noise = np.random.default_rng(seed).normal(0, 3e-4, found[0].shape)
@@ -46,7 +45,7 @@ def log(seed, depth, table=TABLE, seconds=12.0):
 
 def problem_of(recordings, seconds=20.0):
     """The joints as they are; nothing but a table is to be found."""
-    world = opened(World.load("so101"), {}, SLOW)
+    world = World.load("so101").with_parameters({}, SLOW)
     cut = [part for r in recordings for part in windows(motion_of(world, r), seconds)]
     space = ParameterSpace(tuple(free_parameters(world, ["joints.damping", "joints.frictionloss"])))
     return RecordingProblem.of(world, space, cut, 1, fast=True)

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from sim2real.errors import InvalidValue
-from sim2real.opening import opened
 from sim2real.parameters import DISTURBANCE, QUANTITIES, SCHEDULE, SENSOR
 from sim2real.replay import Motion, Replayer
 from sim2real.world import World
@@ -72,7 +71,7 @@ def run(world, **values):
     """Positions under these values of quantities, in a world with nothing else. Shape (n, 2)."""
     names = tuple(name_of(quantity) for quantity in values)
     elements = {n: () if n.startswith("world.") else (n.split(".")[0],) for n in names}
-    ready = opened(world, elements)
+    ready = world.with_parameters(elements)
     (found,) = Replayer(ready, [log()], 1, 1, names).run(names, np.array([list(values.values())]))
     assert np.isfinite(found).all()
     return found[0]
@@ -96,12 +95,12 @@ def test_what_acts_in_no_replay_is_refused(world, quantity):
 
 
 def test_of_two_plays_the_one_that_is_not_there_changes_no_bit(world):
-    ready = opened(world, {f"{j}.backlash": (j,) for j in ("j1", "j2")})
+    ready = world.with_parameters({f"{j}.backlash": (j,) for j in ("j1", "j2")})
     names = ("j1.backlash", "j2.backlash")
     both = Replayer(ready, [log()], 3, 1).run(names, np.array([[0.03, 0.02], [0.03, 0.0], [0.0, 0.0]]))[0]
-    one = Replayer(opened(world, {"j1.backlash": ("j1",)}), [log()], 1, 1).run(names[:1], np.array([[0.03]]))[
-        0
-    ]
+    one = Replayer(world.with_parameters({"j1.backlash": ("j1",)}), [log()], 1, 1).run(
+        names[:1], np.array([[0.03]])
+    )[0]
     assert np.array_equal(both[1], one[0])
     assert np.array_equal(both[2], run(world))
     assert np.abs(both[0] - both[1]).max() > 1e-4
@@ -110,7 +109,7 @@ def test_of_two_plays_the_one_that_is_not_there_changes_no_bit(world):
 def test_laws_are_those_of_a_plain_loop_whatever_rows_run_beside(world):
     """Rows with a law, without one, and motions of unlike lengths, in one batch and alone."""
     names = ("j2.stribeck", "j2.load_friction_external", "m1.speed_loss")
-    ready = opened(world, {n: (n.split(".")[0],) for n in names})
+    ready = world.with_parameters({n: (n.split(".")[0],) for n in names})
     full = log()
     short = Motion("short", full.joints, full.time[:20], full.command[:20], full.measured[:20], full.velocity)
     values = np.array([[0.0, 0.0, 0.0], [0.1, 0.0, 0.0], [0.1, 0.3, 0.2]])

@@ -5,7 +5,6 @@ import pytest
 
 from sim2real.domain import Domain
 from sim2real.env import Sim2RealVectorEnv
-from sim2real.opening import opened_for
 from sim2real.replay import Motion, Replayer
 from sim2real.world import World
 
@@ -19,7 +18,7 @@ def apart(quantities):
     joints = tuple(plain.model.joint(k).name for k in range(plain.model.njnt))
     physics = {f"{j}.{q}": value for q, value in {**SERVO, **quantities}.items() for j in joints}
     domain = Domain.point(physics)
-    world = opened_for(plain, domain)
+    world = plain.for_domain(domain)
     env = Sim2RealVectorEnv(world, ROWS, domain, autoreset=False)
     env.reset(seed=0)
     first, velocity = env.simulator.qpos.copy(), env.simulator.qvel.copy()

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from sim2real.errors import InvalidValue, UnknownName
-from sim2real.opening import opened
 from sim2real.recordings import Recording
 from sim2real.replay import Motion, Replayer, motion_of, windows
 from sim2real.replay.decoupled import DecoupledReplayer
@@ -69,7 +68,7 @@ def test_a_replay_is_a_plain_loop(name, late):
 def test_a_fraction_of_a_step_lies_between_whole_ones(arm):
     log = motion(arm)
     steps = np.array([[2.0], [2.5], [3.0]])
-    (found,) = Replayer(opened(arm, {}, SLOW), [log], 3, 1).run(("servos.latency",), steps)
+    (found,) = Replayer(arm.with_parameters({}, SLOW), [log], 3, 1).run(("servos.latency",), steps)
     middle = (found[0] + found[2]) / 2
     assert np.sqrt(((found[1] - middle) ** 2).mean()) < 0.1 * np.sqrt(((found[0] - found[2]) ** 2).mean())
 
@@ -99,7 +98,9 @@ def test_a_reading_delay_reads_later(arm):
 
 
 def test_dry_friction_grows_with_load_and_falls_with_speed(arm):
-    world = opened(arm, {f"elbow_flex.{q}": ("elbow_flex",) for q in ("stribeck", "load_friction_motor")})
+    world = arm.with_parameters(
+        {f"elbow_flex.{q}": ("elbow_flex",) for q in ("stribeck", "load_friction_motor")}
+    )
     log = motion(arm)
     names = ("elbow_flex.stribeck", "elbow_flex.load_friction_motor")
     plain, stribeck, load = Replayer(world, [log], 3, 1).run(names, np.array([[0, 0], [1.0, 0], [0, 0.3]]))[0]
@@ -127,7 +128,7 @@ def test_names_and_widths_that_do_not_fit_are_refused(arm):
 
 def test_joints_alone_move_as_in_the_full_simulation(arm):
     """Of servos as slow as the real ones; the difference is what the links do to each other."""
-    world = opened(arm, {"gripper.mass": ("gripper",)}, SLOW)
+    world = arm.with_parameters({"gripper.mass": ("gripper",)}, SLOW)
     logs = [motion(arm, 3.0, seed) for seed in range(2)]
     names, values = ("servos.latency", "gripper.mass"), np.array([[0.0, 0.087], [4.5, 0.2]])
     full = Replayer(world, logs, 2, 1).run(names, values)
@@ -218,7 +219,7 @@ def test_play_is_replayed_as_a_plain_loop_has_it(arm):
     log = motion(arm)
     truth = with_play_by_hand(arm, log, "elbow_flex", 0.08)
     names = (*SLOW, "elbow_flex.backlash")
-    world = opened(arm, {"elbow_flex.backlash": ("elbow_flex",)})
+    world = arm.with_parameters({"elbow_flex.backlash": ("elbow_flex",)})
     values = np.array([[*SLOW.values(), x] for x in (0.08, 0.0)])
     (predicted,) = Replayer(world, [log], 2, 1, names).run(names, values)
     assert np.abs(predicted[0] - truth).max() < 1e-5
@@ -228,7 +229,7 @@ def test_play_is_replayed_as_a_plain_loop_has_it(arm):
 def test_the_stand_in_has_the_same_play(arm):
     log = motion(arm, 3.0)
     names = (*SLOW, "elbow_flex.backlash", "shoulder_pan.backlash")
-    world = opened(arm, {n: (n.split(".")[0],) for n in names[4:]})
+    world = arm.with_parameters({n: (n.split(".")[0],) for n in names[4:]})
     values = np.array([[*SLOW.values(), 0.08, 0.05], [*SLOW.values(), 0.0, 0.0]])
     (full,) = Replayer(world, [log], 2, 1, names).run(names, values)
     (alone,) = DecoupledReplayer(world, [log], 2).run(names, values)
@@ -264,7 +265,7 @@ def test_the_torque_speed_line_is_a_plain_loops_and_leaves_no_trace(arm):
     log = dataclasses.replace(motion(arm), command=3 * motion(arm).command)
     truth = by_line(arm, log, 0.4)
     names = (*SLOW, "servos.speed_loss")
-    world = opened(arm, {"servos.speed_loss": arm.parameters["servos.kp"].elements})
+    world = arm.with_parameters({"servos.speed_loss": arm.parameters["servos.kp"].elements})
     replayer = Replayer(world, [log], 2, 1)
     values = np.array([[*SLOW.values(), x] for x in (0.4, 0.0)])
     (predicted,) = replayer.run(names, values)
@@ -278,6 +279,6 @@ def test_the_torque_speed_line_is_a_plain_loops_and_leaves_no_trace(arm):
 
 
 def test_a_line_without_a_limit_is_refused():
-    world = opened(World.load("cartpole"), {"motor.speed_loss": ("motor",)})
+    world = World.load("cartpole").with_parameters({"motor.speed_loss": ("motor",)})
     with pytest.raises(InvalidValue, match=r"motor\.speed_loss is a share of a force limit"):
         Replayer(world, [motion(world)], 1, 1)

@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 from sim2real.domain import Domain
-from sim2real.opening import opened, opened_for
 from sim2real.parameters import INERTIA
 from sim2real.simulators.inertia import inertia_tensor, reshaped
 from sim2real.simulators.mujoco import MujocoSimulator
@@ -75,7 +74,7 @@ def domain(theta):
 def test_the_simulator_moves_as_a_model_compiled_so(extra):
     """Furuta's pole with a whole inertia, beside the same written in the scene."""
     physics = domain(0.3 * random(1, 3)[0]) | extra
-    world = opened_for(World.load("furuta"), Domain.point(physics))
+    world = World.load("furuta").for_domain(Domain.point(physics))
     simulator = MujocoSimulator(world, 2, 1)
     ids = np.arange(2)
     values = np.array([list(physics.values()), [world.nominal[n] for n in physics]])
@@ -110,7 +109,7 @@ def test_a_centred_body_may_lose_its_centre(tmp_path):
     )
     (tmp_path / "physics.toml").write_text('title = "Ball"\n')
     names = {f"ball.{name}": ("ball",) for name in INERTIA}
-    world = opened(World.load(tmp_path), names)
+    world = World.load(tmp_path).with_parameters(names)
     assert not world.model.body("ball").simple[0]
     simulator = MujocoSimulator(world, 1, 1)
     simulator.set_physics(np.array([0]), ("ball.inertia_shift_x",), np.array([[0.2]]))

@@ -18,6 +18,7 @@ import mujoco
 import numpy as np
 from mujoco.batch import Batch
 
+from sim2real.errors import InvalidValue
 from sim2real.interface import Array, Ids, Mask
 from sim2real.simulators.activation import filtered, settled
 from sim2real.simulators.named import Named
@@ -47,10 +48,19 @@ class MujocoSimulator(Named):
     """Simulations of one world in MuJoCo; see `sim2real.interface.Simulator`."""
 
     def __init__(self, world: World, num_envs: int, num_threads: int = 0) -> None:
-        """Make ``num_envs`` simulations at nominal physics; 0 threads means all cores."""
+        """Make ``num_envs`` simulations at nominal physics; 0 threads means all cores.
+
+        Raises:
+            InvalidValue: for a world in which bodies may sleep.
+        """
         self.world = world
         self.num_envs = num_envs
         self.physics_dt = float(world.model.opt.timestep)
+        if world.model.opt.enableflags & mujoco.mjtEnableBit.mjENBL_SLEEP:
+            raise InvalidValue(
+                f"world {world.name} lets bodies fall asleep, which many simulations at once can't; "
+                'set <flag sleep="disable"/> in scene.xml'
+            )
         self._batch = Batch(world.model, num_envs, min(num_threads, num_envs))
         self._play = Play.of(world.model)
         self._qpos: Array = self._batch.bind("qpos")

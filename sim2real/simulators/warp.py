@@ -24,6 +24,7 @@ import torch
 
 from sim2real.errors import InvalidValue
 from sim2real.interface import Array, Ids
+from sim2real.simulators.activation import settled
 from sim2real.simulators.named import Named
 from sim2real.simulators.play import Play
 from sim2real.simulators.table import FieldNumbers, PhysicsTable, Plan, possible_entries
@@ -75,7 +76,9 @@ class WarpSimulator(Named):
         self.qpos = self._qpos if self._play is None else self._qpos[:, self._play.qpos]
         self.qvel = self._qvel if self._play is None else self._qvel[:, self._play.qvel]
         self._reference = self._qpos.clone()
-        self._motion = (self._qvel, tensor(data.qacc_warmstart), tensor(data.act))
+        self._act = tensor(data.act)
+        self._motion = (self._qvel, tensor(data.qacc_warmstart), self._act)
+        self._state = (self._qpos, *self._motion, self._history, tensor(data.time))
         self._reset_rows = engine.wp.zeros(num_envs, dtype=engine.wp.bool, device=engine.device)
         self._reset_mask = tensor(self._reset_rows)
         self._diverged = torch.zeros(num_envs, dtype=torch.bool, device=self.device)
@@ -150,7 +153,7 @@ class WarpSimulator(Named):
         return self._table.row(env_id)
 
     def reset(self, env_ids: Ids, qpos: torch.Tensor, qvel: torch.Tensor, ctrl: torch.Tensor) -> None:
-        """Start simulations anew, with delay lines full of ``ctrl``."""
+        """Start simulations anew, with delay lines full of ``ctrl`` and activations settled at it."""
         engine, rows = self._engine, self._rows(env_ids)
         self._reset_mask.zero_()
         self._reset_mask[rows] = True
@@ -158,6 +161,9 @@ class WarpSimulator(Named):
         self.qpos[rows], self.qvel[rows], self._ctrl[rows] = qpos, qvel, ctrl
         if self._play is not None:
             self._play.start(self._qpos, self._qvel, env_ids, (qpos, qvel))
+        if self.world.model.na:
+            begun = settled(self.world.model, ctrl.cpu().numpy(), self._qpos[rows].cpu().numpy())
+            self._act[rows] = torch.as_tensor(begun, dtype=self._act.dtype, device=self.device)
         columns, actuators = self._delayed
         if len(columns):
             self._history[rows[:, None], columns] = ctrl[:, actuators]
@@ -180,7 +186,7 @@ class WarpSimulator(Named):
             between: called before every physics step. One graph then becomes ``substeps`` of them.
         """
         resting = self._resting(env_ids)
-        kept = None if resting is None else (self._qpos[resting], self._qvel[resting])
+        kept = [] if resting is None else [state[resting] for state in self._state]
         self._ctrl[:] = ctrl
         if between is None:
             self._advance(substeps)
@@ -190,8 +196,8 @@ class WarpSimulator(Named):
                 between()
                 self._advance(1)
         self._guard()
-        if kept is not None:
-            self._qpos[resting], self._qvel[resting] = kept
+        for state, before in zip(self._state if kept else (), kept, strict=True):
+            state[resting] = before
         self._show()
         self._refresh_sites()
 

@@ -22,6 +22,7 @@ import torch
 from mujoco.batch import MODEL_FIELDS, Batch
 
 from sim2real.errors import InvalidValue, MissingExtra
+from sim2real.world.names import element_name
 
 _log = logging.getLogger(__name__)
 
@@ -68,6 +69,10 @@ class WarpModel:
         self._batched = (fields & model_fields) | set(_ALWAYS)
         if self._batched & set(mujoco.MjModel._setconst_inputs):
             self._batched |= _derived(model, self._batched) & model_fields
+        for fault in _unheard(model):
+            raise InvalidValue(
+                f"MuJoCo Warp doesn't heed {fault}; change scene.xml, or use simulator 'mujoco'"
+            )
         try:
             self.model = self.mjw.put_model(model, dict.fromkeys(self._batched, num_envs))
         except (NotImplementedError, ValueError) as error:
@@ -168,6 +173,20 @@ class WarpModel:
             self.wp.config.log_level = level
         for warning in caught:
             _log.debug("%s", warning.message)
+
+
+def _unheard(model: mujoco.MjModel) -> Iterator[str]:
+    """What the engine takes without a word and does otherwise."""
+    groups = model.actuator_group
+    off = (model.opt.disableactuator >> groups) & ((groups >= 0) & (groups < 31))
+    for actuator in np.flatnonzero(off & 1):
+        yield f"that the group of actuator {element_name(model, 'actuator', int(actuator))!r} is disabled"
+    room = np.diff(model.jnt_range).ravel() - 2 * model.jnt_margin
+    for joint in np.flatnonzero((model.jnt_limited == 1) & (room < 0.0)):
+        yield (
+            f"both limits of joint {element_name(model, 'joint', int(joint))!r} at once, which its margin, "
+            "wider than half its range, asks for"
+        )
 
 
 def capacity(model: mujoco.MjModel, pairs: np.ndarray[Any, Any]) -> tuple[int, int]:

@@ -11,6 +11,7 @@ import mujoco
 import numpy as np
 import pytest
 
+from sim2real.arrays import Arrays
 from sim2real.errors import InvalidValue
 from sim2real.parameters import MODEL, QUANTITIES, Parameter
 from sim2real.simulators import Engine, make_simulator
@@ -216,12 +217,12 @@ def path(engine, world, seed=3, steps=500, physics=None):
     simulator = make_simulator(Engine(engine, 1), world, 1)
     if physics:
         simulator.set_physics(np.arange(1), tuple(physics), np.array([list(physics.values())]))
-    speeds = 0.5 * draw.normal(size=(1, model.nv))
-    simulator.reset(np.arange(1), model.qpos0[None].copy(), speeds, commands[:1])
+    arrays, speeds = Arrays(simulator.qpos), 0.5 * draw.normal(size=(1, model.nv))
+    simulator.reset(np.arange(1), *map(arrays.put, (model.qpos0[None].copy(), speeds, commands[:1])))
     found = []
     for command in commands[:steps]:
-        simulator.step(command[None], 1)
-        found.append(np.array(simulator.qpos[0]))
+        simulator.step(arrays.put(command[None]), 1)
+        found.append(np.array(arrays.host(simulator.qpos)[0]))
     return np.array(found)
 
 
@@ -231,6 +232,67 @@ def test_bullet_moves_as_mujoco(name):
     right = path("mujoco", world)
     assert np.ptp(right, axis=0).max() > 0.1
     assert path("bullet", world) == pytest.approx(right, abs=1e-6)
+
+
+WARP_REFUSES = {
+    "PID plugin": "Actuator plugins not supported",
+    "disabled actuators": "doesn't heed that the group of actuator 'hip' is disabled",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("quick_kernels")
+def test_warp_moves_as_mujoco():
+    """In single precision; one test, since kernels are compiled once for many elements."""
+    differences = {}
+    for name, element in ELEMENTS.items():
+        if name not in WARP_REFUSES:
+            world = world_of(model_of(element))
+            paths = [path(engine, world, steps=100) for engine in ("mujoco", "warp")]
+            differences[name] = float(np.abs(paths[1] - paths[0]).max())
+    assert not {name: size for name, size in differences.items() if not size < 1e-3}
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("quick_kernels")
+@pytest.mark.parametrize("name", WARP_REFUSES)
+def test_warp_refuses_what_it_lacks(name):
+    with pytest.raises(InvalidValue, match=re.escape(WARP_REFUSES[name])):
+        make_simulator("warp", world_of(model_of(ELEMENTS[name])), 1)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("quick_kernels")
+def test_warp_refuses_a_margin_wider_than_half_the_range():
+    hip = {"hip": 'range="-.1 .1" margin=".15"'}
+    with pytest.raises(InvalidValue, match="both limits of joint 'hip' at once"):
+        make_simulator("warp", world_of(model_of(hip)), 1)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("quick_kernels")
+def test_rows_that_rest_in_warp_keep_activation_and_delay():
+    elements = ELEMENTS["exact filter"]["actuator"] + ELEMENTS["delay"]["actuator"]
+    world = world_of(model_of({"actuator": elements}))
+    ends = []
+    for engine in ("mujoco", "warp"):
+        simulator = make_simulator(Engine(engine, 1), world, 2)
+        arrays = Arrays(simulator.qpos)
+        start = world.model.qpos0[None].repeat(2, axis=0), np.zeros((2, world.model.nv)), np.zeros((2, 2))
+        simulator.reset(np.arange(2), *map(arrays.put, start))
+        for command, rows in ((1.0, [0]), (-1.0, [1]), (0.5, [0, 1])):
+            simulator.step(arrays.put(np.full((2, 2), command)), 30, np.array(rows))
+        ends.append(np.array(arrays.host(simulator.qpos)))
+    assert ends[1] == pytest.approx(ends[0], abs=1e-4)
+    assert np.abs(ends[0][0] - ends[0][1]).max() > 1e-2
+
+
+def test_sleep_is_refused():
+    world = world_of(model_of({"flag": 'sleep="enable"'}))
+    with pytest.raises(InvalidValue, match="lets bodies fall asleep"):
+        make_simulator("mujoco", world, 1)
+    with pytest.raises(InvalidValue, match="bullet can't express sleep"):
+        make_simulator("bullet", world, 1)
 
 
 @pytest.mark.parametrize("fault", REFUSED)

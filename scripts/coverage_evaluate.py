@@ -126,9 +126,9 @@ def verdicts(seeds: int, repeats: int, better: float) -> tuple[float, float, flo
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--reports", type=int, default=1000, help="for each number of seeds")
-    parser.add_argument("--quick", action="store_true", help="20 reports")
+    parser.add_argument("--quick", action="store_true", help="5 reports")
     arguments = parser.parse_args()
-    repeats = 20 if arguments.quick else arguments.reports
+    repeats = 5 if arguments.quick else arguments.reports
     counts, gain = (3, 5, 10), 2.0
     table = Table("", *(f"{n} seeds" for n in counts), title=f"{repeats} reports a column")
     covered = [coverage(n, repeats) for n in counts]

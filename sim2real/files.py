@@ -87,18 +87,22 @@ def check_folder(folder: str | Path, parts: Collection[str] | None = None) -> No
     """
     folder = Path(folder)
     place = folder if parts is None else folder.parent
-    there = next(path for path in (place, *place.parents) if path.exists())
-    in_the_way = next((path for path in (folder, there) if path.exists() and not path.is_dir()), None)
+    there = next(path for path in (place, *place.parents) if os.path.lexists(path))
+    in_the_way = next((p for p in (folder, there) if os.path.lexists(p) and not p.is_dir()), None)
     if in_the_way is not None:
-        raise InvalidValue(f"{in_the_way} is a file, so there can be no folder {folder}; choose another one")
+        raise InvalidValue(
+            f"{in_the_way} is not a folder, so nothing can go into {folder}; choose another one"
+        )
     try:
+        with contextlib.suppress(FileNotFoundError):
+            folder.lstat()  # a name that is too long
         with tempfile.TemporaryDirectory(dir=there, prefix=".sim2real-"):
             pass
     except OSError as error:
         if error.errno == errno.ENOSPC:
             raise
         raise InvalidValue(
-            f"nothing can be written into {there} ({error.strerror}); choose another folder than {folder}"
+            f"nothing can be written into {there} for {folder} ({error.strerror}); choose another folder"
         ) from error
     if parts is None or not folder.is_dir():
         return

@@ -88,9 +88,11 @@ WRONG = {
     "close furuta --recordings nowhere": "no such file or folder",
     "close furuta --recordings logs --target combined_a": "not allowed with",
     # folders of results
-    **{f"{command} --out file": "file is a file" for command in OUT},
-    **{f"{command} --out file/below": "file is a file" for command in OUT},
+    **{f"{command} --out file": "file is not a folder" for command in OUT},
+    **{f"{command} --out file/below": "file is not a folder" for command in OUT},
     **{f"{command} --out /proc/nowhere": "nothing can be written into /proc" for command in OUT},
+    "train furuta --steps 1 --out dangling": "dangling is not a folder",
+    f"evaluate {POLICY} --out {'x' * 300}": "File name too long",
     "train furuta --steps 1 --out mine": "mine holds notes.txt, which would be lost",
     "train furuta --steps 1 --out .": "would be replaced while work goes on in it",
     "train furuta --steps 1 --out ''": "would be replaced while work goes on in it",
@@ -105,6 +107,7 @@ def things(tmp_path_factory):
     for name in ("empty", "noscene", "mine", "logs"):
         (folder / name).mkdir()
     (folder / "file").write_text("precious")
+    (folder / "dangling").symlink_to("nowhere")
     (folder / "mine" / "notes.txt").write_text("precious")
     (folder / "noscene" / "physics.toml").write_text('title = "x"\ntask = "cartpole"\n')
     (folder / "nan.toml").write_text('[parameters]\n"pole.mass" = nan\n')
@@ -144,6 +147,14 @@ def test_a_reader_that_has_gone_is_no_mistake():
         process.stdout.close()
         assert process.stderr.read() == ""
     assert process.returncode == 1
+
+
+def test_a_terminal_without_our_letters_gets_what_it_can_show():
+    command = [sys.executable, "-m", "sim2real", "worlds", "furuta"]
+    plain = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    done = subprocess.run(command, env=plain, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"?" in done.stdout
 
 
 @pytest.mark.slow

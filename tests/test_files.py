@@ -134,9 +134,9 @@ def test_what_a_folder_does_not_own_is_not_deleted(tmp_path):
 def test_a_file_is_not_replaced_by_a_folder(tmp_path):
     (tmp_path / "file").write_text("old")
     for folder in (tmp_path / "file", tmp_path / "file" / "below"):
-        with pytest.raises(InvalidValue, match="file is a file, so there can be no folder"):
+        with pytest.raises(InvalidValue, match="file is not a folder, so nothing can go into"):
             check_folder(folder)
-    with pytest.raises(InvalidValue, match="file is a file"):
+    with pytest.raises(InvalidValue, match="file is not a folder"):
         replace_folder(tmp_path / "file", lambda new: write_text(new / "data", "new"))
     assert (tmp_path / "file").read_text() == "old"
 

@@ -47,13 +47,14 @@ class PhysicsFile:
         table = _read(path / "physics.toml")
         _check_keys(path, "key of physics.toml", table, _KEYS)
         parameters = {name: _parameter(name, entry) for name, entry in _table(table, "parameters").items()}
-        joints = _as_table("recordings", table.get("recordings", {})).get("joints", {})
+        file = Section(str(path / "physics.toml"), table)
+        joints = file.section("recordings").section("joints").sections()
         return cls(
-            title=str(table.get("title", path.name)),
-            task=str(table.get("task", path.name)),
+            title=file.text("title", path.name),
+            task=file.text("task", path.name),
             parameters=parameters,
             variants=_variants(path, _table(table, "variants"), parameters),
-            recordings=_as_table("recordings.joints", joints),  # type: ignore[arg-type]
+            recordings={name: _joint_mapping(entry) for name, entry in joints.items()},
             training=_as_table("training", table.get("training", {})),
             channels=_channels(path, _table(table, "channels"), parameters),
         )
@@ -118,6 +119,26 @@ def _parameter(name: str, entry: object) -> Parameter:
         elements=tuple(map(str, elements)),
         scale=scale,
     )
+
+
+def _joint_mapping(entry: Section) -> JointMapping:
+    entry.only("joint", "scale", "offset", "velocity_scale", "unit")
+    mapping: JointMapping = {"joint": entry.text("joint")}
+    if "unit" in entry:
+        mapping["unit"] = entry.text("unit")
+    if "offset" in entry:
+        mapping["offset"] = entry.number("offset")
+    if "scale" in entry:
+        mapping["scale"] = _factor(entry, "scale")
+    if "velocity_scale" in entry:
+        mapping["velocity_scale"] = _factor(entry, "velocity_scale")
+    return mapping
+
+
+def _factor(entry: Section, key: str) -> float:
+    if entry.number(key) == 0:
+        raise InvalidValue(f"{entry.path}: {entry.place}{key} is 0; give the factor to rad or m")
+    return entry.number(key)
 
 
 def _channels(path: Path, table: _Table, known: Mapping[str, Parameter]) -> Mapping[str, tuple[str, ...]]:

@@ -190,6 +190,29 @@ class Section:
         rows = {f"{key}[{k}]": entry for k, entry in enumerate(value)}
         return tuple(map(dataclasses.replace(self, values=rows).number, rows))
 
+    def setting(self, key: str, default: object) -> object:
+        """What is meant by a setting that has this default.
+
+        A flag, a text, a whole number above 0 or a row of those, or a number that is not below 0.
+        """
+        value = self._value(key, None)
+        if isinstance(default, bool):
+            if not isinstance(value, bool):
+                raise self._refusal(key, value, "true or false")
+            return value
+        if isinstance(default, str):
+            return self.text(key)
+        if isinstance(default, tuple):
+            if not isinstance(value, list | tuple) or not value:
+                raise self._refusal(key, value, "a list of whole numbers")
+            rows = {f"{key}[{k}]": entry for k, entry in enumerate(value)}
+            return tuple(dataclasses.replace(self, values=rows).setting(name, 1) for name in rows)
+        whole = isinstance(default, int)
+        number = self.whole(key) if whole else self.number(key)
+        if number < whole:
+            raise self._refusal(key, value, "above 0" if whole else "at least 0")
+        return number
+
     def section(self, key: str) -> Section:
         """The table under a key; an empty one where there is none."""
         value = self.values.get(key, {})

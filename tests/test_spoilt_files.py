@@ -31,6 +31,7 @@ from sim2real.identify.verdicts import EXIT_CODES
 from sim2real.policy import Policy
 from sim2real.recordings import Recording, load_recordings, read_raw, write_lerobot, write_npz
 from sim2real.recordings.rollouts import Episode, Rollouts
+from sim2real.train.ppo import settings_for
 from sim2real.transfer.learnt import Learnt
 from sim2real.transfer.stages import Stages
 from sim2real.world import World
@@ -130,6 +131,11 @@ def read_world(folder):
     expected_of(world)
 
 
+def read_training(folder):
+    read_world(folder)
+    settings_for(World.load(folder), randomized=True)
+
+
 def domain_folder(folder):
     (folder / "domain.toml").write_text(
         '[parameters]\n"pole.mass" = { uniform = [0.02, 0.03], unit = "kg" }\n'
@@ -206,7 +212,7 @@ KINDS = {
     "mcap": (mcap_folder, read_logs),
     "lerobot": (lerobot_folder, read_logs),
     "world": (world_folder, read_world),
-    "arm": (arm_folder, read_world),
+    "arm": (arm_folder, read_training),
     "domain": (domain_folder, read_domain),
     "policy": (policy_folder, read_policy),
     "episodes": (episodes_folder, read_table),

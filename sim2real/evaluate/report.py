@@ -91,11 +91,11 @@ def read_episodes(path: str | Path) -> Episodes:
     """
     try:
         table = pq.read_table(path)
+        known = {name: table[name].to_pylist() for name in COLUMNS if name in table.column_names}
     except (pa.ArrowException, UnicodeDecodeError) as error:
         raise InvalidValue(
             f"{Path(path).name} is not a readable Parquet file ({error}); run the evaluation again"
         ) from error
-    known = {name: table[name].to_pylist() for name in COLUMNS if name in table.column_names}
     for name, values in known.items():
         plain = _PLAIN[COLUMNS[name]]
         odd = [value for value in values if type(value) not in plain]

@@ -52,7 +52,9 @@ def read_minari(path: Path, name: str, columns: LogMap | None) -> list[RawLog]:
             if columns is None or columns.period is None:
                 raise RecordingError(_advice(path, file[episodes[0]], columns))
             return [_episode(path, f"{name}/{key}", file[key], columns) for key in episodes]
-    except (OSError, RuntimeError, KeyError) as error:
+    except RecordingError:
+        raise
+    except Exception as error:  # a spoilt file makes h5py raise whatever its types and names come to
         raise RecordingError(
             f"{path}: not a readable HDF5 file ({_said(error)}); is it cut off? Copy it again"
         ) from error

@@ -12,12 +12,14 @@ import dataclasses
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from stable_baselines3 import PPO
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.vec_env import VecEnv, VecMonitor, VecNormalize
 
+from sim2real.documents import Section
 from sim2real.env import DomainLike, Sim2RealVectorEnv
 from sim2real.episodes import run_episodes
 from sim2real.errors import UnknownName
@@ -77,8 +79,9 @@ def settings_for(world: World, randomized: bool = False, **changes: object) -> P
 
     Raises:
         UnknownName: for a setting that does not exist.
+        InvalidValue: for a value of another type, or below what makes sense.
     """
-    known = {field.name for field in dataclasses.fields(PPOSettings)}
+    known = {field.name: field.default for field in dataclasses.fields(PPOSettings)}
     base = dict(world.training)
     special = base.pop("randomized", {})
     given = {**base, **(special if randomized and isinstance(special, dict) else {})}
@@ -86,10 +89,12 @@ def settings_for(world: World, randomized: bool = False, **changes: object) -> P
     for name in given:
         if name not in known:
             raise UnknownName("training setting", name, known)
-    hidden = given.get("hidden")
-    if isinstance(hidden, list):
-        given["hidden"] = tuple(hidden)
-    return dataclasses.replace(PPOSettings(), **given)
+    file = Section(str(world.path / "physics.toml"), given, place="training.")
+    values: dict[str, Any] = {name: file.setting(name, known[name]) for name in given}
+    settings = dataclasses.replace(PPOSettings(), **values)
+    if settings.activation not in ACTIVATIONS:
+        raise UnknownName("activation", settings.activation, ACTIVATIONS)
+    return settings
 
 
 @undisturbed()

@@ -30,7 +30,7 @@ class Point:
 
     def toml(self) -> dict[str, TomlValue]:
         """As in a file."""
-        return {"value": self.value}
+        return {"value": float(self.value)}
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Uniform:
 
     def toml(self) -> dict[str, TomlValue]:
         """As in a file."""
-        return {"uniform": [self.low, self.high]}
+        return {"uniform": [float(self.low), float(self.high)]}
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class LogUniform:
 
     def toml(self) -> dict[str, TomlValue]:
         """As in a file."""
-        return {"loguniform": [self.low, self.high]}
+        return {"loguniform": [float(self.low), float(self.high)]}
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,10 @@ class Normal:
 
     def toml(self) -> dict[str, TomlValue]:
         """As in a file."""
-        return {"normal": [self.mean, self.std], "within": [self.low, self.high]}
+        return {
+            "normal": [float(self.mean), float(self.std)],
+            "within": [float(self.low), float(self.high)],
+        }
 
 
 @dataclass(frozen=True)
@@ -116,7 +119,7 @@ class Samples:
 
     def toml(self) -> dict[str, TomlValue]:
         """As in a file."""
-        return {"samples": list(self.values)}
+        return {"samples": list(map(float, self.values))}
 
 
 Distribution = Point | Uniform | LogUniform | Normal | Samples

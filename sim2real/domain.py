@@ -277,7 +277,7 @@ def _parse(name: str, value: object) -> Distribution:
 
 
 def _floats(name: str, numbers: object) -> list[float]:
-    if not isinstance(numbers, list) or not all(map(is_number, numbers)):
+    if not isinstance(numbers, list | tuple | np.ndarray) or not all(map(is_number, numbers)):
         raise InvalidValue(f"{name}: {numbers!r} is not a list of numbers")
     return [float(n) for n in numbers]
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from sim2real.channels.stages import STREAMS, Kit
-from sim2real.distributions import Distribution
+from sim2real.distributions import Distribution, Samples
 from sim2real.domain import Domain
 from sim2real.errors import InvalidValue
 from sim2real.interface import Array, Ids, Mask
@@ -19,7 +19,8 @@ class Schedule:
 
     A parameter is base + drift · time, within its quantity's hard limits. The base is its own value, nominal
     or as the physics of the episode was set, until the first ``redraw``; from then on a draw from the env's
-    domain, or from the training range where the domain says nothing. A new episode begins with its own value.
+    domain, or from the training range where the domain says nothing; what the domain draws together, as
+    correlated or as rows of samples, is drawn together here. A new episode begins with its own value.
     """
 
     def __init__(self, kit: Kit, domain: Domain) -> None:
@@ -46,10 +47,15 @@ class Schedule:
         """Draw anew from another domain, from now on.
 
         Raises:
-            InvalidValue: for a parameter that should be drawn anew, but from nothing.
+            InvalidValue: for a parameter that should be drawn anew, but from nothing, or without one that is
+                drawn together with it.
         """
         known = self._kit.levels.world.parameters
-        self._from = {k: _source(known[n], domain) for k, n in enumerate(self.names) if n in self._drawn}
+        drawn = {name: _source(known[name], domain) for name in self.names if name in self._drawn}
+        _check_together(known, domain, list(drawn))
+        correlated = domain.correlation is not None and set(domain.correlation.names) & set(drawn)
+        self._from = Domain(drawn, domain.correlation if correlated else None)
+        self._columns = np.array([self.names.index(name) for name in drawn], dtype=np.intp)
 
     @property
     def on(self) -> bool:
@@ -85,9 +91,28 @@ class Schedule:
         every = np.maximum(np.round(self._redraw.host / self._kit.control_dt), 1)
         due: Mask = (self._redraw.host > 0) & (steps[:, None] % every == 0) & (steps > 0)[:, None]
         if due.any():
-            u = self._kit.draws.uniform(STREAMS.index("redraw"), len(self.names))
-            for k, source in self._from.items():
-                self._base[:, k] = np.where(due[:, k], source.quantile(u[:, k]), self._base[:, k])
+            u = self._kit.draws.uniform(STREAMS.index("redraw"), len(self.names))[:, self._columns]
+            columns = self._columns
+            self._base[:, columns] = np.where(due[:, columns], self._from.quantile(u), self._base[:, columns])
+
+
+def _check_together(known: Mapping[str, Parameter], domain: Domain, drawn: Sequence[str]) -> None:
+    """Refuse to draw anew only some of what a domain draws together, or at intervals of their own."""
+    rows = [name for name, distribution in domain.parameters.items() if isinstance(distribution, Samples)]
+    for group in (rows, [] if domain.correlation is None else list(domain.correlation.names)):
+        by = {name: _redraw_of(known, name) for name in group}
+        if set(group) & set(drawn) and len(set(by.values())) > 1:
+            some = next(name for name in group if name in drawn)
+            other = next(name for name in group if by[name] != by[some])
+            raise InvalidValue(
+                f"{some} is drawn together with {other}, so that it must be drawn anew with it as well; name "
+                "both in the elements of one parameter that ends in '.redraw'"
+            )
+
+
+def _redraw_of(known: Mapping[str, Parameter], name: str) -> str:
+    """The parameter that says when another is drawn anew; empty if none does."""
+    return next((p.name for p in known.values() if p.quantity.name == "redraw" and name in p.elements), "")
 
 
 def _source(parameter: Parameter, domain: Domain) -> Distribution:

@@ -154,3 +154,65 @@ def test_redraw_from_nothing(make_world, tools):
 def test_drift_of_a_parameter_that_is_not_there(make_world, tools):
     with pytest.raises(UnknownName, match=r"'pole\.mas': did you mean 'pole\.mass'"):
         make_world(tools[0]("pole.mas.drift", 0, "kg/s"))
+
+
+def together(make_world, tools):
+    """A world with one interval for three parameters."""
+    rows = [
+        ("motor.strength", 1, "1", None, [0.5, 1.5]),
+        ("motor.latency_jitter", 0, "physics steps", None, [0, 2]),
+    ]
+    both = tools[0]("all.redraw", 0, "s", ["motor.strength", "pole.mass", "motor.latency_jitter"])
+    return make_world(*(tools[0](*row) for row in rows), both)
+
+
+def redrawn(world, domain, rows=3000):
+    """Values of all rows after one redraw."""
+    domain = {
+        "parameters": {**domain["parameters"], "all.redraw": 0.02},
+        **{k: v for k, v in domain.items() if k != "parameters"},
+    }
+    env = Sim2RealVectorEnv(world, rows, domain, max_episode_steps=50)
+    env.reset(seed=0)
+    before = {name: physics_of(env, name) for name in domain["parameters"]}
+    still(env), still(env)
+    return before, {name: physics_of(env, name) for name in domain["parameters"]}
+
+
+def test_both_ends_of_whole_numbers_are_drawn_as_often_as_the_others(make_world, tools):
+    domain = {
+        "parameters": {"motor.latency_jitter": {"uniform": [0, 2]}, "pole.mass": {"uniform": [0.1, 0.2]}}
+    }
+    _, after = redrawn(together(make_world, tools), domain)
+    counts = np.unique(after["motor.latency_jitter"], return_counts=True)
+    assert counts[0].tolist() == [0, 1, 2]
+    np.testing.assert_allclose(counts[1] / 3000, 1 / 3, atol=0.04)  # 0.25 at the ends if they were rounded to
+
+
+def test_correlated_parameters_are_redrawn_correlated(make_world, tools):
+    domain = {
+        "parameters": {"motor.strength": {"uniform": [0.5, 1.5]}, "pole.mass": {"uniform": [0.1, 0.2]}},
+        "correlation": {"names": ["motor.strength", "pole.mass"], "matrix": [[1.0, -0.9], [-0.9, 1.0]]},
+    }
+    before, after = redrawn(together(make_world, tools), domain)
+    assert (before["pole.mass"] != after["pole.mass"]).all()
+    for values in (before, after):
+        assert np.corrcoef(values["motor.strength"], values["pole.mass"])[0, 1] == pytest.approx(
+            -0.89, abs=0.03
+        )
+
+
+def test_samples_are_redrawn_as_rows(make_world, tools):
+    rows = {
+        "motor.strength": {"samples": [0.6, 0.8, 1.0, 1.2]},
+        "pole.mass": {"samples": [0.12, 0.14, 0.16, 0.18]},
+    }
+    _, after = redrawn(together(make_world, tools), {"parameters": rows}, 400)
+    np.testing.assert_allclose(after["pole.mass"], after["motor.strength"] / 10 + 0.06, atol=1e-12)
+    assert len(np.unique(after["pole.mass"])) == 4
+
+
+def test_what_is_drawn_together_cannot_be_redrawn_alone(world):
+    rows = {"motor.strength": {"samples": [0.6, 0.8]}, "pole.mass": {"samples": [0.12, 0.14]}}
+    with pytest.raises(InvalidValue, match=r"pole.mass is drawn together with motor.strength.*'.redraw'"):
+        Sim2RealVectorEnv(world, 1, {"parameters": {**rows, "pole.mass.redraw": 0.1}})

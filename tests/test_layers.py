@@ -22,7 +22,6 @@ ROWS = (
     ("parameters", "catalog", "arrays"),
     ("domain", "policy", "recordings"),
     ("world",),
-    ("opening",),
     ("simulators", "tasks", "channels", "doctor"),
     ("env", "checker"),
     ("single_env", "episodes", "gather", "replay"),

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sim2real.identify.defaults import masses_of, trained_parameters
-from sim2real.opening import drives, of_joint
 from sim2real.parameters import MODEL, quantity_of
 from sim2real.replay import Motion, is_servo_robot
 from sim2real.replay.decoupled import stand_alone
-from sim2real.world import World
+from sim2real.world import World, drives
 
 EFFECTS = ("goal_braking", "rate_limit", "stribeck", "load_friction_motor", "backlash", "speed_loss")
 """Quantities that stand for an effect, which is not there without them."""
@@ -28,7 +27,7 @@ class Extension:
 
     def names(self, world: World, joints: Sequence[str]) -> list[str]:
         """Parameters of some joints, then the shared ones."""
-        own = [of_joint(world, joint, quantity) for quantity in self.per_joint for joint in joints]
+        own = [world.of_joint(joint, quantity) for quantity in self.per_joint for joint in joints]
         return [*own, *self.shared]
 
 
@@ -86,20 +85,22 @@ def motor_ladder(world: World) -> tuple[Extension, ...]:
     late = tuple(n for n in trained if n.endswith(".latency"))
     dry = tuple(n for n in trained if n.endswith(".frictionloss"))
     first = tuple(n for n in trained if n not in (*late, *dry))
-    driven, names = drives(world)
-    at_rest = tuple(f"{joint}.{q}" for joint in driven for q in ("stribeck", "stribeck_velocity"))
+    driven, names = drives(world.model)
+    joints = [joint for joint in driven if joint]
+    at_rest = tuple(f"{joint}.{q}" for joint in joints for q in ("stribeck", "stribeck_velocity"))
     damped = {p.elements for n, p in world.parameters.items() if n in first and n.endswith(".damping")}
     line = [
         f"{name}.speed_loss" if model.actuator_forcelimited[k] else f"{name}.back_emf"
         for k, name in enumerate(names)
         if model.actuator_forcelimited[k] or (driven[k],) not in damped
     ]
+    line = [name for name in line if world.can_have(name)]
     ladder = [
         Extension("linear motor", (), first),
         Extension("+ latency", (), late or tuple(f"{name}.latency" for name in names)),
-        Extension("+ Coulomb friction", (), dry or tuple(f"{joint}.frictionloss" for joint in driven)),
+        Extension("+ Coulomb friction", (), dry or tuple(f"{joint}.frictionloss" for joint in joints)),
         Extension("+ Stribeck friction", (), at_rest),
-        Extension("+ load friction", (), tuple(f"{joint}.load_friction_motor" for joint in driven)),
+        Extension("+ load friction", (), tuple(f"{joint}.load_friction_motor" for joint in joints)),
         Extension("+ torque-speed line", (), tuple(line)),
     ]
     return tuple(extension for extension in ladder if extension.shared)

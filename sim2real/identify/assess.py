@@ -25,10 +25,9 @@ from sim2real.identify.result import Identification, Trace
 from sim2real.identify.space import FloatArray, ParameterSpace
 from sim2real.identify.uncertainty import QUANTILE, Spread, bootstrap
 from sim2real.identify.verdicts import Findings, judge
-from sim2real.opening import drives, opened
 from sim2real.parameters import quantity_of
 from sim2real.replay import READ_DELAY, Motion, is_servo_robot
-from sim2real.world import World
+from sim2real.world import World, drives
 
 _MOVES = 20.0  # times the sensors' floor: a joint that moves less shows nothing, however small its errors
 
@@ -94,7 +93,7 @@ def assess(model: FittedModel, options: Options, seconds: float, counts: tuple[i
     floor = sensor_floor(problem)
     moved = np.mean([m.measured.std(axis=0) for m in problem.motions], axis=0) / problem.scale
     visible = float(floor.mean()) * NOISES if moved.mean() > _MOVES * floor.mean() else 0.0
-    complaints = [*options.complaints, *complaints_of(model.motions, drives(model.world)[0])]
+    complaints = [*options.complaints, *complaints_of(model.motions, drives(model.world.model)[0])]
     findings = Findings(estimates, untold, hints, gap, complaints, plane, lack, visible)
     values = dict(zip(space.names, map(float, space.values(point)), strict=True))
     physical = {n: float(round(v)) if quantity_of(n).integer else v for n, v in space.physics(point).items()}
@@ -134,12 +133,14 @@ def _gaps(
     for point, plane in zip(
         model.points, ({}, {}) if ground is None else (ground.first, ground.values), strict=True
     ):
-        full = RecordingProblem.of(opened(model.base, {}, plane), model.problem.space, motions, threads)
+        full = RecordingProblem.of(
+            model.base.with_parameters({}, plane), model.problem.space, motions, threads
+        )
         predicted.append([np.nan_to_num(p[0]) for p in full.predict(point[None])])
     scale = model.problem.scale
     rows = {NOMINAL: _rmse(motions, nominal, scale), FITTED: _rmse(motions, predicted[0], scale)}
     if is_servo_robot(model.world):
-        driven, _ = drives(model.world)
+        driven, _ = drives(model.world.model)
         rows |= baselines(motions, [driven.index(joint) for joint in motions[0].joints])
     gaps = tuple(gap_row(n, r[:split], r[split:] if held else None) for n, r in rows.items())
     return gaps, nominal, predicted[1]

@@ -25,12 +25,11 @@ from sim2real.identify.problem import Linear, RecordingProblem
 from sim2real.identify.search import search_recordings
 from sim2real.identify.space import FloatArray, ParameterSpace, free_parameters
 from sim2real.identify.verdicts import BAD_DATA, NOT_IDENTIFIABLE, Verdict, exit_code
-from sim2real.opening import drives, opened
 from sim2real.recordings import Recording
 from sim2real.replay import Motion, is_servo_robot
 from sim2real.replay.decoupled import can_stand_in
 from sim2real.replay.motion import liveliest
-from sim2real.world import World
+from sim2real.world import World, drives
 
 TOLD = 0.5
 """Share of its range that a parameter's expected interval must not exceed."""
@@ -139,7 +138,7 @@ def check(
         raise RecordingError("there are no recordings to check; load_recordings(folder) reads them")
     motions = motions_of(world, recordings)
     names = first_parameters(world, options)
-    base = opened(world, {}, fixed_values(world, options))
+    base = world.with_parameters({}, fixed_values(world, options))
     space = ParameterSpace(tuple(free_parameters(base, names, options.bounds)))
     fast, parts = is_servo_robot(world) and can_stand_in(names), cut(world, motions, options.window)
     problem = RecordingProblem.of(base, space, parts, options.threads, fast)
@@ -166,7 +165,7 @@ def check(
     )
     open_still = {e.name for e in expected if not e.told}
     apart = [c for c in combinations(problem, linear) if open_still & {*c.names}]
-    driven, _ = drives(world)
+    driven, _ = drives(world.model)
     verdicts = [Verdict(BAD_DATA, "recordings", text) for text in options.complaints]
     verdicts += [Verdict(BAD_DATA, "recordings", text) for text in complaints_of(motions, driven)]
     verdicts += [Verdict(NOT_IDENTIFIABLE, ", ".join(c.names), c.text, {"growth": c.growth}) for c in apart]

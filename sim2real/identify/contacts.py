@@ -28,7 +28,6 @@ from sim2real.identify.problem import Linear, RecordingProblem
 from sim2real.identify.residuals import diagnose
 from sim2real.identify.space import FloatArray, ParameterSpace, free_parameters
 from sim2real.identify.uncertainty import Spread, bootstrap
-from sim2real.opening import opened
 from sim2real.replay import Motion, windows
 
 Values = Mapping[str, float]
@@ -174,7 +173,7 @@ def ground_of(
         joints: covariance of the joints' numbers, in the unit cube. Shape (p, p).
     """
     values = settle_plane(problem, point, contacts.hits) or dict(contacts.each[0])
-    base = opened(problem.world, {}, problem.space.physics(point))
+    base = problem.world.with_parameters({}, problem.space.physics(point))
     plane = ParameterSpace(tuple(free_parameters(base, list(values)))).with_start(values)
     both = ParameterSpace((*problem.space.free, *plane.free))
     linear = RecordingProblem.of(base, both, contacts.hits, problem.threads).linearize(

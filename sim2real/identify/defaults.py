@@ -8,12 +8,11 @@ import numpy as np
 
 from sim2real.errors import RecordingError
 from sim2real.identify.options import Options
-from sim2real.opening import drives, of_joint
 from sim2real.parameters import LAW, MODEL
 from sim2real.recordings import Recording
 from sim2real.replay import Motion, is_servo_robot, motion_of, windows
 from sim2real.replay.motion import LEAST_ROWS
-from sim2real.world import World
+from sim2real.world import World, drives
 
 SERVO_WINDOW, FREE_WINDOW = 20.0, 1.0
 """Seconds of open loop at a time; a robot that can fall soon forgets how it began."""
@@ -55,7 +54,7 @@ def fixed_values(world: World, options: Options, published: bool = False) -> dic
     fixed = dict.fromkeys(shaped, 1.0) | dict(options.fixed)
     if is_servo_robot(world) and not options.free and not published:
         joints = [world.model.joint(k).name for k in range(world.model.njnt)]
-        fixed = {of_joint(world, joint, "kd"): 0.0 for joint in joints} | fixed
+        fixed = {world.of_joint(joint, "kd"): 0.0 for joint in joints} | fixed
     return fixed
 
 
@@ -68,9 +67,10 @@ def trained_parameters(world: World) -> list[str]:
     trained = [p.name for p in known if p.low < p.high and p.quantity.acts in (MODEL, LAW)]
     if trained:
         return trained
-    driven, _ = drives(world)
-    usual = [of_joint(world, joint, quantity) for quantity in _OF_DRIVES for joint in driven]
-    return [*masses_of(world), *(f"{model.joint(k).name}.damping" for k in range(model.njnt)), *usual]
+    driven, _ = drives(world.model)
+    usual = [world.of_joint(joint, quantity) for quantity in _OF_DRIVES for joint in filter(None, driven)]
+    damping = [f"{model.joint(k).name}.damping" for k in range(model.njnt)]
+    return [name for name in (*masses_of(world), *damping, *usual) if world.can_have(name)]
 
 
 def first_parameters(world: World, options: Options) -> list[str]:
@@ -80,7 +80,7 @@ def first_parameters(world: World, options: Options) -> list[str]:
     if not is_servo_robot(world):
         return trained_parameters(world)
     joints = [world.model.joint(k).name for k in range(world.model.njnt)]
-    first = [of_joint(world, joint, quantity) for quantity in _FIRST for joint in joints]
+    first = [world.of_joint(joint, quantity) for quantity in _FIRST for joint in joints]
     return [*first, *masses_of(world)]
 
 

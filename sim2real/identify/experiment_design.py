@@ -33,7 +33,6 @@ from sim2real.identify.problem import RecordingProblem
 from sim2real.identify.residuals import tip_height
 from sim2real.identify.result import Identification
 from sim2real.identify.space import FloatArray, ParameterSpace, free_parameters
-from sim2real.opening import opened
 from sim2real.recordings import Recording
 from sim2real.recordings.mapping import unmap_joints
 from sim2real.recordings.npz import write_npz
@@ -165,7 +164,7 @@ class _Chooser:
         tables = plane_parameters(world) if self.servos else {}
         self.estimates = [e for e in found.estimates if e.name not in tables]
         names = [e.name for e in self.estimates]
-        base = opened(world, {}, {n: v for n, v in found.point.items() if n not in names})
+        base = world.with_parameters({}, {n: v for n, v in found.point.items() if n not in names})
         space = ParameterSpace(tuple(free_parameters(base, names, options.bounds)))
         space = space.with_start({e.name: e.value for e in self.estimates})
         self.point = space.start

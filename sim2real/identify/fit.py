@@ -28,7 +28,6 @@ from sim2real.identify.options import Options
 from sim2real.identify.problem import RecordingProblem
 from sim2real.identify.search import search_recordings
 from sim2real.identify.space import FloatArray, ParameterSpace, free_parameters
-from sim2real.opening import opened
 from sim2real.replay import Motion, is_servo_robot
 from sim2real.replay.decoupled import can_stand_in
 from sim2real.replay.motion import liveliest
@@ -95,13 +94,13 @@ class Fitter:
         self._count(problem, final)
         parts = (fitted, held) if servos else (self._cut(fitted), self._cut(held))
         ground = (contacts, first) if contacts is not None and contacts.kept else None
-        base = opened(self.world, {}, fixed)
+        base = self.world.with_parameters({}, fixed)
         return FittedModel(self.world, base, fixed, final, (held_point, point), parts, ladder, ground)
 
     def _joints(self, fitted: list[Motion], held: list[Motion], again: str = "") -> _Joints:
         """Structure and values of all but a plane, from some windows and judged on others."""
         names, start, ladder, fixed = self._structure(fitted, held, again)
-        base = opened(self.world, {}, fixed)
+        base = self.world.with_parameters({}, fixed)
         free = free_parameters(base, names, self.options.bounds)
         free = [dataclasses.replace(f, prior=self.options.priors.get(f.name)) for f in free]
         space = ParameterSpace(tuple(free)).with_start(start)
@@ -146,7 +145,7 @@ class Fitter:
             return found, again if again is not None and again.kept else contacts
         plane = settle_plane(found.problem, found.point, contacts.hit_in(fitted)) or contacts.each[0]
         problem = found.problem.on(seen, fast=False)
-        problem = dataclasses.replace(problem, world=opened(problem.world, {}, plane))
+        problem = dataclasses.replace(problem, world=problem.world.with_parameters({}, plane))
         point = self._solve(f"fit{_AGAIN}", problem, found.point, False)
         return found._replace(problem=problem, point=point), contacts
 
@@ -172,7 +171,7 @@ class Fitter:
         if saved is not None:
             return saved
         selection = ModelSelection(
-            opened(self.world, {}, fixed),
+            self.world.with_parameters({}, fixed),
             fitted,
             self._lively(fitted),
             held,
@@ -186,7 +185,7 @@ class Fitter:
         selected = selection.select(ladder[:1], joints, self.options.seed)
         kept = fixed_values(self.world, self.options, published=True)
         if fixed != kept:
-            published = dataclasses.replace(selection, world=opened(self.world, {}, kept))
+            published = dataclasses.replace(selection, world=self.world.with_parameters({}, kept))
             other = published.select(ladder[:1], joints, self.options.seed)
             if other.steps[0].held < selected.steps[0].held:
                 selection, selected, fixed = published, other, kept

@@ -15,7 +15,6 @@ import numpy as np
 
 from sim2real.identify.residuals import tip_height
 from sim2real.identify.space import FloatArray
-from sim2real.opening import opened
 from sim2real.replay import Motion, Replayer
 from sim2real.world import World, nominal_value
 
@@ -111,7 +110,7 @@ def plane_errors(
         motions: to replay.
         threads: of the simulation.
     """
-    ready = opened(world, {name: (name.rpartition(".")[0],) for name in names})
+    ready = world.with_parameters({name: (name.rpartition(".")[0],) for name in names})
     rest = {name: value for name, value in point.items() if name not in names}
     free = (*rest, *names)
     replayer = Replayer(ready, motions, min(_WIDTH, len(planes)), threads, free)

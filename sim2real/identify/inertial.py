@@ -9,7 +9,6 @@ import numpy as np
 
 from sim2real.domain import Domain
 from sim2real.identify.space import FloatArray
-from sim2real.opening import opened_for
 from sim2real.parameters import INERTIA
 from sim2real.simulators.inertia import inertia_tensor
 from sim2real.simulators.mujoco import MujocoSimulator
@@ -47,7 +46,7 @@ def inertial_of(world: World, physics: Mapping[str, float], body: str) -> Inerti
     Raises:
         UnknownName: for a parameter that does not exist.
     """
-    world = opened_for(world, Domain.point(physics))
+    world = world.for_domain(Domain.point(physics))
     simulator = MujocoSimulator(world, 1, 1)
     simulator.set_physics(np.zeros(1, dtype=np.intp), tuple(physics), np.array([list(physics.values())]))
     view = simulator.snapshot(0)[0].body(body)

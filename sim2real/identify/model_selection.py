@@ -17,7 +17,6 @@ from sim2real.identify.least_squares import Fit, least_squares
 from sim2real.identify.problem import RecordingProblem
 from sim2real.identify.search import search_recordings
 from sim2real.identify.space import FloatArray, ParameterSpace, free_parameters
-from sim2real.opening import of_joint
 from sim2real.replay import Motion
 from sim2real.world import World
 
@@ -138,7 +137,7 @@ class ModelSelection:
         if kept:
             state.names += extension.names(self.world, kept)
             if not extension.shared:
-                theirs = {of_joint(self.world, joint, n.rpartition(".")[2]) for n in values for joint in kept}
+                theirs = {self.world.of_joint(joint, n.rpartition(".")[2]) for n in values for joint in kept}
                 values = {n: v for n, v in values.items() if n in theirs}
             state.values.update(values)
 

@@ -23,10 +23,10 @@ from sim2real.identify.least_squares import calmer, least_squares, prior_curvatu
 from sim2real.identify.noise import NOISES, sensor_floor, white_errors
 from sim2real.identify.problem import Linear, RecordingProblem
 from sim2real.identify.space import FloatArray, FreeParameter, ParameterSpace
-from sim2real.opening import drives, opened, own_value
 from sim2real.parameters import MODEL, quantity_of
 from sim2real.replay import READ_DELAY, is_servo_robot
 from sim2real.replay.decoupled import can_stand_in
+from sim2real.world import drives
 
 OF_SCALE = ("mass", "armature", "damping", "frictionloss", "strength")
 """Quantities that change nothing if all of them grow together."""
@@ -189,7 +189,7 @@ def _by_joint(problem: RecordingProblem) -> list[tuple[str, str, float]]:
     speed = np.mean([np.sqrt((s**2).mean(axis=0)) for s in steps], axis=0)
     inertia = _inertia(model, joints, motions[0].measured[0])
     period = float(np.median([np.median(np.diff(m.time)) for m in motions]))
-    driven, actuators = drives(world)
+    driven, actuators = drives(world.model)
     named = {e for p in world.parameters.values() if p.quantity.name == "damping" for e in p.elements}
     sizes = [("latency", a, period / float(model.opt.timestep)) for a in actuators]
     for number, joint in enumerate(joints):
@@ -201,6 +201,7 @@ def _by_joint(problem: RecordingProblem) -> list[tuple[str, str, float]]:
             sizes.append(("armature", joint, _PROBE * inertia[number]))
         if is_servo_robot(world):
             sizes.append(("bias_torque", actuators[driven.index(joint)], torque))
+    sizes = [size for size in sizes if world.can_have(f"{size[1]}.{size[0]}")]
     return [*sizes, *((READ_DELAY, joint, period / 2) for joint in joints)]
 
 
@@ -218,7 +219,7 @@ def _effect(problem: RecordingProblem, name: str, elements: tuple[str, ...], siz
     """An effect about its nominal value, with a prior of standard deviation ``size``, in its unit."""
     nominal, low, high = 0.0, 0.0, np.inf
     if not name.endswith(READ_DELAY):
-        nominal = own_value(problem.world, name, elements)
+        nominal = problem.world.own_value(name, elements)
         low, high = quantity_of(name).low, quantity_of(name).high
     low, high = max(nominal - _REACH * size, low), min(nominal + _REACH * size, high)
     return FreeParameter(name, low, high, nominal, False, elements, prior=(nominal, size))
@@ -286,4 +287,6 @@ def _with(problem: RecordingProblem, effects: Sequence[FreeParameter]) -> Record
     meets = (model.geom_contype[:, None] & model.geom_conaffinity[None]) != 0
     touches = (meets & (model.geom_bodyid[:, None] != model.geom_bodyid[None])).any()
     elements = ParameterSpace(tuple(effects)).elements
-    return problem.among(opened(problem.world, elements), space, bool(touches) and not problem.decoupled)
+    return problem.among(
+        problem.world.with_parameters(elements), space, bool(touches) and not problem.decoupled
+    )

@@ -28,7 +28,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim2real.identify.space import FloatArray, ParameterSpace
-from sim2real.opening import opened
 from sim2real.parameters import quantity_of
 from sim2real.recordings.rollouts import Rollouts
 from sim2real.replay import READ_DELAY, Motion, Replayer, is_servo_robot
@@ -243,7 +242,7 @@ class RecordingProblem(Problem):
         scale = np.ones(len(motions[0].joints))
         if not servos:
             scale = np.maximum(np.mean([m.measured.std(axis=0) for m in motions], axis=0), 1e-6)
-        world, fast = opened(world, space.elements), fast and decoupled
+        world, fast = world.with_parameters(space.elements), fast and decoupled
         return cls(world, space, list(motions), scale, threads, fast, decoupled=decoupled)
 
     def on(self, motions: Sequence[Motion], fast: bool | None = None) -> RecordingProblem:

@@ -5,7 +5,7 @@
     ('shoulder_pan',)
 
 A name need not be a parameter of the world: any element of the right kind can have any quantity, and takes
-its nominal value from the model or from the group that it is split from (`sim2real.opening`).
+its nominal value from the model or from the group that it is split from (`World.own_value`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from sim2real.distributions import LogUniform
 from sim2real.domain import Domain
 from sim2real.errors import InvalidValue, UnknownName
-from sim2real.opening import elements_of, own_value
 from sim2real.parameters import INERTIA, Parameter, quantity_of
 from sim2real.replay import READ_DELAY
 from sim2real.world import World
@@ -127,7 +126,7 @@ class ParameterSpace:
                 )
             whole = quantity_of(name).integer
             log = isinstance(distribution, LogUniform) and not whole
-            one = FreeParameter(name, low, high, low, log, elements_of(world, name), whole)
+            one = FreeParameter(name, low, high, low, log, world.elements_of(name), whole)
             free.append(dataclasses.replace(one, start=float(one.value(0.5))))
         return cls(tuple(free))
 
@@ -214,8 +213,8 @@ def _free(world: World, name: str, bounds: Mapping[str, tuple[float, float]]) ->
             raise UnknownName(f"joint in {name}:", element, known)
         nominal = 0.0
     else:
-        elements = elements_of(world, name)
-        nominal = own_value(world, name, elements)
+        elements = world.elements_of(name)
+        nominal = world.own_value(name, elements)
     low, high, log = _bounds(quantity, nominal)
     if name in world.parameters:
         low, high, log = _with_range(world.parameters[name], (low, high, log))

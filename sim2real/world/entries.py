@@ -18,7 +18,7 @@ from sim2real.interface import Array
 from sim2real.parameters import INERTIA, MODEL, Parameter
 from sim2real.world.drive_entries import of_actuator, of_encoder
 from sim2real.world.names import by_number, element_id, element_name
-from sim2real.world.refusals import refusal
+from sim2real.world.refusals import refusal, shortcut
 from sim2real.world.terms import Described, Entry, owner, term
 
 PLAY = "_play"
@@ -38,7 +38,8 @@ def entries(world: Described, parameter: Parameter) -> Iterator[Entry]:
         InvalidValue: if an element can't have the quantity; the message says why.
     """
     for kind, number, name in elements_of(world.model, parameter):
-        reason = refusal(world.model, parameter.quantity, kind, number)
+        what = world.model, parameter.quantity, kind, number
+        reason = refusal(*what) or shortcut(*what)
         if reason:
             raise InvalidValue(f"{parameter.name}: {kind} {name!r} can't have it, because {reason}")
         if parameter.quantity.acts == MODEL:

@@ -15,7 +15,7 @@ from sim2real.parameters import ACTUATOR, INERTIA, LAW, QUANTITIES, Quantity
 from sim2real.world.contacts import why_no_friction
 from sim2real.world.drives import Drive, drive_of, inputs_of, reads_position
 from sim2real.world.levers import is_fixed, is_scalar, levers, limited_joints, tendon_joints
-from sim2real.world.names import element_names
+from sim2real.world.names import element_name, element_names
 
 _FOREIGN = {
     Drive.PLUGIN: "what it gives is decided by the plugin",
@@ -120,17 +120,27 @@ def refusal(model: mujoco.MjModel, quantity: Quantity, kind: str, number: int) -
     return next(ask[kind](model, quantity, number), None) if kind in ask else None
 
 
+def shortcut(model: mujoco.MjModel, quantity: Quantity, kind: str, number: int) -> str | None:
+    """What a model was compiled without, so that a quantity needs it compiled again; None if it has all."""
+    if kind == "body" and model.body_simple[number] and quantity.name.startswith(("com_", "inertia_")):
+        return (
+            'it was compiled as a simple one; give it simple="false" in the MJCF, so that its centre of '
+            "mass can move"
+        )
+    unburdened = kind == "tendon" and not is_fixed(model, number) and not model.tendon_armature[number]
+    for body in _wrapped(model, number) if unburdened and quantity.name == "armature" else ():
+        if model.body_simple[body]:
+            name = element_name(model, "body", body)
+            return f'it is led over body {name!r}, which was compiled as simple; give that simple="false"'
+    return None
+
+
 def _of_body(model: mujoco.MjModel, quantity: Quantity, body: int) -> Iterator[str]:
     reasons = BODIES.get(quantity.name, {})
     if model.body_weldid[body] == 0 and STATIC in reasons:
         yield reasons[STATIC]
     if model.body_mass[body] == 0 and MASSLESS in reasons:
         yield reasons[MASSLESS]
-    if model.body_simple[body] and (quantity.name.startswith("com_") or quantity.name in INERTIA):
-        yield (
-            'it was compiled as a simple one; give it simple="false" in the MJCF, so that its centre of '
-            "mass can move"
-        )
 
 
 def _of_joint(model: mujoco.MjModel, quantity: Quantity, joint: int) -> Iterator[str]:
@@ -191,11 +201,6 @@ def _of_tendon(model: mujoco.MjModel, quantity: Quantity, tendon: int) -> Iterat
     kinds = model.wrap_type[first : first + int(model.tendon_num[tendon])]
     if quantity.name == "armature" and np.isin(kinds, _GEOMS).any():
         yield "it wraps around a geom, and the engine has no armature of such tendons"
-    if quantity.name == "armature" and not is_fixed(model, tendon) and not model.tendon_armature[tendon]:
-        simple = [body for body in _wrapped(model, tendon) if model.body_simple[body]]
-        if simple:
-            body = element_names(model, "body")[simple[0]]
-            yield f'it is led over body {body!r}, which was compiled as simple; give that simple="false"'
 
 
 def _wrapped(model: mujoco.MjModel, tendon: int) -> Iterator[int]:

@@ -12,6 +12,7 @@ from sim2real.errors import InvalidValue, UnknownName
 from sim2real.parameters import Parameter
 from sim2real.world.entries import elements_of
 from sim2real.world.names import name_elements
+from sim2real.world.refusals import shortcut
 from sim2real.world.variant import Variant
 
 
@@ -56,9 +57,7 @@ def lacks_room(model: mujoco.MjModel, parameter: Parameter) -> bool:
     """Whether a scene must be compiled again for a parameter that it was not compiled for."""
     quantity = parameter.quantity.name
     for kind, number, _ in elements_of(model, parameter):
-        if quantity.startswith(("com_", "inertia_")) and model.body_simple[number]:
-            return True
-        if kind == "tendon" and quantity == "armature" and model.body_simple.any():
+        if shortcut(model, parameter.quantity, kind, number):
             return True
         none = kind == "actuator" and int(model.actuator_biastype[number]) == int(mujoco.mjtBias.mjBIAS_NONE)
         if none and quantity in ("back_emf", "bias_torque"):

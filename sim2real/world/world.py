@@ -26,10 +26,11 @@ from sim2real.errors import InvalidValue, UnknownName
 from sim2real.parameters import MODEL, Parameter, quantity_of
 from sim2real.world.checks import canonical, check_nominal, check_parameters, check_values
 from sim2real.world.drives import drives
-from sim2real.world.entries import locate
+from sim2real.world.entries import elements_of, locate
 from sim2real.world.fingerprint import contents
 from sim2real.world.names import element_name, element_names
 from sim2real.world.physics_file import JointMapping, PhysicsFile
+from sim2real.world.refusals import refusal
 from sim2real.world.scene import compile_scene, lacks_room
 from sim2real.world.values import nominal_value
 from sim2real.world.variant import Variant
@@ -197,6 +198,16 @@ class World:
             possible = {*self.parameters, *(f"{other}.{quantity}" for other in known)}
             raise UnknownName(f"parameter of {self.name}", name, possible)
         return (element,)
+
+    def can_have(self, name: str) -> bool:
+        """Whether this world has the parameter's element, and that can have the quantity."""
+        try:
+            elements = self.elements_of(name)
+        except UnknownName:
+            return False
+        parameter = Parameter(name, "", 0.0, 0.0, 0.0, "", elements)
+        places = elements_of(self.model, parameter)
+        return not any(refusal(self.model, parameter.quantity, kind, k) for kind, k, _ in places)
 
     def own_value(self, name: str, elements: Sequence[str]) -> float:
         """Nominal value: the world's, that of the group that the elements are split from, or the model's."""

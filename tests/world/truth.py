@@ -114,8 +114,6 @@ class Truth:
 
     def _armature(self, element, value):
         self.element(element).armature = value
-        for body in self.spec.bodies if element.kind == "tendon" else ():
-            body.simple = 0
 
     def _frictionloss(self, element, value):
         self.element(element).frictionloss = value

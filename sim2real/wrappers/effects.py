@@ -42,7 +42,8 @@ class _Look:
     starts: int
 
 
-_FIRST, _SECOND = _Look(60, 2), _Look(1000, 3)
+_FIRST = _Look(60, 2)
+_LONG = 20.0  # s of a second look, in 100 to 1000 control steps
 
 
 class Rig(MujocoEnv):
@@ -101,6 +102,7 @@ class Excitation:
     def __init__(self, rig: Rig, wrapped: Wrapped, world: World, domain: Domain) -> None:
         """Of a rig, the wrapper around it, and what the domain is over."""
         self._rig, self._wrapped, self._world, self._domain = rig, wrapped, world, domain
+        self._second = _Look(int(np.clip(_LONG / rig.dt, 100, 1000)), 3)
         self._bases: dict[tuple[_Look, frozenset[tuple[str, float]]], Paths] = {}
 
     def audit(self, dead: Mapping[str, str]) -> Audit:
@@ -119,7 +121,7 @@ class Excitation:
     def _finding(self, name: str, moves: Sequence[Move]) -> Finding:
         ends, why = [], list[str]()
         for move in moves:
-            far = self._furthest(move, _FIRST) or self._furthest(move, _SECOND)
+            far = self._furthest(move, _FIRST) or self._furthest(move, self._second)
             ends.append(End(move.value, far, far > 0.0, {}))
             if not far:
                 why += self._reasons(move)

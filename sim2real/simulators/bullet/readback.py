@@ -2,8 +2,9 @@
 
 Bullet reads a text, and says nothing of what it took otherwise. So of every link its parent, joint, axis,
 limits, mass, principal inertia, frames and shapes are asked for again, in the pose of `MjModel.qpos0`, and
-compared with what MuJoCo has there. They agree to ``1e-9`` of the size of a number, a hull to ``1e-3``, for
-Bullet keeps its points in another order and moves them by a little.
+compared with what MuJoCo has there. They agree to ``1e-9`` of the size of a number (of a millimetre where a
+place is closer to zero), a hull to ``1e-3``, for Bullet keeps its points in another order and moves them by a
+little.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ _SHAPES = {
     mujoco.mjtGeom.mjGEOM_PLANE: ("plane", 6),
 }
 _MESH = ("mesh", 5)
-_HULL = "a hull that reaches"
+_MASS, _MOMENTS, _HULL = "a mass of", "principal moments of inertia of", "a hull that reaches"
+_LENGTH = 1e-3  # m, 1: places, sizes and axes are compared to no smaller scale
 _NOTHING = Inertial(0.0, np.zeros(3), np.zeros(3), np.array([1.0, 0.0, 0.0, 0.0]))
 _DIRECTIONS = np.array([(x, y, z) for x in (-1, 0, 1) for y in (-1, 0, 1) for z in (-1, 0, 1) if x or y or z])
 
@@ -187,9 +189,9 @@ def _of_weight(info: Sequence[Any], link: _Link) -> Numbered:
     """Mass and inertia of a link."""
     mass, _, moments, position, axes, *_ = info
     weight = link.inertial
-    yield "a mass of", mass, weight.mass
+    yield _MASS, mass, weight.mass
     if mass:  # without one Bullet takes no inertia from the text
-        yield "principal moments of inertia of", moments, weight.moments
+        yield _MOMENTS, moments, weight.moments
     yield "its centre of mass at", position, weight.position
     yield "axes of inertia of", _matrix(np.roll(axes, 1)), _matrix(weight.axes)
 
@@ -279,16 +281,18 @@ def _matrix(quat: Array) -> Array:
 def _faults(element: str, numbers: Numbered) -> list[str]:
     """The first of an element's numbers that is not as it should be, in words."""
     for what, found, right in numbers:
-        if not _same(found, right, _ALIKE_HULLS if what == _HULL else _ALIKE):
+        size = 0.0 if what in (_MASS, _MOMENTS) else _LENGTH
+        if not _same(found, right, _ALIKE_HULLS if what == _HULL else _ALIKE, size):
             return [f"{element} has {what} {_word(found)}, not {_word(right)}"]
     return []
 
 
-def _same(found: Value, right: Value, tolerance: float) -> bool:
+def _same(found: Value, right: Value, tolerance: float, size: float) -> bool:
+    """Whether a value is what it should be, to a share of the largest of its numbers and ``size``."""
     if isinstance(right, str):
         return found == right
     one, other = np.asarray(found, dtype=np.float64), np.asarray(right, dtype=np.float64)
-    return bool((np.abs(one - other) <= tolerance * (1e-3 + np.abs(other).max(initial=0.0))).all())
+    return bool((np.abs(one - other) <= tolerance * np.abs(other).max(initial=size)).all())
 
 
 def _word(value: Value) -> str:

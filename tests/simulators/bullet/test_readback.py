@@ -34,6 +34,8 @@ SCENE = """
         <body name="tool"><geom name="bit" type="mesh" mesh="wedge" pos=".3 0 0"/></body>
       </body>
     </body>
+    <body name="fly" pos="4 4 4"><joint name="wing" axis="0 0 1"/>
+      <geom size=".001" pos=".001 0 0" contype="0" conaffinity="0"/></body>
     <body name="stone" pos="3 3 3"><freejoint/><geom name="ball" size=".1" pos=".1 0 0"/></body>
   </worldbody>
 </mujoco>"""
@@ -64,6 +66,13 @@ def joint(name, rest):
 
 
 PLANTED = {
+    "a moment of a grain": (
+        "tree4",
+        link("body4", 'iyy="(.*?)"'),
+        lambda word: repr(1.00001 * float(word)),
+        "'fly'",
+        "moments",
+    ),
     "mass": ("tree1", link("body1", '<mass value="(.*?)"'), more, "'hip'|'lift'", "mass"),
     "moment": ("tree1", link("body2", 'iyy="(.*?)"'), more, "'wrist' of body 'hand'", "moments of inertia"),
     "centre": ("tree1", link("body2", '<origin xyz="(.*?)"'), more, "'wrist'", "centre of mass"),
@@ -84,7 +93,7 @@ PLANTED = {
     "shape's turn": ("tree1", link("shape3.0", '<collision>.*?rpy="(.*?)"'), more, "'rod'", "turned"),
     "mesh's place": ("tree1", link("body3", '<collision>.*?xyz="(.*?)"'), more, "'tool'", "hull"),
     "no shape": ("tree1", link("body3", "(<collision>.*?</collision>)"), lambda _: "", "'tool'", "shapes"),
-    "free body's mass": ("tree4", link("body4", '<mass value="(.*?)"'), more, "'stone'", "mass"),
+    "free body's mass": ("tree5", link("body5", '<mass value="(.*?)"'), more, "'stone'", "mass"),
     "name": ("tree1", r'(body3)"', lambda _: "body33", "'arm'", "load"),
 }
 

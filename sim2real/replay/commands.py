@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from sim2real.errors import InvalidValue
 from sim2real.world import drive_of, element_name, element_names
 from sim2real.world.drives import Drive, inputs_of
-from sim2real.world.levers import is_fixed, is_scalar, tendon_joints
+from sim2real.world.levers import is_scalar, tendon_joints
 
 FloatArray = NDArray[np.float64]
 
@@ -39,7 +39,7 @@ class Order:
     joint: str
     """The hinge or slide that it drives; empty for what drives something else."""
     tendon: tuple[str, ...]
-    """The joints of the fixed tendon that it pulls."""
+    """The joints that the tendon moves which it pulls."""
     servo: bool
     """Whether it is told an angle of its joint."""
     scale: float
@@ -79,7 +79,7 @@ def _order(model: mujoco.MjModel, actuator: int) -> Order:
         gain, bias = model.actuator_gainprm[actuator, 0], model.actuator_biasprm[actuator]
         scale, offset = float(-bias[1] * gear / gain), float(-bias[0] / gain)
     tendon: tuple[str, ...] = ()
-    if kind == int(_TRN.mjTRN_TENDON) and is_fixed(model, target):
+    if kind == int(_TRN.mjTRN_TENDON):
         tendon = tuple(element_name(model, "joint", j) for j in sorted(tendon_joints(model, target)))
     name, column = element_name(model, "actuator", actuator), int(model.actuator_ctrladr[actuator])
     return Order(name, actuator, column, joint, tendon, servo, scale, offset, gear)
@@ -128,10 +128,9 @@ def told(
             found[:, order.control] = column
     sentences = []
     if silent:
-        them = "holds its start" if len(silent) == 1 else "hold their start"
         sentences.append(
-            f"the log has no command for {', '.join(silent)}, which {them}; a column of an actuator's own "
-            "name commands it"
+            f"the log has no command for {', '.join(silent)}: a servo holds its start and anything else gets "
+            "0; a column of an actuator's own name commands it"
         )
     return found, sentences
 
@@ -144,7 +143,7 @@ def _column(
     positions: Mapping[str, FloatArray],
 ) -> FloatArray | None:
     """What one actuator is told; None if nothing."""
-    if order.joint and order.joint in columns and _commands(order, orders):
+    if order.joint and order.joint in columns and _is_meant(model, order, orders):
         return columns[order.joint]
     own = [order.name]
     if int(model.actuator_trntype[order.actuator]) == int(_TRN.mjTRN_TENDON):
@@ -152,9 +151,7 @@ def _column(
     for name in own:
         if name in columns and name != order.joint and name not in scalar_joints(model):
             return order.told_by(columns[name])
-    if not order.tendon:
-        return None
-    others = {other.joint for other in orders if other is not order}
+    others = {joint for other in orders if other is not order for joint in (other.joint, *other.tendon)}
     given = [j for j in order.tendon if j in columns and j not in others]
     # a joint without an actuator of its own may repeat what was measured, or say nothing, as its command
     said = [j for j in given if np.any(columns[j]) and not np.array_equal(columns[j], positions[j])] or given
@@ -166,11 +163,12 @@ def _column(
     return columns[said[0]] if said else None
 
 
-def _commands(order: Order, orders: Sequence[Order]) -> bool:
-    """Whether a joint's column is for this actuator: its servo, or the only other one it has."""
+def _is_meant(model: mujoco.MjModel, order: Order, orders: Sequence[Order]) -> bool:
+    """Whether a joint's column is for this actuator: its servo, else its motor, else the only other one."""
     rivals = [other for other in orders if other.joint == order.joint]
-    servos = [other for other in rivals if other.servo]
-    return len(servos or rivals) == 1 and order in (servos or rivals)
+    motors = [other for other in rivals if drive_of(model, other.actuator) is Drive.MOTOR]
+    meant = [other for other in rivals if other.servo] or motors or rivals
+    return meant == [order]
 
 
 def _held(model: mujoco.MjModel, order: Order, start: FloatArray) -> float:

@@ -22,13 +22,13 @@ from sim2real.replay.commands import controls, orders_of
 from sim2real.replay.engine import MARGIN
 from sim2real.replay.joint import Joint, Loose
 from sim2real.replay.motion import FloatArray, Integral, Motion, is_servo_robot
-from sim2real.replay.simulate import READ_DELAY
+from sim2real.replay.simulate import READ_DELAY, SHAPES
 from sim2real.world import World
 
 _LEAST_INERTIA = 1e-6
 
 _NEUTRAL = {
-    "stribeck_velocity": 0.05,
+    **SHAPES,
     "rate_limit": UNLIMITED,
     "goal_braking": UNLIMITED,
     "strength": 1.0,
@@ -44,6 +44,7 @@ _QUANTITIES = (
     "torque_limit",
     "stribeck",
     "stribeck_velocity",
+    "stribeck_exponent",
     "load_friction_motor",
     "goal_braking",
     "rate_limit",

@@ -33,6 +33,8 @@ class Joint:
         self.varies = bool(self.law)
         if "stribeck" in self.law:
             self.law["stribeck_velocity"] = rows["stribeck_velocity"]
+            if (rows["stribeck_exponent"] != 1.0).any():
+                self.law["stribeck_exponent"] = rows["stribeck_exponent"]
         self.loss = rows["speed_loss"] if rows["speed_loss"].any() else None
         self.friction = self.coulomb
 

@@ -74,6 +74,10 @@ KINDS = {
     ),
     "velocity servos": arm('<velocity joint="j1" kv="2"/><velocity joint="j2" kv="1" gear="2"/>'),
     "two actuators on a joint": arm(BOTH + '<velocity name="brake" joint="j1" kv=".5"/>'),
+    "motor beside a damper": arm(
+        '<motor name="m1" joint="j1" gear="3"/><damper name="d1" joint="j1" kv=".5" ctrlrange="0 1"/>'
+        + SERVO.format("j2", "")
+    ),
     "passive joint": arm(SERVO.format("j1", "")),
     "closed chain": arm(
         SERVO.format("j1", ""),
@@ -195,7 +199,7 @@ def test_what_a_log_does_not_say_is_named(load):
     log = own_motion(world.model)
     gap = replay_gap(world, [without(log, "f1", "f2")])
     assert "no angle is commanded" not in verdict(gap)
-    assert "The log has no command for grip, which holds its start" in verdict(gap)
+    assert "The log has no command for grip: a servo holds its start" in verdict(gap)
     assert off_by(world, without(log, "f2", f1="grip")) < 1e-7
     with pytest.raises(RecordingError, match="no column for joint 'j2'"):
         replay_gap(world, [without(log, "j2")])
@@ -205,6 +209,18 @@ def test_what_a_log_does_not_say_is_named(load):
         replay_gap(world, [Recording("apart", log.joints, log.time, apart, log.position)])
     gap = replay_gap(load(KINDS["motors and a free base"], "walker"), [without(log, "f1", "f2")])
     assert "The log does not measure the body 'base', left free from where the scene puts it" in verdict(gap)
+
+
+def test_one_joints_column_does_not_command_two_tendons(load):
+    """The wheels of a robot that drives with a sum of them and turns with a difference."""
+    tendons = """<tendon><fixed name="go"><joint joint="f1" coef="1"/><joint joint="f2" coef="1"/></fixed>
+        <fixed name="turn"><joint joint="f1" coef="1"/><joint joint="f2" coef="-1"/></fixed></tendon>"""
+    wheels = '<motor name="forward" tendon="go"/><motor name="turning" tendon="turn"/>'
+    world = load(arm(BOTH + wheels, tendons, inner=GRIPPER))
+    log = own_motion(world.model)
+    assert "no command for forward, turning: a servo holds its start and anything else gets 0" in verdict(
+        replay_gap(world, [log])
+    )
 
 
 def test_a_world_without_joints_to_compare_is_refused(load):

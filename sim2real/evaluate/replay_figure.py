@@ -19,6 +19,7 @@ COLOURS = {"measured": "#1c2126", SIMULATION: "#d55e00", DELAYED: "#0072b2", COM
 """Okabe and Ito's set, which colour-blind readers can tell apart."""
 
 _INK, _FAINT, _GRID = "#1c2126", "#5d6771", "#e3e7eb"
+_LETTERS = 18  # of a joint's name
 _WINDOW = 12.0  # seconds shown of one motion
 
 
@@ -52,7 +53,7 @@ def _bars(axes: Axes, gap: ReplayGap) -> None:
         axes.barh(at, errors.mean(axis=0), 0.24, color=COLOURS[name], label=name, zorder=2)
         spread = np.repeat(at[None], len(errors), axis=0) + rng.uniform(-0.07, 0.07, errors.shape)
         axes.plot(errors, spread, ".", color=_INK, alpha=0.3, ms=3, mew=0, zorder=3)
-    axes.set_yticks(rows, gap.joints, color=_INK)
+    axes.set_yticks(rows, [_short(joint) for joint in gap.joints], color=_INK)
     axes.invert_yaxis()
     axes.set_xlim(0, 1.08 * _largest(gap))
     axes.set_xlabel("RMSE, mrad: bar = mean over motions, dot = one motion")
@@ -60,6 +61,11 @@ def _bars(axes: Axes, gap: ReplayGap) -> None:
     _bare(axes)
     axes.legend(frameon=False, loc="lower right", fontsize=8.5)
     axes.set_title("How far off", loc="left", fontsize=11, fontweight="bold", pad=17)
+
+
+def _short(name: str) -> str:
+    """A name that fits beside the bars; the panels on the right have it whole."""
+    return name if len(name) <= _LETTERS else f"{name[: _LETTERS // 2]}…{name[-_LETTERS // 3 :]}"
 
 
 def _largest(gap: ReplayGap) -> float:

@@ -64,7 +64,7 @@ class Replayer:
         Raises:
             RecordingError: for motions of different joints.
             UnknownName: for a name that the world does not have.
-            InvalidValue: for a parameter that does not act in a replay, or not on its element.
+            InvalidValue: for a parameter that does not act in a replay.
         """
         for motion in motions:
             if motion.joints != motions[0].joints:
@@ -210,14 +210,7 @@ class Replayer:
         for name in parameter.elements:
             if name not in self._orders:
                 raise UnknownName(f"actuator for parameter {parameter.name}:", name, self._orders)
-        orders = [self._orders[name] for name in parameter.elements]
-        for order in orders if kind.name == "speed_loss" else ():
-            if not model.actuator_forcelimited[order.actuator] or not order.joint:
-                raise InvalidValue(
-                    f"{parameter.name} is a share of a force limit that its actuator does not have at a "
-                    "joint; give it a forcerange in scene.xml, or leave it out"
-                )
-        return [order.control for order in orders]
+        return [self._orders[name].control for name in parameter.elements]
 
     def _sample(self, k: int, trace: FloatArray, values: FloatArray, plan: _Plan) -> FloatArray:
         """The trace at a motion's stamps, linear between physics steps. Shape (c, n, k)."""

@@ -276,9 +276,3 @@ def test_the_torque_speed_line_is_a_plain_loops_and_leaves_no_trace(arm):
     (alone,) = DecoupledReplayer(world, [log], 2).run(names, values)
     effect = np.sqrt(((predicted[0] - predicted[1]) ** 2).mean())
     assert np.sqrt(((alone[0] - predicted[0]) ** 2).mean()) < 0.4 * effect
-
-
-def test_a_line_without_a_limit_is_refused():
-    world = World.load("cartpole").with_parameters({"motor.speed_loss": ("motor",)})
-    with pytest.raises(InvalidValue, match=r"motor\.speed_loss is a share of a force limit"):
-        Replayer(world, [motion(world)], 1, 1)

@@ -21,6 +21,7 @@ _FOREIGN = {
     Drive.PLUGIN: "what it gives is decided by the plugin",
     Drive.USER: "what it gives is decided by a law that the engine does not know",
 }
+_PAST_DELAYS = "it reads the command as it is given, past the engine's delay"
 _NO_GAIN = {
     Drive.VARYING: "it has no goal, and so no gain of a servo",
     Drive.MUSCLE: "it has no goal, and so no gain of a servo",
@@ -40,6 +41,8 @@ ACTUATORS: Mapping[str, Mapping[Drive, str]] = {
         Drive.MOTOR: "no servo, which has gains; what it loses per speed is its back_emf",
         **_NO_GAIN,
     },
+    "latency": {Drive.PLUGIN: _PAST_DELAYS},
+    "latency_jitter": {Drive.PLUGIN: _PAST_DELAYS},
     "back_emf": {
         **dict.fromkeys((Drive.SERVO, Drive.VELOCITY, Drive.PID, Drive.ORIENTATION), "its kd says that"),
         Drive.MUSCLE: "how its force falls with speed is its own law",

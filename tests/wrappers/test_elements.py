@@ -89,6 +89,11 @@ VELOCITY = '<velocity name="servo" joint="hinge" kv="5" forcerange="-4 4"/>'
 CONSTANT = '<general name="servo" joint="hinge" biastype="affine" gainprm="3" biasprm="0.7 -5 -0.4"/>'
 UNNAMED = '<motor joint="wrist"/><motor joint="hinge"/>'
 MUSCLE = '<muscle name="flexor" tendon="cable" force="20" range="0.5 1" lengthrange="-2 2"/>'
+PLUGIN = {
+    "actuator": '<plugin name="pid" joint="hinge" plugin="mujoco.pid" instance="p" actdim="1"/>',
+    "rest": '<extension><plugin plugin="mujoco.pid"><instance name="p"><config key="kp" value="4"/>'
+    '<config key="ki" value="1"/></instance></plugin></extension>',
+}
 PAIR = '<contact><pair geom1="cube" geom2="floor" {}/></contact>'
 
 ACTS = {
@@ -151,6 +156,7 @@ REFUSED = {
         {"actuator": '<dcmotor name="motor" joint="hinge" motorconst="0.1" resistance="1"/>'},
         "motor.strength", 0.5, "its torque follows from its resistance",
     ),
+    "strength of a plugin": (PLUGIN, "pid.strength", 0.5, "what it gives is decided by the plugin"),
     "two parameters for one number": (
         {"actuator": '<motor joint="hinge"/>'}, "actuator 0.strength", 0.5, "both the strength of 'hinge'",
     ),
@@ -197,6 +203,26 @@ def test_strength_of_a_filtered_servo_is_a_factor_on_what_it_gives(inline):
             mujoco.mj_step(model, data)
         assert np.allclose(env.unwrapped.data.qpos, data.qpos, rtol=1e-9, atol=1e-12)
     assert np.abs(data.qpos[0]) > 0.01
+
+
+def test_a_plugin_reads_past_the_engines_delay(inline):
+    """So that a latency would do nothing, where the engine has it; another quantity acts as in any model."""
+    scene = SCENE.format(**(EMPTY | PLUGIN))
+    spec = mujoco.MjSpec.from_string(scene)
+    spec.geom("rod").mass, spec.actuators[0].nsample = 1.0, 8
+    model = spec.compile()
+    model.actuator_delay[:] = 5 * model.opt.timestep
+    with pytest.raises(InvalidValue, match="it reads the command as it is given, past the engine's delay"):
+        Randomize(inline(scene), Domain({"pid.latency": Point(5)}))
+    env = Randomize(inline(scene), Domain({"link.mass": Point(1.0)}))
+    env.reset(seed=0)
+    data, rng = mujoco.MjData(model), np.random.default_rng(0)
+    for _ in range(40):
+        command = rng.uniform(-1, 1, 1)
+        env.step(command)
+        data.ctrl[:] = command
+        mujoco.mj_step(model, data, nstep=2)
+        assert np.allclose(env.unwrapped.data.qpos, data.qpos, rtol=0, atol=1e-9), "not delayed"
 
 
 def test_each_command_of_a_controller_with_three_is_late(inline):

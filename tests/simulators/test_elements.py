@@ -57,6 +57,7 @@ SCENE = """
   </worldbody>
   <tendon>{tendon}</tendon><equality>{equality}</equality><actuator>{actuator}</actuator>
 </mujoco>"""
+SLOW = pytest.mark.slow  # the other elements, which take half a minute together
 SLOTS = set(re.findall(r"{(\w+)}", SCENE))
 
 TENDON = '<fixed name="t" {}><joint joint="hip" coef=".7"/><joint joint="knee" coef="-.4"/></fixed>'
@@ -316,7 +317,7 @@ ROWS = {
 TRAITS = ("option", "flag", "world", "top", "slide", "geom", "arm", "hip", "knee", "ball", "free")
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", [*range(3), *(pytest.param(seed, marks=SLOW) for seed in range(3, 30))])
 def test_bullet_moves_mixtures_as_mujoco(seed, tmp_path):
     """Several elements at once, at physics drawn anew."""
     draw = np.random.default_rng(seed)
@@ -371,7 +372,10 @@ def with_everything(model, draw):
     return replace(world, parameters=parameters), values
 
 
-@pytest.mark.parametrize("name", ELEMENTS)
+QUICK = ("affine", "tendon's servo", "mimic joint", "several joints", "joint's force limit", "DC motor")
+
+
+@pytest.mark.parametrize("name", [n if n in QUICK else pytest.param(n, marks=SLOW) for n in ELEMENTS])
 def test_every_quantity_of_every_element_acts_in_bullet_as_in_mujoco(name):
     """All parameters at once, moved away from nominal; the table refuses the others for both."""
     world, values = with_everything(model_of(ELEMENTS[name]), np.random.default_rng(len(name)))

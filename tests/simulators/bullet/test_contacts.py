@@ -289,7 +289,7 @@ def test_an_equality_carries_a_force_to_what_touches(coupling):
         force = simulator.actuator_force()
         command = np.full((1, 1), 0.1)
         simulator.reset(np.arange(1), world.model.qpos0[None], np.zeros((1, 2)), command)
-        simulator.step(command, 1000)
+        simulator.step(command, 500)
         ends.append([*simulator.qpos[0], *force[0]])
     assert ends[0][1] == pytest.approx(0.03, abs=2e-3)
     assert ends[1][1] == pytest.approx(0.03, abs=1e-4)

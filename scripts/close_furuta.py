@@ -36,7 +36,7 @@ from sim2real.transfer.identify_and_train import (
     continue_training,
     identify_and_train,
 )
-from sim2real.transfer.target import Budget, TargetEnv
+from sim2real.transfer.target import Budget, Seal, TargetEnv
 from sim2real.world import Variant, World
 
 VARIANT = "combined_a"
@@ -68,7 +68,9 @@ def arms(
     world: World, truth: Variant, start: Policy, out: Path, settings: RoadSettings, at_truth: bool
 ) -> tuple[list[Policy], str]:
     """The policies to compare, the first of them where they start; and what was found and spent."""
-    target = TargetEnv(world, truth, Budget(steps=1600 * settings.rounds), num_envs=10)
+    target = TargetEnv(
+        world, truth, Budget(steps=1600 * settings.rounds), 10, seal=Seal(secret=start.contract.seed)
+    )
     bounds = Domain({name: world.training_domain.parameters[name] for name in NAMES})
     closed = identify_and_train(start, target, world, out, bounds, settings)
     policies = [start, closed.policy]

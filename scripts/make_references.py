@@ -35,7 +35,7 @@ def reference_of(
 ) -> tuple[str, str, dict[str, float]]:
     """World, variant and its entry; counts of episodes are those at home and in other engines."""
     from sim2real.transfer.fine_tune import FineTuneSettings, fine_tune
-    from sim2real.transfer.target import Budget, TargetEnv
+    from sim2real.transfer.target import Budget, Seal, TargetEnv
 
     name, variant_name = job
     world = World.load(name)
@@ -53,7 +53,7 @@ def reference_of(
     random = score(RandomActor(len(Policy.load(start).contract.action), seed=0))
     entry = {"random": random, "zero_shot": scores[start]}
     if at_home:
-        target = TargetEnv(world, variant, Budget(steps), num_envs=64, simulator=Engine("mujoco", 1))
+        target = TargetEnv(world, variant, Budget(steps), 64, Engine("mujoco", 1), Seal(secret=0))
         settings = FineTuneSettings(batch_size=512)
         entry |= {"warm_started": score(fine_tune(Policy.load(start), target, settings)), "steps": steps}
     return (

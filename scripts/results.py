@@ -21,7 +21,7 @@ from sim2real.evaluate.verdict import number
 from sim2real.files import write_text
 from sim2real.policy import Policy
 from sim2real.transfer.fine_tune import fine_tune
-from sim2real.transfer.target import Budget, TargetEnv
+from sim2real.transfer.target import Budget, Seal, TargetEnv
 from sim2real.world import World
 
 TARGET, SEEDS = "combined_a", (0, 1, 2)
@@ -41,7 +41,7 @@ class Effort:
 
 def adapted(world: World, policy: Policy, budget: int) -> Policy:
     folder = OUT / world.name / f"{policy.name}-{TARGET}"
-    target = TargetEnv(world, world.variants[TARGET], Budget(steps=budget))
+    target = TargetEnv(world, world.variants[TARGET], Budget(steps=budget), seal=Seal(secret=0))
     result = fine_tune(policy, target, seed=policy.contract.seed)
     result.save(folder)
     return result

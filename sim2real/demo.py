@@ -12,10 +12,11 @@ from pathlib import Path
 from sim2real.policy import Policy
 from sim2real.train.ppo import train
 from sim2real.transfer.fine_tune import fine_tune
-from sim2real.transfer.target import Budget, TargetEnv
+from sim2real.transfer.target import Budget, Seal, TargetEnv
 from sim2real.world import World
 
 _WORLD, _TARGET, _SEEDS = "furuta", "combined_a", (0, 1, 2)
+_SECRET = 0  # the same demo for everybody
 
 
 def demo_policies(folder: Path) -> tuple[World, list[Policy]]:
@@ -30,7 +31,7 @@ def demo_policies(folder: Path) -> tuple[World, list[Policy]]:
 
 
 def _adapted(world: World, policy: Policy, folder: Path) -> Policy:
-    target = TargetEnv(world, world.variant(_TARGET), Budget(steps=50_000))
+    target = TargetEnv(world, world.variant(_TARGET), Budget(steps=50_000), seal=Seal(secret=_SECRET))
     adapted = fine_tune(policy, target, seed=policy.contract.seed, progress=True)
     adapted.save(folder / "policies" / f"{policy.name}-{_TARGET}")
     return adapted

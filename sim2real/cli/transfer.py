@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,9 @@ def add(commands: Commands) -> None:
     command.add_argument("--world", help="name or folder of the world; default the one that the policy names")
     command.add_argument("--normalizer", default="frozen", help="frozen (default), adapted or fresh")
     command.add_argument("--seed", type=seed, help="default: that of the policy")
+    command.add_argument(
+        "--secret", type=seed, help="of the target's draws, to repeat a run; default one that nobody knows"
+    )
     command.add_argument("--out", type=Path, help="folder of the new policy; default runs/POLICY-TARGET")
     command.set_defaults(run=run)
 
@@ -31,8 +35,8 @@ def run(arguments: argparse.Namespace) -> None:
     """Run it."""
     from sim2real.policy import Policy
     from sim2real.transfer.fine_tune import FineTuneSettings, fine_tune
-    from sim2real.transfer.target import Budget, TargetEnv
-    from sim2real.world import World
+    from sim2real.transfer.target import Budget, Seal, TargetEnv
+    from sim2real.world import World, closed
 
     policy = Policy.load(arguments.policy)
     world = World.load(arguments.world or policy.contract.world)
@@ -45,11 +49,14 @@ def run(arguments: argparse.Namespace) -> None:
     seed = policy.contract.seed if arguments.seed is None else arguments.seed
     out = arguments.out or Path("runs") / f"{policy.name}-{Path(arguments.target).stem}"
     Policy.check_folder(out)
-    target = TargetEnv(world, domain, budget, num_envs=min(16, arguments.episodes or 16))
-    adapted = fine_tune(policy, target, settings, seed, progress=True)
+    secret = secrets.randbits(32) if arguments.secret is None else arguments.secret
+    rows = min(16, arguments.episodes or 16)
+    target = TargetEnv(world, domain, budget, rows, seal=Seal(secret))
+    with closed():
+        adapted = fine_tune(policy, target, settings, seed, progress=True)
     adapted.save(out)
     print(
         f"spent {target.spent.steps:,} steps = {target.spent.seconds:,.0f} s in {target.spent.episodes} "
         f"episodes with {target.spent.falls} falls and {target.spent.limit_hits:,} steps at a joint's end"
     )
-    print(f"wrote {out}")
+    print(f"wrote {out}; --secret {secret} repeats this run")

@@ -13,6 +13,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvObs, VecEnvStepReturn
 
 from sim2real.arrays import host
+from sim2real.errors import BudgetExhausted
 
 
 class SameStepEnv(Protocol):
@@ -64,6 +65,11 @@ class SB3VecEnv(VecEnv):
     def step_wait(self) -> VecEnvStepReturn:
         """Advance all rows; a row that ended has its last observation in its info."""
         observation, reward, terminated, truncated, info = self.env.step(self._actions)
+        if "resting" in info:
+            raise BudgetExhausted(
+                f"{int(info['resting'].sum())} of {self.num_envs} rows rest, as no other episode may begin; "
+                "a learner needs all of them"
+            )
         truncated, done = host(truncated), host(terminated | truncated)
         infos: list[dict[str, Any]] = self._quiet
         if done.any():

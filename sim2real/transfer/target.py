@@ -2,14 +2,21 @@
 
     target = TargetEnv("furuta", world.variant("combined_a"), Budget(steps=50_000), num_envs=16)
 
-Transfer methods get nothing but this. It steps like a vector env with same-step autoreset, counts what a real
-robot would pay for (steps, episodes, seconds, falls, joint limits hit), and stops at the budget.
+Transfer methods get nothing but this and a source (`sim2real.transfer.source`). It steps like a vector env
+with same-step autoreset, counts what a real robot would pay for (steps, episodes, seconds, falls, joint
+limits hit), and stops at the budget. What it draws is salted with a secret of its own, so that no seed begins
+the episodes that evaluation begins.
+
+Sealed means: nothing public tells the physics, or takes back what was spent. Python can look into objects all
+the same; a target in a process of its own (`sim2real.transfer.remote`) can't be looked into.
 """
 
 from __future__ import annotations
 
-import dataclasses
+import hashlib
+import secrets
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import mujoco
@@ -20,47 +27,25 @@ from numpy.typing import NDArray
 from sim2real.contents import Contents
 from sim2real.domain import Domain
 from sim2real.env import Sim2RealVectorEnv
-from sim2real.errors import BudgetExhausted, InvalidValue
+from sim2real.errors import InvalidValue
 from sim2real.interface import TaskSpec
 from sim2real.simulators import Engine
+from sim2real.transfer.account import Account, Budget, Spent
 from sim2real.world import Variant, World
+
+__all__ = ["Budget", "Seal", "Spent", "TargetEnv", "salted"]
 
 _FORWARDED = ("success", "_success")
 
 
 @dataclass(frozen=True)
-class Budget:
-    """What may be spent in the target; None is no limit.
+class Seal:
+    """What the maker of a target keeps from those who use it."""
 
-    Raises:
-        InvalidValue: for a limit that isn't positive.
-    """
-
-    steps: int | None = None
-    """Control steps of all rows together."""
-    episodes: int | None = None
-    """Episodes that ended, were given up or are in progress."""
-    seconds: float | None = None
-    """Simulated seconds of all rows together."""
-
-    def __post_init__(self) -> None:
-        """Refuse a budget of nothing."""
-        for name, limit in dataclasses.asdict(self).items():
-            if limit is not None and not limit > 0:
-                raise InvalidValue(f"a budget of {limit} {name} buys nothing; give more than 0")
-
-
-@dataclass(frozen=True)
-class Spent:
-    """What was spent in the target so far."""
-
-    steps: int = 0
-    episodes: int = 0
-    seconds: float = 0.0
-    falls: int = 0
-    """Episodes that ended in a failure."""
-    limit_hits: int = 0
-    """Control steps with at least one joint at the end of its range."""
+    secret: int | None = None
+    """Salt of everything that is drawn; the same one repeats a run, and None is one that nobody knows."""
+    ledger: Path | None = None
+    """File of what was spent, so that it stays spent after a kill."""
 
 
 class TargetEnv:
@@ -73,6 +58,7 @@ class TargetEnv:
         budget: Budget,
         num_envs: int = 16,
         simulator: str | Engine | None = None,
+        seal: Seal | None = None,
     ) -> None:
         """Make the target.
 
@@ -82,19 +68,33 @@ class TargetEnv:
             budget: what may be spent.
             num_envs: rows stepped at once, all counted.
             simulator: as in `Sim2RealVectorEnv`; by default the variant's.
+            seal: what the maker of the target keeps from methods; by default a secret that nobody knows.
         """
         variant = physics if isinstance(physics, Variant) else None
         domain = physics.domain if isinstance(physics, Variant) else physics
         engine = simulator or (variant.simulator if variant else "mujoco")
         self.__env = Sim2RealVectorEnv(world, num_envs, domain, autoreset=False, simulator=engine)
+        seal, task = seal or Seal(), self.__env.task
+        self.__account = Account(budget, task.control_dt, task.max_steps, seal.ledger)
+        self.__secret = secrets.randbits(63) if seal.secret is None else seal.secret
         self.__limited, self.__ends = _limits(self.__env)
-        self.__running = False
-        self.__unused = np.zeros(num_envs, dtype=bool)  # rows begun anew and not stepped yet
+        self.__begun = self.__open = False
+        self.__running = np.zeros(num_envs, dtype=bool)
+        self.__fresh = np.zeros(num_envs, dtype=bool)  # rows begun and not stepped yet
+        self.__unasked = np.zeros(num_envs, dtype=bool)  # those of them that nobody asked to begin
         self.num_envs = num_envs
-        self.budget = budget
-        self.spent = Spent()
         self.single_observation_space: spaces.Box = self.__env.single_observation_space
         self.single_action_space: spaces.Box = self.__env.single_action_space
+
+    @property
+    def budget(self) -> Budget:
+        """What may be spent."""
+        return self.__account.budget
+
+    @property
+    def spent(self) -> Spent:
+        """What was spent so far."""
+        return self.__account.spent
 
     @property
     def task(self) -> TaskSpec:
@@ -119,19 +119,17 @@ class TargetEnv:
     @property
     def steps_left(self) -> int:
         """The most control steps, of all rows together, that the budget still allows."""
-        limits: list[float] = [2**62]
-        if self.budget.steps is not None:
-            limits.append(self.budget.steps)
-        if self.budget.seconds is not None:
-            limits.append(self.budget.seconds / self.task.control_dt + 1e-9)
-        if self.budget.episodes is not None:
-            limits.append(self.budget.episodes * self.task.max_steps)
-        return max(int(min(limits)) - self.spent.steps, 0)
+        return self.__account.steps_left
+
+    @property
+    def resting(self) -> NDArray[np.bool_]:
+        """Rows that wait for a reset, as no other episode may begin. Shape (num_envs,)."""
+        return ~self.__running
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
-        """Begin all rows; episodes given up midway count as spent.
+        """Begin all rows; episodes given up midway count as spent, and each costs a step at least.
 
         Raises:
             BudgetExhausted: if nothing is left to begin them with.
@@ -140,9 +138,14 @@ class TargetEnv:
         if options:
             raise InvalidValue(f"a target begins all rows at once; reset it without the options {options}")
         self.stop()
-        self._require()
-        self.__running = True
-        observation, _ = self.__env.reset(seed=seed)
+        self.__account.require(self.num_envs, self.num_envs, 0)
+        if seed is not None or not self.__begun:
+            observation, _ = self.__env.reset(seed=salted(self.__secret, seed))
+        else:
+            observation, _ = self.__env.reset()
+        self.__begun = self.__open = True
+        self.__running[:] = self.__fresh[:] = True
+        self.__unasked[:] = False
         return observation, {}
 
     def step(
@@ -152,64 +155,65 @@ class TargetEnv:
     ]:
         """Advance all rows one control period, as a vector env with same-step autoreset, but sealed.
 
+        A row whose episode ended begins another while the budget has episodes; else it rests, with rewards of
+        0 and without cost, until all others have ended. Resting rows stand in ``info["resting"]``.
+
         Raises:
             BudgetExhausted: if the step would exceed the budget; nothing is spent then.
             InvalidValue: before a reset, or after `stop`.
         """
-        if not self.__running:
+        if not self.__open:
             raise InvalidValue("no episode is in progress in this target; reset it first")
-        self._require()
+        running = int(self.__running.sum())
+        self.__account.require(running, 0, running)
+        stepped = self.__running.copy()
         observation, reward, terminated, truncated, info = self.__env.step(actions)
         positions = self.__env.simulator.qpos[:, self.__limited]
         at_end = (positions <= self.__ends[0]) | (positions >= self.__ends[1])  # before rows begin anew
         done = terminated | truncated
-        self._count(
-            steps=self.num_envs,
+        self.__account.charge(
+            steps=running,
             episodes=int(done.sum()),
             falls=int(terminated.sum()),
-            limit_hits=int(at_end.any(axis=1).sum()),
+            limit_hits=int((at_end.any(axis=1) & stepped).sum()),
         )
         visible = {key: info[key] for key in _FORWARDED if key in info}
+        self.__running &= ~done
+        self.__fresh[:] = self.__unasked[:] = False
         if done.any():
             visible |= {"final_obs": observation, "_final_obs": done}
-            observation, _ = self.__env.reset(options={"reset_mask": done})
-        self.__unused = done
+            anew = np.zeros_like(done)
+            anew[np.flatnonzero(done)[: self.__account.episodes_left(int(self.__running.sum()))]] = True
+            if anew.any():
+                observation, _ = self.__env.reset(options={"reset_mask": anew})
+            self.__running |= anew
+            self.__fresh[:] = self.__unasked[:] = anew
+        if not self.__running.all():
+            visible["resting"] = ~self.__running
+        if not self.__running.any():
+            self.__account.settle()
         return observation, reward, terminated, truncated, visible
 
     def stop(self) -> None:
         """Give up the episodes in progress, which count as spent; the next use begins with a reset.
 
-        A row that was begun anew and not stepped since is none of them.
+        A row that was begun anew within a step, and not stepped since, is none of them.
         """
-        if self.__running:
-            self._count(episodes=int((~self.__unused).sum()))
-            self.__running, self.__unused = False, np.zeros_like(self.__unused)
+        given_up = self.__running & ~self.__unasked
+        if given_up.any():
+            self.__account.charge(episodes=int(given_up.sum()), steps=int((given_up & self.__fresh).sum()))
+        self.__running[:] = self.__open = False
+        self.__account.settle()
 
     def go_on_from(self, spent: Spent) -> None:
-        """Take over what an earlier process spent of the same budget.
+        """Count what an earlier process spent of the same budget; nothing is taken back."""
+        self.__account.at_least(spent)
 
-        Raises:
-            InvalidValue: if something was spent here already that is not in it.
-        """
-        if self.spent.steps > spent.steps:
-            raise InvalidValue(
-                f"{self.spent.steps} steps are spent here already, more than the {spent.steps} to go on from"
-            )
-        self.spent = spent
 
-    def _require(self) -> None:
-        # every row is an episode that will have to be paid for
-        episodes = self.spent.episodes + self.num_envs
-        if self.steps_left < self.num_envs or episodes > (self.budget.episodes or episodes):
-            raise BudgetExhausted(
-                f"the budget {_plain(self.budget)} does not allow another step of {self.num_envs} rows; "
-                f"spent: {_plain(self.spent)}"
-            )
-
-    def _count(self, **more: int) -> None:
-        totals = {name: getattr(self.spent, name) + value for name, value in more.items()}
-        spent = dataclasses.replace(self.spent, **totals)
-        self.spent = dataclasses.replace(spent, seconds=spent.steps * self.task.control_dt)
+def salted(secret: int, seed: int | None) -> int:
+    """The seed of a target's draws: nobody who does not know the secret can have the same."""
+    digest = hashlib.blake2b(f"{secret}:{seed}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1
 
 
 def _limits(env: Sim2RealVectorEnv) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
@@ -220,8 +224,3 @@ def _limits(env: Sim2RealVectorEnv) -> tuple[NDArray[np.intp], NDArray[np.float6
 
 
 _ONE_DOF = (int(mujoco.mjtJoint.mjJNT_SLIDE), int(mujoco.mjtJoint.mjJNT_HINGE))
-
-
-def _plain(record: Budget | Spent) -> str:
-    values = dataclasses.asdict(record)
-    return ", ".join(f"{name} {value:g}" for name, value in values.items() if value is not None)

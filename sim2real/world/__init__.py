@@ -19,4 +19,5 @@ from sim2real.world.variant import CONTROL as CONTROL
 from sim2real.world.variant import GROUPS as GROUPS
 from sim2real.world.variant import SIMULATORS as SIMULATORS
 from sim2real.world.variant import Variant as Variant
+from sim2real.world.variant import closed as closed
 from sim2real.world.world import World as World

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from sim2real.domain import Domain
@@ -34,3 +35,25 @@ class Variant:
     def domain(self) -> Domain:
         """The variant as a domain, of one point if it is one physics."""
         return Domain.point(self.physics) if self.drawn is None else self.drawn
+
+
+_closed = 0
+
+
+@contextlib.contextmanager
+def closed() -> Iterator[None]:
+    """Keep held-out variants shut, in the whole process: worlds that are loaded meanwhile have none.
+
+    For while a transfer method runs; evaluation is outside of it.
+    """
+    global _closed
+    _closed += 1
+    try:
+        yield
+    finally:
+        _closed -= 1
+
+
+def are_closed() -> bool:
+    """Whether held-out variants are shut at the moment."""
+    return _closed > 0

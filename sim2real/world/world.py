@@ -33,7 +33,7 @@ from sim2real.world.physics_file import JointMapping, PhysicsFile
 from sim2real.world.refusals import refusal
 from sim2real.world.scene import compile_scene, lacks_room
 from sim2real.world.values import nominal_value
-from sim2real.world.variant import Variant
+from sim2real.world.variant import CONTROL, Variant, are_closed
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,11 @@ class World:
         check_parameters(world)
         for domain in (world.training_domain, *(variant.domain for variant in given.variants.values())):
             world.check(domain)
-        return world
+        return world.without_variants() if are_closed() else world
+
+    def without_variants(self) -> World:
+        """The same without its held-out variants."""
+        return replace(self, variants={name: v for name, v in self.variants.items() if name == CONTROL})
 
     @cached_property
     def nominal(self) -> Mapping[str, float]:

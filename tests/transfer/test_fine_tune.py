@@ -13,7 +13,7 @@ from sim2real.train.ppo import PPOSettings, build_ppo, train
 from sim2real.train.vec_env import SB3VecEnv
 from sim2real.train.weights import export_weights, import_weights
 from sim2real.transfer.fine_tune import CriticFirst, FineTuneSettings, fine_tune
-from sim2real.transfer.target import Budget, TargetEnv
+from sim2real.transfer.target import Budget, Seal, TargetEnv
 from sim2real.world import World
 
 QUICK = FineTuneSettings(rollout_steps=16, batch_size=32, epochs=2)
@@ -45,7 +45,7 @@ def source(pendulum, tmp_path_factory):
 
 
 def target_of(world, **limits):
-    return TargetEnv(world, world.variant("heavy"), Budget(**limits), num_envs=4)
+    return TargetEnv(world, world.variant("heavy"), Budget(**limits), num_envs=4, seal=Seal(secret=0))
 
 
 def actor(weights):

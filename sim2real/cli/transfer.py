@@ -40,18 +40,16 @@ def run(arguments: argparse.Namespace) -> None:
 
     policy = Policy.load(arguments.policy)
     world = World.load(arguments.world or policy.contract.world)
-    if Path(arguments.target).is_file():
-        domain = world.domain(arguments.target)
-    else:
-        domain = world.variant(arguments.target).domain
+    given = Path(arguments.target)
+    physics = world.domain(arguments.target) if given.is_file() else world.variant(arguments.target)
     budget = Budget(arguments.steps, arguments.episodes, arguments.seconds)
     settings = FineTuneSettings(normalizer=arguments.normalizer)
     seed = policy.contract.seed if arguments.seed is None else arguments.seed
-    out = arguments.out or Path("runs") / f"{policy.name}-{Path(arguments.target).stem}"
+    out = arguments.out or Path("runs") / f"{policy.name}-{given.stem}"
     Policy.check_folder(out)
     secret = secrets.randbits(32) if arguments.secret is None else arguments.secret
     rows = min(16, arguments.episodes or 16)
-    target = TargetEnv(world, domain, budget, rows, seal=Seal(secret))
+    target = TargetEnv(world, physics, budget, rows, seal=Seal(secret))
     with closed():
         adapted = fine_tune(policy, target, settings, seed, progress=True)
     adapted.save(out)

@@ -124,7 +124,8 @@ def write_text(path: str | Path, text: str) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")
+    # a folder's name may hold bytes that are no letter in UTF-8; in JSON this is how one is written anyway
+    path.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def _umask() -> int:

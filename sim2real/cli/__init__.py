@@ -43,6 +43,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="replace")
     arguments = _parser().parse_args(argv)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name that the terminal can't show is no reason to end
+            stream.reconfigure(errors="backslashreplace")
     try:
         if "out" in arguments:  # before work is spent on what can't be written
             check_folder(arguments.out or Path("runs"))

@@ -7,6 +7,7 @@ with a ``mapping.toml`` beside or above them.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,7 +94,16 @@ def _logs(source: _Source) -> list[RawLog]:
         logs = source.read(source.path, source.name, None if file is None else read_log_map(file))
     except RecordingError as error:
         return [unreadable(source.name, source.path, str(error))]
-    return [measured(log) for log in logs]
+    return [_named(measured(log)) for log in logs]
+
+
+def _named(log: RawLog) -> RawLog:
+    """The log, unless a name in it would do something to a terminal or can't be written at all."""
+    for name in (*log.joints, *log.units, log.robot):
+        if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name):
+            reason = f"{log.source}: the name {name!r} holds what is no letter and can't be shown; rename it"
+            return unreadable(log.name, log.source, reason)
+    return log
 
 
 def _sources(root: Path) -> Iterator[_Source]:

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from sim2real.doctor import diagnose, write_diagnosis
 from sim2real.errors import RecordingError
 from sim2real.recordings import load_recordings, read_raw
 
@@ -88,3 +89,23 @@ def test_everything_is_read_raw_though_some_is_broken(motion, write_npz, write_s
     assert np.isnan(damaged.position[3, 1])
     with pytest.raises(RecordingError, match="not a readable"):
         load_recordings(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["a\x1b[31m", "a\nb", "a\udc80", "\x07"])
+def test_a_name_that_a_terminal_would_obey_is_refused(motion, write_npz, name):
+    motion["joints"][2] = name
+    with pytest.raises(RecordingError, match="holds what is no letter and can't be shown; rename it"):
+        load_recordings(write_npz(motion))
+
+
+@pytest.mark.parametrize(
+    "name", ["p #1 %20?[x]", "été 手首", "a\udcff"]
+)  # the last is a byte that is no UTF-8
+def test_a_folder_may_be_called_anything(motion, write_npz, tmp_path, name):
+    folder = tmp_path / name
+    folder.mkdir()
+    write_npz(motion, f"{name}/m #%41[0]")
+    [run] = load_recordings(folder)
+    assert run.name == "m #%41[0]"
+    write_diagnosis(diagnose(read_raw(folder)), folder / "out", str(folder))
+    assert (folder / "out" / "recordings.html").is_file()

@@ -95,7 +95,7 @@ def coverage(seeds: int, repeats: int) -> dict[str, tuple[float, float]]:
 def table_of(seen: dict[str, Array]) -> dict[str, Array]:
     """An episode table of scores 0 or 100."""
     rows = [
-        (label, f"{label}-{seed}", seed, f"v{v}", "combined", start, 100 * value, 1, value > 0, False)
+        (label, label, f"{label}-{seed}", seed, f"v{v}", "combined", start, 100 * value, 1, value > 0, False)
         for label, scores in seen.items()
         for (seed, v, start), value in np.ndenumerate(scores)
     ]

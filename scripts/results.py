@@ -42,7 +42,7 @@ class Effort:
 def adapted(world: World, policy: Policy, budget: int) -> Policy:
     folder = OUT / world.name / f"{policy.name}-{TARGET}"
     target = TargetEnv(world, world.variants[TARGET], Budget(steps=budget), seal=Seal(secret=0))
-    result = fine_tune(policy, target, seed=policy.contract.seed)
+    result = fine_tune(policy, target)
     result.save(folder)
     return result
 

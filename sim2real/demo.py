@@ -32,6 +32,6 @@ def demo_policies(folder: Path) -> tuple[World, list[Policy]]:
 
 def _adapted(world: World, policy: Policy, folder: Path) -> Policy:
     target = TargetEnv(world, world.variant(_TARGET), Budget(steps=50_000), seal=Seal(secret=_SECRET))
-    adapted = fine_tune(policy, target, seed=policy.contract.seed, progress=True)
+    adapted = fine_tune(policy, target, progress=True)
     adapted.save(folder / "policies" / f"{policy.name}-{_TARGET}")
     return adapted

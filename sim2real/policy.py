@@ -11,6 +11,7 @@ needs numpy alone. ``check`` compares the contract with an env and says everythi
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import math
@@ -55,7 +56,7 @@ class Step:
     method: str
     """``train``, ``fine-tune``, ..."""
     domain: Mapping[str, object]
-    """Where it happened, as `Domain.to_toml`; empty for a sealed target."""
+    """Where it happened, as `Domain.to_toml`; empty for a sealed target, whose name is in ``settings``."""
     steps: int
     """Control steps spent."""
     seed: int
@@ -150,6 +151,11 @@ class Policy:
         actions = x.reshape(x.shape[0] * _BLOCK, x.shape[-1])[: math.prod(shape[:-1])]
         return np.asarray(np.clip(actions, -1.0, 1.0), dtype=np.float32).reshape(shape)
 
+    @property
+    def lineage(self) -> str:
+        """Label and steps that it comes from: what two policies share if only their seeds differ."""
+        return f"{self.contract.label}: " + " → ".join(map(_of_step, self.contract.provenance))
+
     def check(self, env: HasTask) -> None:
         """Raise a `PolicyError` that lists everything in which the env is not what the policy expects.
 
@@ -214,6 +220,15 @@ class Policy:
                 "restore it, or save the policy anew with Policy.save"
             )
         return cls(_contract(table, folder), weights, folder.name)
+
+
+def _of_step(step: Step) -> str:
+    """Method, and the target's name or the domain by a digest of what it says."""
+    if "target" in step.settings:
+        return f"{step.method} in {step.settings['target']}"
+    drawn = step.domain.get("parameters")
+    text = json.dumps(step.domain, sort_keys=True).encode()
+    return f"{step.method} in {f'domain {hashlib.sha256(text).hexdigest()[:8]}' if drawn else 'nominal'}"
 
 
 def num_layers(weights: Weights, head: str) -> int:

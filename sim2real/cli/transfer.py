@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +24,8 @@ def add(commands: Commands) -> None:
     command.add_argument("--seconds", type=float, help="budget in simulated seconds")
     command.add_argument("--world", help="name or folder of the world; default the one that the policy names")
     command.add_argument("--normalizer", default="frozen", help="frozen (default), adapted or fresh")
-    command.add_argument("--seed", type=seed, help="default: that of the policy")
+    command.add_argument("--seed", type=seed, help="of exploration; default that of the policy")
+    command.add_argument("--label", help="what reports call it; default fine-tuned")
     command.add_argument(
         "--secret", type=seed, help="of the target's draws, to repeat a run; default one that nobody knows"
     )
@@ -44,14 +46,15 @@ def run(arguments: argparse.Namespace) -> None:
     physics = world.domain(arguments.target) if given.is_file() else world.variant(arguments.target)
     budget = Budget(arguments.steps, arguments.episodes, arguments.seconds)
     settings = FineTuneSettings(normalizer=arguments.normalizer)
-    seed = policy.contract.seed if arguments.seed is None else arguments.seed
     out = arguments.out or Path("runs") / f"{policy.name}-{given.stem}"
     Policy.check_folder(out)
     secret = secrets.randbits(32) if arguments.secret is None else arguments.secret
     rows = min(16, arguments.episodes or 16)
-    target = TargetEnv(world, physics, budget, rows, seal=Seal(secret))
+    target = TargetEnv(world, physics, budget, rows, seal=Seal(secret, name=given.stem))
     with closed():
-        adapted = fine_tune(policy, target, settings, seed, progress=True)
+        adapted = fine_tune(policy, target, settings, arguments.seed, progress=True)
+    label = arguments.label or adapted.contract.label
+    adapted = dataclasses.replace(adapted, contract=dataclasses.replace(adapted.contract, label=label))
     adapted.save(out)
     print(
         f"spent {target.spent.steps:,} steps = {target.spent.seconds:,.0f} s in {target.spent.episodes} "

@@ -191,6 +191,7 @@ def _table(
 
     return {
         "label": per_policy([p.contract.label for p in policies]),
+        "lineage": per_policy([p.lineage for p in policies]),
         "policy": per_policy([p.name for p in policies]),
         "seed": per_policy([p.contract.seed for p in policies]),
         "variant": per_variant([v.name for v in variants]),

@@ -20,6 +20,7 @@ Episodes: TypeAlias = Mapping[str, NDArray[np.generic]]
 
 COLUMNS: Mapping[str, type[np.generic]] = {
     "label": np.str_,
+    "lineage": np.str_,
     "policy": np.str_,
     "seed": np.int64,
     "variant": np.str_,
@@ -37,9 +38,10 @@ _GROUPS = ("control", "interpolation", "extrapolation", "combined", "structural"
 
 @dataclass(frozen=True)
 class Folded:
-    """Episodes by run and start; policies of one seed that share label and variant are one run, averaged."""
+    """Episodes by run and start; policies of one seed that share a lineage are one run, averaged."""
 
     labels: tuple[str, ...]
+    """Of methods; where two lineages have one label, with what tells them apart."""
     variants: tuple[str, ...]
     """Ordered by group: control, interpolation, extrapolation, combined, structural, simulator, any other."""
     groups: tuple[str, ...]
@@ -62,6 +64,8 @@ def checked(episodes: Episodes) -> dict[str, NDArray[np.generic]]:
         InvalidValue: if a column is missing, lengths differ, there is no row, a return is not
             finite, or a variant is in two groups.
     """
+    if "lineage" not in episodes and "label" in episodes:  # a table of before there was this column
+        episodes = {**episodes, "lineage": episodes["label"]}
     missing = [name for name in COLUMNS if name not in episodes]
     if missing:
         raise InvalidValue(
@@ -93,7 +97,7 @@ def fold(episodes: Episodes) -> Folded:
         InvalidValue: as ``checked``.
     """
     table = checked(episodes)
-    labels, label = _codes(table["label"])
+    labels, label = _codes(_told_apart(table["label"], table["lineage"]))
     variants, variant = _codes(table["variant"])
     seeds, seed = np.unique(table["seed"].astype(np.int64), return_inverse=True)
     starts, start = np.unique(table["episode"].astype(np.int64), return_inverse=True)
@@ -126,6 +130,18 @@ def fold(episodes: Episodes) -> Folded:
         episodes=count.sum(axis=(2, 3)),
         diverged=total("diverged").sum(axis=(2, 3)).astype(np.int64),
     )
+
+
+def _told_apart(label: NDArray[np.generic], lineage: NDArray[np.generic]) -> NDArray[np.generic]:
+    """Labels, each of one lineage: with its last step, or all of them, where another has the same label."""
+    pairs = sorted(set(zip(label.tolist(), lineage.tolist(), strict=True)))
+    names = {}
+    for own, chain in pairs:
+        rivals = [other for given, other in pairs if given == own and other != chain]
+        last = chain.rpartition(" → ")[2].rpartition(": ")[2]
+        unique = all(other.rpartition(" → ")[2].rpartition(": ")[2] != last for other in rivals)
+        names[own, chain] = own if not rivals else f"{own} ({last})" if unique else chain
+    return np.array([names[pair] for pair in zip(label.tolist(), lineage.tolist(), strict=True)])
 
 
 def _codes(column: NDArray[np.generic]) -> tuple[tuple[str, ...], NDArray[np.int64]]:

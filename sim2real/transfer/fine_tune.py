@@ -68,7 +68,7 @@ def fine_tune(
     policy: Policy,
     target: TargetEnv,
     settings: FineTuneSettings | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     progress: bool = False,
 ) -> Policy:
     """Continue training in the target until its budget is spent.
@@ -77,7 +77,7 @@ def fine_tune(
         policy: where to start; its critic is used too.
         target: where; what is spent there is in the result's provenance.
         settings: by default those that suit a budget of some 50,000 steps.
-        seed: of exploration and episodes.
+        seed: of exploration and episodes; by default the policy's, which the result has in any case.
         progress: whether to show a progress bar.
 
     Returns:
@@ -88,6 +88,7 @@ def fine_tune(
         BudgetExhausted: if the budget does not allow a single update.
     """
     settings = settings or FineTuneSettings()
+    seed = policy.contract.seed if seed is None else seed
     policy.check(target)
     rollout = settings.rollout_steps * target.num_envs
     total = target.steps_left // rollout * rollout
@@ -112,11 +113,12 @@ def fine_tune(
         {},
         target.spent.steps,
         seed,
-        {**dataclasses.asdict(settings), **dataclasses.asdict(target.spent)},
+        {"target": target.name, **dataclasses.asdict(settings), **dataclasses.asdict(target.spent)},
     )
     tuned = make_policy(model, target, "fine-tuned", (*policy.contract.provenance, step))
-    source = policy.contract.contents  # a sealed target tells nothing of its own
-    return dataclasses.replace(tuned, contract=dataclasses.replace(tuned.contract, contents=source))
+    source = policy.contract  # whose contents it keeps, as a sealed target tells nothing of its own
+    contract = dataclasses.replace(tuned.contract, contents=source.contents, seed=source.seed)
+    return dataclasses.replace(tuned, contract=contract)
 
 
 class CriticFirst(BaseCallback):

@@ -18,6 +18,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from sim2real.contents import Contents
 from sim2real.domain import Domain
 from sim2real.errors import BudgetExhausted, MissingExtra, Sim2RealError, UnknownName
 from sim2real.interface import TaskSpec
@@ -28,8 +29,9 @@ from sim2real.world import Variant, World
 _CALLS = ("reset", "step", "stop", "go_on_from")
 _COUNTS = ("spent", "steps_left", "resting")
 _FACTS = (
-    "num_envs", "single_observation_space", "single_action_space", "task", "engine", "world_name", "budget",
-)  # fmt: skip
+    *("name", "num_envs", "single_observation_space", "single_action_space"),
+    *("task", "engine", "world_name", "contents", "budget"),
+)
 _ENDED = "the process of this target has ended; make the target again"
 
 Begun: TypeAlias = tuple[NDArray[np.float32], dict[str, Any]]
@@ -41,12 +43,14 @@ Stepped: TypeAlias = tuple[
 class RemoteTarget:
     """A `TargetEnv` that lives in another process."""
 
+    name: str
     num_envs: int
     single_observation_space: spaces.Box
     single_action_space: spaces.Box
     task: TaskSpec
     engine: Engine
     world_name: str
+    contents: Contents
     budget: Budget
 
     def __init__(

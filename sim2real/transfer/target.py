@@ -46,6 +46,8 @@ class Seal:
     """Salt of everything that is drawn; the same one repeats a run, and None is one that nobody knows."""
     ledger: Path | None = None
     """File of what was spent, so that it stays spent after a kill."""
+    name: str = ""
+    """What results call the target; by default a digest, which tells two apart and nothing else."""
 
 
 class TargetEnv:
@@ -82,6 +84,8 @@ class TargetEnv:
         self.__running = np.zeros(num_envs, dtype=bool)
         self.__fresh = np.zeros(num_envs, dtype=bool)  # rows begun and not stepped yet
         self.__unasked = np.zeros(num_envs, dtype=bool)  # those of them that nobody asked to begin
+        told = f"{self.__env.world_name} {engine} {sorted(domain.to_toml().items())}"
+        self.name = seal.name or f"target {hashlib.sha256(told.encode()).hexdigest()[:6]}"
         self.num_envs = num_envs
         self.single_observation_space: spaces.Box = self.__env.single_observation_space
         self.single_action_space: spaces.Box = self.__env.single_action_space

@@ -24,7 +24,7 @@ VARIANTS = {"home": "control", "light": "interpolation", "heavy": "combined"}
 def make_table(labels=("nominal", "randomized"), seeds=3, variants=VARIANTS, episodes=3):
     rng = np.random.default_rng(0)
     rows = [
-        (label, f"x-{label}-{seed}", seed, variant, group, episode,
+        (label, label, f"x-{label}-{seed}", seed, variant, group, episode,
          100 - 25.0 * j + 9 * i + rng.normal(), 80, rng.random() < 0.5, False)
         for i, label in enumerate(labels)
         for seed in range(seeds)

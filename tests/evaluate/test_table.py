@@ -2,11 +2,12 @@ import numpy as np
 import pytest
 
 from sim2real.errors import InvalidValue
-from sim2real.evaluate.table import COLUMNS, checked
+from sim2real.evaluate.table import COLUMNS, checked, fold
 
 
 def one_row(**changes):
-    row = {"label": "a", "policy": "p", "seed": 0, "variant": "v", "group": "control", "episode": 0,
+    row = {"label": "a", "lineage": "a: train",
+           "policy": "p", "seed": 0, "variant": "v", "group": "control", "episode": 0,
            "return": 1.0, "length": 5, "success": True, "diverged": False}  # fmt: skip
     return {name: np.array([value]) for name, value in (row | changes).items()}
 
@@ -28,6 +29,30 @@ def test_a_missing_column_is_named():
 def test_a_return_that_is_not_finite_is_refused(value):
     with pytest.raises(InvalidValue, match="policy p, variant v, episode 0"):
         checked(one_row(**{"return": value}))
+
+
+def test_a_table_of_before_there_were_lineages_is_read():
+    table = one_row()
+    del table["lineage"]
+    assert checked(table)["lineage"].tolist() == ["a"]
+
+
+def two_lineages(*chains):
+    rows = [one_row(lineage=f"a: {chain}", seed=seed) for chain in chains for seed in range(3)]
+    return {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
+
+
+def test_two_lineages_of_one_label_are_two_methods():
+    for last in ("tune in x", "tune in y"):
+        assert fold(two_lineages(f"train → {last}")).labels == ("a",)
+    assert fold(two_lineages("train → tune in x", "train → tune in y")).labels == (
+        "a (tune in x)",
+        "a (tune in y)",
+    )
+    assert fold(two_lineages("train → tune in x", "pretrain → tune in x")).labels == (
+        "a: train → tune in x",
+        "a: pretrain → tune in x",
+    )
 
 
 def test_unequal_and_empty_columns_are_refused():

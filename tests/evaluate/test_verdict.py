@@ -12,7 +12,7 @@ GROUPS = {"home": "control", "light": "interpolation", "heavy": "combined"}
 
 def sentences(means, seeds=3):
     rows = [
-        (label, f"{label}-{seed}", seed, variant, GROUPS[variant], 0,
+        (label, label, f"{label}-{seed}", seed, variant, GROUPS[variant], 0,
          score + seed * (1 + 0.1 * len(label)), 9, True, False)
         for label, row in means.items()
         for variant, score in row.items()

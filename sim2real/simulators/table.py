@@ -22,6 +22,7 @@ from sim2real.parameters import INERTIA, MODEL
 from sim2real.simulators.inertia import reshaped
 from sim2real.world import World
 from sim2real.world.entries import entries, reshaping
+from sim2real.world.names import element_id
 from sim2real.world.terms import Entry
 
 
@@ -161,7 +162,7 @@ class PhysicsTable:
         for body in sorted(bodies):
             owners = reshaping(self._world, body)
             if owners:
-                k = self._world.model.body(body).id
+                k = element_id(self._world.model, "body", body)
                 fields = (("body_mass", 1), ("body_ipos", 3), ("body_inertia", 3), ("body_iquat", 4))
                 numbers = [placed.index((field, n * k + i)) for field, n in fields for i in range(n)]
                 columns = [self.names.index(name) for name in owners]

@@ -191,7 +191,7 @@ def outcome(world, model, chosen, path, bare=False):
     if any(quantity in NOT_IN_THE_MODEL for _, quantity, _ in chosen):
         return "", False
     if bare:  # as an env of somebody else's has it, whose model can't be compiled again
-        wide = dataclasses.replace(wide, model=world.model)
+        wide = dataclasses.replace(wide, model=mujoco.MjModel.from_xml_path(str(path)))
         try:
             check_parameters(wide)
             wide.check(domain)

@@ -10,7 +10,7 @@ from sim2real.errors import RecordingError
 from sim2real.identify.options import Options
 from sim2real.parameters import LAW, MODEL
 from sim2real.recordings import Recording
-from sim2real.replay import Motion, is_servo_robot, motion_of, windows
+from sim2real.replay import Motion, is_servo_robot, motion_of, stays_put, windows
 from sim2real.replay.motion import LEAST_ROWS
 from sim2real.world import World, drives
 
@@ -93,5 +93,5 @@ def masses_of(world: World) -> tuple[str, ...]:
 
 def cut(world: World, motions: Sequence[Motion], window: float) -> list[Motion]:
     """Motions as the windows that a fit sees; ``window`` in seconds, 0 for the usual length."""
-    seconds = window or (SERVO_WINDOW if is_servo_robot(world) else FREE_WINDOW)
+    seconds = window or (SERVO_WINDOW if stays_put(world) else FREE_WINDOW)
     return [part for motion in motions for part in windows(motion, seconds)]

@@ -28,7 +28,7 @@ from sim2real.identify.options import Options
 from sim2real.identify.problem import RecordingProblem
 from sim2real.identify.search import search_recordings
 from sim2real.identify.space import FloatArray, ParameterSpace, free_parameters
-from sim2real.replay import Motion, is_servo_robot
+from sim2real.replay import Motion, is_servo_robot, stays_put
 from sim2real.replay.decoupled import can_stand_in
 from sim2real.replay.motion import liveliest
 from sim2real.world import World
@@ -153,7 +153,7 @@ class Fitter:
         return cut(self.world, motions, self.options.window)
 
     def _lively(self, motions: Sequence[Motion]) -> list[Motion]:
-        usual = _LIVELY if is_servo_robot(self.world) else FREE_WINDOW
+        usual = _LIVELY if stays_put(self.world) else FREE_WINDOW
         return liveliest(motions, min(_LIVELY, self.options.window or usual), _NUM_LIVELY)
 
     def _count(self, *problems: RecordingProblem) -> None:

@@ -8,7 +8,7 @@ before. So a delay is a number like any other, without steps to fall down, and e
 delay where it is a whole number of physics steps. Nothing is compiled again for another physics.
 """
 
-from sim2real.replay.motion import Motion, is_servo_robot, motion_of, windows
+from sim2real.replay.motion import Motion, is_servo_robot, motion_of, stays_put, windows
 from sim2real.replay.simulate import READ_DELAY, Replayer
 
-__all__ = ["READ_DELAY", "Motion", "Replayer", "is_servo_robot", "motion_of", "windows"]
+__all__ = ["READ_DELAY", "Motion", "Replayer", "is_servo_robot", "motion_of", "stays_put", "windows"]

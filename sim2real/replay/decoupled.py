@@ -20,8 +20,9 @@ from sim2real.interface import Ids
 from sim2real.parameters import MODEL
 from sim2real.replay.commands import controls, orders_of
 from sim2real.replay.engine import MARGIN
+from sim2real.replay.integral import Integral
 from sim2real.replay.joint import Joint, Loose
-from sim2real.replay.motion import FloatArray, Integral, Motion, is_servo_robot
+from sim2real.replay.motion import FloatArray, Motion, is_servo_robot
 from sim2real.replay.simulate import READ_DELAY, SHAPES
 from sim2real.world import World
 

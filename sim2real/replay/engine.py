@@ -16,7 +16,8 @@ from sim2real.channels.laws import AT_REST, OF_LOAD, UNLIMITED, extra_friction, 
 from sim2real.interface import Mask
 from sim2real.parameters import LAW, MODEL
 from sim2real.replay.commands import controls, orders_of
-from sim2real.replay.motion import FloatArray, Integral, Motion
+from sim2real.replay.integral import Integral
+from sim2real.replay.motion import FloatArray, Motion
 from sim2real.replay.start import holding, start_pose
 from sim2real.simulators.mujoco import MujocoSimulator
 from sim2real.simulators.play import with_play

@@ -15,7 +15,7 @@ from sim2real.errors import InvalidValue, RecordingError
 from sim2real.recordings import Recording, column_names, map_joints
 from sim2real.replay.commands import orders_of, scalar_joints, told
 from sim2real.replay.start import start_pose
-from sim2real.world import World, element_name, element_names
+from sim2real.world import World, element_name, element_names, reads_position
 from sim2real.world.levers import is_scalar
 
 FloatArray = NDArray[np.float64]
@@ -24,7 +24,6 @@ _PAST = 0.5  # s of earlier commands that a window knows of
 _AROUND = 3  # rows before and after, through which a parabola gives the velocity at the start of a window
 LEAST_ROWS = 2 * _AROUND + 1
 """Of a window."""
-_NEAR = 1e-6  # s; finer than any log's clock
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,6 +145,17 @@ def is_servo_robot(world: World) -> bool:
     return servos == every and len(orders) == len(servos)
 
 
+def stays_put(world: World) -> bool:
+    """Whether a robot stays where it is told, as one that servos alone drive and that has a fixed base.
+
+    Long motions of such a robot can be replayed open-loop; one that can fall soon forgets how it began.
+    """
+    model = world.model
+    free = any(not is_scalar(model, joint) for joint in range(model.njnt))
+    actuators = range(model.nactuator)
+    return bool(model.nactuator) and not free and all(reads_position(model, k) for k in actuators)
+
+
 def windows(motion: Motion, seconds: float) -> list[Motion]:
     """A motion cut into windows of equal length that each begin at the measured state; whole if it must be.
 
@@ -198,36 +208,3 @@ def _velocity(motion: Motion, row: int) -> FloatArray:
     around = slice(max(0, row - _AROUND), row + _AROUND + 1)
     time = motion.measured_at[around] - motion.measured_at[row]
     return np.asarray(np.polyfit(time, motion.measured[around], 2)[1])
-
-
-@dataclass(frozen=True)
-class Integral:
-    """The integral of a signal that holds from stamp to stamp, from which means over any span follow."""
-
-    time: FloatArray
-    """Shape (n,)."""
-    command: FloatArray
-    """Shape (n, m)."""
-    total: FloatArray
-
-    @classmethod
-    def of(cls, time: FloatArray, command: FloatArray) -> Integral:
-        """Of columns on shared stamps."""
-        spans = np.diff(time)[:, None] * command[:-1]
-        return cls(time, command, np.vstack([np.zeros_like(spans[:1]), spans.cumsum(axis=0)]))
-
-    def means(self, edges: FloatArray, column: int) -> FloatArray:
-        """Mean between neighbouring edges; before the first stamp the first value holds.
-
-        An edge within a microsecond of a stamp is at it, and where one value holds all along, that is the
-        mean to the bit: what clocks and sums round changes nothing.
-        """
-        near = min(_NEAR, 1e-3 * float(edges[1] - edges[0]))
-        row = np.maximum(np.searchsorted(self.time, edges + near, side="right") - 1, 0)
-        since = edges - self.time[row]
-        since = np.where(np.abs(since) <= near, 0.0, since)
-        total = self.total[row, column] + since * self.command[row, column]
-        first, last = row[:-1], row[1:]
-        held = (first == last) | ((first + 1 == last) & (since[1:] == 0.0))
-        mean = np.diff(total) / np.diff(edges)
-        return np.asarray(np.where(held, self.command[first, column], mean))

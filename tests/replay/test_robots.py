@@ -11,7 +11,7 @@ from sim2real.errors import InvalidValue, RecordingError
 from sim2real.evaluate.replay import SIMULATION, replay_gap
 from sim2real.evaluate.replay_summary import verdict
 from sim2real.recordings import Recording
-from sim2real.replay import Replayer, motion_of, windows
+from sim2real.replay import Replayer, motion_of, stays_put, windows
 from sim2real.replay.start import start_pose
 from sim2real.world import World
 
@@ -256,6 +256,27 @@ def test_an_integrating_servo_holds_the_pose_that_a_log_begins_with(load):
     log = Recording("turning", ("j1", "j2"), time, command, np.array(position))
     assert np.ptp(log.position, axis=0).min() > 0.2
     assert off_by(world, log) < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("kind", "stays"),
+    [
+        ("gripper of 0..255", True),
+        ("passive joint", True),
+        ("filter", True),
+        ("motors and a free base", False),
+        ("velocity servos", False),
+        ("two actuators on a joint", False),
+    ],
+)
+def test_a_robot_of_servos_alone_stays_where_it_is_told(load, kind, stays):
+    assert stays_put(load(KINDS[kind])) == stays
+
+
+def test_a_motion_whose_base_was_not_measured_is_not_cut(load):
+    world = load(KINDS["motors and a free base"])
+    motion = motion_of(world, own_motion(world.model))
+    assert windows(motion, 1.0) == [motion]
 
 
 def test_a_filter_remembers_the_commands_before_a_window(load):

@@ -10,7 +10,8 @@ from sim2real.errors import InvalidValue, UnknownName
 from sim2real.recordings import Recording
 from sim2real.replay import Motion, Replayer, motion_of, windows
 from sim2real.replay.decoupled import DecoupledReplayer
-from sim2real.replay.motion import Integral, liveliest
+from sim2real.replay.integral import Integral
+from sim2real.replay.motion import liveliest
 from sim2real.world import World
 
 SLOW = {"servos.kp": 15.0, "servos.kd": 0.0, "joints.damping": 1.2, "joints.frictionloss": 0.2}

@@ -10,11 +10,14 @@ episode, where sensors and actuators need their noise.
 from __future__ import annotations
 
 from functools import lru_cache
+from numbers import Integral
 from types import ModuleType
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
+
+from sim2real.errors import InvalidValue
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _SHIFTS = (np.uint64(30), np.uint64(27), np.uint64(31))
@@ -23,6 +26,24 @@ _FACTORS = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 
 PHYSICS, START = 0, 1
 """Streams: what the physics is drawn from, and the start state."""
+
+
+LARGEST_SEED = 2**32 - 1
+"""That every library takes which learns from random numbers."""
+
+
+def checked_seed(seed: object, largest: int | None = None) -> int:
+    """A seed as a plain integer, whichever kind of whole number it is.
+
+    Raises:
+        InvalidValue: for anything but a whole number of at least 0, or one above ``largest``.
+    """
+    whole = isinstance(seed, Integral) and not isinstance(seed, bool)
+    number = int(seed) if whole else -1
+    if number < 0 or (largest is not None and number > largest):
+        most = "" if largest is None else f" and at most {largest}"
+        raise InvalidValue(f"seed = {seed!r} must be a whole number of at least 0{most}")
+    return number
 
 
 def uniforms(seed: int, episodes: NDArray[np.int64], count: int, stream: int) -> NDArray[np.float64]:

@@ -137,17 +137,18 @@ class Sim2RealVectorEnv(VectorEnv[Floats, Floats, NDArray[Any]]):
         """Begin episodes.
 
         Args:
-            seed: numbers the episodes from the first one again, with new draws.
+            seed: numbers the episodes from the first one again, with new draws; a whole number from 0 on.
             options: ``{"reset_mask": mask}`` begins only the rows of a boolean mask of shape (num_envs,).
 
         Returns:
             Observations, shape (num_envs, n), and info.
         """
+        seed = None if seed is None else draws.checked_seed(seed)
         super().reset(seed=seed)
         mask = (options or {}).get("reset_mask")
         ids = self._all if mask is None else np.flatnonzero(_mask(mask, self.num_envs))
         if seed is not None:
-            self._seed = int(seed)
+            self._seed = seed
             self._episodes[:], self._begun[:] = self._all, False
         elif self._seed is None:
             self._seed = int(self.np_random.integers(2**63))
@@ -259,7 +260,7 @@ class Sim2RealVectorEnv(VectorEnv[Floats, Floats, NDArray[Any]]):
             episodes: a number for each row; numbers may repeat. Shape (num_envs,).
             seed: of the draws.
         """
-        self._seed = seed
+        self._seed = draws.checked_seed(seed)
         self._episodes[:], self._begun[:] = episodes, False
         self._resting[:] = True
 

@@ -17,6 +17,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from sim2real.contents import Contents
+from sim2real.draws import checked_seed
 from sim2real.env import DomainLike, Sim2RealVectorEnv
 from sim2real.errors import InvalidValue, UnknownName
 from sim2real.interface import TaskSpec
@@ -80,6 +81,7 @@ class Sim2RealEnv(gym.Env[Any, Any]):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
         """Begin an episode."""
+        seed = None if seed is None else checked_seed(seed)
         super().reset(seed=seed)
         observation, _ = self.vector.reset(seed=seed)
         return observation[0], {}

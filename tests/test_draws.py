@@ -6,7 +6,17 @@ import torch
 from array_api_compat import array_namespace
 from scipy.stats import chisquare, kstest
 
-from sim2real.draws import NORMALS, PHYSICS, START, StepDraws, levels_elsewhere, uniforms
+from sim2real.draws import (
+    LARGEST_SEED,
+    NORMALS,
+    PHYSICS,
+    START,
+    StepDraws,
+    checked_seed,
+    levels_elsewhere,
+    uniforms,
+)
+from sim2real.errors import InvalidValue
 
 EPISODES = np.arange(20_000, dtype=np.int64)
 
@@ -116,3 +126,19 @@ def test_normals_and_uniforms_are_what_they_say():
     assert abs(np.corrcoef(normals[:-1, 0], normals[1:, 0])[0, 1]) < 0.07, "neighbouring episodes go together"
     assert uniforms.min() > 0
     assert uniforms.max() < 1
+
+
+@pytest.mark.parametrize("seed", [0, 7, np.int64(7), np.uint8(3), LARGEST_SEED])
+def test_a_whole_number_is_a_seed(seed):
+    assert checked_seed(seed, LARGEST_SEED) == seed
+    assert type(checked_seed(seed)) is int
+
+
+@pytest.mark.parametrize("seed", [-1, np.int64(-3), 1.0, np.float32(2), "3", True, np.bool_(True), None, [1]])
+def test_nothing_else_is(seed):
+    with pytest.raises(InvalidValue, match=r"^seed = .* must be a whole number of at least 0$"):
+        checked_seed(seed)
+    with pytest.raises(InvalidValue, match=r"at least 0 and at most 4294967295$"):
+        checked_seed(seed, LARGEST_SEED)
+    with pytest.raises(InvalidValue, match="at most"):
+        checked_seed(2**32, LARGEST_SEED)

@@ -10,6 +10,7 @@ import pytest
 from gymnasium.vector import AutoresetMode
 
 import sim2real
+import sim2real.single_env
 from sim2real import draws
 from sim2real.audit import audit_world
 from sim2real.catalog import entries
@@ -29,6 +30,19 @@ WIDE = Domain({"pole.mass": Uniform(0.05, 0.2), "motor.latency": Uniform(0, 4)})
 @pytest.fixture
 def pendulum(write_world):
     return World.load(write_world())
+
+
+@pytest.mark.parametrize("seed", [-1, 0.5, "7"])
+def test_a_seed_that_is_none_is_refused(pendulum, seed):
+    for env in (Sim2RealVectorEnv(pendulum, 2), sim2real.single_env.Sim2RealEnv(pendulum)):
+        with pytest.raises(InvalidValue, match="must be a whole number of at least 0"):
+            env.reset(seed=seed)
+
+
+def test_seeds_of_numpy_and_huge_ones_are_seeds(pendulum):
+    env = Sim2RealVectorEnv(pendulum, 2)
+    assert np.array_equal(env.reset(seed=np.int64(3))[0], env.reset(seed=3)[0])
+    env.reset(seed=2**70)
 
 
 def run(env, steps, seed=0, disturb=None):

@@ -34,9 +34,11 @@ def amount(text: str) -> float:
 
 def seed(text: str) -> int:
     """What every generator of random numbers takes."""
+    from sim2real.draws import LARGEST_SEED
+
     value = _number(text, int, "whole number")
-    if not 0 <= value < 2**32:
-        raise argparse.ArgumentTypeError(f"{text} is not between 0 and {2**32 - 1}")
+    if not 0 <= value <= LARGEST_SEED:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and {LARGEST_SEED}")
     return value
 
 

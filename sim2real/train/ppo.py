@@ -20,6 +20,7 @@ from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.vec_env import VecEnv, VecMonitor, VecNormalize
 
 from sim2real.documents import Section
+from sim2real.draws import LARGEST_SEED, checked_seed
 from sim2real.env import DomainLike, Sim2RealVectorEnv
 from sim2real.episodes import run_episodes
 from sim2real.errors import UnknownName
@@ -124,9 +125,9 @@ def train(
         UnknownName: if the policy to start from does not exist.
         PolicyError: if it does not fit the world.
         DeadParameter: if a parameter of the domain changes nothing; see `sim2real.audit`.
-        InvalidValue: if the folder has a checkpoint of another world.
+        InvalidValue: if the folder has a checkpoint of another world, or for a seed that is none.
     """
-    folder = Path(folder)
+    folder, seed = Path(folder), checked_seed(seed, LARGEST_SEED)
     Policy.check_folder(folder)
     env, start, settings = begin(world, domain, seed, settings, settings_for)
     world = env.world

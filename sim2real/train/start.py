@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import importlib.metadata
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from sim2real.audit import check_domain
 from sim2real.catalog import entries
@@ -40,6 +42,10 @@ def begin(
     """
     world = world if isinstance(world, World) else World.load(world)
     settings = settings or defaults(world, not world.domain(domain).is_point)
+    plain: dict[str, Any] = {
+        field.name: _plain(getattr(settings, field.name)) for field in dataclasses.fields(settings)
+    }
+    settings = dataclasses.replace(settings, **plain)
     settings = dataclasses.replace(settings, start=settings.start.replace("{seed}", str(seed)))
     start = start_policy(settings.start)
     if start is not None:
@@ -50,6 +56,13 @@ def begin(
     if not settings.allow_dead:
         check_domain(env.world, env.domain, env.engine)
     return env, start, settings
+
+
+def _plain(value: object) -> object:
+    """Numpy's numbers as Python's, which files hold."""
+    if isinstance(value, tuple | list):
+        return tuple(map(_plain, value))
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def start_policy(name: str) -> Policy | None:

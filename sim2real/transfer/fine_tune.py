@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 
+from sim2real.draws import LARGEST_SEED, checked_seed
 from sim2real.errors import BudgetExhausted, InvalidValue, UnknownName
 from sim2real.policy import Policy, Step
 from sim2real.process import undisturbed
@@ -86,9 +87,10 @@ def fine_tune(
     Raises:
         PolicyError: if the policy does not fit the target.
         BudgetExhausted: if the budget does not allow a single update.
+        InvalidValue: for a seed that is none.
     """
     settings = settings or FineTuneSettings()
-    seed = policy.contract.seed if seed is None else seed
+    seed = policy.contract.seed if seed is None else checked_seed(seed, LARGEST_SEED)
     policy.check(target)
     rollout = settings.rollout_steps * target.num_envs
     total = target.steps_left // rollout * rollout

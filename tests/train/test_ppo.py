@@ -202,6 +202,22 @@ def steps_logged(folder):
     return [event.step for event in log.Scalars("time/fps")]
 
 
+@pytest.mark.parametrize("seed", [-1, 2**32, 1.5])
+def test_a_seed_that_is_none_is_refused(pendulum, tmp_path, seed):
+    with pytest.raises(InvalidValue, match=r"^seed = .* must be a whole number"):
+        train(pendulum, tmp_path / "mine", seed=seed, settings=TINY)
+    assert not (tmp_path / "mine.training").exists()
+
+
+def test_numbers_of_numpy_train_as_pythons_do(pendulum, tmp_path):
+    numbers = {"total_steps": np.int64(1024), "learning_rate": np.float32(1e-3), "hidden": (np.int32(16), 8)}
+    same = dataclasses.replace(TINY, learning_rate=float(np.float32(1e-3)))
+    one = train(pendulum, tmp_path / "one", seed=np.int64(3), settings=dataclasses.replace(TINY, **numbers))
+    two = train(pendulum, tmp_path / "two", seed=3, settings=same)
+    np.testing.assert_array_equal(one.weights["actor.0.weight"], two.weights["actor.0.weight"])
+    assert Policy.load(tmp_path / "one").contract.provenance == two.contract.provenance
+
+
 def test_checkpoint_of_other_settings_is_not_used(pendulum, tmp_path, caplog):
     logs = tmp_path / "mine.training"
     train(pendulum, tmp_path / "mine", seed=1, settings=TINY)

@@ -38,8 +38,7 @@ def checked_seed(seed: object, largest: int | None = None) -> int:
     Raises:
         InvalidValue: for anything but a whole number of at least 0, or one above ``largest``.
     """
-    whole = isinstance(seed, Integral) and not isinstance(seed, bool)
-    number = int(seed) if whole else -1
+    number = int(seed) if isinstance(seed, Integral) and not isinstance(seed, bool) else -1
     if number < 0 or (largest is not None and number > largest):
         most = "" if largest is None else f" and at most {largest}"
         raise InvalidValue(f"seed = {seed!r} must be a whole number of at least 0{most}")

@@ -204,7 +204,8 @@ def _correlate(u: FloatArray, names: tuple[str, ...], correlation: Correlation |
     columns = [names.index(name) for name in correlation.names]
     factor = np.linalg.cholesky(np.asarray(correlation.matrix))
     tiny = np.finfo(float).tiny  # u may be exactly 0, whose normal is -infinity
-    joint = ndtri(np.maximum(u[:, columns], tiny)) @ factor.T
+    # not a product of matrices, whose rows BLAS rounds by how many there are
+    joint = (ndtri(np.maximum(u[:, columns], tiny))[:, None, :] * factor).sum(axis=2)
     u = u.copy()
     u[:, columns] = np.minimum(ndtr(joint), np.nextafter(1.0, 0.0))
     return u

@@ -9,6 +9,7 @@ episode, where sensors and actuators need their noise.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from numbers import Integral
 from types import ModuleType
@@ -96,6 +97,49 @@ def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
     x *= _FACTORS[1]
     x ^= x >> _SHIFTS[2]
     return x
+
+
+class Ahead:
+    """What rows of an env begin their next episodes with, made for many rows at once.
+
+    Few rows end at a time, and for few rows it is the calls that cost. What an episode begins with depends
+    on its number alone, so it is the same whenever it is made.
+    """
+
+    def __init__(self, num_envs: int) -> None:
+        """Nothing is made yet."""
+        self._episodes = np.full(num_envs, -1, dtype=np.int64)
+        self._made: tuple[NDArray[np.float64], ...] = ()
+
+    def forget(self) -> None:
+        """Make everything anew, for another seed or domain."""
+        self._episodes[:], self._made = -1, ()
+
+    def take(
+        self,
+        ids: NDArray[np.intp],
+        episodes: NDArray[np.int64],
+        make: Callable[[NDArray[np.int64]], tuple[NDArray[np.float64], ...]],
+    ) -> tuple[NDArray[np.float64], ...]:
+        """What some rows begin with.
+
+        Args:
+            ids: of the rows.
+            episodes: the number of every row's episode; the next one's is higher by the number of rows.
+            make: gives arrays for some episodes, a row for each.
+        """
+        if np.count_nonzero(self._episodes[ids] != episodes[ids]):
+            wanted = episodes + len(episodes)
+            wanted[ids] = episodes[ids]
+            rows = np.flatnonzero(self._episodes != wanted)
+            if not self._made:
+                rows = ids  # what only runs once is not made ahead
+            made = make(wanted[rows])
+            self._made = self._made or tuple(np.empty((len(episodes), part.shape[1])) for part in made)
+            for whole, part in zip(self._made, made, strict=True):
+                whole[rows] = part
+            self._episodes[rows] = wanted[rows]
+        return tuple(part[ids] for part in self._made)
 
 
 _LEVELS = 1 << 16

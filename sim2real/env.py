@@ -19,10 +19,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import ModuleType
 from typing import Any
 
 import numpy as np
-from array_api_compat import array_namespace
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
@@ -123,6 +123,7 @@ class Sim2RealVectorEnv(VectorEnv[Floats, Floats, NDArray[Any]]):
         self._seed: int | None = None
         self._episodes = np.arange(num_envs, dtype=np.int64)
         self._begun = np.zeros(num_envs, dtype=bool)
+        self._ahead = draws.Ahead(num_envs)
         self._steps = np.zeros(num_envs, dtype=np.int64)
         self._resting = np.ones(num_envs, dtype=bool)
         self._observation = self._arrays.zeros((num_envs, box.shape[0]))
@@ -149,6 +150,7 @@ class Sim2RealVectorEnv(VectorEnv[Floats, Floats, NDArray[Any]]):
         ids = self._all if mask is None else np.flatnonzero(_mask(mask, self.num_envs))
         if seed is not None:
             self._seed = seed
+            self._ahead.forget()
             self._episodes[:], self._begun[:] = self._all, False
         elif self._seed is None:
             self._seed = int(self.np_random.integers(2**63))
@@ -172,16 +174,16 @@ class Sim2RealVectorEnv(VectorEnv[Floats, Floats, NDArray[Any]]):
         arrays, channels = self._arrays, self._channels
         if channels.schedule:
             self._write(channels.schedule)
-        command = channels.command(
-            self._task.command(_checked(arrays.floats(actions), self.action_space.shape))
-        )
-        running = None if not self._resting.any() else np.flatnonzero(~self._resting)
+        wanted = _checked(arrays.floats(actions), self.action_space.shape, arrays.xp)
+        command = channels.command(self._task.command(wanted))
+        running = np.flatnonzero(~self._resting) if np.count_nonzero(self._resting) else None
         self.simulator.step(command, self._substeps, running, channels.between)
         rewards, ended = self._task.outcome()
         rewards, terminated = arrays.copy(rewards), arrays.host(ended).copy()  # a task may own them
         self._steps += 1
         diverged = arrays.host(self.simulator.diverged())
-        if diverged.any():
+        blown = bool(np.count_nonzero(diverged))
+        if blown:
             self._report(np.flatnonzero(diverged & ~self._resting))
             rewards[diverged] = 0.0
             terminated |= diverged
@@ -191,8 +193,8 @@ class Sim2RealVectorEnv(VectorEnv[Floats, Floats, NDArray[Any]]):
             terminated, truncated = terminated & ~self._resting, truncated & ~self._resting
         info: Info = {}
         done = terminated | truncated
-        self._observe(running, diverged)
-        if done.any():
+        self._observe(running, diverged if blown else None)
+        if np.count_nonzero(done):
             self._end(done, diverged, info)
         return arrays.copy(self._observation), rewards, arrays.put(terminated), arrays.put(truncated), info
 
@@ -232,6 +234,7 @@ class Sim2RealVectorEnv(VectorEnv[Floats, Floats, NDArray[Any]]):
         dropped = {n: Point(self.world.nominal[n]) for n in self.domain.names if n not in given.parameters}
         self.domain = Domain({**dropped, **given.parameters}, given.correlation)
         self._num_physics = len(self.domain.names)
+        self._ahead.forget()
         self._channels.draw_from(self.domain)
 
     @property
@@ -261,19 +264,18 @@ class Sim2RealVectorEnv(VectorEnv[Floats, Floats, NDArray[Any]]):
             seed: of the draws.
         """
         self._seed = draws.checked_seed(seed)
+        self._ahead.forget()
         self._episodes[:], self._begun[:] = episodes, False
         self._resting[:] = True
 
     def _begin(self, ids: Ids) -> None:
-        counts = (draws.PHYSICS, self._num_physics), (draws.START, self.task.num_draws)
-        u = draws.streams(self._seed or 0, self._episodes[ids], counts)
+        physics, u = self._ahead.take(ids, self._episodes, self._draw)
         if self._num_physics:
-            physics = self.domain.quantile(u[:, : self._num_physics])
             self.simulator.set_physics(ids, self.domain.names, physics)
             self._channels.set_physics(ids, self.domain.names, physics)
         self._steps[ids] = 0
         self._draws.seed = self._seed or 0
-        start = self._task.start(ids, self._arrays.put(u[:, self._num_physics :]))
+        start = self._task.start(ids, self._arrays.put(u))
         self._channels.begin(ids, start[2])
         if self._channels.schedule:
             self._write(self._channels.schedule)
@@ -281,10 +283,17 @@ class Sim2RealVectorEnv(VectorEnv[Floats, Floats, NDArray[Any]]):
         self._begun[ids] = True
         self._resting[ids] = False
 
-    def _observe(self, ids: Ids | None, diverged: Mask) -> None:
+    def _draw(self, episodes: NDArray[np.int64]) -> tuple[Array, Array]:
+        """Physics of episodes, and the numbers that their starts are drawn from."""
+        counts = (draws.PHYSICS, self._num_physics), (draws.START, self.task.num_draws)
+        u = draws.streams(self._seed or 0, episodes, counts)
+        physics, start = u[:, : self._num_physics], u[:, self._num_physics :]
+        return self.domain.quantile(physics) if self._num_physics else physics, start
+
+    def _observe(self, ids: Ids | None, diverged: Mask | None) -> None:
         """Refresh rows after a step; a row that diverged keeps its last sane observation."""
         fresh = self._channels.observe(self._task.observe())
-        if diverged.any():
+        if diverged is not None:
             ids = np.flatnonzero(~diverged) if ids is None else ids[~diverged[ids]]
         if ids is None:
             self._observation[:] = fresh
@@ -391,12 +400,12 @@ def _mask(mask: object, num_envs: int) -> Mask:
     return array
 
 
-def _checked(actions: Array, shape: tuple[int, ...] | None) -> Array:
-    xp = array_namespace(actions)
+def _checked(actions: Array, shape: tuple[int, ...] | None, xp: ModuleType) -> Array:
     if tuple(actions.shape) != shape:
         raise InvalidValue(f"actions of shape {tuple(actions.shape)} given where {shape} is meant")
-    if not xp.isfinite(actions).all():
-        rows = [k for k, fine in enumerate(xp.isfinite(actions).all(axis=1).tolist()) if not fine]
+    finite = xp.isfinite(actions)
+    if not xp.all(finite):
+        rows = [k for k, fine in enumerate(xp.all(finite, axis=1).tolist()) if not fine]
         raise InvalidValue(f"actions of rows {rows[:5]} are not finite; check the policy's weights")
     clipped: Array = xp.minimum(xp.maximum(actions, xp.asarray(-1.0)), xp.asarray(1.0))
     return clipped

@@ -11,6 +11,7 @@ from sim2real.draws import (
     NORMALS,
     PHYSICS,
     START,
+    Ahead,
     StepDraws,
     checked_seed,
     levels_elsewhere,
@@ -142,3 +143,28 @@ def test_nothing_else_is(seed):
         checked_seed(seed, LARGEST_SEED)
     with pytest.raises(InvalidValue, match="at most"):
         checked_seed(2**32, LARGEST_SEED)
+
+
+def test_what_is_made_ahead_is_what_is_made_in_time():
+    """Rows begin at random; now and then an episode is not the next one, and all is forgotten."""
+    rng, rows = np.random.default_rng(0), 7
+    calls, ahead, episodes = [], Ahead(rows), np.arange(rows, dtype=np.int64)
+
+    def make(numbers):
+        calls.append(len(numbers))
+        return uniforms(5, numbers, 2, PHYSICS), uniforms(5, numbers, 3, START)
+
+    begun = np.arange(rows)
+    for step in range(200):
+        taken = ahead.take(begun, episodes, make)
+        for part, fresh in zip(taken, make(episodes[begun]), strict=True):
+            np.testing.assert_array_equal(part, fresh)
+        calls.pop()
+        if step % 50 == 49:
+            ahead.forget()
+        if step % 70 == 69:
+            episodes = episodes[::-1].copy() + 3
+        begun = np.sort(rng.choice(rows, size=rng.integers(1, 4), replace=False))
+        episodes[begun] += rows
+    assert calls[0] == rows
+    assert len(calls) < 150

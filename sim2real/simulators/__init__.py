@@ -17,7 +17,7 @@ class Engine:
 
     name: str = "mujoco"
     threads: int = 0
-    """Threads or worker processes; 0 means all cores."""
+    """Threads or worker processes; 0 means as many as the work is worth, at most one for each core."""
     play: bool = False
     """Whether joints with a ``backlash`` parameter get their second joint; see `sim2real.simulators.play`."""
 

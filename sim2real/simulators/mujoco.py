@@ -11,6 +11,8 @@ everything the engine derives from it follows (``set_const``). A latency of k ph
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -48,11 +50,15 @@ class MujocoSimulator(Named):
     """Simulations of one world in MuJoCo; see `sim2real.interface.Simulator`."""
 
     def __init__(self, world: World, num_envs: int, num_threads: int = 0) -> None:
-        """Make ``num_envs`` simulations at nominal physics; 0 threads means all cores.
+        """Make ``num_envs`` simulations at nominal physics; 0 threads means as many as the work is worth.
 
         Raises:
-            InvalidValue: for a world in which bodies may sleep.
+            InvalidValue: for a world in which bodies may sleep, or a number of threads below 0.
         """
+        if num_threads < 0:
+            raise InvalidValue(
+                f"num_threads = {num_threads} must be 0 (as many as the work is worth) or more"
+            )
         self.world = world
         self.num_envs = num_envs
         self.physics_dt = float(world.model.opt.timestep)
@@ -61,7 +67,10 @@ class MujocoSimulator(Named):
                 f"world {world.name} lets bodies fall asleep, which many simulations at once can't; "
                 'set <flag sleep="disable"/> in scene.xml'
             )
-        self._batch = Batch(world.model, num_envs, min(num_threads, num_envs))
+        threads = num_threads or _threads_for(world.model, num_envs)
+        self._batch = Batch(world.model, num_envs, min(threads, num_envs))
+        self._warned = self._batch.warning[:, _DIVERGED, 1]
+        self._none = np.zeros(num_envs, dtype=bool)
         self._play = Play.of(world.model)
         self._qpos: Array = self._batch.bind("qpos")
         self._qvel: Array = self._batch.bind("qvel")
@@ -229,8 +238,7 @@ class MujocoSimulator(Named):
 
     def diverged(self) -> Mask:
         """Simulations that the engine had to reset because of a NaN or a huge number."""
-        counts = self._batch.warning[:, _DIVERGED, 1]
-        return np.asarray(counts.any(axis=1))
+        return np.asarray(self._warned.any(axis=1)) if np.count_nonzero(self._warned) else self._none.copy()
 
     def snapshot(self, env_id: int) -> tuple[mujoco.MjModel, mujoco.MjData]:
         """One simulation as a plain model and data, to render or to inspect."""
@@ -249,6 +257,28 @@ class MujocoSimulator(Named):
             numbers=field.numbers,
             half_step=self.physics_dt / 2 if field.field == "actuator_delay" else 0.0,
         )
+
+
+_WORTH_A_THREAD = 5e-5
+"""CPU time, s, that a physics step of all simulations must take for each thread: waking one costs as much."""
+
+
+def _threads_for(model: mujoco.MjModel, num_envs: int) -> int:
+    """Threads by how much work there is, and at most one for each core that the process may use."""
+    if num_envs == 1:
+        return 1
+    data, steps, seconds = mujoco.MjData(model), 0, 0.0
+    with quiet():
+        mujoco.mj_step(model, data)
+        start = time.thread_time()
+        while steps < _TRIED and seconds < _PATIENCE:
+            mujoco.mj_step(model, data)
+            steps, seconds = steps + 1, time.thread_time() - start
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(min(int(num_envs * seconds / steps / _WORTH_A_THREAD), cores), 1)
+
+
+_TRIED, _PATIENCE = 20, 0.005  # steps, and s, that the choice may cost
 
 
 def _delay_lines(model: mujoco.MjModel) -> tuple[Ids, Ids]:

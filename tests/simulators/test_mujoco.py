@@ -1,5 +1,6 @@
 """The batch against plain `mj_step` loops, one model compiled and edited by hand for each physics."""
 
+import os
 from collections import deque
 
 import mujoco
@@ -456,3 +457,12 @@ def test_domain_of_the_bench_covers_every_quantity(bench):
     engines = {name for name, quantity in QUANTITIES.items() if quantity.acts == MODEL}
     # play and whole inertias have files of their own
     assert {p.quantity.name for p in bench.parameters.values()} == engines - {"backlash", *INERTIA}
+
+
+def test_threads_are_chosen_by_the_work():
+    """One for a few cheap rows, all cores for many; a number that is given counts."""
+    world, cores = World.load("furuta"), len(os.sched_getaffinity(0))
+    assert [MujocoSimulator(world, n)._batch.nthread for n in (1, 2, 4096)] == [1, 1, cores]
+    assert MujocoSimulator(world, 4, 3)._batch.nthread == 3
+    with pytest.raises(InvalidValue, match=r"num_threads = -1 must be 0 \(as many"):
+        MujocoSimulator(world, 4, -1)

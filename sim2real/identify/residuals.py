@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from sim2real.identify.space import FloatArray
 from sim2real.replay import Motion
+from sim2real.replay.commands import orders_of
 from sim2real.world import World
 
 _BINS = 12
@@ -136,10 +137,10 @@ def _depth(model: mujoco.MjModel, geom: int, up: FloatArray) -> float:
 def _signals(world: World, motion: Motion, predicted: FloatArray) -> dict[str, FloatArray]:
     """By name: one column for all joints, or one for each. Shapes (n,) or (n, k)."""
     model, time = world.model, motion.time
-    driven = [model.joint(int(k)).name for k in model.actuator_trnid[:, 0]]
     command = np.zeros_like(motion.measured)
-    for actuator, joint in enumerate(driven):
-        command[:, motion.joints.index(joint)] = motion.command[:, actuator]
+    for order in orders_of(model):
+        if order.joint in motion.joints:
+            command[:, motion.joints.index(order.joint)] = motion.command[:, order.control]
     speed = _smooth(np.gradient(motion.measured, time, axis=0))
     command_speed = _smooth(np.gradient(command, time, axis=0))
     fastest = np.maximum(np.abs(speed).max(axis=0), 1e-9)

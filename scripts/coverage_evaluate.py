@@ -13,56 +13,21 @@ everywhere is said to help as a whole, and on at least one variant.
 
 import argparse
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from sim2real.evaluate.gap import gap_report
 from sim2real.evaluate.metrics import cvar, iqm, mean, variant_means
-from sim2real.evaluate.scores import Reference
+from sim2real.evaluate.selftest import VARIANTS, MadeWorld, verdicts_of
 from sim2real.evaluate.statistics import Array, spread
-from sim2real.evaluate.table import COLUMNS
 
-VARIANTS, STARTS, LABELS = 15, 64, ("nominal", "first", "second")
 STATISTICS: dict[str, Callable[[Array], Array]] = {
     "mean over variants": mean,
     "IQM": lambda draws: iqm(draws.reshape(len(draws), -1)),
     "worst quarter (CVaR)": lambda draws: cvar(variant_means(draws), 0.25),
 }
-
-
-@dataclass
-class Made:
-    """A made-up world: how hard its variants are, and how far seeds are apart on them."""
-
-    rng: np.random.Generator
-
-    def __post_init__(self) -> None:
-        self.ease = self.rng.normal(1.8, 3.0, VARIANTS)
-        self.width = 1.2 * np.exp(self.rng.normal(0.0, 0.6, VARIANTS))
-
-    def chances(self, seeds: int, starts: Array, better: float = 0.0) -> Array:
-        """Chance of success, shape (seeds, variants, starts)."""
-        own = self.width * self.rng.standard_t(5, (seeds, VARIANTS))
-        logit = self.ease + better + self.rng.normal(0.0, 0.5, (seeds, 1)) + own
-        return 1.0 / (1.0 + np.exp(-(logit[..., None] + starts)))
-
-    def starts(self) -> Array:
-        """How hard each start is, for all policies."""
-        return self.rng.normal(0.0, 0.7, STARTS)
-
-    def truth(self, better: float = 0.0) -> Array:
-        """Of many seeds and starts, shape (1, seeds, variants)."""
-        parts = [self.chances(200, self.starts(), better).mean(axis=2) for _ in range(10)]
-        return np.concatenate(parts)[None]
-
-    def seen(self, seeds: int, starts: Array, better: float = 0.0) -> Array:
-        """Successes, 0 or 1, shape (seeds, variants, starts)."""
-        chances = self.chances(seeds, starts, better)
-        return (self.rng.random(chances.shape) < chances).astype(float)
 
 
 def percentile(scores: Array, statistic: Callable[[Array], Array], rng: np.random.Generator) -> Array:
@@ -83,7 +48,7 @@ def coverage(seeds: int, repeats: int) -> dict[str, tuple[float, float]]:
         hits.setdefault(name, []).append((ours[0] <= true <= ours[1], theirs[0] <= true <= theirs[1]))
 
     for _ in track(range(repeats), f"coverage, {seeds} seeds"):
-        world = Made(rng)
+        world = MadeWorld(rng)
         truth, seen = world.truth(), world.seen(seeds, world.starts())
         for name, statistic in STATISTICS.items():
             note(name, seen, statistic, truth)
@@ -92,34 +57,14 @@ def coverage(seeds: int, repeats: int) -> dict[str, tuple[float, float]]:
     return {name: tuple(np.mean(found, axis=0)) for name, found in hits.items()}
 
 
-def table_of(seen: dict[str, Array]) -> dict[str, Array]:
-    """An episode table of scores 0 or 100."""
-    rows = [
-        (label, label, f"{label}-{seed}", seed, f"v{v}", "combined", start, 100 * value, 1, value > 0, False)
-        for label, scores in seen.items()
-        for (seed, v, start), value in np.ndenumerate(scores)
-    ]
-    return dict(zip(COLUMNS, map(np.array, zip(*rows, strict=True)), strict=True))
-
-
 def verdicts(seeds: int, repeats: int, better: float) -> tuple[float, float, float]:
-    """Share of reports in which anything is decided; the first method as a whole; on at least one variant."""
-    rng = np.random.default_rng(100 + seeds)
-    references = {f"v{v}": Reference(0.0, 100.0) for v in range(VARIANTS)}
-    found = []
+    """Share of reports in which anything is decided; the better one as a whole; on at least one variant."""
+    rng, found = np.random.default_rng(100 + seeds), []
     for _ in track(range(repeats), f"{'false alarms' if better == 0 else 'power'}, {seeds} seeds"):
-        world = Made(rng)
-        starts = world.starts()
-        gains = dict.fromkeys(LABELS, 0.0) | {"first": better}
-        seen = {label: world.seen(seeds, starts, gain) for label, gain in gains.items()}
-        report = gap_report(table_of(seen), references)
-        whole = {s.label: s.difference.verdict for s in report.summaries if s.difference}
-        cells = {c.label: set() for c in report.cells}
-        for cell in report.cells:
-            if cell.difference:
-                cells[cell.label].add(cell.difference.verdict)
-        decided = {*whole.values(), *(verdict for label in cells for verdict in cells[label])} - {"undecided"}
-        found.append((bool(decided), whole["first"] == "helps", "helps" in cells["first"]))
+        report = MadeWorld(rng).report(seeds, {"other": better})
+        told = {label: verdicts_of(report, label) for label in report.labels if label != report.baseline}
+        decided = {v for whole, cells in told.values() for v in (whole, *cells)} - {"undecided"}
+        found.append((bool(decided), told["other"][0] == "helps", "helps" in told["other"][1]))
     return tuple(np.mean(found, axis=0))
 
 

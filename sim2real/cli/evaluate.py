@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def add(commands: Commands) -> None:
     """Add the command."""
     command = commands.add_parser("evaluate", help="measure policies on held-out physics, with intervals")
-    command.add_argument("policies", nargs="+", help="names or folders; policies of one label are its seeds")
+    command.add_argument("policies", nargs="*", help="names or folders; policies of one label are its seeds")
     command.add_argument("--world", help="name or folder of the world; default the one that they name")
     command.add_argument(
         "--variants", nargs="+", help="held-out variants, TOML files of domains; default all"
@@ -32,14 +32,24 @@ def add(commands: Commands) -> None:
     command.add_argument("--baseline", default="nominal", help="label that the others are compared with")
     command.add_argument("--out", type=Path, help="folder of the report; default runs/evaluate-WORLD")
     command.add_argument("--allow-dead", action="store_true", help="also values that change nothing")
+    command.add_argument(
+        "--selftest",
+        action="store_true",
+        help="no policies: does evaluation find what is planted, and no more?",
+    )
     command.set_defaults(run=run)
 
 
-def run(arguments: argparse.Namespace) -> None:
-    """Run it."""
+def run(arguments: argparse.Namespace) -> int:
+    """Run it; the exit status is 1 for a selftest that fails."""
+    if arguments.selftest:
+        return selftest()
+    from sim2real.errors import InvalidValue
     from sim2real.policy import Policy
     from sim2real.world import World
 
+    if not arguments.policies:
+        raise InvalidValue("no policies to evaluate; name at least one, or give --selftest")
     policies = [Policy.load(name) for name in arguments.policies]
     world = World.load(arguments.world or policies[0].contract.world)
     out = arguments.out or Path("runs") / f"evaluate-{world.name}"
@@ -49,6 +59,18 @@ def run(arguments: argparse.Namespace) -> None:
     trials = Trials(arguments.episodes, simulator=arguments.simulator, allow_dead=arguments.allow_dead)
     table = evaluated(world, policies, arguments.variants, trials)
     report(world, table, arguments.baseline, out, command)
+    return 0
+
+
+def selftest() -> int:
+    """Print how often made-up cases came out right."""
+    from sim2real.evaluate.selftest import run_selftest
+
+    passed = []
+    for finding in run_selftest():
+        print(finding.text, flush=True)
+        passed.append(finding.passed)
+    return 0 if all(passed) else 1
 
 
 def evaluated(

@@ -19,7 +19,6 @@ from sim2real.distributions import Uniform
 from sim2real.domain import Domain
 from sim2real.env import Divergence, Sim2RealVectorEnv
 from sim2real.errors import InvalidValue, UnknownName
-from sim2real.parity.measure import measure
 from sim2real.simulators import Engine
 from sim2real.world import World
 
@@ -374,7 +373,7 @@ def test_world_whose_task_or_step_does_not_fit(write_world, pendulum_files):
     ):
         Sim2RealVectorEnv(World.load(write_world(physics=physics.replace('"cartpole"', '"cartpol"'))))
     none = World.load(write_world(physics=physics.replace('task = "cartpole"', "")))
-    for use in (Sim2RealVectorEnv, audit_world, lambda world: measure(world, "mujoco")):
+    for use in (Sim2RealVectorEnv, audit_world):
         with pytest.raises(InvalidValue, match="world pendulum names no task, which this needs"):
             use(none)
     odd = World.load(write_world(scene.replace("0.005", "0.003")))

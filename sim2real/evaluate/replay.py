@@ -191,8 +191,8 @@ def _untold(world: World, motion: replays.Motion) -> list[str]:
     if not others:
         return []
     return [
-        f"no angle is commanded of {', '.join(others)}: simulated as the model orders them, and where the "
-        "baselines are concerned, they stay where they begin"
+        f"no angle is commanded of {', '.join(others)}: they are simulated as the model has them, and for "
+        "the baselines they stay where they begin"
     ]
 
 

@@ -38,14 +38,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     from sim2real.errors import Sim2RealError
     from sim2real.files import check_folder
 
-    for stream in (sys.stdout, sys.stderr):  # a terminal without a letter gets a question mark instead
+    for stream in (sys.stdout, sys.stderr):  # a name that the terminal can't show is no reason to end
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
+            stream.reconfigure(errors="backslashreplace")
     arguments = _parser().parse_args(argv)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a name that the terminal can't show is no reason to end
-            stream.reconfigure(errors="backslashreplace")
     try:
         if "out" in arguments:  # before work is spent on what can't be written
             check_folder(arguments.out or Path("runs"))

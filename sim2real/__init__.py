@@ -12,12 +12,18 @@ Importing the package registers its gymnasium ids and nothing else; the public n
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sim2real.domain import Domain as Domain
     from sim2real.env import Sim2RealVectorEnv as Sim2RealVectorEnv
+    from sim2real.interface import Drive as Drive
+    from sim2real.interface import Joint as Joint
+    from sim2real.interface import Signal as Signal
+    from sim2real.interface import TaskSpec as TaskSpec
     from sim2real.policy import Policy as Policy
+    from sim2real.tasks import register_task as register_task
     from sim2real.world import World as World
 
 IDS = {
@@ -33,25 +39,54 @@ IDS = {
 
 _NAMES = {
     "Domain": "sim2real.domain",
+    "Drive": "sim2real.interface",
+    "Joint": "sim2real.interface",
     "Policy": "sim2real.policy",
+    "Signal": "sim2real.interface",
     "Sim2RealVectorEnv": "sim2real.env",
+    "TaskSpec": "sim2real.interface",
     "World": "sim2real.world",
+    "register_task": "sim2real.tasks",
 }
 
 
-def _register() -> None:
+def register_env(world: str | World, id: str, **options: object) -> None:
+    """Register a gymnasium id for a world: ``sim2real.register_env("my_robot", id="mine/Walk-v0")``.
+
+    Args:
+        world: a world, or its name or folder.
+        id: what `gymnasium.make` and `gymnasium.make_vec` take.
+        **options: of the env, such as ``task`` and ``domain``; `gymnasium.make` may give others.
+
+    Raises:
+        UnknownName: if there is no such world.
+        InvalidValue: for an id that gymnasium doesn't take.
+    """
     import gymnasium
 
-    for env_id, world in IDS.items():
-        gymnasium.register(
-            id=env_id,
-            entry_point="sim2real.single_env:Sim2RealEnv",
-            vector_entry_point="sim2real.env:Sim2RealVectorEnv",
-            kwargs={"world": world},
-        )
+    from sim2real.catalog import find
+    from sim2real.errors import InvalidValue
+
+    place = find("envs", world) if isinstance(world, str | os.PathLike) else world
+    try:
+        _register(id, {"world": str(place) if isinstance(place, os.PathLike) else place, **options})
+    except gymnasium.error.Error as error:
+        raise InvalidValue(f"gymnasium takes no id {id!r}: {error}") from error
 
 
-_register()
+def _register(env_id: str, options: dict[str, object]) -> None:
+    import gymnasium
+
+    gymnasium.register(
+        id=env_id,
+        entry_point="sim2real.single_env:Sim2RealEnv",
+        vector_entry_point="sim2real.env:Sim2RealVectorEnv",
+        kwargs=options,
+    )
+
+
+for _id, _world in IDS.items():
+    _register(_id, {"world": _world})
 
 
 def __getattr__(name: str) -> object:

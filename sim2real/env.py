@@ -38,7 +38,7 @@ from sim2real.errors import InvalidValue, UnknownName
 from sim2real.interface import Array, Ids, Mask, Simulator, Task, TaskFactory
 from sim2real.parameters import quantity_of
 from sim2real.simulators import Engine, make_simulator
-from sim2real.tasks import TASKS
+from sim2real.tasks import TASKS, check_factory
 from sim2real.tasks.binding import bind
 from sim2real.world import World
 
@@ -75,6 +75,7 @@ class Sim2RealVectorEnv(VectorEnv[Floats, Floats, NDArray[Any]]):
         max_episode_steps: int | None = None,
         autoreset: bool = True,
         simulator: str | Engine = "mujoco",
+        task: str | TaskFactory | None = None,
     ) -> None:
         """Make the env.
 
@@ -88,6 +89,7 @@ class Sim2RealVectorEnv(VectorEnv[Floats, Floats, NDArray[Any]]):
             autoreset: begin ended rows again within the step. Without it a row that ended rests until
                 ``reset(options={"reset_mask": mask})``.
             simulator: ``"mujoco"``, ``"bullet"``, ``"warp"``, or an `Engine` that also says how many threads.
+            task: a task's name or class, for the one that the world names.
 
         Raises:
             UnknownName: for a world, task, parameter, sensor or simulator that does not exist.
@@ -98,6 +100,9 @@ class Sim2RealVectorEnv(VectorEnv[Floats, Floats, NDArray[Any]]):
         _check_count("num_envs", num_envs)
         _check_count("max_episode_steps", max_episode_steps)
         world = world if isinstance(world, World) else World.load(world)
+        world = (
+            world if task is None else world.with_task(task if isinstance(task, str) else check_factory(task))
+        )
         self.num_envs = num_envs
         self.domain = world.domain(domain)
         self.world = world.for_domain(self.domain)
@@ -366,14 +371,23 @@ def task_class(world: World) -> TaskFactory:
         UnknownName: for a task that does not exist.
         InvalidValue: for a world that names none.
     """
-    if world.task not in TASKS and world.task == world.name:
+    if world.own_task is not None:
+        return world.own_task
+    if not has_task(world):
         raise InvalidValue(
             f"world {world.name} names no task, which this needs (gap and identify don't): put a line "
-            f"task = one of {', '.join(TASKS)} into {world.path / 'physics.toml'}"
+            f"task = one of {', '.join(TASKS)} into {world.path / 'physics.toml'}, or register one "
+            "of your own (--import my_module)"
         )
     if world.task not in TASKS:
-        raise UnknownName(f"task of world {world.name}", world.task, TASKS)
+        known = (*TASKS, "your own, by --import my_module")
+        raise UnknownName(f"task of world {world.name}", world.task, known)
     return TASKS[world.task]
+
+
+def has_task(world: World) -> bool:
+    """Whether a world names a task, known or not; without a name of its own it has that of the world."""
+    return world.own_task is not None or world.task != world.name or world.task in TASKS
 
 
 def _substeps(control_dt: float, physics_dt: float) -> int:

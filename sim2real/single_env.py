@@ -20,7 +20,7 @@ from sim2real.contents import Contents
 from sim2real.draws import checked_seed
 from sim2real.env import DomainLike, Sim2RealVectorEnv
 from sim2real.errors import InvalidValue, UnknownName
-from sim2real.interface import TaskSpec
+from sim2real.interface import TaskFactory, TaskSpec
 from sim2real.simulators import Engine
 from sim2real.simulators.mujoco import MujocoSimulator
 from sim2real.world import World
@@ -38,6 +38,7 @@ class Sim2RealEnv(gym.Env[Any, Any]):
         max_episode_steps: int | None = None,
         render_mode: str | None = None,
         simulator: str | Engine = "mujoco",
+        task: str | TaskFactory | None = None,
     ) -> None:
         """Make the env; arguments as in `Sim2RealVectorEnv`.
 
@@ -47,10 +48,11 @@ class Sim2RealEnv(gym.Env[Any, Any]):
             max_episode_steps: control steps; by default the task's.
             render_mode: ``"rgb_array"`` or None.
             simulator: ``"mujoco"``, ``"bullet"`` or ``"warp"``.
+            task: a task's name or class, for the one that the world names.
         """
         if render_mode not in (None, "rgb_array"):
             raise UnknownName("render mode", str(render_mode), ["rgb_array"])
-        self.vector = Sim2RealVectorEnv(world, 1, domain, max_episode_steps, False, simulator)
+        self.vector = Sim2RealVectorEnv(world, 1, domain, max_episode_steps, False, simulator, task)
         self.observation_space: spaces.Box = self.vector.single_observation_space
         self.action_space: spaces.Box = self.vector.single_action_space
         self.render_mode = render_mode

@@ -154,7 +154,7 @@ def of_any_cart(monkeypatch):
     class AnyCart(CartPole):
         spec = dataclasses.replace(CartPole.spec, joints=(), drives=())
 
-    monkeypatch.setitem(TASKS, "cartpole", AnyCart)
+    monkeypatch.setitem(TASKS._built_in, "cartpole", AnyCart)
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "sim2real"
 
 ROWS = (
     ("errors",),
-    ("interface", "files", "documents", "pages", "contents", "draws", "distributions", "process"),
+    ("interface", "files", "documents", "pages", "contents", "draws", "distributions", "process", "registry"),
     ("parameters", "catalog", "arrays"),
     ("domain", "policy", "recordings"),
     ("world",),

@@ -36,7 +36,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     (`sim2real.identify.verdicts`).
     """
     from sim2real.errors import Sim2RealError
-    from sim2real.files import check_folder
 
     for stream in (sys.stdout, sys.stderr):  # a name that the terminal can't show is no reason to end
         if isinstance(stream, io.TextIOWrapper):
@@ -44,8 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     try:
-        if "out" in arguments:  # before work is spent on what can't be written
-            check_folder(arguments.out or Path("runs"))
+        _prepare(arguments)
         status = arguments.run(arguments)
         sys.stdout.flush()
     except Sim2RealError as error:
@@ -64,6 +62,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         return 130
     return int(status or 0)
+
+
+def _prepare(arguments: argparse.Namespace) -> None:
+    """What comes before every command: no work is spent on what can't be written, nor without one's tasks."""
+    from sim2real.files import check_folder
+    from sim2real.registry import import_module
+
+    if "out" in arguments:
+        check_folder(arguments.out or Path("runs"))
+    for module in getattr(arguments, "imports", ()):
+        import_module(module)
 
 
 class _Parser(argparse.ArgumentParser):

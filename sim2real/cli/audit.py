@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sim2real.cli.arguments import positive
+from sim2real.cli.task import add_task, load_world
 from sim2real.cli.terminal import console, working
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ def add(commands: Commands) -> None:
     )
     command.add_argument("--episodes", type=positive, default=8, help="per policy and end")
     command.add_argument("--out", type=Path, help="folder of table and plot; default runs/audit-WORLD")
+    add_task(command)
     command.set_defaults(run=run)
 
 
@@ -34,9 +36,8 @@ def run(arguments: argparse.Namespace) -> None:
     from sim2real.audit import AuditSettings, audit_world
     from sim2real.audit.report import write_audit
     from sim2real.policy import Policy
-    from sim2real.world import World
 
-    world = World.load(arguments.world)
+    world = load_world(arguments.world, arguments)
     given = arguments.policy
     policies = None if given is None else [Policy.load(name) for name in given]
     show = console()

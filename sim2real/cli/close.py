@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sim2real.cli.arguments import add_recordings, positive
+from sim2real.cli.task import add_task, load_world
 from sim2real.cli.terminal import console
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def add(commands: Commands) -> None:
     command.add_argument("--rounds", type=positive, default=1, help="in a target: record, identify, train")
     add_recordings(command)
     command.add_argument("--out", type=Path, help="folder; default runs/close-WORLD, with -TARGET")
+    add_task(command)
     command.set_defaults(run=run)
 
 
@@ -47,9 +49,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Run it; the exit status is the identification's."""
     from sim2real.cli.evaluate import print_report
     from sim2real.policy import Policy
-    from sim2real.world import World
 
-    world = World.load(arguments.world)
+    world = load_world(arguments.world, arguments)
     policies = [Policy.load(name) for name in arguments.policy or [f"{world.name}-nominal-0"]]
     closing = _road(arguments, world, policies)
     for name, learnt in closing.learnt.items():

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sim2real.cli.arguments import positive
+from sim2real.cli.task import add_task, load_world
 from sim2real.cli.terminal import console, counting
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def add(commands: Commands) -> None:
         action="store_true",
         help="no policies: does evaluation find what is planted, and no more?",
     )
+    add_task(command)
     command.set_defaults(run=run)
 
 
@@ -46,12 +48,11 @@ def run(arguments: argparse.Namespace) -> int:
         return selftest()
     from sim2real.errors import InvalidValue
     from sim2real.policy import Policy
-    from sim2real.world import World
 
     if not arguments.policies:
         raise InvalidValue("no policies to evaluate; name at least one, or give --selftest")
     policies = [Policy.load(name) for name in arguments.policies]
-    world = World.load(arguments.world or policies[0].contract.world)
+    world = load_world(arguments.world or policies[0].contract.world, arguments)
     out = arguments.out or Path("runs") / f"evaluate-{world.name}"
     command = "sim2real evaluate " + " ".join(arguments.policies)
     from sim2real.evaluate.rollouts import Trials

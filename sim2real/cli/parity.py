@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sim2real.cli.task import add_task, load_world
 from sim2real.cli.terminal import console, working
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ def add(commands: Commands) -> None:
     command.add_argument("--simulator", default="bullet", help="engine: bullet (default) or warp")
     command.add_argument("--seconds", type=float, default=1.0, help="length of the open-loop motions")
     command.add_argument("--out", type=Path, help="folder of the results; default runs/parity-WORLD-ENGINE")
+    add_task(command)
     command.set_defaults(run=run)
 
 
@@ -26,9 +28,8 @@ def run(arguments: argparse.Namespace) -> None:
     """Run it."""
     from sim2real.parity.measure import measure
     from sim2real.parity.report import tables, write
-    from sim2real.world import World
 
-    world = World.load(arguments.world)
+    world = load_world(arguments.world, arguments)
     show = console()
     with working(show, f"comparing {arguments.simulator} with mujoco on {world.name}"):
         parity = measure(world, arguments.simulator, arguments.seconds)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sim2real.cli.arguments import positive, print_measured, seed
+from sim2real.cli.task import add_task, load_world
 
 if TYPE_CHECKING:
     from sim2real.cli.arguments import Commands
@@ -29,14 +30,13 @@ def add(commands: Commands) -> None:
         "--allow-dead", action="store_true", help="train with parameters that change nothing"
     )
     command.add_argument("--out", type=Path, help="folder of the policy; default runs/WORLD-DOMAIN-SEED")
+    add_task(command)
     command.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Run it."""
-    from sim2real.world import World
-
-    world = World.load(arguments.world)
+    world = load_world(arguments.world, arguments)
     randomized = not world.domain(arguments.domain).is_point
     given = {"total_steps": arguments.steps, "start": arguments.start, "simulator": arguments.simulator}
     if arguments.allow_dead:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sim2real.cli.arguments import positive, seed
+from sim2real.cli.task import add_task, load_world
 
 if TYPE_CHECKING:
     from sim2real.cli.arguments import Commands
@@ -30,6 +31,7 @@ def add(commands: Commands) -> None:
         "--secret", type=seed, help="of the target's draws, to repeat a run; default one that nobody knows"
     )
     command.add_argument("--out", type=Path, help="folder of the new policy; default runs/POLICY-TARGET")
+    add_task(command)
     command.set_defaults(run=run)
 
 
@@ -38,10 +40,10 @@ def run(arguments: argparse.Namespace) -> None:
     from sim2real.policy import Policy
     from sim2real.transfer.fine_tune import FineTuneSettings, fine_tune
     from sim2real.transfer.target import Budget, Seal, TargetEnv
-    from sim2real.world import World, closed
+    from sim2real.world import closed
 
     policy = Policy.load(arguments.policy)
-    world = World.load(arguments.world or policy.contract.world)
+    world = load_world(arguments.world or policy.contract.world, arguments)
     given = Path(arguments.target)
     physics = world.domain(arguments.target) if given.is_file() else world.variant(arguments.target)
     budget = Budget(arguments.steps, arguments.episodes, arguments.seconds)

@@ -22,12 +22,11 @@ import mujoco
 import numpy as np
 
 from sim2real.arrays import Arrays
-from sim2real.env import make_task
+from sim2real.env import has_task, make_task
 from sim2real.errors import InvalidValue
 from sim2real.interface import Array, Ids, Simulator
 from sim2real.parameters import MODEL, Parameter
 from sim2real.simulators import make_simulator
-from sim2real.tasks import TASKS
 from sim2real.world import World
 
 Factory = Callable[[World, int], Simulator]
@@ -164,7 +163,7 @@ def _start(world: World) -> tuple[Array, Array, Array]:
     pose of the scene under the command nearest to zero.
     """
     model = world.model
-    if _is_taskless(world):
+    if not has_task(world):
         data = mujoco.MjData(model)
         if model.nkey:
             mujoco.mj_resetDataKeyframe(model, data, 0)
@@ -175,15 +174,11 @@ def _start(world: World) -> tuple[Array, Array, Array]:
     return task.start(np.arange(1), np.full((1, task.spec.num_draws), 0.4))
 
 
-def _is_taskless(world: World) -> bool:
-    return world.task == world.name and world.task not in TASKS
-
-
 def _told(world: World, start: tuple[Array, Array, Array]) -> str:
     """Where motions begin, and what overlaps or is past its limit there, on which engines part at once."""
     model = world.model
     where = "the start of the task"
-    if _is_taskless(world):
+    if not has_task(world):
         where = f"keyframe {model.key(0).name or 0}" if model.nkey else "the pose of the scene"
     data = mujoco.MjData(model)
     data.qpos[:], data.qvel[:] = start[0][0], start[1][0]

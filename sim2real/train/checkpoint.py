@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from safetensors import SafetensorError, safe_open
 
 from sim2real.contents import differences
+from sim2real.env import task_class
 from sim2real.errors import InvalidValue
 from sim2real.world import World
 
@@ -22,7 +23,8 @@ _log = logging.getLogger(__name__)
 
 def description(world: World, *run: object) -> str:
     """What a run is: its world, by name and content, and everything else that it was told."""
-    table = {"world": world.name, "contents": world.contents, "run": run}
+    spec = task_class(world).spec
+    table = {"world": world.name, "task": [spec.name, spec.version], "contents": world.contents, "run": run}
     return json.dumps(table, sort_keys=True, default=list)
 
 

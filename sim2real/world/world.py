@@ -23,6 +23,7 @@ from sim2real.catalog import find
 from sim2real.contents import Contents
 from sim2real.domain import Domain
 from sim2real.errors import InvalidValue, UnknownName
+from sim2real.interface import TaskFactory
 from sim2real.parameters import MODEL, Parameter, quantity_of
 from sim2real.world.checks import canonical, check_nominal, check_parameters, check_values
 from sim2real.world.drives import drives
@@ -56,6 +57,8 @@ class World:
     channels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Order of what happens to readings (``sensors``) and to commands (``actuators``), where ``physics.toml``
     gives one, else that of `sim2real.parameters`; and the file of the learned ``correction``."""
+    own_task: TaskFactory | None = None
+    """A task of the user's that is given as a class, where its name alone isn't enough."""
 
     @classmethod
     def load(cls, name_or_path: str | Path) -> World:
@@ -80,6 +83,12 @@ class World:
     def without_variants(self) -> World:
         """The same without its held-out variants."""
         return replace(self, variants={name: v for name, v in self.variants.items() if name == CONTROL})
+
+    def with_task(self, task: str | TaskFactory) -> World:
+        """The same world with another task: a name, or the class itself."""
+        if isinstance(task, str):
+            return replace(self, task=task, own_task=None)
+        return replace(self, task=task.spec.name, own_task=task)
 
     @cached_property
     def nominal(self) -> Mapping[str, float]:

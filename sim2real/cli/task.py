@@ -1,0 +1,30 @@
+"""A task of one's own in every command that makes an env."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sim2real.world import World
+
+
+def add_task(command: argparse.ArgumentParser) -> None:
+    """What every command asks that makes an env."""
+    command.add_argument("--task", help="a task's name, for the one that the world names")
+    command.add_argument(
+        "--import",
+        dest="imports",
+        action="append",
+        default=[],
+        metavar="MODULE",
+        help="module (or .py file) to import first, which registers tasks of one's own; may come again",
+    )
+
+
+def load_world(name: str, arguments: argparse.Namespace) -> World:
+    """A world, with the task that was asked for."""
+    from sim2real.world import World
+
+    world = World.load(name)
+    return world if arguments.task is None else world.with_task(arguments.task)

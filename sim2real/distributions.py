@@ -108,6 +108,10 @@ class Samples:
 
     values: tuple[float, ...]
 
+    def __post_init__(self) -> None:
+        """Take an array's or a list's values as well."""
+        object.__setattr__(self, "values", tuple(self.values))
+
     def quantile(self, u: FloatArray) -> FloatArray:
         """Value of the row that ``u`` picks; not sorted, since rows belong together."""
         row = np.minimum((u * len(self.values)).astype(int), len(self.values) - 1)

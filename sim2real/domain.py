@@ -81,6 +81,8 @@ class Domain:
 
     def __post_init__(self) -> None:
         """Refuse what can't be drawn from."""
+        if not isinstance(self.parameters, Mapping):
+            raise InvalidValue(f"{self.parameters!r} is no mapping of parameters to distributions")
         for name, distribution in self.parameters.items():
             _check_distribution(name, distribution)
         lengths = {len(d.values) for d in self.parameters.values() if isinstance(d, Samples)}
@@ -95,7 +97,7 @@ class Domain:
     @classmethod
     def point(cls, physics: Mapping[str, float]) -> Domain:
         """The domain of one physics, given as name and value."""
-        return cls({name: Point(float(value)) for name, value in physics.items()})
+        return cls({name: Point(check_value(name, value)) for name, value in physics.items()})
 
     @classmethod
     def box(cls, parameters: Sequence[Parameter]) -> Domain:
@@ -162,9 +164,11 @@ class Domain:
     @classmethod
     def from_toml(cls, table: Mapping[str, object]) -> Domain:
         """The domain that a table describes; see `to_toml` and ``README.md``."""
+        if not isinstance(table, Mapping):
+            raise InvalidValue(f"{table!r} is no table of 'parameters' and 'correlation', as a domain is")
         unknown = set(table) - {"parameters", "correlation"}
         if unknown:
-            raise UnknownName("key of a domain", min(unknown), ["parameters", "correlation"])
+            raise UnknownName("key of a domain", min(map(str, unknown)), ["parameters", "correlation"])
         parameters = table.get("parameters", {})
         if not isinstance(parameters, dict):
             raise InvalidValue("'parameters' of a domain is not a table of names and distributions")
@@ -212,6 +216,11 @@ def _correlate(u: FloatArray, names: tuple[str, ...], correlation: Correlation |
 
 
 def _check_distribution(name: str, distribution: Distribution) -> None:
+    if not isinstance(distribution, Distribution):
+        raise InvalidValue(
+            f"{name} is given as {distribution!r}; give a distribution of sim2real.domain, as Point(1.0) or "
+            "Uniform(0.5, 2.0)"
+        )
     if isinstance(distribution, Samples):
         if not distribution.values:
             raise InvalidValue(f"{name} has an empty sample set; give at least one value")

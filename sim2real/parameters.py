@@ -224,7 +224,7 @@ def quantity_of(name: str) -> Quantity:
         InvalidValue: if the name is not of the form ``<element>.<quantity>``.
         UnknownName: if the quantity does not exist.
     """
-    element, dot, quantity = name.rpartition(".")
+    element, dot, quantity = name.rpartition(".") if isinstance(name, str) else ("", "", "")
     if not dot or not element:
         raise InvalidValue(f"parameter {name!r} is not of the form <element>.<quantity>, as in 'pole.mass'")
     if quantity not in QUANTITIES:

@@ -211,11 +211,24 @@ def test_box_of_training_ranges():
         ({"hinge.damping": LogUniform(0, 1)}, "hinge.damping is log-uniform from 0"),
         ({"motor.latency": Uniform(0, 2.5)}, "motor.latency = 2.5 must be a whole number of physics steps"),
         ({"a.mass": Samples((1.0,)), "b.mass": Samples((1.0, 2.0))}, "sample sets of [1, 2] values can't be"),
+        ({"a.mass": 3.0}, "a.mass is given as 3.0; give a distribution of sim2real.domain, as Point(1.0)"),
+        ({"a.mass": (1.0, 3.0)}, "a.mass is given as (1.0, 3.0); give a distribution"),
+        ({3: Point(1.0)}, "parameter 3 is not of the form <element>.<quantity>"),
+        ([("a.mass", Point(1.0))], "is no mapping of parameters to distributions"),
     ],
 )
 def test_refuses_what_cannot_be_drawn_from(parameters, said):
     with pytest.raises(InvalidValue, match=re.escape(said)):
         Domain(parameters)
+
+
+def test_numbers_of_numpy_are_numbers():
+    samples = Domain({"a.mass": Samples(np.array([1.0, 2.0])), "b.latency": Uniform(np.int8(0), np.float32(3))})
+    assert samples == Domain({"a.mass": Samples((1.0, 2.0)), "b.latency": Uniform(0, 3)})
+    assert Domain.point({"a.mass": np.float32(0.5)}) == Domain({"a.mass": Point(0.5)})
+    for value in (None, "3", np.array([3.0])):
+        with pytest.raises(InvalidValue, match="is not a number; give one in kg"):
+            Domain.point({"a.mass": value})
 
 
 @pytest.mark.parametrize(

@@ -358,6 +358,10 @@ def test_wrong_arguments(pendulum, write_world):
         Sim2RealVectorEnv(pendulum, domain={"parameters": {"poll.mass": 1.0}})
     with pytest.raises(InvalidValue, match="held-out variants are for evaluation"):
         Sim2RealVectorEnv(pendulum, domain="heavy")
+    with pytest.raises(InvalidValue, match=r"no domain 3: give 'nominal', 'training' or the path"):
+        Sim2RealVectorEnv(pendulum, domain=3)
+    with pytest.raises(InvalidValue, match="seed = -1 must be a whole number of at least 0"):
+        Sim2RealVectorEnv(pendulum).reset(seed=-1)
     for name in ("num_envs", "max_episode_steps"):
         for value in (0, -1, 2.5):
             with pytest.raises(

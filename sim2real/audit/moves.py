@@ -13,7 +13,7 @@ import numpy as np
 
 from sim2real.distributions import Distribution, Normal
 from sim2real.domain import Domain
-from sim2real.parameters import Parameter, quantity_of
+from sim2real.parameters import MODEL, Parameter, quantity_of
 from sim2real.world import Variant, World
 
 Physics = Mapping[str, float]
@@ -35,6 +35,8 @@ _SHAPES: Mapping[str, tuple[str, ...]] = {
     "wind_x": ("air_density",),
     "wind_y": ("air_density",),
     "wind_z": ("air_density",),
+    "slope_x": ("gravity",),
+    "slope_y": ("gravity",),
 }
 """Quantities that change nothing while all of these others are at their neutral value."""
 
@@ -96,9 +98,20 @@ def _companions(world: World, parameter: Parameter) -> tuple[str, ...]:
 
 def why_idle(world: World, move: Move) -> Iterator[str]:
     """That a parameter only shapes an effect which is not there, if that is so."""
-    others = [world.parameters[name] for name in _companions(world, world.parameters[move.parameter])]
+    parameter = world.parameters[move.parameter]
+    others = [world.parameters[name] for name in _companions(world, parameter)]
+    if _is_lonely(world, parameter):
+        shaped = " or ".join(_SHAPES[parameter.quantity.name])
+        yield f"it only shapes {shaped}, which none of its elements is given"
     if others and all(move.base.get(p.name, p.nominal) == (p.quantity.neutral or 0.0) for p in others):
         yield f"it only shapes {', '.join(p.name for p in others)}, which stays neutral"
+
+
+def _is_lonely(world: World, parameter: Parameter) -> bool:
+    """Whether a parameter shapes a channel's effect that no parameter gives."""
+    quantity = parameter.quantity
+    shapes = quantity.name in _SHAPES and quantity.acts != MODEL and quantity.neutral is None
+    return shapes and not _companions(world, parameter)
 
 
 def rows_of(moves: Sequence[Move]) -> tuple[list[Physics], list[tuple[int, int]]]:
@@ -120,10 +133,11 @@ def _moves(world: World, ends: Mapping[str, tuple[float, ...]]) -> list[Move]:
         parameter = world.parameters[name]
         base = _base(world, parameter, ends)
         width = max(values, default=0.0) - min(values, default=0.0)
+        lonely = _is_lonely(world, parameter)  # dead wherever it stands
         found += [
             Move(name, value, base)
             for value in dict.fromkeys(values)
-            if value != parameter.nominal and abs(value - parameter.nominal) >= _NEAR * width
+            if lonely or (value != parameter.nominal and abs(value - parameter.nominal) >= _NEAR * width)
         ]
     return found
 

@@ -127,13 +127,12 @@ class World:
             return self.domain(Domain.from_toml(given))
         if given == "training":
             return self.training_domain
-        path = Path(given)
-        if not path.is_file():
-            held_out = "; held-out variants are for evaluation" if given in self.variants else ""
+        if not isinstance(given, str | Path) or not Path(given).is_file():
+            held_out = "; held-out variants are for evaluation" if given in [*self.variants] else ""
             raise InvalidValue(
                 f"no domain {given!r}: give 'nominal', 'training' or the path of a TOML file{held_out}"
             )
-        return self.domain(Domain.load(path))
+        return self.domain(Domain.load(given))
 
     def for_domain(self, domain: Domain) -> World:
         """The world with every parameter that a domain names; the same world if it has them all.

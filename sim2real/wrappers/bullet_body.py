@@ -168,9 +168,9 @@ class BulletBody:
         return np.zeros((1, self._actions))
 
     def _connect(self) -> Client:
-        """The client; an env that has none yet is reset once. What is nominal is read the first time."""
+        """The client; an env that has none yet, or no bodies, is reset once. What is nominal is read then."""
         client = find_client(self._env.unwrapped)
-        if client is None:
+        if client is None or not client("getNumBodies"):
             self._env.reset()
             client = find_client(self._env.unwrapped)
         if client is None:
@@ -180,6 +180,14 @@ class BulletBody:
             for what in bodies.all():
                 self._note(bodies, what)
         return client
+
+    def _look_again(self) -> None:
+        """After a reset, which may load what the env's constructor did not."""
+        self._env.reset()
+        bodies = _Bodies(self._connect())
+        for what in bodies.all():
+            if what not in self._nominal:
+                self._note(bodies, what)
 
     def _note(self, bodies: _Bodies, what: tuple[str, str]) -> None:
         """Remember what is nominal; a later look might see a draw."""
@@ -206,9 +214,14 @@ class BulletBody:
                 f"{name} can't be set on a PyBullet env; possible: {', '.join(WRITTEN)}, and channels for "
                 "commands and readings"
             )
-        known = [element for kind, element in self._nominal if kind == quantity.name]
-        for element in naming.elements(name):
-            if quantity.acts == MODEL and element not in known:
+        if quantity.element == "parameter":
+            self._check(name.rpartition(".")[0], naming)
+            return
+        for element in naming.elements(name) if quantity.acts == MODEL else ():
+            if (quantity.name, element) not in self._nominal:
+                self._look_again()
+            if (quantity.name, element) not in self._nominal:
+                known = [other for kind, other in self._nominal if kind == quantity.name]
                 raise UnknownName(f"element for parameter {name}:", element, known)
             if quantity.name == "mass" and not self._nominal["mass", element]:
                 raise InvalidValue(f"{name}: {element!r} is fixed to the world, with a mass of 0")

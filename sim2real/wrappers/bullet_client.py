@@ -43,7 +43,7 @@ class Client:
         return getattr(pybullet, function)(*args, physicsClientId=self.number, **kwargs)
 
     def links(self) -> dict[str, Link]:
-        """Links by name; those of several bodies of one name as ``<body>/<link>``."""
+        """Links by name; those of several bodies as ``<body>/<link>``, of bodies of one name numbered."""
         return _unique(self._named(lambda info: info[12], bases=True))
 
     def joints(self) -> dict[str, Link]:
@@ -116,8 +116,20 @@ def _as_client(value: object) -> Client | None:
 
 
 def _unique(named: Iterator[tuple[str, str, Link]]) -> dict[str, Link]:
-    found = list(named)
-    names = [name for _, name, _ in found]
-    return {
-        name if names.count(name) == 1 else f"{body or 'body'}/{name}": link for body, name, link in found
-    }
+    """By name; by body and name where several bodies have it; by a number too where those are alike."""
+    found = [(name, f"{body or 'body'}/{name}", body or "body", link) for body, name, link in named]
+    alike: dict[str, list[int]] = {}
+    for _, _, body, link in found:
+        numbers = alike.setdefault(body, [])
+        if link.body not in numbers:
+            numbers.append(link.body)
+    names, full = ([row[k] for row in found] for k in (0, 1))
+    out: dict[str, Link] = {}
+    for name, longer, body, link in found:
+        if names.count(name) == 1:
+            out[name] = link
+        elif full.count(longer) == 1:
+            out[longer] = link
+        else:
+            out[f"{body} {alike[body].index(link.body)}/{name}"] = link
+    return out

@@ -60,6 +60,11 @@ def as_world(model: mujoco.MjModel, domain: Domain, naming: Naming, nominal: Nom
 
     def add(name: str, low: float | None, high: float | None) -> None:
         kind, elements = quantity_of(name), naming.elements(name)
+        if kind.name == "correction":
+            raise InvalidValue(
+                f"{name} is a share of a learned network, which the folder of a world has and {naming.title} "
+                "has not; make it a world (scene.xml, physics.toml) to use one"
+            )
         if kind.acts != "model" and kind.neutral is None:
             value = low or 0.0  # the shape of an effect has no nominal value
         else:

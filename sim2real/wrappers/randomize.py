@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from sim2real.channels import Channels
 from sim2real.domain import Domain
-from sim2real.draws import StepDraws
+from sim2real.draws import StepDraws, checked_seed
 from sim2real.errors import DeadParameter, InvalidValue, Sim2RealError
 from sim2real.interface import Signal, TaskSpec
 from sim2real.parameters import ACTUATOR, DISTURBANCE, LAW, SENSOR, Quantity, quantity_of
@@ -82,13 +82,14 @@ class Randomize(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         self._next: Domain | None = None
         self._bind(domain)
 
-    def set_domain(self, domain: Domain) -> None:
+    def set_domain(self, domain: Domain | Mapping[str, object] | str | Path) -> None:
         """Draw from another domain from the next reset on; what it does not name is nominal again.
 
         Raises:
             UnknownName: for an element that the model does not have.
             InvalidValue: for a quantity that it can't take.
         """
+        domain = _as_domain(domain)
         self._body.world(domain, self._naming)
         self._next = domain
         self._record(domain, self._naming.groups, self._allow_dead)
@@ -98,6 +99,7 @@ class Randomize(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
     ) -> tuple[Any, dict[str, Any]]:
         """Draw and write physics, and reset the env; ``seed`` is the env's and the draw's."""
         if seed is not None:
+            seed = checked_seed(seed)
             self._rng = np.random.default_rng(seed)
             self._draws.seed, self._episodes[:] = seed, -1
         self._episodes += 1
@@ -360,5 +362,6 @@ def _body(env: gym.Env[Any, Any]) -> Body:
         return BulletBody(env)
     raise Sim2RealError(
         f"{env} has no MuJoCo model and no PyBullet client; Randomize takes envs whose unwrapped .model is a "
-        "mujoco.MjModel, as gymnasium's and gymnasium-robotics' are, or that hold a PyBullet client"
+        "mujoco.MjModel, as gymnasium's and gymnasium-robotics' are, or that hold a PyBullet client; "
+        "sim2real's own envs take a domain themselves: gym.make(id, domain=domain)"
     )

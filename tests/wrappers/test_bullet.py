@@ -12,7 +12,7 @@ from pybullet_utils import bullet_client
 
 from sim2real.distributions import Point, Uniform
 from sim2real.domain import Domain
-from sim2real.errors import DeadParameter, Sim2RealError
+from sim2real.errors import DeadParameter, Sim2RealError, UnknownName
 from sim2real.wrappers import Randomize
 
 URDF = """
@@ -273,6 +273,31 @@ def test_another_robot_of_the_same_names_gets_its_own_inertia(swing, tmp_path):
     change("renamed.urdf", URDF.replace('"bob"', '"ball"'))
     with pytest.raises(ValueError, match="element, which the env has loaded no more: 'bob'"):
         wrapped.reset(seed=0)
+
+
+class LoadsLate(Swing):
+    """Connected when it is made, as many are, with its robots, two of a name, loaded at the reset."""
+
+    def __init__(self, urdf):
+        super().__init__(urdf, anew=True)
+        self._p = bullet_client.BulletClient(pybullet.DIRECT)
+        self.physics_client = self._p._client
+
+    def load(self):
+        super().load()
+        self.other = self._p.loadURDF(self._urdf, [5, 0, 0], useFixedBase=True)
+
+
+def test_bodies_that_the_first_reset_loads_are_found_each_by_a_name(tmp_path):
+    (tmp_path / "swing.urdf").write_text(URDF)
+    env = LoadsLate(str(tmp_path / "swing.urdf"))
+    with pytest.raises(UnknownName, match="swing 0/bob, swing 0/stand, swing 1/bob, swing 1/stand"):
+        Randomize(env, Domain({"bob.mass.drift": Point(0.1)}))
+    wrapped = Randomize(env, Domain({"swing 0/bob.mass": Point(3.0), "swing 1/hinge.damping": Point(0.5)}))
+    wrapped.reset(seed=0)
+    masses = [env._p.getDynamicsInfo(body, 0)[0] for body in (env.robot, env.other)]
+    assert masses == [3.0, 2.0]
+    env.close()
 
 
 def test_gravity_where_there_is_none_points_down(swing):

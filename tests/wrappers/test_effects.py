@@ -27,8 +27,10 @@ def audits():
     ("parameter", "values", "says"),
     [
         ("rod.friction", (1.5, 3.0), "touched nothing in this motion"),
-        ("box.push_interval", (1.0, 2.0), "changes nothing"),
-        ("hinge.stribeck_velocity", (0.1, 0.2), "changes nothing"),
+        ("box.push_interval", (1.0, 2.0), "it only shapes push, which none of its elements is given"),
+        ("box.push_duration", (1.0, 1.0), "it only shapes push"),
+        ("obs_1.spike_size", (2.0, 2.0), "it only shapes spike"),
+        ("hinge.stribeck_velocity", (0.1, 0.2), "it only shapes stribeck or "),
     ],
 )
 def test_what_changes_nothing_is_refused_by_name(inline, arm, parameter, values, says):
@@ -40,6 +42,14 @@ def test_what_changes_nothing_is_refused_by_name(inline, arm, parameter, values,
     Randomize(inline(arm), env.domain, allow_dead=True).reset(seed=0)
     env.set_domain(Domain({"link.mass": Point(2.0)}))
     env.reset(seed=0)
+
+
+def test_a_slope_acts_with_the_gravity_that_the_domain_brings(inline, arm):
+    scene = arm.replace('timestep="0.005"', 'timestep="0.005" gravity="0 0 0"')
+    env = Randomize(inline(scene), Domain({"world.gravity": Uniform(0, 9), "world.slope_x": Point(0.1)}))
+    env.reset(seed=0)
+    size = env.physics()["world.gravity"]
+    assert np.allclose(env.unwrapped.model.opt.gravity, [0, size * np.sin(0.1), -size * np.cos(0.1)])
 
 
 def test_a_new_domain_is_audited_at_its_first_reset(inline, arm):

@@ -85,7 +85,7 @@ def test_it_works_in_a_vector_env() -> None:
         ({"obs_11.noise": Point(0.1)}, UnknownName, "'obs_10'"),
         ({"thigh_joint.encoder_offset": Point(0.1)}, InvalidValue, "decides no number of the model"),
         ({"thigh_joint.kp": Point(2.0)}, InvalidValue, "no position servo"),
-        ({"thigh_joint.correction": Point(0.5)}, InvalidValue, "a learned network, which the folder of a world"),
+        ({"thigh_joint.correction": Point(0.5)}, InvalidValue, "a learned network, which the folder"),
         ({"torso_geom.friction": Uniform(0.2, 0.8)}, InvalidValue, "has no effect below 1 "),
     ],
 )

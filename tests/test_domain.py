@@ -223,7 +223,8 @@ def test_refuses_what_cannot_be_drawn_from(parameters, said):
 
 
 def test_numbers_of_numpy_are_numbers():
-    samples = Domain({"a.mass": Samples(np.array([1.0, 2.0])), "b.latency": Uniform(np.int8(0), np.float32(3))})
+    ends = np.int8(0), np.float32(3)
+    samples = Domain({"a.mass": Samples(np.array([1.0, 2.0])), "b.latency": Uniform(*ends)})
     assert samples == Domain({"a.mass": Samples((1.0, 2.0)), "b.latency": Uniform(0, 3)})
     assert Domain.point({"a.mass": np.float32(0.5)}) == Domain({"a.mass": Point(0.5)})
     for value in (None, "3", np.array([3.0])):

@@ -109,6 +109,8 @@ def _parameter(name: str, entry: object) -> Parameter:
     elements = table.get("elements", [] if quantity.element == "world" else [name.rpartition(".")[0]])
     if not isinstance(elements, list):
         raise InvalidValue(f"elements of {name} are {elements!r} where a list of names is meant")
+    if not elements and quantity.element != "world":
+        raise InvalidValue(f"elements of {name} are none; name the {quantity.element}s that it is about")
     return Parameter(
         name=name,
         unit=check_unit(name, str(table["unit"])),

@@ -38,6 +38,8 @@ def compile_scene(
         raise InvalidValue(f"{path.parent} is no world: it has no {path.name}")
     try:
         spec = mujoco.MjSpec.from_file(str(path))
+        if spec.compiler.fusestatic:
+            spec.compile()  # what is fused has no number
         name_elements(spec)
         for parameter in sorted(parameters.values(), key=lambda p: p.quantity.name == "latency_jitter"):
             _prepare(spec, parameter, variants)

@@ -41,6 +41,17 @@ def test_names_are_those_of_mujocos_viewer(write_world, kind):
         assert [element_id(model, kind, name) for name in NAMES[kind]] == list(range(len(NAMES[kind])))
 
 
+def test_what_is_fused_has_no_number(write_world):
+    scene = SCENE.replace("<mujoco>", '<mujoco><compiler fusestatic="true"/>')
+    scene = scene.replace(
+        "</worldbody>", '<body><geom size="0.2"/><body><geom size="0.1"/></body></body></worldbody>'
+    )
+    scene = scene.replace('<body name="hand">', '<body><geom size="0.3"/></body><body name="hand">')
+    world, raw = World.load(write_world(scene, "", "unnamed")), mujoco.MjModel.from_xml_string(scene)
+    for kind in NAMES:
+        assert element_names(world.model, kind) == element_names(raw, kind)
+
+
 def test_files_and_domains_know_them(write_world):
     rows = [
         ("elbow.strength", "1", 1),

@@ -7,14 +7,18 @@ full disk or a kill in the middle leaves the old file as it was.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from sim2real.errors import InvalidValue
+
+Write = Callable[[Path], None] | str
+"""What fills a file, given its path; or its text."""
 
 
 def write_atomically(path: str | Path, write: Callable[[Path], None]) -> None:
@@ -28,25 +32,48 @@ def write_atomically(path: str | Path, write: Callable[[Path], None]) -> None:
         OSError: as raised by the file system; the old file is then still there.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
+    write_together(path.parent, {path.name: write})
+
+
+def write_together(folder: str | Path, writes: Mapping[str, Write]) -> None:
+    """Fill temporary files, then rename them all: an interrupted run leaves no page beside another's numbers.
+
+    Args:
+        folder: made if missing.
+        writes: the text of each file, or what fills it; see `write_atomically`.
+
+    Raises:
+        OSError: as raised by the file system; the old files are then still there.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    filled: dict[Path, Path] = {}
     try:
-        write(temporary)
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
+        for name, write in writes.items():
+            path = folder / name
+            handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{path.stem}-", suffix=path.suffix)
+            os.close(handle)
+            filled[path] = Path(temporary)
+            if isinstance(write, str):
+                _write(filled[path], write)
+            else:
+                write(filled[path])
+            with filled[path].open("rb+") as file:
+                os.fsync(file.fileno())
+            filled[path].chmod(0o666 & ~_umask())
+        for path, whole in filled.items():
+            whole.replace(path)
     finally:
-        with contextlib.suppress(FileNotFoundError):
-            temporary.unlink()
+        for whole in filled.values():
+            with contextlib.suppress(FileNotFoundError):
+                whole.unlink()
 
 
 def replace_folder(folder: str | Path, write: Callable[[Path], None]) -> None:
     """Let ``write`` fill a temporary folder, then put it in the place of ``folder``.
 
-    The old folder is moved aside, and deleted only after the new one stands; it comes back on failure.
+    Both change places at once, where the system can do that; else the old folder is moved aside, and comes
+    back on failure. It is deleted only after the new one stands.
 
     Raises:
         InvalidValue: if the old folder holds anything that the new one has not, or is a file; see
@@ -60,6 +87,8 @@ def replace_folder(folder: str | Path, write: Callable[[Path], None]) -> None:
         write(temporary)
         check_folder(folder, {path.name for path in temporary.iterdir()})
         temporary.chmod(0o777 & ~_umask())
+        if folder.exists() and _exchange(temporary, folder):
+            return
         if folder.exists():
             folder.rename(old)
         try:
@@ -71,6 +100,19 @@ def replace_folder(folder: str | Path, write: Callable[[Path], None]) -> None:
         shutil.rmtree(temporary, ignore_errors=True)
         if folder.exists():
             shutil.rmtree(old, ignore_errors=True)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Let two paths change places, in one step that no kill can fall into; whether the system can do that."""
+    if os.name != "posix":
+        return False
+    library, paths = ctypes.CDLL(None, use_errno=True), (os.fsencode(one), os.fsencode(other))
+    if hasattr(library, "renameat2"):  # Linux
+        return bool(library.renameat2(_HERE, paths[0], _HERE, paths[1], _SWAP) == 0)
+    return hasattr(library, "renamex_np") and bool(library.renamex_np(*paths, _SWAP) == 0)  # macOS
+
+
+_HERE, _SWAP = -100, 2  # AT_FDCWD; RENAME_EXCHANGE, which is RENAME_SWAP on macOS
 
 
 def check_folder(folder: str | Path, parts: Collection[str] | None = None) -> None:
@@ -120,7 +162,7 @@ def check_folder(folder: str | Path, parts: Collection[str] | None = None) -> No
 
 def write_text(path: str | Path, text: str) -> None:
     """Write ``text`` as UTF-8, whole or not at all."""
-    write_atomically(path, lambda temporary: _write(temporary, text))
+    write_together(Path(path).parent, {Path(path).name: text})
 
 
 def _write(path: Path, text: str) -> None:

@@ -12,7 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from sim2real.audit.finding import ALIVE, PARTLY, Audit, End, Finding
-from sim2real.files import write_atomically, write_text
+from sim2real.files import write_together
 from sim2real.pages import plain_text
 
 _INK, _FAINT, _GRID, _LOW, _HIGH, _FAULT = "#1c2126", "#5d6771", "#d3d9df", "#0072b2", "#d55e00", "#b3261e"
@@ -21,8 +21,8 @@ _LINE, _TOP, _BOTTOM, _WIDTH = 0.34, 1.0, 0.95, 9.6  # inches
 
 def write_audit(audit: Audit, folder: Path) -> Path:
     """Write both files to a folder, and return the picture's path."""
-    write_text(folder / "audit.json", json.dumps(as_table(audit), indent=1, allow_nan=False))
-    write_atomically(folder / "audit.png", lambda path: _save(audit, path))
+    text = json.dumps(as_table(audit), indent=1, allow_nan=False)
+    write_together(folder, {"audit.json": text, "audit.png": lambda path: _save(audit, path)})
     return folder / "audit.png"
 
 

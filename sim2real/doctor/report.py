@@ -15,7 +15,7 @@ from sim2real.doctor.finding import BAD, BAD_DATA, FACT, WARNING, Diagnosis, Fin
 from sim2real.doctor.pictures import picture
 from sim2real.doctor.plot import sparkline
 from sim2real.doctor.summary import moved, of, summary, verdict_sentence, where
-from sim2real.files import write_text
+from sim2real.files import write_together
 from sim2real.pages import Html, fill
 from sim2real.recordings.raw import RawLog
 
@@ -38,10 +38,9 @@ def write_diagnosis(diagnosis: Diagnosis, folder: Path, title: str) -> Path:
         OSError: as raised by the file system; older files are then still there.
     """
     text = json.dumps(summary(diagnosis), indent=1, allow_nan=False, ensure_ascii=False)
-    write_text(folder / "recordings.json", text + "\n")
     with np.errstate(all="ignore"):  # as in `diagnose`
-        text = page(diagnosis, title)
-    write_text(folder / "recordings.html", text)
+        html = page(diagnosis, title)
+    write_together(folder, {"recordings.json": text + "\n", "recordings.html": html})
     return folder / "recordings.html"
 
 

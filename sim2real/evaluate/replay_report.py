@@ -28,7 +28,7 @@ from sim2real.evaluate.replay_summary import (
 )
 from sim2real.evaluate.statistics import Estimate
 from sim2real.evaluate.tracking import FloatArray
-from sim2real.files import write_atomically, write_text
+from sim2real.files import Write, write_together
 from sim2real.pages import Html, embedded, fill
 
 _QUANTUM = 1e-4  # rad
@@ -44,12 +44,14 @@ def write_replay_report(gap: ReplayGap, folder: Path) -> Path:
         OSError: as raised by the file system; older files are then still there.
     """
     figure = draw_replay(gap)
-    page = folder / "gap.html"
     text = json.dumps(summary(gap), indent=1, allow_nan=False, ensure_ascii=False)
-    write_text(folder / "gap.json", text + "\n")
-    write_atomically(folder / "gap.png", lambda path: save_png(figure, path))
-    write_text(page, _page(gap, svg(figure)))
-    return page
+    files: dict[str, Write] = {
+        "gap.json": text + "\n",
+        "gap.png": lambda path: save_png(figure, path),
+        "gap.html": _page(gap, svg(figure)),
+    }
+    write_together(folder, files)
+    return folder / "gap.html"
 
 
 def _page(gap: ReplayGap, picture: str) -> str:

@@ -28,7 +28,7 @@ from sim2real.evaluate.gap import GapReport
 from sim2real.evaluate.page import page
 from sim2real.evaluate.table import COLUMNS, Episodes, checked
 from sim2real.evaluate.verdict import verdict
-from sim2real.files import write_atomically, write_text
+from sim2real.files import Write, write_atomically, write_together
 
 _PLAIN = {np.str_: (str,), np.int64: (int,), np.float64: (float, int), np.bool_: (bool,)}
 """What a value in a column of each kind is."""
@@ -65,10 +65,13 @@ def write_report(
     text = json.dumps(summary, indent=1, allow_nan=False, ensure_ascii=False)
     figure = draw(report)
     html = page(report, svg(figure), provenance)
-    write_atomically(folder / "episodes.parquet", lambda path: pq.write_table(rows, path))
-    write_text(folder / "summary.json", text + "\n")
-    write_atomically(folder / "report.png", lambda path: save_png(figure, path))
-    write_text(folder / "report.html", html)
+    files: dict[str, Write] = {
+        "episodes.parquet": lambda path: pq.write_table(rows, path),
+        "summary.json": text + "\n",
+        "report.png": lambda path: save_png(figure, path),
+        "report.html": html,
+    }
+    write_together(folder, files)
     return folder / "report.html"
 
 

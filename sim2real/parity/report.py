@@ -14,7 +14,7 @@ from matplotlib.ticker import NullFormatter
 from rich.console import Group
 from rich.table import Table
 
-from sim2real.files import write_atomically, write_text
+from sim2real.files import write_together
 from sim2real.interface import Array
 from sim2real.pages import plain_text
 from sim2real.parity.measure import Effect, Parity
@@ -60,9 +60,10 @@ def write(parity: Parity, folder: Path) -> None:
         },
         "effects": [asdict(effect) for effect in parity.effects],
     }
-    write_text(folder / "parity.json", json.dumps(numbers, indent=2) + "\n")
+    text = json.dumps(numbers, indent=2) + "\n"
     with plain_text():
-        write_atomically(folder / "parity.png", lambda path: _draw(parity).savefig(path, dpi=150))
+        drawn = {"parity.png": lambda path: _draw(parity).savefig(path, dpi=150)}
+        write_together(folder, {"parity.json": text, **drawn})
 
 
 def _findings(parity: Parity) -> list[tuple[str, str]]:

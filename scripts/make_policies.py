@@ -1,36 +1,65 @@
-"""Train the policies that ``policies/`` ships: every world, nominal and randomized, three seeds each.
+"""Train the policies that ``policies/`` ships: nominal, randomized and continued, three seeds each.
 
     python scripts/make_policies.py                 # all of them, one process per core
     python scripts/make_policies.py furuta hopper   # some worlds
     python scripts/make_policies.py --quick         # the cart-pole, hardly trained, into runs/quick
 
-Policies that exist are kept; delete a folder to train it again. An interrupted training goes on where it was.
+*Continued* is what *randomized* is fairly compared with: nominal that goes on in nominal physics until it
+has had as many steps. Policies that exist are kept; delete a folder to train it again. An interrupted
+training goes on where it was.
 """
 
+from __future__ import annotations
+
 import argparse
+import dataclasses
 import multiprocessing
 import time
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sim2real.catalog import catalog, entries
 from sim2real.policy import Policy
 
-DOMAINS = {"nominal": "nominal", "randomized": "training"}
+if TYPE_CHECKING:
+    from sim2real.train.ppo import PPOSettings
+    from sim2real.world import World
+
+DOMAINS = {"nominal": "nominal", "randomized": "training", "continued": "nominal"}
 SEEDS = (0, 1, 2)
 
 
 def train_one(job: tuple[str, str, int], steps: int | None, out: Path) -> str:
-    from sim2real.train.ppo import settings_for, train
+    from sim2real.train.ppo import train
     from sim2real.world import World
 
     world, label, seed = World.load(job[0]), *job[1:]
     name, start = f"{world.name}-{label}-{seed}", time.monotonic()
-    settings = settings_for(world, label == "randomized", total_steps=steps)
+    settings = how(world, label, steps)
     policy = train(world, Path("runs/policies") / name, DOMAINS[label], seed, settings)
+    policy = dataclasses.replace(policy, contract=dataclasses.replace(policy.contract, label=label))
     policy.save(out / name)
     measured = ", ".join(f"{key} {value:.3g}" for key, value in policy.contract.measured.items())
     return f"{name}: {measured}, {time.monotonic() - start:.0f} s"
+
+
+def how(world: World, label: str, steps: int | None) -> PPOSettings:
+    """Settings of an arm; *continued* learns as *randomized* does, for the steps that nominal lacks to it."""
+    from sim2real.train.ppo import settings_for
+
+    nominal = settings_for(world, total_steps=steps)
+    if label == "nominal":
+        return nominal
+    randomized = settings_for(world, True, total_steps=steps)
+    if label == "randomized":
+        return randomized
+    ahead = 0 if randomized.start else nominal.total_steps
+    return dataclasses.replace(
+        randomized,
+        start=f"{world.name}-nominal-{{seed}}",
+        total_steps=max(randomized.total_steps - ahead, steps or 1),
+    )
 
 
 def main() -> None:

@@ -21,6 +21,7 @@ from sim2real.episodes import Outcomes
 from sim2real.errors import InvalidValue
 from sim2real.evaluate.batches import VariantBatch, joined
 from sim2real.evaluate.scores import Reference
+from sim2real.evaluate.statistics import Array
 from sim2real.evaluate.table import Episodes
 from sim2real.interface import Actor
 from sim2real.policy import Policy
@@ -102,13 +103,23 @@ def evaluate(
 
 
 def mean_returns(world: World, actor: Actor, variants: Sequence[Variant], trials: Trials) -> dict[str, float]:
-    """Mean return of any actor on each variant, for references."""
-    means: dict[str, float] = {}
+    """Mean return of any actor on each variant."""
+    found = episode_returns(world, actor, variants, trials)
+    return {name: float(returns.mean()) for name, returns in found.items()}
+
+
+def episode_returns(
+    world: World, actor: Actor, variants: Sequence[Variant], trials: Trials
+) -> dict[str, Array]:
+    """Return of every episode of any actor on each variant, for references. Shape (episodes,)."""
+    for variant in variants:
+        world = world.for_domain(variant.domain)
+    found: dict[str, Array] = {}
     for engine, group in _by_engine(variants, trials).items():
         outcomes = VariantBatch(world, group, trials.episodes, engine).run(actor, trials.seed)
-        returns = outcomes.returns.reshape(len(group), trials.episodes).mean(axis=1)
-        means |= {v.name: float(mean) for v, mean in zip(group, returns, strict=True)}
-    return means
+        returns = outcomes.returns.reshape(len(group), trials.episodes)
+        found |= {v.name: own for v, own in zip(group, returns, strict=True)}
+    return found
 
 
 def _by_engine(variants: Sequence[Variant], trials: Trials) -> dict[Engine, list[Variant]]:
@@ -133,7 +144,8 @@ def _in_order(table: Episodes, variants: Sequence[str]) -> Episodes:
 def references(world: World) -> dict[str, Reference]:
     """Stored returns of random actions and of an oracle, by variant; empty if the world has none.
 
-    The oracle is the best that is known in the true target; ``scripts/make_references.py`` says how.
+    ``scripts/make_references.py`` measures them; `sim2real.transfer.oracle` says how. Those of before there
+    were standard errors have none, and an oracle that was picked among shipped policies.
 
     Raises:
         InvalidValue: for a ``references.toml`` that is no TOML, or whose values are not numbers.
@@ -142,10 +154,16 @@ def references(world: World) -> dict[str, Reference]:
     if not path.is_file():
         return {}
     known = Section.read_toml(path).section("variants").sections()
-    return {
-        name: Reference(random=entry.number("random"), oracle=entry.number("oracle"))
-        for name, entry in known.items()
-    }
+    return {name: _reference(entry) for name, entry in known.items()}
+
+
+def _reference(entry: Section) -> Reference:
+    errors = {key: entry.number(key, 0.0) for key in ("random_error", "oracle_error")}
+    for key, error in errors.items():
+        if error < 0:
+            raise InvalidValue(f"{entry.path}: {entry.place}{key} is {error:g}, not at least 0")
+    picked = "oracle_error" not in entry
+    return Reference(entry.number("random"), entry.number("oracle"), **errors, picked=picked)
 
 
 def _variants(world: World, names: Sequence[str | Domain] | None) -> list[Variant]:

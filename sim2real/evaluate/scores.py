@@ -22,11 +22,13 @@ class Reference:
     random: float
     """Mean return of random actions: score 0."""
     oracle: float
-    """Mean return of a policy trained in the true target: score 100."""
+    """Mean return of policies trained in the true target: score 100."""
     random_error: float = 0.0
     """Standard error of ``random``."""
     oracle_error: float = 0.0
     """Standard error of ``oracle``."""
+    picked: bool = False
+    """Whether the oracle was picked among the shipped policies by their scores, rather than trained."""
 
 
 @dataclass(frozen=True)

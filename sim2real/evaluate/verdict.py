@@ -1,4 +1,4 @@
-"""The three sentences a report opens with: size of the gap, what closed it, what hurt."""
+"""The sentences a report opens with: size of the gap, what closed it, what hurt; and what its oracles are."""
 
 from __future__ import annotations
 
@@ -8,8 +8,41 @@ from sim2real.evaluate.statistics import Estimate
 
 
 def verdict(report: GapReport) -> tuple[str, str, str]:
-    """Say in plain words how big the gap is, what closed it, and whether anything hurt."""
-    return _size(report), _closed(report), _hurt(report)
+    """Say in plain words how big the gap is, what closed it, and whether anything hurt.
+
+    The second has a line for each method, and one on the oracles where there is something to say of them.
+    """
+    closed = "\n".join(filter(None, (_closed(report), oracles(report))))
+    return _size(report), closed, _hurt(report)
+
+
+def oracles(report: GapReport) -> str:
+    """Where scores are against less than an oracle; empty where there is nothing to say.
+
+    An oracle that a method scores above is a lower bound of what can be reached, and one that was picked
+    among the methods is none.
+    """
+    if not report.normalized:
+        return ""
+    told = []
+    above = [best for variant in report.variants if (best := _best(report, variant)).score.value > 100]
+    if above:
+        most = max(above, key=lambda c: c.score.value)
+        told.append(
+            f"The oracle is a lower bound on {len(above)} of {len(report.variants)} variants, where a method "
+            f"scores above it (most on {most.variant}: “{most.label}”, {_minus(most.score.value)})."
+        )
+    picked = [name for name, reference in report.references.items() if reference.picked]
+    if picked:
+        told.append(
+            f"On {len(picked)} of {len(report.variants)} variants the oracle is the best shipped policy, as "
+            "it is or trained on, picked by such episodes: scores near 100 say little there."
+        )
+    return " ".join(told)
+
+
+def _best(report: GapReport, variant: str) -> Cell:
+    return max((c for c in report.cells if c.variant == variant), key=lambda c: c.score.value)
 
 
 def number(estimate: Estimate | None, scale: float = 1.0, digits: int = 1, unit: str = "") -> str:

@@ -13,6 +13,7 @@ from sim2real.errors import InvalidValue, PolicyError, UnknownName
 from sim2real.evaluate import batches
 from sim2real.evaluate.batches import VariantBatch
 from sim2real.evaluate.rollouts import SEED, Trials, evaluate, mean_returns, references
+from sim2real.evaluate.scores import Reference
 from sim2real.evaluate.table import COLUMNS, checked, fold
 from sim2real.policy import Contract, Policy
 from sim2real.tasks import TASKS
@@ -205,7 +206,25 @@ def test_references(pendulum):
     assert references(pendulum) == {}
     (pendulum.path / "references.toml").write_text("[variants.heavy]\nrandom = 3\noracle = 200.5\n")
     (reference,) = references(pendulum).values()
-    assert (reference.random, reference.oracle) == (3.0, 200.5)
+    assert reference == Reference(3.0, 200.5, picked=True)  # of before there were errors
+    errors = "random_error = 0.5\noracle_error = 1.5\n"
+    (pendulum.path / "references.toml").write_text(f"[variants.heavy]\nrandom = 3\noracle = 9\n{errors}")
+    assert references(pendulum) == {"heavy": Reference(3.0, 9.0, 0.5, 1.5)}
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("random = 3", "there is no variants.heavy.oracle"),
+        ("random = 3\noracle = 9\noracle_error = -1", "variants.heavy.oracle_error is -1, not at least 0"),
+        ("random = 3\noracle = 9\nrandom_error = nan", "random_error is nan, not a finite number"),
+        ("random = 3\noracle = [9]", "variants.heavy.oracle is"),
+    ],
+)
+def test_references_that_are_spoilt_get_a_sentence(pendulum, text, sentence):
+    (pendulum.path / "references.toml").write_text(f"[variants.heavy]\n{text}\n")
+    with pytest.raises(InvalidValue, match=sentence):
+        references(pendulum)
 
 
 @pytest.mark.parametrize("name", ["cartpole", "furuta", "hopper", "so101"])

@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 
@@ -10,7 +12,7 @@ from sim2real.evaluate.verdict import number, verdict
 GROUPS = {"home": "control", "light": "interpolation", "heavy": "combined"}
 
 
-def sentences(means, seeds=3):
+def sentences(means, seeds=3, **reference):
     rows = [
         (label, label, f"{label}-{seed}", seed, variant, GROUPS[variant], 0,
          score + seed * (1 + 0.1 * len(label)), 9, True, False)
@@ -19,7 +21,7 @@ def sentences(means, seeds=3):
         for seed in range(-(seeds // 2), seeds - seeds // 2)
     ]  # fmt: skip
     table = dict(zip(COLUMNS, map(np.array, zip(*rows, strict=True)), strict=True))
-    return verdict(gap_report(table, {name: Reference(0, 100) for name in GROUPS}))
+    return verdict(gap_report(table, {name: Reference(0, 100, **reference) for name in GROUPS}))
 
 
 NOMINAL = {"home": 90.0, "light": 60.0, "heavy": 20.0}
@@ -33,6 +35,33 @@ def test_size_what_closed_it_and_what_hurt():
     assert "against “nominal”, 75 % [" in closed
     assert "“tuned” on the control arm (home) by −20.0 points [" in hurt
     assert "0 of 2 comparisons are undecided" in hurt
+
+
+def test_a_method_above_the_oracle_is_said():
+    _, closed, _ = sentences({"nominal": NOMINAL, "tuned": {"home": 70.0, "heavy": 104.0}})
+    assert closed.endswith(
+        "\nThe oracle is a lower bound on 1 of 3 variants, where a method scores above it "
+        "(most on heavy: “tuned”, 104.0)."
+    )
+    assert "oracle is" not in sentences({"nominal": NOMINAL})[1]
+
+
+def test_an_oracle_that_was_picked_is_said():
+    _, closed, _ = sentences({"nominal": NOMINAL}, picked=True)
+    assert closed.endswith(
+        "\nOn 3 of 3 variants the oracle is the best shipped policy, as it is or trained on, picked by such "
+        "episodes: scores near 100 say little there."
+    )
+
+
+def test_errors_of_references_widen_what_is_said():
+    means = {"nominal": NOMINAL, "tuned": {"home": 70.0, "heavy": 80.0}}
+    sure = sentences(means)[1]
+    unsure = sentences(means, random_error=5.0, oracle_error=20.0)[1]
+    assert sure.startswith("“tuned” helps on heavy: 60.0 points [")
+    assert unsure.startswith(("“tuned” helps on heavy: 60.0 points [", "Whether “tuned” helps is undecided"))
+    widths = [re.search(r"60\.0 points \[(\S+), (\S+)\]", text).groups() for text in (sure, unsure)]
+    assert float(widths[1][1]) > float(widths[0][1]) + 10
 
 
 def test_nothing_lost():

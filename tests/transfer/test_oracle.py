@@ -1,0 +1,108 @@
+"""Oracles of the test pendulum, hardly trained: what they are measured on, kept from and repeated by."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from sim2real.env import Sim2RealVectorEnv
+from sim2real.episodes import RandomActor, run_episodes
+from sim2real.errors import InvalidValue
+from sim2real.evaluate.rollouts import SEED
+from sim2real.policy import Policy
+from sim2real.train.ppo import MEASURE_SEED, train
+from sim2real.train.ppo import settings_for as settings
+from sim2real.transfer import oracle
+from sim2real.transfer.oracle import OracleSettings, measure_oracle
+from sim2real.world import Variant, World
+
+QUICK = OracleSettings(steps=4096, looks=2, selection=2, episodes=4, seeds=2)
+
+
+@pytest.fixture
+def pendulum(write_world):
+    return World.load(write_world())
+
+
+@pytest.fixture
+def contestants(pendulum, tmp_path):
+    """Two policies of each of two seeds, hardly trained."""
+
+    def make(label, seed):
+        tiny = settings(pendulum, total_steps=512, num_envs=8)
+        policy = train(pendulum, tmp_path / f"{label}-{seed}", seed=seed + 10 * (label == "b"), settings=tiny)
+        contract = dataclasses.replace(policy.contract, label=label, seed=seed)
+        return dataclasses.replace(policy, contract=contract, name=f"{label}-{seed}")
+
+    return [make(label, seed) for label in "ab" for seed in (0, 1)]
+
+
+def returns(world, policy, variant, seed, episodes):
+    env = Sim2RealVectorEnv(world, episodes, variant.domain, autoreset=False)
+    return run_episodes(policy, env, seed).returns
+
+
+def test_an_oracle_is_trained_in_its_variant_and_measured_on_fresh_episodes(pendulum, contestants, tmp_path):
+    heavy = pendulum.variant("heavy")
+    found = measure_oracle(pendulum, heavy, contestants, tmp_path / "kept", QUICK)
+    trained = [Policy.load(tmp_path / "kept" / "heavy" / f"seed-{seed}") for seed in (0, 1)]
+    for seed, policy in enumerate(trained):
+        last = policy.contract.provenance[-1]
+        assert (policy.contract.label, policy.contract.seed) == ("oracle", seed)
+        assert last.domain == heavy.domain.to_toml()
+        assert 2048 <= last.steps <= 4096
+        starts = [p for p in contestants if p.contract.seed == seed]
+        scores = [returns(pendulum, p, heavy, oracle._SELECTION, 2).mean() for p in starts]
+        assert last.settings["start"] == starts[int(np.argmax(scores))].name
+
+    # against the plain jackknife over seeds and over starts
+    table = np.stack([returns(pendulum, p, heavy, oracle._MEASUREMENT, 4) for p in trained])
+    assert found.reference.oracle == pytest.approx(table.mean())
+    by_seed = (2 - 1) * np.var([table[1].mean(), table[0].mean()])
+    by_start = (4 - 1) * np.var([np.delete(table, k, axis=1).mean() for k in range(4)])
+    assert found.reference.oracle_error == pytest.approx((by_seed + by_start) ** 0.5)
+    chance = [returns(pendulum, RandomActor(1, k), heavy, oracle._MEASUREMENT, 4) for k in (0, 1)]
+    assert found.reference.random == pytest.approx(np.mean(chance))
+    assert found.reference.random_error > 0
+    for label in "ab":
+        own = [p for p in contestants if p.contract.label == label]
+        mean = np.mean([returns(pendulum, p, heavy, oracle._MEASUREMENT, 4) for p in own])
+        assert found.shipped[label] == pytest.approx(mean)
+    entry = found.entry()
+    assert entry["best_shipped_return"] == max(found.shipped.values())
+    assert entry["beats_shipped"] == (entry["oracle"] > entry["best_shipped_return"])
+
+
+def test_an_oracle_that_is_made_twice_goes_on_and_is_the_same(pendulum, contestants, tmp_path):
+    heavy = pendulum.variant("heavy")
+    first = measure_oracle(pendulum, heavy, contestants, tmp_path / "kept", QUICK)
+    files = sorted((tmp_path / "kept").rglob("*.safetensors"))
+    times = [path.stat().st_mtime_ns for path in files]
+    assert measure_oracle(pendulum, heavy, contestants, tmp_path / "kept", QUICK) == first
+    assert [path.stat().st_mtime_ns for path in files] == times
+    (tmp_path / "kept" / "heavy" / "stages.json").unlink()  # as if killed before the first was noted
+    assert measure_oracle(pendulum, heavy, contestants, tmp_path / "kept", QUICK) == first
+    assert [path.stat().st_mtime_ns for path in files] != times
+    longer = dataclasses.replace(QUICK, steps=8192)
+    assert measure_oracle(pendulum, heavy, contestants, tmp_path / "kept", longer) != first
+
+
+def test_the_oracle_of_another_engine_was_trained_in_mujoco(pendulum, contestants, tmp_path):
+    there = Variant("there", "simulator", pendulum.variant("heavy").physics, "bullet")
+    world = dataclasses.replace(pendulum, variants={**pendulum.variants, "there": there})
+    few = dataclasses.replace(QUICK, elsewhere=1, seeds=1)
+    found = measure_oracle(world, there, contestants, tmp_path / "kept", few)
+    assert [path.name for path in (tmp_path / "kept").iterdir()] == ["heavy"]
+    assert np.isfinite(found.reference.oracle_error)
+
+
+def test_what_can_not_be_measured(pendulum, contestants, tmp_path):
+    heavy = pendulum.variant("heavy")
+    with pytest.raises(InvalidValue, match="of 3 seeds goes on from shipped policies of the seeds 0 to 2"):
+        measure_oracle(pendulum, heavy, contestants, tmp_path, dataclasses.replace(QUICK, seeds=3))
+    with pytest.raises(InvalidValue, match="give at least 1"):
+        OracleSettings(looks=0)
+
+
+def test_no_episode_of_an_oracle_is_one_of_evaluation_or_training():
+    assert len({SEED, MEASURE_SEED, oracle._SELECTION, oracle._MEASUREMENT, *range(1000)}) == 1004

@@ -57,7 +57,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("worlds", nargs="*", help="worlds; all by default")
     parser.add_argument("--quick", action="store_true", help="two variants of one world, into runs/quick")
-    parser.add_argument("--steps", type=positive, help="of each training; 200,000 by default")
+    parser.add_argument("--steps", type=positive, help="of each training; 100,000 by default")
     parser.add_argument("--missing", action="store_true", help="keep what is there, measure what is not")
     parser.add_argument("--processes", type=positive, default=2)
     arguments = parser.parse_args()

@@ -369,11 +369,13 @@ def _card(name: str, contract: Contract) -> str:
         f"{k}. {in_markdown(step.method)}: {step.steps:,} control steps, seed {step.seed}"
         for k, step in enumerate(contract.provenance, 1)
     )
+    total = sum(step.steps for step in contract.provenance)
     measured = "\n".join(f"- {in_markdown(key)}: {value:g}" for key, value in contract.measured.items())
     return (
         f"# {in_markdown(name)}\n\nA *{in_markdown(contract.label)}* policy for the world "
         f"`{contract.world.replace('`', '')}` at "
         f"{1 / contract.control_dt:g} Hz, made with sim2real {contract.code_version}.\n\n"
-        f"## Where it comes from\n\n{chain}\n\n## What was measured when it was made\n\n"
+        f"## Where it comes from\n\n{chain}\n\nIn all {total:,} control steps.\n\n"
+        f"## What was measured when it was made\n\n"
         f"{measured or '- nothing'}\n\n`policy.toml` holds the whole contract.\n"
     )

@@ -73,6 +73,7 @@ REFUSED = (
         "law has no constant",
     ),
     ("latency|rate_limit", "passive DC motor", "takes no command"),
+    ("latency", "plugin", "reads the command as it is given"),
     ("rate_limit", "pid.*|DC motor with controller|orientation", "commands of different kinds"),
     ("speed_loss", "adhesion|orientation", "drives no hinge|does not have"),
     # by what else is in the model

@@ -19,8 +19,8 @@ from sim2real.catalog import catalog, entries
 from sim2real.cli.arguments import positive
 from sim2real.evaluate.gap import GapOptions, GapReport, gap_report
 from sim2real.evaluate.report import write_report
-from sim2real.evaluate.rollouts import Trials, evaluate, references
-from sim2real.evaluate.verdict import number, verdict
+from sim2real.evaluate.rollouts import Trials, evaluate, references, steps_of
+from sim2real.evaluate.verdict import number, opening, verdict
 from sim2real.files import write_text
 from sim2real.policy import Policy
 from sim2real.transfer.fine_tune import fine_tune
@@ -67,24 +67,20 @@ def report_on(name: str, effort: Effort) -> tuple[GapReport, list[Policy]]:
     table = evaluate(world, everyone, at_home, Trials(effort.episodes))
     baseline = "continued" if continued else "nominal"
     report = gap_report(table, references(world), GapOptions(world.title, baseline))
-    write_report(report, table, OUT / name, {"command": "python scripts/results.py"})
+    write_report(
+        report,
+        table,
+        OUT / name,
+        {"command": "python scripts/results.py", "control steps": steps_of(everyone)},
+    )
     effort.pages.mkdir(parents=True, exist_ok=True)
     shutil.copy(OUT / name / "report.png", effort.pages / f"{name}.png")
     return report, everyone
 
 
-def spent(policies: list[Policy]) -> str:
-    """How many control steps each method has had."""
-    steps = {
-        policy.contract.label: " + ".join(f"{step.steps:,}" for step in policy.contract.provenance)
-        for policy in policies
-    }
-    return "; ".join(f"{label} {total}" for label, total in steps.items())
-
-
 def section(report: GapReport, policies: list[Policy], name: str) -> str:
     lines = [f"# {report.title}", ""]
-    for sentence in "\n".join(verdict(report)).split("\n"):
+    for sentence in "\n".join((opening(report), *verdict(report))).strip().split("\n"):
         lines += [sentence, ""]
     head = " | ".join(f"{label}: score | success, %" for label in report.labels)
     lines += [f"| variant | {head} |", "|---|" + "---|---|" * len(report.labels)]
@@ -96,7 +92,7 @@ def section(report: GapReport, policies: list[Policy], name: str) -> str:
         lines.append(f"| {variant} | {row} |")
     lines += ["", f"![{report.title}]({name}.png)"]
     shipped = (f"`{name}-{label}-{{0,1,2}}`" for label in report.labels if label != "fine-tuned")
-    lines += ["", f"Policies: {', '.join(shipped)}. Control steps: {spent(policies)}.", ""]
+    lines += ["", f"Policies: {', '.join(shipped)}. Control steps: {steps_of(policies)}.", ""]
     return "\n".join(lines)
 
 

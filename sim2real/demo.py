@@ -1,8 +1,10 @@
-"""The whole way once, on the rotary pendulum: pre-train, meet other physics, adapt; the CLI then evaluates.
+"""The whole way once, on the rotary pendulum: meet other physics, adapt in two ways; the CLI then evaluates.
 
-Three seeds of nominal and of randomized training are shipped (``scripts/make_policies.py`` makes them). The
-first nominal one is trained again, live, and takes the place of the shipped one. Each nominal policy is then
-fine-tuned in *combined A*, under a budget of 50,000 control steps.
+Three seeds are shipped of two methods (``scripts/make_policies.py`` makes them) that went on from the same
+nominal policies for equally many steps: *continued* in nominal physics, *randomized* in randomized ones.
+Live, each nominal policy adapts to a sealed *combined A* twice: *identified* records ten episodes there,
+identifies its physics from them and goes on in a simulator that has it; *fine-tuned* goes on in the target
+itself, for 50,000 control steps.
 """
 
 from __future__ import annotations
@@ -10,28 +12,48 @@ from __future__ import annotations
 from pathlib import Path
 
 from sim2real.policy import Policy
-from sim2real.train.ppo import train
 from sim2real.transfer.fine_tune import fine_tune
+from sim2real.transfer.identify_and_train import RoadSettings, identify_and_train
+from sim2real.transfer.stages import Watch
 from sim2real.transfer.target import Budget, Seal, TargetEnv
 from sim2real.world import World
 
+BASELINE = "continued"
+"""What the others are compared with: as many steps as *randomized*, and no other physics."""
 _WORLD, _TARGET, _SEEDS = "furuta", "combined_a", (0, 1, 2)
 _SECRET = 0  # the same demo for everybody
+_EPISODES, _STEPS = 10, 160
+
+
+class _Shown(Watch):
+    progress = True
 
 
 def demo_policies(folder: Path) -> tuple[World, list[Policy]]:
-    """The world, and shipped, live and fine-tuned policies; what is made is saved in ``folder``."""
+    """The world, and shipped, identified and fine-tuned policies; what is made is saved in ``folder``."""
     world = World.load(_WORLD)
-    first, *others = _SEEDS
-    live = train(world, folder / "policies" / f"{_WORLD}-nominal-{first}", seed=first, progress=True)
-    nominal = [live, *(Policy.load(f"{_WORLD}-nominal-{seed}") for seed in others)]
-    randomized = [Policy.load(f"{_WORLD}-randomized-{seed}") for seed in _SEEDS]
-    adapted = [_adapted(world, policy, folder) for policy in nominal]
-    return world, [*nominal, *randomized, *adapted]
+    shipped = {
+        label: [Policy.load(f"{_WORLD}-{label}-{seed}") for seed in _SEEDS]
+        for label in ("nominal", BASELINE, "randomized")
+    }
+    nominal = shipped.pop("nominal")
+    closed = [_identified(world, policy, folder) for policy in nominal]
+    tuned = [_fine_tuned(world, policy, folder) for policy in nominal]
+    return world, [*(policy for arm in shipped.values() for policy in arm), *closed, *tuned]
 
 
-def _adapted(world: World, policy: Policy, folder: Path) -> Policy:
-    target = TargetEnv(world, world.variant(_TARGET), Budget(steps=50_000), seal=Seal(secret=_SECRET))
-    adapted = fine_tune(policy, target, progress=True)
-    adapted.save(folder / "policies" / f"{policy.name}-{_TARGET}")
+def _identified(world: World, policy: Policy, folder: Path) -> Policy:
+    target = _target(world, Budget(steps=_EPISODES * _STEPS), _EPISODES)
+    place = folder / "policies" / f"{policy.name}-identified"
+    road = RoadSettings(steps=_STEPS, watch=_Shown())
+    return identify_and_train(policy, target, world.without_variants(), place, settings=road).policy
+
+
+def _fine_tuned(world: World, policy: Policy, folder: Path) -> Policy:
+    adapted = fine_tune(policy, _target(world, Budget(steps=50_000), 16), progress=True)
+    adapted.save(folder / "policies" / f"{policy.name}-fine-tuned")
     return adapted
+
+
+def _target(world: World, budget: Budget, rows: int) -> TargetEnv:
+    return TargetEnv(world, world.variant(_TARGET), budget, rows, seal=Seal(secret=_SECRET))

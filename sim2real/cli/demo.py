@@ -21,10 +21,11 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run it."""
-    from sim2real.demo import demo_policies
-    from sim2real.evaluate.rollouts import Trials
+    from sim2real.demo import BASELINE, demo_policies
+    from sim2real.evaluate.rollouts import Trials, steps_of
 
     out: Path = arguments.out
     world, policies = demo_policies(out)
     at_home = [variant.name for variant in world.variants.values() if variant.simulator == "mujoco"]
-    report(world, evaluated(world, policies, at_home, Trials()), "nominal", out, f"sim2real demo --out {out}")
+    facts = {"command": f"sim2real demo --out {out}", "control steps": steps_of(policies)}
+    report(world, evaluated(world, policies, at_home, Trials()), BASELINE, out, facts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,11 +55,11 @@ def run(arguments: argparse.Namespace) -> int:
     world = load_world(arguments.world or policies[0].contract.world, arguments)
     out = arguments.out or Path("runs") / f"evaluate-{world.name}"
     command = "sim2real evaluate " + " ".join(arguments.policies)
-    from sim2real.evaluate.rollouts import Trials
+    from sim2real.evaluate.rollouts import Trials, steps_of
 
     trials = Trials(arguments.episodes, simulator=arguments.simulator, allow_dead=arguments.allow_dead)
     table = evaluated(world, policies, arguments.variants, trials)
-    report(world, table, arguments.baseline, out, command)
+    report(world, table, arguments.baseline, out, {"command": command, "control steps": steps_of(policies)})
     return 0
 
 
@@ -84,7 +84,7 @@ def evaluated(
         return evaluate(world, policies, variants, trials, done=lambda policy: tell(policy.name))
 
 
-def report(world: World, table: Episodes, baseline: str, out: Path, command: str) -> None:
+def report(world: World, table: Episodes, baseline: str, out: Path, facts: Mapping[str, str]) -> None:
     """Write and print the gap report of an episode table."""
     from sim2real.evaluate.gap import GapOptions, gap_report
     from sim2real.evaluate.report import write_report
@@ -93,7 +93,7 @@ def report(world: World, table: Episodes, baseline: str, out: Path, command: str
     met = set(map(str, table["variant"]))
     known = {name: reference for name, reference in references(world).items() if name in met}
     report = gap_report(table, known, GapOptions(title=world.title, baseline=baseline))
-    page = write_report(report, table, out, {"command": command})
+    page = write_report(report, table, out, facts)
     print_report(report)
     print(f"wrote {page}")
 
@@ -102,7 +102,7 @@ def print_report(report: GapReport) -> None:
     """Print scores by method and physics, and the verdict."""
     from rich.table import Column, Table
 
-    from sim2real.evaluate.verdict import verdict
+    from sim2real.evaluate.verdict import opening, verdict
 
     labels, variants = report.labels, report.variants
     grid = Table(
@@ -115,5 +115,4 @@ def print_report(report: GapReport) -> None:
         grid.add_row(variant, *(f"{c.score.value:.1f} · {c.success.value:.2f}" if c else "–" for c in cells))
     show = console()
     show.print(grid)
-    gap, closed, hurt = verdict(report)
-    show.print(gap, *([closed] if isinstance(closed, str) else closed), hurt, sep="\n")
+    show.print(*filter(None, (opening(report), *verdict(report))), sep="\n")

@@ -13,7 +13,7 @@ from sim2real.evaluate import figure
 from sim2real.evaluate.gap import Cell, GapReport
 from sim2real.evaluate.robustness import HELD_OUT
 from sim2real.evaluate.statistics import Estimate
-from sim2real.evaluate.verdict import missing, number, verdict
+from sim2real.evaluate.verdict import missing, number, opening, verdict
 from sim2real.pages import Html, fill
 
 _COVERAGE = "94 to 96 %"
@@ -35,6 +35,7 @@ def page(report: GapReport, svg: str, provenance: Mapping[str, str]) -> str:
     harmed = any(c.difference and c.difference.verdict == "hurts" for c in report.cells)
     parts = {
         "title": report.title,
+        "opening": Html(f"<p>{escape(first)}</p>" if (first := opening(report)) else ""),
         "size": size,
         "closed": Html("".join(f"<p>{escape(sentence)}</p>" for sentence in closed.split("\n"))),
         "hurt": hurt,

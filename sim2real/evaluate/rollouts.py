@@ -141,6 +141,12 @@ def _in_order(table: Episodes, variants: Sequence[str]) -> Episodes:
     return {name: column[order] for name, column in table.items()}
 
 
+def steps_of(policies: Sequence[Policy]) -> str:
+    """Control steps that policies of each label have had, in order: ``"nominal 900; tuned 900 + 50"``."""
+    told = {p.contract.label: [f"{step.steps:,}" for step in p.contract.provenance] for p in policies}
+    return "; ".join(f"{label} {' + '.join(steps)}" for label, steps in told.items())
+
+
 def references(world: World) -> dict[str, Reference]:
     """Stored returns of random actions and of an oracle, by variant; empty if the world has none.
 

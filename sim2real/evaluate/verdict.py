@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sim2real.evaluate.compare import Difference
 from sim2real.evaluate.gap import Cell, GapReport
 from sim2real.evaluate.robustness import LabelSummary
 from sim2real.evaluate.statistics import Estimate
@@ -14,6 +15,33 @@ def verdict(report: GapReport) -> tuple[str, str, str]:
     """
     closed = "\n".join(filter(None, (_closed(report), oracles(report))))
     return _size(report), closed, _hurt(report)
+
+
+def opening(report: GapReport) -> str:
+    """Which methods help on everything held out, and which don't, in a sentence; empty where none does."""
+    held_out = sum(1 for group in report.groups if group != "control")
+    whole = {
+        s.label: s.difference for s in report.summaries if s.difference is not None and s.variants == held_out
+    }
+    told = {label: f"“{label}” ({_signed(report, change)})" for label, change in whole.items()}
+    helps = [told.pop(label) for label, change in whole.items() if change.verdict == "helps"]
+    if not helps:
+        return ""
+    verb = "helps" if len(helps) == 1 else "help"
+    rest = f", and {_listed(list(told.values()))} {'does' if len(told) == 1 else 'do'} not" if told else ""
+    return (
+        f"Against “{report.baseline}”, {_listed(helps)} {verb} on {held_out} held-out "
+        f"variant{'s as a whole' if held_out > 1 else ''}{rest}."
+    )
+
+
+def _listed(names: list[str]) -> str:
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+
+
+def _signed(report: GapReport, change: Difference) -> str:
+    sign = "+" if change.estimate.value > 0 else ""
+    return sign + number(change.estimate, unit=_unit(report))
 
 
 def oracles(report: GapReport) -> str:

@@ -7,12 +7,12 @@ from sim2real.evaluate.gap import gap_report
 from sim2real.evaluate.scores import Reference
 from sim2real.evaluate.statistics import Estimate
 from sim2real.evaluate.table import COLUMNS
-from sim2real.evaluate.verdict import number, verdict
+from sim2real.evaluate.verdict import number, opening, verdict
 
 GROUPS = {"home": "control", "light": "interpolation", "heavy": "combined"}
 
 
-def sentences(means, seeds=3, **reference):
+def reported(means, seeds=3, **reference):
     rows = [
         (label, label, f"{label}-{seed}", seed, variant, GROUPS[variant], 0,
          score + seed * (1 + 0.1 * len(label)), 9, True, False)
@@ -21,7 +21,11 @@ def sentences(means, seeds=3, **reference):
         for seed in range(-(seeds // 2), seeds - seeds // 2)
     ]  # fmt: skip
     table = dict(zip(COLUMNS, map(np.array, zip(*rows, strict=True)), strict=True))
-    return verdict(gap_report(table, {name: Reference(0, 100, **reference) for name in GROUPS}))
+    return gap_report(table, {name: Reference(0, 100, **reference) for name in GROUPS})
+
+
+def sentences(means, seeds=3, **reference):
+    return verdict(reported(means, seeds, **reference))
 
 
 NOMINAL = {"home": 90.0, "light": 60.0, "heavy": 20.0}
@@ -35,6 +39,18 @@ def test_size_what_closed_it_and_what_hurt():
     assert "against “nominal”, 75 % [" in closed
     assert "“tuned” on the control arm (home) by −20.0 points [" in hurt
     assert "0 of 2 comparisons are undecided" in hurt
+
+
+def test_the_opening_says_what_helps_on_the_whole_and_what_does_not():
+    better, worse = ({v: s + change for v, s in NOMINAL.items()} for change in (30.0, -10.0))
+    table = {"nominal": NOMINAL, "b": better, "w": worse, "part": {"heavy": 90.0}}
+    said = opening(reported(table))
+    assert re.fullmatch(
+        r"Against “nominal”, “b” \(\+30\.0 points \[.*\]\) helps on 2 held-out variants as a whole, "
+        r"and “w” \(−10\.0 points \[.*\]\) does not\.",
+        said,
+    )
+    assert opening(reported({"nominal": NOMINAL, "w": worse})) == ""
 
 
 def test_a_method_above_the_oracle_is_said():

@@ -16,6 +16,7 @@ import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from sim2real.checker import check_task as check_task
     from sim2real.domain import Domain as Domain
     from sim2real.env import Sim2RealVectorEnv as Sim2RealVectorEnv
     from sim2real.interface import Drive as Drive
@@ -46,6 +47,7 @@ _NAMES = {
     "Sim2RealVectorEnv": "sim2real.env",
     "TaskSpec": "sim2real.interface",
     "World": "sim2real.world",
+    "check_task": "sim2real.checker",
     "register_task": "sim2real.tasks",
 }
 
@@ -92,5 +94,6 @@ for _id, _world in IDS.items():
 def __getattr__(name: str) -> object:
     """Load a public name on first use, so that importing the package stays cheap."""
     if name not in _NAMES:
-        raise AttributeError(f"module 'sim2real' has no attribute {name!r}; it has {', '.join(_NAMES)}")
+        known = ", ".join((*_NAMES, "register_env"))
+        raise AttributeError(f"module 'sim2real' has no attribute {name!r}; it has {known}")
     return getattr(importlib.import_module(_NAMES[name]), name)

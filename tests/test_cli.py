@@ -60,7 +60,9 @@ def test_lazy_names(python):
     assert told.splitlines() == [
         "furuta () Policy",
         "Sim2RealVectorEnv",
-        "module 'sim2real' has no attribute 'Wold'; it has Domain, Policy, Sim2RealVectorEnv, World",
+        "module 'sim2real' has no attribute 'Wold'; it has "
+        "Domain, Drive, Joint, Policy, Signal, Sim2RealVectorEnv, TaskSpec, World, check_task, "
+        "register_task, register_env",
     ]
 
 

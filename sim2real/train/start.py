@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.metadata
+import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +12,15 @@ import numpy as np
 
 from sim2real.audit import check_domain
 from sim2real.catalog import entries
-from sim2real.env import DomainLike, Sim2RealVectorEnv
+from sim2real.checker import check_task
+from sim2real.env import DomainLike, Sim2RealVectorEnv, task_class
 from sim2real.errors import UnknownName
 from sim2real.policy import Contract, HasTask, Policy, Step
+from sim2real.tasks import TASKS
 from sim2real.train.weights import hidden_of
 from sim2real.world import World
+
+_log = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from sim2real.train.ppo import PPOSettings
@@ -39,6 +44,7 @@ def begin(
         UnknownName: if the policy to start from does not exist.
         PolicyError: if it does not fit the world.
         DeadParameter: if a parameter of the domain changes nothing; see `sim2real.audit`.
+        CheckFailed: if a task of the user's own breaks a promise; see `sim2real.checker`.
     """
     world = world if isinstance(world, World) else World.load(world)
     settings = settings or defaults(world, not world.domain(domain).is_point)
@@ -53,6 +59,7 @@ def begin(
     env = Sim2RealVectorEnv(world, settings.num_envs, domain, simulator=settings.simulator)
     if start is not None:
         start.check(env)
+    _check_own_task(world, settings.simulator)
     if not settings.allow_dead:
         check_domain(env.world, env.domain, env.engine)
     return env, start, settings
@@ -63,6 +70,14 @@ def _plain(value: object) -> object:
     if isinstance(value, tuple | list):
         return tuple(map(_plain, value))
     return value.item() if isinstance(value, np.generic) else value
+
+
+def _check_own_task(world: World, simulator: str) -> None:
+    """Look at a task that did not come with this package, and say what it can live with."""
+    factory = task_class(world)
+    if not TASKS.is_built_in(factory):
+        for note in check_task(world, simulator=simulator):
+            _log.warning("task %s: %s", factory.spec.name, note)
 
 
 def start_policy(name: str) -> Policy | None:

@@ -7,6 +7,7 @@ import dataclasses
 import operator
 import re
 import sys
+from collections import Counter
 from pathlib import Path
 
 import mujoco
@@ -242,10 +243,6 @@ def test_thousands_of_combinations(tmp_path):
     assert not faults, "\n".join(map(str, faults[:10]))
     assert len(acted) > 4000
     seen = {pair for what in acted for pair in what}
-    always = {
-        (quantity, kind)
-        for what in refused
-        for quantity, kind in what
-        if len(what) == 1 and not expected(kind, quantity)
-    }
-    assert always <= seen, "refused wherever it was tried, and not on the list"
+    alone = Counter(what[0] for what in refused if len(what) == 1)
+    never = {(q, kind) for (q, kind), count in alone.items() if count > 8 and not expected(kind, q)} - seen
+    assert not never, "refused wherever it was tried, and not on the list"

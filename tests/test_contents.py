@@ -108,6 +108,27 @@ def test_what_drives_through_a_tendon_is_named(told, anchor):
     ]
 
 
+PLUGIN = (
+    '<extension><plugin plugin="mujoco.pid"><instance name="pid"><config key="kp" value="{}"/></instance>'
+    '</plugin></extension><actuator><plugin name="it" joint="hinge" plugin="mujoco.pid" instance="pid"/>'
+    "</actuator></mujoco>"
+)
+HEIGHTS = (
+    '<asset><hfield name="hills" nrow="2" ncol="2" size="1 1 1 1" elevation="0 0 1 {}"/></asset>'
+    '<worldbody><geom name="it" type="hfield" hfield="hills"/></worldbody></mujoco>'
+)
+MUSCLE = '<actuator><muscle name="it" joint="hinge" lengthrange="-1 {}"/></actuator></mujoco>'
+
+
+@pytest.mark.parametrize("tail", [PLUGIN, HEIGHTS, MUSCLE])
+def test_what_an_element_keeps_elsewhere_is_noticed(write_world, pendulum_files, tail):
+    scene, physics = pendulum_files
+    scenes = [scene.replace("</mujoco>", tail.format(number)) for number in (0.2, 0.5)]
+    first, second = (World.load(write_world(text, physics)).contents for text in scenes)
+    kind = "geom" if tail is HEIGHTS else "actuator"
+    assert differences(first, second) == [f"another {kind} it in scene.xml"]
+
+
 def test_a_group_of_many_is_cut_short():
     before = {"scene": {f"geom g{k}": "a" for k in range(9)}}
     (words,) = differences(before, {"scene": {f"geom g{k}": "b" for k in range(9)}})

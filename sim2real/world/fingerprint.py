@@ -98,6 +98,7 @@ def _elements(model: mujoco.MjModel) -> Iterator[tuple[str, str]]:
             parts = [f"{name} {_text(value)}" for name, value in values if np.any(value)]
             parts += [*_of_joint(model, number)] if kind == "joint" else []
             parts += _references(model, kind, number)
+            parts += _data(model, kind, number)
             yield f"{kind} {_name(model, what, number)}", _short("\n".join(parts).encode())
     for pair in map(int, model.exclude_signature):
         bodies = sorted(_name(model, _OF.mjOBJ_BODY, body) for body in (pair >> 16, pair & 0xFFFF))
@@ -165,11 +166,26 @@ def _references(model: mujoco.MjModel, kind: str, number: int) -> list[str]:
         return of(_OF.mjOBJ_GEOM, model.pair_geom1[number], model.pair_geom2[number])
     parent = {"body": model.body_parentid, "joint": model.jnt_bodyid, "geom": model.geom_bodyid}
     names = of(_OF.mjOBJ_BODY, parent.get(kind, model.site_bodyid)[number])
+    return names
+
+
+def _data(model: mujoco.MjModel, kind: str, number: int) -> Iterator[str]:
+    """What acts in an element and is kept elsewhere in the model."""
     if kind == "geom" and model.geom_type[number] == mujoco.mjtGeom.mjGEOM_MESH:
         mesh = model.geom_dataid[number]
         vertices = model.mesh_vert[model.mesh_vertadr[mesh] :][: model.mesh_vertnum[mesh]]
-        names.append(_short(_text(vertices).encode()))
-    return names
+        yield _short(_text(vertices).encode())
+    if kind == "geom" and model.geom_type[number] == mujoco.mjtGeom.mjGEOM_HFIELD:
+        field = model.hfield(model.geom_dataid[number])
+        yield f"{_text(field.size)} {_text(field.data)}"
+    if kind == "actuator" and model.actuator_gaintype[number] == mujoco.mjtGain.mjGAIN_MUSCLE:
+        # given, or searched for by the compiler, which is not to the last digit
+        yield " ".join(f"{end:.3g}" for end in model.actuator_lengthrange[number])
+    plugins = {"actuator": model.actuator_plugin, "geom": model.geom_plugin, "body": model.body_plugin}
+    instance = int(plugins[kind][number]) if kind in plugins else -1
+    if instance >= 0:
+        ends = [*map(int, model.plugin_attradr), len(model.plugin_attr)]
+        yield _text(model.plugin_attr[ends[instance] : ends[instance + 1]])
 
 
 def _name(model: mujoco.MjModel, what: mujoco.mjtObj, number: int) -> str:

@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
+from sim2real.cli.identification import identification_tables
 from sim2real.domain import Domain
 from sim2real.identify.defaults import cut
 from sim2real.identify.ground import find_plane, plane_errors, touching
@@ -29,7 +30,6 @@ from sim2real.identify.page import write_page
 from sim2real.identify.problem import RecordingProblem
 from sim2real.identify.residuals import diagnose
 from sim2real.identify.space import ParameterSpace, free_parameters
-from sim2real.identify.tables import identification_tables
 from sim2real.recordings import Recording, load_recordings
 from sim2real.replay import Motion, Replayer, motion_of
 from sim2real.replay.motion import liveliest

@@ -39,11 +39,11 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run it; the exit status is that of the verdicts."""
+    from sim2real.cli.identification import check_tables, identification_tables
     from sim2real.doctor.intake import take_in
     from sim2real.identify.check import check
     from sim2real.identify.identify import Options, identify
-    from sim2real.identify.inertial import inertial_of, whole_bodies
-    from sim2real.identify.tables import check_tables, identification_tables
+    from sim2real.simulators.inertial import inertial_of, whole_bodies
     from sim2real.world import World
 
     world = World.load(arguments.world)
@@ -66,6 +66,8 @@ def run(arguments: argparse.Namespace) -> int:
         return before.exit_code
     with identifying(show, world, options) as watch:
         found = identify(world, arguments.recordings, options, watch, out)
+    for note in found.notes:
+        show.print(note, soft_wrap=True)
     for table in identification_tables(found):
         show.print(table)
     for body in whole_bodies(found.point):

@@ -115,6 +115,7 @@ def assess(model: FittedModel, options: Options, seconds: float, counts: tuple[i
         diverged=counts[1],
         traces=_traces(model, nominal, predicted),
         suspects=lack.suspects if lack is not None else (),
+        notes=tuple(dict.fromkeys(note for motion in model.motions for note in motion.notes)),
     )
 
 

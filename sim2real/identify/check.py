@@ -100,6 +100,20 @@ class Check:
         """0, or the code of the worst verdict."""
         return exit_code(self.verdicts)
 
+    @property
+    def text(self) -> str:
+        """In one sentence."""
+        untold, count = [e.name for e in self.expected if not e.told], len(self.expected)
+        if untold:
+            more = f" and {len(untold) - 3} more" if len(untold) > 4 else ""
+            listed = ", ".join(untold[:3] if more else untold)
+            return f"check: these recordings can't tell {len(untold)} of {count} parameters: {listed}{more}"
+        worst = max(self.expected, key=lambda e: e.share)
+        return (
+            f"check: these recordings can tell all {count} parameters, {worst.name} least: at best to "
+            f"{100 * worst.share:.2g} % of its range"
+        )
+
     def to_json(self) -> dict[str, object]:
         """As plain values."""
         return {
@@ -147,7 +161,7 @@ def check(
     if problem.fast and options.generations:
         lively = problem.on(liveliest(motions, options.window or _SECONDS, _COUNT))
         point = search_recordings(lively, point, min(_GLANCE, options.generations), options.seed)
-    known = information(problem, point, levels)
+    (known,) = information(problem, point, levels)
     expected = tuple(_expectation(problem, k, point, known.std) for k in range(len(point)))
     # the residual as it would be if nothing but the noise were left
     rmse = np.tile(levels / problem.scale, (len(problem.motions), 1))
@@ -214,17 +228,16 @@ def complaints_of(motions: Sequence[Motion], driven: Sequence[str]) -> list[str]
     Logs whose action is only the next state have no commands: they were made from the measurements.
     """
     spans = np.max([np.ptp(m.command, axis=0) for m in motions], axis=0)
+    measured = {k: motions[0].joints.index(j) for k, j in enumerate(driven) if j in motions[0].joints}
     found = [
-        f"no recording commands {joint} to move; nothing can be learnt about it"
-        for joint, span in zip(driven, spans, strict=True)
-        if span < _MOVES
+        f"no recording commands {driven[k]} to move; nothing can be learnt about it"
+        for k in measured
+        if spans[k] < _MOVES
     ]
-    columns = [motions[0].joints.index(joint) for joint in driven]
-    moved = [k for k, span in enumerate(spans) if span >= _MOVES]
+    moved = [k for k in measured if spans[k] >= _MOVES]
+    columns = [measured[k] for k in moved]
     for late in range(_LATEST + 1) if moved else ():
-        apart = [
-            np.abs(m.command[: len(m.time) - late] - m.measured[late:, columns])[:, moved] for m in motions
-        ]
+        apart = [np.abs(m.command[: len(m.time) - late, moved] - m.measured[late:, columns]) for m in motions]
         same = np.concatenate(apart) <= _SAME * spans[moved]
         if (same.mean(axis=0) >= _MOSTLY).all():
             when = f"{late} rows later" if late > 1 else ("of the next row" if late else "of the same row")

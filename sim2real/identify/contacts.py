@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from sim2real.domain import Domain
 from sim2real.identify.estimates import Estimate, estimates_of
-from sim2real.identify.ground import find_plane, plane_errors, plane_parameters, touching
+from sim2real.identify.ground import RESOLUTION, PlaneErrors, find_plane, plane_parameters, touching
 from sim2real.identify.identifiability import Combination, combinations
 from sim2real.identify.model_selection import Comparison
 from sim2real.identify.posterior import make_domain, widening_of
@@ -106,15 +106,15 @@ def find_contacts(
     physics, threads = problem.space.physics(point), problem.threads
     pairs = zip(predicted, motions, strict=True)
     before = np.stack([np.sqrt(((p - m.measured) ** 2).mean(axis=0)) for p, m in pairs])
-    after, each = before.copy(), []
+    after, each, known = before.copy(), [], PlaneErrors(problem.world, physics, hits, threads)
     for group in _groups(hits):
         others = [m for m in hits if m not in group]
-        plane = find_plane(problem.world, physics, others, threads)
+        plane = find_plane(problem.world, physics, others, threads, known)
         if plane is not None:
             each.append(plane.values)
             under = [list(plane.values.values())]
             rows = [motions.index(m) for m in group]
-            after[rows] = plane_errors(problem.world, physics, names, under, group, threads)[0]
+            after[rows] = known.of(under, group)[0]
     if not each:
         return None
     rows = [k for k, m in enumerate(motions) if m in hits]
@@ -182,7 +182,11 @@ def ground_of(
     alone = RecordingProblem.of(base, plane, contacts.hits, problem.threads)
     own = np.arange(len(point), len(both.free))
     seen = np.array([[each[name] for name in values] for each in contacts.each])
-    draws = _draws(linear, own, joints, plane.units(seen))
+    # what lies between two planes that were tried is not known either
+    shares = [1.0 if name.endswith(".height") else value for name, value in values.items()]
+    steps = np.array([RESOLUTION[n.rpartition(".")[2]] * s for n, s in zip(values, shares, strict=True)])
+    apart = np.abs(plane.units(np.array(list(values.values())) + steps) - plane.start) / 12**0.5
+    draws = _draws(linear, own, joints, np.maximum(plane.units(seen).std(axis=0), apart))
     part = _part(linear, own)
     spread = Spread(draws, bootstrap(part).independent)
     centred = draws - part.point
@@ -215,7 +219,7 @@ def _draws(linear: Linear, own: NDArray[np.intp], joints: FloatArray, seen: Floa
         linear: of joints and plane where something is touched.
         own: the plane's columns.
         joints: covariance of the others. Shape (p, p).
-        seen: planes found without one recording each. Shape (n, len(own)).
+        seen: scatter of the planes found without one recording each. Shape (len(own),).
 
     Returns:
         FloatArray: points of the plane's unit cube. Shape (400, len(own)).
@@ -226,5 +230,5 @@ def _draws(linear: Linear, own: NDArray[np.intp], joints: FloatArray, seen: Floa
     follows = -np.linalg.lstsq(curvature[np.ix_(own, own)], curvature[np.ix_(own, rest)], rcond=None)[0]
     rng = np.random.default_rng(0)
     others = rng.multivariate_normal(np.zeros(len(joints)), joints, len(blocks), "ignore", method="eigh")
-    between = seen.std(axis=0) * rng.normal(size=blocks.shape)
+    between = seen * rng.normal(size=blocks.shape)
     return np.asarray(blocks + others @ follows.T + between)

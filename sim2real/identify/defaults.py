@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from sim2real.errors import RecordingError
+from sim2real.errors import InvalidValue, RecordingError
 from sim2real.identify.options import Options
 from sim2real.parameters import LAW, MODEL
 from sim2real.recordings import Recording
@@ -27,8 +27,13 @@ def motions_of(world: World, recordings: Sequence[Recording]) -> list[Motion]:
     Raises:
         RecordingError: for no recordings, joints that don't fit the world, a recording too short to begin a
             window in, or two of one name, which could not be held out apart.
-        InvalidValue: for a world that recordings can't be replayed in.
+        InvalidValue: for a world that recordings can't be replayed in, or that nothing drives.
     """
+    if not world.model.nu:
+        raise InvalidValue(
+            f"world {world.name} has no actuator, so nothing can follow the commands of recordings; give "
+            "scene.xml the actuators of the robot"
+        )
     motions = [motion_of(world, recording) for recording in recordings]
     names = [motion.name for motion in motions]
     for motion in motions:
@@ -67,7 +72,7 @@ def trained_parameters(world: World) -> list[str]:
     trained = [p.name for p in known if p.low < p.high and p.quantity.acts in (MODEL, LAW)]
     if trained:
         return trained
-    driven, _ = drives(world.model)
+    driven = [joint for joint in drives(world.model)[0] if joint]
     usual = [world.of_joint(joint, quantity) for quantity in _OF_DRIVES for joint in filter(None, driven)]
     damping = [f"{model.joint(k).name}.damping" for k in range(model.njnt)]
     return [name for name in (*masses_of(world), *damping, *usual) if world.can_have(name)]

@@ -14,6 +14,7 @@ Of the others, the information each would add to what is known says how much eve
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import functools
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,7 +26,7 @@ import numpy as np
 
 from sim2real.identify.defaults import cut
 from sim2real.identify.excitation import MARGIN, Candidate, CommandLimits, candidates
-from sim2real.identify.ground import placed, plane_parameters
+from sim2real.identify.ground import plane_parameters
 from sim2real.identify.identifiability import Information, information
 from sim2real.identify.noise import noise_of
 from sim2real.identify.options import Options
@@ -173,10 +174,9 @@ class _Chooser:
             base, space, cut(world, motions, self.window), options.threads, fast
         )
         self.noise = noise_of(motions)
-        parts = [self._told_by(motion, seed) for seed, motion in enumerate(motions)]
-        self.known = functools.reduce(Information.__add__, parts)
-        again = [self._told_by(motion, len(motions)) for motion in motions]
-        self.repeated = np.min([self._shrinks(part) for part in again], axis=0)
+        told = [self._told_by(motion, seed, len(motions)) for seed, motion in enumerate(motions)]
+        self.known = functools.reduce(Information.__add__, [first for first, _ in told])
+        self.repeated = np.min([self._shrinks(again) for _, again in told], axis=0)
         self.model = placed(world, found.point)
         self.touched: set[tuple[int, int]] = set()
         self.lowest = -np.inf
@@ -203,7 +203,7 @@ class _Chooser:
 
     def best(self) -> tuple[Motion, Candidate, FloatArray, int] | None:
         """The motion, how it moves, what it leaves of every interval, and the parameter it is for."""
-        tried = [(m, c, self._shrinks(self._told_by(m, len(self.motions)))) for m, c in self._safe()]
+        tried = [(m, c, self._shrinks(*self._told_by(m, len(self.motions)))) for m, c in self._safe()]
         for k in np.argsort(-self.widths):
             useful = [t for t in tried if t[2][k] < min(_WORTH, self.repeated[k])]
             if useful:
@@ -211,9 +211,9 @@ class _Chooser:
                 return (*chosen, int(k))
         return None
 
-    def _told_by(self, motion: Motion, seed: int) -> Information:
+    def _told_by(self, motion: Motion, *seeds: int) -> list[Information]:
         problem = self.problem.on(cut(self.world, [motion], self.window))
-        return information(problem, self.point, self.noise, seed)
+        return information(problem, self.point, self.noise, seeds)
 
     def _shrinks(self, more: Information) -> FloatArray:
         return np.asarray((self.known + more).std / self.known.std)
@@ -307,3 +307,13 @@ def _as_recorded(world: World, like: Recording, motion: Motion) -> Recording:
     commands[:, world.model.actuator_trnid[:, 0]] = motion.command
     recording = Recording("next_motion", motion.joints, motion.time, commands, motion.measured, motion.speeds)
     return unmap_joints(recording, world.recordings, like)
+
+
+def placed(world: World, values: Mapping[str, float]) -> mujoco.MjModel:
+    """A copy of the model with its planes at the heights that some values give."""
+    model = copy.copy(world.model)
+    for name, value in values.items():
+        geom, _, quantity = name.rpartition(".")
+        if quantity == "height":
+            model.geom(geom).pos[2] = value
+    return model

@@ -90,7 +90,7 @@ class Fitter:
         if contacts is not None:
             ladder += (contacts.comparison,)
         final = problem.on(every) if held else problem
-        point = self._solve("refit", final, held_point, False) if held else held_point
+        point = self._solve("refit", final, held_point, settled=True) if held else held_point
         self._count(problem, final)
         parts = (fitted, held) if servos else (self._cut(fitted), self._cut(held))
         ground = (contacts, first) if contacts is not None and contacts.kept else None
@@ -126,7 +126,7 @@ class Fitter:
             return problem, point
         self._count(problem)
         better = point if end < start else problem.space.start
-        return full, self._solve("fit in full", full, better, False)
+        return full, self._solve("fit in full", full, better)
 
     def _beside(
         self, found: _Joints, contacts: Contacts, fitted: list[Motion], held: list[Motion]
@@ -146,7 +146,7 @@ class Fitter:
         plane = settle_plane(found.problem, found.point, contacts.hit_in(fitted)) or contacts.each[0]
         problem = found.problem.on(seen, fast=False)
         problem = dataclasses.replace(problem, world=problem.world.with_parameters({}, plane))
-        point = self._solve(f"fit{_AGAIN}", problem, found.point, False)
+        point = self._solve(f"fit{_AGAIN}", problem, found.point, settled=True)
         return found._replace(problem=problem, point=point), contacts
 
     def _cut(self, motions: Sequence[Motion]) -> list[Motion]:
@@ -194,7 +194,15 @@ class Fitter:
         self.checkpoint.keep_structure(structure, again)
         return structure
 
-    def _solve(self, name: str, problem: RecordingProblem, start: FloatArray, search: bool) -> FloatArray:
+    def _solve(
+        self,
+        name: str,
+        problem: RecordingProblem,
+        start: FloatArray,
+        search: bool = False,
+        settled: bool = False,
+    ) -> FloatArray:
+        """Where a fit ends; latencies that are settled stay."""
         saved = self.checkpoint.point(name, problem.space.names)
         if saved is not None:
             return saved
@@ -208,8 +216,10 @@ class Fitter:
             start = search_recordings(lively, start, generations, seed, watch=watching(f"{name}: search"))
             self._count(lively)
         rounds = _ROUNDS if problem.decoupled else 2 * _ROUNDS
-        point = least_squares(problem, start, rounds, watch=watching(name)).point
-        point = settle_integers(problem, point, watching(f"{name}: whole steps"))
+        frozen = problem.space.late() if settled else []
+        point = least_squares(problem, start, rounds, watch=watching(name), frozen=frozen).point
+        if not settled:
+            point = settle_integers(problem, point, watching(f"{name}: whole steps"))
         self.checkpoint.keep_point(name, problem.space.names, point)
         return point
 

@@ -6,7 +6,6 @@ finer steps about the best. A search, not a descent: whether a tip slides or sti
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -32,6 +31,8 @@ _FRICTIONS = (
 )  # more lets a simulated jaw that is pressed down lock, as a real one does not
 _NEAR = (0.8, 1.0, 1.25)
 _DEEPER = 0.004  # m
+RESOLUTION = {"height": 2.5e-4, "friction": 0.25}
+"""How far apart the planes are that are tried last: m, and a share."""
 _WIDTH = 36
 
 
@@ -59,8 +60,36 @@ class Plane:
         return f"a plane at a height of {self.height:.3f} m {gain}; set {' and '.join(self.values)}"
 
 
+class PlaneErrors:
+    """RMSE of some motions under planes; each plane is simulated once, whoever asks."""
+
+    def __init__(
+        self, world: World, point: Mapping[str, float], motions: Sequence[Motion], threads: int = 1
+    ) -> None:
+        """Of a world with a parameter for every name in ``point``, the fitted physics."""
+        self.world, self.point, self.motions, self.threads = world, point, list(motions), threads
+        tips = [tip_height(world, m.measured[::5], m.joints) for m in motions]
+        self.lowest = min(float(np.quantile(tip, 0.01)) for tip in tips)
+        """Height of the tip, hardly ever undercut, m."""
+        self._known: dict[tuple[float, ...], FloatArray] = {}
+
+    def of(self, planes: Sequence[Sequence[float]], motions: Sequence[Motion]) -> FloatArray:
+        """Of some of the motions. Shape (planes, motions, k)."""
+        new = [list(plane) for plane in planes if tuple(plane) not in self._known]
+        if new:
+            names = tuple(plane_parameters(self.world))
+            errors = plane_errors(self.world, self.point, names, new, self.motions, self.threads)
+            self._known |= {tuple(plane): e for plane, e in zip(new, errors, strict=True)}
+        rows = [self.motions.index(motion) for motion in motions]
+        return np.stack([self._known[tuple(plane)][rows] for plane in planes])
+
+
 def find_plane(
-    world: World, point: Mapping[str, float], motions: Sequence[Motion], threads: int = 1
+    world: World,
+    point: Mapping[str, float],
+    motions: Sequence[Motion],
+    threads: int = 1,
+    known: PlaneErrors | None = None,
 ) -> Plane | None:
     """The plane that lowers the mean error of some motions most; None without a plane to move, or a gain.
 
@@ -69,21 +98,22 @@ def find_plane(
         point: the fitted physics.
         motions: in which the robot is thought to touch something.
         threads: of the simulation.
+        known: errors of these motions and others, to look them up in.
     """
     own = plane_parameters(world)
     names = tuple(own)
     if not names or not motions:
         return None
-    lowest = min(float(np.quantile(tip_height(world, m.measured[::5], m.joints), 0.01)) for m in motions)
+    table = known or PlaneErrors(world, point, motions, threads)
 
     def tried(heights: Sequence[float], frictions: Sequence[float]) -> tuple[list[float], FloatArray]:
         planes = [[h, f][: len(names)] for h in heights for f in frictions[: 1 if len(names) == 1 else None]]
-        errors = plane_errors(world, point, names, planes, motions, threads).mean(axis=2)
+        errors = table.of(planes, motions).mean(axis=2)
         best = int(errors.mean(axis=1).argmin())
         return planes[best], errors[best]
 
-    before = plane_errors(world, point, names, [[*own.values()]], motions, threads)[0].mean(axis=1)
-    best, _ = tried([lowest + step for step in _AROUND], _FRICTIONS)
+    before = table.of([[*own.values()]], motions)[0].mean(axis=1)
+    best, _ = tried([table.lowest + step for step in _AROUND], _FRICTIONS)
     best, _ = tried([best[0] + step for step in _FINE], best[1:] or _FRICTIONS)
     near = [min(factor * best[-1], _FRICTIONS[-1]) for factor in _NEAR]
     best, after = tried([best[0] + step for step in _FINE / 4], near)
@@ -155,13 +185,3 @@ def plane_parameters(world: World) -> dict[str, float]:
     rules = all(model.geom_priority[g] < model.geom_priority[plane] for g in partners)
     quantities = ("height", "friction") if rules else ("height",)
     return {f"{name}.{quantity}": nominal_value(model, quantity, name) for quantity in quantities}
-
-
-def placed(world: World, values: Mapping[str, float]) -> mujoco.MjModel:
-    """A copy of the model with its planes at the heights that some values give."""
-    model = copy.copy(world.model)
-    for name, value in values.items():
-        geom, _, quantity = name.rpartition(".")
-        if quantity == "height":
-            model.geom(geom).pos[2] = value
-    return model

@@ -1,6 +1,6 @@
 """What recordings tell of parameters, and what they cannot tell apart, before or after anything is fitted.
 
-    known = information(problem, point, noise_of(motions))      # of the problem's motions
+    (known,) = information(problem, point, noise_of(motions))   # of the problem's motions
     (known + other).std                             # standard deviations, in the unit cube
     combinations(problem, problem.linearize(point, central=True))       # in words
 
@@ -162,36 +162,45 @@ class Information:
 
 
 def information(
-    problem: RecordingProblem, point: FloatArray, noise: FloatArray, seed: int = 0
-) -> Information:
-    """What the problem's motions tell at a point.
+    problem: RecordingProblem, point: FloatArray, noise: FloatArray, seeds: Sequence[int] = (0,)
+) -> list[Information]:
+    """What the problem's motions tell at a point, for each of some seeds.
 
     Args:
         problem: whose motions they are.
         point: of the unit cube. Shape (p,).
         noise: of each measured joint, rad or m. Shape (k,).
-        seed: of the noise in the first states; another one for motions that are added.
+        seeds: of the noise in the first states; another one for motions that are added.
     """
     jacobians = problem.jacobians(point, central=True)[1]
-    scaled = noise / problem.scale
-    starts = _starts(problem, point, noise)
-    sizes = np.random.default_rng(seed).normal(size=(_DRAWS, len(starts), len(jacobians), len(noise)))
+    starts = [np.array(e) for e in zip(*_starts(problem, point, noise), strict=True)]
+    by_joint = [np.einsum("nkp,nkq->kpq", jacobian, jacobian) for jacobian in jacobians]
+    return [_drawn(problem, (jacobians, by_joint), starts, noise / problem.scale, seed) for seed in seeds]
+
+
+def _drawn(
+    problem: RecordingProblem,
+    columns: tuple[list[FloatArray], list[FloatArray]],
+    starts: list[FloatArray],
+    scaled: FloatArray,
+    seed: int,
+) -> Information:
+    """The same under some draws of the noise."""
+    jacobians, by_joint = columns
+    size = jacobians[0].shape[2]
+    sizes = np.random.default_rng(seed).normal(size=(_DRAWS, len(starts[0]), len(jacobians), len(scaled)))
     if not problem.decoupled:
         sizes[:] = sizes[..., :1]
-    begun = [
-        np.einsum("dsk,snk->dnk", sizes[:, :, m], np.array(e))
-        for m, e in enumerate(zip(*starts, strict=True))
-    ]
+    begun = [np.einsum("dsk,snk->dnk", sizes[:, :, m], e) for m, e in enumerate(starts)]
     # a fit weighs each window by what is left of it: the noise, and that of the state it began with
     left = np.stack([np.sqrt(scaled**2 + (e**2).mean(axis=1)) for e in begun], axis=1)
     weights = np.stack([problem.weights(rmse) for rmse in left])
-    curvature, scatter = np.zeros((2, _DRAWS, len(point), len(point)))
-    slope = np.zeros((_DRAWS, len(point)))
+    curvature, scatter = np.zeros((2, _DRAWS, size, size))
+    slope = np.zeros((_DRAWS, size))
     for m, jacobian in enumerate(jacobians):
         share = weights[:, m] / len(jacobian)
-        by_joint = np.einsum("nkp,nkq->kpq", jacobian, jacobian)
-        curvature += np.tensordot(share, by_joint, 1)
-        scatter += np.tensordot((share * scaled) ** 2, by_joint, 1)
+        curvature += np.tensordot(share, by_joint[m], 1)
+        scatter += np.tensordot((share * scaled) ** 2, by_joint[m], 1)
         slope += np.einsum("dk,nkp,dnk->dp", share, jacobian, begun[m], optimize=True)
     floor = float((weights.mean(axis=0) * (_ROUNDING / problem.scale) ** 2).sum())
     return Information(curvature, scatter, slope, floor)

@@ -23,7 +23,6 @@ from sim2real.identify.options import Options as Options
 from sim2real.identify.page import write_page
 from sim2real.identify.progress import ASSESS, CHECK, PROPOSE
 from sim2real.identify.result import Identification
-from sim2real.identify.tables import check_line
 from sim2real.recordings import Recording
 from sim2real.world import World
 
@@ -70,7 +69,7 @@ def identify(
     if out is not None and before is None:
         watch(CHECK, 0, float("nan"))
         checked = check(world, recordings, options)
-        watch(check_line(checked), 0, float("nan"))
+        watch(checked.text, 0, float("nan"))
         before = checked.to_json()
     settled = repr(dataclasses.replace(options, checkpoint=None))
     checkpoint = Checkpoint.at(options.checkpoint, world, motions, settled)

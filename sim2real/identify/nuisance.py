@@ -239,6 +239,7 @@ def _sized(
     seen = calmer(linear, _CALM) if larger.fine else linear
     rows = np.bincount(seen.motion, seen.rows)[seen.motion]
     left = float((seen.weight[seen.motion] * seen.squares / rows[:, None]).sum())
+    left = max(left, float((linear.weight * sensor_floor(problem) ** 2).sum()))
     hessian, kept, found = seen.curvature.sum(axis=0), list(range(len(point))), []
     for column, effect in enumerate(effects, start=len(point)):
         own, beside = hessian[column, column], hessian[kept, column]

@@ -27,11 +27,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from sim2real.identify.parallel import ForkedReplayer
 from sim2real.identify.space import FloatArray, ParameterSpace
 from sim2real.parameters import quantity_of
 from sim2real.recordings.rollouts import Rollouts
 from sim2real.replay import READ_DELAY, Motion, Replayer, is_servo_robot
-from sim2real.replay.decoupled import DecoupledReplayer, stand_alone
+from sim2real.replay.decoupled import stand_alone
 from sim2real.replay.rollouts import RolloutReplayer
 from sim2real.world import World, actuator_of
 
@@ -118,6 +119,17 @@ class Problem(ABC):
         """The signal that a column is about, if it is about one."""
         del column
         return None
+
+    def blocks(self) -> list[list[int]]:
+        """Columns that one error judges: those of each joint by that joint's where decoupled, all by all."""
+        groups: dict[int | None, list[int]] = {}
+        for column in range(len(self.space.free)):
+            groups.setdefault(self.owner(column) if self.decoupled else None, []).append(column)
+        return list(groups.values()) or [[]]
+
+    def block_costs(self, points: FloatArray) -> FloatArray:
+        """What a fit minimizes, of each of the `blocks`. Shape (c, blocks)."""
+        return self.cost(points)[:, None]
 
     def colours(self) -> list[list[int]]:
         """Columns that are changed together: those of one quantity on different joints, if decoupled."""
@@ -215,9 +227,10 @@ class RecordingProblem(Problem):
     scale: FloatArray
     """What an error of each joint is divided by. Shape (k,)."""
     threads: int = 1
+    """Of the full simulation, or processes of the fast one; 0 means all cores."""
     fast: bool = False
     """Each joint alone (`sim2real.replay.decoupled`) in place of the full simulation."""
-    _replayer: Replayer | DecoupledReplayer | None = field(default=None, repr=False)
+    _replayer: Replayer | ForkedReplayer | None = field(default=None, repr=False)
 
     @classmethod
     def of(
@@ -260,7 +273,7 @@ class RecordingProblem(Problem):
         """Positions at the stamps of every motion, NaN where diverged. Shapes (c, n, k)."""
         width = min(len(points), WIDTH)
         if self._replayer is None or self._replayer.width < width:
-            engine = DecoupledReplayer if self.fast else Replayer
+            engine = ForkedReplayer if self.fast else Replayer
             self._replayer = engine(self.world, self.motions, width, self.threads, self.space.names)
         parts = []
         for start in range(0, len(points), WIDTH):
@@ -281,6 +294,12 @@ class RecordingProblem(Problem):
     def rmse(self, points: FloatArray) -> FloatArray:
         """Root mean square error by point, motion and joint, scaled. Shape (c, motions, k)."""
         return np.stack([np.sqrt((e**2).mean(axis=1)) for e in self.errors(points)], axis=1)
+
+    def block_costs(self, points: FloatArray) -> FloatArray:
+        """Mean RMSE of the joint that each block is about, or of all. Shape (c, blocks)."""
+        rmse = self.rmse(points).mean(axis=1)
+        owners = [self.owner(block[0]) if self.decoupled and block else None for block in self.blocks()]
+        return np.stack([rmse.mean(axis=1) if o is None else rmse[:, o] for o in owners], axis=1)
 
     def size(self, errors: Sequence[FloatArray]) -> float:
         """Mean over motions of the mean over joints of the RMSE."""

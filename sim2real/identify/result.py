@@ -61,6 +61,8 @@ class Identification:
     """What to record next, as plain values (`sim2real.identify.experiment_design.NextMotion.to_json`)."""
     suspects: tuple[Suspect, ...] = ()
     """Effects that the model seems to lack."""
+    notes: tuple[str, ...] = ()
+    """What the recordings don't say of the robot, as joints that were not measured, a sentence each."""
 
     @property
     def exit_code(self) -> int:
@@ -82,6 +84,7 @@ class Identification:
             "ladder": [asdict(step) for step in self.ladder],
             "hints": [asdict(hint) for hint in self.hints],
             "suspects": [asdict(suspect) for suspect in self.suspects],
+            "notes": list(self.notes),
             "fitted": list(self.fitted),
             "held": list(self.held),
             "seconds": self.seconds,

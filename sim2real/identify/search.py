@@ -143,13 +143,5 @@ def search_recordings(
     Raises:
         MissingExtra: if cmaes is not installed.
     """
-    groups: dict[int | None, list[int]] = {}
-    for column in range(len(start)):
-        groups.setdefault(problem.owner(column) if problem.decoupled else None, []).append(column)
-
-    def loss(points: FloatArray) -> FloatArray:
-        rmse = problem.rmse(points).mean(axis=1)
-        return np.stack([rmse.mean(axis=1) if j is None else rmse[:, j] for j in groups], axis=1)
-
     settings = SearchSettings(generations, WIDTH, spread=spread, seed=seed)
-    return minimize(loss, start, np.zeros(len(start)), settings, list(groups.values()), watch).point
+    return minimize(problem.block_costs, start, np.zeros(len(start)), settings, problem.blocks(), watch).point

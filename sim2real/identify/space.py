@@ -164,6 +164,10 @@ class ParameterSpace:
         per_unit = [float(f.value(at)) if f.log else 1.0 for f, at in zip(self.free, point, strict=True)]
         return np.asarray(spans * np.array([f.span for f in self.free]) * np.array(per_unit))
 
+    def late(self) -> list[int]:
+        """Columns of latencies, which an engine has in whole steps."""
+        return [k for k, free in enumerate(self.free) if free.quantity == "latency"]
+
     def physics(self, point: FloatArray) -> dict[str, float]:
         """A point as parameters of the world, without what belongs to its recordings."""
         values = zip(self.names, map(float, self.values(point)), strict=True)

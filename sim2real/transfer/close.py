@@ -33,7 +33,6 @@ from sim2real.files import write_text
 from sim2real.identify.check import check
 from sim2real.identify.identify import Options, identify
 from sim2real.identify.rollout_fit import FitSettings
-from sim2real.identify.tables import check_line
 from sim2real.identify.verdicts import judge_rollouts
 from sim2real.policy import Policy
 from sim2real.replay.rollouts import TellsState
@@ -201,7 +200,7 @@ def _identified(world: World, taken: Intake, settings: CloseSettings, stages: St
 
     def look() -> None:
         before = check(world, recordings, options)
-        watch.told(check_line(before))
+        watch.told(before.text)
         write_text(out / "check.json", json.dumps(before.to_json(), indent=1))
 
     def fit() -> None:

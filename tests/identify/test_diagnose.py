@@ -6,7 +6,8 @@ import mujoco
 import numpy as np
 import pytest
 
-from sim2real.identify.ground import find_plane, placed, plane_parameters, touching
+from sim2real.identify.experiment_design import placed
+from sim2real.identify.ground import find_plane, plane_parameters, touching
 from sim2real.identify.residuals import diagnose, explained, tip_height
 from sim2real.replay import Motion, Replayer
 from sim2real.world import World

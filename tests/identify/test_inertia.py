@@ -7,10 +7,10 @@ import pytest
 from sim2real.domain import Domain
 from sim2real.errors import InvalidValue
 from sim2real.identify.identify import Options, identify
-from sim2real.identify.inertial import inertial_of
 from sim2real.identify.space import free_parameters
 from sim2real.parameters import INERTIA
 from sim2real.recordings import Recording
+from sim2real.simulators.inertial import inertial_of
 from sim2real.simulators.mujoco import MujocoSimulator
 from sim2real.world import World
 

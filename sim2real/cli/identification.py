@@ -44,20 +44,6 @@ def check_tables(found: Check) -> Iterator[Table]:
     yield table
 
 
-def check_line(found: Check) -> str:
-    """The check in one sentence."""
-    untold = [e.name for e in found.expected if not e.told]
-    count = len(found.expected)
-    if not untold:
-        worst = max(found.expected, key=lambda e: e.share)
-        return (
-            f"check: these recordings can tell all {count} parameters, {worst.name} least: at best to "
-            f"{100 * worst.share:.2g} % of its range"
-        )
-    listed = _short(", ".join(untold))
-    return f"check: these recordings can't tell {len(untold)} of {count} parameters: {listed}"
-
-
 def _excitation(moved: Excitation) -> tuple[str, ...]:
     commanded = "not driven" if math.isnan(moved.commanded) else f"{moved.commanded:.3g}"
     numbers = f"{moved.span:.3g}", f"{moved.speed:.3g}/s", f"{100 * moved.moving:.0f} %", f"{moved.noise:.2g}"

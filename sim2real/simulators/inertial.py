@@ -6,13 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sim2real.domain import Domain
-from sim2real.identify.space import FloatArray
 from sim2real.parameters import INERTIA
 from sim2real.simulators.inertia import inertia_tensor
 from sim2real.simulators.mujoco import MujocoSimulator
 from sim2real.world import World
+
+FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,79 @@
+"""The fast stand-in on several cores: each process simulates some of the motions, to the same bits.
+
+A step of the stand-in is a few small array operations, which threads would queue up for. So processes are
+forked for every run, as cheap as they are here, and hand back what they predicted; where there is no fork, or
+a child fails, this process does the work itself.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from sim2real.identify.space import FloatArray
+from sim2real.replay import Motion
+from sim2real.replay.decoupled import DecoupledReplayer
+from sim2real.world import World
+
+_MOST = 4
+_WORTH = 8  # motions for each process, below which a fork costs more than it saves
+
+
+class ForkedReplayer:
+    """As `sim2real.replay.decoupled.DecoupledReplayer`."""
+
+    def __init__(
+        self, world: World, motions: Sequence[Motion], width: int, threads: int, free: Sequence[str]
+    ) -> None:
+        """Prepare the parts; ``threads`` processes, 0 for as many as there are cores."""
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        count = min(threads or cores, _MOST, max(1, len(motions) // _WORTH)) if hasattr(os, "fork") else 1
+        self.width, self.diverged = width, np.zeros((len(motions), width), dtype=bool)
+        self._places = [range(k, len(motions), count) for k in range(count)]
+        whole = DecoupledReplayer(world, motions, width, 1, free)
+        self._parts = [whole.part(places) for places in self._places]
+
+    def run(self, names: Sequence[str], values: FloatArray) -> list[FloatArray]:
+        """Simulate every motion under every candidate; see `sim2real.replay.Replayer.run`."""
+        waiting = [_elsewhere(part, names, values) for part in self._parts[1:]]
+        results = [self._parts[0].run(names, values), *(result() for result in waiting)]
+        found = [np.empty(0)] * len(self.diverged)
+        for places, result in zip(self._places, results, strict=True):
+            for place, predicted in zip(places, result, strict=True):
+                found[place] = predicted
+        return found
+
+
+def _elsewhere(
+    part: DecoupledReplayer, names: Sequence[str], values: FloatArray
+) -> Callable[[], list[FloatArray]]:
+    """Run a part in a child; the call returned waits for its result."""
+    shapes = [(len(values), *motion.measured.shape) for motion in part.motions]
+    reading, writing = os.pipe()
+    with warnings.catch_warnings():
+        # other threads of this process hold nothing that array operations need
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
+    if child == 0:
+        try:
+            os.close(reading)
+            with os.fdopen(writing, "wb") as pipe:
+                for predicted in part.run(names, values):
+                    pipe.write(np.ascontiguousarray(predicted, dtype=np.float64).tobytes())
+        finally:
+            os._exit(0)
+    os.close(writing)
+
+    def result() -> list[FloatArray]:
+        with os.fdopen(reading, "rb") as pipe:
+            data = np.frombuffer(pipe.read(), dtype=np.float64)
+        os.waitpid(child, 0)
+        ends = np.cumsum([int(np.prod(shape)) for shape in shapes])
+        if len(data) != ends[-1]:
+            return part.run(names, values)
+        return [one.reshape(shape) for one, shape in zip(np.split(data, ends[:-1]), shapes, strict=True)]
+
+    return result

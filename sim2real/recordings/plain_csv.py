@@ -25,6 +25,7 @@ from sim2real.recordings.recording import FloatArray
 _DELIMITERS = (",", ";", "\t")
 _NOTHING = ("", "nan", "null", "none", "na", "n/a", "-")
 _THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+")
+_IN_HEADER = re.compile(r"[\[(]([^\])]+)[\])]\s*$")
 _ALIASES = {
     "rad": "rad", "radian": "rad", "radians": "rad",
     "deg": "deg", "degree": "deg", "degrees": "deg", "°": "deg",
@@ -121,7 +122,10 @@ class _Cells:
             tries, key=lambda t: len(set(wanted) & set(_split(path, [t[0]], t[1])[0]))
         )
         self.header = [cell.strip() for cell in _split(path, [head], self.delimiter)[0]]
-        self.rows = _split(path, lines[first:], self.delimiter)
+        width = len(self.header)
+        rows = _split(path, lines[first:], self.delimiter)
+        # a delimiter at the end of each row
+        self.rows = [row if any(cell.strip() for cell in row[width:]) else row[:width] for row in rows]
         self._check_rows()
 
     def _check_rows(self) -> None:
@@ -229,17 +233,18 @@ def _number(text: str) -> float | None:
 
 
 def _check_units(table: _Cells, columns: LogMap) -> None:
-    """Refuse a row of units that says another unit than the mapping file."""
-    units = table.take_units()
+    """Refuse a header (``angle [deg]``) or a row of units that says another unit than the mapping file."""
+    rows = {name: ("the row of units below the header", unit) for name, unit in table.take_units().items()}
+    heads = {name: ("the header", found[1]) for name in table.wanted if (found := _IN_HEADER.search(name))}
     stated = {clock.column: clock.unit for clock in (columns.clock, columns.state_clock) if clock is not None}
     for joint in columns.joints.values():
         if not joint.rescaled:
             stated |= dict.fromkeys((joint.command, joint.position, joint.velocity), joint.stated)
-    for column, unit in units.items():
+    for column, (where, unit) in (*heads.items(), *rows.items()):
         said = _ALIASES.get(name := unit.strip("[]() ").partition("/")[0].strip().lower(), name)
         meant = stated.get(column)
         if meant and said in _ALIASES.values() and said != meant:
             raise RecordingError(
-                f"{table.path}: the row of units below the header says that {column} is in {unit}, and "
-                f"{columns.path.name} that it is in {meant}; say unit = {said!r} there, or correct the file"
+                f"{table.path}: {where} says that {column} is in {unit}, and {columns.path.name} that it is "
+                f"in {meant}; say unit = {said!r} there, or correct the file"
             )

@@ -169,6 +169,7 @@ UNITS = "[ms];[deg];[deg];[deg/s];[mm];mm;"
         ("sep=;\r\n" + "\r\n".join(rows_of(";", comma=True))).encode(),
         ("# from the lab\n# 2026\n" + "\n".join(rows_of(","))).encode(),
         ("# " + "\n".join(rows_of(","))).encode(),
+        "\n".join([rows_of(",")[0], *(f"{row},," for row in rows_of(",")[1:])]).encode(),
         "\n".join(with_units(UNITS)).encode(),
         "\n".join([rows_of(",")[0], "ms,°,Degrees,°/s,(mm),,mm/s", "", *rows_of(",")[1:]]).encode(),
     ],
@@ -210,6 +211,18 @@ def test_what_could_be_read_in_two_ways_is_refused(folder, text, says):
         assert len(load_recordings(folder)[0].time) == 3
         return
     with pytest.raises(RecordingError, match=says):
+        load_recordings(folder)
+
+
+def test_a_unit_in_the_header_is_the_one_that_is_meant(folder, same):
+    [plain] = load_recordings(folder)
+    for name, unit in {"t": "[ms]", "goal 2": "(mm)"}.items():
+        change(folder / "run" / "a.csv", f"{name},", f"{name} {unit},")
+        change(folder / "mapping.toml", f'"{name}"', f'"{name} {unit}"')
+    same(plain, load_recordings(folder)[0])
+    change(folder / "run" / "a.csv", "(mm)", "(cm)")
+    change(folder / "mapping.toml", "(mm)", "(cm)")
+    with pytest.raises(RecordingError, match=r"the header says that goal 2 \(cm\) is in cm, and"):
         load_recordings(folder)
 
 

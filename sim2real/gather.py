@@ -33,7 +33,9 @@ class Steppable(Protocol):
     def world_name(self) -> str:
         """Name of the world."""
 
-    def reset(self, *, seed: int | None = None) -> tuple[NDArray[np.float32], dict[str, Any]]:
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[NDArray[np.float32], dict[str, Any]]:
         """Begin all rows."""
 
     def step(
@@ -76,15 +78,15 @@ class Excited:
 def gather(env: Steppable, actor: Actor, steps: int, seed: int | None = None, anew: bool = True) -> Rollouts:
     """Record ``steps`` control steps in every row, from the start of an episode on.
 
-    A row whose episode ends begins another one where the env does (a target); else it rests from then on.
+    A row whose episode ends begins another one where a target does; else it rests from then on, and the
+    others go on to the end of theirs.
 
     Args:
         env: where; what it takes is counted by it. Without autoreset, if it is ours.
         actor: acts on all rows at once.
         steps: control steps of each row, at most.
         seed: of the episodes; by default the env goes on with its own.
-        anew: whether to go on where a target begins a row anew; else all ends with the first episode that
-            ends, and no more are paid for than there are rows.
+        anew: whether a target may begin a row anew; else each row has one episode, and no other is paid for.
 
     Returns:
         The episodes; with full states if the env is ours.
@@ -94,7 +96,7 @@ def gather(env: Steppable, actor: Actor, steps: int, seed: int | None = None, an
     """
     if isinstance(env, Sim2RealVectorEnv) and env.metadata["autoreset_mode"] is not AutoresetMode.DISABLED:
         raise InvalidValue("this env begins rows anew within a step; record from one with autoreset=False")
-    observation, _ = env.reset(seed=seed)
+    observation, _ = env.reset(seed=seed, options=None if anew else {"one_episode": True})
     tracks = [_Track() for _ in range(env.num_envs)]
     finished: list[Episode] = []
     running = np.ones(env.num_envs, dtype=bool)
@@ -109,11 +111,12 @@ def gather(env: Steppable, actor: Actor, steps: int, seed: int | None = None, an
         for row in np.flatnonzero(done & running):
             finished.append(tracks[row].episode())
             tracks[row] = _Track()
-        if "final_obs" in info and anew:
-            _see(tracks, env, observation, done)
-        else:
-            running &= ~done
-        if not running.any() or (done.any() and not anew):
+        begun = np.zeros_like(done)
+        if "final_obs" in info:
+            begun = done & ~info.get("resting", begun)
+            _see(tracks, env, observation, begun)
+        running = (running & ~done) | begun
+        if not running.any():
             break
     finished += [track.episode() for track in tracks if track.action]
     task = env.task

@@ -80,7 +80,7 @@ class TargetEnv:
         self.__account = Account(budget, task.control_dt, task.max_steps, seal.ledger)
         self.__secret = secrets.randbits(63) if seal.secret is None else seal.secret
         self.__limited, self.__ends = _limits(self.__env)
-        self.__begun = self.__open = False
+        self.__begun = self.__open = self.__single = False
         self.__running = np.zeros(num_envs, dtype=bool)
         self.__fresh = np.zeros(num_envs, dtype=bool)  # rows begun and not stepped yet
         self.__unasked = np.zeros(num_envs, dtype=bool)  # those of them that nobody asked to begin
@@ -135,13 +135,18 @@ class TargetEnv:
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
         """Begin all rows; episodes given up midway count as spent, and each costs a step at least.
 
+        Args:
+            seed: of what is drawn, which is salted.
+            options: ``{"one_episode": True}`` lets each row rest after its episode, until the next reset.
+
         Raises:
             BudgetExhausted: if nothing is left to begin them with.
-            InvalidValue: for options, as a target begins all rows at once.
+            InvalidValue: for other options, as a target begins all rows at once.
         """
-        if options:
+        if set(options or {}) - {"one_episode"}:
             raise InvalidValue(f"a target begins all rows at once; reset it without the options {options}")
         self.stop()
+        self.__single = bool((options or {}).get("one_episode"))
         self.__account.require(self.num_envs, self.num_envs, 0)
         if seed is not None or not self.__begun:
             observation, _ = self.__env.reset(seed=salted(self.__secret, seed))
@@ -187,7 +192,8 @@ class TargetEnv:
         if done.any():
             visible |= {"final_obs": observation, "_final_obs": done}
             anew = np.zeros_like(done)
-            anew[np.flatnonzero(done)[: self.__account.episodes_left(int(self.__running.sum()))]] = True
+            left = 0 if self.__single else self.__account.episodes_left(int(self.__running.sum()))
+            anew[np.flatnonzero(done)[:left]] = True
             if anew.any():
                 observation, _ = self.__env.reset(options={"reset_mask": anew})
             self.__running |= anew

@@ -116,15 +116,18 @@ def test_a_sealed_target_counts_what_is_recorded_and_shows_no_states():
 
 
 def test_a_budget_of_episodes_pays_for_one_in_each_row():
-    """Where one falls, all end: rows that the target began anew were never stepped and cost nothing."""
+    """Each is whole: a row that fell rests while the others go on, and no other episode is begun."""
     world = World.load("hopper")
-    target = TargetEnv(world, world.variant("combined_a"), Budget(episodes=6), num_envs=6)
+    target = TargetEnv(world, world.variant("combined_a"), Budget(episodes=12), num_envs=6)
     rollouts = gather(target, RandomActor(3, seed=0), 400, seed=0, anew=False)
-    target.stop()
-    assert target.spent.falls > 0, "the example needs a fall"
-    assert len({episode.steps for episode in rollouts.episodes}) == 1
+    assert target.spent.falls == 6, "the example falls in every row"
+    assert len({episode.steps for episode in rollouts.episodes}) > 1
     assert target.spent.episodes == len(rollouts.episodes) == 6
+    target.stop()
+    assert target.spent.episodes == 6
     assert target.spent.steps == rollouts.steps
+    gather(target, RandomActor(3, seed=1), 400, anew=False)
+    assert target.spent.episodes == 12
 
 
 def test_shaking_has_the_given_size_and_memory():

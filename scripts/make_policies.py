@@ -1,7 +1,7 @@
-"""Train the policies that ``policies/`` ships: nominal, randomized and continued, three seeds each.
+"""Train the policies that ``policies/`` ships: nominal, randomized and continued, each with its seeds.
 
     python scripts/make_policies.py                 # all of them, one process per core
-    python scripts/make_policies.py furuta hopper   # some worlds
+    python scripts/make_policies.py furuta --seeds 5  # some worlds, more than three seeds
     python scripts/make_policies.py --quick         # the cart-pole, hardly trained, into runs/quick
 
 *Continued* is what *randomized* is fairly compared with: nominal that goes on in nominal physics until it
@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sim2real.catalog import catalog, entries
+from sim2real.cli.arguments import positive
 from sim2real.policy import Policy
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from sim2real.world import World
 
 DOMAINS = {"nominal": "nominal", "randomized": "training", "continued": "nominal"}
-SEEDS = (0, 1, 2)
 
 
 def train_one(job: tuple[str, str, int], steps: int | None, out: Path) -> str:
@@ -68,17 +68,18 @@ def main() -> None:
     parser.add_argument(
         "--quick", action="store_true", help="one world and seed, hardly trained, into runs/quick"
     )
-    parser.add_argument("--processes", type=int, default=multiprocessing.cpu_count())
+    parser.add_argument("--seeds", type=positive, default=3, help="of every method; more tell more")
+    parser.add_argument("--processes", type=positive, default=multiprocessing.cpu_count())
     arguments = parser.parse_args()
-    out, steps, seeds = catalog("policies"), None, SEEDS
+    out, steps, seeds = catalog("policies"), None, arguments.seeds
     worlds = arguments.worlds or entries("envs")
     if arguments.quick:
-        out, steps, seeds, worlds = Path("runs/quick"), 4096, SEEDS[:1], worlds[:1]
+        out, steps, seeds, worlds = Path("runs/quick"), 4096, 1, worlds[:1]
     have = {path.parent.name for path in out.glob("*/policy.toml") if Policy.load(path.parent)}
     # a fork would copy the simulator's threads, which hangs
     with multiprocessing.get_context("spawn").Pool(arguments.processes, maxtasksperchild=1) as pool:
         for label in DOMAINS:  # all nominal ones first: some randomized ones start from them
-            jobs = [(w, label, s) for w in worlds for s in seeds if f"{w}-{label}-{s}" not in have]
+            jobs = [(w, label, s) for w in worlds for s in range(seeds) if f"{w}-{label}-{s}" not in have]
             for line in pool.imap_unordered(partial(train_one, steps=steps, out=out), jobs):
                 print(line, flush=True)
 

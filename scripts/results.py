@@ -28,7 +28,7 @@ from sim2real.transfer.stages import fingerprint
 from sim2real.transfer.target import Budget, Seal, TargetEnv
 from sim2real.world import World
 
-TARGET, SEEDS, LABELS = "combined_a", (0, 1, 2), ("nominal", "continued", "randomized")
+TARGET, LABELS = "combined_a", ("nominal", "continued", "randomized")
 OUT = Path("runs/results")
 
 
@@ -52,15 +52,9 @@ def adapted(world: World, policy: Policy, budget: int) -> Policy:
     return Policy.load(folder)
 
 
-def seeds_of(name: str, label: str) -> list[Policy]:
-    """The shipped policies of a method, or none where a seed is missing."""
-    names = [f"{name}-{label}-{seed}" for seed in SEEDS]
-    return [Policy.load(policy) for policy in names] if set(names) <= set(entries("policies")) else []
-
-
 def report_on(name: str, effort: Effort) -> tuple[GapReport, list[Policy]]:
     world = World.load(name)
-    nominal, continued, randomized = (seeds_of(name, label) for label in LABELS)
+    nominal, continued, randomized = (Policy.shipped(name, label) for label in LABELS)
     tuned = [adapted(world, policy, effort.budget) for policy in nominal]
     everyone = [*nominal, *continued, *randomized, *tuned]
     at_home = [variant.name for variant in world.variants.values() if variant.simulator == "mujoco"]
@@ -91,8 +85,9 @@ def section(report: GapReport, policies: list[Policy], name: str) -> str:
         )
         lines.append(f"| {variant} | {row} |")
     lines += ["", f"![{report.title}]({name}.png)"]
-    shipped = (f"`{name}-{label}-{{0,1,2}}`" for label in report.labels if label != "fine-tuned")
-    lines += ["", f"Policies: {', '.join(shipped)}. Control steps: {steps_of(policies)}.", ""]
+    seeds = ",".join(map(str, report.seeds))
+    names = (f"`{name}-{label}-{{{seeds}}}`" for label in LABELS if label in report.labels)
+    lines += ["", f"Policies: {', '.join(names)}. Control steps: {steps_of(policies)}.", ""]
     return "\n".join(lines)
 
 
@@ -120,10 +115,10 @@ HEAD = """# Policies
 Trained by `python scripts/make_policies.py`; the pages of results by `python scripts/results.py`. A folder
 holds `policy.toml` (the contract), `weights.safetensors` and a card; `Policy.load(name)` loads one.
 
-*Score*: 0 is random actions, 100 the oracle of that variant: three policies that went on training in its
+*Score*: 0 is random actions, 100 the oracle of that variant: policies that went on training in its
 true physics, chosen and measured on episodes of their own (`python scripts/make_references.py`; a page says
-where the oracle is still of an older kind). Mean over three training seeds, with the 95 % interval over
-seeds, starts and references. *Success*: share of three seeds × {episodes} episodes, with its interval.
+where the oracle is still of an older kind). Mean over the training seeds, with the 95 % interval over
+seeds, starts and references. *Success*: share of the seeds × {episodes} episodes, with its interval.
 
 *nominal* and *randomized* met no held-out variant, nor did *continued*, which went on in nominal physics
 until it had had as many steps as *randomized*: what helps is said against it. *fine-tuned* is nominal after

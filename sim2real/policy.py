@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from sim2real.catalog import find
+from sim2real.catalog import entries, find
 from sim2real.contents import Contents, differences
 from sim2real.documents import Section
 from sim2real.errors import PolicyError, UnknownName
@@ -220,6 +220,12 @@ class Policy:
                 "restore it, or save the policy anew with Policy.save"
             )
         return cls(_contract(table, folder), weights, folder.name)
+
+    @classmethod
+    def shipped(cls, world: str, label: str) -> list[Policy]:
+        """The policies of the catalogue that a method made in a world, by seed."""
+        names = [name for name in entries("policies") if name.startswith(f"{world}-{label}-")]
+        return sorted(map(cls.load, names), key=lambda policy: policy.contract.seed)
 
 
 def _of_step(step: Step) -> str:

@@ -67,6 +67,12 @@ def folder(policy, tmp_path):
     return tmp_path / "mine"
 
 
+def test_the_shipped_seeds_of_a_method():
+    found = Policy.shipped("furuta", "randomized")
+    assert [policy.name for policy in found[:3]] == [f"furuta-randomized-{seed}" for seed in range(3)]
+    assert Policy.shipped("furuta", "no such method") == []
+
+
 def test_folder_keeps_every_bit(policy, folder):
     loaded = Policy.load(folder)
     assert loaded.contract == policy.contract

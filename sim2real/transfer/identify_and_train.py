@@ -45,6 +45,9 @@ class Training:
     """Of the new policy."""
     progress: bool = False
     """Whether to show a progress bar."""
+    target: str = ""
+    """Name of the target that the domain was learnt from, for the provenance: seeds of one method learn
+    domains that differ a little, and are told to be of one kind by it."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +128,7 @@ def identify_and_train(
         place = folder / f"round-{number}"
         rollouts = _joined(rollouts, _recorded(policy, target, place, settings))
         fits.append(_fitted(world, rollouts, bounds, settings.fit, place, stages))
-        training = Training(settings.train_steps, settings.label, settings.watch.progress)
+        training = Training(settings.train_steps, settings.label, settings.watch.progress, target.name)
         policy = trained(policy, world, fits[-1].domain, place / "policy", training, stages)
     assert rollouts is not None
     policy = dataclasses.replace(policy, name=folder.name)
@@ -137,7 +140,7 @@ def trained(
     policy: Policy, world: World, domain: Domain, folder: Path, training: Training, stages: Stages
 ) -> Policy:
     """As `continue_training`, once: a training that is done is kept, one that was interrupted goes on."""
-    key = fingerprint(world, policy, domain, training.steps, training.label)
+    key = fingerprint(world, policy, domain, training.steps, training.label, training.target)
     name = f"train {folder.relative_to(stages.folder).as_posix()}"
     stages.once(name, key, lambda: continue_training(policy, world, domain, folder, training))
     return Policy.load(folder)
@@ -164,7 +167,11 @@ def continue_training(
         policy.save(start)
     settings = settings_for(world, True, start=str(start), total_steps=training.steps, allow_dead=True)
     learnt = train(world, folder, domain, policy.contract.seed, settings, training.progress)
-    learnt = dataclasses.replace(learnt, contract=dataclasses.replace(learnt.contract, label=training.label))
+    *past, last = learnt.contract.provenance
+    if training.target:
+        last = dataclasses.replace(last, settings={**last.settings, "target": training.target})
+    contract = dataclasses.replace(learnt.contract, label=training.label, provenance=(*past, last))
+    learnt = dataclasses.replace(learnt, contract=contract)
     learnt.save(folder)
     return learnt
 

@@ -98,6 +98,18 @@ def test_a_checkpoint_of_another_start_is_not_gone_on_from(furuta, policy, tmp_p
     assert np.array_equal(learnt.weights["actor.0.weight"], fresh.weights["actor.0.weight"])
 
 
+def test_seeds_of_one_method_are_of_one_kind_though_they_learn_other_domains(furuta, policy, tmp_path):
+    name = target_of(furuta, 1).name
+    learnt = []
+    for seed, mass in enumerate((0.03, 0.031)):
+        start = dataclasses.replace(policy, contract=dataclasses.replace(policy.contract, seed=seed))
+        training, domain = Training(4096, target=name), Domain.point({"pole.mass": mass})
+        learnt.append(continue_training(start, furuta, domain, tmp_path / str(seed), training))
+    assert learnt[0].lineage == learnt[1].lineage
+    assert name in learnt[0].lineage
+    assert learnt[0].contract.provenance[-1].domain != learnt[1].contract.provenance[-1].domain
+
+
 def interrupted(*_):
     raise KeyboardInterrupt
 

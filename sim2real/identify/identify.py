@@ -34,7 +34,7 @@ def identify(
     recordings: Sequence[Recording] | Path | str,
     options: Options | None = None,
     watch: Watch = lambda *_: None,
-    out: Path | None = None,
+    out: Path | str | None = None,
     before: Mapping[str, object] | None = None,
 ) -> Identification:
     """Find the physics under which a world does what the recordings show.
@@ -57,6 +57,7 @@ def identify(
         InvalidValue: for a world that recordings can't be replayed in.
     """
     options, began = options or Options(), time.perf_counter()
+    out = None if out is None else Path(out)
     if isinstance(recordings, Path | str):
         taken = take_in(world, Path(recordings), out, options.allow_bad, options.unwrap)
         recordings = taken.recordings

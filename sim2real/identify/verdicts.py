@@ -117,6 +117,8 @@ def judge(findings: Findings) -> tuple[Verdict, ...]:
             f"{len(sure)} parameters; the held-out error fell from {1000 * before:.1f} to {1000 * after:.1f} "
             "(mrad, or thousandths of what joints of unlike units move)"
         )
+        if before <= findings.floor:
+            text = f"{len(sure)} parameters; the published values already predict as well as sensors can show"
         verdicts.append(Verdict(IDENTIFIED, ", ".join(sure), text, {"before": before, "after": after}))
     return tuple(verdicts)
 

@@ -35,7 +35,7 @@ def own_motion(model, name, seconds, seed):
     for a in servos_of(model):
         low, high = model.actuator_ctrlrange[a] if model.actuator_ctrllimited[a] else (-0.5, 0.5)
         wave = np.sin(2 * np.pi * rng.uniform(0.1, 0.4) * time + rng.uniform(0, 6))
-        control[:, a] = (low + high) / 2 + 0.35 * (high - low) * wave
+        control[:, a] = (low + high) / 2 + min(0.35 * (high - low), 0.4) * wave
         gain, bias = model.actuator_gainprm[a, 0], model.actuator_biasprm[a]
         told = -(gain * control[:, a] + bias[0]) / (bias[1] * model.actuator_gear[a, 0])
         command[:, joints.index(int(model.actuator_trnid[a, 0]))] = told
@@ -62,7 +62,8 @@ def test_a_planted_gain_and_friction_are_found(robot, tmp_path):
     model.actuator_gainprm[actuator, 0] *= 1.3
     model.actuator_biasprm[actuator, 1] *= 1.3
     dof = model.jnt_dofadr[joint]
-    friction = max(3 * float(model.dof_frictionloss[dof]), 0.02 * abs(model.actuator_forcerange[actuator, 1]))
+    strength = abs(model.actuator_forcerange[actuator, 1]) or 5.0
+    friction = max(3 * float(model.dof_frictionloss[dof]), 0.02 * strength)
     model.dof_frictionloss[dof] = friction
     logs = [own_motion(model, f"own{seed}", 3.0, seed) for seed in (0, 1)]
     planted = {

@@ -22,7 +22,8 @@ joints and convert units::
 The result is scale · value + offset in rad or m. Optional keys: ``period`` (s per row, where a
 format has no stamps), ``delimiter`` (of a CSV; by default the one that its header has), and of an MCAP file
 ``state_topic`` and ``command_topic``, a topic or a list of them whose joints belong together, and
-``state_joints`` and ``command_joints``, the joints in order where messages are bare numbers.
+``state_joints`` and ``command_joints``, the joints in order where messages are bare numbers. A file of these
+four alone leaves the joints of an MCAP file as they are.
 """
 
 from __future__ import annotations
@@ -127,7 +128,7 @@ def read_log_map(path: Path) -> LogMap:
     """
     file = Section.read_toml(path, RecordingError).only(*_KEYS)
     joints = file.section("joints")
-    if not joints.values:
+    if not joints.values and not any(key in file for key in _LISTS):
         raise RecordingError(f"{path}: it maps no joints; add a table [joints.NAME] for each")
     return LogMap(
         path=path,
@@ -149,7 +150,7 @@ def map_file_for(path: Path) -> Path | None:
 
 def mapped(log: RawLog, columns: LogMap | None) -> RawLog:
     """A log whose format names its joints, with those of the mapping file, in rad or m."""
-    if columns is None or not log.joints:
+    if columns is None or not log.joints or not columns.joints:
         return log
     entries = list(columns.joints.values())
     missing = [entry.source for entry in entries if entry.source not in log.joints]

@@ -49,7 +49,7 @@ def read_minari(path: Path, name: str, columns: LogMap | None) -> list[RawLog]:
             episodes = sorted((key for key in file if re.fullmatch(r"episode_\d+", key)), key=_number)
             if not episodes:
                 raise RecordingError(f"{path}: no episodes; it holds {', '.join(file) or 'nothing'}")
-            if columns is None or columns.period is None:
+            if columns is None or columns.period is None or not columns.joints:
                 raise RecordingError(_advice(path, file[episodes[0]], columns))
             return [_episode(path, f"{name}/{key}", file[key], columns) for key in episodes]
     except RecordingError:
@@ -69,7 +69,7 @@ def _said(error: Exception) -> str:
 
 
 def _advice(path: Path, episode: h5py.Group, columns: LogMap | None) -> str:
-    if columns is not None:
+    if columns is not None and columns.joints:
         return f"{columns.path}: a Minari set has no stamps; give the seconds per step as period"
     held = ", ".join(f"{key} {shape}" for key, shape in _shapes(episode).items())
     return (

@@ -49,7 +49,7 @@ def read_csv(path: Path, name: str, columns: LogMap | None) -> RawLog:
     """
     wanted = () if columns is None else columns.names
     table = _Cells(path, "" if columns is None else columns.text.get("delimiter", ""), wanted)
-    if columns is None:
+    if columns is None or not columns.joints:
         raise RecordingError(
             f"{path}: nothing says what its columns are ({', '.join(table.header)}); "
             f"write a {MAPPING_FILE} beside it (see sim2real.recordings.columns)"

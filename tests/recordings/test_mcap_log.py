@@ -315,6 +315,16 @@ def test_commands_in_parts_hold(bag):
     assert np.array_equal(run.command[9], [angles(10)[2], *angles(9)[:2]])
 
 
+def test_commands_of_one_stamp_in_messages_of_their_own_are_one_row(bag):
+    messages = [
+        ("/joint_commands", JOINT_STATE, at(k), joint_state(at(k), [name], [value]))
+        for k in range(40)
+        for name, value in zip(NAMES, angles(k), strict=True)
+    ]
+    [log] = read_raw(bag([*states(40), *messages]))
+    assert np.array_equal(log.command, [angles(k) for k in range(40)])
+
+
 def test_a_controllers_state_tells_both(bag):
     path = bag(
         [
@@ -348,6 +358,9 @@ def test_dynamic_joint_states_and_arrays_are_read(bag):
     [run] = load_recordings(path)
     assert run.joints == NAMES
     assert np.array_equal(run.command, run.position)
+    mapping.write_text('command_joints = ["jaw", "b", "a"]\n')
+    [same] = load_recordings(path)
+    assert np.array_equal(same.command, run.command[:, [NAMES.index(joint) for joint in same.joints]])
 
 
 @pytest.mark.parametrize(

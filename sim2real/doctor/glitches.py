@@ -16,6 +16,7 @@ from sim2real.recordings.recording import FloatArray
 from sim2real.recordings.wrap import wraps
 
 _LONGEST = 3  # rows of a glitch
+_HELD = 12  # rows of one that reads the same number throughout
 _AROUND = 25  # steps from row to row that say what is usual here
 _JUMP = 8.0  # usual steps
 _LEAST = 0.05  # of how far the signal goes
@@ -44,9 +45,14 @@ def turns(log: RawLog) -> Iterator[Finding]:
         rows = np.unique(np.array([row for wrap in own for row in wrap.rows], dtype=np.intp))
         signals = " and ".join(wrap.signal for wrap in own)
         text = (
-            f"{log.name}: {joint} jumps by a whole turn of {own[0].turn:.5g} in its {signals}, where an "
-            "encoder starts again; take the jumps out with --unwrap (unwrap=True)"
+            f"{log.name}: {joint} follows its command by whole turns of {own[0].turn:.5g} beside it: its "
+            "encoder began to count at another; bring it there with --unwrap (unwrap=True)"
         )
+        if rows.size:
+            text = (
+                f"{log.name}: {joint} jumps by a whole turn of {own[0].turn:.5g} in its {signals}, where an "
+                "encoder starts again; take the jumps out with --unwrap (unwrap=True)"
+            )
         yield Finding("wrap", BAD, text, (log.name,), joint, scattered(log.name, rows), own[0].turn)
 
 
@@ -59,7 +65,7 @@ def glitches(log: RawLog) -> list[Glitch]:
             rows = _sentinels(values, other)
             rest = values.copy()
             rest[rows] = np.nan
-            spikes = _spikes(rest, signal == "position")
+            spikes = _spikes(rest, signal == "position", _HELD if log.shared else _LONGEST)
             if signal == "command":
                 spikes = spikes[_outside(rest, spikes)]
             elif log.shared:
@@ -125,8 +131,14 @@ def _outside(values: FloatArray, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
     return np.asarray(np.abs(values[rows] - (low + high) / 2) > 1.5 * max(high - low, _RIPPLE))
 
 
-def _spikes(values: FloatArray, at_ends: bool) -> NDArray[np.intp]:
-    """Rows that leave their surroundings at once and are back within a few, or that stand at an end."""
+def _spikes(values: FloatArray, at_ends: bool, held: int) -> NDArray[np.intp]:
+    """Rows that leave their surroundings at once and are back within a few, or that stand at an end.
+
+    Args:
+        values: of a signal. Shape (n,).
+        at_ends: whether first and last rows can be told from setting out and coming to rest.
+        held: rows that one and the same number may stay.
+    """
     finite = np.flatnonzero(np.isfinite(values))
     if len(finite) < 2 * _LONGEST + 2:
         return np.empty(0, dtype=np.intp)
@@ -136,9 +148,13 @@ def _spikes(values: FloatArray, at_ends: bool) -> NDArray[np.intp]:
     jumps = np.flatnonzero(np.abs(step) > least)
     spikes: set[int] = set()
     for a in jumps:
-        for b in jumps[(jumps > a) & (jumps <= a + _LONGEST)]:
+        for b in jumps[(jumps > a) & (jumps <= a + held)]:
+            long = b > a + _LONGEST
+            if long and np.ptp(x[a + 1 : b + 1]):
+                break
             size = min(abs(step[a]), abs(step[b]))
-            if step[a] * step[b] < 0 and abs(x[b + 1] - x[a]) < 0.5 * size:
+            back = (2.0 if long else 0.5) * size  # the joint goes on meanwhile
+            if step[a] * step[b] < 0 and abs(x[b + 1] - x[a]) < back:
                 spikes |= set(range(a + 1, b + 1))
                 break
     last = len(x) - 1

@@ -221,7 +221,8 @@ class _Side:
         if told.all():
             return time, table
         last = np.maximum.accumulate(np.where(told, np.arange(len(table))[:, None], -1), axis=0)
-        known = (last >= 0).all(axis=1) & np.append(np.diff(time) != 0, True)  # parts of one stamp are one row
+        # parts of one stamp are one row
+        known = (last >= 0).all(axis=1) & np.append(np.diff(time) != 0, True)
         return time[known], np.take_along_axis(table, last, axis=0)[known]
 
     def merged(self) -> tuple[FloatArray, FloatArray, FloatArray | None, FloatArray | None]:

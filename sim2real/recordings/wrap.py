@@ -6,7 +6,8 @@
 
 A turn is 2π for angles in rad, 360 in degrees; where no unit is stated either, or the 2^n ticks of an encoder
 that whole numbers fit. A joint in m has none. A command may step by as much as it likes: it counts as wrapped
-only if that brings it to the position.
+only if that brings it to the position. A position that follows its command a whole turn beside it throughout
+counts as well: the encoder began to count there.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class Wrap:
     signal: str
     """``"position"`` or ``"command"``."""
     rows: tuple[int, ...]
-    """First row behind each jump; empty for a command that is a whole turn away throughout."""
+    """First row behind each jump; empty for what is a whole turn away throughout."""
     turn: float
     """In the log's unit."""
 
@@ -69,6 +70,10 @@ def _of_joint(log: RawLog, j: int) -> Iterator[tuple[Wrap, FloatArray]]:
             yield Wrap(log.joints[j], "command", tuple(map(int, sent)), turn), beside
         if rows.size or beside is not None:
             return
+        moved = _aside(log, position, command, turn) if turn in _TURNS[""] else None
+        if moved is not None:
+            yield Wrap(log.joints[j], "position", (), turn), moved
+            return
 
 
 def _turns(log: RawLog, j: int) -> tuple[float, ...]:
@@ -100,11 +105,34 @@ def _jumps(values: FloatArray, turn: float) -> tuple[NDArray[np.intp], FloatArra
     return finite[1:][around], whole
 
 
+def _held(log: RawLog, count: int) -> NDArray[np.intp] | None:
+    """Which row of the commands each of ``count`` positions goes with."""
+    rows = np.arange(count)
+    if not log.shared:
+        rows = np.maximum(np.searchsorted(log.command_time, log.time, side="right") - 1, 0)
+    return rows if len(log.command_time) and len(rows) == count else None
+
+
+def _aside(log: RawLog, position: FloatArray, command: FloatArray, turn: float) -> FloatArray | None:
+    """The position at the turn of its command, if it follows that one or two turns beside it."""
+    rows = _held(log, len(position))
+    if rows is None:
+        return None
+    apart = position - command[rows]
+    known = apart[np.isfinite(apart)]
+    turns = np.rint(np.median(known) / turn) if known.size else 0.0
+    if not 1 <= abs(turns) <= 2:
+        return None
+    left = np.abs(known - turns * turn)
+    spread = np.diff(np.percentile(known, [5, 95]))[0]
+    follows = spread < np.ptp(position[np.isfinite(position)]) / 2
+    return position - turns * turn if follows and np.percentile(left, 90) < _NEAR * turn else None
+
+
 def _beside(log: RawLog, position: FloatArray, command: FloatArray, turn: float) -> FloatArray | None:
     """The unwrapped command, moved by whole turns to the position; None where it is no nearer to it so."""
-    held = np.searchsorted(log.command_time, log.time, side="right") - 1 if not log.shared else None
-    rows = np.arange(len(position)) if held is None else np.maximum(held, 0)
-    if not len(command) or len(rows) != len(position):
+    rows = _held(log, len(position))
+    if rows is None:
         return None
     apart = position - command[rows]
     known = apart[np.isfinite(apart)]

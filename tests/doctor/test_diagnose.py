@@ -54,6 +54,14 @@ def glitched(log):
     return replace(log, position=put(log.position, [100, 250, 251, 730], 1, 0.0))
 
 
+def lost_for_a_while(log):
+    return replace(log, position=put(log.position, slice(70, 79), 1, 0.0))
+
+
+def a_turn_beside(log):
+    return replace(log, position=put(log.position, slice(None), 1, log.position[:, 1] - 2 * np.pi))
+
+
 def far_off(log):
     return replace(log, position=put(log.position, 100, 0, 65.535))
 
@@ -233,6 +241,8 @@ PLANTED = [
     (other_encoder, "two robots", BAD, None),
     (other_zero, "two robots", BAD, None),
     (glitched, "glitch", BAD, [(100, 100), (250, 251), (730, 730)]),
+    (lost_for_a_while, "glitch", BAD, [(70, 78)]),
+    (a_turn_beside, "wrap", BAD, None),
     (far_off, "glitch", BAD, [(100, 100)]),
     (unread_at_first, "glitch", BAD, [(0, 1)]),
     (sentinel, "glitch", BAD, [(300, 339)]),

@@ -50,6 +50,19 @@ def test_jumps_by_a_turn_are_found_and_taken_out(unit, turn, low, signals):
     assert not wraps(whole)
 
 
+@pytest.mark.parametrize(("unit", "turn"), [("rad", 2 * np.pi), ("deg", 360.0), ("", 360.0)])
+def test_a_turn_beside_the_command_throughout_is_found_and_taken_out(unit, turn):
+    goal, real = (x * turn / (40 * np.pi) for x in (GOAL, REAL))
+    for turns in (1, -2):
+        log = made(goal, real + turns * turn, unit)
+        assert [(wrap.signal, wrap.rows) for wrap in wraps(log)] == [("position", ())]
+        whole = unwrapped(log)
+        assert whole.position[:, 0] == pytest.approx(real, abs=1e-9 * turn)
+        assert np.array_equal(whole.command, log.command)
+    for position in (real + 0.8 * turn, np.full_like(real, turn), -real + turn):
+        assert not wraps(made(goal, position, unit))
+
+
 def test_a_command_may_step_by_nearly_a_turn():
     command = np.where(TIME % 4 < 2, 3.1, -3.1)
     position, state = np.empty(600), 0.0

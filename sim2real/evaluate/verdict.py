@@ -128,7 +128,8 @@ def _method(report: GapReport, summary: LabelSummary) -> str:
         return f"Whether “{summary.label}” helps is undecided on {names}."
     told = f"“{summary.label}” {whole.verdict}"
     if whole.verdict == "undecided":
-        told = f"Whether “{summary.label}” helps is undecided"
+        tell = f" ({whole.seeds_needed} seeds would tell)" if whole.seeds_needed else ""
+        told = f"Whether “{summary.label}” helps is undecided{tell}"
     change = f"{number(whole.estimate, unit=_unit(report))} against “{report.baseline}”"
     if summary.closed is not None:
         change += f", {number(summary.closed, 100, 0, ' %')} of what that lacks to the oracle"

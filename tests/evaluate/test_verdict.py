@@ -104,3 +104,15 @@ def test_too_few_seeds_decide_nothing():
 )
 def test_numbers_are_written_with_their_interval(estimate, text):
     assert number(estimate) == text
+
+
+def test_an_undecided_method_says_how_many_seeds_would_tell():
+    rows = {"nominal": NOMINAL, "tuned": {"home": 90.0, "light": 60.2, "heavy": 20.4}}
+    table = [
+        (label, label, f"{label}-{seed}", seed, variant, GROUPS[variant], 0,
+         score + (seed * 2 if label == "tuned" else 0.0), 9, True, False)
+        for label, scores in rows.items() for variant, score in scores.items() for seed in (-1, 0, 2)
+    ]  # fmt: skip
+    columns = dict(zip(COLUMNS, map(np.array, zip(*table, strict=True)), strict=True))
+    _, closed, _ = verdict(gap_report(columns, {name: Reference(0, 100) for name in GROUPS}))
+    assert re.search(r"Whether “tuned” helps is undecided \(\d+ seeds would tell\) on 2", closed)

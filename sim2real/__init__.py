@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from sim2real.interface import Signal as Signal
     from sim2real.interface import TaskSpec as TaskSpec
     from sim2real.policy import Policy as Policy
+    from sim2real.scaffold import new_world as new_world
     from sim2real.tasks import register_task as register_task
     from sim2real.world import World as World
 
@@ -48,6 +49,7 @@ _NAMES = {
     "TaskSpec": "sim2real.interface",
     "World": "sim2real.world",
     "check_task": "sim2real.checker",
+    "new_world": "sim2real.scaffold",
     "register_task": "sim2real.tasks",
 }
 

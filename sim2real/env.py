@@ -373,14 +373,15 @@ def task_class(world: World) -> TaskFactory:
     """
     if world.own_task is not None:
         return world.own_task
+    own = world.path / "task.py" if (world.path / "task.py").is_file() else "my_module"
     if not has_task(world):
         raise InvalidValue(
             f"world {world.name} names no task, which this needs (gap and identify don't): put a line "
             f"task = one of {', '.join(TASKS)} into {world.path / 'physics.toml'}, or register one "
-            "of your own (--import my_module)"
+            f"of your own (--import {own})"
         )
     if world.task not in TASKS:
-        known = (*TASKS, "your own, by --import my_module")
+        known = (*TASKS, f"your own, by --import {own}")
         raise UnknownName(f"task of world {world.name}", world.task, known)
     return TASKS[world.task]
 

@@ -8,6 +8,7 @@ before something of its name is asked for.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import sys
@@ -68,6 +69,15 @@ class Registry(Mapping[str, T], Generic[T]):
             return given
 
         return add
+
+    @contextlib.contextmanager
+    def aside(self) -> Iterator[None]:
+        """Forget afterwards what is registered meanwhile."""
+        before = dict(self._registered)
+        try:
+            yield
+        finally:
+            self._registered = before
 
     def is_built_in(self, found: T) -> bool:
         """Whether something came with this package."""

@@ -61,7 +61,7 @@ def test_lazy_names(python):
         "furuta () Policy",
         "Sim2RealVectorEnv",
         "module 'sim2real' has no attribute 'Wold'; it has "
-        "Domain, Drive, Joint, Policy, Signal, Sim2RealVectorEnv, TaskSpec, World, check_task, "
+        "Domain, Drive, Joint, Policy, Signal, Sim2RealVectorEnv, TaskSpec, World, check_task, new_world, "
         "register_task, register_env",
     ]
 

@@ -26,7 +26,7 @@ ROWS = (
     ("env",),
     ("checker", "single_env", "episodes", "gather", "replay"),
     ("audit",),
-    ("randomize", "wrappers", "identify", "train"),
+    ("randomize", "wrappers", "identify", "train", "scaffold"),
     ("evaluate", "parity"),
     ("transfer",),
     ("demo",),

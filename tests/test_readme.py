@@ -1,6 +1,8 @@
 """The README's own code works, its files exist, and its domain is one."""
 
 import re
+import shlex
+import sys
 import tomllib
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import pytest
 
 from sim2real.cli import main
 from sim2real.domain import Domain
+from sim2real.tasks import TASKS
 from sim2real.world import World
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -24,8 +27,23 @@ def test_python_blocks_run_in_an_empty_folder(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     namespace: dict[str, object] = {}
-    exec(compile(code, "README.md", "exec"), namespace)
+    with TASKS.aside():
+        exec(compile(code, "README.md", "exec"), namespace)
     assert len(namespace) > 1
+
+
+@pytest.mark.slow
+def test_a_robot_of_ones_own_in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (shell,) = [block for block in blocks("sh") if "sim2real new my_robot" in block and "python -c" in block]
+    first, *commands = map(shlex.split, shell.splitlines())
+    assert first[:2] == ["python", "-c"]
+    exec(first[2])
+    with TASKS.aside():
+        for _, command, *words in commands:
+            few = ["--steps", "256"] if command == "train" else []
+            assert main([command, *words, *few]) == 0
 
 
 def test_the_domain_in_the_readme_fits_furuta_and_survives_a_round_trip() -> None:
@@ -42,7 +60,7 @@ def test_links_lead_to_files() -> None:
 
 
 def test_commands_in_the_readme_exist(capsys: pytest.CaptureFixture[str]) -> None:
-    (shell,) = [block for block in blocks("sh") if "sim2real worlds" in block]
+    shell = next(block for block in blocks("sh") if "sim2real worlds" in block)
     for command in re.findall(r"^sim2real (\w+)", shell, flags=re.MULTILINE):
         with pytest.raises(SystemExit) as end:
             main([command, "--help"])

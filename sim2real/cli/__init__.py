@@ -18,6 +18,7 @@ from sim2real.cli import (
     evaluate,
     gap,
     identify,
+    new,
     parity,
     recordings,
     train,
@@ -25,7 +26,7 @@ from sim2real.cli import (
     worlds,
 )
 
-_COMMANDS = (worlds, audit, train, transfer, evaluate, gap, parity, recordings, identify, close, demo)
+_COMMANDS = (worlds, new, audit, train, transfer, evaluate, gap, parity, recordings, identify, close, demo)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,0 +1,204 @@
+"""Write a world folder for a model."""
+
+from __future__ import annotations
+
+import re
+import types
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import mujoco
+import numpy as np
+import tomli_w
+
+from sim2real.audit import AuditSettings, audit_world, check_variants
+from sim2real.audit.excitation import CHEAP
+from sim2real.audit.finding import ALIVE, PARTLY
+from sim2real.catalog import entries
+from sim2real.errors import InvalidValue, Sim2RealError
+from sim2real.files import replace_folder, write_text
+from sim2real.interface import TaskFactory
+from sim2real.parameters import Parameter
+from sim2real.scaffold.example import Robot, example_task, robot_of
+from sim2real.scaffold.model import copy_model
+from sim2real.scaffold.parameters import heaviest, with_parameters, with_usual
+from sim2real.scaffold.variants import structure_of, variants_of
+from sim2real.simulators import installed, make_simulator
+from sim2real.tasks import TASKS, check_factory
+from sim2real.world import Variant, World, compile_scene, element_names
+from sim2real.world.contacts import possible_partners
+
+
+@dataclass(frozen=True)
+class Scaffold:
+    """What was written."""
+
+    world: World
+    notes: tuple[str, ...]
+    """How the model was copied, and what was left out, a sentence each."""
+
+
+def new_world(folder: str | Path, model: str | Path, task: bool = False) -> Scaffold:
+    """Write a world folder from an MJCF: model and files, parameters with assumed ranges, variants, README.
+
+    Parameters that change nothing in a fixed motion of the example task are left out.
+
+    Args:
+        folder: to be made; its name is the world's.
+        model: an MJCF file, or a URDF that MuJoCo loads.
+        task: whether to write ``task.py`` too, an example to edit. Nothing imports it by itself.
+
+    Raises:
+        InvalidValue: for a folder that is there, a name that a world of the catalogue has, a model that is
+            missing or does not compile, or a task for one that nothing moves. Nothing is left behind.
+    """
+    folder, source = Path(folder), Path(model)
+    if folder.exists() or folder.is_symlink():
+        raise InvalidValue(f"{folder} is there already; give another name, or move it away")
+    if str(folder) in entries("envs"):
+        raise InvalidValue(f"{folder} is the name of a world that comes with sim2real; give another one")
+    if not re.fullmatch(r"[\w .+-]*\w[\w .+-]*", folder.name):
+        raise InvalidValue(
+            f"{folder.name!r} is no name for a world; take letters, digits, '_', '-' and '.', as in my_robot"
+        )
+    notes: list[str] = []
+    replace_folder(folder, lambda place: notes.extend(_write(place, folder, source, task)))
+    return Scaffold(World.load(folder.resolve()), tuple(notes))
+
+
+def _write(place: Path, folder: Path, source: Path, task: bool) -> list[str]:
+    notes = [copy_model(source, place)]
+    name = folder.name
+    title = f"{name}: {source.name}"
+    write_text(place / "physics.toml", tomli_w.dumps({"title": title}))
+    bare = World.load(place)
+    world, variants = with_usual(bare), dict[str, Variant]()
+    try:
+        robot = robot_of(bare)
+    except InvalidValue:
+        if task:
+            raise
+        robot = None
+    if robot is not None:
+        text = example_task(name, robot)
+        world, dead = _alive(world.with_task(_class_of(text, name)))
+        notes += dead
+        world, variants = _varied(world, robot)
+        if robot.base and not _has_ground(bare.model):
+            notes.append(
+                "nothing to stand on: scene.xml has no floor; add one, such as "
+                '<geom name="floor" type="plane" size="0 0 1"/> in its worldbody'
+            )
+        if task:
+            write_text(place / "task.py", text)
+    table = {"title": title, **({"task": name} if task else {}), **_tables(world, variants.values())}
+    write_text(place / "physics.toml", _HEAD.format(source=source.name) + tomli_w.dumps(table))
+    write_text(place / "README.md", _readme(name, str(folder), source.name, task, notes))
+    World.load(place)
+    return notes
+
+
+def _has_ground(model: mujoco.MjModel) -> bool:
+    """Whether something that never moves can be touched."""
+    static = model.body_weldid[model.geom_bodyid] == 0
+    return any(possible_partners(model, int(geom)) for geom in np.flatnonzero(static))
+
+
+def _class_of(text: str, name: str) -> TaskFactory:
+    """The example's class, which is registered only while it is made."""
+    module = types.ModuleType(f"example of {name}")
+    with TASKS.aside():
+        exec(compile(text, "task.py", "exec"), module.__dict__)
+    return check_factory(module.__dict__["HoldPose"])
+
+
+def _alive(world: World) -> tuple[World, list[str]]:
+    """The world without the parameters that change nothing when its task moves it, and why they don't."""
+    audit = audit_world(world, AuditSettings(policies=(), excitation=CHEAP))
+    dead = {f.name: f.sentence for f in audit.findings if f.verdict not in (ALIVE, PARTLY)}
+    kept = {name: p for name, p in world.parameters.items() if name not in dead}
+    return replace(world, parameters=kept), [f"left out: {sentence}" for sentence in dead.values()]
+
+
+def _varied(world: World, robot: Robot) -> tuple[World, dict[str, Variant]]:
+    """The world with what structural variants need, and the variants that change something in it."""
+    heavy = heaviest(world.model)
+    weight = 9.81 * float(world.model.body_mass[heavy].sum())
+    base = element_names(world.model, "body")[heavy[0]] if robot.base and heavy else ""
+    known = with_parameters(world, structure_of(base))
+    possible = {v.name: v for v in variants_of(known.parameters, float(f"{0.2 * weight:.2g}"))}
+    room = compile_scene(world.path / "scene.xml", known.parameters, possible)
+    known = replace(known, model=room, variants=possible)
+    variants = {name: variant for name, variant in possible.items() if _acts(known, variant)}
+    pushed = any(name.endswith(".push") for v in variants.values() for name in v.physics)
+    used = {name for v in variants.values() for name in v.physics}
+    kept = {
+        name: p
+        for name, p in known.parameters.items()
+        if name in world.parameters or name in used or (pushed and "push" in p.quantity.name)
+    }
+    return replace(known, parameters=kept), variants
+
+
+def _acts(world: World, variant: Variant) -> bool:
+    """Whether a variant is possible, and changes something."""
+    try:
+        world.check(variant.domain)
+        if variant.simulator == "mujoco":
+            check_variants(world, [variant])
+        elif not installed(variant.simulator):
+            return False
+        else:
+            make_simulator(variant.simulator, world, 1)
+    except Sim2RealError:
+        return False
+    return True
+
+
+def _tables(world: World, variants: Iterable[Variant]) -> dict[str, object]:
+    groups: dict[str, dict[str, dict[str, object]]] = {}
+    for variant in variants:
+        engine = {"simulator": variant.simulator} if variant.simulator != "mujoco" else {}
+        groups.setdefault(variant.group, {})[variant.name] = {**engine, **variant.physics}
+    return {"parameters": {p.name: _entry(p) for p in world.parameters.values()}, "variants": groups}
+
+
+def _entry(parameter: Parameter) -> dict[str, object]:
+    entry: dict[str, object] = {"unit": parameter.unit, "nominal": parameter.nominal}
+    if parameter.low < parameter.high:
+        digits = [parameter.low, parameter.high]
+        entry["range"] = [float(f"{x:.6g}") for x in digits]
+        if parameter.scale == "log":
+            entry["scale"] = "log"
+    if parameter.elements != (parameter.name.rpartition(".")[0],) and parameter.elements:
+        entry["elements"] = list(parameter.elements)
+    return {**entry, "source": parameter.source}
+
+
+_HEAD = """\
+# Written by `sim2real new`. Nominal values are those of {source}; ranges and variants are assumed. Put
+# in what you know: data sheets, measurements, or `sim2real identify`, and say in `source` where a number
+# comes from.
+"""
+
+
+def _readme(name: str, folder: str, source: str, task: bool, notes: list[str]) -> str:
+    own = f" --import {folder}/task.py" if task else " --task TASK --import MODULE"
+    left = "".join(f"- {note}\n" for note in notes)
+    example = (
+        "`task.py` is an example to edit: it holds a pose. Nothing imports it but `--import`.\n"
+        if task
+        else "The world names no task yet: `sim2real new` writes an example with `--task`.\n"
+    )
+    return f"""# {name}
+
+Made by `sim2real new` from `{source}`. `scene.xml` is the model; `physics.toml` has its parameters with
+assumed ranges, and held-out variants. {example}
+```sh
+sim2real worlds {folder}
+sim2real audit {folder}{own}
+sim2real train {folder} --domain training{own}
+```
+
+{left}"""

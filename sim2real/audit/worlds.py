@@ -10,14 +10,15 @@ from numpy.typing import NDArray
 
 from sim2real.audit.excitation import FULL, Excitation, plays, table
 from sim2real.audit.finding import Audit
+from sim2real.audit.free import FreeMotion
 from sim2real.audit.measure import Returns, Where, measured, refusals
 from sim2real.audit.moves import Move, rows_of, world_moves
 from sim2real.catalog import entries
-from sim2real.env import Sim2RealVectorEnv, engine_for
+from sim2real.env import Sim2RealVectorEnv, engine_for, has_task
 from sim2real.episodes import run_episodes
 from sim2real.policy import Policy
 from sim2real.simulators import Engine
-from sim2real.world import World
+from sim2real.world import World, with_usual
 
 SEED = 3_000_017
 """Of the episodes, apart from those of training and evaluation."""
@@ -38,6 +39,9 @@ class AuditSettings:
 def audit_world(world: World, settings: AuditSettings = AuditSettings()) -> Audit:
     """Move every parameter of a world to both ends.
 
+    A world that names no task is moved by its actuators alone, and one that names no parameters is audited
+    by those that `with_usual` gives it.
+
     Args:
         world: which.
         settings: engine, policies and episodes.
@@ -45,12 +49,16 @@ def audit_world(world: World, settings: AuditSettings = AuditSettings()) -> Audi
     Raises:
         PolicyError: for a policy that does not fit the world.
         MissingExtra: if the engine is not installed.
+        InvalidValue: for a world in which nothing can move, or policies in one that names no task.
     """
+    world = with_usual(world)
+    policies = shipped(world) if settings.policies is None else settings.policies
+    if not has_task(world) and not policies:
+        world = world.with_task(FreeMotion(world))
     engine = Engine(settings.simulator) if isinstance(settings.simulator, str) else settings.simulator
     moves = world_moves(world)
     refused = refusals(world, moves, engine)
     takes = [move for move in moves if not {move.parameter, *move.base} & set(refused)]
-    policies = shipped(world) if settings.policies is None else settings.policies
     changed: dict[Move, dict[str, float]] = {move: {} for move in takes}
     nominal = {}
     for policy in policies:

@@ -14,6 +14,7 @@ from sim2real.world.names import element_name as element_name
 from sim2real.world.names import element_names as element_names
 from sim2real.world.physics_file import JointMapping as JointMapping
 from sim2real.world.scene import compile_scene as compile_scene
+from sim2real.world.usual import with_usual as with_usual
 from sim2real.world.values import nominal_value as nominal_value
 from sim2real.world.variant import CONTROL as CONTROL
 from sim2real.world.variant import GROUPS as GROUPS

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import mujoco
 import numpy as np
 
-from sim2real.parameters import QUANTITIES
+from sim2real.parameters import QUANTITIES, quantity_of
 from sim2real.world.drives import Drive, drive_of
 from sim2real.world.entries import locate
-from sim2real.world.levers import levers, limited_joints
+from sim2real.world.levers import is_fixed, levers, limited_joints, tendon_joints
 
 
 def nominal_value(model: mujoco.MjModel, quantity: str, element: str) -> float:
@@ -39,6 +41,34 @@ def nominal_value(model: mujoco.MjModel, quantity: str, element: str) -> float:
     if quantity == "stiffness":
         return float(model.jnt_stiffness[number])
     return float(getattr(model, f"dof_{quantity}")[model.jnt_dofadr[number]])
+
+
+def unit_of(model: mujoco.MjModel, name: str, elements: Sequence[str]) -> str:
+    """Unit of a parameter: what turns has another than what slides. Empty for what has no unit of its own.
+
+    Raises:
+        UnknownName: for an element or a quantity that does not exist.
+    """
+    quantity = quantity_of(name)
+    units = quantity.units or ("",)
+    if len(set(units)) == 1 or not elements:
+        return units[0]
+    return units[_slides(model, *locate(model, quantity.element, elements[0], quantity.element))]
+
+
+def _slides(model: mujoco.MjModel, kind: str, number: int) -> bool:
+    """Whether an element moves along something, so that what it gives is a force and no torque."""
+    if kind == "joint":
+        return int(model.jnt_type[number]) == int(mujoco.mjtJoint.mjJNT_SLIDE)
+    if kind == "tendon":
+        joints = tendon_joints(model, number)
+        return not is_fixed(model, number) or all(_slides(model, "joint", joint) for joint in joints)
+    trn, target = int(model.actuator_trntype[number]), int(model.actuator_trnid[number, 0])
+    if trn in (mujoco.mjtTrn.mjTRN_JOINT, mujoco.mjtTrn.mjTRN_JOINTINPARENT):
+        return _slides(model, "joint", target)
+    if trn == mujoco.mjtTrn.mjTRN_TENDON:
+        return _slides(model, "tendon", target)
+    return bool(model.actuator_gear[model.actuator_outadr[number], :3].any())
 
 
 def _of_options(option: mujoco.MjOption, quantity: str, axis: int) -> float:

@@ -33,7 +33,7 @@ from sim2real.world.names import element_name, element_names
 from sim2real.world.physics_file import JointMapping, PhysicsFile
 from sim2real.world.refusals import refusal
 from sim2real.world.scene import compile_scene, lacks_room
-from sim2real.world.values import nominal_value
+from sim2real.world.values import nominal_value, unit_of
 from sim2real.world.variant import CONTROL, Variant, are_closed
 
 
@@ -178,8 +178,9 @@ class World:
             if name in parameters:
                 parameters[name] = replace(parameters[name], nominal=nominal, elements=its)
                 continue
-            unit = quantity.units[0] if quantity.units else ""
-            given = Parameter(name, unit, nominal, nominal, nominal, "identification", its)
+            given = Parameter(
+                name, unit_of(self.model, name, its), nominal, nominal, nominal, "identification", its
+            )
             parameters[name] = canonical(self.model, given)
         kept = {n: p for n, p in parameters.items() if p.elements or p.quantity.element == "world"}
         wide = replace(self, parameters=kept)

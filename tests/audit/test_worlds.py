@@ -199,3 +199,27 @@ def test_the_command_prints_and_fails_for_a_dead_parameter(planted, tmp_path, ca
     assert "stone.height changes nothing" in printed.err
     assert (out / "audit.png").is_file()
     assert main(["audit", "cartpole", "--policy", "--out", str(out)]) == 0
+
+
+GRIPPER = """<mujoco><compiler angle="radian"/><worldbody><body name="link"><joint name="turn" axis="0 1 0"/>
+    <geom size=".02" pos=".1 0 0"/><body name="jaw" pos=".2 0 0"><joint name="close" type="slide"/>
+    <geom size=".02"/></body></body></worldbody><actuator>
+    <position name="turn" joint="turn" kp="20" kv="1" ctrlrange="-1 1"/>
+    <general name="grip" joint="close" ctrlrange="0 255" gainprm=".2" biasprm="0 -50 -5" biastype="affine"/>
+    <motor name="cut off" joint="turn" ctrlrange="0 1" gear="0"/></actuator></mujoco>"""
+
+
+def test_a_scene_alone_is_audited_by_what_its_elements_have(tmp_path, capsys):
+    (tmp_path / "scene.xml").write_text(GRIPPER)
+    (tmp_path / "physics.toml").write_text("")
+    audit = audit_world(World.load(tmp_path))
+    units = {finding.name: finding.unit for finding in audit.findings}
+    joints = {f"{joint}.{q}" for joint in ("turn", "close") for q in ("damping", "frictionloss", "armature")}
+    assert set(units) == joints | {"link.mass", "jaw.mass", "turn.kp", "grip.kp", "cut off.strength"}
+    asked = ("close.frictionloss", "turn.frictionloss", "grip.kp", "close.armature")
+    assert [units[name] for name in asked] == ["N", "N·m", "N/m", "kg"]
+    assert [finding.name for finding in audit.faults] == ["cut off.strength"]
+    assert main(["audit", str(tmp_path), "--out", str(tmp_path / "out")]) == 0
+    assert "cut off.strength changes nothing" in capsys.readouterr().out.replace("\n", " ")
+    assert main(["worlds", str(tmp_path)]) == 0
+    assert "close.armature" in capsys.readouterr().out

@@ -1,6 +1,6 @@
 # `make demo` and `make test` each work alone on a fresh machine: the first one to run makes .venv.
 #
-#   make demo     train, evaluate and fine-tune once: runs/demo/report.html
+#   make demo     adapt to a target in two ways, evaluate: runs/demo/report.html
 #   make test     everything CI runs
 #   make lint     the quick part of it: ruff and mypy
 #   make format   let ruff rewrite what it can

@@ -12,10 +12,10 @@ from sim2real.episodes import RandomActor, run_episodes
 from sim2real.errors import InvalidValue, PolicyError, UnknownName
 from sim2real.evaluate import batches
 from sim2real.evaluate.batches import VariantBatch
-from sim2real.evaluate.rollouts import SEED, Trials, evaluate, mean_returns, references
+from sim2real.evaluate.rollouts import SEED, Trials, evaluate, mean_returns, references, steps_of
 from sim2real.evaluate.scores import Reference
 from sim2real.evaluate.table import COLUMNS, checked, fold
-from sim2real.policy import Contract, Policy
+from sim2real.policy import Contract, Policy, Step
 from sim2real.tasks import TASKS
 from sim2real.train.ppo import MEASURE_SEED
 from sim2real.world import CONTROL, Variant, World
@@ -233,6 +233,14 @@ def test_stored_references_are_of_these_variants(name):
     stored = references(world)
     assert set(stored) <= set(world.variants)
     assert all(reference.oracle > reference.random for reference in stored.values())
+
+
+def test_steps_of_every_label(pendulum, random_policy):
+    policy = random_policy(pendulum, 0)
+    stages = tuple(Step("train", {}, steps, 0, {}) for steps in (901_120, 50_000))
+    tuned = replace(policy, contract=replace(policy.contract, label="tuned", provenance=stages))
+    once = replace(policy, contract=replace(policy.contract, provenance=stages[:1]))
+    assert steps_of([once, once, tuned]) == "nominal 901,120; tuned 901,120 + 50,000"
 
 
 def test_evaluation_draws_no_episode_of_training():

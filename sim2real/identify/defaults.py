@@ -72,8 +72,8 @@ def trained_parameters(world: World) -> list[str]:
     trained = [p.name for p in known if p.low < p.high and p.quantity.acts in (MODEL, LAW)]
     if trained:
         return trained
-    driven = [joint for joint in drives(world.model)[0] if joint]
-    usual = [world.of_joint(joint, quantity) for quantity in _OF_DRIVES for joint in filter(None, driven)]
+    driven = dict.fromkeys(joint for joint in drives(world.model)[0] if joint)  # some by several
+    usual = [world.of_joint(joint, quantity) for quantity in _OF_DRIVES for joint in driven]
     damping = [f"{model.joint(k).name}.damping" for k in range(model.njnt)]
     return [name for name in (*masses_of(world), *damping, *usual) if world.can_have(name)]
 

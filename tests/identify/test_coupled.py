@@ -105,9 +105,10 @@ def test_the_ladder_takes_masses_with_the_servos_and_the_published_gain(world, r
     assert "drive_1.kd" not in found.point
 
 
-def test_a_world_without_ranges_has_usual_free_parameters(tmp_path):
-    servos = SCENE.index("<position")
-    scene = SCENE[:servos] + '<motor name="m" joint="elbow"/>' + SCENE[SCENE.rindex("</actuator>") :]
+@pytest.mark.parametrize("beside", ["", '<motor name="other" joint="elbow"/>'])
+def test_a_world_without_ranges_has_usual_free_parameters(tmp_path, beside):
+    servos, motor = SCENE.index("<position"), '<motor name="m" joint="elbow"/>'
+    scene = SCENE[:servos] + motor + beside + SCENE[SCENE.rindex("</actuator>") :]
     (tmp_path / "scene.xml").write_text(scene)
     (tmp_path / "physics.toml").write_text("")
     dampings = ["shoulder.damping", "elbow.damping"]

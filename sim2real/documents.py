@@ -76,9 +76,10 @@ def read_arrays(
         except (
             Exception
         ) as wrong:  # zipfile, its decompressors and NumPy's headers each have classes of their own
-            raise error(
-                f"{path}: not a readable .npz file ({wrong}); is it cut off? Copy it again"
-            ) from wrong
+            advice = "is it cut off? Copy it again"
+            if "Object arrays" in str(wrong):
+                advice = "save plain arrays, names by np.array(names, dtype=str); no object is unpickled here"
+            raise error(f"{path}: not a readable .npz file ({wrong}); {advice}") from wrong
     missing = sorted(set(needed) - set(found))
     if missing:
         raise error(

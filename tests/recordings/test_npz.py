@@ -65,6 +65,12 @@ def test_a_foreign_file_is_refused(tmp_path, content):
         load_recordings(tmp_path)
 
 
+def test_pickled_names_are_refused_with_what_to_save(motion, write_npz):
+    path = write_npz(motion, joints=np.array(["a", "b"], dtype=object))
+    with pytest.raises(RecordingError, match=r"save plain arrays, names by np.array\(names, dtype=str\)"):
+        load_recordings(path)
+
+
 def test_a_single_array_is_refused(tmp_path):
     with (tmp_path / "a.npz").open("wb") as file:
         np.save(file, np.zeros(3))

@@ -106,7 +106,19 @@ def test_a_page_has_the_same_tags_whatever_joints_are_called(tmp_path, command, 
 def episodes(labels, variants):
     rng = np.random.default_rng(0)
     rows = [
-        (label, f"{label}-{seed}", seed, variant, group, 0, 90 - 20 * j + rng.normal(), 80, True, False)
+        (
+            label,
+            label,
+            f"{label}-{seed}",
+            seed,
+            variant,
+            group,
+            0,
+            90 - 20 * j + rng.normal(),
+            80,
+            True,
+            False,
+        )
         for label in labels
         for seed in range(3)
         for j, (variant, group) in enumerate(variants.items())

@@ -1,5 +1,6 @@
 """A world folder from anybody's model: it stands alone, has the model's numbers, and all runs on it."""
 
+import os
 import shutil
 import struct
 import sys
@@ -21,14 +22,12 @@ from sim2real.tasks import TASKS
 from sim2real.world import World
 
 GYM = Path(gymnasium.__file__).parent / "envs" / "mujoco" / "assets"
-STRANGERS = Path(__file__).resolve().parents[3] / "shared" / "strangers"
+BESIDE = Path(__file__).resolve().parents[3] / "shared" / "strangers"
+STRANGERS = Path(os.environ.get("SIM2REAL_STRANGERS", BESIDE))
 MODELS = {
     "hopper": GYM / "hopper.xml",
     "reacher": GYM / "reacher.xml",
-    **{
-        name: GYM / f"{name}.xml"
-        for name in ("ant", "humanoid", "half_cheetah", "swimmer", "walker2d", "pusher")
-    },
+    **{name: GYM / f"{name}.xml" for name in ("ant", "humanoid", "half_cheetah", "pusher")},
     "h1": STRANGERS / "h1" / "scene.xml",
     **{
         name: STRANGERS / "robots" / f"{name}.xml"
@@ -138,6 +137,7 @@ def test_everything_runs_on_it_at_once(capsys):
 @pytest.mark.parametrize(
     "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in MODELS]
 )
+@pytest.mark.filterwarnings("ignore:compiler attribute")  # gymnasium's half_cheetah has an old one
 def test_models_of_others(name):
     if not MODELS[name].is_file():
         pytest.skip(f"{MODELS[name].name} is data beside the checkout, and absent here")

@@ -22,7 +22,8 @@ from sim2real.domain import Domain
 from sim2real.errors import InvalidValue, UnknownName
 from sim2real.parameters import INERTIA, Parameter, quantity_of
 from sim2real.replay import READ_DELAY
-from sim2real.world import World
+from sim2real.world import World, drive_of, drives, element_id, levers
+from sim2real.world.drives import Drive
 
 FloatArray = NDArray[np.float64]
 
@@ -62,6 +63,9 @@ _AROUND = {"com_x": 0.1, "com_y": 0.1, "com_z": 0.1, "height": 0.5}
 
 _WEAK = 0.3
 _ZERO_SCALE = {"frictionloss": 1e-2, "damping": 1e-3, "armature": 1e-3}
+_OF_STIFFNESS = {"frictionloss": 0.02, "damping": 0.02, "armature": 5e-4}
+"""What a joint that has none in the model may have at most, as a share of its servos' stiffness: a friction
+that leaves them 0.02 rad off, a damping that makes them 0.02 s late, an inertia that swings at 45 rad/s."""
 
 
 @dataclass(frozen=True)
@@ -220,6 +224,8 @@ def _free(world: World, name: str, bounds: Mapping[str, tuple[float, float]]) ->
         elements = world.elements_of(name)
         nominal = world.own_value(name, elements)
     low, high, log = _bounds(quantity, nominal)
+    if nominal == 0 and quantity in _OF_STIFFNESS:
+        high = max(high, _OF_STIFFNESS[quantity] * min(_stiffness(world, joint) for joint in elements))
     if name in world.parameters:
         low, high, log = _with_range(world.parameters[name], (low, high, log))
     low, high = bounds.get(name, bounds.get(quantity, (low, high)))
@@ -243,6 +249,15 @@ def _with_range(parameter: Parameter, bounds: tuple[float, float, bool]) -> tupl
         return min(low, wide[0]) if low > 0 else wide[0], max(high, wide[1]), True
     floor = parameter.low if parameter.low == parameter.quantity.low else parameter.low - span / 2
     return min(floor, low) if not log else floor, max(high, parameter.high + span / 2), False
+
+
+def _stiffness(world: World, joint: str) -> float:
+    """Of a hinge's or a slide's own servos, at the joint; 0 for what has none, as a tendon."""
+    driven, actuators = drives(world.model)
+    servos = [k for k, its in enumerate(driven) if its == joint and drive_of(world.model, k) is Drive.SERVO]
+    gears = [levers(world.model, element_id(world.model, "joint", joint))[k] or 0.0 for k in servos]
+    kp = [world.own_value(f"{actuators[k]}.kp", (actuators[k],)) for k in servos]
+    return sum(gain * gear**2 for gain, gear in zip(kp, gears, strict=True))
 
 
 def _bounds(quantity: str, nominal: float) -> tuple[float, float, bool]:

@@ -94,6 +94,21 @@ def test_coupled_joints_are_fitted_in_the_full_simulation(world, recordings):
         assert estimate.low < truth < estimate.high
 
 
+def test_a_strong_arm_may_have_a_friction_that_a_small_one_could_not(tmp_path):
+    """Published models of industrial arms have no friction; what they may have follows from their servos."""
+    scene = SCENE.replace('kp="20" kv="0.5"', 'kp="2000" kv="50"').replace('kp="10"', 'kp="1500"')
+    scene = scene.replace('forcerange="-5 5"', "").replace('forcerange="-3 3"', "")
+    (tmp_path / "scene.xml").write_text(scene)
+    (tmp_path / "physics.toml").write_text("")
+    model = mujoco.MjModel.from_xml_string(scene)
+    model.dof_frictionloss[1] = 4.0
+    model.actuator_gainprm[0, 0], model.actuator_biasprm[0, 1] = 1600.0, -1600.0
+    options = Options(free=("drive_1.kp", "elbow.frictionloss"), threads=1)
+    found = identify(World.load(tmp_path), [_swung(model, seed) for seed in range(4)], options).point
+    assert found["elbow.frictionloss"] == pytest.approx(4.0, rel=0.05)
+    assert found["drive_1.kp"] == pytest.approx(1600.0, rel=0.02)
+
+
 @pytest.mark.slow
 def test_the_ladder_takes_masses_with_the_servos_and_the_published_gain(world, recordings):
     """These servos reach their force limit, so that their velocity gain is no damping of the joint."""

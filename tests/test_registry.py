@@ -12,6 +12,8 @@ from sim2real.cli import main
 from sim2real.errors import InvalidValue, UnknownName
 from sim2real.registry import Registry, import_module
 from sim2real.tasks import TASKS, CartPole
+from sim2real.transfer.remote import RemoteTarget
+from sim2real.transfer.target import Budget
 
 SWAY = """
 import dataclasses
@@ -176,6 +178,21 @@ def test_train_and_evaluate_with_a_task_of_ones_own(elsewhere, capsys):
     assert sim2real.Policy.load("swayer").contract.task == "sway"
     assert main(["evaluate", "swayer", "--variants", "heavy", "--episodes", "4", *own]) == 0
     assert "heavy" in capsys.readouterr().out
+
+
+def test_a_task_of_ones_own_goes_to_another_process(elsewhere):
+    world = sim2real.World.load("cart").with_task("sway")
+    import_module("swaying")
+    with RemoteTarget(world, world.variant("heavy"), Budget(steps=400), num_envs=2) as target:
+        assert target.task.name == "sway"
+        seen, _ = target.reset(seed=0)
+        assert target.step(np.zeros((2, 1), np.float32))[0].shape == seen.shape == (2, 2)
+    TASKS._registered.clear()
+    import_module("swaying.py")
+    with pytest.raises(
+        InvalidValue, match="task sway can't go to another process; import it from a module, by its name"
+    ):
+        RemoteTarget(world, world.variant("heavy"), Budget(steps=400))
 
 
 def test_an_id_for_ones_own_world(elsewhere, monkeypatch):

@@ -10,6 +10,7 @@ physics goes to the other process once, and nothing on this side keeps it.
 from __future__ import annotations
 
 import multiprocessing
+import pickle
 from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any, TypeAlias, cast
@@ -20,9 +21,11 @@ from numpy.typing import NDArray
 
 from sim2real.contents import Contents
 from sim2real.domain import Domain
-from sim2real.errors import BudgetExhausted, MissingExtra, Sim2RealError, UnknownName
+from sim2real.env import task_class
+from sim2real.errors import BudgetExhausted, InvalidValue, MissingExtra, Sim2RealError, UnknownName
 from sim2real.interface import TaskSpec
 from sim2real.simulators import Engine
+from sim2real.tasks import TASKS
 from sim2real.transfer.target import Budget, Seal, Spent, TargetEnv
 from sim2real.world import Variant, World
 
@@ -62,10 +65,14 @@ class RemoteTarget:
         simulator: str | Engine | None = None,
         seal: Seal | None = None,
     ) -> None:
-        """Start the process; arguments and errors are those of `TargetEnv`."""
+        """Start the process; arguments and errors are those of `TargetEnv`.
+
+        Raises:
+            InvalidValue: for a task of one's own that the other process can't import.
+        """
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        arguments = (world, physics, budget, num_envs, simulator, seal)
+        arguments = (_with_own_task(world), physics, budget, num_envs, simulator, seal)
         self._process = context.Process(target=_serve, args=(theirs,), daemon=True)
         self._process.start()
         theirs.close()
@@ -133,6 +140,22 @@ class RemoteTarget:
         if kind is not None:
             raise cast(type[Exception], kind).__new__(kind, value)
         return cast(object, value)
+
+
+def _with_own_task(world: str | World) -> str | World:
+    """What names a task of one's own, with the task itself: nothing is registered in another process."""
+    loaded = world if isinstance(world, World) else World.load(world)
+    factory = task_class(loaded)
+    if TASKS.is_built_in(factory):
+        return world
+    try:
+        pickle.dumps(factory)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise InvalidValue(
+            f"task {factory.spec.name} can't go to another process; import it from a module, by its name "
+            f"({error})"
+        ) from error
+    return loaded.with_task(factory)
 
 
 def _serve(pipe: Connection) -> None:

@@ -59,11 +59,12 @@ def _verdicts(found: Identification) -> Table:
 
 def _gap(found: Identification) -> Table:
     judged = "held out" if found.held else "fitted"
-    table = Table(
-        "mean RMSE, mrad or mm", "fitted", "held out", *found.joints, title=f"Error by joint: {judged}"
-    )
-    for row in found.gap:
-        table.add_row(row.predictor, *map(_milli, (row.fitted, row.held, *row.joints)))
+    predictors = [row.predictor for row in found.gap]
+    table = Table("mean RMSE, mrad or mm", *predictors, title=f"Error by joint: {judged}")
+    table.add_row("fitted", *(_milli(row.fitted) for row in found.gap))
+    table.add_row("held out", *(_milli(row.held) for row in found.gap), end_section=True)
+    for k, joint in enumerate(found.joints):  # a row each: a hand has two dozen
+        table.add_row(joint, *(_milli(row.joints[k]) for row in found.gap))
     return table
 
 

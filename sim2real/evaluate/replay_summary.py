@@ -44,7 +44,10 @@ def verdict(gap: ReplayGap, nominal: ReplayGap | None = None) -> str:
     delay = _MILLI * float(np.median([motion.delay for motion in gap.motions]))
     size = f"{_show(overall(gap, SIMULATION))} mrad"
     by = f"{_show(Estimate(abs(worse.value), _flip(worse), worse.n))} mrad"
-    if worse.interval is None or worse.interval[0] <= 0 <= worse.interval[1]:
+    if worse.interval is None:
+        rank = f"Here it is {'worse' if worse.value > 0 else 'better'} than"
+        end = f", by {by}; so few motions can't say whether it is on others."
+    elif worse.interval[0] <= 0 <= worse.interval[1]:
         rank = "These motions can't tell it from"
         end = f": the difference is {_show(worse)} mrad."
     else:

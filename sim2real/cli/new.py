@@ -33,5 +33,5 @@ def run(arguments: argparse.Namespace) -> None:
     world, folder = made.world, arguments.folder
     ranges = sum(p.low < p.high for p in world.parameters.values())
     print(f"wrote {folder}: {ranges} parameters to train over, {len(world.variants) - 1} held-out variants")
-    own = f"; sim2real audit {folder} --import {folder}/task.py" if arguments.task else ""
-    print(f"next: sim2real worlds {folder}{own}")
+    own = f" --import {folder}/task.py" if arguments.task else ""
+    print(f"next: sim2real worlds {folder}; sim2real audit {folder}{own}")

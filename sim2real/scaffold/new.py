@@ -80,7 +80,10 @@ def _write(place: Path, folder: Path, source: Path, task: bool) -> list[str]:
         if task:
             raise
         robot = None
-    if robot is not None:
+    if robot is None:
+        world, dead = _alive(world)
+        notes += dead
+    else:
         text = example_task(name, robot)
         world, dead = _alive(world.with_task(_class_of(text, name)))
         notes += dead
@@ -184,7 +187,8 @@ _HEAD = """\
 
 
 def _readme(name: str, folder: str, source: str, task: bool, notes: list[str]) -> str:
-    own = f" --import {folder}/task.py" if task else " --task TASK --import MODULE"
+    own = f" --import {folder}/task.py" if task else ""
+    trained = own or " --task TASK --import MODULE"
     left = "".join(f"- {note}\n" for note in notes)
     example = (
         "`task.py` is an example to edit: it holds a pose. Nothing imports it but `--import`.\n"
@@ -198,7 +202,7 @@ assumed ranges, and held-out variants. {example}
 ```sh
 sim2real worlds {folder}
 sim2real audit {folder}{own}
-sim2real train {folder} --domain training{own}
+sim2real train {folder} --domain training{trained}
 ```
 
 {left}"""

@@ -94,8 +94,10 @@ def _candidates(model: mujoco.MjModel) -> Iterator[Parameter]:
 
 
 def _friction(model: mujoco.MjModel) -> Iterator[Parameter]:
-    """Of the geoms that decide: the larger friction of a contact counts."""
+    """Of the geoms that decide: a contact's friction is that of the higher priority, or else the larger."""
     touching = [geom for geom in range(model.ngeom) if possible_partners(model, geom)]
+    first = max((int(model.geom_priority[geom]) for geom in touching), default=0)
+    touching = [geom for geom in touching if model.geom_priority[geom] == first]
     values = sorted({float(model.geom_friction[geom, 0]) for geom in touching})
     if not values or not values[-1]:
         return

@@ -98,6 +98,9 @@ def test_numbers_are_the_models(tmp_path):
     assert all(p.source.startswith(("assumed", "none in the model")) for p in world.parameters.values())
     assert {v.group for v in world.variants.values()} >= {"interpolation", "extrapolation", "combined"}
     assert not Path("arm/task.py").exists()
+    assert main(["audit", "arm"]) == 0  # as a scene alone
+    assert main(["train", "arm"]) == 2
+    shutil.rmtree("runs")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["arm", "arm.xml"]
 
 
@@ -253,3 +256,14 @@ def test_two_meshes_of_one_name_outside_are_refused_not_mixed_up(tmp_path):
     )
     with pytest.raises(InvalidValue, match="put model and files into one folder first"):
         new_world("r", "models/r.xml")
+
+
+def test_a_scene_that_nothing_moves_has_what_still_acts():
+    Path("m.xml").write_text(
+        '<mujoco><worldbody><geom type="plane" size="1 1 1"/><body name="b" pos="0 0 1"><freejoint/>'
+        '<geom size="0.1"/></body></worldbody></mujoco>'
+    )
+    made = new_world("m", "m.xml")
+    assert "b.mass" not in made.world.parameters  # all fall alike
+    assert any(note.startswith("left out: b.mass") for note in made.notes)
+    assert main(["audit", "m"]) == 0

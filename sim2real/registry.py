@@ -146,10 +146,12 @@ def import_module(name: str) -> ModuleType:
     if here not in sys.path:
         sys.path.insert(0, here)  # as `python -m` does, and for what the module imports later
     importlib.invalidate_caches()
-    before = _registered()
+    before, kept = _registered(), [(registry, dict(registry._registered)) for registry in _ALL]
     try:
         module = _import_file(Path(name)) if name.endswith(".py") else importlib.import_module(name)
     except (Exception, SystemExit) as error:
+        for registry, registered in kept:
+            registry._registered = registered
         raise InvalidValue(_why_not(name, error)) from error
     known = _registered()
     if known != before or any(home.startswith((f"{name}.", f"{module.__name__}.")) for _, _, home in known):

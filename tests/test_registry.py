@@ -155,6 +155,14 @@ def test_a_module_that_brings_nothing_costs_one_sentence(elsewhere, capsys, comm
     assert error.count("\n") == 1
 
 
+def test_what_raises_in_the_middle_registers_nothing(elsewhere):
+    (elsewhere / "halfway.py").write_text(SWAY + "\n1 / 0\n")
+    with pytest.raises(InvalidValue, match="halfway can't be imported: ZeroDivisionError"):
+        import_module("halfway")
+    assert "sway" not in TASKS
+    import_module("swaying")
+
+
 def test_packages_offer_tasks(elsewhere, monkeypatch):
     offered = elsewhere / "offered-1.0.dist-info"
     offered.mkdir()

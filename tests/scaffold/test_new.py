@@ -133,7 +133,7 @@ def test_everything_runs_on_it_at_once(capsys):
     assert "WARNING" not in told.err
     assert main(["audit", "my_arm"]) == 0  # registered by now
     TASKS._registered.clear()
-    assert main(["audit", "my_arm"]) == 2
+    assert main(["train", "my_arm"]) == 2
     assert "my_arm/task.py" in capsys.readouterr().err
 
 

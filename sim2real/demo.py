@@ -46,9 +46,9 @@ def _identified(world: World, policy: Policy, folder: Path) -> Policy:
 
 
 def _fine_tuned(world: World, policy: Policy, folder: Path) -> Policy:
-    adapted = fine_tune(policy, _target(world, Budget(steps=50_000), 16), progress=True)
-    adapted.save(folder / "policies" / f"{policy.name}-fine-tuned")
-    return adapted
+    place = folder / "policies" / f"{policy.name}-fine-tuned"
+    fine_tune(policy, _target(world, Budget(steps=50_000), 16), progress=True).save(place)
+    return Policy.load(place)
 
 
 def _target(world: World, budget: Budget, rows: int) -> TargetEnv:

@@ -30,7 +30,7 @@ from rich.table import Table
 from sim2real.distributions import Distribution, Uniform
 from sim2real.domain import Domain
 from sim2real.env import Sim2RealVectorEnv
-from sim2real.evaluate.statistics import iqm
+from sim2real.evaluate.metrics import iqm
 from sim2real.parameters import Parameter
 from sim2real.world import World
 

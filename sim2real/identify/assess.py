@@ -157,7 +157,17 @@ def _domain(model: FittedModel, linear: Linear, spread: Spread, gap: Sequence[Ga
     keep = [k for k, f in enumerate(model.problem.space.free) if f.quantity != READ_DELAY]
     free = [model.problem.space.free[k] for k in keep]
     widening = widening_of(held, scatter)
-    return make_domain(free, linear.point[keep], spread.draws[:, keep], widening, model.fixed)
+    return make_domain(free, linear.point[keep], spread.draws[:, keep], widening, _acting(model))
+
+
+def _acting(model: FittedModel) -> dict[str, float]:
+    """What was fixed, less a shape of friction that no joint has; a domain of that would be a dead one."""
+    held = model.base.parameters.values()
+    shaped = any(
+        p.quantity.name.endswith(("stribeck", "stribeck_motor", "stribeck_external")) and p.nominal
+        for p in held
+    )
+    return {n: v for n, v in model.fixed.items() if shaped or not n.endswith(".stribeck_exponent")}
 
 
 def _traces(

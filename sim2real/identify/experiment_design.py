@@ -47,6 +47,7 @@ _WORTH = 0.95
 """What a motion must leave of an interval at most to be worth recording for it."""
 _LOOKS = 60  # poses of a motion in which contacts are looked for
 _CLEARANCE = 0.02  # m over a table
+_OF_JOINT = (int(mujoco.mjtTrn.mjTRN_JOINT), int(mujoco.mjtTrn.mjTRN_JOINTINPARENT))
 _FOCUS = 2  # joints of the widest intervals that are moved alone
 
 
@@ -117,6 +118,9 @@ def next_motion(
 ) -> NextMotion | None:
     """The candidate that shrinks the widest interval that any of them shrinks; None if none is of use.
 
+    None as well for a robot with joints that are not measured, or that something else than a drive of their
+    own moves: what it may be made to do without harm is not known.
+
     Args:
         world: as it was identified.
         recordings: that it was identified from.
@@ -130,6 +134,8 @@ def next_motion(
     """
     options, limits = options or Options(), limits or MotionLimits()
     motions = [motion_of(world, recording) for recording in recordings]
+    if not _all_driven(world, motions[0]):
+        return None
     chooser = _Chooser(world, motions, found, options, limits)
     best = chooser.best()
     if best is None:
@@ -147,6 +153,13 @@ def next_motion(
         repeated=half * float(chooser.repeated[k]),
         shrinks={e.name: float(s) for e, s in zip(chooser.estimates, shrinks, strict=True)},
     )
+
+
+def _all_driven(world: World, motion: Motion) -> bool:
+    """Whether all joints are measured hinges and slides, and every actuator drives one of them."""
+    model = world.model
+    joints = np.isin(model.actuator_trntype, _OF_JOINT).all()
+    return bool(joints) and model.nq == model.njnt == len(motion.joints)
 
 
 class _Chooser:

@@ -66,7 +66,8 @@ def glitches(log: RawLog) -> list[Glitch]:
             rest = values.copy()
             rest[rows] = np.nan
             spikes = _spikes(rest, signal == "position", _HELD if log.shared else _LONGEST)
-            if signal == "command":
+            if signal == "command" or not _moves(command):
+                # a command may be a pulse, and what nothing commands may be hit
                 spikes = spikes[_outside(rest, spikes)]
             elif log.shared:
                 spikes = np.array([k for k in spikes if not _told(command, rest, k)], dtype=np.intp)
@@ -120,6 +121,11 @@ def _sentinels(values: FloatArray, other: FloatArray) -> NDArray[np.intp]:
             if abs(value) in _SIGNS or abs(value) >= 1e6 or max(b - a for a, b in runs) < 2 * _LONGEST:
                 rows += [row for a, b in runs for row in range(a, b + 1)]
     return np.array(sorted(rows), dtype=np.intp)
+
+
+def _moves(values: FloatArray) -> bool:
+    known = values[np.isfinite(values)]
+    return bool(known.size and np.ptp(known) > 0)
 
 
 def _outside(values: FloatArray, rows: NDArray[np.intp]) -> NDArray[np.bool_]:

@@ -316,6 +316,18 @@ def test_pulses_that_were_sent_are_no_glitches(make):
     assert grave(diagnose([replace(log, command=command, position=position, velocity=None)])) == []
 
 
+def test_a_joint_that_nothing_commands_may_be_hit(make):
+    """A passive finger bounces within its range; a reading far outside is a glitch all the same."""
+    log = replace(make("a", tick=0), velocity=None)
+    command, position = log.command.copy(), log.position.copy()
+    command[:, 0] = 0.0
+    position[200:202, 0] += 0.2 * np.ptp(position[:, 0])
+    assert grave(diagnose([replace(log, command=command, position=position)])) == []
+    position[400, 0] = position[:, 0].max() + 3.0 * np.ptp(position[:, 0])
+    [finding] = grave(diagnose([replace(log, command=command, position=position)]))
+    assert finding.kind == "glitch"
+
+
 def test_what_was_left_out_on_reading_is_told_once(make):
     logs = [replace(make(name, k), notes=("the velocity is left out",)) for k, name in enumerate("abc")]
     finding = only(diagnose(logs), "as read")

@@ -13,7 +13,7 @@ import pytest
 from sim2real.cli import main
 
 POLICY = "furuta-nominal-0"
-OUT = {
+OUT = (
     "train furuta --steps 1",
     f"transfer {POLICY} --target combined_a",
     f"evaluate {POLICY}",
@@ -24,7 +24,7 @@ OUT = {
     "identify so101 --recordings logs",
     "close furuta --target combined_a",
     "demo",
-}
+)
 WRONG = {
     "": "required: COMMAND",
     "nonsense": "invalid choice: 'nonsense'",

@@ -205,7 +205,7 @@ def _coverage(report: GapReport) -> str:
         return "With fewer than 3 seeds there is no interval and no verdict."
     return (
         f"With {count} seeds, on data like the shipped worlds', they cover {_COVERAGE} of the true scores of "
-        "a variant, and more of the means over variants. What no seed has shown they can't know."
+        "a variant, and about as many of the means over variants. What no seed has shown they can't know."
     )
 
 

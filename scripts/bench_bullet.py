@@ -63,7 +63,7 @@ class Driven:
         self.seconds, self.busy = 0.0, 0.0
         before = [processor_time(pid) for pid in self.workers]
         for _ in range(steps):
-            self.observation, *_ = self.env.step(self.policy.act(self.observation))
+            self.observation, *_ = self.env.step(self.policy.act(self.observation)[0])
         used = [processor_time(pid) - start for pid, start in zip(self.workers, before, strict=True)]
         self.busy += max(used, default=0.0)
         return steps * self.env.num_envs / self.seconds

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from sim2real.arrays import Arrays
 from sim2real.env import Sim2RealVectorEnv
-from sim2real.interface import Actor
+from sim2real.interface import ActorLike
+from sim2real.policy import as_actor
 
 
 @dataclass(frozen=True)
@@ -31,13 +32,13 @@ class RandomActor:
         self._rng = np.random.default_rng(seed)
         self._num_actions = num_actions
 
-    def act(self, observation: NDArray[np.float32]) -> NDArray[np.float32]:
+    def __call__(self, observation: NDArray[np.float32]) -> NDArray[np.float32]:
         """Actions in [-1, 1]. Shape (n, num_actions)."""
         return self._rng.uniform(-1, 1, (len(observation), self._num_actions)).astype(np.float32)
 
 
 def run_episodes(
-    actor: Actor, env: Sim2RealVectorEnv, seed: int, episodes: NDArray[np.int64] | None = None
+    actor: ActorLike, env: Sim2RealVectorEnv, seed: int, episodes: NDArray[np.int64] | None = None
 ) -> Outcomes:
     """One episode in each row, stepped until the last row ends.
 
@@ -49,12 +50,15 @@ def run_episodes(
     """
     env.number_episodes(np.arange(env.num_envs) if episodes is None else episodes, seed)
     observation, _ = env.reset()
+    actor = as_actor(actor)
+    state = actor.start(env.num_envs)
     host = Arrays(env.simulator.qpos).host
     returns = np.zeros(env.num_envs)
     lengths = np.zeros(env.num_envs, dtype=np.int64)
     success, diverged = np.zeros((2, env.num_envs), dtype=bool)
     while not (resting := env.resting).all():
-        observation, reward, _, _, info = env.step(actor.act(host(observation)))
+        action, state = actor.act(host(observation), state)
+        observation, reward, _, _, info = env.step(action)
         returns += host(reward)
         lengths += ~resting
         if "success" in info:

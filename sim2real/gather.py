@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from sim2real.env import Sim2RealVectorEnv
 from sim2real.errors import InvalidValue
-from sim2real.interface import Actor, TaskSpec
+from sim2real.interface import ActorLike, Mask, TaskSpec
+from sim2real.policy import as_actor
 from sim2real.recordings.rollouts import Episode, FloatArray, Rollouts
 
 
@@ -46,13 +47,17 @@ class Steppable(Protocol):
         """Advance all rows one control period."""
 
 
+_Shaken = tuple[Any, FloatArray | None]
+"""What `Excited` remembers: the state of whom it shakes, and where the shaking is."""
+
+
 class Excited:
     """An actor whose actions are shaken, so that they say more about the physics than its habits do.
 
     The shaking is an autoregressive process: white noise excites little below its bandwidth.
     """
 
-    def __init__(self, actor: Actor, noise: float, seed: int, memory: float = 0.7) -> None:
+    def __init__(self, actor: ActorLike, noise: float, seed: int, memory: float = 0.7) -> None:
         """Shake an actor.
 
         Args:
@@ -61,21 +66,30 @@ class Excited:
             seed: of the shaking.
             memory: share of the shaking that is left after a control step, in [0, 1).
         """
-        self._actor, self._noise, self._memory = actor, noise, memory
+        self._actor, self._noise, self._memory = as_actor(actor), noise, memory
         self._rng = np.random.default_rng(seed)
-        self._shaking: FloatArray | None = None
 
-    def act(self, observation: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Actions in [-1, 1]. Shape (n, num_actions)."""
-        wanted = self._actor.act(observation)
-        if self._shaking is None or self._shaking.shape != wanted.shape:
-            self._shaking = self._noise * self._rng.standard_normal(wanted.shape)
+    def start(self, rows: int | Mask, state: _Shaken | None = None) -> _Shaken:
+        """Begin the actor's episodes; the shaking of a row goes on."""
+        inner, shaking = state or (None, None)
+        return self._actor.start(rows, inner), shaking
+
+    def act(
+        self, observation: NDArray[np.float32], state: _Shaken | None = None
+    ) -> tuple[NDArray[np.float32], _Shaken]:
+        """Actions in [-1, 1], shape (n, num_actions), and the state."""
+        inner, shaking = state or (None, None)
+        wanted, inner = self._actor.act(observation, inner)
+        if shaking is None:
+            shaking = self._noise * self._rng.standard_normal(wanted.shape)
         fresh = self._noise * np.sqrt(1 - self._memory**2) * self._rng.standard_normal(wanted.shape)
-        self._shaking = self._memory * self._shaking + fresh
-        return np.clip(wanted + self._shaking, -1, 1).astype(np.float32)
+        shaking = self._memory * shaking + fresh
+        return np.clip(wanted + shaking, -1, 1).astype(np.float32), (inner, shaking)
 
 
-def gather(env: Steppable, actor: Actor, steps: int, seed: int | None = None, anew: bool = True) -> Rollouts:
+def gather(
+    env: Steppable, actor: ActorLike, steps: int, seed: int | None = None, anew: bool = True
+) -> Rollouts:
     """Record ``steps`` control steps in every row, from the start of an episode on.
 
     A row whose episode ends begins another one where a target does; else it rests from then on, and the
@@ -97,12 +111,14 @@ def gather(env: Steppable, actor: Actor, steps: int, seed: int | None = None, an
     if isinstance(env, Sim2RealVectorEnv) and env.metadata["autoreset_mode"] is not AutoresetMode.DISABLED:
         raise InvalidValue("this env begins rows anew within a step; record from one with autoreset=False")
     observation, _ = env.reset(seed=seed, options=None if anew else {"one_episode": True})
+    actor = as_actor(actor)
+    state = actor.start(env.num_envs)
     tracks = [_Track() for _ in range(env.num_envs)]
     finished: list[Episode] = []
     running = np.ones(env.num_envs, dtype=bool)
     _see(tracks, env, observation, running)
     for _ in range(steps):
-        actions = actor.act(observation)
+        actions, state = actor.act(observation, state)
         observation, _, terminated, truncated, info = env.step(actions)
         done = terminated | truncated
         for row in np.flatnonzero(running):
@@ -115,6 +131,7 @@ def gather(env: Steppable, actor: Actor, steps: int, seed: int | None = None, an
         if "final_obs" in info:
             begun = done & ~info.get("resting", begun)
             _see(tracks, env, observation, begun)
+            state = actor.start(begun, state)
         running = (running & ~done) | begun
         if not running.any():
             break

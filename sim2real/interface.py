@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -203,11 +203,41 @@ class Task(Protocol):
         """What the policy sees, scaled. Shape (num_envs, len(spec.observation))."""
 
 
-class Actor(Protocol):
-    """Anything that acts: a policy, or a rule."""
+State = Any
+"""What an actor remembers of the episode of each row; its own business, and None for one without memory."""
 
-    def act(self, observation: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Actions in [-1, 1] for a batch of observations. Shape (n, num_actions)."""
+
+class Actor(Protocol):
+    """Anything that acts: a policy, or a rule.
+
+        state = actor.start(rows)
+        action, state = actor.act(observation, state)
+
+    One without memory ignores the state. `sim2real.policy.as_actor` makes one of a function.
+    """
+
+    def start(self, rows: int | Mask, state: State = None) -> State:
+        """The state of rows whose episodes begin.
+
+        Args:
+            rows: how many; or which ones of those in ``state`` begin anew, as a mask, shape (n,).
+            state: with a mask, the state until now; not to be used again.
+        """
+
+    def act(self, observation: NDArray[np.float32], state: State = None) -> tuple[NDArray[np.float32], State]:
+        """Actions in [-1, 1] for a batch of observations, and the next state.
+
+        Args:
+            observation: of every row, in every control step once. Shape (n, num_observations).
+            state: of `start`, or of the last call; not to be used again.
+
+        Returns:
+            Actions, shape (n, num_actions), and the state.
+        """
+
+
+ActorLike = Actor | Callable[[NDArray[np.float32]], NDArray[np.floating]]
+"""An actor, or a function from a batch of observations to actions."""
 
 
 class TaskFactory(Protocol):

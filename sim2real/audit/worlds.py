@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sim2real.audit.excitation import FULL, Excitation, plays, table
 from sim2real.audit.finding import Audit
@@ -74,22 +73,6 @@ def shipped(world: World, label: str = "nominal") -> list[Policy]:
     return [Policy.load(name) for name in entries("policies") if name.startswith(f"{world.name}-{label}-")]
 
 
-class _RowByRow:
-    """Acts on the episodes of each physics as on a batch of their own.
-
-    A matrix product rounds a row as its place in the batch will have it, and a motion may make much of that;
-    so equal physics would not give equal returns.
-    """
-
-    def __init__(self, policy: Policy, episodes: int) -> None:
-        self._policy, self._episodes = policy, episodes
-
-    def act(self, observation: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Actions in [-1, 1]. Shape (n, num_actions)."""
-        blocks = observation.reshape(-1, self._episodes, observation.shape[1])
-        return np.concatenate([self._policy.act(block) for block in blocks])
-
-
 def _changes(
     world: World, policy: Policy, moves: Sequence[Move], settings: AuditSettings
 ) -> tuple[list[float], float]:
@@ -100,7 +83,6 @@ def _changes(
     env = Sim2RealVectorEnv(world, len(values), None, autoreset=False, simulator=engine)
     policy.check(env)
     env.set_physics(names, values)
-    actor = _RowByRow(policy, settings.episodes)
-    outcomes = run_episodes(actor, env, SEED, np.tile(np.arange(settings.episodes), len(rows)))
+    outcomes = run_episodes(policy, env, SEED, np.tile(np.arange(settings.episodes), len(rows)))
     means = outcomes.returns.reshape(len(rows), settings.episodes).mean(axis=1)
     return [float(means[row] - means[base]) for row, base in pairs], float(means[0])

@@ -9,7 +9,7 @@ import numpy as np
 
 from sim2real.env import Sim2RealVectorEnv
 from sim2real.episodes import Outcomes, run_episodes
-from sim2real.interface import Actor
+from sim2real.interface import ActorLike
 from sim2real.simulators import Engine
 from sim2real.world import Variant, World
 
@@ -37,7 +37,7 @@ class VariantBatch:
         self.env = Sim2RealVectorEnv(world, width, autoreset=False, simulator=engine)
         self.env.set_physics(self._names, self._values[:width])
 
-    def run(self, actor: Actor, seed: int) -> Outcomes:
+    def run(self, actor: ActorLike, seed: int) -> Outcomes:
         """How each row went."""
         width, rows = self.env.num_envs, len(self._episodes)
         parts = []

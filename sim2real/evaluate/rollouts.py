@@ -23,7 +23,7 @@ from sim2real.evaluate.batches import VariantBatch, joined
 from sim2real.evaluate.scores import Reference
 from sim2real.evaluate.statistics import Array
 from sim2real.evaluate.table import Episodes
-from sim2real.interface import Actor
+from sim2real.interface import ActorLike
 from sim2real.policy import Policy
 from sim2real.simulators import Engine, installed
 from sim2real.world import CONTROL, Variant, World
@@ -102,14 +102,16 @@ def evaluate(
     return _in_order(table, [variant.name for variant in chosen])
 
 
-def mean_returns(world: World, actor: Actor, variants: Sequence[Variant], trials: Trials) -> dict[str, float]:
+def mean_returns(
+    world: World, actor: ActorLike, variants: Sequence[Variant], trials: Trials
+) -> dict[str, float]:
     """Mean return of any actor on each variant."""
     found = episode_returns(world, actor, variants, trials)
     return {name: float(returns.mean()) for name, returns in found.items()}
 
 
 def episode_returns(
-    world: World, actor: Actor, variants: Sequence[Variant], trials: Trials
+    world: World, actor: ActorLike, variants: Sequence[Variant], trials: Trials
 ) -> dict[str, Array]:
     """Return of every episode of any actor on each variant, for references. Shape (episodes,)."""
     for variant in variants:

@@ -30,7 +30,8 @@ from sim2real.errors import InvalidValue, MissingExtra
 from sim2real.identify.episode_summary import Compression, summarize, summarize_rows
 from sim2real.identify.posterior_checks import Calibration, Predictive, calibration, predictive
 from sim2real.identify.space import FloatArray, ParameterSpace
-from sim2real.interface import Actor
+from sim2real.interface import ActorLike
+from sim2real.policy import as_actor
 from sim2real.process import undisturbed
 from sim2real.recordings.rollouts import Rollouts
 from sim2real.world import World
@@ -38,7 +39,7 @@ from sim2real.world import World
 if TYPE_CHECKING:
     import torch
 
-MakeActor = Callable[[int], Actor]
+MakeActor = Callable[[int], ActorLike]
 """The actor of the recordings, with a seed of its own for what it draws."""
 
 
@@ -165,7 +166,8 @@ class RecordingSimulator:
         env, count = self._env, len(points)
         filled = points[np.arange(self._at_once) % count]
         env.set_physics(self._space.names, np.repeat(self._space.values(filled), self._episodes, axis=0))
-        actor = self._actor(seed)
+        actor = as_actor(self._actor(seed))
+        state = actor.start(env.num_envs)
         observation, _ = env.reset(seed=seed)
         seen = np.empty((self._steps + 1, *observation.shape))
         done = np.zeros((self._steps, env.num_envs, env.single_action_space.shape[0]))
@@ -173,7 +175,8 @@ class RecordingSimulator:
         wild: NDArray[np.bool_] = np.zeros(env.num_envs, dtype=bool)
         seen[0] = observation
         for step in range(self._steps):
-            done[step], alive[step] = actor.act(observation), ~env.resting
+            alive[step] = ~env.resting
+            done[step], state = actor.act(observation, state)
             observation, _, _, _, info = env.step(done[step].astype(np.float32))
             seen[step + 1] = observation
             if "diverged" in info:

@@ -29,7 +29,7 @@ from sim2real.evaluate.metrics import mean
 from sim2real.evaluate.rollouts import Trials, episode_returns
 from sim2real.evaluate.scores import Reference
 from sim2real.evaluate.statistics import Array, Spread, spread
-from sim2real.interface import Actor
+from sim2real.interface import ActorLike
 from sim2real.policy import Policy, Step
 from sim2real.process import undisturbed
 from sim2real.simulators import Engine
@@ -139,7 +139,7 @@ def measure_oracle(
     if variant.simulator != "mujoco":
         trials = Trials(settings.elsewhere, _MEASUREMENT)
 
-    def over(actors: Sequence[Actor]) -> Spread:
+    def over(actors: Sequence[ActorLike]) -> Spread:
         returns = np.stack([_returns(world, actor, variant, trials) for actor in actors])
         return spread(mean, returns[:, None])
 
@@ -238,7 +238,7 @@ class _BestLook(BaseCallback):
             self._best = found
 
 
-def _returns(world: World, actor: Actor, variant: Variant, trials: Trials) -> Array:
+def _returns(world: World, actor: ActorLike, variant: Variant, trials: Trials) -> Array:
     return episode_returns(world, actor, [variant], trials)[variant.name]
 
 

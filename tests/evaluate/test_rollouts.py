@@ -99,7 +99,7 @@ def test_episodes_against_a_plain_loop(random_policy):
         observation, _ = single.reset()
         total, steps, over = 0.0, 0, False
         while not over:
-            observation, reward, terminated, truncated, info = single.step(policy.act(observation))
+            observation, reward, terminated, truncated, info = single.step(policy.act(observation)[0])
             total, steps, over = total + reward[0], steps + 1, bool(terminated[0] or truncated[0])
         assert outcomes.lengths[row] == steps
         assert outcomes.returns[row] == pytest.approx(total, rel=1e-5)

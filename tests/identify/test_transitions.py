@@ -131,12 +131,12 @@ def test_a_budget_of_episodes_pays_for_one_in_each_row():
 
 
 def test_shaking_has_the_given_size_and_memory():
-    class Still:
-        def act(self, observation):
-            return np.zeros((len(observation), 2), dtype=np.float32)
-
-    shaken = Excited(Still(), noise=0.2, seed=0, memory=0.7)
-    actions = np.array([shaken.act(np.zeros((50, 6))) for _ in range(400)])
+    shaken = Excited(lambda observation: np.zeros((len(observation), 2)), noise=0.2, seed=0, memory=0.7)
+    state, found = shaken.start(50), []
+    for _ in range(400):
+        action, state = shaken.act(np.zeros((50, 6)), state)
+        found.append(action)
+    actions = np.array(found)
     assert actions.std() == pytest.approx(0.2, rel=0.03)
     lagged = np.mean(actions[1:] * actions[:-1]) / np.mean(actions**2)
     assert lagged == pytest.approx(0.7, abs=0.03)

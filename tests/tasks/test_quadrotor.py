@@ -82,7 +82,7 @@ class Cascade:
 
     mix = np.linalg.inv(np.array([np.ones(4), HUBS[:, 1], -HUBS[:, 0], DRAG * SPIN]))
 
-    def act(self, observation):
+    def __call__(self, observation):
         waypoint, velocity, up, rate = np.split(observation[:, :12] * SCALES[:12], 4, axis=1)
         wanted = 4.0 * waypoint - 3.6 * velocity  # acceleration, seen from the body
         wanted *= np.minimum(1.0, 5.0 / np.maximum(np.linalg.norm(wanted, axis=1, keepdims=True), 1e-9))

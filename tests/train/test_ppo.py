@@ -61,7 +61,7 @@ def test_policy_acts_as_the_network_does(pendulum, activation, normalize):
         assert running_statistics(model).count > 500
         seen = model.get_vec_normalize_env().normalize_obs(observation)
     expected, _ = model.predict(seen, deterministic=True)
-    np.testing.assert_allclose(policy.act(observation), expected, atol=1e-6)
+    np.testing.assert_allclose(policy.act(observation)[0], expected, atol=1e-6)
     assert policy.contract.activation == activation
     assert hidden_of(policy) == (16, 8)
 

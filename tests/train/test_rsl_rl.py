@@ -61,7 +61,7 @@ def test_policy_acts_as_the_network_does(pendulum, capsys, activation, normalize
     observation = 3 * np.random.default_rng(0).normal(size=(200, 5)).astype(np.float32)
     with torch.no_grad():
         wanted = runner.get_inference_policy()(seen(observation)).clamp(-1, 1)
-    np.testing.assert_allclose(policy.act(observation), wanted, atol=1e-5)
+    np.testing.assert_allclose(policy.act(observation)[0], wanted, atol=1e-5)
     assert np.ptp(wanted.numpy()) > 0.01
     assert policy.contract.activation == activation
     assert ((policy.weights["normalizer.std"] != 1).any()) == normalize

@@ -82,7 +82,7 @@ def test_folder_keeps_every_bit(policy, folder):
         np.testing.assert_array_equal(loaded.weights[key], array)
         assert loaded.weights[key].dtype == np.float32
     observation = np.random.default_rng(1).normal(size=(5, 6)).astype(np.float32)
-    np.testing.assert_array_equal(loaded.act(observation), policy.act(observation))
+    np.testing.assert_array_equal(loaded.act(observation)[0], policy.act(observation)[0])
     loaded.save(folder.with_name("copy"))
     for name in ("policy.toml", "weights.safetensors"):
         assert (folder.with_name("copy") / name).read_bytes() == (folder / name).read_bytes()
@@ -105,14 +105,14 @@ def test_acts_like_the_formula_written_out(contract, weights, activation):
     }[activation]
     observation = 4 * np.random.default_rng(1).normal(size=(50, 6)).astype(np.float32)
     w = {key: array.astype(np.float64) for key, array in weights.items()}
-    for row, action in zip(observation, policy.act(observation), strict=True):
+    for row, action in zip(observation, policy.act(observation)[0], strict=True):
         x = np.clip((row - w["normalizer.mean"]) / w["normalizer.std"], -1.5, 1.5)
         for k in range(2):
             x = squash(w[f"actor.{k}.weight"] @ x + w[f"actor.{k}.bias"])
         x = np.clip(w["actor.2.weight"] @ x + w["actor.2.bias"], -1, 1)
         np.testing.assert_allclose(action, x, atol=1e-6)
-    assert policy.act(observation).dtype == np.float32
-    np.testing.assert_array_equal(policy.act(observation[0]), policy.act(observation)[0])
+    assert policy.act(observation)[0].dtype == np.float32
+    np.testing.assert_array_equal(policy.act(observation[0])[0], policy.act(observation)[0][0])
 
 
 @pytest.mark.parametrize("name", ["furuta-nominal-0", "quadruped-nominal-0"])
@@ -121,11 +121,11 @@ def test_company_does_not_change_a_bit(name):
     policy = Policy.load(name)
     wide = len(policy.contract.observation)
     observation = np.random.default_rng(2).normal(size=(300, wide)).astype(np.float32)
-    together = policy.act(observation)
+    together = policy.act(observation)[0]
     for rows in (1, 2, 3, 7, 16, 63, 64, 65, 129, 200):
-        np.testing.assert_array_equal(policy.act(observation[:rows]), together[:rows])
-        np.testing.assert_array_equal(policy.act(observation[-rows:]), together[-rows:])
-    assert policy.act(observation[:0]).shape == (0, len(policy.contract.action))
+        np.testing.assert_array_equal(policy.act(observation[:rows])[0], together[:rows])
+        np.testing.assert_array_equal(policy.act(observation[-rows:])[0], together[-rows:])
+    assert policy.act(observation[:0])[0].shape == (0, len(policy.contract.action))
 
 
 def test_fits_its_world_alone(policy):
@@ -304,7 +304,7 @@ def test_contract_that_is_no_contract(folder):
 )
 def test_contract_of_another_version(folder, policy, edit, said):
     """Both files agree, but not with this version of the code."""
-    from sim2real.policy import _to_table
+    from sim2real.policy.folder import _to_table
 
     table = _to_table(policy.contract)
     edit(table)
@@ -367,7 +367,7 @@ def test_every_shipped_policy_loads_fits_and_acts(name):
     assert policy.contract.provenance[0].method == "train"
     observation, _ = env.reset(seed=0)
     for _ in range(20):
-        action = policy.act(observation)
+        action = policy.act(observation)[0]
         assert np.abs(action).max() <= 1
         observation, *_ = env.step(action)
 
@@ -376,7 +376,7 @@ def test_acting_needs_no_torch(folder, python):
     told = python(
         "import sys, numpy as np\n"
         "from sim2real.policy import Policy\n"
-        "print(Policy.load(sys.argv[1]).act(np.zeros((2, 6), np.float32)).shape)\n"
+        "print(Policy.load(sys.argv[1]).act(np.zeros((2, 6), np.float32))[0].shape)\n"
         "print(sorted({'torch', 'mujoco', 'stable_baselines3', 'matplotlib'} & set(sys.modules)))\n",
         folder,
     )

@@ -1,0 +1,142 @@
+"""What a policy expects, where it comes from, and what differs between that and an env."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from sim2real.contents import Contents, differences
+from sim2real.errors import PolicyError
+from sim2real.interface import Signal, TaskSpec
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One link of the chain that a policy comes from."""
+
+    method: str
+    """``train``, ``fine-tune``, ..."""
+    domain: Mapping[str, object]
+    """Where it happened, as `Domain.to_toml`; empty for a sealed target, whose name is in ``settings``."""
+    steps: int
+    """Control steps spent."""
+    seed: int
+    settings: Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class Contract:
+    """What a policy expects and where it comes from."""
+
+    world: str
+    task: str
+    task_version: int
+    label: str
+    """The method, as plots name it: ``nominal``, ``randomized``, ``fine-tuned``."""
+    observation: tuple[Signal, ...]
+    action: tuple[Signal, ...]
+    control_dt: float
+    """Control period, s."""
+    activation: str
+    seed: int
+    provenance: tuple[Step, ...]
+    """Oldest first."""
+    measured: Mapping[str, float]
+    """What was measured when it was made, for example ``return`` and ``success`` in its source."""
+    simulator: str = "mujoco"
+    history: int = 1
+    """Observations that the policy sees at once."""
+    clip: float = 10.0
+    """Normalized observations are clipped to ± this, as in training; infinite where it did not clip."""
+    code_version: str = ""
+    contents: Contents = field(default_factory=dict)
+    """What the world consisted of; see `sim2real.contents`. Empty for a policy of before there was this."""
+
+
+class HasName(Protocol):
+    """An engine."""
+
+    @property
+    def name(self) -> str:
+        """``mujoco``, ``bullet`` or ``warp``."""
+
+
+class HasTask(Protocol):
+    """What `Policy.check` looks at: a vector env, a single env, a target env."""
+
+    @property
+    def task(self) -> TaskSpec:
+        """The task's fixed side."""
+
+    @property
+    def world_name(self) -> str:
+        """Name of the world."""
+
+    @property
+    def contents(self) -> Contents:
+        """What the world consists of."""
+
+    @property
+    def engine(self) -> HasName:
+        """The engine that steps it."""
+
+
+def lineage(contract: Contract) -> str:
+    """Label and steps that a policy comes from: what two policies share if only their seeds differ."""
+    return f"{contract.label}: " + " → ".join(map(_of_step, contract.provenance))
+
+
+def _of_step(step: Step) -> str:
+    """Method, and the target's name or the domain by a digest of what it says."""
+    if "target" in step.settings:
+        return f"{step.method} in {step.settings['target']}"
+    drawn = step.domain.get("parameters")
+    text = json.dumps(step.domain, sort_keys=True).encode()
+    return f"{step.method} in {f'domain {hashlib.sha256(text).hexdigest()[:8]}' if drawn else 'nominal'}"
+
+
+def _signal_differences(what: str, mine: tuple[Signal, ...], other: tuple[Signal, ...]) -> list[str]:
+    if mine == other:
+        return []
+    names, others = [s.name for s in mine], [s.name for s in other]
+    if sorted(names) != sorted(others):
+        return [f"{what}: {names} against {others}"]
+    if names != others:
+        k = next(k for k, (a, b) in enumerate(zip(names, others, strict=True)) if a != b)
+        return [f"order of the {what}: entry {k} is {names[k]!r} against {others[k]!r}"]
+    return [
+        f"{what} {a.name!r}: {a.unit} scaled by {a.scale:g} against {b.unit} scaled by {b.scale:g}"
+        for a, b in zip(mine, other, strict=True)
+        if a != b
+    ]
+
+
+def check(contract: Contract, env: HasTask, name: str) -> None:
+    """Raise a `PolicyError` that lists everything in which the env is not what the contract says.
+
+    Another physics is no mistake, as policies are made to be tried there: what differs between the world
+    that it was made in and this one is logged as a warning. A world of the same contents may have
+    another name.
+    """
+    mine, task = contract, env.task
+    changed = differences(mine.contents, env.contents)
+    same = mine.contents and env.contents and not changed
+    pairs = (
+        ("world", mine.world, mine.world if same else env.world_name),
+        ("task", mine.task, task.name),
+        ("task version", mine.task_version, task.version),
+        ("control period (s)", mine.control_dt, task.control_dt),
+    )
+    wrong = [f"{what}: {a!r} against {b!r}" for what, a, b in pairs if a != b]
+    wrong += _signal_differences("observation", mine.observation, task.observation)
+    wrong += _signal_differences("action", mine.action, task.action)
+    if wrong:
+        raise PolicyError(f"policy {name!r} does not fit this env (policy against env): {'; '.join(wrong)}")
+    if changed:
+        _log.warning("policy %r was made in another %s: %s", name, env.world_name, "; ".join(changed))

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,7 +30,7 @@ from sim2real.errors import InvalidValue
 from sim2real.identify.problem import RolloutProblem
 from sim2real.identify.rollout_fit import deviations, scatter_of
 from sim2real.identify.search import SearchSettings, minimize
-from sim2real.identify.space import FloatArray, ParameterSpace
+from sim2real.identify.space import FloatArray, FreeParameter, ParameterSpace
 from sim2real.recordings.rollouts import Rollouts
 from sim2real.world import World
 
@@ -115,8 +116,8 @@ def dropo(
                 f"{free.name} counts whole numbers and has no normal; fix it, or use fit_rollouts"
             )
     problem = RolloutProblem(world, space, rollouts, settings.horizon)
-    middle = np.full(len(space.free), 0.5)
-    single = minimize(problem.cost, middle, space.steps, settings.search)
+    count = len(space.free)
+    single = minimize(problem.cost, np.full(count, 0.5), space.steps, settings.search)
     spread = deviations(problem, problem.rows(single.point[None])[0])
     std = scatter_of(problem, single.point, spread).std
     implied = np.minimum(std, np.sqrt(1 / 12))
@@ -124,17 +125,15 @@ def dropo(
     if settings.epsilon is not None:
         epsilon = np.full_like(epsilon, settings.epsilon)
     likelihood = Likelihood(problem, settings, epsilon)
-    near = _Near(single.point, np.clip(8 * implied, 0.01, 0.5))
+    candidates = _near(space.names, single.point, np.clip(8 * implied, 0.01, 0.5))
 
     def loss(coordinates: FloatArray) -> FloatArray:
-        mean, std = near(coordinates)
-        reward = settings.entropy * np.log(std).sum(axis=1)
-        return np.asarray(-likelihood(mean, std) - reward)
+        mean, std = np.split(candidates.values(coordinates), [count], axis=1)
+        return np.asarray(-likelihood(mean, std) - settings.entropy * np.log(std).sum(axis=1))
 
-    twice = np.full(2 * len(middle), 0.5)
     local = dataclasses.replace(settings.search, spread=0.15, tolerance=0.02)
-    found = minimize(loss, twice, np.zeros(len(twice)), local)
-    (point,), (wide,) = near(found.point[None])
+    found = minimize(loss, candidates.start, np.zeros(2 * count), local)
+    point, wide = np.split(candidates.values(found.point), [count])
     mean, std = space.values(point), space.widths(point, np.maximum(wide, implied))
     parameters: dict[str, Distribution] = {
         f.name: Normal(float(mean[k]), float(std[k]), f.low, f.high) for k, f in enumerate(space.free)
@@ -151,18 +150,14 @@ def dropo(
     )
 
 
-@dataclass(frozen=True, eq=False)
-class _Near:
-    """Coordinates of candidates: means around a point of the cube, standard deviations in the logarithm."""
-
-    point: FloatArray
-    reach: FloatArray
-
-    def __call__(self, coordinates: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Means and standard deviations in the unit cube. Shapes (n, k)."""
-        count = len(self.point)
-        mean = np.clip(self.point + (2 * coordinates[:, :count] - 1) * self.reach, 0.0, 1.0)
-        return mean, _NARROW * (_WIDE / _NARROW) ** coordinates[:, count:]
+def _near(names: Sequence[str], point: FloatArray, reach: FloatArray) -> ParameterSpace:
+    """Candidates in the unit cube: means within reach of a point, then standard deviations."""
+    ends = np.clip(point - reach, 0.0, 1.0), np.clip(point + reach, 0.0, 1.0)
+    rows = zip(names, *(column.tolist() for column in (*ends, point)), strict=True)
+    means = [FreeParameter(f"{name}.mean", low, high, at, False, ()) for name, low, high, at in rows]
+    middle = math.sqrt(_NARROW * _WIDE)
+    widths = [FreeParameter(f"{name}.std", _NARROW, _WIDE, middle, True, ()) for name in names]
+    return ParameterSpace((*means, *widths))
 
 
 class Likelihood:
@@ -200,14 +195,13 @@ def _log_density(errors: FloatArray, epsilon: FloatArray, tails: float) -> float
     centred = errors - mean
     covariance = np.einsum("stn,stm->tnm", centred, centred) / (len(errors) - 1) + np.diag(epsilon)
     factor = np.linalg.cholesky(covariance)
-    white = np.linalg.solve(factor, mean[..., None])[..., 0]
-    log_det = 2 * np.log(np.diagonal(factor, axis1=1, axis2=2)).sum(axis=1)
-    square = (white**2).sum(axis=1)
+    square = (np.linalg.solve(factor, mean[..., None])[..., 0] ** 2).sum(axis=1)
+    half_log_det = np.log(np.diagonal(factor, axis1=1, axis2=2)).sum(axis=1)
     if math.isinf(tails):
-        density = -0.5 * (square + log_det + size * math.log(2 * math.pi))
+        density = -0.5 * (square + size * math.log(2 * math.pi))
     else:
         constant = (
             math.lgamma((tails + size) / 2) - math.lgamma(tails / 2) - size / 2 * math.log(tails * math.pi)
         )
-        density = constant - 0.5 * log_det - (tails + size) / 2 * np.log1p(square / tails)
-    return float(density.mean())
+        density = constant - (tails + size) / 2 * np.log1p(square / tails)
+    return float((density - half_log_det).mean())

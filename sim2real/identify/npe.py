@@ -15,29 +15,26 @@ The networks live in memory alone; nothing is pickled.
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sim2real.distributions import Samples
 from sim2real.domain import Domain
 from sim2real.env import Sim2RealVectorEnv
 from sim2real.errors import InvalidValue, MissingExtra
-from sim2real.identify.episode_summary import Compression, summarize, summarize_rows
+from sim2real.identify.episode_summary import compress, summarize
 from sim2real.identify.posterior_checks import Calibration, Predictive, calibration, predictive
 from sim2real.identify.space import FloatArray, ParameterSpace
 from sim2real.interface import ActorLike
 from sim2real.policy import as_actor
 from sim2real.process import undisturbed
-from sim2real.recordings.rollouts import Rollouts
+from sim2real.recordings.rollouts import Episode, Rollouts
 from sim2real.world import World
-
-if TYPE_CHECKING:
-    import torch
 
 MakeActor = Callable[[int], ActorLike]
 """The actor of the recordings, with a seed of its own for what it draws."""
@@ -105,8 +102,8 @@ def npe(
         RecordingError: if the rollouts are not of the world's task.
         InvalidValue: if most simulated recordings blew up.
     """
-    sbi = _import_sbi()
     space = ParameterSpace.of(world, bounds)
+    posterior = _Posterior(len(space.names))
     simulator = RecordingSimulator(world, rollouts, space, actor, settings.rows)
     rng = np.random.default_rng(settings.seed)
     points = rng.random((settings.simulations + settings.checks, len(space.names)))
@@ -114,11 +111,11 @@ def npe(
     if len(points) < settings.simulations // 2 + settings.checks:
         raise InvalidValue(f"{simulator.diverged} simulated recordings blew up; narrow the ranges")
     tests, training = slice(settings.checks), slice(settings.checks, None)
-    compression, guesses = Compression.learn(summaries[training], points[training])
-    posterior = sbi.learn(points[training], guesses, settings)
-    checked = sbi.draw(posterior, compression(summaries[tests]), 200, settings.seed)
-    observed = summarize(rollouts)
-    drawn = sbi.draw(posterior, compression(observed[None]), settings.samples, settings.seed)[0]
+    compressed, guesses = compress(summaries[training], points[training])
+    posterior.learn(points[training], guesses, settings)
+    checked = posterior.draw(compressed.predict(summaries[tests]), 200, settings.seed)
+    observed = summarize(rollouts.episodes)
+    drawn = posterior.draw(compressed.predict(observed[None]), settings.samples, settings.seed)[0]
     _, again = simulator(drawn[np.arange(settings.checks) % len(drawn)], settings.seed + 1)
     values = space.values(drawn)
     domain = Domain({name: Samples(tuple(map(float, values[:, k]))) for k, name in enumerate(space.names)})
@@ -154,87 +151,76 @@ class RecordingSimulator:
 
     def __call__(self, points: FloatArray, seed: int) -> tuple[FloatArray, FloatArray]:
         """Summaries of recordings at points of the unit cube, and the points that did not blow up."""
-        kept, summaries = [], []
+        kept: list[FloatArray] = []
+        summaries: list[FloatArray] = []
         for turn, start in enumerate(range(0, len(points), self._at_once)):
             part = points[start : start + self._at_once]
-            fine, found = self._run(part, seed * 100_003 + turn)
-            kept.append(part[fine])
-            summaries.append(found[fine])
-        return np.concatenate(kept), np.concatenate(summaries)
+            found = self._run(part, seed * 100_003 + turn)
+            kept.append(part[list(found)])
+            summaries += found.values()
+        self.diverged += len(points) - len(summaries)
+        return np.concatenate(kept), np.array(summaries)
 
-    def _run(self, points: FloatArray, seed: int) -> tuple[NDArray[np.bool_], FloatArray]:
-        env, count = self._env, len(points)
-        filled = points[np.arange(self._at_once) % count]
-        env.set_physics(self._space.names, np.repeat(self._space.values(filled), self._episodes, axis=0))
+    def _run(self, points: FloatArray, seed: int) -> dict[int, FloatArray]:
+        """Summaries by the number of the point, of those that did not blow up."""
+        env, each = self._env, self._episodes
+        filled = points[np.arange(self._at_once) % len(points)]
+        env.set_physics(self._space.names, np.repeat(self._space.values(filled), each, axis=0))
         actor = as_actor(self._actor(seed))
         state = actor.start(env.num_envs)
         observation, _ = env.reset(seed=seed)
-        seen = np.empty((self._steps + 1, *observation.shape))
-        done = np.zeros((self._steps, env.num_envs, env.single_action_space.shape[0]))
-        alive = np.zeros((self._steps, env.num_envs))
-        wild: NDArray[np.bool_] = np.zeros(env.num_envs, dtype=bool)
-        seen[0] = observation
-        for step in range(self._steps):
-            alive[step] = ~env.resting
-            done[step], state = actor.act(observation, state)
-            observation, _, _, _, info = env.step(done[step].astype(np.float32))
-            seen[step + 1] = observation
-            if "diverged" in info:
-                wild |= info["diverged"]
-        fine = ~np.asarray(wild.reshape(-1, self._episodes).any(axis=1))[:count]
-        self.diverged += int((~fine).sum())
-        parts = (self._grouped(part)[:count] for part in (seen, done, alive))
-        return fine, summarize_rows(*parts)
-
-    def _grouped(self, array: FloatArray) -> FloatArray:
-        """From (steps, rows, ...) to (recordings, episodes, steps, ...)."""
-        rows = np.moveaxis(array, 0, 1)
-        return rows.reshape(-1, self._episodes, *rows.shape[1:])
+        seen, done, alive = [observation.astype(np.float64)], [], []
+        wild = np.zeros(env.num_envs, dtype=bool)
+        for _ in range(self._steps):
+            alive.append(~env.resting)
+            actions, state = actor.act(observation, state)
+            observation, _, _, _, info = env.step(actions.astype(np.float32))
+            done.append(actions.astype(np.float64))
+            seen.append(observation.astype(np.float64))
+            wild |= info.get("diverged", False)
+        steps = np.sum(alive, axis=0)
+        arrays = zip(np.stack(seen, axis=1), np.stack(done, axis=1), steps.tolist(), strict=True)
+        episodes = [Episode(o[: n + 1], a[:n]) for o, a, n in arrays]
+        groups = [slice(k * each, (k + 1) * each) for k in range(len(points))]
+        return {k: summarize(episodes[rows]) for k, rows in enumerate(groups) if not wild[rows].any()}
 
 
-class _Posterior(Protocol):
-    def sample_batched(
-        self, sample_shape: tuple[int, ...], *, x: torch.Tensor, show_progress_bars: bool
-    ) -> torch.Tensor: ...
+class _Posterior:
+    """sbi's posterior in the unit cube."""
 
-
-@dataclass(frozen=True)
-class _Sbi:
-    """sbi's network, its prior, and torch."""
-
-    network: Any
-    prior: Any
-    torch: Any = field(repr=False)
+    def __init__(self, size: int) -> None:
+        """Of so many numbers, all alike beforehand."""
+        try:
+            import torch
+            from sbi.inference import NPE
+            from sbi.utils import BoxUniform
+        except ImportError as error:
+            raise MissingExtra("sbi", "identify") from error
+        self._torch, self._prior, self._trainer = torch, BoxUniform(torch.zeros(size), torch.ones(size)), NPE
+        self._tensor = functools.partial(torch.as_tensor, dtype=torch.float32)
+        self._found: Any = None
 
     @undisturbed()
-    def learn(self, points: FloatArray, summaries: FloatArray, settings: NpeSettings) -> _Posterior:
-        """A posterior that takes summaries."""
-        torch = self.torch
-        torch.manual_seed(settings.seed)
-        torch.set_num_threads(1)
-        size = points.shape[1]
-        prior = self.prior(torch.zeros(size), torch.ones(size))
-        network = self.network(prior=prior, show_progress_bars=False, tracker=_Quiet())
-        network.append_simulations(self._tensor(points), self._tensor(summaries))
+    def learn(self, points: FloatArray, summaries: FloatArray, settings: NpeSettings) -> None:
+        """From points of the cube, shape (n, size), and what belongs to them, shape (n, numbers)."""
+        self._torch.manual_seed(settings.seed)
+        self._torch.set_num_threads(1)
+        trainer = self._trainer(self._prior, show_progress_bars=False, tracker=_Quiet())
+        trainer.append_simulations(self._tensor(points), self._tensor(summaries))
+        batch = min(200, len(points) // 4)
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # that an epoch was the last; the calibration check says if it shows
-            network.train(max_num_epochs=settings.max_epochs, training_batch_size=min(200, len(points) // 4))
-        posterior: _Posterior = network.build_posterior()
-        return posterior
+            warnings.simplefilter("ignore")  # of a last epoch; the calibration check says if it shows
+            trainer.train(max_num_epochs=settings.max_epochs, training_batch_size=batch)
+        self._found = trainer.build_posterior()
 
     @undisturbed()
-    def draw(self, posterior: _Posterior, summaries: FloatArray, count: int, seed: int) -> FloatArray:
-        """Samples for each summary. Shape (len(summaries), count, parameters)."""
-        self.torch.manual_seed(seed)
+    def draw(self, summaries: FloatArray, count: int, seed: int) -> FloatArray:
+        """Samples for each summary. Shape (len(summaries), count, size)."""
+        self._torch.manual_seed(seed)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # how many are drawn at once
-            drawn = posterior.sample_batched((count,), x=self._tensor(summaries), show_progress_bars=False)
+            drawn = self._found.sample_batched((count,), x=self._tensor(summaries), show_progress_bars=False)
         return np.moveaxis(drawn.numpy().astype(np.float64), 0, 1)
-
-    def _tensor(self, array: FloatArray) -> torch.Tensor:
-        return self.torch.as_tensor(array, dtype=self.torch.float32)
 
 
 class _Quiet:
@@ -245,13 +231,3 @@ class _Quiet:
     def __getattr__(self, name: str) -> Callable[..., None]:
         """Do nothing, by any name."""
         return lambda *_, **__: None
-
-
-def _import_sbi() -> _Sbi:
-    try:
-        import torch
-        from sbi.inference import NPE
-        from sbi.utils import BoxUniform
-    except ImportError as error:
-        raise MissingExtra("sbi", "identify") from error
-    return _Sbi(NPE, BoxUniform, torch)

@@ -10,11 +10,12 @@ from sim2real.domain import Domain
 from sim2real.env import Sim2RealVectorEnv
 from sim2real.errors import InvalidValue
 from sim2real.gather import Excited, gather
-from sim2real.identify.episode_summary import Compression, summarize, summarize_rows
+from sim2real.identify.episode_summary import compress, summarize
 from sim2real.identify.npe import NpeSettings, RecordingSimulator, npe
 from sim2real.identify.posterior_checks import calibration, predictive
 from sim2real.identify.space import ParameterSpace
 from sim2real.policy import Policy
+from sim2real.recordings.rollouts import Episode
 from sim2real.world import World
 
 NAMES = ("pole.mass", "motor.strength")
@@ -39,16 +40,6 @@ def bounds(world):
     return Domain({name: world.training_domain.parameters[name] for name in NAMES})
 
 
-def test_a_summary_is_the_same_one_by_one_and_in_rows(furuta, policy):
-    rollouts = recording(furuta, policy, {})
-    seen, done = (
-        np.array([getattr(e, name) for e in rollouts.episodes])[None] for name in ("observation", "action")
-    )
-    alone = summarize(rollouts)
-    assert summarize_rows(seen, done, np.ones((1, 4, 60)))[0] == pytest.approx(alone)
-    assert alone.shape == (6 * (6 + 4 + 2),)
-
-
 def test_a_summary_of_a_linear_system_is_the_system():
     rng = np.random.default_rng(0)
     actions = rng.uniform(-1, 1, (400, 1))
@@ -56,8 +47,9 @@ def test_a_summary_of_a_linear_system_is_the_system():
     for t in range(400):
         late = actions[t - 2, 0] if t >= 2 else 0.0
         seen[t + 1] = seen[t] + [0.1 * seen[t, 1], -0.2 * seen[t, 1] + 0.5 * late]
-    rollouts = summarize_rows(seen[None, None], actions[None, None], np.ones((1, 1, 400)))[0]
-    weights = rollouts[: 2 * 7].reshape(7, 2)  # observation 2, actions now to three steps ago, constant
+    summary = summarize([Episode(seen, actions)])
+    assert summary.shape == (2 * (2 + 4 + 2),)
+    weights = summary[: 2 * 7].reshape(7, 2)  # observation 2, actions now to three steps ago, constant
     assert weights[1] == pytest.approx([0.1, -0.2], abs=0.01)
     assert weights[4, 1] == pytest.approx(0.5, abs=0.01)
     assert abs(weights[[2, 3, 5], 1]).max() < 0.01
@@ -75,16 +67,16 @@ def test_simulated_recordings_are_those_of_the_env(furuta, policy):
     truth = gather(env, policy, 60, seed=100_003)
     # a policy that is not shaken gives the very episodes; rows 0-3, 4-7 and 8-11 are three recordings
     for k in range(3):
-        assert summaries[k] == pytest.approx(summarize(truth.select(range(4 * k, 4 * k + 4))), abs=1e-4)
+        assert summaries[k] == pytest.approx(summarize(truth.episodes[4 * k : 4 * k + 4]), abs=1e-4)
 
 
 def test_compression_guesses_what_is_linear():
     rng = np.random.default_rng(0)
     points = rng.random((300, 2))
     summaries = points @ rng.normal(size=(2, 10)) + 0.05 * rng.normal(size=(300, 10))
-    compression, guesses = Compression.learn(summaries[:200], points[:200])
+    compressed, guesses = compress(summaries[:200], points[:200])
     assert np.abs(guesses - points[:200]).std() < 0.05
-    fresh = compression(summaries[200:])
+    fresh = compressed.predict(summaries[200:])
     assert np.abs(fresh - points[200:]).std() < 0.05
 
 

@@ -26,9 +26,9 @@ from sim2real.audit.reasons import Pairs, why_dead
 from sim2real.domain import Domain
 from sim2real.interface import Array
 from sim2real.parameters import MODEL
+from sim2real.simulators.gym.body import Start
 from sim2real.simulators.quiet import quiet
 from sim2real.world import World
-from sim2real.wrappers.body import Start
 
 _HOLD = 5  # control steps with the same command
 _SPEED = 0.5  # standard deviation of the velocities that all starts but the first begin with, rad/s and m/s

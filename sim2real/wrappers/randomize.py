@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
-import mujoco
 import numpy as np
 from gymnasium.utils import RecordConstructorArgs
 from numpy.typing import NDArray
@@ -18,12 +17,11 @@ from sim2real.draws import StepDraws, checked_seed
 from sim2real.errors import DeadParameter, InvalidValue, Sim2RealError
 from sim2real.interface import Signal, TaskSpec
 from sim2real.parameters import ACTUATOR, DISTURBANCE, LAW, SENSOR, Quantity, quantity_of
-from sim2real.wrappers.body import Body, Drive, name_of
-from sim2real.wrappers.bullet_body import BulletBody, has_bullet
+from sim2real.simulators.gym.bodies import body_of
+from sim2real.simulators.gym.body import Drive, name_of
+from sim2real.simulators.gym.elements import UNIT, Naming
+from sim2real.world.gym.signals import Observation, Signals
 from sim2real.wrappers.effects import AUDITS, Excitation, Rig, Wrapped, key_of, remember
-from sim2real.wrappers.elements import UNIT, Naming
-from sim2real.wrappers.mujoco_body import MujocoBody
-from sim2real.wrappers.signals import Observation, Signals
 
 Action = Any
 """Whatever an env takes."""
@@ -36,8 +34,8 @@ class Randomize(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
     """Draws the physics of a gymnasium env at every reset, and perturbs what it observes and is told.
 
     The elements of a MuJoCo env are those of its model; unnamed actuators go by the joint that they drive.
-    Signals are ``obs_0``, ``obs_1``, ...; see `sim2real.wrappers.signals`. A PyBullet env's links and joints
-    are found by name, and commands are ``action_0``, ...; see `sim2real.wrappers.bullet_body`.
+    Signals are ``obs_0``, ``obs_1``, ...; see `sim2real.world.gym.signals`. A PyBullet env's links and joints
+    are found by name, and commands are ``action_0``, ...; see `sim2real.simulators.gym.bullet_body`.
 
     The first reset moves every parameter to both ends (`sim2real.wrappers.effects`), on a copy of the model;
     a domain that has passed on a model passes on all such envs of the process. An env that loads another
@@ -72,7 +70,7 @@ class Randomize(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         super().__init__(env)
         self._allow_dead, self._audited, self._fresh = allow_dead, False, True
         self._naming = Naming(name_of(env), dict(groups or {})).check()
-        self._body = _body(env)
+        self._body = body_of(env)
         self._signals = Signals(env)
         self._rng = np.random.default_rng()
         self._episodes, self._steps = np.zeros((2, 1), dtype=np.int64)
@@ -187,7 +185,7 @@ class Randomize(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
     def _renew(self) -> None:
         """Bind to the model and data that the env has by now."""
         try:
-            self._body = _body(self.env)
+            self._body = body_of(self.env)
             self._bind(self.domain)
         except Sim2RealError as error:
             raise Sim2RealError(
@@ -246,7 +244,7 @@ class Randomize(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         kept = state.pop("_kept")
         self.__dict__.update(state)
         values, began = self._values, not self._fresh
-        self._body = _body(self.env)
+        self._body = body_of(self.env)
         self._body.take(kept)
         self._bind(self.domain)
         self._fresh = True
@@ -352,16 +350,3 @@ def _as_domain(given: Domain | Mapping[str, object] | str | Path) -> Domain:
             f"no domain {given!r}: give a Domain, its table or the path of a TOML file; Domain({{}}) is none"
         )
     return Domain.load(given)
-
-
-def _body(env: gym.Env[Any, Any]) -> Body:
-    model = getattr(env.unwrapped, "model", None)
-    if isinstance(model, mujoco.MjModel):
-        return MujocoBody(env)
-    if has_bullet(env.unwrapped):
-        return BulletBody(env)
-    raise Sim2RealError(
-        f"{env} has no MuJoCo model and no PyBullet client; Randomize takes envs whose unwrapped .model is a "
-        "mujoco.MjModel, as gymnasium's and gymnasium-robotics' are, or that hold a PyBullet client; "
-        "sim2real's own envs take a domain themselves: gym.make(id, domain=domain)"
-    )

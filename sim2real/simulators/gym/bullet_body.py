@@ -9,7 +9,6 @@ model anew at every reset, so physics is written after it. Commands are the entr
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -30,23 +29,15 @@ from sim2real.parameters import (
     Quantity,
     quantity_of,
 )
+from sim2real.simulators.gym.body import Drive, Start
+from sim2real.simulators.gym.elements import Naming, as_world
 from sim2real.world import World
-from sim2real.wrappers.body import Drive, Start
-from sim2real.wrappers.bullet_client import Client, Link, find_client, may_connect
-from sim2real.wrappers.elements import Naming, as_world
-
-WRITTEN = ("mass", "friction", "damping", "gravity")
-"""What is written into the model."""
-_FIXED = 4  # pybullet.JOINT_FIXED
-
-
-def has_bullet(env: object) -> bool:
-    """Whether an env holds a PyBullet client, or may once it is reset."""
-    return find_client(env) is not None or may_connect(env)
+from sim2real.world.gym.bullet_bodies import WRITTEN, Bodies
+from sim2real.world.gym.bullet_client import Client, find_client
 
 
 class BulletBody:
-    """The client of a PyBullet env; see `sim2real.wrappers.body.Body`."""
+    """The client of a PyBullet env; see `sim2real.simulators.gym.body.Body`."""
 
     writes_after_reset = True
 
@@ -100,7 +91,7 @@ class BulletBody:
         """Put back what was read."""
         client = find_client(self._env.unwrapped)
         if client is not None and self._written:
-            bodies = _Bodies(client)
+            bodies = Bodies(client)
             for what in self._written:
                 bodies.write(what, self._nominal[what], self._vectors.get(what))
         self._written = {}
@@ -117,7 +108,7 @@ class BulletBody:
         found = {}
         named = [world.parameters[n] for n in domain.names if quantity_of(n).acts == MODEL]
         if named:
-            bodies = _Bodies(self._connect())
+            bodies = Bodies(self._connect())
             for parameter in named:
                 quantity = parameter.quantity.name
                 why = [bodies.why_dead(quantity, element) for element in parameter.elements or ("world",)]
@@ -136,7 +127,7 @@ class BulletBody:
             UnknownName: for an element that is there no longer.
             InvalidValue: for a value that the engine does not take.
         """
-        bodies = _Bodies(self._connect())
+        bodies = Bodies(self._connect())
         for name, value in zip(names, map(float, values[0]), strict=True):
             quantity = quantity_of(name)
             if quantity.acts != MODEL:
@@ -176,7 +167,7 @@ class BulletBody:
         if client is None:
             raise Sim2RealError(f"{self._env} has no PyBullet client, also after a reset")
         if not self._nominal:
-            bodies = _Bodies(client)
+            bodies = Bodies(client)
             for what in bodies.all():
                 self._note(bodies, what)
         return client
@@ -184,12 +175,12 @@ class BulletBody:
     def _look_again(self) -> None:
         """After a reset, which may load what the env's constructor did not."""
         self._env.reset()
-        bodies = _Bodies(self._connect())
+        bodies = Bodies(self._connect())
         for what in bodies.all():
             if what not in self._nominal:
                 self._note(bodies, what)
 
-    def _note(self, bodies: _Bodies, what: tuple[str, str]) -> None:
+    def _note(self, bodies: Bodies, what: tuple[str, str]) -> None:
         """Remember what is nominal; a later look might see a draw."""
         self._nominal[what] = bodies.read(what)
         if what[0] in ("mass", "gravity"):
@@ -225,71 +216,6 @@ class BulletBody:
                 raise UnknownName(f"element for parameter {name}:", element, known)
             if quantity.name == "mass" and not self._nominal["mass", element]:
                 raise InvalidValue(f"{name}: {element!r} is fixed to the world, with a mass of 0")
-
-
-class _Bodies:
-    """Links and joints of a client by their names, as they are now."""
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-        links = client.links()
-        self._places: Mapping[str, Mapping[str, Link]] = {
-            "mass": links, "friction": links, "damping": client.joints()
-        }  # fmt: skip
-
-    def all(self) -> Iterator[tuple[str, str]]:
-        """Every quantity of every element."""
-        for quantity, places in self._places.items():
-            yield from ((quantity, element) for element in places)
-        yield "gravity", "world"
-
-    def read(self, what: tuple[str, str]) -> float:
-        """Its value now; of a damping that in the URDF, the engine tells no other."""
-        quantity, element = what
-        if quantity == "gravity":
-            return float(np.linalg.norm(self._client.gravity()))
-        link = self._at(quantity, element)
-        if quantity == "damping":
-            return float(self._client("getJointInfo", link.body, link.index)[6])
-        return float(self._client("getDynamicsInfo", link.body, link.index)[quantity == "friction"])
-
-    def vector(self, what: tuple[str, str]) -> Array:
-        """Gravity, m/s², or the inertia of a link about its own axes, kg·m²."""
-        if what[0] == "gravity":
-            return self._client.gravity()
-        link = self._at(*what)
-        return np.array(self._client("getDynamicsInfo", link.body, link.index)[2])
-
-    def write(self, what: tuple[str, str], value: float, vector: Array | None) -> None:
-        """Write it; a mass with its inertia, else Bullet would take that of the collision shape."""
-        quantity, element = what
-        if quantity == "gravity" and vector is not None:
-            self._client("setGravity", *vector.tolist())
-            return
-        link = self._at(quantity, element)
-        keys = {"mass": "mass", "friction": "lateralFriction", "damping": "jointDamping"}
-        more = {} if vector is None else {"localInertiaDiagonal": vector.tolist()}
-        self._client("changeDynamics", link.body, link.index, **{keys[quantity]: value}, **more)
-
-    def why_dead(self, quantity: str, element: str) -> str:
-        """Why a quantity can't change any motion here; empty if it may."""
-        if quantity == "gravity":
-            return ""
-        link = self._at(quantity, element)
-        if quantity == "damping":
-            fixed = self._client("getJointInfo", link.body, link.index)[2] == _FIXED
-            return f"joint {element!r} is fixed" if fixed else ""
-        if quantity == "friction" and not self._client("getCollisionShapeData", link.body, link.index):
-            return f"link {element!r} has no collision shape"
-        if quantity == "mass" and not self._client.moves(link):
-            return f"link {element!r} is fixed to the world"
-        return ""
-
-    def _at(self, quantity: str, element: str) -> Link:
-        places = self._places[quantity]
-        if element not in places:
-            raise UnknownName("element, which the env has loaded no more:", element, places)
-        return places[element]
 
 
 def _of_model(parameter: Parameter) -> bool:

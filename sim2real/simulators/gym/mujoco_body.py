@@ -22,15 +22,15 @@ from sim2real.domain import Domain
 from sim2real.errors import InvalidValue, Sim2RealError
 from sim2real.interface import Array, Ids, Simulator
 from sim2real.parameters import ACTUATOR, LAW, MODEL, Parameter, quantity_of
+from sim2real.simulators.gym.body import Drive, Start
+from sim2real.simulators.gym.delay import DelayLine
+from sim2real.simulators.gym.elements import Naming, as_world
+from sim2real.simulators.gym.mujoco_view import View
+from sim2real.simulators.gym.nominal import Nominal, field_of
 from sim2real.simulators.table import FieldNumbers, PhysicsTable
 from sim2real.world import World, commanded, nominal_value
 from sim2real.world.checks import canonical, check_parameters
 from sim2real.world.entries import elements_of, entries
-from sim2real.wrappers.body import Drive, Start
-from sim2real.wrappers.delay import DelayLine
-from sim2real.wrappers.elements import Naming, as_world
-from sim2real.wrappers.mujoco_view import View
-from sim2real.wrappers.nominal import Nominal, field_of
 
 _ONE = np.zeros(1, dtype=np.intp)
 _DELAYS = ("latency", "latency_jitter")
@@ -56,7 +56,7 @@ class _Place:
 
 
 class MujocoBody:
-    """The model and data of a gymnasium MuJoCo env; see `sim2real.wrappers.body.Body`."""
+    """The model and data of a gymnasium MuJoCo env; see `sim2real.simulators.gym.body.Body`."""
 
     writes_after_reset = False
 

@@ -11,8 +11,8 @@ import mujoco
 
 from sim2real.domain import Domain
 from sim2real.interface import Array, Simulator
+from sim2real.simulators.gym.elements import Naming
 from sim2real.world import World
-from sim2real.wrappers.elements import Naming
 
 
 @dataclass(frozen=True)

@@ -1,20 +1,25 @@
-"""Stable-Baselines3's PPO to the success threshold on Furuta: our path against its defaults.
+"""Speed of learning on Furuta: our PPO against Stable-Baselines3's own, and training to a success threshold.
 
     python scripts/bench_training.py                    # about ten minutes on two cores
+    python scripts/bench_training.py --part update      # the first table alone, a minute
     python scripts/bench_training.py --seeds 0 1 2
-    python scripts/bench_training.py --quick            # two seconds of each: that they run, not who wins
+    python scripts/bench_training.py --quick            # seconds: that it runs, not who wins
 
-Ours is what `sim2real train furuta` runs: the settings of the world on the native vector env. Theirs is
-`PPO("MlpPolicy", venv)` with nothing changed, on eight `SubprocVecEnv`s of our single env. Both learn at
-nominal physics until 80 % of the last 100 training episodes succeeded. Time runs from the first step, so
-starting the processes is not counted. A training is stopped after ``--limit`` seconds; when that happens to
-theirs, the ratio is a bound.
+*update*: the same settings, seeds and env, once with the rollouts and updates of Stable-Baselines3 and once
+with our lean ones (`sim2real.train.lean_ppo`), interleaved, in CPU seconds of this process, env included.
+Fine-tuning is what `sim2real transfer` does, training what `sim2real train` does.
+
+*success*: ours is what `sim2real train furuta` runs, theirs `PPO("MlpPolicy", venv)` with nothing changed, on
+eight `SubprocVecEnv`s of our single env. Both learn at nominal physics until 80 % of the last 100 training
+episodes succeeded. Time runs from the first step, so starting the processes is not counted. A training is
+stopped after ``--limit`` seconds; when that happens to theirs, the ratio is a bound.
 """
 
 import argparse
+import dataclasses
 import os
 from dataclasses import dataclass
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy is imported
@@ -31,8 +36,10 @@ from stable_baselines3.common.vec_env import SubprocVecEnv
 
 from sim2real.env import Sim2RealVectorEnv
 from sim2real.single_env import Sim2RealEnv
-from sim2real.train.ppo import build_ppo, settings_for
+from sim2real.train.lean_ppo import LeanPPO
+from sim2real.train.ppo import PPOSettings, build_ppo, settings_for
 from sim2real.train.vec_env import SB3VecEnv
+from sim2real.transfer.fine_tune import FineTuneSettings
 from sim2real.world import World
 
 THRESHOLD, LAST = 0.8, 100
@@ -103,15 +110,49 @@ def theirs(seed: int, limit: float, processes: int) -> Run:
         venv.close()
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="stop after two seconds, theirs in 2 processes")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--limit", type=float, default=480.0, help="seconds for each training")
-    options = parser.parse_args()
-    limit, processes = (2.0, 2) if options.quick else (options.limit, 8)
-    torch.set_num_threads(1)
+class AsTheirs(LeanPPO):
+    """Our settings with rollouts and updates of Stable-Baselines3."""
 
+    collect_rollouts = PPO.collect_rollouts
+    train = PPO.train
+
+
+def update_seconds(kind: type[LeanPPO], settings: PPOSettings, steps: int) -> float:
+    """CPU seconds of so many control steps."""
+    model = build_ppo(SB3VecEnv(Sim2RealVectorEnv("furuta", settings.num_envs)), settings, 0, logs=None)
+    model.__class__ = kind
+    begun = process_time()
+    model.learn(steps)
+    return process_time() - begun
+
+
+def compare_updates(steps: int, rounds: int) -> Table:
+    """The first table."""
+    training = settings_for(World.load("furuta"))
+    tuning = FineTuneSettings()
+    names = ("rollout_steps", "batch_size", "epochs", "target_kl", "initial_std")
+    changes = {name: getattr(tuning, name) for name in names}
+    cases = {
+        "fine-tuning": dataclasses.replace(training, num_envs=16, normalize_observations=True, **changes),
+        "training": training,
+    }
+    table = Table(title=f"{steps:,} control steps of Furuta, CPU seconds, least of {rounds}")
+    for column in ("settings", "batch", "SB3", "lean", "SB3 / lean", "target"):
+        table.add_column(column, justify="left" if column == "settings" else "right")
+    for (name, settings), target in zip(cases.items(), ("≥ 3", "≥ 1.5"), strict=True):
+        seconds = [
+            [update_seconds(kind, settings, steps) for kind in (AsTheirs, LeanPPO)] for _ in range(rounds)
+        ]
+        slow, fast = np.min(seconds, axis=0)
+        table.add_row(
+            name, str(settings.batch_size), f"{slow:.2f}", f"{fast:.2f}", f"{slow / fast:.1f}", target
+        )
+    return table
+
+
+def compare_successes(options: argparse.Namespace) -> Table:
+    """The second table."""
+    limit, processes = (2.0, 2) if options.quick else (options.limit, 8)
     table = Table(title=f"PPO on Furuta until {THRESHOLD:.0%} of the last {LAST} training episodes succeeded")
     for column in ("seed", "training", "end", "seconds", "steps/s", "ours takes", "target"):
         table.add_column(column, justify="left" if column in ("training", "end") else "right")
@@ -121,7 +162,22 @@ def main() -> None:
         ratio = f"{bound}{fast.seconds / slow.seconds:.2f} of it" if fast.reached else "unknown"
         table.add_row(str(seed), "ours", *fast.cells(), "", "")
         table.add_row("", f"SB3 defaults, {processes} Subproc", *slow.cells(), ratio, "≤ 0.33")
-    Console(width=120).print(table)
+    return table
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="few steps, and stop after two seconds")
+    parser.add_argument("--part", choices=("update", "success", "both"), default="both")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="of the second table")
+    parser.add_argument("--limit", type=float, default=480.0, help="seconds for each training to success")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    console = Console(width=120)
+    if options.part != "success":
+        console.print(compare_updates(*((4096, 1) if options.quick else (51_200, 3))))
+    if options.part != "update":
+        console.print(compare_successes(options))
 
 
 if __name__ == "__main__":

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors.torch import save_file
-from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 
 from sim2real.files import write_atomically
 from sim2real.train.checkpoint import read_checkpoint
+from sim2real.train.lean_ppo import LeanPPO
 from sim2real.train.progress import StepsShown
 from sim2real.train.weights import running_statistics
 
@@ -33,7 +33,7 @@ class Checkpoints(BaseCallback):
         self._every = every
         self._updates = 0
 
-    def restore(self, model: PPO) -> bool:
+    def restore(self, model: LeanPPO) -> bool:
         """Put ``model`` where the last checkpoint of this run was, if there is one that can be read.
 
         Raises:
@@ -57,7 +57,7 @@ class Checkpoints(BaseCallback):
         return True
 
     def _save(self) -> None:
-        assert isinstance(self.model, PPO)
+        assert isinstance(self.model, LeanPPO)
         tensors = _dump(self.model)
         metadata = {
             "description": self._description,
@@ -87,7 +87,7 @@ class ProgressBar(BaseCallback):
         self.shown.stop()
 
 
-def learn(model: PPO, steps: int, callbacks: list[BaseCallback]) -> None:
+def learn(model: LeanPPO, steps: int, callbacks: list[BaseCallback]) -> None:
     """Train for ``steps`` more control steps; an error, or Ctrl-C, leaves no progress bar running."""
     try:
         model.learn(steps, callbacks, reset_num_timesteps=False)
@@ -96,10 +96,9 @@ def learn(model: PPO, steps: int, callbacks: list[BaseCallback]) -> None:
             callback.on_training_end()
 
 
-def _dump(model: PPO) -> dict[str, torch.Tensor]:
+def _dump(model: LeanPPO) -> dict[str, torch.Tensor]:
     tensors = {f"policy.{key}": value.clone() for key, value in model.policy.state_dict().items()}
-    for index, state in model.policy.optimizer.state_dict()["state"].items():
-        tensors |= {f"adam.{index}.{key}": value.clone() for key, value in state.items()}
+    tensors |= {f"adam.{name}": torch.from_numpy(array.copy()) for name, array in model.adam.state().items()}
     statistics = running_statistics(model)
     if statistics is not None:
         tensors |= {
@@ -110,16 +109,12 @@ def _dump(model: PPO) -> dict[str, torch.Tensor]:
     return tensors
 
 
-def _load(model: PPO, tensors: dict[str, torch.Tensor]) -> None:
+def _load(model: LeanPPO, tensors: dict[str, torch.Tensor]) -> None:
     model.policy.load_state_dict(
         {key.removeprefix("policy."): v for key, v in tensors.items() if key.startswith("policy.")}
     )
-    optimizer = model.policy.optimizer.state_dict()
-    for key, value in tensors.items():
-        if key.startswith("adam."):
-            _, index, name = key.split(".")
-            optimizer["state"].setdefault(int(index), {})[name] = value
-    model.policy.optimizer.load_state_dict(optimizer)
+    for name, array in model.adam.state().items():
+        array[:] = tensors[f"adam.{name}"].numpy()
     statistics = running_statistics(model)
     if statistics is not None:
         statistics.mean = tensors["normalizer.mean"].numpy()

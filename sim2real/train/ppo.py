@@ -29,6 +29,7 @@ from sim2real.process import undisturbed
 from sim2real.train.callbacks import Checkpoints, ProgressBar, learn
 from sim2real.train.checkpoint import description
 from sim2real.train.domain_callbacks import LogDomain
+from sim2real.train.lean_ppo import LeanPPO
 from sim2real.train.start import begin, contract_of
 from sim2real.train.vec_env import SB3VecEnv
 from sim2real.train.weights import ACTIVATIONS, activation_name, export_weights, import_weights
@@ -157,14 +158,14 @@ def train(
     return policy
 
 
-def build_ppo(venv: SB3VecEnv, settings: PPOSettings, seed: int, logs: Path | None) -> PPO:
+def build_ppo(venv: SB3VecEnv, settings: PPOSettings, seed: int, logs: Path | None) -> LeanPPO:
     """An untrained PPO model on ``venv``, with TensorBoard logs in ``logs``."""
     torch.set_num_threads(1)  # two spinning threads are an order of magnitude slower on small networks
     wrapped: VecEnv = VecMonitor(venv)
     if settings.normalize_observations:
         wrapped = VecNormalize(wrapped, norm_reward=False)
     start, end = settings.learning_rate, settings.learning_rate * settings.final_learning_rate
-    model = PPO(
+    model = LeanPPO(
         "MlpPolicy",
         wrapped,
         learning_rate=lambda remaining: end + (start - end) * remaining,

@@ -28,7 +28,7 @@ def activation_name(model: PPO) -> str:
 def export_weights(model: PPO) -> Weights:
     """The model's actor, critic, exploration and normalizer under the names of `Policy.weights`."""
     arrays: dict[str, NDArray[np.float32]] = {
-        ours: tensor.detach().numpy().astype(np.float32) for ours, tensor in _named(model).items()
+        ours: tensor.detach().numpy().astype(np.float32) for ours, tensor in named_tensors(model).items()
     }
     return {**arrays, **_normalizer(model)}
 
@@ -36,13 +36,28 @@ def export_weights(model: PPO) -> Weights:
 def import_weights(model: PPO, policy: Policy, std: float) -> None:
     """Copy actor, critic and normalizer into a model of the same shape, to explore with ``std``."""
     with torch.no_grad():
-        for ours, tensor in _named(model).items():
+        for ours, tensor in named_tensors(model).items():
             tensor.copy_(torch.from_numpy(np.array(policy.weights[ours])))
         model.policy.log_std.fill_(math.log(std))
     statistics = running_statistics(model)
     if statistics is not None:
         statistics.mean = policy.weights["normalizer.mean"].astype(np.float64)
         statistics.var = policy.weights["normalizer.std"].astype(np.float64) ** 2 - _EPSILON
+
+
+def named_tensors(model: PPO) -> dict[str, torch.Tensor]:
+    """The model's own tensors by the names of `Policy.weights`; writing into them changes the model."""
+    tensors: dict[str, torch.Tensor] = dict(model.policy.named_parameters())
+    named = {"log_std": tensors["log_std"]}
+    for head, (body, last) in _HEADS.items():
+        layers = sorted(
+            {int(key.split(".")[2]) for key in tensors if key.startswith(f"mlp_extractor.{body}.")}
+        )
+        sources = [f"mlp_extractor.{body}.{layer}" for layer in layers] + [last]
+        for k, source in enumerate(sources):
+            for kind in ("weight", "bias"):
+                named[f"{head}.{k}.{kind}"] = tensors[f"{source}.{kind}"]
+    return named
 
 
 def running_statistics(model: PPO) -> RunningMeanStd | None:
@@ -58,21 +73,6 @@ def hidden_of(policy: Policy) -> tuple[int, ...]:
     """Sizes of the hidden layers of the actor."""
     layers = num_layers(policy.weights, "actor")
     return tuple(policy.weights[f"actor.{k}.weight"].shape[0] for k in range(layers - 1))
-
-
-def _named(model: PPO) -> dict[str, torch.Tensor]:
-    """The model's own tensors by our names; writing into them changes the model."""
-    tensors: dict[str, torch.Tensor] = dict(model.policy.named_parameters())
-    named = {"log_std": tensors["log_std"]}
-    for head, (body, last) in _HEADS.items():
-        layers = sorted(
-            {int(key.split(".")[2]) for key in tensors if key.startswith(f"mlp_extractor.{body}.")}
-        )
-        sources = [f"mlp_extractor.{body}.{layer}" for layer in layers] + [last]
-        for k, source in enumerate(sources):
-            for kind in ("weight", "bias"):
-                named[f"{head}.{k}.{kind}"] = tensors[f"{source}.{kind}"]
-    return named
 
 
 def _normalizer(model: PPO) -> dict[str, NDArray[np.float32]]:

@@ -8,28 +8,26 @@ from dataclasses import dataclass
 import numpy as np
 
 from sim2real.domain import Domain
-from sim2real.identify.check import complaints_of
+from sim2real.identify.check import findings
 from sim2real.identify.contacts import Contacts, Ground, ground_of
-from sim2real.identify.estimates import FITTED, NOMINAL, GapRow, baselines, estimates_of, gap_row
-from sim2real.identify.ground import find_plane, touching
+from sim2real.identify.estimates import FITTED, NOMINAL, Estimate, GapRow, baselines, estimates_of, gap_row
+from sim2real.identify.ground import Plane, find_plane, touching
 from sim2real.identify.identifiability import combinations
 from sim2real.identify.least_squares import prior_curvature
 from sim2real.identify.model_selection import Comparison
-from sim2real.identify.noise import NOISES, sensor_floor
-from sim2real.identify.nuisance import enlarge
+from sim2real.identify.noise import visible_error
+from sim2real.identify.nuisance import Lack, enlarge
 from sim2real.identify.options import Options
 from sim2real.identify.posterior import joined, make_domain, widening_of
 from sim2real.identify.problem import Linear, RecordingProblem
-from sim2real.identify.residuals import diagnose
+from sim2real.identify.residuals import Hint, diagnose
 from sim2real.identify.result import Identification, Trace
 from sim2real.identify.space import FloatArray, ParameterSpace
 from sim2real.identify.uncertainty import QUANTILE, Spread, bootstrap
-from sim2real.identify.verdicts import Findings, judge
+from sim2real.identify.verdicts import STRUCTURE_MISSING, Evidence, Verdict, judge
 from sim2real.parameters import quantity_of
 from sim2real.replay import READ_DELAY, Motion, is_servo_robot
 from sim2real.world import World, drives
-
-_MOVES = 20.0  # times the sensors' floor: a joint that moves less shows nothing, however small its errors
 
 
 @dataclass(frozen=True)
@@ -70,15 +68,9 @@ def assess(model: FittedModel, options: Options, seconds: float, counts: tuple[i
     linear = problem.linearize(point, central=True)
     spread = bootstrap(linear)
     enlarged = enlarge(problem, point) if options.beside else None
+    lack = enlarged.lack if enlarged is not None else None
     estimates = estimates_of(problem, point, spread, enlarged, options.profile)
-    ground = None
-    if model.ground is not None:
-        # its interval is no narrower than the joints' own intervals make it
-        ends = [
-            (float(f.unit(e.low)), float(f.unit(e.high))) for f, e in zip(space.free, estimates, strict=True)
-        ]
-        std = np.array([(high - low) / (2 * QUANTILE) for low, high in ends])
-        ground = ground_of(problem, point, *model.ground, spread.correlation * np.outer(std, std))
+    ground = _ground(model, estimates, spread)
     gap, nominal, predicted = _gaps(model, options.threads, ground)
     hints = diagnose(model.world, model.motions, predicted)
     untold = combinations(problem, linear, prior_curvature(problem, linear))
@@ -89,14 +81,11 @@ def assess(model: FittedModel, options: Options, seconds: float, counts: tuple[i
     elif any(hint.signal == "tip height" for hint in hints):
         hits = touching(model.world, model.motions, predicted)
         plane = find_plane(problem.world, space.physics(point), hits, options.threads) if hits else None
-    lack = enlarged.lack if enlarged is not None else None
-    floor = sensor_floor(problem)
-    moved = np.mean([m.measured.std(axis=0) for m in problem.motions], axis=0) / problem.scale
-    visible = float(floor.mean()) * NOISES if moved.mean() > _MOVES * floor.mean() else 0.0
-    complaints = [*options.complaints, *complaints_of(model.motions, drives(model.world.model)[0])]
-    findings = Findings(estimates, untold, hints, gap, complaints, plane, lack, visible)
+    lacks = missing(hints, plane, lack, [e for e in estimates if e.moved])
+    found_out = [*findings(model.world, model.motions, untold, options.complaints), *lacks]
     values = dict(zip(space.names, map(float, space.values(point)), strict=True))
     physical = {n: float(round(v)) if quantity_of(n).integer else v for n, v in space.physics(point).items()}
+    split = len(model.parts[0])
     return Identification(
         world=model.world.name,
         joints=problem.motions[0].joints,
@@ -107,16 +96,58 @@ def assess(model: FittedModel, options: Options, seconds: float, counts: tuple[i
         gap=gap,
         ladder=model.ladder,
         hints=tuple(hints),
-        verdicts=judge(findings),
+        verdicts=judge(Evidence(estimates, gap, found_out, visible_error(problem))),
         fitted=_names(model.parts[0]),
         held=_names(model.parts[1]),
         seconds=seconds,
         simulations=counts[0],
         diverged=counts[1],
-        traces=_traces(model, nominal, predicted),
+        traces=tuple(
+            Trace(m.name, k >= split, m.time, {"measured": m.measured, NOMINAL: before, FITTED: after})
+            for k, (m, before, after) in enumerate(zip(model.motions, nominal, predicted, strict=True))
+        ),
         suspects=lack.suspects if lack is not None else (),
         notes=tuple(dict.fromkeys(note for motion in model.motions for note in motion.notes)),
     )
+
+
+def missing(
+    hints: Sequence[Hint], plane: Plane | None, lack: Lack | None, moved: Sequence[Estimate]
+) -> list[Verdict]:
+    """Verdicts on what the model lacks.
+
+    Args:
+        hints: signals that explain what is left.
+        plane: that would explain it.
+        lack: usual effects that would.
+        moved: whose values those move.
+    """
+    found = [
+        Verdict(STRUCTURE_MISSING, f"{h.joint}: {h.signal}", h.text, {"share": h.share, "rms": h.rms})
+        for h in hints
+    ]
+    if plane is not None:
+        found.append(Verdict(STRUCTURE_MISSING, ", ".join(plane.values), plane.text, dict(plane.values)))
+    if lack is not None:
+        spoilt = ", ".join(f"{e.name} = {e.beside:.5g} in place of {e.value:.5g}" for e in moved)
+        text = f"{lack.text}, which moves {spoilt}" if moved else lack.text
+        subject, numbers = (
+            ", ".join(s.name for s in lack.suspects),
+            {"before": lack.before, "after": lack.after},
+        )
+        names = tuple(e.name for e in moved)
+        found.append(Verdict(STRUCTURE_MISSING, subject, text, numbers, names))
+    return found
+
+
+def _ground(model: FittedModel, estimates: Sequence[Estimate], spread: Spread) -> Ground | None:
+    """A plane that was kept, its interval no narrower than the joints' own intervals make it."""
+    if model.ground is None:
+        return None
+    problem, point = model.problem, model.points[1]
+    pairs = zip(problem.space.free, estimates, strict=True)
+    std = np.array([float(f.unit(e.high) - f.unit(e.low)) for f, e in pairs]) / (2 * QUANTILE)
+    return ground_of(problem, point, *model.ground, spread.correlation * np.outer(std, std))
 
 
 def _gaps(
@@ -149,14 +180,12 @@ def _gaps(
 
 def _domain(model: FittedModel, linear: Linear, spread: Spread, gap: Sequence[GapRow]) -> Domain:
     """Normals as wide as predictions of held-out recordings are wrong."""
-    centred = spread.draws - linear.point
-    scatter = float(np.einsum("np,pq,nq->n", centred, linear.curvature.sum(axis=0), centred).mean())
     row = next(row for row in gap if row.predictor == FITTED)
     share = row.held / max(row.fitted, 1e-12) if np.isfinite(row.held) else 1.0
     held = float((linear.weight * linear.rmse**2).sum()) * max(1.0, share**2)
     keep = [k for k, f in enumerate(model.problem.space.free) if f.quantity != READ_DELAY]
     free = [model.problem.space.free[k] for k in keep]
-    widening = widening_of(held, scatter)
+    widening = widening_of(held, spread.draws, linear)
     return make_domain(free, linear.point[keep], spread.draws[:, keep], widening, _acting(model))
 
 
@@ -168,16 +197,6 @@ def _acting(model: FittedModel) -> dict[str, float]:
         for p in held
     )
     return {n: v for n, v in model.fixed.items() if shaped or not n.endswith(".stribeck_exponent")}
-
-
-def _traces(
-    model: FittedModel, nominal: Sequence[FloatArray], fitted: Sequence[FloatArray]
-) -> tuple[Trace, ...]:
-    split = len(model.parts[0])
-    return tuple(
-        Trace(m.name, k >= split, m.time, {"measured": m.measured, NOMINAL: n, FITTED: f})
-        for k, (m, n, f) in enumerate(zip(model.motions, nominal, fitted, strict=True))
-    )
 
 
 def _rmse(motions: Sequence[Motion], predicted: Sequence[FloatArray], scale: FloatArray) -> FloatArray:

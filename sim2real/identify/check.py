@@ -17,24 +17,21 @@ import numpy as np
 
 from sim2real.errors import RecordingError
 from sim2real.identify.defaults import cut, first_parameters, fixed_values, motions_of
-from sim2real.identify.identifiability import combinations, information
+from sim2real.identify.estimates import Estimate
+from sim2real.identify.identifiability import Combination, combinations, information
 from sim2real.identify.noise import noise_of
-from sim2real.identify.nuisance import unit_of
 from sim2real.identify.options import Options
 from sim2real.identify.problem import Linear, RecordingProblem
 from sim2real.identify.search import search_recordings
-from sim2real.identify.space import FloatArray, ParameterSpace, free_parameters
-from sim2real.identify.verdicts import BAD_DATA, NOT_IDENTIFIABLE, Verdict, exit_code
+from sim2real.identify.space import ParameterSpace, free_parameters
+from sim2real.identify.uncertainty import QUANTILE
+from sim2real.identify.verdicts import BAD_DATA, Verdict, exit_code
 from sim2real.recordings import Recording
 from sim2real.replay import Motion, is_servo_robot
 from sim2real.replay.decoupled import can_stand_in
 from sim2real.replay.motion import liveliest
 from sim2real.world import World, drives
 
-TOLD = 0.5
-"""Share of its range that a parameter's expected interval must not exceed."""
-
-_HALF = 1.959964
 _GLANCE = 3  # generations of the search for a point at which a far-off servo's gain shows at all
 _STRIDE = 0.1  # s over which a joint must move to be moving
 _SECONDS, _COUNT = 8.0, 12  # of the windows that the glance sees
@@ -60,35 +57,14 @@ class Excitation:
     """Standard deviation of its white noise, rad or m."""
 
 
-@dataclass(frozen=True)
-class Expectation:
-    """What a fit will know of one parameter, at best."""
-
-    name: str
-    unit: str
-    value: float
-    """Where the recordings were looked at."""
-    low: float
-    """Lower end of the expected 95 % interval about that value, within the range."""
-    high: float
-    range: tuple[float, float]
-    """What the fit can choose from."""
-    share: float
-    """Of the range, on the fit's scale, that the interval covers."""
-
-    @property
-    def told(self) -> bool:
-        """Whether the recordings narrow the range down."""
-        return self.share <= TOLD
-
-
 @dataclass(frozen=True, eq=False)
 class Check:
     """What recordings can tell of a world's parameters."""
 
     world: str
     excitation: tuple[Excitation, ...]
-    expected: tuple[Expectation, ...]
+    expected: tuple[Estimate, ...]
+    """What a fit will know of each parameter at best, about the point where the recordings were looked at."""
     together: tuple[str, ...]
     """Sentences on what can't be told apart."""
     condition: float
@@ -116,14 +92,9 @@ class Check:
 
     def to_json(self) -> dict[str, object]:
         """As plain values."""
-        return {
-            "excitation": [asdict(e) for e in self.excitation],
-            "expected": [{**asdict(e), "told": e.told} for e in self.expected],
-            "together": list(self.together),
-            "condition": self.condition if math.isfinite(self.condition) else None,
-            "verdicts": [asdict(v) for v in self.verdicts],
-            "exit_code": self.exit_code,
-        }
+        expected = [{**asdict(e), "told": e.told} for e in self.expected]
+        condition = self.condition if math.isfinite(self.condition) else None
+        return asdict(self) | {"expected": expected, "condition": condition, "exit_code": self.exit_code}
 
 
 def check(
@@ -162,7 +133,9 @@ def check(
         lively = problem.on(liveliest(motions, options.window or _SECONDS, _COUNT))
         point = search_recordings(lively, point, min(_GLANCE, options.generations), options.seed)
     (known,) = information(problem, point, levels)
-    expected = tuple(_expectation(problem, k, point, known.std) for k in range(len(point)))
+    half, free = QUANTILE * known.std, problem.space.free
+    ends = zip(free, point, point - half, point + half, strict=True)
+    expected = tuple(Estimate.of(problem.world, f, *map(float, at)) for f, *at in ends)
     # the residual as it would be if nothing but the noise were left
     rmse = np.tile(levels / problem.scale, (len(problem.motions), 1))
     one = np.ones(1, dtype=np.intp)
@@ -180,30 +153,33 @@ def check(
     open_still = {e.name for e in expected if not e.told}
     apart = [c for c in combinations(problem, linear) if open_still & {*c.names}]
     driven, _ = drives(world.model)
-    verdicts = [Verdict(BAD_DATA, "recordings", text) for text in options.complaints]
-    verdicts += [Verdict(BAD_DATA, "recordings", text) for text in complaints_of(motions, driven)]
-    verdicts += [Verdict(NOT_IDENTIFIABLE, ", ".join(c.names), c.text, {"growth": c.growth}) for c in apart]
-    said = {name for c in apart for name in c.names}
+    verdicts = findings(world, motions, apart, options.complaints)
     for e in expected:
-        if not e.told and e.name not in said:
+        if e.name in open_still - {name for c in apart for name in c.names}:
             text = (
                 f"{e.name} will be known no better than {e.low:.3g} to {e.high:.3g} {e.unit}: "
                 f"{100 * e.share:.0f} % of what it could be"
             )
-            verdicts.append(Verdict(NOT_IDENTIFIABLE, e.name, text, {"share": e.share}))
+            verdicts.append(Verdict.untold((e.name,), text, share=e.share))
     excitation = tuple(_excitation(motions, driven, k, float(levels[k])) for k in range(len(levels)))
     together = tuple(c.text for c in apart)
     return Check(world.name, excitation, expected, together, known.condition, tuple(verdicts))
 
 
-def _expectation(problem: RecordingProblem, k: int, point: FloatArray, std: FloatArray) -> Expectation:
-    """The expected 95 % interval of a column about a point, cut to what the fit can choose from."""
-    free = problem.space.free[k]
-    ends = np.clip([point[k], point[k] - _HALF * std[k], point[k] + _HALF * std[k]], 0.0, 1.0)
-    value, low, high = map(float, free.value(ends))
-    # not clipped: near an end of the range, half an interval must not look like a narrow one
-    share = min(2 * _HALF * float(std[k]), 1.0)
-    return Expectation(free.name, unit_of(problem, free), value, low, high, (free.low, free.high), share)
+def findings(
+    world: World, motions: Sequence[Motion], untold: Sequence[Combination], complaints: Sequence[str]
+) -> list[Verdict]:
+    """Verdicts on recordings themselves: what is bad in them, and what they leave open.
+
+    Args:
+        world: whose joints they are of.
+        motions: the recordings.
+        untold: what they can't tell apart.
+        complaints: what the log doctor has against them.
+    """
+    texts = [*complaints, *_complaints(motions, drives(world.model)[0])]
+    bad = [Verdict(BAD_DATA, "recordings", text) for text in texts]
+    return bad + [Verdict.untold(c.names, c.text, growth=c.growth) for c in untold]
 
 
 def _excitation(motions: Sequence[Motion], driven: Sequence[str], k: int, noise: float) -> Excitation:
@@ -222,7 +198,7 @@ def _excitation(motions: Sequence[Motion], driven: Sequence[str], k: int, noise:
     return Excitation(joint, commanded, span, speed, moving, noise)
 
 
-def complaints_of(motions: Sequence[Motion], driven: Sequence[str]) -> list[str]:
+def _complaints(motions: Sequence[Motion], driven: Sequence[str]) -> list[str]:
     """What makes a fit's data bad: joints that no recording commands to move, commands that were never sent.
 
     Logs whose action is only the next state have no commands: they were made from the measurements.

@@ -189,9 +189,7 @@ def ground_of(
     draws = _draws(linear, own, joints, np.maximum(plane.units(seen).std(axis=0), apart))
     part = _part(linear, own)
     spread = Spread(draws, bootstrap(part).independent)
-    centred = draws - part.point
-    scatter = float(np.einsum("np,pq,nq->n", centred, part.curvature.sum(axis=0), centred).mean())
-    widening = widening_of(float((part.weight * part.rmse**2).sum()), scatter)
+    widening = widening_of(float((part.weight * part.rmse**2).sum()), draws, part)
     unmoved = plane_parameters(problem.world)
     estimates = tuple(
         dataclasses.replace(e, nominal=unmoved[e.name]) for e in estimates_of(alone, plane.start, spread)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,11 +10,15 @@ import numpy as np
 
 from sim2real.identify.nuisance import Enlarged, unit_of
 from sim2real.identify.problem import RecordingProblem
-from sim2real.identify.space import FloatArray
+from sim2real.identify.space import FloatArray, FreeParameter
 from sim2real.identify.uncertainty import QUANTILE, Spread, covering, profile
 from sim2real.replay import READ_DELAY, Motion
+from sim2real.world import World
 
 NOMINAL, FITTED, COMMAND, DELAYED = "nominal", "identified", "command", "delayed command"
+
+TOLD = 0.5
+"""Share of its range that the interval of a parameter which data tell must not exceed."""
 
 _EDGE = 1e-3  # share of its range within which a parameter is on its bound
 _DELAYS = np.arange(0.0, 0.301, 0.01)
@@ -21,27 +26,54 @@ _DELAYS = np.arange(0.0, 0.301, 0.01)
 
 @dataclass(frozen=True)
 class Estimate:
-    """One number that was fitted."""
+    """One number, as a fit found it, or as well as data can tell it at best."""
 
     name: str
     unit: str
     value: float
     low: float
-    """Lower end of the 95 % interval that counts correlated errors and what the model may lack
-    (`sim2real.identify.uncertainty`)."""
+    """Lower end of the 95 % interval; of a fit to recordings one that counts correlated errors and what the
+    model may lack (`sim2real.identify.uncertainty`)."""
     high: float
-    blocks: tuple[float, float]
-    """Ends from drawing blocks of time again alone, as if the model lacked nothing."""
-    beside: float
-    """Value when the usual missing effects are fitted beside it (`sim2real.identify.nuisance`)."""
-    naive: float
-    """Half width of the interval that errors taken for independent would give."""
     nominal: float
     range: tuple[float, float]
-    """What the fit could choose from."""
+    """What a fit can choose from."""
+    share: float
+    """Of the range, on the fit's scale, that the interval covers."""
     on_bound: bool
+    """Whether it is where the range ends, and that end is not the absence of an effect."""
+    blocks: tuple[float, float] | None = None
+    """Ends from drawing blocks of time again alone, as if the model lacked nothing."""
+    beside: float | None = None
+    """Value when the usual missing effects are fitted beside it (`sim2real.identify.nuisance`)."""
+    naive: float | None = None
+    """Half width of the interval that errors taken for independent would give."""
     profile: tuple[float, float] | None = None
     """Ends as `low` and `high`, from the profile likelihood in place of a parabola, if asked for."""
+
+    @classmethod
+    def of(cls, world: World, free: FreeParameter, at: float, low: float, high: float) -> Estimate:
+        """A number of a space, from its value and the ends of its interval in the unit cube."""
+        nominal = free.start if free.quantity == READ_DELAY else world.parameters[free.name].nominal
+        # no friction at all is an answer, too: the neutral end of an effect is no bound
+        neutral = free.low == 0.0 or nominal <= free.low if at < _EDGE else nominal >= free.high
+        value, first, last = (float(free.value(x)) for x in (at, low, high))
+        # not clipped: near an end of the range, half an interval must not look like a narrow one
+        share, at_end = min(high - low, 1.0), not _EDGE <= at <= 1 - _EDGE
+        unit, ends = unit_of(world, free), (free.low, free.high)
+        return cls(free.name, unit, value, first, last, nominal, ends, float(share), at_end and not neutral)
+
+    @property
+    def told(self) -> bool:
+        """Whether the data narrow the range down."""
+        return self.share <= TOLD
+
+    @property
+    def moved(self) -> bool:
+        """Whether the usual missing effects move the value out of what blocks of time allow."""
+        if self.blocks is None or self.beside is None:
+            return False
+        return not self.blocks[0] <= self.beside <= self.blocks[1]
 
 
 @dataclass(frozen=True)
@@ -52,7 +84,7 @@ class GapRow:
     fitted: float
     held: float
     """NaN where nothing was held out."""
-    joints: tuple[float, ...]
+    joints: tuple[float, ...] = ()
     """Of the held-out recordings, or of the fitted ones where none were held out."""
     fitted_joints: tuple[float, ...] = ()
     """Of the fitted recordings."""
@@ -74,40 +106,30 @@ def estimates_of(
         enlarged: the fit with the usual missing effects beside it, for intervals that count those.
         profiled: profile that fit's likelihood as well.
     """
-    covered = np.clip(covering(point, spread, enlarged), 0.0, 1.0)
-    blocks = np.clip(spread.interval(point), 0.0, 1.0)
+    covered, blocks = covering(point, spread, enlarged), spread.interval(point)
     ends = None
     if profiled and enlarged is not None:
-        ends = np.clip(covering(point, spread, enlarged, profile(enlarged)), 0.0, 1.0)
-    beside = point if enlarged is None else enlarged.point[: len(point)]
-    naive = np.clip(point + np.array([[-QUANTILE], [QUANTILE]]) * spread.independent, 0.0, 1.0)
+        ends = covering(point, spread, enlarged, profile(enlarged))
+    beside = point if enlarged is None else enlarged.point
+    naive = point - QUANTILE * spread.independent, point + QUANTILE * spread.independent
     found = []
     for k, free in enumerate(problem.space.free):
-        late = free.quantity == READ_DELAY
-        nominal = 0.0 if late else problem.world.parameters[free.name].nominal
-        low, high = map(float, free.value(covered[:, k]))
-        first, last = map(float, free.value(blocks[:, k]))
-        sides = free.value(naive[:, k])
-        at_end = point[k] < _EDGE or point[k] > 1 - _EDGE
-        # no friction at all is an answer, too: the neutral end of an effect is no bound
-        neutral = free.low == 0.0 or nominal <= free.low if point[k] < _EDGE else nominal >= free.high
+        sides = _ends(free, naive, k)
         found.append(
-            Estimate(
-                free.name,
-                unit_of(problem, free),
-                float(free.value(point[k])),
-                low,
-                high,
-                (first, last),
-                float(free.value(beside[k])),
-                float(sides[1] - sides[0]) / 2,
-                free.start if late else nominal,
-                (free.low, free.high),
-                bool(at_end and not neutral),
-                None if ends is None else (float(free.value(ends[0, k])), float(free.value(ends[1, k]))),
+            dataclasses.replace(
+                Estimate.of(problem.world, free, float(point[k]), covered[0][k], covered[1][k]),
+                blocks=_ends(free, blocks, k),
+                beside=float(free.value(beside[k])),
+                naive=(sides[1] - sides[0]) / 2,
+                profile=None if ends is None else _ends(free, ends, k),
             )
         )
     return tuple(found)
+
+
+def _ends(free: FreeParameter, ends: tuple[FloatArray, FloatArray], column: int) -> tuple[float, float]:
+    """Of an interval in the unit cube, in the parameter's unit and within its range."""
+    return float(free.value(ends[0][column])), float(free.value(ends[1][column]))
 
 
 def gap_row(predictor: str, fitted: FloatArray, held: FloatArray | None) -> GapRow:
@@ -118,11 +140,10 @@ def gap_row(predictor: str, fitted: FloatArray, held: FloatArray | None) -> GapR
         fitted: RMSE of the fitted motions. Shape (motions, k).
         held: of the held-out ones, or None.
     """
-    best, every = (
-        tuple(float(x) for x in rows.mean(axis=0)) for rows in (fitted if held is None else held, fitted)
+    best, every = (tuple(rows.mean(axis=0).tolist()) for rows in (fitted if held is None else held, fitted))
+    return GapRow(
+        predictor, float(fitted.mean()), np.nan if held is None else float(held.mean()), best, every
     )
-    mean = float("nan") if held is None else float(held.mean())
-    return GapRow(predictor, float(fitted.mean()), mean, best, every)
 
 
 def baselines(motions: Sequence[Motion], columns: Sequence[int]) -> dict[str, FloatArray]:

@@ -15,6 +15,7 @@ NOISES = 1.5
 """Errors up to this many times the noise of the measurements lack nothing."""
 
 _FINEST = 5e-5  # rad or m, or share of what joints of unlike units move: no sensor of a robot shows less
+_MOVES = 20.0  # times the sensors' floor, below which a joint's motion shows nothing
 _ORDER, _GAIN = 5, 252.0  # fifth differences of white noise have 252 times its variance
 _NORMAL = 1.4826  # from the median of absolute values to a normal's standard deviation
 
@@ -52,3 +53,10 @@ def white_errors(error: FloatArray) -> FloatArray:
 def sensor_floor(problem: RecordingProblem) -> FloatArray:
     """What the sensors' own noise and steps come to in the scaled errors of every joint. Shape (k,)."""
     return np.maximum(noise_of(problem.motions) / problem.scale, _FINEST)
+
+
+def visible_error(problem: RecordingProblem) -> float:
+    """Mean error that sensors can show, scaled; 0 where joints hardly move, which shows nothing."""
+    floor = float(sensor_floor(problem).mean())
+    moved = np.mean([m.measured.std(axis=0) for m in problem.motions], axis=0) / problem.scale
+    return floor * NOISES if moved.mean() > _MOVES * floor else 0.0

@@ -26,7 +26,7 @@ from sim2real.identify.space import FloatArray, FreeParameter, ParameterSpace
 from sim2real.parameters import MODEL, quantity_of
 from sim2real.replay import READ_DELAY, is_servo_robot
 from sim2real.replay.decoupled import can_stand_in
-from sim2real.world import drives
+from sim2real.world import World, drives
 
 OF_SCALE = ("mass", "armature", "damping", "frictionloss", "strength")
 """Quantities that change nothing if all of them grow together."""
@@ -128,16 +128,16 @@ class Enlarged:
         share = worth / max(float(worth.sum()), 1e-30)
         values = self.problem.space.values(self.point)[self.own :]
         suspects = [
-            Suspect(free[k].name, unit_of(self.problem, free[k]), free[k].start, float(values[k]))
+            Suspect(free[k].name, unit_of(self.problem.world, free[k]), free[k].start, float(values[k]))
             for k in map(int, np.argsort(-share))
             if share[k] >= _PART
         ]
         return Lack(tuple(suspects), self.before, after)
 
 
-def unit_of(problem: RecordingProblem, free: FreeParameter) -> str:
+def unit_of(world: World, free: FreeParameter) -> str:
     """Of a free parameter; seconds for a reading delay, which belongs to no world."""
-    return "s" if free.quantity == READ_DELAY else problem.world.parameters[free.name].unit
+    return "s" if free.quantity == READ_DELAY else world.parameters[free.name].unit
 
 
 def enlarge(problem: RecordingProblem, point: FloatArray) -> Enlarged | None:

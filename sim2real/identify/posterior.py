@@ -9,6 +9,7 @@ import numpy as np
 
 from sim2real.distributions import Distribution, Normal, Point
 from sim2real.domain import Correlation, Domain
+from sim2real.identify.problem import Linear
 from sim2real.identify.space import FloatArray, FreeParameter
 from sim2real.identify.uncertainty import MOST_STD
 
@@ -54,15 +55,18 @@ def make_domain(
     return Domain(parameters, Correlation.of(names, centred[:, columns].T @ centred[:, columns]))
 
 
-def widening_of(held: float, scatter: float) -> float:
+def widening_of(held: float, draws: FloatArray, linear: Linear) -> float:
     """How much wider the spread must be so that its predictions miss by as much as the held-out error.
 
     A model that lacks something is certain of the wrong values; what it gets wrong says how wrong.
 
     Args:
-        held: mean square error on held-out recordings.
-        scatter: mean square change of the prediction under the spread.
+        held: mean square error on held-out data.
+        draws: the spread. Shape (n, p).
+        linear: what it would change in the prediction.
     """
+    centred, curvature = draws - linear.point, linear.curvature.sum(axis=0)
+    scatter = float(np.einsum("np,pq,nq->n", centred, curvature, centred).mean())
     return max(1.0, math.sqrt(held / max(scatter, 1e-30)))
 
 

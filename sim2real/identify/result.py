@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, is_dataclass
 from pathlib import Path
 
 from sim2real.distributions import Point
@@ -71,31 +71,10 @@ class Identification:
 
     def to_json(self) -> dict[str, object]:
         """As plain values; NaN becomes null."""
-        table = {
-            "world": self.world,
-            "joints": list(self.joints),
-            "verdicts": [asdict(v) for v in ranked(self.verdicts)],
-            "exit_code": self.exit_code,
-            "point": dict(self.point),
-            "signals": dict(self.signals),
-            "domain": self.domain.to_toml(),
-            "estimates": [asdict(e) for e in self.estimates],
-            "gap": [asdict(row) for row in self.gap],
-            "ladder": [asdict(step) for step in self.ladder],
-            "hints": [asdict(hint) for hint in self.hints],
-            "suspects": [asdict(suspect) for suspect in self.suspects],
-            "notes": list(self.notes),
-            "fitted": list(self.fitted),
-            "held": list(self.held),
-            "seconds": self.seconds,
-            "simulations": self.simulations,
-            "diverged": self.diverged,
-            "check": self.check,
-            "next_motion": self.next_motion,
-        }
-        cleaned = _clean(table)
-        assert isinstance(cleaned, dict)
-        return cleaned
+        first = {"world": self.world, "verdicts": ranked(self.verdicts), "exit_code": self.exit_code}
+        rest = {**vars(self), "domain": self.domain.to_toml()}
+        del rest["traces"]
+        return {key: plain(value) for key, value in {**first, **rest, **first}.items()}
 
     def save(self, folder: Path) -> None:
         """Write ``identified.toml`` (for ``train --domain``), ``point.toml`` and ``identification.json``."""
@@ -105,11 +84,11 @@ class Identification:
         write_text(folder / "identification.json", json.dumps(self.to_json(), indent=1, ensure_ascii=False))
 
 
-def _clean(value: object) -> object:
-    if isinstance(value, dict):
-        return {str(k): _clean(v) for k, v in value.items()}
+def plain(value: object) -> object:
+    """A value made of dataclasses, mappings and sequences as JSON has it; a NaN becomes null."""
+    if isinstance(value, Mapping) or is_dataclass(value):
+        table = value if isinstance(value, Mapping) else vars(value)
+        return {str(k): plain(v) for k, v in table.items()}
     if isinstance(value, list | tuple):
-        return [_clean(v) for v in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
+        return [plain(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

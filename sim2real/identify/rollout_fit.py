@@ -12,15 +12,17 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from scipy.sparse.csgraph import connected_components
 
 from sim2real.documents import Section
 from sim2real.domain import Domain
 from sim2real.files import write_text
+from sim2real.identify.estimates import FITTED, NOMINAL, Estimate, GapRow
 from sim2real.identify.least_squares import least_squares
 from sim2real.identify.noise import white_noise
 from sim2real.identify.nuisance import GROWN, OF_SCALE
@@ -28,7 +30,8 @@ from sim2real.identify.posterior import make_domain, widening_of
 from sim2real.identify.problem import RolloutProblem
 from sim2real.identify.search import SearchSettings, minimize
 from sim2real.identify.space import FloatArray, ParameterSpace
-from sim2real.identify.uncertainty import Spread, bootstrap
+from sim2real.identify.uncertainty import QUANTILE, Spread, bootstrap
+from sim2real.identify.verdicts import GAIN, STRUCTURE_MISSING, Evidence, Verdict
 from sim2real.recordings.rollouts import Rollouts
 from sim2real.world import World
 
@@ -37,6 +40,8 @@ _FINEST = 1e-4  # of a scaled signal: what sensors round to, at 13 bits
 _MOSTLY = 0.95  # share of the errors that must stay where all forces and inertias grow
 _UNIFORM = 12.0  # curvature of what a range tells: a uniform has the variance 1/12
 _ROUNDS = 20
+_LOOSE, _AS_ONE = 0.2, 0.98  # share of the range that an interval covers; correlation
+_WHITE = 5.0  # times the noise, which in a simulator is none
 _SEARCH = SearchSettings()
 
 
@@ -81,6 +86,41 @@ class RolloutFit:
         self.domain.save(folder / "domain.toml")
         rest = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "domain"}
         write_text(folder / "fit.json", json.dumps(rest, indent=1))
+
+    def evidence(self, world: World, bounds: Domain) -> Evidence:
+        """What `sim2real.identify.verdicts.judge` is to judge.
+
+        Args:
+            world: where.
+            bounds: the ranges that were searched.
+        """
+        space = ParameterSpace.of(world, bounds)
+        point = space.units(np.array([self.physics[name] for name in space.names]))
+        std = np.array([self.std[name] for name in space.names]) / space.widths(point, np.ones(len(point)))
+        rows = zip(space.free, point, point - QUANTILE * std, point + QUANTILE * std, strict=True)
+        estimates = [Estimate.of(world, free, *map(float, at)) for free, *at in rows]
+        unknown = f"is as unknown after {self.evaluations} candidates as its range was"
+        advice = "record episodes that it matters in, or leave it out"
+        findings = [
+            Verdict.untold((e.name,), f"{e.name} {unknown}; {advice}", std=self.std[e.name])
+            for e in estimates
+            if e.share >= 1
+        ]
+        for names in _together(self.domain, [e.name for e in estimates if e.share > _LOOSE]):
+            text = (
+                f"{', '.join(names)} can only be told together: one makes up for the other; fix one of them"
+            )
+            findings.append(Verdict.untold(names, text, std=self.std[names[0]]))
+        times = self.error / max(self.noise, _FINEST)
+        if times > _WHITE and self.error <= self.error_before * (1 - GAIN):
+            text = (
+                f"what is left is {times:.0f} times the noise in it: another effect is missing, or the "
+                "search ended early, so values may be off by more than their intervals"
+            )
+            numbers = {"before": self.error_before, "after": self.error}
+            findings.append(Verdict(STRUCTURE_MISSING, "fit", text, numbers, space.names))
+        gap = [GapRow(NOMINAL, np.nan, self.error_before), GapRow(FITTED, np.nan, self.error)]
+        return Evidence(estimates, gap, findings, _FINEST, (1.0, "scaled units"))
 
     @classmethod
     def load(cls, folder: Path) -> RolloutFit:
@@ -135,12 +175,8 @@ def fit_rollouts(
         [white_noise([e.observation[1:, k] for e in held_out.episodes]) for k in range(after.shape[1])]
     )
     missed = np.maximum(held.by_age(after**2) - _NOISES * noise**2, 0.0) / scatter**2
-    curvature = held.linearize(point, True, held.split(scatter)).curvature.sum(axis=0)
-    centred = spread.draws - point
-    widening = widening_of(
-        float(missed[held.replay.age].sum()),
-        float(np.einsum("np,pq,nq->n", centred, curvature, centred).mean()),
-    )
+    seen = held.linearize(point, True, held.split(scatter))
+    widening = widening_of(float(missed[held.replay.age].sum()), spread.draws, seen)
     std = space.widths(point, np.minimum(spread.std * widening, np.sqrt(1 / 12)))
     return RolloutFit(
         domain=make_domain(space.free, point, spread.draws, widening * settings.wide, {}),
@@ -198,6 +234,19 @@ def scatter_of(problem: RolloutProblem, point: FloatArray, scatter: FloatArray) 
         more = np.sqrt(missing) * np.random.default_rng(1).normal(size=(len(spread.draws), 1))
         return Spread(spread.draws + more * along, spread.independent)
     return spread
+
+
+def _together(domain: Domain, loose: Sequence[str]) -> list[tuple[str, ...]]:
+    """Groups of parameters that are known far better as one than each alone."""
+    correlation = domain.correlation
+    names = [] if correlation is None else [n for n in correlation.names if n in loose]
+    if correlation is None or not names:
+        return []
+    rows = [correlation.names.index(name) for name in names]
+    near = np.abs(np.array(correlation.matrix)[np.ix_(rows, rows)]) > _AS_ONE
+    count, group = connected_components(near, directed=False)
+    groups = [tuple(name for name, g in zip(names, group, strict=True) if g == k) for k in range(count)]
+    return [names for names in groups if len(names) > 1]
 
 
 def _rms(error: FloatArray) -> float:

@@ -14,7 +14,7 @@ from sim2real.identify.verdicts import (
     ON_BOUND,
     STRUCTURE_MISSING,
     exit_code,
-    judge_rollouts,
+    judge,
 )
 from sim2real.world import World
 
@@ -37,7 +37,7 @@ def fit():
 
 
 def judged(fit):
-    verdicts = judge_rollouts(fit, World.load("furuta"), BOUNDS)
+    verdicts = judge(fit.evidence(World.load("furuta"), BOUNDS))
     return {verdict.name: verdict for verdict in verdicts}, exit_code(verdicts)
 
 
@@ -64,7 +64,7 @@ def test_what_makes_up_for_each_other_is_not_identified(fit):
         physics={"pole.mass": 0.025, "motor.strength": 0.8},
         std={"pole.mass": 1e-3, "motor.strength": 0.05},
     )
-    [verdict] = judge_rollouts(together, World.load("furuta"), bounds)
+    [verdict] = judge(together.evidence(World.load("furuta"), bounds))
     assert (verdict.name, verdict.subject) == (NOT_IDENTIFIABLE, "pole.mass, motor.strength")
 
 
@@ -77,18 +77,23 @@ def test_what_stays_as_wide_as_its_range_is_not_identifiable(fit):
     assert code == 13
 
 
-@pytest.mark.parametrize("end", [0.0, 8.0])
-def test_an_end_of_the_range_is_said(end, fit):
-    said, code = judged(dataclasses.replace(fit, physics={"pole.mass": 0.025, "motor.latency": end}))
-    assert said[ON_BOUND].subject == "motor.latency"
-    assert said[IDENTIFIED].subject == "pole.mass"
+@pytest.mark.parametrize(("name", "end"), [("pole.mass", 0.02), ("motor.latency", 8.0)])
+def test_an_end_of_the_range_is_said(name, end, fit):
+    said, code = judged(dataclasses.replace(fit, physics={**fit.physics, name: end}))
+    assert said[ON_BOUND].subject == name
+    assert said[IDENTIFIED].subject == ("motor.latency" if name == "pole.mass" else "pole.mass")
     assert code == 11
+
+
+def test_no_latency_at_all_is_an_answer(fit):
+    said, code = judged(dataclasses.replace(fit, physics={"pole.mass": 0.025, "motor.latency": 0.0}))
+    assert (said[IDENTIFIED].subject, code) == ("pole.mass, motor.latency", 0)
 
 
 def test_no_gain_leaves_nothing_identified(fit):
     said, code = judged(dataclasses.replace(fit, error=0.195))
     assert (set(said), code) == ({NO_HELDOUT_GAIN}, 14)
-    assert "from 0.2 to 0.195" in said[NO_HELDOUT_GAIN].text
+    assert "from 0.200 to 0.195" in said[NO_HELDOUT_GAIN].text
 
 
 def test_a_fit_comes_back_from_its_folder_to_the_bit(fit, tmp_path):

@@ -16,7 +16,7 @@ from sim2real.identify.problem import Linear
 from sim2real.identify.result import Identification, Trace
 from sim2real.identify.space import FreeParameter
 from sim2real.identify.uncertainty import bootstrap
-from sim2real.identify.verdicts import IDENTIFIED, NO_HELDOUT_GAIN, ON_BOUND, Findings, exit_code, judge
+from sim2real.identify.verdicts import IDENTIFIED, NO_HELDOUT_GAIN, ON_BOUND, Evidence, exit_code, judge
 
 
 def free(name="cart.mass", low=0.5, high=2.0, log=True):
@@ -26,7 +26,7 @@ def free(name="cart.mass", low=0.5, high=2.0, log=True):
 def estimate(**changes):
     values = {"name": "cart.mass", "unit": "kg", "value": 1.3, "low": 1.2, "high": 1.4, "naive": 0.01}
     values |= {"blocks": (1.25, 1.35), "beside": 1.28, "nominal": 1.0, "range": (0.5, 2.0)}
-    values |= {"on_bound": False} | changes
+    values |= {"share": 0.1, "on_bound": False} | changes
     return Estimate(**values)
 
 
@@ -86,19 +86,21 @@ def test_a_domain_has_the_spread_and_the_correlation_of_the_draws():
 
 
 def test_the_width_follows_the_held_out_error():
-    assert widening_of(4.0, 1.0) == 2.0
-    assert widening_of(0.5, 1.0) == 1.0
+    fitted, draws = linear(), np.array([[0.4], [0.6]])
+    scatter = 0.1**2 * fitted.curvature.sum()
+    assert widening_of(4.0 * scatter, draws, fitted) == pytest.approx(2.0)
+    assert widening_of(0.5 * scatter, draws, fitted) == 1.0
 
 
 def test_no_gain_and_bounds_are_said():
-    verdicts = judge(Findings([estimate(on_bound=True)], [], [], gap(0.03, 0.0299)))
+    verdicts = judge(Evidence([estimate(on_bound=True)], gap(0.03, 0.0299)))
     assert {v.name for v in verdicts} == {NO_HELDOUT_GAIN, ON_BOUND}
     assert exit_code(verdicts) == 14
-    assert "29.9 after 30.0 mrad" in verdicts[0].text
+    assert "from 30.0 to 29.9 (mrad" in verdicts[0].text
 
 
 def test_a_fit_that_predicts_is_identified():
-    (verdict,) = judge(Findings([estimate()], [], [], gap(0.03, 0.003)))
+    (verdict,) = judge(Evidence([estimate()], gap(0.03, 0.003)))
     assert verdict.name == IDENTIFIED
     assert "from 30.0 to 3.0" in verdict.text
     assert exit_code([verdict]) == 0
@@ -106,14 +108,14 @@ def test_a_fit_that_predicts_is_identified():
 
 def test_a_fit_worse_than_the_delayed_command_is_no_gain():
     rows = [*gap(0.03, 0.02), gap_row("delayed command", np.full((2, 1), 0.01), np.full((1, 1), 0.01))]
-    (verdict,) = judge(Findings([estimate()], [], [], rows))
+    (verdict,) = judge(Evidence([estimate()], rows))
     assert verdict.name == NO_HELDOUT_GAIN
     assert "worse than the delayed command" in verdict.text
 
 
 def result():
     rows = gap(0.03, 0.003)
-    verdicts = judge(Findings([estimate()], [], [], rows))
+    verdicts = judge(Evidence([estimate()], rows))
     domain = make_domain([free()], np.array([0.5]), np.full((9, 1), 0.5), 1.0, {})
     found = Identification(
         "cartpole", ("slider",), domain, {"cart.mass": 1.3}, {}, (estimate(),), tuple(rows), (), (),

@@ -32,9 +32,9 @@ _COMMANDS = (worlds, new, audit, train, transfer, evaluate, gap, parity, recordi
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command.
 
-    The exit status is 0 (done), 1 (bad data were found, no budget or disk left), 2 (a mistake), 15 (bad data,
-    of which nothing was computed), or that of the worst verdict of an identification
-    (`sim2real.identify.verdicts`).
+    The exit status is 0 (done), 1 (bad data were found, a requirement is broken, no budget or disk left), 2
+    (a mistake), 3 (a requirement is undecided), 15 (bad data, of which nothing was computed), or that of the
+    worst verdict of an identification (`sim2real.identify.verdicts`).
     """
     from sim2real.errors import Sim2RealError
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sim2real.cli.arguments import positive
+from sim2real.cli.gate import add_gate, check_gate, hold, labels_of, old_run
 from sim2real.cli.task import add_task, load_world
 from sim2real.cli.terminal import console, counting
 
@@ -30,7 +31,9 @@ def add(commands: Commands) -> None:
     )
     command.add_argument("--episodes", type=positive, default=64, help="per policy and variant")
     command.add_argument("--simulator", help="engine for all variants; default each variant's own")
-    command.add_argument("--baseline", default="nominal", help="label that the others are compared with")
+    command.add_argument(
+        "--baseline", help="label that the others are compared with; default nominal, or else the first one"
+    )
     command.add_argument("--out", type=Path, help="folder of the report; default runs/evaluate-WORLD")
     command.add_argument("--allow-dead", action="store_true", help="also values that change nothing")
     command.add_argument(
@@ -38,15 +41,16 @@ def add(commands: Commands) -> None:
         action="store_true",
         help="no policies: does evaluation find what is planted, and no more?",
     )
+    add_gate(command)
     add_task(command)
     command.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run it; the exit status is 1 for a selftest that fails."""
+    """Run it; the exit status is 1 for a selftest that fails, or that of the requirements."""
     if arguments.selftest:
         return selftest()
-    from sim2real.errors import InvalidValue
+    from sim2real.errors import InvalidValue, UnknownName
     from sim2real.policy import Policy
 
     if not arguments.policies:
@@ -54,13 +58,19 @@ def run(arguments: argparse.Namespace) -> int:
     policies = [Policy.load(name) for name in arguments.policies]
     world = load_world(arguments.world or policies[0].contract.world, arguments)
     out = arguments.out or Path("runs") / f"evaluate-{world.name}"
+    old = old_run(arguments.compare)
+    labels = labels_of(policies)
+    check_gate(arguments, world, labels, old)
+    baseline = arguments.baseline or ("nominal" if "nominal" in labels else labels[0])
+    if baseline not in labels:
+        raise UnknownName("baseline label", baseline, labels)
     command = "sim2real evaluate " + " ".join(arguments.policies)
     from sim2real.evaluate.rollouts import Trials, steps_of
 
     trials = Trials(arguments.episodes, simulator=arguments.simulator, allow_dead=arguments.allow_dead)
     table = evaluated(world, policies, arguments.variants, trials)
-    report(world, table, arguments.baseline, out, {"command": command, "control steps": steps_of(policies)})
-    return 0
+    facts = {"command": command, "control steps": steps_of(policies)}
+    return hold(arguments, report(world, table, baseline, out, facts), (table, old))
 
 
 def selftest() -> int:
@@ -84,18 +94,19 @@ def evaluated(
         return evaluate(world, policies, variants, trials, done=lambda policy: tell(policy.name))
 
 
-def report(world: World, table: Episodes, baseline: str, out: Path, facts: Mapping[str, str]) -> None:
-    """Write and print the gap report of an episode table."""
+def report(world: World, table: Episodes, baseline: str, out: Path, facts: Mapping[str, str]) -> GapReport:
+    """The gap report of an episode table, written and printed."""
     from sim2real.evaluate.gap import GapOptions, gap_report
     from sim2real.evaluate.report import write_report
     from sim2real.evaluate.rollouts import references
 
     met = set(map(str, table["variant"]))
     known = {name: reference for name, reference in references(world).items() if name in met}
-    report = gap_report(table, known, GapOptions(title=world.title, baseline=baseline))
-    page = write_report(report, table, out, facts)
-    print_report(report)
+    found = gap_report(table, known, GapOptions(title=world.title, baseline=baseline))
+    page = write_report(found, table, out, facts)
+    print_report(found)
     print(f"wrote {page}")
+    return found
 
 
 def print_report(report: GapReport) -> None:

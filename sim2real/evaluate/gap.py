@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
 
@@ -72,7 +72,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class GapReport:
-    """Everything the page shows, in plain values; ``dataclasses.asdict`` gives the JSON summary."""
+    """Everything the page shows; `plain` gives the JSON summary."""
 
     title: str
     baseline: str
@@ -92,6 +92,12 @@ class GapReport:
     cells: tuple[Cell, ...]
     aggregates: tuple[Aggregate, ...]
     summaries: tuple[LabelSummary, ...]
+    scores: Scores = field(repr=False, compare=False)
+    """What it was computed from."""
+
+    def plain(self) -> dict[str, object]:
+        """All of it but the scores, in what JSON knows."""
+        return {name: value for name, value in asdict(self).items() if name != "scores"}
 
     def cell(self, label: str, variant: str) -> Cell | None:
         """The cell of a method on a variant, or None if it was not evaluated there."""
@@ -147,6 +153,7 @@ def gap_report(
         cells=tuple(_cell(scores, label, variant, verdicts[label, variant]) for label, variant in places),
         aggregates=aggregate(scores),
         summaries=tuple(summary for summary in summaries if summary is not None),
+        scores=scores,
     )
 
 

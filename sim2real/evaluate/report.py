@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Mapping
-from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -61,7 +60,7 @@ def write_report(
     rows = _to_arrow(episodes)
     provenance = _provenance(report) | dict(facts or {})
     sentences = dict(zip(("gap", "closed", "hurt"), verdict(report), strict=True))
-    summary = {"verdict": sentences, "provenance": provenance, **asdict(report)}
+    summary = {"verdict": sentences, "provenance": provenance, **report.plain()}
     text = json.dumps(summary, indent=1, allow_nan=False, ensure_ascii=False)
     figure = draw(report)
     html = page(report, svg(figure), provenance)

@@ -6,10 +6,8 @@ those of policy and physics. The unperturbed control arm is always among the var
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -23,12 +21,11 @@ from sim2real.evaluate.batches import VariantBatch, joined
 from sim2real.evaluate.scores import Reference
 from sim2real.evaluate.statistics import Array
 from sim2real.evaluate.table import Episodes
+from sim2real.evaluate.variants import chosen_variants
 from sim2real.interface import ActorLike
 from sim2real.policy import Policy
-from sim2real.simulators import Engine, installed
-from sim2real.world import CONTROL, Variant, World
-
-_log = logging.getLogger(__name__)
+from sim2real.simulators import Engine
+from sim2real.world import Variant, World
 
 SEED = 1_000_003
 """Default seed of evaluation episodes, apart from those of training."""
@@ -82,7 +79,7 @@ def evaluate(
     """
     if not policies:
         raise InvalidValue("no policies to evaluate; name at least one")
-    chosen = _variants(world, variants)
+    chosen = chosen_variants(world, variants)
     for variant in chosen:
         world = world.for_domain(variant.domain)
     groups = _by_engine(chosen, trials)
@@ -172,32 +169,6 @@ def _reference(entry: Section) -> Reference:
             raise InvalidValue(f"{entry.path}: {entry.place}{key} is {error:g}, not at least 0")
     picked = "oracle_error" not in entry
     return Reference(entry.number("random"), entry.number("oracle"), **errors, picked=picked)
-
-
-def _variants(world: World, names: Sequence[str | Domain] | None) -> list[Variant]:
-    if names is None:
-        known = list(world.variants.values())
-        missing = sorted({v.simulator for v in known if not installed(v.simulator)})
-        for name in missing:
-            _log.warning('variants in %s are left out; `pip install "sim2real[%s]"` brings it', name, name)
-        return [variant for variant in known if variant.simulator not in missing]
-    plain = [name for name in names if isinstance(name, str)]
-    chosen = [_variant(world, name) for name in dict.fromkeys((CONTROL, *plain))]
-    domains = [world.domain(given) for given in names if isinstance(given, Domain)]
-    return chosen + [_drawn(f"domain_{k + 1}", domain) for k, domain in enumerate(domains)]
-
-
-def _variant(world: World, name: str) -> Variant:
-    path = Path(name)
-    if name in world.variants or not path.is_file():
-        return world.variant(name)
-    return _drawn(path.stem, world.domain(name))
-
-
-def _drawn(name: str, domain: Domain) -> Variant:
-    if domain.is_point:
-        return Variant(name, "combined", domain.median())
-    return Variant(name, "combined", {}, drawn=domain)
 
 
 def _table(

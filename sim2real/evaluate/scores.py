@@ -88,13 +88,16 @@ class Scores:
     def estimate(self, statistic: Statistic, label: int, variants: Sequence[int]) -> Estimate:
         """A statistic of a method on some variants, in the report's unit.
 
-        Normalized scores pile up at random and oracle, so that their intervals keep to these bounds, or to
-        the mean of a seed that lies beyond; returns have none.
+        The intervals of normalized scores keep to `bounds`; returns have none.
         """
         values = self.values(label, variants)
         found = spread(statistic, values[0], others=[(other,) for other in values[1:]])
         if not self.normalized:
             return found.estimate
-        by_run = over_starts(values[0])
-        low, high = min(0.0, float(np.nanmin(by_run))), max(100.0, float(np.nanmax(by_run)))
-        return found.within(low, high, int(self.folded.episodes[label, variants].sum()))
+        return found.within(*bounds(values[0]), int(self.folded.episodes[label, variants].sum()))
+
+
+def bounds(percent: Array) -> tuple[float, float]:
+    """What normalized scores pile up at: random and oracle, or the mean of a seed that lies beyond."""
+    by_run = over_starts(percent)
+    return min(0.0, float(np.nanmin(by_run))), max(100.0, float(np.nanmax(by_run)))

@@ -58,6 +58,8 @@ class Spread:
     """Variance by the starts, which all samples share."""
     references: float = 0.0
     """Variance by what the scores are measured against."""
+    level: float = LEVEL
+    """One less the confidence of the interval."""
 
     @property
     def n(self) -> int:
@@ -94,7 +96,7 @@ class Spread:
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """Student's 95 % interval; None with fewer than three seeds, or where it is undefined."""
+        """Student's interval; None with fewer than three seeds, or where it is undefined."""
         if self.n < MINIMUM_RUNS or not math.isfinite(self.error):
             return None
         half = self._quantile * self.error
@@ -109,6 +111,10 @@ class Spread:
         """As it would be with another number of seeds of the same kind in each sample."""
         seeds = tuple((variance * old / count, count) for variance, old in self.seeds)
         return replace(self, seeds=seeds)
+
+    def with_starts(self, factor: float) -> Spread:
+        """As it would be with so many times the starts."""
+        return replace(self, starts=self.starts / factor)
 
     def within(self, low: float, high: float, trials: int) -> Estimate:
         """The value with an interval that stays between two bounds and is wide near them.
@@ -134,7 +140,7 @@ class Spread:
 
     @property
     def _quantile(self) -> float:
-        return float(stdtrit(self.freedom, 1 - LEVEL / 2))
+        return float(stdtrit(self.freedom, 1 - self.level / 2))
 
 
 def spread(statistic: Statistic, *samples: Array, others: Sequence[tuple[Array, ...]] = ()) -> Spread:

@@ -97,7 +97,7 @@ def fold(episodes: Episodes) -> Folded:
         InvalidValue: as ``checked``.
     """
     table = checked(episodes)
-    labels, label = _codes(_told_apart(table["label"], table["lineage"]))
+    labels, label = _codes(told_apart(table["label"], table["lineage"]))
     variants, variant = _codes(table["variant"])
     seeds, seed = np.unique(table["seed"].astype(np.int64), return_inverse=True)
     starts, start = np.unique(table["episode"].astype(np.int64), return_inverse=True)
@@ -132,7 +132,7 @@ def fold(episodes: Episodes) -> Folded:
     )
 
 
-def _told_apart(label: NDArray[np.generic], lineage: NDArray[np.generic]) -> NDArray[np.generic]:
+def told_apart(label: NDArray[np.generic], lineage: NDArray[np.generic]) -> NDArray[np.generic]:
     """Labels, each of one lineage: with its last step, or all of them, where another has the same label."""
     pairs = sorted(set(zip(label.tolist(), lineage.tolist(), strict=True)))
     names = {}

@@ -1,5 +1,4 @@
 import json
-from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -198,7 +197,7 @@ def test_row_order_does_not_matter(report):
 
 
 def test_the_report_is_plain_json(report):
-    assert json.loads(json.dumps(asdict(report), allow_nan=False))["baseline"] == "nominal"
+    assert json.loads(json.dumps(report.plain(), allow_nan=False))["baseline"] == "nominal"
 
 
 @pytest.mark.parametrize("reference", [Reference(5, 5), Reference(9, 1), Reference(0, np.nan)])

@@ -40,6 +40,7 @@ from sim2real.parameters import quantity_of
 from sim2real.simulators import Engine, make_simulator
 from sim2real.tasks import TASKS, check_factory
 from sim2real.tasks.binding import bind
+from sim2real.tasks.io_task import IO, IOTask
 from sim2real.world import World
 
 _log = logging.getLogger(__name__)
@@ -118,7 +119,8 @@ class Sim2RealVectorEnv(VectorEnv[Floats, Floats, NDArray[Any]]):
             "render_modes": [],
         }
         box = spaces.Box(-np.inf, np.inf, (len(self.task.observation),), np.float32)
-        unit = spaces.Box(-1.0, 1.0, (len(self.task.action),), np.float32)
+        most = self.task.action_limit
+        unit = spaces.Box(-most, most, (len(self.task.action),), np.float32)
         self.single_observation_space: spaces.Box = box
         self.single_action_space: spaces.Box = unit
         self.observation_space = batch_space(box, num_envs)
@@ -168,7 +170,8 @@ class Sim2RealVectorEnv(VectorEnv[Floats, Floats, NDArray[Any]]):
         """Advance one control period.
 
         Args:
-            actions: in [-1, 1], clipped to it. Shape (num_envs, num_actions).
+            actions: within ± the task's limit (1 where it names none), clipped to it. Shape (num_envs,
+                num_actions).
 
         Returns:
             Observations, rewards, terminated, truncated and info; a row that rests has reward 0.
@@ -179,7 +182,7 @@ class Sim2RealVectorEnv(VectorEnv[Floats, Floats, NDArray[Any]]):
         arrays, channels = self._arrays, self._channels
         if channels.schedule:
             self._write(channels.schedule)
-        wanted = _checked(arrays.floats(actions), self.action_space.shape, arrays.xp)
+        wanted = _checked(arrays.floats(actions), self.action_space.shape, self.task.action_limit, arrays.xp)
         command = channels.command(self._task.command(wanted))
         running = np.flatnonzero(~self._resting) if np.count_nonzero(self._resting) else None
         self.simulator.step(command, self._substeps, running, channels.between)
@@ -285,8 +288,17 @@ class Sim2RealVectorEnv(VectorEnv[Floats, Floats, NDArray[Any]]):
         if self._channels.schedule:
             self._write(self._channels.schedule)
         self.simulator.reset(ids, *start)
+        if self.task.hold_steps:
+            self._hold(ids, start[2])
         self._begun[ids] = True
         self._resting[ids] = False
+
+    def _hold(self, ids: Ids, first: Array) -> None:
+        """Let rows that begin hold their first command; channels that act on commands rest meanwhile."""
+        command = self._arrays.put(np.zeros((self.num_envs, first.shape[1])))
+        command[ids] = first
+        with self._channels.holding() as between:
+            self.simulator.step(command, self.task.hold_steps * self._substeps, ids, between)
 
     def _draw(self, episodes: NDArray[np.int64]) -> tuple[Array, Array]:
         """Physics of episodes, and the numbers that their starts are drawn from."""
@@ -373,6 +385,8 @@ def task_class(world: World) -> TaskFactory:
     """
     if world.own_task is not None:
         return world.own_task
+    if world.io is not None and world.task == IO:
+        return IOTask(world.io)
     own = world.path / "task.py" if (world.path / "task.py").is_file() else "my_module"
     if not has_task(world):
         raise InvalidValue(
@@ -415,12 +429,12 @@ def _mask(mask: object, num_envs: int) -> Mask:
     return array
 
 
-def _checked(actions: Array, shape: tuple[int, ...] | None, xp: ModuleType) -> Array:
+def _checked(actions: Array, shape: tuple[int, ...] | None, most: float, xp: ModuleType) -> Array:
     if tuple(actions.shape) != shape:
         raise InvalidValue(f"actions of shape {tuple(actions.shape)} given where {shape} is meant")
     finite = xp.isfinite(actions)
     if not xp.all(finite):
         rows = [k for k, fine in enumerate(xp.all(finite, axis=1).tolist()) if not fine]
         raise InvalidValue(f"actions of rows {rows[:5]} are not finite; check the policy's weights")
-    clipped: Array = xp.minimum(xp.maximum(actions, xp.asarray(-1.0)), xp.asarray(1.0))
+    clipped: Array = xp.minimum(xp.maximum(actions, xp.asarray(-most)), xp.asarray(most))
     return clipped

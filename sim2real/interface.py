@@ -25,7 +25,7 @@ class Signal:
     name: str
     unit: str
     scale: float = 1.0
-    """Observation: the policy sees ``value / scale``. Action: a full action of 1 means ``scale``."""
+    """Observation: the policy sees ``value / scale``. Action: an action of 1 means ``scale``."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,10 @@ class TaskSpec:
     """What the task's positions and velocities are of, in this order; empty for all, in the scene's order."""
     drives: tuple[Drive, ...] = ()
     """What its commands are for, in this order; empty for all actuators, in the scene's order."""
+    action_limit: float = 1.0
+    """Actions lie within ± this, and are clipped to it."""
+    hold_steps: int = 0
+    """Control steps at the start of an episode in which its first command is held and no policy is asked."""
 
 
 class Simulator(Protocol):
@@ -191,7 +195,7 @@ class Task(Protocol):
         """
 
     def command(self, action: Array) -> Array:
-        """Actuator commands for actions in [-1, 1]. Shape (num_envs, nu)."""
+        """Actuator commands for actions within ± ``spec.action_limit``. Shape (num_envs, nu)."""
 
     def outcome(self) -> tuple[Array, Mask]:
         """Reward and termination after a control step; called once a step."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from sim2real.arrays import Arrays
 from sim2real.channels.actuators import Jitter, actuator_chain
@@ -98,16 +99,26 @@ class Channels:
         self._obeyed = [law for law in self._laws if law.on]
         return self._actuators.run(command)
 
+    @contextmanager
+    def holding(self) -> Iterator[Callable[[], None] | None]:
+        """What must happen before every physics step of rows that begin, before a policy is asked."""
+        self._obeyed = [law for law in self._laws if law.on]
+        yield self.between
+        self._restore()
+
     def observe(self, seen: Array) -> Array:
         """What the policy gets to see after a control step. Shape (num_envs, num_observations)."""
-        for law in self._obeyed:
-            law.restore()
-        self._obeyed = []
+        self._restore()
         return self._sensors.run(seen)
 
     def first(self, seen: Array, env_ids: Ids) -> Array:
         """The same for rows that have just begun. Shape (len(env_ids), num_observations)."""
         return self._sensors.begin(seen[env_ids], env_ids)
+
+    def _restore(self) -> None:
+        for law in self._obeyed:
+            law.restore()
+        self._obeyed = []
 
     def _obey(self) -> None:
         for law in self._obeyed:

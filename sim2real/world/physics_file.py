@@ -10,6 +10,7 @@ from typing import TypedDict
 from sim2real.documents import Section
 from sim2real.domain import Domain
 from sim2real.errors import InvalidValue, UnknownName
+from sim2real.io_table import IO_FILE
 from sim2real.parameters import ACTUATORS, SENSORS, Parameter, check_unit, check_value, quantity_of
 from sim2real.world.variant import CONTROL, GROUPS, SIMULATORS, Variant
 
@@ -51,7 +52,7 @@ class PhysicsFile:
         joints = file.section("recordings").section("joints").sections()
         return cls(
             title=file.text("title", path.name),
-            task=file.text("task", path.name),
+            task=file.text("task", "io" if (path / IO_FILE).is_file() else path.name),
             parameters=parameters,
             variants=_variants(path, _table(table, "variants"), parameters),
             recordings={name: _joint_mapping(entry) for name, entry in joints.items()},

@@ -9,8 +9,10 @@ import mujoco
 import numpy as np
 
 from sim2real.errors import InvalidValue, UnknownName
+from sim2real.io_table import IoTable
 from sim2real.parameters import Parameter
 from sim2real.world.entries import elements_of
+from sim2real.world.io_drives import drive_by_io
 from sim2real.world.names import name_elements
 from sim2real.world.refusals import shortcut
 from sim2real.world.variant import Variant
@@ -23,6 +25,8 @@ def compile_scene(
     change: Callable[[mujoco.MjSpec], None] = lambda _: None,
 ) -> mujoco.MjModel:
     """The model of a scene, with buffers for the latencies that parameters and variants ask for.
+
+    An ``io.toml`` beside it gives actuators its gains.
 
     Args:
         path: the MJCF.
@@ -41,6 +45,9 @@ def compile_scene(
         if spec.compiler.fusestatic:
             spec.compile()  # what is fused has no number
         name_elements(spec)
+        io = IoTable.beside(path)
+        if io is not None:
+            drive_by_io(spec, io)
         for parameter in sorted(parameters.values(), key=lambda p: p.quantity.name == "latency_jitter"):
             _prepare(spec, parameter, variants)
         change(spec)

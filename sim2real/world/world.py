@@ -24,6 +24,7 @@ from sim2real.contents import Contents
 from sim2real.domain import Domain
 from sim2real.errors import InvalidValue, UnknownName
 from sim2real.interface import TaskFactory
+from sim2real.io_table import IoTable
 from sim2real.parameters import MODEL, Parameter, quantity_of
 from sim2real.world.checks import canonical, check_nominal, check_parameters, check_values
 from sim2real.world.drives import drives
@@ -59,6 +60,8 @@ class World:
     gives one, else that of `sim2real.parameters`; and the file of the learned ``correction``."""
     own_task: TaskFactory | None = None
     """A task of the user's that is given as a class, where its name alone isn't enough."""
+    io: IoTable | None = None
+    """What somebody's policy sees and drives, where ``io.toml`` says it; the task ``io`` is read from it."""
 
     @classmethod
     def load(cls, name_or_path: str | Path) -> World:
@@ -74,7 +77,8 @@ class World:
         parameters = {name: canonical(model, parameter) for name, parameter in given.parameters.items()}
         for parameter in parameters.values():
             check_nominal(model, path, parameter)
-        world = cls(name=path.name, path=path, model=model, **{**vars(given), "parameters": parameters})
+        io = IoTable.beside(path / "scene.xml")
+        world = cls(path.name, path, model=model, io=io, **{**vars(given), "parameters": parameters})
         check_parameters(world)
         for domain in (world.training_domain, *(variant.domain for variant in given.variants.values())):
             world.check(domain)

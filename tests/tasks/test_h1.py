@@ -1,5 +1,6 @@
-"""A stranger's humanoid as a task of its own, by public names alone, against the plain loop of its makers."""
+"""A stranger's humanoid, by a table alone and by a task of its own, against the plain loop of its makers."""
 
+import copy
 import dataclasses
 import math
 import os
@@ -9,10 +10,13 @@ from pathlib import Path
 import mujoco
 import numpy as np
 import pytest
+import tomli_w
 import torch
 from array_api_compat import array_namespace
 
 import sim2real
+from sim2real.documents import Section
+from sim2real.evaluate.batches import VariantBatch
 
 H1 = (
     Path(os.environ.get("SIM2REAL_STRANGERS", Path(__file__).resolve().parents[3] / "shared" / "strangers"))
@@ -25,7 +29,6 @@ JOINTS = [
 ]
 KP, KD = np.array([150, 150, 150, 200, 40] * 2), np.array([2, 2, 2, 4, 2] * 2)
 DEFAULT, COMMAND = np.array([0, 0, -0.1, 0.3, -0.2] * 2), np.array([0.5, 0, 0]) * (2, 2, 0.25)
-FULL = 16.0  # what the env's action of 1 means to the policy; a power of 2, so that nothing is rounded
 pytestmark = [
     pytest.mark.skipif(not H1.is_dir(), reason="data beside the checkout: a stranger's humanoid"),
     pytest.mark.filterwarnings("ignore:.torch.jit.load. is deprecated"),
@@ -39,7 +42,7 @@ class H1Walk:
         name="h1-walk",
         version=0,
         control_dt=0.02,
-        max_steps=1000,
+        max_steps=999,
         observation=(
             *(sim2real.Signal(f"turn_{axis}", "rad/s", 4.0) for axis in "xyz"),
             *(sim2real.Signal(f"gravity_{axis}", "1") for axis in "xyz"),
@@ -49,11 +52,13 @@ class H1Walk:
             *(sim2real.Signal(f"{name}_action", "1") for name in JOINTS),
             *(sim2real.Signal(f"phase_{name}", "1") for name in ("sin", "cos")),
         ),
-        action=tuple(sim2real.Signal(name, "of its full action", FULL) for name in JOINTS),
+        action=tuple(sim2real.Signal(f"{name}_action", "rad", 0.25) for name in JOINTS),
         num_draws=0,
         success="upright to the end",
         joints=(sim2real.Joint("floating_base_joint", "free"), *(sim2real.Joint(name) for name in JOINTS)),
         drives=tuple(sim2real.Drive(name, name, "servo") for name in JOINTS),
+        action_limit=100.0,
+        hold_steps=1,  # its makers let the first control step pass without the policy
     )
 
     def __init__(self, simulator, max_steps=None):
@@ -65,12 +70,12 @@ class H1Walk:
 
     def start(self, env_ids, u):
         ones = self.xp.ones_like(self.qpos[env_ids, :1])
-        self.action[env_ids], self.steps[env_ids] = 0.0, 0.0
+        self.action[env_ids], self.steps[env_ids] = 0.0, 1.0
         qpos = ones * self.row([0, 0, 1.05, 1, *(0,) * 13])
         return qpos, ones * self.row([0.0] * 16), ones * self.row(DEFAULT)
 
     def command(self, action):
-        self.action[:] = FULL * action
+        self.action[:] = action
         return 0.25 * self.action + self.row(DEFAULT)
 
     def outcome(self):
@@ -84,31 +89,115 @@ class H1Walk:
     def observe(self):
         w, x, y, z = (self.qpos[:, k] for k in (3, 4, 5, 6))
         down = self.xp.stack((2 * (w * y - x * z), -2 * (y * z + w * x), 2 * (x * x + y * y) - 1), axis=1)
-        phase = 2 * math.pi * (0.02 * self.steps / 0.8 % 1.0)
+        phase = 2 * math.pi * (0.02 * self.steps % 0.8 / 0.8)
         ones = self.xp.ones_like(phase)
         joints, speeds = self.qpos[:, 7:] - self.row(DEFAULT), 0.05 * self.qvel[:, 6:]
         known = (0.25 * self.qvel[:, 3:6], down, ones * self.row(COMMAND), joints, speeds, self.action)
         return self.xp.concat((*known, self.xp.sin(phase), self.xp.cos(phase)), axis=1)
 
 
+IO = {
+    "control_dt": 0.02,
+    "hold": 0.02,
+    "num_obs": 41,
+    "command": [0.5, 0.0, 0.0],
+    "base": "floating_base_joint",
+    "joints": [
+        {"name": name, "default": float(default), "stiffness": float(kp), "damping": float(kd)}
+        for name, default, kp, kd in zip(JOINTS, DEFAULT, KP, KD, strict=True)
+    ],
+    "observation": [
+        {"term": "base_ang_vel", "scale": 0.25},
+        {"term": "projected_gravity"},
+        {"term": "command", "scale": [2.0, 2.0, 0.25]},
+        {"term": "joint_pos"},
+        {"term": "joint_vel", "scale": 0.05},
+        {"term": "last_action"},
+        {"term": "phase", "period": 0.8},
+    ],
+    "action": [{"term": "joint_position", "scale": 0.25}],
+    "fall": {"height": 0.6},
+}
+
+MASS, FRICTION, STRENGTH = "pelvis.payload", "contacts.friction", "motors.strength"
+ROWS = {  # physics, x and z in m after 20 s
+    "nominal": ({}, 9.096, 1.037),
+    **{
+        f"{name}_{k}": ({parameter: value}, x, z)
+        for name, parameter, rows in (
+            ("load", MASS, ((5, 7.149, 1.016), (10, 4.567, 0.961), (20, 2.418, 0.891))),
+            ("friction", FRICTION, ((0.6, 9.080, 1.039), (0.4, 8.965, 1.039), (0.3, 8.807, 1.040))),
+            ("strength", STRENGTH, ((0.9, 7.452, 1.017), (0.8, 4.373, 0.950), (0.7, 2.308, 0.889))),
+            ("damping", "joints.damping", ((1, 8.884, 1.036), (3, 8.432, 1.034))),
+            ("armature", "joints.armature", ((0.03, 8.983, 1.037), (0.1, 8.699, 1.039))),
+            (
+                "late",
+                "motors.latency",
+                ((5, 9.080, 1.037), (10, 9.116, 1.037), (15, 8.863, 1.037), (20, 8.923, 1.038)),
+            ),
+        )
+        for k, (value, x, z) in enumerate(rows)
+    },
+}
+
+
 @pytest.fixture(scope="module")
-def world(tmp_path_factory):
-    """The humanoid as ``sim2real new`` has it, its motors replaced by servos of the makers' gains."""
+def folder(tmp_path_factory):
+    """The humanoid as ``sim2real new`` has it, with the rows of its makers' table as variants."""
     folder = tmp_path_factory.mktemp("stranger") / "h1"
     sim2real.new_world(folder, H1 / "scene.xml")
-    text = (folder / "h1.xml").read_text()
+    table = dict(Section.read_toml(folder / "physics.toml").values)
+    table["variants"] = {"extrapolation": {name: row[0] for name, row in ROWS.items() if row[0]}}
+    (folder / "physics.toml").write_text(tomli_w.dumps(table))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def by_code(folder):
+    """Its motors are replaced by servos of the makers' gains, and the task is a class."""
+    world = folder.with_name("h1_code")
+    world.mkdir()
+    for file in folder.rglob("*"):
+        target = world / file.relative_to(folder)
+        target.mkdir(exist_ok=True) if file.is_dir() else target.write_bytes(file.read_bytes())
+    text = (world / "h1.xml").read_text()
     for name, kp, kd in zip(JOINTS, KP, KD, strict=True):
         servo = f'<position name="{name}" joint="{name}" kp="{kp}" kv="{kd}"/>'
         text, found = re.subn(rf'<motor name="{name}"[^>]*/>', servo, text)
         assert found == 1
-    (folder / "h1.xml").write_text(text)
+    (world / "h1.xml").write_text(text)
+    return sim2real.World.load(world).with_task(H1Walk)
+
+
+@pytest.fixture(scope="module")
+def by_table(folder):
+    """The makers' gains, observation and action stand in a table."""
+    (folder / "io.toml").write_text(tomli_w.dumps(IO))
     return sim2real.World.load(folder)
 
 
-def plain(steps):
+class Walker:
+    """A copy of the policy for each row, as its memory is inside."""
+
+    def __init__(self, rows):
+        module = torch.jit.load(H1 / "motion.pt")
+        self.rows = [copy.deepcopy(module) for _ in range(rows)]
+
+    def act(self, observation):
+        with torch.no_grad():
+            each = [
+                module(row[None])
+                for module, row in zip(self.rows, torch.from_numpy(observation), strict=True)
+            ]
+        return torch.cat(each).numpy()
+
+
+def plain(steps, change=lambda model: None):
     """Root positions of the makers' own loop after every control step. Shape (steps, 3)."""
     model = mujoco.MjModel.from_xml_path(str(H1 / "scene.xml"))
+    change(model)
     data, policy = mujoco.MjData(model), torch.jit.load(H1 / "motion.pt")
+    mujoco.mj_setConst(model, data)
     action, path = np.zeros(10), []
     for step in range(steps):
         for _ in range(10):
@@ -126,30 +215,48 @@ def plain(steps):
 
 
 def walked(world, steps, domain=None):
-    """The same through the env; the makers let the first control step pass without the policy."""
-    env = sim2real.Sim2RealVectorEnv(world, 1, domain, task=H1Walk, autoreset=False)
-    policy = torch.jit.load(H1 / "motion.pt")
-    env.reset(seed=0)
-    action, path = np.zeros((1, 10), np.float32), []
-    for _ in range(steps):
-        seen, *_ = env.step(action)
+    """The same through the env, which begins after the step that the makers let pass."""
+    env = sim2real.Sim2RealVectorEnv(world, 1, domain, autoreset=False)
+    policy, (seen, _) = Walker(1), env.reset(seed=0)
+    path = [env.simulator.qpos[0, :3].copy()]
+    for _ in range(steps - 1):
+        seen, *_ = env.step(policy.act(seen))
         path.append(env.simulator.qpos[0, :3].copy())
-        with torch.no_grad():
-            action = policy(torch.from_numpy(seen)).numpy() / FULL
     return np.array(path)
 
 
-def test_its_policy_walks_as_in_the_plain_loop(world):
-    notes = sim2real.check_task(world, H1Walk)
+def test_its_policy_walks_as_in_the_plain_loop(by_code, by_table):
+    notes = [*sim2real.check_task(by_code), *sim2real.check_task(by_table)]
     assert [note for note in notes if not note.startswith(("no draws", "observations command"))] == []
-    one, other = plain(50), walked(world, 50)
+    one, other = plain(50), walked(by_table, 50)
     np.testing.assert_allclose(other, one, atol=1e-6)
+    np.testing.assert_array_equal(other, walked(by_code, 50))
+
+
+def heavier(model):
+    model.body("pelvis").mass += 10
+
+
+def weaker(model):
+    model.actuator_gainprm[:, 0] *= 0.7
+    model.jnt_actfrcrange *= 0.7  # what a weak motor gives at most
+
+
+@pytest.mark.parametrize(("change", "physics"), [(heavier, {MASS: 10}), (weaker, {STRENGTH: 0.7})])
+def test_other_physics_is_that_of_the_plain_loop(by_table, change, physics):
+    found = walked(by_table, 50, {"parameters": physics})
+    np.testing.assert_allclose(found, plain(50, change), atol=1e-6)
 
 
 @pytest.mark.slow
-def test_it_walks_for_twenty_seconds_unless_its_motors_are_weak(world):
-    end = walked(world, 1000)[-1]
-    assert end[0] == pytest.approx(9.096, rel=0.05)
-    assert end[2] > 1.0
-    weak = walked(world, 1000, {"parameters": {"motors.strength": 0.7}})[-1]
-    assert weak[0] == pytest.approx(2.308, rel=0.2)
+def test_the_table_of_its_makers(by_table, by_code):
+    """Every row of it, in one batch, after 20 s."""
+    env = {}
+    for name, world in (("table", by_table), ("code", by_code)):
+        batch = env[name] = VariantBatch(world, list(world.variants.values()), 1)
+        assert batch.run(Walker(len(ROWS)), 0).lengths.tolist() == [999] * len(ROWS)
+    for row, (name, (_, x, z)) in enumerate(ROWS.items()):
+        end = env["table"].env.simulator.qpos[row]
+        assert end[0] == pytest.approx(x, rel=0.05), name
+        assert end[2] == pytest.approx(z, abs=0.05), name
+    np.testing.assert_array_equal(env["table"].env.simulator.qpos, env["code"].env.simulator.qpos)

@@ -1,0 +1,306 @@
+"""A task from a table, against a plain loop that computes torques and observations by hand."""
+
+import mujoco
+import numpy as np
+import pytest
+
+import sim2real
+from sim2real.errors import InvalidValue, UnknownName
+
+SCENE = """
+<mujoco>
+  <option timestep="0.002"/>
+  <worldbody>
+    <geom name="floor" type="plane" size="0 0 1"/>
+    <body name="trunk" pos="0 0 0.6">
+      <freejoint name="floating"/>
+      <geom type="box" size="0.2 0.1 0.05" mass="5"/>
+      <body name="thigh" pos="0.1 0 0">
+        <joint name="hip" axis="0 1 0" damping="0.1" armature="0.01"/>
+        <geom type="capsule" fromto="0 0 0 0 0 -0.2" size="0.03" mass="1"/>
+        <body name="shin" pos="0 0 -0.2">
+          <joint name="knee" axis="0 1 0" armature="0.01" actuatorfrcrange="-9 9"/>
+          <geom type="capsule" fromto="0 0 0 0 0 -0.2" size="0.03" mass="0.5"/>
+        </body>
+      </body>
+      <body name="arm" pos="-0.1 0 0">
+        <joint name="shoulder" axis="0 1 0" armature="0.02"/>
+        <geom type="capsule" fromto="0 0 0 0 0 0.2" size="0.03" mass="0.5"/>
+        <body name="hand" pos="0 0 0.2">
+          <joint name="wrist" axis="1 0 0" armature="0.02" damping="0.2"/>
+          <geom type="capsule" fromto="0 0 0 0 0 0.2" size="0.03" mass="0.3"/>
+        </body>
+      </body>
+    </body>
+  </worldbody>
+  <actuator>
+    <motor name="hip_motor" joint="hip" gear="3" ctrlrange="-2 2"/>
+    <motor name="knee_motor" joint="knee"/>
+    <motor name="shoulder_motor" joint="shoulder" gear="-2"/>
+  </actuator>
+</mujoco>
+"""
+TABLE = """
+control_dt = 0.02
+episode = 1.0
+command = [[0.2, 0.4], 0.0, [-0.1, 0.1]]
+base = "floating"
+num_obs = 34
+
+[[joints]]
+name = "knee"
+default = -0.4
+stiffness = 30.0
+damping = 0.5
+
+[[joints]]
+name = "hip"
+default = 0.2
+stiffness = 40.0
+damping = 1.0
+
+[[joints]]
+name = "wrist"
+stiffness = 0.0
+damping = 2.0
+
+[[joints]]
+name = "shoulder"
+effort = 1.5
+
+[[observation]]
+term = "base_lin_vel"
+at = [0.1, 0.0, -0.05]
+scale = 2.0
+
+[[observation]]
+term = "base_ang_vel"
+clip = 0.5
+scale = 0.25
+
+[[observation]]
+term = "projected_gravity"
+
+[[observation]]
+term = "command"
+
+[[observation]]
+term = "joint_pos"
+history = 3
+
+[[observation]]
+term = "joint_pos"
+joints = ["shoulder"]
+relative = false
+
+[[observation]]
+term = "joint_vel"
+joints = ["hip", "knee"]
+scale = {knee = 0.1}
+
+[[observation]]
+term = "last_action"
+
+[[observation]]
+term = "phase"
+period = 0.5
+
+[[observation]]
+term = "height"
+
+[[action]]
+term = "joint_position"
+joints = ["hip", "knee"]
+scale = [0.5, 0.25]
+clip = [-0.5, 0.5]
+
+[[action]]
+term = "joint_velocity"
+joints = ["wrist"]
+scale = 2.0
+
+[[action]]
+term = "joint_effort"
+joints = ["shoulder"]
+scale = 3.0
+"""
+
+
+@pytest.fixture
+def make(tmp_path):
+    """Worlds of a scene and a table, some of its text replaced."""
+
+    def world(*changes, scene=SCENE):
+        text = TABLE
+        for old, new in changes:
+            assert text.count(old) >= 1
+            text = text.replace(old, new)
+        (tmp_path / "scene.xml").write_text(scene)
+        (tmp_path / "physics.toml").write_text("")
+        (tmp_path / "io.toml").write_text(text)
+        return sim2real.World.load(tmp_path)
+
+    return world
+
+
+def by_hand(actions, command):
+    """Observations after each control step of a loop that knows nothing of tables."""
+    model = mujoco.MjModel.from_xml_string(
+        SCENE.replace("</actuator>", '<motor name="wrist_motor" joint="wrist"/></actuator>')
+    )
+    data, past, seen = mujoco.MjData(model), [], []
+    order = ["knee", "hip", "wrist", "shoulder"]
+    places = [model.joint(name).qposadr[0] for name in order]
+    dofs = [model.joint(name).dofadr[0] for name in order]
+
+    def look(step, action):
+        w, x, y, z = data.qpos[3:7]
+        turn = np.array(
+            [
+                [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+                [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+                [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+            ]
+        )
+        velocity = turn.T @ data.qvel[:3] + np.cross(data.qvel[3:6], [0.1, 0.0, -0.05])
+        angles, speeds = data.qpos[places] - [-0.4, 0.2, 0, 0], data.qvel[dofs]
+        past.append(angles)
+        phase = 2 * np.pi * (step * 0.02 / 0.5)
+        parts = (
+            *(2 * velocity, 0.25 * np.clip(data.qvel[3:6], -0.5, 0.5), -turn[2], command),
+            *([past[0]] * (3 - len(past)) + past[-3:]),
+            *(data.qpos[places[3:]], speeds[[1, 0]] * [1.0, 0.1], action),
+            *([np.sin(phase), np.cos(phase)], data.qpos[2:3]),
+        )
+        seen.append(np.concatenate(parts))
+
+    look(0, np.zeros(4))
+    for step, action in enumerate(actions, 1):
+        targets = np.clip([0.2 + 0.5 * action[0], -0.4 + 0.25 * action[1]], -0.5, 0.5)
+        for _ in range(10):
+            angles, speeds = data.qpos[places], data.qvel[dofs]
+            hip = 40 * (targets[0] - angles[1]) - 1.0 * speeds[1]
+            knee = 30 * (targets[1] - angles[0]) - 0.5 * speeds[0]
+            shoulder = np.clip(3.0 * action[3], -1.5, 1.5)
+            data.ctrl = hip / 3, knee, shoulder / -2, 2.0 * (2.0 * action[2] - speeds[2])
+            mujoco.mj_step(model, data)
+        look(step, action)
+    return np.array(seen)
+
+
+def test_gains_terms_and_orders_are_those_of_a_loop_by_hand(make):
+    world = make(("period = 0.5", "period = 0.5\n[fall]\nheight = 0.01"))
+    env = sim2real.Sim2RealVectorEnv(world, 2, autoreset=False)
+    actions = np.random.default_rng(0).uniform(-2, 2, (30, 2, 4)).astype(np.float32)
+    seen = [env.reset(seed=3)[0]] + [env.step(action)[0] for action in actions]
+    command = seen[0][:, 9:12].astype(float)
+    assert command[0, 0] != command[1, 0]
+    assert (command[:, 0] > 0.2).all()
+    assert (command[:, 1] == 0).all()
+    for row in range(2):
+        found = np.array(seen)[:, row]
+        np.testing.assert_allclose(found, by_hand(actions[:, row].astype(float), command[row]), atol=1e-6)
+    limited = np.abs(env.simulator.actuator_force())
+    assert (limited[:, 0] <= 2).all()
+
+
+def test_a_task_of_a_table_passes_the_checker(make):
+    assert (
+        sim2real.check_task(
+            make(
+                ("history = 3", "history = 2"),
+                ("num_obs = 34", "num_obs = 30"),
+                ("0.4], 0.0,", "0.4], [0, 1],"),
+            )
+        )
+        == ()
+    )
+
+
+def test_the_first_command_is_held_before_the_policy_is_asked(make):
+    """Also for rows that begin anew while others go on, which notice nothing."""
+    world = make(("episode = 1.0", "episode = 0.2\nhold = 0.04"))
+    env = sim2real.Sim2RealVectorEnv(world, 2, autoreset=False)
+    first, _ = env.reset(seed=0)
+    other = sim2real.Sim2RealVectorEnv(world, 2)
+    other.reset(seed=0)
+    assert env.task.max_steps == 8
+    start = by_hand(np.zeros((2, 4)), np.zeros(3))[2]
+    np.testing.assert_allclose(first[0, :9], start[:9], atol=1e-6)
+    np.testing.assert_allclose(first[0, -3:-1], [np.sin(0.16 * np.pi), np.cos(0.16 * np.pi)], atol=1e-6)
+    rows = np.array([True, False])
+    rng = np.random.default_rng(0)
+    for step in range(6):
+        action = rng.uniform(-1, 1, (2, 4)).astype(np.float32)
+        one, two = env.step(action)[0], other.step(action)[0]
+        if step == 3:
+            one, _ = env.reset(options={"reset_mask": rows})
+            np.testing.assert_array_equal(one[0, :9], first[0, :9])
+        np.testing.assert_array_equal(one[1], two[1])
+
+
+def test_success_is_staying_up_and_following(make):
+    still = (
+        ("command = [[0.2, 0.4], 0.0, [-0.1, 0.1]]", "command = [0.0, 0.0, 0.0]"),
+        ("period = 0.5", "period = 0.5\n[start]\nheight = 0.3"),
+    )
+
+    def success(more):
+        env = sim2real.Sim2RealVectorEnv(
+            make(*still, ("height = 0.3", f"height = 0.3\n{more}")), 1, autoreset=False
+        )
+        env.reset(seed=0)
+        steps, info = 0, {}
+        while not info:
+            _, reward, *_, info = env.step(np.zeros((1, 4), np.float32))
+            assert 0 < reward[0] <= 1
+            steps += 1
+        return steps, bool(info["success"][0])
+
+    assert success("[fall]\nheight = 0.01") == (50, True)
+    assert success("[fall]\nheight = 0.01\n[success]\ntracking_error = 0.001") == (50, False)
+    steps, succeeded = success("[fall]\nheight = 0.9")
+    assert steps < 50
+    assert not succeeded
+    assert success(f"[fall]\nheight = 0.9\n[success]\nupright = {0.02 * (steps - 2):g}") == (steps, True)
+    assert success("[fall]\nheight = 0.01\ntilt = 0.01")[0] < 50
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "error", "said"),
+    [
+        ("num_obs = 34", "num_obs = 38", InvalidValue, "make 34 numbers (3 base_lin_vel + 3 base_ang_vel"),
+        ('name = "wrist"', 'name = "ankle"', UnknownName, "'wrist'"),
+        (
+            '"wrist"',
+            '"ankle"',
+            InvalidValue,
+            "drives joint 'ankle', which the scene lacks; it has: floating, hip",
+        ),
+        ('term = "phase"', 'term = "height_scan"', UnknownName, "unknown observation term"),
+        ('"joint_effort"', '"joint_efort"', UnknownName, "did you mean 'joint_effort'"),
+        ('"joint_velocity"', '"joint_position"', InvalidValue, "'wrist' needs a stiffness above 0"),
+        ('"joint_effort"', '"joint_position"', InvalidValue, "shoulder_motor' is a motor where"),
+        (
+            'joints = ["shoulder"]\nscale',
+            'joints = ["hip"]\nscale',
+            InvalidValue,
+            "two action terms drive joint 'hip'",
+        ),
+        ('base = "floating"', "", InvalidValue, "base_lin_vel is about the base"),
+        ('base = "floating"', 'base = "hip"', InvalidValue, "a hinge joint where a free one is meant"),
+        ("scale = [0.5, 0.25]", "scale = [0.5]", InvalidValue, "scale has 1 numbers, not 2"),
+        ("{knee = 0.1}", "{ankle = 0.1}", InvalidValue, "ankle"),
+        ("history = 3", "history = -1", InvalidValue, "history is -1"),
+        ("clip = [-0.5, 0.5]", "clip = [0.5, -0.5]", InvalidValue, "not [least, most]"),
+        ("[[0.2, 0.4], 0.0, [-0.1, 0.1]]", '["fast"]', InvalidValue, "command is ['fast']"),
+        ("episode = 1.0", "episode = 1.01", InvalidValue, "no multiple of control_dt"),
+        ("control_dt = 0.02", "control_dt = 0.0", InvalidValue, "control_dt is 0"),
+        ("stiffness = 40.0", "stiffnes = 40.0", InvalidValue, "did you mean"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_by_name(make, old, new, error, said):
+    with pytest.raises(error) as caught:
+        sim2real.Sim2RealVectorEnv(make((old, new)), 1)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)

@@ -32,7 +32,7 @@ from sim2real.episodes import run_episodes
 from sim2real.evaluate.batches import VariantBatch
 from sim2real.evaluate.rollouts import SEED
 from sim2real.interface import Array
-from sim2real.policy import Policy
+from sim2real.policy import Policy, as_feedforward
 from sim2real.single_env import Sim2RealEnv
 from sim2real.train.ppo import build_ppo, settings_for
 from sim2real.train.vec_env import SB3VecEnv
@@ -70,9 +70,8 @@ def looped(world: World, model: PPO, variants: list[Variant], episodes: int, num
 
 def as_sb3(world: World, policy: Policy) -> PPO:
     """The policy as a model of Stable-Baselines3."""
-    settings = dataclasses.replace(
-        settings_for(world), hidden=hidden_of(policy), activation=policy.contract.activation
-    )
+    activation, _ = as_feedforward(policy.network, policy.weights)
+    settings = dataclasses.replace(settings_for(world), hidden=hidden_of(policy), activation=activation)
     venv = SB3VecEnv(Sim2RealVectorEnv(world, settings.num_envs))
     model = build_ppo(venv, settings, seed=0, logs=None)
     assert model.get_vec_normalize_env() is None, "normalized observations are not compared here"

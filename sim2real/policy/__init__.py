@@ -13,7 +13,22 @@ needs numpy alone. ``check`` compares the contract with an env and says everythi
 
 from sim2real.policy.actors import as_actor
 from sim2real.policy.contract import Contract, HasTask, Step
-from sim2real.policy.network import Weights, num_layers
+from sim2real.policy.history import History
+from sim2real.policy.kinds import Weights
+from sim2real.policy.network import Layer, Network, as_feedforward, feedforward, num_layers
 from sim2real.policy.policy import Policy
 
-__all__ = ["Contract", "HasTask", "Policy", "Step", "Weights", "as_actor", "num_layers"]
+__all__ = [
+    "Contract",
+    "HasTask",
+    "History",
+    "Layer",
+    "Network",
+    "Policy",
+    "Step",
+    "Weights",
+    "as_actor",
+    "as_feedforward",
+    "feedforward",
+    "num_layers",
+]

@@ -12,6 +12,7 @@ from typing import Protocol
 from sim2real.contents import Contents, differences
 from sim2real.errors import PolicyError
 from sim2real.interface import Signal, TaskSpec
+from sim2real.policy.history import History
 
 _log = logging.getLogger(__name__)
 
@@ -40,10 +41,10 @@ class Contract:
     label: str
     """The method, as plots name it: ``nominal``, ``randomized``, ``fine-tuned``."""
     observation: tuple[Signal, ...]
+    """What an env shows a policy in a control step."""
     action: tuple[Signal, ...]
     control_dt: float
     """Control period, s."""
-    activation: str
     seed: int
     provenance: tuple[Step, ...]
     """Oldest first."""
@@ -51,12 +52,26 @@ class Contract:
     """What was measured when it was made, for example ``return`` and ``success`` in its source."""
     simulator: str = "mujoco"
     history: int = 1
-    """Observations that the policy sees at once."""
-    clip: float = 10.0
-    """Normalized observations are clipped to ± this, as in training; infinite where it did not clip."""
+    """Observations that the policy sees at once, with the actions between them: `sim2real.policy.history`."""
+    privileged: tuple[Signal, ...] = ()
+    """What a critic or a teacher sees besides, and no env shows a policy."""
+    context: tuple[Signal, ...] = ()
+    """What the policy is conditioned on; the values that it acts with are its weights ``context``."""
     code_version: str = ""
     contents: Contents = field(default_factory=dict)
     """What the world consisted of; see `sim2real.contents`. Empty for a policy of before there was this."""
+
+    @property
+    def inputs(self) -> dict[str, int]:
+        """How many numbers each of `sim2real.policy.network.INPUTS` has."""
+        observations, actions = len(self.observation), len(self.action)
+        return {
+            "observation": observations,
+            "history": History(self.history, observations, actions).size,
+            "privileged": len(self.privileged),
+            "context": len(self.context),
+            "action": actions,
+        }
 
 
 class HasName(Protocol):

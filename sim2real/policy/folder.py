@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -14,26 +15,33 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from sim2real.contents import Contents
 from sim2real.documents import Section
 from sim2real.errors import PolicyError
 from sim2real.files import replace_folder
 from sim2real.interface import Signal
 from sim2real.pages import in_markdown
 from sim2real.policy.contract import Contract, Step
-from sim2real.policy.network import Weights
+from sim2real.policy.kinds import KINDS, Weights
+from sim2real.policy.network import Layer, Network, feedforward
 
-_FORMAT = 1
-
-
+_FORMAT = 2
+_READS = (1, 2)
+"""1 had the one kind of network that `feedforward` makes, with its activation and clip in the contract."""
 _WEIGHTS = "weights.safetensors"
 _CONTRACT = "policy.toml"
+_GROUPS = ("observation", "action", "privileged", "context")
+_TEXTS = ("world", "task", "label", "simulator", "code_version")
+_WHOLE = ("task_version", "seed", "history")
+_NEW = {"privileged", "context"}
+"""Of the contract, since format 2."""
 FILES = (_CONTRACT, _WEIGHTS, "README.md")
 """What the folder consists of."""
 
 
-def write(folder: str | Path, contract: Contract, weights: Weights) -> None:
+def write(folder: str | Path, contract: Contract, network: Network, weights: Weights) -> None:
     """Write the folder, whole or not at all; what else is in it is not deleted but refused."""
-    table = _to_table(contract)
+    table = _to_table(contract, network)
 
     def write(temporary: Path) -> None:
         (temporary / _CONTRACT).write_text(tomli_w.dumps(table), encoding="utf-8")
@@ -45,54 +53,103 @@ def write(folder: str | Path, contract: Contract, weights: Weights) -> None:
     replace_folder(folder, write)
 
 
-def read(folder: Path) -> tuple[Contract, Weights]:
-    """Contract and arrays of a folder.
+def read(folder: Path) -> tuple[Contract, Network, Weights]:
+    """Contract, network and arrays of a folder.
 
     Raises:
         PolicyError: if the folder is damaged, foreign or edited; the message says where.
     """
-    table = _read_contract(folder / _CONTRACT)
+    table = _read_table(folder / _CONTRACT)
     weights, saved = _read_weights(folder / _WEIGHTS)
-    changed = _table_differences(table, saved)
+    changed = _table_differences(table.values, saved)
     if changed:
         raise PolicyError(
             f"{folder / _CONTRACT} was edited after its weights were saved: {'; '.join(changed)}; "
             "restore it, or save the policy anew with Policy.save"
         )
-    return _contract(table, folder), weights
+    return _contract(table), _network(table, weights), weights
 
 
-def _to_table(contract: Contract) -> dict[str, object]:
-    """The contract as a TOML table."""
-    table: dict[str, object] = {"format": _FORMAT}
-    table.update(json.loads(json.dumps(asdict(contract))))
-    return table
+def _to_table(contract: Contract, network: Network) -> dict[str, object]:
+    """Contract and network as a TOML table."""
+    layers: list[dict[str, object]] = []
+    for layer in network.layers:
+        layers.append({"name": layer.name, "kind": layer.kind, "inputs": list(layer.inputs)})
+        if layer.number is not None:
+            layers[-1][KINDS[layer.kind].number] = layer.number
+    table: dict[str, object] = {"format": _FORMAT, **json.loads(json.dumps(asdict(contract)))}
+    return {**table, "network": {"outputs": dict(network.outputs), "layer": layers}}
 
 
-def _contract(table: Mapping[str, object], folder: Path) -> Contract:
-    known = {entry.name for entry in fields(Contract)}
-    values = {key: value for key, value in table.items() if key != "format"}
-    missing, extra = known - set(values) - {"contents"}, set(values) - known
-    if missing or extra:
+def _contract(table: Section) -> Contract:
+    first = table.whole("format") == 1
+    known = {entry.name for entry in fields(Contract)} - (_NEW if first else set())
+    needed = known - {"contents"} | ({"activation", "clip"} if first else {"network"})
+    keys = set(table.values) - {"format", "contents"}
+    if keys != needed - {"contents"}:
         raise PolicyError(
-            f"{folder / _CONTRACT} lacks {sorted(missing) or 'nothing'} and has the unknown keys "
-            f"{sorted(extra) or 'none'}; save the policy anew with this version"
+            f"{table.path} lacks {sorted(needed - keys) or 'nothing'} and has the unknown keys "
+            f"{sorted(keys - needed) or 'none'}; save the policy anew with this version"
         )
-    try:
-        for key, kind in (("observation", Signal), ("action", Signal), ("provenance", Step)):
-            values[key] = tuple(kind(**entry) for entry in cast(list[dict[str, Any]], values[key]))
-        return Contract(**values)  # type: ignore[arg-type]
-    except TypeError as error:
-        raise PolicyError(f"{folder / _CONTRACT} is malformed: {error}") from error
+    values: dict[str, Any] = {key: table.text(key) for key in _TEXTS}
+    values |= {key: table.whole(key) for key in _WHOLE if key in table}
+    values |= {key: tuple(map(_signal, table.entries(key))) for key in _GROUPS if key in table}
+    measured, contents = table.section("measured"), table.section("contents")
+    return Contract(
+        **values,
+        control_dt=table.number("control_dt"),
+        provenance=tuple(map(_step, table.entries("provenance"))),
+        measured={key: measured.number(key) for key in measured.values},
+        contents=cast(Contents, {key: part.values for key, part in contents.sections().items()}),
+    )
 
 
-def _read_contract(path: Path) -> dict[str, object]:
+def _signal(entry: Section) -> Signal:
+    entry.only("name", "unit", "scale")
+    return Signal(entry.text("name"), entry.text("unit"), entry.number("scale"))
+
+
+def _step(entry: Section) -> Step:
+    entry.only("method", "domain", "steps", "seed", "settings")
+    tables = (entry.section("domain").values, entry.section("settings").values)
+    return Step(entry.text("method"), tables[0], entry.whole("steps"), entry.whole("seed"), tables[1])
+
+
+def _network(table: Section, weights: Weights) -> Network:
+    if table.whole("format") == 1:
+        clip = table.values["clip"]
+        finite = not isinstance(clip, float) or math.isfinite(clip)
+        return feedforward(weights, table.text("activation"), table.number("clip") if finite else math.inf)
+    described = table.section("network").only("outputs", "layer")
+    outputs = described.section("outputs")
+    layers = tuple(map(_layer, described.entries("layer")))
     try:
-        table = dict(Section.read_toml(path, PolicyError).values)
+        return Network(layers, {key: outputs.text(key) for key in outputs.values})
+    except PolicyError as error:
+        raise PolicyError(f"{table.path}: {error}") from error
+
+
+def _layer(entry: Section) -> Layer:
+    kind = KINDS.get(entry.text("kind"))
+    number = kind.number if kind else ""
+    entry.only("name", "kind", "inputs", *([number] if number else []))
+    return Layer(
+        entry.text("name"),
+        entry.text("kind"),
+        entry.texts("inputs"),
+        entry.number(number) if number else None,
+    )
+
+
+def _read_table(path: Path) -> Section:
+    try:
+        table = Section.read_toml(path, PolicyError)
     except FileNotFoundError as error:
         raise PolicyError(f"{path.parent} is no policy: it has no {path.name}") from error
-    if table.get("format") != _FORMAT:
-        raise PolicyError(f"{path} has format {table.get('format')!r}; this version reads format {_FORMAT}")
+    if table.values.get("format") not in _READS:
+        raise PolicyError(
+            f"{path} has format {table.values.get('format')!r}; this version reads the formats 1 and 2"
+        )
     return table
 
 
@@ -101,7 +158,11 @@ def _read_weights(path: Path) -> tuple[dict[str, NDArray[np.float32]], dict[str,
         raise PolicyError(f"{path.parent} is no policy: it has no {path.name}")
     try:
         with safe_open(path, framework="numpy") as file:
-            weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            kinds = {key: file.get_slice(key).get_dtype() for key in file.keys()}  # noqa: SIM118
+            for key, kind in kinds.items():
+                if kind != "F32":
+                    raise PolicyError(f"{path}: weights {key!r} are {kind}, not F32; save the policy anew")
+            weights = {key: file.get_tensor(key) for key in kinds}
             metadata = file.metadata() or {}
     except (SafetensorError, OSError) as error:
         raise PolicyError(

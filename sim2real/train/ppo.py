@@ -24,7 +24,7 @@ from sim2real.draws import LARGEST_SEED, checked_seed
 from sim2real.env import DomainLike, Sim2RealVectorEnv
 from sim2real.episodes import run_episodes
 from sim2real.errors import UnknownName
-from sim2real.policy import HasTask, Policy, Step
+from sim2real.policy import HasTask, Policy, Step, feedforward
 from sim2real.process import undisturbed
 from sim2real.train.callbacks import Checkpoints, ProgressBar, learn
 from sim2real.train.checkpoint import description
@@ -195,8 +195,9 @@ def make_policy(model: PPO, env: HasTask, label: str, provenance: tuple[Step, ..
     """The policy that a model has learnt, with the contract of the env that it was learnt in."""
     normalizer = model.get_vec_normalize_env()
     clip = math.inf if normalizer is None else float(normalizer.clip_obs)
-    contract = contract_of(env, label, provenance, activation_name(model), clip)
-    return Policy(contract, export_weights(model))
+    weights = export_weights(model)
+    network = feedforward(weights, activation_name(model), clip)
+    return Policy(contract_of(env, label, provenance), network, weights)
 
 
 def measured(policy: Policy, world: World, domain: DomainLike, simulator: str, episodes: int = 128) -> Policy:

@@ -15,7 +15,6 @@ import contextlib
 import dataclasses
 import importlib
 import io
-import math
 from dataclasses import asdict
 from pathlib import Path
 from types import ModuleType
@@ -26,7 +25,7 @@ import torch
 from sim2real.draws import LARGEST_SEED, checked_seed
 from sim2real.env import DomainLike, Sim2RealVectorEnv
 from sim2real.errors import MissingExtra
-from sim2real.policy import Policy, Step
+from sim2real.policy import Policy, Step, feedforward
 from sim2real.process import undisturbed
 from sim2real.train import ppo
 from sim2real.train.checkpoint import description
@@ -153,8 +152,8 @@ def make_policy(
 ) -> Policy:
     """The policy that a runner has learnt, with the contract of the env that it was learnt in."""
     label = "nominal" if env.domain.is_point else "randomized"
-    contract = contract_of(env, label, provenance, settings.activation, math.inf)
-    return Policy(contract, export_weights(runner.alg))
+    weights = export_weights(runner.alg)
+    return Policy(contract_of(env, label, provenance), feedforward(weights, settings.activation), weights)
 
 
 def _algorithm(settings: PPOSettings) -> dict[str, Any]:

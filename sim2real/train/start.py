@@ -15,7 +15,7 @@ from sim2real.catalog import entries
 from sim2real.checker import check_task
 from sim2real.env import DomainLike, Sim2RealVectorEnv, task_class
 from sim2real.errors import UnknownName
-from sim2real.policy import Contract, HasTask, Policy, Step
+from sim2real.policy import Contract, HasTask, Policy, Step, as_feedforward
 from sim2real.tasks import TASKS
 from sim2real.train.weights import hidden_of
 from sim2real.world import World
@@ -99,14 +99,12 @@ def shaped_like(start: Policy, settings: PPOSettings) -> PPOSettings:
     return dataclasses.replace(
         settings,
         hidden=hidden_of(start),
-        activation=start.contract.activation,
+        activation=as_feedforward(start.network, start.weights)[0],
         normalize_observations=settings.normalize_observations or not identity,
     )
 
 
-def contract_of(
-    env: HasTask, label: str, provenance: tuple[Step, ...], activation: str, clip: float
-) -> Contract:
+def contract_of(env: HasTask, label: str, provenance: tuple[Step, ...]) -> Contract:
     """The contract of what was learnt in an env; nothing is measured yet."""
     task = env.task
     return Contract(
@@ -117,12 +115,10 @@ def contract_of(
         observation=task.observation,
         action=task.action,
         control_dt=task.control_dt,
-        activation=activation,
         seed=provenance[-1].seed,
         provenance=provenance,
         measured={},
         simulator=env.engine.name,
-        clip=clip,
         contents=env.contents,
         code_version=importlib.metadata.version("sim2real"),
     )

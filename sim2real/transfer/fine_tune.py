@@ -19,7 +19,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from sim2real.draws import LARGEST_SEED, checked_seed
 from sim2real.errors import BudgetExhausted, InvalidValue, UnknownName
-from sim2real.policy import Policy, Step
+from sim2real.policy import Policy, Step, as_feedforward
 from sim2real.process import undisturbed
 from sim2real.train.callbacks import ProgressBar, learn
 from sim2real.train.ppo import PPOSettings, build_ppo, make_policy
@@ -101,7 +101,7 @@ def fine_tune(
         )
     model = build_ppo(SB3VecEnv(target), _ppo_settings(policy, settings), seed, logs=None)
     import_weights(model, policy, settings.initial_std)
-    _prepare_normalizer(model, settings.normalizer, policy.contract.clip)
+    _prepare_normalizer(model, settings.normalizer, as_feedforward(policy.network, policy.weights)[1])
     callbacks: list[BaseCallback] = [CriticFirst(settings.critic_warmup * total)]
     if progress:
         callbacks.append(ProgressBar(total, f"fine-tune {policy.name}"))
@@ -153,7 +153,7 @@ def _ppo_settings(policy: Policy, settings: FineTuneSettings) -> PPOSettings:
         target_kl=settings.target_kl,
         gamma=_number(source, "gamma", defaults.gamma),
         hidden=hidden_of(policy),
-        activation=policy.contract.activation,
+        activation=as_feedforward(policy.network, policy.weights)[0],
         normalize_observations=True,
     )
 

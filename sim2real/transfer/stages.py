@@ -104,7 +104,7 @@ def _content(part: object) -> object:
     if isinstance(part, World):
         return content_of(part)
     if isinstance(part, Policy):
-        return part.contract, part.weights
+        return part.contract, part.network, part.weights
     if isinstance(part, Domain):
         return json.dumps(part.to_toml(), sort_keys=True)
     if isinstance(part, Recording):

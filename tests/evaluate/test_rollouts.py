@@ -15,7 +15,7 @@ from sim2real.evaluate.batches import VariantBatch
 from sim2real.evaluate.rollouts import SEED, Trials, evaluate, mean_returns, references, steps_of
 from sim2real.evaluate.scores import Reference
 from sim2real.evaluate.table import COLUMNS, checked, fold
-from sim2real.policy import Contract, Policy, Step
+from sim2real.policy import Contract, Policy, Step, feedforward
 from sim2real.tasks import TASKS
 from sim2real.train.ppo import MEASURE_SEED
 from sim2real.world import CONTROL, Variant, World
@@ -49,12 +49,12 @@ def random_policy():
             observation=spec.observation,
             action=spec.action,
             control_dt=spec.control_dt,
-            activation="tanh",
             seed=seed,
             provenance=(),
             measured={},
         )
-        return Policy(contract, {k: v.astype(np.float32) for k, v in weights.items()}, f"{label}-{seed}")
+        weights = {k: v.astype(np.float32) for k, v in weights.items()}
+        return Policy(contract, feedforward(weights, "tanh"), weights, f"{label}-{seed}")
 
     return make
 

@@ -15,7 +15,7 @@ from sim2real.catalog import entries
 from sim2real.env import Sim2RealVectorEnv
 from sim2real.errors import InvalidValue, PolicyError, UnknownName
 from sim2real.interface import Signal
-from sim2real.policy import Contract, Policy, Step
+from sim2real.policy import Contract, Policy, Step, feedforward
 from sim2real.single_env import Sim2RealEnv
 from sim2real.tasks import Furuta
 from sim2real.world import World
@@ -32,7 +32,6 @@ def contract():
         observation=spec.observation,
         action=spec.action,
         control_dt=spec.control_dt,
-        activation="tanh",
         seed=3,
         provenance=(Step("train", {"parameters": {"pole.mass": {"value": 0.1}}}, 1000, 3, {"gamma": 0.99}),),
         measured={"source_return": 1 / 3},
@@ -58,7 +57,7 @@ def weights():
 
 @pytest.fixture
 def policy(contract, weights):
-    return Policy(contract, weights)
+    return Policy(contract, feedforward(weights, "tanh", 10.0), weights)
 
 
 @pytest.fixture
@@ -97,7 +96,7 @@ def test_card_tells_the_story(folder):
 
 @pytest.mark.parametrize("activation", ["tanh", "relu", "elu"])
 def test_acts_like_the_formula_written_out(contract, weights, activation):
-    policy = Policy(dataclasses.replace(contract, activation=activation, clip=1.5), weights)
+    policy = Policy(contract, feedforward(weights, activation, 1.5), weights)
     squash = {
         "tanh": np.tanh,
         "relu": lambda x: np.maximum(x, 0),
@@ -264,7 +263,9 @@ def test_weights_of_somebody_else(folder, weights):
         ("control_dt = 0.01", "control_dt = 0.02", "control_dt is 0.02, was 0.01"),
         ('world = "furuta"', 'world = "hopper"', "world is 'hopper', was 'furuta'"),
         ("seed = 3\n", "", "seed is None, was 3"),
-        ("clip = 10.0", "clip = 10.0\nclap = 1", "clap is 1, was None"),
+        ("history = 1", "history = 1\nclap = 1", "clap is 1, was None"),
+        ("limit = 10.0", "limit = 1.0", "network is {"),
+        ('kind = "tanh"', 'kind = "relu"', "network is {"),
         ("scale = 20.0", "scale = 2.0", "observation is "),
     ],
 )
@@ -285,8 +286,8 @@ def test_contract_that_is_no_contract(folder):
     path.write_text("world = furuta")
     with pytest.raises(PolicyError, match=r"policy\.toml is not a TOML file"):
         Policy.load(folder)
-    path.write_text(text.replace("format = 1", "format = 2"))
-    with pytest.raises(PolicyError, match="has format 2; this version reads format 1"):
+    path.write_text(text.replace("format = 2", "format = 3"))
+    with pytest.raises(PolicyError, match="has format 3; this version reads the formats 1 and 2"):
         Policy.load(folder)
     path.unlink()
     with pytest.raises(PolicyError, match=r"mine is no policy: it has no policy\.toml"):
@@ -296,17 +297,20 @@ def test_contract_that_is_no_contract(folder):
 @pytest.mark.parametrize(
     ("edit", "said"),
     [
-        (lambda t: t.pop("clip"), "lacks ['clip'] and has the unknown keys none"),
+        (lambda t: t.pop("network"), "lacks ['network'] and has the unknown keys none"),
         (lambda t: t.update(colour="red"), "lacks nothing and has the unknown keys ['colour']"),
-        (lambda t: t["action"][0].pop("unit"), "is malformed: "),
-        (lambda t: t.update(provenance=3), "is malformed: "),
+        (lambda t: t["action"][0].pop("unit"), "there is no action[0].unit; there is name, scale"),
+        (lambda t: t.update(provenance=3), "provenance is 3, not a list of tables"),
+        (lambda t: t.update(history=0), "the contract has a history of 0 observations; 1 is the least"),
+        (lambda t: t.update(history=2), "has a history of 2 observations, but no layer reads 'history'"),
+        (lambda t: t.update(seed="3"), "seed is '3', not a whole number"),
     ],
 )
 def test_contract_of_another_version(folder, policy, edit, said):
     """Both files agree, but not with this version of the code."""
     from sim2real.policy.folder import _to_table
 
-    table = _to_table(policy.contract)
+    table = _to_table(policy.contract, policy.network)
     edit(table)
     (folder / "policy.toml").write_text(tomli_w.dumps(table))
     metadata = {"contract": json.dumps(table)}
@@ -323,14 +327,22 @@ def test_contract_of_another_version(folder, policy, edit, said):
             np.full((16, 16), np.nan),
             "weights 'actor.1.weight' are not finite; the training div",
         ),
-        ("actor.0.weight", np.ones((16, 5)), "layer 0 of the actor takes 5 numbers, not 6"),
-        ("actor.1.weight", np.ones((16, 15)), "layer 1 of the actor takes 15 numbers, not 16"),
-        ("actor.2.weight", np.ones((2, 16)), "the actor gives 2 actions where the contract names 1"),
+        (
+            "actor.0.weight",
+            np.ones((16, 5)),
+            "'actor.0.weight' have shape (16, 5) where (16, 6) is meant",
+        ),
+        (
+            "actor.1.weight",
+            np.ones((16, 15)),
+            "'actor.1.weight' have shape (16, 15) where (16, 16) is",
+        ),
+        ("actor.2.weight", np.ones((2, 16)), "weights 'actor.2.bias' have shape (1,) where (2,) is meant"),
         ("actor.1.bias", np.ones(3), "weights 'actor.1.bias' have shape (3,) where (16,) is meant"),
         ("normalizer.mean", np.ones(1), "weights 'normalizer.mean' have shape (1,) where (6,) is meant"),
         ("normalizer.std", np.zeros(6), "weights 'normalizer.std' must be above 0"),
-        ("actor.1.bias", None, "weights lack ['actor.1.bias']"),
-        ("normalizer.mean", None, "weights lack ['normalizer.mean']"),
+        ("actor.1.bias", None, "weights lack 'actor.1.bias', of the layer 'actor.1' of kind dense"),
+        ("normalizer.mean", None, "weights lack 'normalizer.mean'"),
     ],
 )
 def test_weights_that_cannot_act(contract, weights, key, array, said):
@@ -338,14 +350,14 @@ def test_weights_that_cannot_act(contract, weights, key, array, said):
     if array is None:
         del weights[key]
     with pytest.raises(PolicyError, match=re.escape(said)):
-        Policy(contract, weights)
+        Policy(contract, feedforward(weights, "tanh"), weights)
 
 
-def test_no_actor_and_no_such_activation(contract, weights):
-    with pytest.raises(PolicyError, match="weights lack an actor"):
-        Policy(contract, {key: array for key, array in weights.items() if not key.startswith("actor")})
+def test_no_actor_and_no_such_activation(weights):
+    with pytest.raises(PolicyError, match="the network gives no action; name the layer that does"):
+        feedforward({key: array for key, array in weights.items() if not key.startswith("actor")}, "tanh")
     with pytest.raises(UnknownName, match="unknown activation 'tahn': did you mean 'tanh'"):
-        Policy(dataclasses.replace(contract, activation="tahn"), weights)
+        feedforward(weights, "tahn")
 
 
 def test_policy_that_does_not_exist(tmp_path):

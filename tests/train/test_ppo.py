@@ -19,7 +19,7 @@ from sim2real.domain import Domain
 from sim2real.env import Sim2RealVectorEnv
 from sim2real.episodes import RandomActor, run_episodes
 from sim2real.errors import InvalidValue, UnknownName
-from sim2real.policy import Policy, Step
+from sim2real.policy import Policy, Step, as_feedforward
 from sim2real.train.callbacks import Checkpoints
 from sim2real.train.checkpoint import description
 from sim2real.train.ppo import PPOSettings, build_ppo, make_policy, settings_for, train
@@ -62,7 +62,7 @@ def test_policy_acts_as_the_network_does(pendulum, activation, normalize):
         seen = model.get_vec_normalize_env().normalize_obs(observation)
     expected, _ = model.predict(seen, deterministic=True)
     np.testing.assert_allclose(policy.act(observation)[0], expected, atol=1e-6)
-    assert policy.contract.activation == activation
+    assert as_feedforward(policy.network, policy.weights)[0] == activation
     assert hidden_of(policy) == (16, 8)
 
 
@@ -315,9 +315,9 @@ def test_a_policy_to_start_from_brings_its_network_and_normalizer(pendulum, tmp_
     first = train(pendulum, tmp_path / "first", seed=5, settings=shape)
     settings = dataclasses.replace(TINY, start=str(tmp_path / "first"))
     second = train(pendulum, tmp_path / "second", seed=5, settings=settings)
-    assert second.contract.activation == "relu"
+    assert as_feedforward(second.network, second.weights) == ("relu", 10.0)
     assert hidden_of(second) == (12,)
-    assert second.contract.clip == first.contract.clip == 10.0
+    assert first.network == second.network
     assert not np.array_equal(second.weights["normalizer.std"], np.ones_like(first.weights["normalizer.std"]))
     again = train(
         pendulum,

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import logging
+import math
 import sys
 
 import numpy as np
@@ -16,7 +17,7 @@ from sim2real.distributions import Uniform
 from sim2real.domain import Domain
 from sim2real.env import Sim2RealVectorEnv
 from sim2real.errors import MissingExtra, UnknownName
-from sim2real.policy import Policy, Step
+from sim2real.policy import Policy, Step, as_feedforward
 from sim2real.train import ppo, rsl_rl
 from sim2real.train.ppo import PPOSettings
 from sim2real.train.rsl_env import RslVecEnv
@@ -63,7 +64,7 @@ def test_policy_acts_as_the_network_does(pendulum, capsys, activation, normalize
         wanted = runner.get_inference_policy()(seen(observation)).clamp(-1, 1)
     np.testing.assert_allclose(policy.act(observation)[0], wanted, atol=1e-5)
     assert np.ptp(wanted.numpy()) > 0.01
-    assert policy.contract.activation == activation
+    assert as_feedforward(policy.network, policy.weights) == (activation, math.inf)
     assert ((policy.weights["normalizer.std"] != 1).any()) == normalize
     assert capsys.readouterr().out == ""
 

@@ -150,7 +150,7 @@ def test_fresh_normalizer_forgets_the_source(pendulum, source):
     settings = dataclasses.replace(QUICK, normalizer="fresh", critic_warmup=0.9)
     # the actor is the same but for its input, so both act alike while it is frozen
     results = [
-        fine_tune(Policy(source.contract, w), target_of(pendulum, steps=2 * ROUND), settings)
+        fine_tune(Policy(source.contract, source.network, w), target_of(pendulum, steps=2 * ROUND), settings)
         for w in (source.weights, other)
     ]
     for key in ("normalizer.mean", "normalizer.std"):

@@ -32,11 +32,11 @@ from sim2real.episodes import run_episodes
 from sim2real.evaluate.batches import VariantBatch
 from sim2real.evaluate.rollouts import SEED
 from sim2real.interface import Array
+from sim2real.learn.ppo import build_ppo, settings_for
+from sim2real.learn.vec_env import SB3VecEnv
+from sim2real.learn.weights import hidden_of, import_weights
 from sim2real.policy import Policy, as_feedforward
 from sim2real.single_env import Sim2RealEnv
-from sim2real.train.ppo import build_ppo, settings_for
-from sim2real.train.vec_env import SB3VecEnv
-from sim2real.train.weights import hidden_of, import_weights
 from sim2real.world import Variant, World
 
 AGREE = 0.01  # numpy and torch round differently, and a contact can make a rounding grow

@@ -32,10 +32,10 @@ from rich.console import Console
 from rich.table import Table
 
 from sim2real.env import Sim2RealVectorEnv
+from sim2real.learn.ppo import PPOSettings
+from sim2real.learn.rsl_log import RunLog
+from sim2real.learn.rsl_rl import build_runner, settings_for
 from sim2real.simulators.warp_model import capacity
-from sim2real.train.ppo import PPOSettings
-from sim2real.train.rsl_log import RunLog
-from sim2real.train.rsl_rl import build_runner, settings_for
 from sim2real.world import World
 
 THRESHOLD = 0.8

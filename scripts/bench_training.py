@@ -6,7 +6,7 @@
     python scripts/bench_training.py --quick            # seconds: that it runs, not who wins
 
 *update*: the same settings, seeds and env, once with the rollouts and updates of Stable-Baselines3 and once
-with our lean ones (`sim2real.train.lean_ppo`), interleaved, in CPU seconds of this process, env included.
+with our lean ones (`sim2real.learn.lean_ppo`), interleaved, in CPU seconds of this process, env included.
 Fine-tuning is what `sim2real transfer` does, training what `sim2real train` does.
 
 *success*: ours is what `sim2real train furuta` runs, theirs `PPO("MlpPolicy", venv)` with nothing changed, on
@@ -35,10 +35,10 @@ from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import SubprocVecEnv
 
 from sim2real.env import Sim2RealVectorEnv
+from sim2real.learn.lean_ppo import LeanPPO
+from sim2real.learn.ppo import PPOSettings, build_ppo, settings_for
+from sim2real.learn.vec_env import SB3VecEnv
 from sim2real.single_env import Sim2RealEnv
-from sim2real.train.lean_ppo import LeanPPO
-from sim2real.train.ppo import PPOSettings, build_ppo, settings_for
-from sim2real.train.vec_env import SB3VecEnv
 from sim2real.transfer.fine_tune import FineTuneSettings
 from sim2real.world import World
 

@@ -26,7 +26,7 @@ ROWS = (
     ("env",),
     ("checker", "single_env", "episodes", "gather", "replay"),
     ("audit",),
-    ("randomize", "wrappers", "identify", "train", "scaffold"),
+    ("randomize", "wrappers", "identify", "learn", "scaffold"),
     ("evaluate", "parity"),
     ("transfer",),
     ("demo",),
@@ -36,11 +36,11 @@ ROWS = (
 )
 ROW_OF = {room: number for number, row in enumerate(ROWS) for room in row}
 
-# Training draws its physics from the randomization, which stands in the same row.
-ALLOWED_NEIGHBOURS = {("train", "randomize")}
+# Learning draws its physics from the randomization, which stands in the same row.
+ALLOWED_NEIGHBOURS = {("learn", "randomize")}
 
 # Evaluation takes anything that acts and knows no method, though methods stand above it.
-FORBIDDEN_ABOVE = {("evaluate", "train"), ("evaluate", "identify")}
+FORBIDDEN_ABOVE = {("evaluate", "learn"), ("evaluate", "identify")}
 
 ENGINES = {"mujoco", "pybullet", "mujoco_warp", "warp"}
 LEARNERS = {"torch", "stable_baselines3", "rsl_rl"}
@@ -121,7 +121,7 @@ def test_layers() -> None:
         ("errors.py", "from sim2real.parameters import Parameter", "may not import parameters"),
         ("tasks/hopper.py", "from sim2real.simulators import mujoco", "may not import simulators"),
         ("tasks/hopper.py", "def f():\n    import mujoco.batch", "must do without mujoco"),
-        ("evaluate/gap.py", "import sim2real.train.ppo", "may not import train"),
+        ("evaluate/gap.py", "import sim2real.learn.ppo", "may not import learn"),
         ("evaluate/gap.py", "from sim2real import transfer", "may not import transfer"),
         ("domain.py", "from sim2real import policy", "may not import policy"),
         ("policy/network.py", "from torch import nn", "must do without torch"),
@@ -139,7 +139,7 @@ def test_planted_violation_is_found(file: str, line: str, complaint: str) -> Non
     ("file", "line"),
     [
         ("tasks/hopper.py", "from sim2real.tasks.rewards import tolerance"),
-        ("train/ppo.py", "from sim2real.randomize import uniform"),
+        ("learn/ppo.py", "from sim2real.randomize import uniform"),
         ("transfer/finetune.py", "from sim2real.evaluate.rollouts import evaluate"),
         ("cli.py", "def main():\n    import torch, sim2real.transfer"),
         ("__main__.py", "from sim2real.cli import main"),

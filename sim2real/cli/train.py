@@ -42,9 +42,9 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.allow_dead:
         given["allow_dead"] = True
     if arguments.simulator == "warp":
-        from sim2real.train.rsl_rl import settings_for, train
+        from sim2real.learn.rsl_rl import settings_for, train
     else:
-        from sim2real.train.ppo import settings_for, train
+        from sim2real.learn.ppo import settings_for, train
     settings = settings_for(world, randomized, **given)
     domain = Path(arguments.domain).stem
     out = arguments.out or Path("runs") / f"{world.name}-{domain}-{arguments.seed}"

@@ -19,12 +19,12 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from sim2real.draws import LARGEST_SEED, checked_seed
 from sim2real.errors import BudgetExhausted, InvalidValue, UnknownName
+from sim2real.learn.callbacks import ProgressBar, learn
+from sim2real.learn.ppo import PPOSettings, build_ppo, make_policy
+from sim2real.learn.vec_env import SB3VecEnv
+from sim2real.learn.weights import hidden_of, import_weights, running_statistics
 from sim2real.policy import Policy, Step, as_feedforward
 from sim2real.process import undisturbed
-from sim2real.train.callbacks import ProgressBar, learn
-from sim2real.train.ppo import PPOSettings, build_ppo, make_policy
-from sim2real.train.vec_env import SB3VecEnv
-from sim2real.train.weights import hidden_of, import_weights, running_statistics
 from sim2real.transfer.target import TargetEnv
 
 NORMALIZERS = ("frozen", "adapted", "fresh")

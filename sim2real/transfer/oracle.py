@@ -30,14 +30,14 @@ from sim2real.evaluate.rollouts import Trials, episode_returns
 from sim2real.evaluate.scores import Reference
 from sim2real.evaluate.statistics import Array, Spread, spread
 from sim2real.interface import ActorLike
+from sim2real.learn.callbacks import learn
+from sim2real.learn.ppo import build_ppo, make_policy, settings_for
+from sim2real.learn.start import shaped_like
+from sim2real.learn.vec_env import SB3VecEnv
+from sim2real.learn.weights import import_weights
 from sim2real.policy import Policy, Step
 from sim2real.process import undisturbed
 from sim2real.simulators import Engine
-from sim2real.train.callbacks import learn
-from sim2real.train.ppo import build_ppo, make_policy, settings_for
-from sim2real.train.start import shaped_like
-from sim2real.train.vec_env import SB3VecEnv
-from sim2real.train.weights import import_weights
 from sim2real.transfer.fine_tune import CriticFirst
 from sim2real.transfer.stages import fingerprint
 from sim2real.world import Variant, World

@@ -14,11 +14,11 @@ from sim2real.distributions import Normal, Point, Uniform
 from sim2real.domain import Domain
 from sim2real.errors import DeadParameter, InvalidValue
 from sim2real.evaluate.rollouts import Trials, evaluate
+from sim2real.learn import ppo, rsl_rl
+from sim2real.learn.ppo import PPOSettings
 from sim2real.policy import Policy
 from sim2real.simulators import Engine
 from sim2real.simulators.mujoco import MujocoSimulator
-from sim2real.train import ppo, rsl_rl
-from sim2real.train.ppo import PPOSettings
 from sim2real.world import World
 
 POST = '<body name="post" pos="0 1 0"><geom name="stone" size=".1" friction=".1"/></body>'

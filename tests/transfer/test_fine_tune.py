@@ -8,10 +8,10 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from sim2real.domain import Domain
 from sim2real.errors import BudgetExhausted, InvalidValue, PolicyError, UnknownName
+from sim2real.learn.ppo import PPOSettings, build_ppo, train
+from sim2real.learn.vec_env import SB3VecEnv
+from sim2real.learn.weights import export_weights, import_weights
 from sim2real.policy import Policy
-from sim2real.train.ppo import PPOSettings, build_ppo, train
-from sim2real.train.vec_env import SB3VecEnv
-from sim2real.train.weights import export_weights, import_weights
 from sim2real.transfer.fine_tune import CriticFirst, FineTuneSettings, fine_tune
 from sim2real.transfer.target import Budget, Seal, TargetEnv
 from sim2real.world import World

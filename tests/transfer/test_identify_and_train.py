@@ -11,9 +11,9 @@ from sim2real.errors import BudgetExhausted, InvalidValue
 from sim2real.evaluate.rollouts import Trials, mean_returns
 from sim2real.identify.rollout_fit import FitSettings
 from sim2real.identify.search import SearchSettings
+from sim2real.learn.callbacks import Checkpoints
 from sim2real.policy import Policy
 from sim2real.recordings.rollouts import Rollouts
-from sim2real.train.callbacks import Checkpoints
 from sim2real.transfer.identify_and_train import (
     RoadSettings,
     Training,
@@ -88,9 +88,9 @@ def test_a_checkpoint_of_another_start_is_not_gone_on_from(furuta, policy, tmp_p
     other = dataclasses.replace(other, contract=dataclasses.replace(other.contract, seed=0))
     domain, training = Domain.point({"pole.mass": 0.03}), Training(4096)
     fresh = continue_training(policy, furuta, domain, tmp_path / "fresh", training)
-    monkeypatch.setattr("sim2real.train.ppo.Checkpoints", partial(Checkpoints, every=1))
+    monkeypatch.setattr("sim2real.learn.ppo.Checkpoints", partial(Checkpoints, every=1))
     with monkeypatch.context() as patch:
-        patch.setattr("sim2real.train.ppo.measured", interrupted)
+        patch.setattr("sim2real.learn.ppo.measured", interrupted)
         with pytest.raises(KeyboardInterrupt):
             continue_training(other, furuta, domain, tmp_path / "again", training)
     assert (tmp_path / "again.training" / "checkpoint.safetensors").is_file()

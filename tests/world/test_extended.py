@@ -10,9 +10,9 @@ from sim2real.domain import Domain
 from sim2real.env import Sim2RealVectorEnv
 from sim2real.errors import InvalidValue, UnknownName
 from sim2real.evaluate.rollouts import Trials, evaluate
+from sim2real.learn.ppo import PPOSettings, train
 from sim2real.policy import Policy
 from sim2real.single_env import Sim2RealEnv
-from sim2real.train.ppo import PPOSettings, train
 from sim2real.world import World, nominal_value
 
 # a quantity that the files lack, one joint of a group, and what needs room in the compiled model

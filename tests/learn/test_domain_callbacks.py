@@ -10,8 +10,8 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor
 from sim2real.distributions import LogUniform, Normal, Point, Samples, Uniform
 from sim2real.domain import Domain
 from sim2real.env import Sim2RealVectorEnv
-from sim2real.train.domain_callbacks import LogDomain, ScheduleDomain, widening
-from sim2real.train.vec_env import SB3VecEnv
+from sim2real.learn.domain_callbacks import LogDomain, ScheduleDomain, widening
+from sim2real.learn.vec_env import SB3VecEnv
 from sim2real.wrappers import Randomize
 
 

@@ -21,9 +21,9 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.utils import explained_variance
 from stable_baselines3.common.vec_env import VecEnv
 
-from sim2real.train.flat import Adam, FlatParameters
-from sim2real.train.mlp import MLP
-from sim2real.train.weights import activation_name, named_tensors
+from sim2real.learn.flat import Adam, FlatParameters
+from sim2real.learn.mlp import MLP
+from sim2real.learn.weights import activation_name, named_tensors
 
 Floats = NDArray[np.float32]
 _LOG_2PI = math.log(2 * math.pi)

@@ -17,13 +17,13 @@ from sim2real.distributions import Uniform
 from sim2real.domain import Domain
 from sim2real.env import Sim2RealVectorEnv
 from sim2real.errors import MissingExtra, UnknownName
+from sim2real.learn import ppo, rsl_rl
+from sim2real.learn.ppo import PPOSettings
+from sim2real.learn.rsl_env import RslVecEnv
+from sim2real.learn.rsl_log import RunLog
+from sim2real.learn.rsl_rl import build_runner, make_policy, settings_for, train
+from sim2real.learn.rsl_weights import dump, import_weights, restore
 from sim2real.policy import Policy, Step, as_feedforward
-from sim2real.train import ppo, rsl_rl
-from sim2real.train.ppo import PPOSettings
-from sim2real.train.rsl_env import RslVecEnv
-from sim2real.train.rsl_log import RunLog
-from sim2real.train.rsl_rl import build_runner, make_policy, settings_for, train
-from sim2real.train.rsl_weights import dump, import_weights, restore
 from sim2real.world import World
 
 TINY = PPOSettings(

@@ -3,7 +3,7 @@
     settings = settings_for(World.load("furuta"), randomized=True)
     policy = train("furuta", Path("runs/furuta-randomized-0"), "training", settings=settings)
 
-It is what `sim2real.train.ppo` is for Stable-Baselines3: the same settings, policies and resuming, with
+It is what `sim2real.learn.ppo` is for Stable-Baselines3: the same settings, policies and resuming, with
 arrays and never pickles on disk. Two settings mean something else. The learning rate is where it begins, and
 follows from then on how much updates change the policy; ``target_kl`` is three times the KL divergence that
 it is steered to, and ``final_learning_rate`` is not used.
@@ -25,14 +25,14 @@ import torch
 from sim2real.draws import LARGEST_SEED, checked_seed
 from sim2real.env import DomainLike, Sim2RealVectorEnv
 from sim2real.errors import MissingExtra
+from sim2real.learn import ppo
+from sim2real.learn.checkpoint import description
+from sim2real.learn.ppo import PPOSettings, measured
+from sim2real.learn.rsl_log import RunLog
+from sim2real.learn.rsl_weights import export_weights, import_weights
+from sim2real.learn.start import begin, contract_of
 from sim2real.policy import Policy, Step, feedforward
 from sim2real.process import undisturbed
-from sim2real.train import ppo
-from sim2real.train.checkpoint import description
-from sim2real.train.ppo import PPOSettings, measured
-from sim2real.train.rsl_log import RunLog
-from sim2real.train.rsl_weights import export_weights, import_weights
-from sim2real.train.start import begin, contract_of
 from sim2real.world import World
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ ON_GPU: dict[str, int] = {
 
 
 def settings_for(world: World, randomized: bool = False, **changes: object) -> PPOSettings:
-    """What `sim2real.train.ppo.settings_for` says, with thousands of simulations where Warp has a GPU.
+    """What `sim2real.learn.ppo.settings_for` says, with thousands of simulations where Warp has a GPU.
 
     Args:
         world: whose table counts.
@@ -73,7 +73,7 @@ def train(
     settings: PPOSettings | None = None,
     progress: bool = False,
 ) -> Policy:
-    """Train a policy in a source domain and save it to ``folder``; see `sim2real.train.ppo.train`.
+    """Train a policy in a source domain and save it to ``folder``; see `sim2real.learn.ppo.train`.
 
     Args:
         world: where.
@@ -125,7 +125,7 @@ def build_runner(env: Sim2RealVectorEnv, settings: PPOSettings, seed: int) -> On
     torch.set_num_threads(1)  # two spinning threads are an order of magnitude slower on small networks
     torch.manual_seed(seed)
     runners = _module("rsl_rl.runners")
-    rows = _module("sim2real.train.rsl_env").RslVecEnv(env, seed)
+    rows = _module("sim2real.learn.rsl_env").RslVecEnv(env, seed)
     network = {
         "class_name": "MLPModel",
         "hidden_dims": list(settings.hidden),

@@ -7,10 +7,10 @@ from rich.console import Console
 from stable_baselines3.common.callbacks import BaseCallback
 
 from sim2real.env import Sim2RealVectorEnv
-from sim2real.train.callbacks import ProgressBar, learn
-from sim2real.train.ppo import PPOSettings, build_ppo
-from sim2real.train.progress import StepsShown
-from sim2real.train.vec_env import SB3VecEnv
+from sim2real.learn.callbacks import ProgressBar, learn
+from sim2real.learn.ppo import PPOSettings, build_ppo
+from sim2real.learn.progress import StepsShown
+from sim2real.learn.vec_env import SB3VecEnv
 from sim2real.world import World
 
 SETTINGS = PPOSettings(num_envs=4, rollout_steps=8, batch_size=32, epochs=1, hidden=(8,))

@@ -15,15 +15,15 @@ from sim2real.catalog import entries
 from sim2real.checker import check_task
 from sim2real.env import DomainLike, Sim2RealVectorEnv, task_class
 from sim2real.errors import UnknownName
+from sim2real.learn.weights import hidden_of
 from sim2real.policy import Contract, HasTask, Policy, Step, as_feedforward
 from sim2real.tasks import TASKS
-from sim2real.train.weights import hidden_of
 from sim2real.world import World
 
 _log = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
-    from sim2real.train.ppo import PPOSettings
+    from sim2real.learn.ppo import PPOSettings
 
     Defaults = Callable[[World, bool], PPOSettings]
 

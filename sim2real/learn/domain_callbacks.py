@@ -19,8 +19,8 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from sim2real.distributions import Distribution, LogUniform, Normal, Point, Samples
 from sim2real.domain import Domain
+from sim2real.learn.vec_env import SB3VecEnv
 from sim2real.parameters import quantity_of
-from sim2real.train.vec_env import SB3VecEnv
 
 
 class LogDomain(BaseCallback):

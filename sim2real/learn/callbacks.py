@@ -11,10 +11,10 @@ from safetensors.torch import save_file
 from stable_baselines3.common.callbacks import BaseCallback
 
 from sim2real.files import write_atomically
-from sim2real.train.checkpoint import read_checkpoint
-from sim2real.train.lean_ppo import LeanPPO
-from sim2real.train.progress import StepsShown
-from sim2real.train.weights import running_statistics
+from sim2real.learn.checkpoint import read_checkpoint
+from sim2real.learn.lean_ppo import LeanPPO
+from sim2real.learn.progress import StepsShown
+from sim2real.learn.weights import running_statistics
 
 
 class Checkpoints(BaseCallback):
@@ -22,7 +22,7 @@ class Checkpoints(BaseCallback):
 
     Args:
         path: of the checkpoint file.
-        description: of the run (`sim2real.train.checkpoint`); a checkpoint of another run is not used.
+        description: of the run (`sim2real.learn.checkpoint`); a checkpoint of another run is not used.
         every: updates between checkpoints.
     """
 

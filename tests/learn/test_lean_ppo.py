@@ -8,9 +8,9 @@ from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.vec_env import VecMonitor, VecNormalize
 
 from sim2real.env import Sim2RealVectorEnv
-from sim2real.train.lean_ppo import LeanPPO
-from sim2real.train.ppo import ACTIVATIONS
-from sim2real.train.vec_env import SB3VecEnv
+from sim2real.learn.lean_ppo import LeanPPO
+from sim2real.learn.ppo import ACTIVATIONS
+from sim2real.learn.vec_env import SB3VecEnv
 
 BASE = {"n_steps": 32, "batch_size": 64, "n_epochs": 10, "learning_rate": 1e-3, "device": "cpu", "seed": 3}
 LEARNT_FROM = ("observations", "actions", "values", "log_probs", "advantages", "returns")

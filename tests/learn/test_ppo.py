@@ -19,12 +19,12 @@ from sim2real.domain import Domain
 from sim2real.env import Sim2RealVectorEnv
 from sim2real.episodes import RandomActor, run_episodes
 from sim2real.errors import InvalidValue, UnknownName
+from sim2real.learn.callbacks import Checkpoints
+from sim2real.learn.checkpoint import description
+from sim2real.learn.ppo import PPOSettings, build_ppo, make_policy, settings_for, train
+from sim2real.learn.vec_env import SB3VecEnv
+from sim2real.learn.weights import export_weights, hidden_of, import_weights, running_statistics
 from sim2real.policy import Policy, Step, as_feedforward
-from sim2real.train.callbacks import Checkpoints
-from sim2real.train.checkpoint import description
-from sim2real.train.ppo import PPOSettings, build_ppo, make_policy, settings_for, train
-from sim2real.train.vec_env import SB3VecEnv
-from sim2real.train.weights import export_weights, hidden_of, import_weights, running_statistics
 from sim2real.world import World
 
 TINY = PPOSettings(
@@ -156,8 +156,8 @@ def test_settings_in_the_worlds_file(write_world, pendulum_files):
 TRAIN = """
 import sys
 from pathlib import Path
-from sim2real.train.callbacks import Checkpoints
-from sim2real.train.ppo import PPOSettings, train
+from sim2real.learn.callbacks import Checkpoints
+from sim2real.learn.ppo import PPOSettings, train
 settings = PPOSettings(total_steps=int(sys.argv[3]), num_envs=8, rollout_steps=16, batch_size=64, epochs=2)
 train(sys.argv[1], Path(sys.argv[2]), seed=3, settings=settings)
 """
@@ -231,7 +231,7 @@ def test_checkpoint_of_other_settings_is_not_used(pendulum, tmp_path, caplog):
 def test_checkpoint_of_another_world_is_refused(pendulum, tmp_path, write_world):
     """By content, not by name; the old checkpoint stays, and the world as it was goes on."""
     path = tmp_path / "mine.training" / "checkpoint.safetensors"
-    run = description(pendulum, pendulum.domain(None).to_toml(), 0, asdict(TINY))
+    run = description(pendulum, "lean", pendulum.domain(None).to_toml(), 0, asdict(TINY))
     planted_checkpoint(pendulum, path, run)
     kept = path.read_bytes()
     scene, physics = ((pendulum.path / name).read_text() for name in ("scene.xml", "physics.toml"))
@@ -273,10 +273,9 @@ def test_checkpoint_restores_everything(pendulum, tmp_path, normalize):
     assert Checkpoints(path, "this run").restore(restored)
     assert restored.num_timesteps == 512
     assert restored._n_updates == trained._n_updates
-    a, b = trained.policy.optimizer.state_dict(), restored.policy.optimizer.state_dict()
-    for index, state in a["state"].items():
-        for key, tensor in state.items():
-            assert torch.equal(b["state"][index][key], tensor)
+    assert (trained.adam.steps > 0).all()
+    for name, array in trained.adam.state().items():
+        np.testing.assert_array_equal(restored.adam.state()[name], array)
     for ours, theirs in zip(export_weights(restored).values(), export_weights(trained).values(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
     if normalize:
@@ -285,10 +284,10 @@ def test_checkpoint_restores_everything(pendulum, tmp_path, normalize):
 
 @pytest.mark.slow
 def test_learns_to_swing_up(tmp_path):
-    """A quarter of the usual budget shows that it learns; how far it gets differs between processors."""
+    """Half of the usual budget shows that it learns; how far it gets differs between processors and seeds."""
     world = World.load("cartpole")
     untrained = train(world, tmp_path / "untrained", settings=settings_for(world, total_steps=1))
-    policy = train(world, tmp_path / "swing", seed=0, settings=settings_for(world, total_steps=200_000))
+    policy = train(world, tmp_path / "swing", seed=0, settings=settings_for(world, total_steps=400_000))
     env = Sim2RealVectorEnv(world, 64, autoreset=False)
     learnt, begun, chance = (
         run_episodes(actor, env, seed=1).returns.mean() for actor in (policy, untrained, RandomActor(1, 0))

@@ -14,10 +14,10 @@ from safetensors.torch import save_file
 from torch.utils.tensorboard import SummaryWriter
 
 from sim2real.files import write_atomically
-from sim2real.train.checkpoint import read_checkpoint
-from sim2real.train.ppo import PPOSettings
-from sim2real.train.progress import StepsShown
-from sim2real.train.rsl_weights import dump, restore
+from sim2real.learn.checkpoint import read_checkpoint
+from sim2real.learn.ppo import PPOSettings
+from sim2real.learn.progress import StepsShown
+from sim2real.learn.rsl_weights import dump, restore
 
 if TYPE_CHECKING:
     from rsl_rl.algorithms import PPO
@@ -31,7 +31,7 @@ class RunLog:
 
     Args:
         folder: of logs and checkpoint.
-        description: of the run (`sim2real.train.checkpoint`); a checkpoint of another run is not used.
+        description: of the run (`sim2real.learn.checkpoint`); a checkpoint of another run is not used.
         settings: how long to train.
         title: of the progress bar; None for none.
         every: updates between checkpoints.

@@ -24,15 +24,15 @@ from sim2real.draws import LARGEST_SEED, checked_seed
 from sim2real.env import DomainLike, Sim2RealVectorEnv
 from sim2real.episodes import run_episodes
 from sim2real.errors import UnknownName
+from sim2real.learn.callbacks import Checkpoints, ProgressBar, learn
+from sim2real.learn.checkpoint import description
+from sim2real.learn.domain_callbacks import LogDomain
+from sim2real.learn.lean_ppo import LeanPPO
+from sim2real.learn.start import begin, contract_of
+from sim2real.learn.vec_env import SB3VecEnv
+from sim2real.learn.weights import ACTIVATIONS, activation_name, export_weights, import_weights
 from sim2real.policy import HasTask, Policy, Step, feedforward
 from sim2real.process import undisturbed
-from sim2real.train.callbacks import Checkpoints, ProgressBar, learn
-from sim2real.train.checkpoint import description
-from sim2real.train.domain_callbacks import LogDomain
-from sim2real.train.lean_ppo import LeanPPO
-from sim2real.train.start import begin, contract_of
-from sim2real.train.vec_env import SB3VecEnv
-from sim2real.train.weights import ACTIVATIONS, activation_name, export_weights, import_weights
 from sim2real.world import World
 
 MEASURE_SEED = 2**31
@@ -137,7 +137,7 @@ def train(
     model = build_ppo(SB3VecEnv(env), settings, seed, logs)
     if start is not None:
         import_weights(model, start, settings.initial_std)
-    run = description(world, source, seed, asdict(settings))
+    run = description(world, "lean", source, seed, asdict(settings))
     checkpoint = Checkpoints(logs / "checkpoint.safetensors", run)
     checkpoint.restore(model)
     callbacks = [

@@ -5,7 +5,7 @@ import pytest
 from stable_baselines3.common.vec_env import VecMonitor, VecNormalize
 
 from sim2real.env import Sim2RealVectorEnv
-from sim2real.train.vec_env import SB3VecEnv
+from sim2real.learn.vec_env import SB3VecEnv
 from sim2real.world import World
 
 

@@ -1,1 +1,0 @@
-"""Pre-training: glue to Stable-Baselines3."""

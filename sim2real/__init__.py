@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sim2real.checker import check_task as check_task
     from sim2real.domain import Domain as Domain
     from sim2real.env import Sim2RealVectorEnv as Sim2RealVectorEnv
+    from sim2real.foreign import load_policy as load_policy
     from sim2real.interface import Drive as Drive
     from sim2real.interface import Joint as Joint
     from sim2real.interface import Signal as Signal
@@ -49,6 +50,7 @@ _NAMES = {
     "TaskSpec": "sim2real.interface",
     "World": "sim2real.world",
     "check_task": "sim2real.checker",
+    "load_policy": "sim2real.foreign",
     "new_world": "sim2real.scaffold",
     "register_task": "sim2real.tasks",
 }

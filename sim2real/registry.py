@@ -142,17 +142,13 @@ def import_module(name: str) -> ModuleType:
     Raises:
         InvalidValue: if it isn't there, raises, or registers nothing.
     """
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)  # as `python -m` does, and for what the module imports later
-    importlib.invalidate_caches()
     before, kept = _registered(), [(registry, dict(registry._registered)) for registry in _ALL]
     try:
-        module = _import_file(Path(name)) if name.endswith(".py") else importlib.import_module(name)
-    except (Exception, SystemExit) as error:
+        module = load_module(name)
+    except InvalidValue:
         for registry, registered in kept:
             registry._registered = registered
-        raise InvalidValue(_why_not(name, error)) from error
+        raise
     known = _registered()
     if known != before or any(home.startswith((f"{name}.", f"{module.__name__}.")) for _, _, home in known):
         _USEFUL.add(module.__name__)
@@ -162,6 +158,22 @@ def import_module(name: str) -> ModuleType:
             "above its class"
         )
     return module
+
+
+def load_module(name: str) -> ModuleType:
+    """Import a module in the current folder or on ``sys.path``, or a ``.py`` file.
+
+    Raises:
+        InvalidValue: if it isn't there, or raises.
+    """
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)  # as `python -m` does, and for what the module imports later
+    importlib.invalidate_caches()
+    try:
+        return _import_file(Path(name)) if name.endswith(".py") else importlib.import_module(name)
+    except (Exception, SystemExit) as error:
+        raise InvalidValue(_why_not(name, error)) from error
 
 
 def _registered() -> set[tuple[str, str, str]]:

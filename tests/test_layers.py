@@ -21,7 +21,7 @@ ROWS = (
     ("interface", "files", "documents", "pages", "contents", "draws", "distributions", "process", "registry"),
     ("parameters", "catalog", "arrays", "io_table"),
     ("domain", "policy", "recordings"),
-    ("world",),
+    ("world", "foreign"),
     ("simulators", "tasks", "channels", "doctor"),
     ("env",),
     ("checker", "single_env", "episodes", "gather", "replay"),

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sim2real.evaluate.gap import GapReport
     from sim2real.evaluate.rollouts import Trials
     from sim2real.evaluate.table import Episodes
+    from sim2real.foreign import ForeignPolicy
     from sim2real.policy import Policy
     from sim2real.world import World
 
@@ -24,8 +25,19 @@ if TYPE_CHECKING:
 def add(commands: Commands) -> None:
     """Add the command."""
     command = commands.add_parser("evaluate", help="measure policies on held-out physics, with intervals")
-    command.add_argument("policies", nargs="*", help="names or folders; policies of one label are its seeds")
-    command.add_argument("--world", help="name or folder of the world; default the one that they name")
+    command.add_argument(
+        "policies",
+        nargs="*",
+        metavar="POLICY",
+        help="names or folders of ours, sb3:FILE.zip, onnx:FILE, torchscript:FILE, MODULE:NAME; LABEL=POLICY "
+        "gives a label, and policies of one label are its seeds",
+    )
+    command.add_argument(
+        "--trust", action="store_true", help="load TorchScript, which can run code of whoever made it"
+    )
+    command.add_argument(
+        "--world", help="name or folder of the world; default the one that our policies name"
+    )
     command.add_argument(
         "--variants", nargs="+", help="held-out variants, TOML files of domains; default all"
     )
@@ -51,12 +63,12 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.selftest:
         return selftest()
     from sim2real.errors import InvalidValue, UnknownName
-    from sim2real.policy import Policy
+    from sim2real.foreign import load_policy
 
     if not arguments.policies:
         raise InvalidValue("no policies to evaluate; name at least one, or give --selftest")
-    policies = [Policy.load(name) for name in arguments.policies]
-    world = load_world(arguments.world or policies[0].contract.world, arguments)
+    policies = [load_policy(spec, arguments.trust) for spec in arguments.policies]
+    world = load_world(arguments.world or _their_world(policies), arguments)
     out = arguments.out or Path("runs") / f"evaluate-{world.name}"
     old = old_run(arguments.compare)
     labels = labels_of(policies)
@@ -73,6 +85,16 @@ def run(arguments: argparse.Namespace) -> int:
     return hold(arguments, report(world, table, baseline, out, facts), (table, old))
 
 
+def _their_world(policies: Sequence[Policy | ForeignPolicy]) -> str:
+    from sim2real.errors import InvalidValue
+    from sim2real.policy import Policy
+
+    for policy in policies:
+        if isinstance(policy, Policy):
+            return policy.contract.world
+    raise InvalidValue("policies that were made elsewhere name no world; say in which one, with --world")
+
+
 def selftest() -> int:
     """Print how often made-up cases came out right."""
     from sim2real.evaluate.selftest import run_selftest
@@ -85,7 +107,7 @@ def selftest() -> int:
 
 
 def evaluated(
-    world: World, policies: Sequence[Policy], variants: Sequence[str] | None, trials: Trials
+    world: World, policies: Sequence[Policy | ForeignPolicy], variants: Sequence[str] | None, trials: Trials
 ) -> Episodes:
     """The episode table, with its progress."""
     from sim2real.evaluate.rollouts import evaluate

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from sim2real.evaluate.candidates import Candidate
     from sim2real.evaluate.gap import GapReport
     from sim2real.evaluate.table import Episodes
-    from sim2real.policy import Policy
     from sim2real.world import World
 
 
@@ -52,13 +52,13 @@ def check_gate(
         check(parse(text), groups, labels, references(world))
 
 
-def labels_of(policies: Sequence[Policy]) -> list[str]:
+def labels_of(policies: Sequence[Candidate]) -> list[str]:
     """What a report calls the method of each policy."""
     import numpy as np
 
     from sim2real.evaluate.table import told_apart
 
-    names = np.array([policy.contract.label for policy in policies])
+    names = np.array([policy.label for policy in policies])
     return [str(name) for name in told_apart(names, np.array([policy.lineage for policy in policies]))]
 
 

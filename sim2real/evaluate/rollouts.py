@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -18,17 +19,20 @@ from sim2real.env import engine_for
 from sim2real.episodes import Outcomes
 from sim2real.errors import InvalidValue
 from sim2real.evaluate.batches import VariantBatch, joined
+from sim2real.evaluate.candidates import Candidate, seeds_of
 from sim2real.evaluate.scores import Reference
 from sim2real.evaluate.statistics import Array
 from sim2real.evaluate.table import Episodes
 from sim2real.evaluate.variants import chosen_variants
 from sim2real.interface import ActorLike
-from sim2real.policy import Policy
 from sim2real.simulators import Engine
 from sim2real.world import Variant, World
 
 SEED = 1_000_003
 """Default seed of evaluation episodes, apart from those of training."""
+
+
+SomePolicy = TypeVar("SomePolicy", bound=Candidate)
 
 
 @dataclass(frozen=True)
@@ -55,16 +59,16 @@ class Trials:
 
 def evaluate(
     world: World,
-    policies: Sequence[Policy],
+    policies: Sequence[SomePolicy],
     variants: Sequence[str | Domain] | None = None,
     trials: Trials = Trials(),
-    done: Callable[[Policy], None] = lambda _: None,
+    done: Callable[[SomePolicy], None] = lambda _: None,
 ) -> Episodes:
     """The episode table of some policies on some variants.
 
     Args:
         world: where.
-        policies: each with the label and training seed of its contract.
+        policies: ours, each with the label and training seed of its contract, and others'.
         variants: held-out variants by name; by default all whose engine is installed. A domain, or the path
             of its TOML file, such as what was identified, is one more: each episode draws from it.
         trials: episodes per policy and variant, their seed, and the engine.
@@ -84,16 +88,15 @@ def evaluate(
         world = world.for_domain(variant.domain)
     groups = _by_engine(chosen, trials)
     batches = [VariantBatch(world, group, trials.episodes, engine) for engine, group in groups.items()]
-    for policy in policies:
-        policy.check(batches[0].env)
+    actors = [policy.fitted(batches[0].env) for policy in policies]
     for engine, group in groups.items():
         if not trials.allow_dead:
             check_variants(world, group, engine)
     ordered = [variant for group in groups.values() for variant in group]
     numbers = np.arange(trials.episodes)
     outcomes = []
-    for policy in policies:
-        outcomes.append(joined([batch.run(policy, trials.seed) for batch in batches]))
+    for policy, actor in zip(policies, actors, strict=True):
+        outcomes.append(joined([batch.run(actor, trials.seed) for batch in batches]))
         done(policy)
     table = _table(policies, ordered, np.tile(numbers, len(ordered)), outcomes)
     return _in_order(table, [variant.name for variant in chosen])
@@ -140,9 +143,9 @@ def _in_order(table: Episodes, variants: Sequence[str]) -> Episodes:
     return {name: column[order] for name, column in table.items()}
 
 
-def steps_of(policies: Sequence[Policy]) -> str:
+def steps_of(policies: Sequence[Candidate]) -> str:
     """Control steps that policies of each label have had, in order: ``"nominal 900; tuned 900 + 50"``."""
-    told = {p.contract.label: [f"{step.steps:,}" for step in p.contract.provenance] for p in policies}
+    told = {p.label: [f"{steps:,}" for steps in p.steps] or ["unknown"] for p in policies}
     return "; ".join(f"{label} {' + '.join(steps)}" for label, steps in told.items())
 
 
@@ -172,7 +175,7 @@ def _reference(entry: Section) -> Reference:
 
 
 def _table(
-    policies: Sequence[Policy],
+    policies: Sequence[Candidate],
     variants: Sequence[Variant],
     numbers: np.ndarray[tuple[int], np.dtype[np.int64]],
     outcomes: Sequence[Outcomes],
@@ -187,10 +190,10 @@ def _table(
         return np.tile(np.repeat(np.array(values), each), len(policies))
 
     return {
-        "label": per_policy([p.contract.label for p in policies]),
+        "label": per_policy([p.label for p in policies]),
         "lineage": per_policy([p.lineage for p in policies]),
         "policy": per_policy([p.name for p in policies]),
-        "seed": per_policy([p.contract.seed for p in policies]),
+        "seed": per_policy(seeds_of(policies)),
         "variant": per_variant([v.name for v in variants]),
         "group": per_variant([v.group for v in variants]),
         "episode": np.tile(numbers, len(policies)),

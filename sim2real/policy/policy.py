@@ -133,6 +133,21 @@ class Policy:
         return "history" in self._run.inputs
 
     @property
+    def label(self) -> str:
+        """The method that made it, as plots name it."""
+        return self.contract.label
+
+    @property
+    def seed(self) -> int:
+        """Of its training."""
+        return self.contract.seed
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """Control steps of every link of the chain that it comes from."""
+        return tuple(step.steps for step in self.contract.provenance)
+
+    @property
     def lineage(self) -> str:
         """Label and steps that it comes from: what two policies share if only their seeds differ."""
         return lineage(self.contract)
@@ -147,6 +162,15 @@ class Policy:
             names = ", ".join(signal.name for signal in self.contract.privileged)
             raise PolicyError(f"policy {self.name!r} acts on {names}, which no env shows; distil it")
         check(self.contract, env, self.name)
+
+    def fitted(self, env: HasTask) -> Policy:
+        """The policy itself, as its actions are those that the env takes.
+
+        Raises:
+            PolicyError: as `check`.
+        """
+        self.check(env)
+        return self
 
     @staticmethod
     def check_folder(folder: str | Path) -> None:

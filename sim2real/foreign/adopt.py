@@ -1,0 +1,140 @@
+"""Make policies of ours of those that Stable-Baselines3 trained, to be read, run and fine-tuned."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim2real.foreign.normalizer import Normalizer
+from sim2real.foreign.policy import ForeignPolicy
+from sim2real.foreign.sb3 import Layers, Sb3Policy
+from sim2real.interface import Mask, Signal, State
+from sim2real.policy import Contract, HasTask, Layer, Network, Policy, Step, feedforward
+
+Floats = NDArray[np.float32]
+
+
+def to_policy(saved: Sb3Policy, normalizer: Normalizer | None) -> Policy:
+    """The same network with actions in [-1, 1] as shares of its bounds, and signals that have no names yet.
+
+    The bounds of a network that clips to them go into its last layer, so that it clips to ±1.
+    """
+    size = len(saved.observation.low)
+    middle, half = (saved.action.high + saved.action.low) / 2, (saved.action.high - saved.action.low) / 2
+    *hidden, (weight, bias) = saved.actor
+    if not saved.squashed:
+        weight, bias = (
+            (weight / half[:, None]).astype(np.float32),
+            ((bias - middle) / half).astype(np.float32),
+        )
+    mean, std, clip = np.zeros(size), np.ones(size), math.inf
+    if normalizer is not None:
+        mean, std, clip = normalizer.mean, normalizer.std, normalizer.clip
+    weights = {
+        "normalizer.mean": mean,
+        "normalizer.std": std,
+        **_named("actor", (*hidden, (weight, bias))),
+        **_named("critic", saved.critic),
+    }
+    if saved.log_std is not None:
+        weights["log_std"] = saved.log_std - np.log(half)
+    network = feedforward(weights, saved.activation, clip)
+    contract = Contract(
+        world="",
+        task="",
+        task_version=0,
+        label=saved.algorithm,
+        observation=tuple(Signal(f"observation_{k}", "1") for k in range(size)),
+        action=tuple(Signal(f"action_{k}", "1") for k in range(len(half))),
+        control_dt=math.nan,
+        seed=saved.seed or 0,
+        provenance=(_step(saved),),
+        measured={},
+        code_version=version("sim2real"),
+    )
+    arrays = {name: np.asarray(array, dtype=np.float32) for name, array in weights.items()}
+    return Policy(contract, _squashed(network, saved) if saved.squashed else network, arrays)
+
+
+def _squashed(network: Network, saved: Sb3Policy) -> Network:
+    """The network with a tanh at its end, before which the means of a state-dependent noise are clipped."""
+    mean, ends = network.outputs["action"], []
+    if math.isfinite(saved.mean_clip):
+        ends.append(Layer("actor.clip", "clip", (mean,), saved.mean_clip))
+        mean = "actor.clip"
+    ends.append(Layer("actor.squash", "tanh", (mean,)))
+    return Network((*network.layers, *ends), {**network.outputs, "action": "actor.squash"})
+
+
+def import_policy(saved: Sb3Policy, normalizer: Normalizer | None, env: HasTask, name: str) -> Policy:
+    """A policy of ours for an env: signals named as there, bounds compared, the critic taken along.
+
+    Raises:
+        PolicyError: if observations or actions are not those that the policy was trained with.
+    """
+    foreign_policy(saved, normalizer, name).check(env)
+    policy, task = to_policy(saved, normalizer), env.task
+    contract = replace(
+        policy.contract,
+        world=env.world_name,
+        task=task.name,
+        task_version=task.version,
+        observation=task.observation,
+        action=task.action,
+        control_dt=task.control_dt,
+        contents=env.contents,
+        simulator=env.engine.name,
+    )
+    return replace(policy, contract=contract, name=name)
+
+
+def foreign_policy(saved: Sb3Policy, normalizer: Normalizer | None, name: str) -> ForeignPolicy:
+    """The policy as it acts in its own units."""
+    return ForeignPolicy(
+        name=name,
+        label=name,
+        kind=f"{saved.algorithm} of Stable-Baselines3",
+        actor=_InOwnUnits(to_policy(saved, normalizer), saved),
+        seed=saved.seed,
+        steps=(saved.steps,),
+        num_observations=len(saved.observation.low),
+        num_actions=len(saved.action.low),
+        action_bounds=saved.action,
+        observation_bounds=saved.observation,
+    )
+
+
+class _InOwnUnits:
+    """A policy of ours with actions between the bounds of its zip."""
+
+    def __init__(self, policy: Policy, saved: Sb3Policy) -> None:
+        self._policy = policy
+        self._middle = ((saved.action.high + saved.action.low) / 2).astype(np.float32)
+        self._half = ((saved.action.high - saved.action.low) / 2).astype(np.float32)
+
+    def start(self, rows: int | Mask, state: State = None) -> State:
+        """Begin episodes."""
+        return self._policy.start(rows, state)
+
+    def act(self, observation: Floats, state: State = None) -> tuple[Floats, State]:
+        """Actions between the bounds. Shape (n, num_actions)."""
+        action, state = self._policy.act(observation, state)
+        return self._middle + self._half * action, state
+
+
+def _step(saved: Sb3Policy) -> Step:
+    settings = {"with": "Stable-Baselines3", "gamma": saved.gamma}
+    return Step(saved.algorithm, {}, saved.steps, saved.seed or 0, settings)
+
+
+def _named(head: str, layers: Layers) -> dict[str, NDArray[Any]]:
+    return {
+        f"{head}.{k}.{part}": array
+        for k, layer in enumerate(layers)
+        for part, array in zip(("weight", "bias"), layer, strict=True)
+    }

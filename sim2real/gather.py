@@ -57,7 +57,9 @@ class Excited:
     The shaking is an autoregressive process: white noise excites little below its bandwidth.
     """
 
-    def __init__(self, actor: ActorLike, noise: float, seed: int, memory: float = 0.7) -> None:
+    def __init__(
+        self, actor: ActorLike, noise: float, seed: int, memory: float = 0.7, limit: float = 1.0
+    ) -> None:
         """Shake an actor.
 
         Args:
@@ -65,8 +67,10 @@ class Excited:
             noise: stationary standard deviation, in units of a full action.
             seed: of the shaking.
             memory: share of the shaking that is left after a control step, in [0, 1).
+            limit: actions are clipped to ± this.
         """
         self._actor, self._noise, self._memory = as_actor(actor), noise, memory
+        self._limit = limit
         self._rng = np.random.default_rng(seed)
 
     def start(self, rows: int | Mask, state: _Shaken | None = None) -> _Shaken:
@@ -77,14 +81,14 @@ class Excited:
     def act(
         self, observation: NDArray[np.float32], state: _Shaken | None = None
     ) -> tuple[NDArray[np.float32], _Shaken]:
-        """Actions in [-1, 1], shape (n, num_actions), and the state."""
+        """Actions, shape (n, num_actions), and the state."""
         inner, shaking = state or (None, None)
         wanted, inner = self._actor.act(observation, inner)
         if shaking is None:
             shaking = self._noise * self._rng.standard_normal(wanted.shape)
         fresh = self._noise * np.sqrt(1 - self._memory**2) * self._rng.standard_normal(wanted.shape)
         shaking = self._memory * shaking + fresh
-        return np.clip(wanted + shaking, -1, 1).astype(np.float32), (inner, shaking)
+        return np.clip(wanted + shaking, -self._limit, self._limit).astype(np.float32), (inner, shaking)
 
 
 def gather(

@@ -229,14 +229,14 @@ class Actor(Protocol):
         """
 
     def act(self, observation: NDArray[np.float32], state: State = None) -> tuple[NDArray[np.float32], State]:
-        """Actions in [-1, 1] for a batch of observations, and the next state.
+        """Actions for a batch of observations, and the next state.
 
         Args:
             observation: of every row, in every control step once. Shape (n, num_observations).
             state: of `start`, or of the last call; not to be used again.
 
         Returns:
-            Actions, shape (n, num_actions), and the state.
+            Actions, shape (n, num_actions), within ± the task's ``action_limit``, and the state.
         """
 
 

@@ -115,6 +115,7 @@ def contract_of(env: HasTask, label: str, provenance: tuple[Step, ...]) -> Contr
         observation=task.observation,
         action=task.action,
         control_dt=task.control_dt,
+        action_limit=task.action_limit,
         seed=provenance[-1].seed,
         provenance=provenance,
         measured={},

@@ -15,7 +15,7 @@ def as_actor(given: ActorLike) -> Actor:
     """The actor itself, or one without memory that does what a function says.
 
     Args:
-        given: an actor, or a function from a batch of observations to actions in [-1, 1].
+        given: an actor, or a function from a batch of observations to actions.
 
     Raises:
         InvalidValue: for what is neither.

@@ -51,6 +51,8 @@ class Contract:
     measured: Mapping[str, float]
     """What was measured when it was made, for example ``return`` and ``success`` in its source."""
     simulator: str = "mujoco"
+    action_limit: float = 1.0
+    """Actions are clipped to ± this."""
     history: int = 1
     """Observations that the policy sees at once, with the actions between them: `sim2real.policy.history`."""
     privileged: tuple[Signal, ...] = ()
@@ -147,6 +149,7 @@ def check(contract: Contract, env: HasTask, name: str) -> None:
         ("task", mine.task, task.name),
         ("task version", mine.task_version, task.version),
         ("control period (s)", mine.control_dt, task.control_dt),
+        ("limit of actions", mine.action_limit, task.action_limit),
     )
     wrong = [f"{what}: {a!r} against {b!r}" for what, a, b in pairs if a != b]
     wrong += _signal_differences("observation", mine.observation, task.observation)

@@ -17,7 +17,7 @@ from safetensors.numpy import save_file
 
 from sim2real.contents import Contents
 from sim2real.documents import Section
-from sim2real.errors import PolicyError
+from sim2real.errors import PolicyError, UnknownName
 from sim2real.files import replace_folder
 from sim2real.interface import Signal
 from sim2real.pages import in_markdown
@@ -33,7 +33,7 @@ _CONTRACT = "policy.toml"
 _GROUPS = ("observation", "action", "privileged", "context")
 _TEXTS = ("world", "task", "label", "simulator", "code_version")
 _WHOLE = ("task_version", "seed", "history")
-_NEW = {"privileged", "context"}
+_NEW = {"action_limit", "privileged", "context"}
 """Of the contract, since format 2."""
 FILES = (_CONTRACT, _WEIGHTS, "README.md")
 """What the folder consists of."""
@@ -67,7 +67,12 @@ def read(folder: Path) -> tuple[Contract, Network, Weights]:
             f"{folder / _CONTRACT} was edited after its weights were saved: {'; '.join(changed)}; "
             "restore it, or save the policy anew with Policy.save"
         )
-    return _contract(table), _network(table, weights), weights
+    contract = _contract(table)
+    try:
+        network = _network(table, weights)
+    except (PolicyError, UnknownName) as error:
+        raise PolicyError(f"{table.path}: {error}") from error
+    return contract, network, weights
 
 
 def _to_table(contract: Contract, network: Network) -> dict[str, object]:
@@ -98,6 +103,7 @@ def _contract(table: Section) -> Contract:
     return Contract(
         **values,
         control_dt=table.number("control_dt"),
+        action_limit=table.number("action_limit", 1.0),
         provenance=tuple(map(_step, table.entries("provenance"))),
         measured={key: measured.number(key) for key in measured.values},
         contents=cast(Contents, {key: part.values for key, part in contents.sections().items()}),
@@ -116,17 +122,14 @@ def _step(entry: Section) -> Step:
 
 
 def _network(table: Section, weights: Weights) -> Network:
+    """The graph that is written down, or the one that format 1 meant."""
     if table.whole("format") == 1:
-        clip = table.values["clip"]
-        finite = not isinstance(clip, float) or math.isfinite(clip)
-        return feedforward(weights, table.text("activation"), table.number("clip") if finite else math.inf)
+        clip = math.inf if table.values["clip"] == math.inf else table.number("clip")
+        return feedforward(weights, table.text("activation"), clip)
     described = table.section("network").only("outputs", "layer")
     outputs = described.section("outputs")
     layers = tuple(map(_layer, described.entries("layer")))
-    try:
-        return Network(layers, {key: outputs.text(key) for key in outputs.values})
-    except PolicyError as error:
-        raise PolicyError(f"{table.path}: {error}") from error
+    return Network(layers, {key: outputs.text(key) for key in outputs.values})
 
 
 def _layer(entry: Section) -> Layer:

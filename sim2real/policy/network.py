@@ -18,7 +18,7 @@ from __future__ import annotations
 import graphlib
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -56,7 +56,7 @@ class Network:
 
     layers: tuple[Layer, ...]
     outputs: Mapping[str, str]
-    """Layers by what they give: ``action``, not yet clipped to [-1, 1], and for learners ``value``, …"""
+    """Layers by what they give: ``action``, before it is clipped, and for learners ``value``, …"""
 
     def __post_init__(self) -> None:
         """Refuse what is no graph."""
@@ -99,6 +99,33 @@ class Network:
             circle = " → ".join(map(repr, reversed(error.args[1])))
             raise PolicyError(f"the network's layers read each other in a circle: {circle}") from error
         return tuple(self.by_name[name] for name in names if name in self.by_name)
+
+    def inserted(self, after: str, *layers: Layer) -> Network:
+        """The network with layers more: whatever read ``after`` reads the last of them.
+
+        Raises:
+            PolicyError: as the network itself.
+        """
+        moved, outputs = self._rewired({after: layers[-1].name})
+        at = 1 + [layer.name for layer in moved].index(after)
+        return Network((*moved[:at], *layers, *moved[at:]), outputs)
+
+    def without(self, *names: str, instead: str) -> Network:
+        """The network with layers less: whatever read one of them reads ``instead``.
+
+        Raises:
+            PolicyError: as the network itself.
+        """
+        moved, outputs = self._rewired(dict.fromkeys(names, instead))
+        return Network(tuple(layer for layer in moved if layer.name not in names), outputs)
+
+    def _rewired(self, names: Mapping[str, str]) -> tuple[tuple[Layer, ...], dict[str, str]]:
+        """Layers and outputs, with others in the place of some."""
+        layers = tuple(
+            replace(layer, inputs=tuple(names.get(name, name) for name in layer.inputs))
+            for layer in self.layers
+        )
+        return layers, {output: names.get(name, name) for output, name in self.outputs.items()}
 
     def reads(self, output: str = "action") -> frozenset[str]:
         """Which of `INPUTS` an output depends on."""

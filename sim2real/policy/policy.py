@@ -73,7 +73,7 @@ class Policy:
     def act(
         self, observation: Rows, state: Memory | None = None, privileged: Rows | None = None
     ) -> tuple[NDArray[np.float32], Memory | None]:
-        """Mean actions, clipped to [-1, 1], and the state for the next call.
+        """Mean actions, clipped to ± the contract's ``action_limit``, and the state for the next call.
 
         Args:
             observation: as the env gives it. Shape (n, num_observations) or (num_observations,).
@@ -100,7 +100,7 @@ class Policy:
         if state is not None and state.past is not None:
             inputs["history"], past = self._history.seen(rows, state.past)
         given, hidden = self._run(inputs, None if state is None else state.hidden)
-        action = np.clip(given, -1.0, 1.0)
+        action = np.clip(given, -self.contract.action_limit, self.contract.action_limit)
         if state is not None:
             past = None if past is None else self._history.after(rows, action, past)
             state = Memory(past, hidden, state.rows)
@@ -190,7 +190,11 @@ class Policy:
             PolicyError: if the folder is damaged, foreign or edited; the message says where.
         """
         folder = find("policies", name_or_path)
-        return cls(*folders.read(folder), folder.name)
+        contract, network, weights = folders.read(folder)
+        try:
+            return cls(contract, network, weights, folder.name)
+        except PolicyError as error:
+            raise PolicyError(f"{folder}: {error}") from error
 
     @classmethod
     def shipped(cls, world: str, label: str) -> list[Policy]:

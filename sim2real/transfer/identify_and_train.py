@@ -198,7 +198,7 @@ def _recorded(policy: Policy, target: TargetEnv, place: Path, settings: RoadSett
         target.go_on_from(_spent(table))
         return Rollouts.load(path)
     seed = policy.contract.seed
-    excited = Excited(policy, settings.noise, seed)
+    excited = Excited(policy, settings.noise, seed, limit=policy.contract.action_limit)
     # a budget of episodes pays for one in each row of a round
     rollouts = gather(target, excited, settings.steps, seed, anew=target.budget.episodes is None)
     target.stop()

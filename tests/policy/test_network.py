@@ -241,6 +241,14 @@ def test_a_teacher_is_shown_what_no_env_shows():
         teacher.check(None)
 
 
+def test_actions_are_clipped_to_the_limit_of_the_contract(tmp_path):
+    weights = {"head.weight": np.eye(2, 5, dtype=np.float32), "head.bias": np.zeros(2, np.float32)}
+    policy = made(("head", "dense", "observation"), weights=weights, action_limit=3.0)
+    policy.save(tmp_path / "mine")
+    for one in (policy, Policy.load(tmp_path / "mine")):
+        np.testing.assert_array_equal(one.act(np.array([2.5, -9, 0, 0, 0]))[0], [2.5, -3])
+
+
 def test_other_outputs_run_alike():
     weights = arrays(trunk__weight=(4, 5), trunk__bias=(4,), head__weight=(2, 4), head__bias=(2,))
     weights |= arrays(2, q__weight=(1, 6), q__bias=(1,))

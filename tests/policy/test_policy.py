@@ -203,6 +203,7 @@ OBSERVATION = Furuta.spec.observation
     [
         ({"control_dt": 0.02}, "control period (s): 0.01 against 0.02"),
         ({"version": 1}, "task version: 0 against 1"),
+        ({"action_limit": 3.0}, "limit of actions: 1.0 against 3.0"),
         (
             {"observation": (OBSERVATION[1], OBSERVATION[0], *OBSERVATION[2:])},
             "order of the observation: entry 0 is 'arm_cos' against 'arm_sin'",

@@ -26,9 +26,9 @@ from sim2real.identify.defaults import cut
 from sim2real.identify.ground import find_plane, plane_errors, touching
 from sim2real.identify.identifiability import combinations
 from sim2real.identify.identify import Options, identify
-from sim2real.identify.page import write_page
 from sim2real.identify.problem import RecordingProblem
 from sim2real.identify.residuals import diagnose
+from sim2real.identify.result import write_page
 from sim2real.identify.space import ParameterSpace, free_parameters
 from sim2real.recordings import Recording, load_recordings
 from sim2real.replay import Motion, Replayer, motion_of

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,16 @@ import numpy as np
 from sim2real.domain import Domain
 from sim2real.identify.check import findings
 from sim2real.identify.contacts import Contacts, Ground, ground_of
-from sim2real.identify.estimates import FITTED, NOMINAL, Estimate, GapRow, baselines, estimates_of, gap_row
+from sim2real.identify.estimates import (
+    FITTED,
+    MEASURED,
+    NOMINAL,
+    Estimate,
+    GapRow,
+    baselines,
+    estimates_of,
+    gap_row,
+)
 from sim2real.identify.ground import Plane, find_plane, touching
 from sim2real.identify.identifiability import combinations
 from sim2real.identify.least_squares import prior_curvature
@@ -18,12 +27,11 @@ from sim2real.identify.model_selection import Comparison
 from sim2real.identify.noise import visible_error
 from sim2real.identify.nuisance import Lack, enlarge
 from sim2real.identify.options import Options
-from sim2real.identify.posterior import joined, make_domain, widening_of
 from sim2real.identify.problem import Linear, RecordingProblem
 from sim2real.identify.residuals import Hint, diagnose
 from sim2real.identify.result import Identification, Trace
 from sim2real.identify.space import FloatArray, ParameterSpace
-from sim2real.identify.uncertainty import QUANTILE, Spread, bootstrap
+from sim2real.identify.uncertainty import QUANTILE, Spread, bootstrap, joined, make_domain, widening_of
 from sim2real.identify.verdicts import STRUCTURE_MISSING, Evidence, Verdict, judge
 from sim2real.parameters import quantity_of
 from sim2real.replay import READ_DELAY, Motion, is_servo_robot
@@ -81,8 +89,8 @@ def assess(model: FittedModel, options: Options, seconds: float, counts: tuple[i
     elif any(hint.signal == "tip height" for hint in hints):
         hits = touching(model.world, model.motions, predicted)
         plane = find_plane(problem.world, space.physics(point), hits, options.threads) if hits else None
-    lacks = missing(hints, plane, lack, [e for e in estimates if e.moved])
-    found_out = [*findings(model.world, model.motions, untold, options.complaints), *lacks]
+    said = findings(model.world, model.motions, untold, options.complaints)
+    said += _missing(hints, plane, lack, [e for e in estimates if e.moved])
     values = dict(zip(space.names, map(float, space.values(point)), strict=True))
     physical = {n: float(round(v)) if quantity_of(n).integer else v for n, v in space.physics(point).items()}
     split = len(model.parts[0])
@@ -96,14 +104,14 @@ def assess(model: FittedModel, options: Options, seconds: float, counts: tuple[i
         gap=gap,
         ladder=model.ladder,
         hints=tuple(hints),
-        verdicts=judge(Evidence(estimates, gap, found_out, visible_error(problem))),
+        verdicts=judge(Evidence(estimates, gap, said, visible_error(problem))),
         fitted=_names(model.parts[0]),
         held=_names(model.parts[1]),
         seconds=seconds,
         simulations=counts[0],
         diverged=counts[1],
         traces=tuple(
-            Trace(m.name, k >= split, m.time, {"measured": m.measured, NOMINAL: before, FITTED: after})
+            Trace(m.name, k >= split, m.time, {MEASURED: m.measured, NOMINAL: before, FITTED: after})
             for k, (m, before, after) in enumerate(zip(model.motions, nominal, predicted, strict=True))
         ),
         suspects=lack.suspects if lack is not None else (),
@@ -111,33 +119,19 @@ def assess(model: FittedModel, options: Options, seconds: float, counts: tuple[i
     )
 
 
-def missing(
+def _missing(
     hints: Sequence[Hint], plane: Plane | None, lack: Lack | None, moved: Sequence[Estimate]
-) -> list[Verdict]:
-    """Verdicts on what the model lacks.
-
-    Args:
-        hints: signals that explain what is left.
-        plane: that would explain it.
-        lack: usual effects that would.
-        moved: whose values those move.
-    """
-    found = [
-        Verdict(STRUCTURE_MISSING, f"{h.joint}: {h.signal}", h.text, {"share": h.share, "rms": h.rms})
-        for h in hints
-    ]
+) -> Iterator[Verdict]:
+    """On what the model lacks: signals and a plane that explain the rest, usual effects, what they move."""
+    for h in hints:
+        yield Verdict(STRUCTURE_MISSING, f"{h.joint}: {h.signal}", h.text, {"share": h.share, "rms": h.rms})
     if plane is not None:
-        found.append(Verdict(STRUCTURE_MISSING, ", ".join(plane.values), plane.text, dict(plane.values)))
+        yield Verdict(STRUCTURE_MISSING, ", ".join(plane.values), plane.text, dict(plane.values))
     if lack is not None:
         spoilt = ", ".join(f"{e.name} = {e.beside:.5g} in place of {e.value:.5g}" for e in moved)
         text = f"{lack.text}, which moves {spoilt}" if moved else lack.text
-        subject, numbers = (
-            ", ".join(s.name for s in lack.suspects),
-            {"before": lack.before, "after": lack.after},
-        )
-        names = tuple(e.name for e in moved)
-        found.append(Verdict(STRUCTURE_MISSING, subject, text, numbers, names))
-    return found
+        numbers, names = {"before": lack.before, "after": lack.after}, tuple(e.name for e in moved)
+        yield Verdict(STRUCTURE_MISSING, ", ".join(s.name for s in lack.suspects), text, numbers, names)
 
 
 def _ground(model: FittedModel, estimates: Sequence[Estimate], spread: Spread) -> Ground | None:
@@ -157,52 +151,42 @@ def _gaps(
 
     Of whole recordings; of robots without servos, of windows of them.
     """
-    fitted, held = model.parts
-    motions, split = model.motions, len(fitted)
-    before = RecordingProblem.of(model.world, ParameterSpace(()), motions, threads)
-    nominal = [np.nan_to_num(p[0]) for p in before.predict(np.zeros((1, 0)))]
-    predicted = []
-    for point, plane in zip(
-        model.points, ({}, {}) if ground is None else (ground.first, ground.values), strict=True
-    ):
-        full = RecordingProblem.of(
-            model.base.with_parameters({}, plane), model.problem.space, motions, threads
-        )
-        predicted.append([np.nan_to_num(p[0]) for p in full.predict(point[None])])
-    scale = model.problem.scale
-    rows = {NOMINAL: _rmse(motions, nominal, scale), FITTED: _rmse(motions, predicted[0], scale)}
+    motions, split = model.motions, len(model.parts[0])
+    tries = [(model.world, ParameterSpace(()), np.zeros(0))]
+    planes = ({}, {}) if ground is None else (ground.first, ground.values)
+    for point, plane in zip(model.points, planes, strict=True):
+        tries.append((model.base.with_parameters({}, plane), model.problem.space, point))
+    nominal, first, last = (
+        [np.nan_to_num(p[0]) for p in RecordingProblem.of(world, space, motions, threads).predict(at[None])]
+        for world, space, at in tries
+    )
+    errors = {}
+    for name, predicted in ((NOMINAL, nominal), (FITTED, first)):
+        pairs = zip(motions, predicted, strict=True)
+        scaled = ((p - m.measured) / model.problem.scale for m, p in pairs)
+        errors[name] = np.stack([np.sqrt((e**2).mean(axis=0)) for e in scaled])
     if is_servo_robot(model.world):
         driven, _ = drives(model.world.model)
-        rows |= baselines(motions, [driven.index(joint) for joint in motions[0].joints])
-    gaps = tuple(gap_row(n, r[:split], r[split:] if held else None) for n, r in rows.items())
-    return gaps, nominal, predicted[1]
+        errors |= baselines(motions, [driven.index(joint) for joint in motions[0].joints])
+    held = {name: e[split:] if model.parts[1] else None for name, e in errors.items()}
+    return tuple(gap_row(name, e[:split], held[name]) for name, e in errors.items()), nominal, last
 
 
 def _domain(model: FittedModel, linear: Linear, spread: Spread, gap: Sequence[GapRow]) -> Domain:
-    """Normals as wide as predictions of held-out recordings are wrong."""
+    """Normals as wide as predictions of held-out recordings are wrong.
+
+    What was fixed is part of it, less a shape of friction that no joint has, which would be a dead parameter.
+    """
     row = next(row for row in gap if row.predictor == FITTED)
     share = row.held / max(row.fitted, 1e-12) if np.isfinite(row.held) else 1.0
     held = float((linear.weight * linear.rmse**2).sum()) * max(1.0, share**2)
     keep = [k for k, f in enumerate(model.problem.space.free) if f.quantity != READ_DELAY]
     free = [model.problem.space.free[k] for k in keep]
+    rubs = ("stribeck", "stribeck_motor", "stribeck_external")
+    shaped = any(p.quantity.name.endswith(rubs) and p.nominal for p in model.base.parameters.values())
+    fixed = {n: v for n, v in model.fixed.items() if shaped or not n.endswith(".stribeck_exponent")}
     widening = widening_of(held, spread.draws, linear)
-    return make_domain(free, linear.point[keep], spread.draws[:, keep], widening, _acting(model))
-
-
-def _acting(model: FittedModel) -> dict[str, float]:
-    """What was fixed, less a shape of friction that no joint has; a domain of that would be a dead one."""
-    held = model.base.parameters.values()
-    shaped = any(
-        p.quantity.name.endswith(("stribeck", "stribeck_motor", "stribeck_external")) and p.nominal
-        for p in held
-    )
-    return {n: v for n, v in model.fixed.items() if shaped or not n.endswith(".stribeck_exponent")}
-
-
-def _rmse(motions: Sequence[Motion], predicted: Sequence[FloatArray], scale: FloatArray) -> FloatArray:
-    """By motion and joint. Shape (motions, k)."""
-    pairs = zip(motions, predicted, strict=True)
-    return np.stack([np.sqrt((((p - m.measured) / scale) ** 2).mean(axis=0)) for m, p in pairs])
+    return make_domain(free, linear.point[keep], spread.draws[:, keep], widening, fixed)
 
 
 def _names(motions: Sequence[Motion]) -> tuple[str, ...]:

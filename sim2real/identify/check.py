@@ -18,6 +18,7 @@ import numpy as np
 from sim2real.errors import RecordingError
 from sim2real.identify.defaults import cut, first_parameters, fixed_values, motions_of
 from sim2real.identify.estimates import Estimate
+from sim2real.identify.excitation import STRIDE, speeds
 from sim2real.identify.identifiability import Combination, combinations, information
 from sim2real.identify.noise import noise_of
 from sim2real.identify.options import Options
@@ -33,7 +34,6 @@ from sim2real.replay.motion import liveliest
 from sim2real.world import World, drives
 
 _GLANCE = 3  # generations of the search for a point at which a far-off servo's gain shows at all
-_STRIDE = 0.1  # s over which a joint must move to be moving
 _SECONDS, _COUNT = 8.0, 12  # of the windows that the glance sees
 _MOVES = 0.01  # rad or m; a command that ranges over less excites nothing
 _LATEST = 5  # rows by which a command may be a later measurement
@@ -97,9 +97,7 @@ class Check:
         return asdict(self) | {"expected": expected, "condition": condition, "exit_code": self.exit_code}
 
 
-def check(
-    world: World, recordings: Sequence[Recording], options: Options | None = None, noise: float = 0.0
-) -> Check:
+def check(world: World, recordings: Sequence[Recording], options: Options | None = None) -> Check:
     """Ask what recordings can tell, without fitting anything.
 
     The residual is linearized at the nominal values; of a robot of position servos, at the best point of a
@@ -110,7 +108,6 @@ def check(
         recordings: of the robot.
         options: as the fit would get them; by default a servo's gains and dry friction, or the world's
             training range, are free.
-        noise: standard deviation of what is measured, rad or m; 0 to estimate it from the recordings.
 
     Raises:
         RecordingError: for no recordings, or joints that don't fit.
@@ -127,8 +124,7 @@ def check(
     space = ParameterSpace(tuple(free_parameters(base, names, options.bounds)))
     fast, parts = is_servo_robot(world) and can_stand_in(names), cut(world, motions, options.window)
     problem = RecordingProblem.of(base, space, parts, options.threads, fast)
-    levels = np.full(len(motions[0].joints), noise) if noise else noise_of(motions)
-    point = space.start
+    levels, point = noise_of(motions), space.start
     if problem.fast and options.generations:
         lively = problem.on(liveliest(motions, options.window or _SECONDS, _COUNT))
         point = search_recordings(lively, point, min(_GLANCE, options.generations), options.seed)
@@ -138,21 +134,12 @@ def check(
     expected = tuple(Estimate.of(problem.world, f, *map(float, at)) for f, *at in ends)
     # the residual as it would be if nothing but the noise were left
     rmse = np.tile(levels / problem.scale, (len(problem.motions), 1))
-    one = np.ones(1, dtype=np.intp)
-    linear = Linear(
-        point,
-        known.curvature.mean(axis=0, keepdims=True),
-        np.zeros((1, len(point))),
-        known.scatter.mean(axis=0, keepdims=True),
-        rmse[:1] ** 2,
-        one,
-        0 * one,
-        rmse,
-        problem.weights(rmse),
-    )
+    curvature, scatter = (x.mean(axis=0, keepdims=True) for x in (known.curvature, known.scatter))
+    one, none = np.ones(1, dtype=np.intp), np.zeros((1, len(point)))
+    weights = problem.weights(rmse)
+    linear = Linear(point, curvature, none, scatter, rmse[:1] ** 2, one, 0 * one, rmse, weights)
     open_still = {e.name for e in expected if not e.told}
     apart = [c for c in combinations(problem, linear) if open_still & {*c.names}]
-    driven, _ = drives(world.model)
     verdicts = findings(world, motions, apart, options.complaints)
     for e in expected:
         if e.name in open_still - {name for c in apart for name in c.names}:
@@ -161,41 +148,30 @@ def check(
                 f"{100 * e.share:.0f} % of what it could be"
             )
             verdicts.append(Verdict.untold((e.name,), text, share=e.share))
-    excitation = tuple(_excitation(motions, driven, k, float(levels[k])) for k in range(len(levels)))
+    excited = tuple(_excitation(world, motions, k, float(level)) for k, level in enumerate(levels))
     together = tuple(c.text for c in apart)
-    return Check(world.name, excitation, expected, together, known.condition, tuple(verdicts))
+    return Check(world.name, excited, expected, together, known.condition, tuple(verdicts))
 
 
 def findings(
     world: World, motions: Sequence[Motion], untold: Sequence[Combination], complaints: Sequence[str]
 ) -> list[Verdict]:
-    """Verdicts on recordings themselves: what is bad in them, and what they leave open.
-
-    Args:
-        world: whose joints they are of.
-        motions: the recordings.
-        untold: what they can't tell apart.
-        complaints: what the log doctor has against them.
-    """
+    """Verdicts on recordings: what the log doctor and a fit have against them, what they can't tell apart."""
     texts = [*complaints, *_complaints(motions, drives(world.model)[0])]
     bad = [Verdict(BAD_DATA, "recordings", text) for text in texts]
     return bad + [Verdict.untold(c.names, c.text, growth=c.growth) for c in untold]
 
 
-def _excitation(motions: Sequence[Motion], driven: Sequence[str], k: int, noise: float) -> Excitation:
+def _excitation(world: World, motions: Sequence[Motion], k: int, noise: float) -> Excitation:
     """Of one joint: what it was told, and how far it goes in each tenth of a second."""
-    joint = motions[0].joints[k]
-    strides = [
-        np.abs(np.interp(m.time + _STRIDE, m.time, m.measured[:, k]) - m.measured[:, k]) for m in motions
-    ]
-    moves = np.concatenate(strides)
+    joint, (driven, _) = motions[0].joints[k], drives(world.model)
+    moves = np.concatenate([speeds(m.time, m.measured[:, [k]]) for m in motions])
     span = max(float(np.ptp(m.measured[:, k])) for m in motions)
     commanded = math.nan
     if joint in driven:
         commanded = max(float(np.ptp(m.command[:, driven.index(joint)])) for m in motions)
-    speed = float(np.quantile(moves, 0.99)) / _STRIDE
-    moving = float((moves > max(6 * noise, 0.02 * span)).mean())
-    return Excitation(joint, commanded, span, speed, moving, noise)
+    moving = float((moves * STRIDE > max(6 * noise, 0.02 * span)).mean())
+    return Excitation(joint, commanded, span, float(np.quantile(moves, 0.99)), moving, noise)
 
 
 def _complaints(motions: Sequence[Motion], driven: Sequence[str]) -> list[str]:
@@ -203,8 +179,8 @@ def _complaints(motions: Sequence[Motion], driven: Sequence[str]) -> list[str]:
 
     Logs whose action is only the next state have no commands: they were made from the measurements.
     """
-    spans = np.max([np.ptp(m.command, axis=0) for m in motions], axis=0)
     measured = {k: motions[0].joints.index(j) for k, j in enumerate(driven) if j in motions[0].joints}
+    spans = np.max([np.ptp(m.command, axis=0) for m in motions], axis=0)
     found = [
         f"no recording commands {driven[k]} to move; nothing can be learnt about it"
         for k in measured
@@ -217,10 +193,10 @@ def _complaints(motions: Sequence[Motion], driven: Sequence[str]) -> list[str]:
         same = np.concatenate(apart) <= _SAME * spans[moved]
         if (same.mean(axis=0) >= _MOSTLY).all():
             when = f"{late} rows later" if late > 1 else ("of the next row" if late else "of the same row")
-            found.append(
+            return [
+                *found,
                 f"the commands are the measured positions {when} ({100 * same.mean():.0f} % of the values): "
                 "they were made from the measurements, and nothing says what the robot was told; record the "
-                "commands that are sent"
-            )
-            break
+                "commands that are sent",
+            ]
     return found

@@ -23,11 +23,10 @@ from sim2real.identify.estimates import Estimate, estimates_of
 from sim2real.identify.ground import RESOLUTION, PlaneErrors, find_plane, plane_parameters, touching
 from sim2real.identify.identifiability import Combination, combinations
 from sim2real.identify.model_selection import Comparison
-from sim2real.identify.posterior import make_domain, widening_of
 from sim2real.identify.problem import Linear, RecordingProblem
 from sim2real.identify.residuals import diagnose
 from sim2real.identify.space import FloatArray, ParameterSpace, free_parameters
-from sim2real.identify.uncertainty import Spread, bootstrap
+from sim2real.identify.uncertainty import Spread, bootstrap, make_domain, widening_of
 from sim2real.replay import Motion, windows
 
 Values = Mapping[str, float]

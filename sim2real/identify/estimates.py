@@ -11,11 +11,12 @@ import numpy as np
 from sim2real.identify.nuisance import Enlarged, unit_of
 from sim2real.identify.problem import RecordingProblem
 from sim2real.identify.space import FloatArray, FreeParameter
-from sim2real.identify.uncertainty import QUANTILE, Spread, covering, profile
+from sim2real.identify.uncertainty import QUANTILE, Interval, Spread, covering
 from sim2real.replay import READ_DELAY, Motion
 from sim2real.world import World
 
-NOMINAL, FITTED, COMMAND, DELAYED = "nominal", "identified", "command", "delayed command"
+MEASURED, NOMINAL, FITTED = "measured", "nominal", "identified"
+COMMAND, DELAYED = "command", "delayed command"
 
 TOLD = 0.5
 """Share of its range that the interval of a parameter which data tell must not exceed."""
@@ -106,10 +107,11 @@ def estimates_of(
         enlarged: the fit with the usual missing effects beside it, for intervals that count those.
         profiled: profile that fit's likelihood as well.
     """
-    covered, blocks = covering(point, spread, enlarged), spread.interval(point)
+    allowed = None if enlarged is None else enlarged.interval()
+    covered, blocks = covering(point, spread, allowed), spread.interval(point)
     ends = None
     if profiled and enlarged is not None:
-        ends = covering(point, spread, enlarged, profile(enlarged))
+        ends = covering(point, spread, enlarged.interval(profiled))
     beside = point if enlarged is None else enlarged.point
     naive = point - QUANTILE * spread.independent, point + QUANTILE * spread.independent
     found = []
@@ -127,7 +129,7 @@ def estimates_of(
     return tuple(found)
 
 
-def _ends(free: FreeParameter, ends: tuple[FloatArray, FloatArray], column: int) -> tuple[float, float]:
+def _ends(free: FreeParameter, ends: Interval, column: int) -> tuple[float, float]:
     """Of an interval in the unit cube, in the parameter's unit and within its range."""
     return float(free.value(ends[0][column])), float(free.value(ends[1][column]))
 

@@ -11,17 +11,23 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.signal import chirp, sawtooth
 
 from sim2real.identify.space import FloatArray
 
 MARGIN = 0.05
 """Share of every range that is left at either end."""
 
+STRIDE = 0.1
+"""Seconds over which a joint must move to be moving."""
+
 _RATES = {"slow": (0.08, 0.3), "mid": (0.2, 1.0), "fast": (0.5, 3.0)}  # Hz
 _SINES = 5
 _STRENGTHS = (0.05, 0.15, 0.4, 0.9)
 _APPROACH = 1.5  # s of the way to where a motion begins
 _PEAK = 1.875  # speed of a minimum-jerk way over its mean
+_CALM = 0.95  # share of the allowed speed that is used
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +43,16 @@ class CommandLimits:
     """First command. Shape (nu,)."""
     servos: bool
 
+    @property
+    def middle(self) -> FloatArray:
+        """Of the range. Shape (nu,)."""
+        return (self.low + self.high) / 2
+
+    @property
+    def half(self) -> FloatArray:
+        """Of the range's width. Shape (nu,)."""
+        return (self.high - self.low) / 2
+
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
@@ -46,6 +62,12 @@ class Candidate:
     """In words."""
     values: FloatArray
     """Shape (n, nu)."""
+
+
+def speeds(time: FloatArray, positions: FloatArray) -> FloatArray:
+    """Of joints over a tenth of a second, so that noise is none, rad/s or m/s. Shape (n, k)."""
+    later = [np.interp(time + STRIDE, time, column) for column in positions.T]
+    return np.asarray(np.abs(np.stack(later, axis=1) - positions) / STRIDE)
 
 
 def candidates(
@@ -59,37 +81,40 @@ def candidates(
         focus: actuators that are moved alone as well.
         seed: of phases and poses.
     """
-    rng = np.random.default_rng(seed)
+    rng, count = np.random.default_rng(seed), len(limits.low)
     if not limits.servos:
         yield from _forces(time, limits, rng)
         return
-    everything = list(range(len(limits.low)))
-    for moved in (everything, *([f] for f in focus if len(everything) > 1)):
-        who = "all joints" if moved == everything else "one joint"
+    alone = [[f] for f in focus if count > 1]
+    for moved, who in (([*range(count)], "all joints"), *((one, "one joint") for one in alone)):
+        still = np.isin(np.arange(count), moved, invert=True)
         for name in _RATES:
-            unit = _multisine(time, name, rng, len(limits.low))
-            yield Candidate(f"multisine of {who}, {name}", _poses(time, limits, moved, unit, rng))
+            course = _course(limits, time, _multisine(time, name, rng, count), still, rng)
+            yield Candidate(f"multisine of {who}, {name}", _reached(time, limits, course))
         for seconds in (1.0, 3.0):
-            unit = _steps(time, seconds, rng, len(limits.low))
-            yield Candidate(f"poses of {who} held for {seconds:g} s", _walk(time, limits, moved, unit, rng))
-        unit = _triangle(time, rng, len(limits.low))
-        yield Candidate(f"slow sweeps of {who}", _poses(time, limits, moved, unit, rng))
+            poses = _placed(limits, rng.uniform(-1, 1, (int(time[-1] / seconds) + 1, count)), still, rng)
+            yield Candidate(f"poses of {who} held for {seconds:g} s", _walk(time, limits, poses))
+        phase = time[:, None] / rng.uniform(5.0, 9.0, count) + rng.uniform(0, 1, count)
+        course = _course(limits, time, sawtooth(2 * np.pi * phase, 0.5), still, rng)
+        yield Candidate(f"slow sweeps of {who}", _reached(time, limits, course))
 
 
 def _forces(time: FloatArray, limits: CommandLimits, rng: np.random.Generator) -> Iterator[Candidate]:
     """Forces that push to and fro about the middle, of several strengths."""
-    middle, half = (limits.low + limits.high) / 2, (limits.high - limits.low) / 2
-    fade = np.minimum(1.0, np.minimum(time, time[-1] - time) / 0.3)[:, None]
-    signals = {f"multisine, {name}": _multisine(time, name, rng, len(half), free=False) for name in _RATES}
+    count, end = len(limits.low), float(time[-1])
+    fade = np.minimum(1.0, np.minimum(time, end - time) / 0.3)[:, None]
+    signals = {f"multisine, {name}": _multisine(time, name, rng, count, free=False) for name in _RATES}
     for seconds in (0.15, 0.5):
-        signs = np.repeat(rng.choice([-1.0, 1.0], (int(time[-1] / seconds) // 2 + 2, len(half))), 2, axis=0)
+        signs = np.repeat(rng.choice([-1.0, 1.0], (int(end / seconds) // 2 + 2, count)), 2, axis=0)
         signs[1::2] *= -1  # each push is taken back
         signals[f"pushes of {seconds:g} s"] = signs[(time / seconds).astype(int)]
-    signals["sweep of frequencies"] = _chirp(time, len(half))
+    factors = (1 + 0.2 * np.arange(count)).tolist()  # joint after joint a little faster
+    sweeps = [chirp(time, 0.2 * f, end, 5.0 * f, "logarithmic") for f in factors]
+    signals["sweep of frequencies"] = np.stack(sweeps, axis=1)
     for strength in _STRENGTHS:
         for name, unit in signals.items():
             kind = f"{name}, {100 * strength:.0f} % of the commands' range"
-            yield Candidate(kind, middle + strength * half * fade * unit)
+            yield Candidate(kind, limits.middle + strength * limits.half * fade * unit)
 
 
 def _multisine(
@@ -103,57 +128,36 @@ def _multisine(
     return np.asarray(waves / np.abs(waves).max(axis=0))
 
 
-def _steps(time: FloatArray, seconds: float, rng: np.random.Generator, count: int) -> FloatArray:
-    """Random poses within ±1, one row a stretch of time."""
-    return rng.uniform(-1, 1, (int(time[-1] / seconds) + 1, count))
-
-
-def _triangle(time: FloatArray, rng: np.random.Generator, count: int) -> FloatArray:
-    periods = rng.uniform(5.0, 9.0, count)
-    phase = (time[:, None] / periods + rng.uniform(0, 1, count)) % 1.0
-    return np.asarray(4 * np.abs(phase - 0.5) - 1)
-
-
-def _chirp(time: FloatArray, count: int) -> FloatArray:
-    """From 0.2 to 5 Hz, joint after joint a little faster."""
-    factor = 1 + 0.2 * np.arange(count)
-    low, high = 0.2 * factor, 5.0 * factor
-    end = time[-1]
-    phase = 2 * np.pi * low * end / np.log(high / low) * ((high / low) ** (time[:, None] / end) - 1)
-    return np.asarray(np.cos(phase))
-
-
-def _poses(
-    time: FloatArray, limits: CommandLimits, moved: list[int], unit: FloatArray, rng: np.random.Generator
+def _placed(
+    limits: CommandLimits, unit: FloatArray, still: NDArray[np.bool_], rng: np.random.Generator
 ) -> FloatArray:
-    """A course within ±1 as poses: as wide as the range and the speed allow, reached from the start."""
-    middle, half = (limits.low + limits.high) / 2, (limits.high - limits.low) / 2
+    """Poses within ±1 as poses in the range; joints that are still somewhere in it."""
+    unit[:, still] = rng.uniform(-1, 1, len(still))[still]
+    return np.asarray(limits.middle + limits.half * unit)
+
+
+def _course(
+    limits: CommandLimits,
+    time: FloatArray,
+    unit: FloatArray,
+    still: NDArray[np.bool_],
+    rng: np.random.Generator,
+) -> FloatArray:
+    """A course within ±1 as poses: as wide as the range and the speed allow, anywhere in the range."""
     steepest = np.abs(np.gradient(unit, time, axis=0)).max(axis=0)
-    size = np.minimum(half, 0.95 * limits.speed / np.maximum(steepest, 1e-9))
-    # a narrow course may lie anywhere in the range
-    centre = middle + rng.uniform(-1, 1, len(middle)) * (half - size)
-    course = centre + size * unit
-    still = [k for k in range(len(middle)) if k not in moved]
-    course[:, still] = (middle + rng.uniform(-1, 1, len(middle)) * half)[still]
-    return _reached(time, limits, course)
+    share = np.minimum(1.0, _CALM * limits.speed / np.maximum(steepest * limits.half, 1e-9))
+    return _placed(limits, rng.uniform(-1, 1, len(share)) * (1 - share) + share * unit, still, rng)
 
 
-def _walk(
-    time: FloatArray, limits: CommandLimits, moved: list[int], poses: FloatArray, rng: np.random.Generator
-) -> FloatArray:
+def _walk(time: FloatArray, limits: CommandLimits, poses: FloatArray) -> FloatArray:
     """From pose to pose on minimum-jerk ways; those that are too far for the speed are cut short."""
-    middle, half = (limits.low + limits.high) / 2, (limits.high - limits.low) / 2
-    targets = middle + half * poses
-    still = [k for k in range(len(middle)) if k not in moved]
-    targets[:, still] = (middle + rng.uniform(-1, 1, len(middle)) * half)[still]
-    seconds = time[-1] / len(targets)
+    seconds = float(time[-1]) / len(poses)
     way = 0.5 * seconds
-    longest = 0.95 * limits.speed * way / _PEAK
-    at = limits.start.copy()
-    course = np.empty((len(time), len(at)))
-    for number, target in enumerate(targets):
-        goal = at + np.clip(target - at, -longest, longest)
-        rows = (time >= number * seconds) & ((time < (number + 1) * seconds) | (number == len(targets) - 1))
+    longest = _CALM * limits.speed * way / _PEAK
+    at, course = limits.start, np.empty((len(time), len(limits.start)))
+    for number, pose in enumerate(poses):
+        goal = at + np.clip(pose - at, -longest, longest)
+        rows = time >= number * seconds
         course[rows] = at + (goal - at) * _smooth((time[rows] - number * seconds) / way)[:, None]
         at = goal
     return course
@@ -163,12 +167,9 @@ def _reached(time: FloatArray, limits: CommandLimits, course: FloatArray) -> Flo
     """The course, gone over into from the start, slowly enough that both speeds together are allowed."""
     far = np.abs(course[0] - limits.start) / np.maximum(limits.speed, 1e-9)
     seconds = max(_APPROACH, float(far.max()) * _PEAK)
-    rows = int(np.searchsorted(time, seconds))
-    if rows >= len(time) // 2:
-        rows = len(time) // 2
-        seconds = float(time[rows])
+    rows = min(int(np.searchsorted(time, seconds)), len(time) // 2)
     late = np.vstack([np.repeat(course[:1], rows, axis=0), course[: len(time) - rows]])
-    blend = _smooth(time / seconds)[:, None]
+    blend = _smooth(time / min(seconds, float(time[len(time) // 2])))[:, None]
     return np.asarray(limits.start + (late - limits.start) * blend)
 
 

@@ -25,7 +25,7 @@ import mujoco
 import numpy as np
 
 from sim2real.identify.defaults import cut
-from sim2real.identify.excitation import MARGIN, Candidate, CommandLimits, candidates
+from sim2real.identify.excitation import MARGIN, CommandLimits, candidates, speeds
 from sim2real.identify.ground import plane_parameters
 from sim2real.identify.identifiability import Information, information
 from sim2real.identify.noise import noise_of
@@ -92,16 +92,9 @@ class NextMotion:
 
     def to_json(self) -> dict[str, object]:
         """As plain values, without the motion itself."""
-        return {
-            "text": self.text,
-            "file": FILE,
-            "kind": self.kind,
-            "target": self.target,
-            "half": self.half,
-            "expected": self.expected,
-            "repeated": self.repeated,
-            "shrinks": dict(self.shrinks),
-        }
+        names = ("kind", "target", "half", "expected", "repeated")
+        numbers = {name: getattr(self, name) for name in names}
+        return {"text": self.text, "file": FILE, **numbers, "shrinks": dict(self.shrinks)}
 
     def save(self, folder: Path) -> None:
         """Write ``next_motion.npz``: its ``command`` is what to play."""
@@ -136,23 +129,26 @@ def next_motion(
     motions = [motion_of(world, recording) for recording in recordings]
     if not _all_driven(world, motions[0]):
         return None
-    chooser = _Chooser(world, motions, found, options, limits)
-    best = chooser.best()
-    if best is None:
-        return None
-    motion, commands, shrinks, k = best
-    estimate = chooser.estimates[k]
-    half = (estimate.high - estimate.low) / 2
-    return NextMotion(
-        recording=_as_recorded(world, recordings[0], motion),
-        kind=commands.kind,
-        target=estimate.name,
-        unit=estimate.unit,
-        half=half,
-        expected=half * float(shrinks[k]),
-        repeated=half * float(chooser.repeated[k]),
-        shrinks={e.name: float(s) for e, s in zip(chooser.estimates, shrinks, strict=True)},
-    )
+    known = _Known(world, motions, found, options)
+    safe = _safe(known, _Envelope(world, motions, limits, found.point), limits)
+    tried = [(motion, kind, known.left(*known.told(motion, len(motions)))) for motion, kind in safe]
+    for k in known.widest:
+        useful = [t for t in tried if t[2][k] < min(_WORTH, known.repeated[k])]
+        if useful:
+            motion, kind, left = min(useful, key=lambda t: float(t[2][k]))
+            estimate = known.estimates[k]
+            half = (estimate.high - estimate.low) / 2
+            return NextMotion(
+                recording=_as_recorded(world, recordings[0], motion),
+                kind=kind,
+                target=estimate.name,
+                unit=estimate.unit,
+                half=half,
+                expected=half * float(left[k]),
+                repeated=half * float(known.repeated[k]),
+                shrinks={e.name: float(x) for e, x in zip(known.estimates, left, strict=True)},
+            )
+    return None
 
 
 def _all_driven(world: World, motion: Motion) -> bool:
@@ -162,156 +158,119 @@ def _all_driven(world: World, motion: Motion) -> bool:
     return bool(joints) and model.nq == model.njnt == len(motion.joints)
 
 
-class _Chooser:
-    """Candidates and what they would tell."""
+class _Known:
+    """What recordings tell of every number, and what a motion would leave of its interval."""
 
     def __init__(
-        self,
-        world: World,
-        motions: list[Motion],
-        found: Identification,
-        options: Options,
-        limits: MotionLimits,
+        self, world: World, motions: Sequence[Motion], found: Identification, options: Options
     ) -> None:
-        self.world, self.motions, self.allowed, self.window = world, motions, limits, options.window
-        self.servos = is_servo_robot(world)
-        tables = plane_parameters(world) if self.servos else {}
+        servos = is_servo_robot(world)
+        tables = plane_parameters(world) if servos else {}
         self.estimates = [e for e in found.estimates if e.name not in tables]
+        self.widest = np.argsort([-e.share for e in self.estimates]).tolist()
         names = [e.name for e in self.estimates]
         base = world.with_parameters({}, {n: v for n, v in found.point.items() if n not in names})
         space = ParameterSpace(tuple(free_parameters(base, names, options.bounds)))
         space = space.with_start({e.name: e.value for e in self.estimates})
-        self.point = space.start
-        fast = self.servos and can_stand_in(names)
-        self.problem = RecordingProblem.of(
-            base, space, cut(world, motions, self.window), options.threads, fast
-        )
-        self.noise = noise_of(motions)
-        told = [self._told_by(motion, seed, len(motions)) for seed, motion in enumerate(motions)]
-        self.known = functools.reduce(Information.__add__, [first for first, _ in told])
-        self.repeated = np.min([self._shrinks(again) for _, again in told], axis=0)
-        self.model = placed(world, found.point)
-        self.touched: set[tuple[int, int]] = set()
-        self.lowest = -np.inf
+        parts, fast = cut(world, motions, options.window), servos and can_stand_in(names)
+        self.problem = RecordingProblem.of(base, space, parts, options.threads, fast)
+        self._world, self._window, self._noise = world, options.window, noise_of(motions)
+        told = [self.told(motion, seed, len(motions)) for seed, motion in enumerate(motions)]
+        self._sum = functools.reduce(Information.__add__, [first for first, _ in told])
+        self.repeated = np.min([self.left(again) for _, again in told], axis=0)
+        """What is left of each interval if the most telling motion is recorded again, as a share."""
+
+    def told(self, motion: Motion, *seeds: int) -> list[Information]:
+        """What a motion tells alone, under noise of some seeds."""
+        problem = self.problem.on(cut(self._world, [motion], self._window))
+        return information(problem, problem.space.start, self._noise, seeds)
+
+    def left(self, more: Information) -> FloatArray:
+        """What is left of every interval, as a share."""
+        return np.asarray((self._sum + more).std / self._sum.std)
+
+
+class _Envelope:
+    """What a robot was seen to do, and may do again without harm."""
+
+    def __init__(
+        self, world: World, motions: Sequence[Motion], limits: MotionLimits, point: Mapping[str, float]
+    ) -> None:
+        self.world, self.motions, self.servos = world, motions, is_servo_robot(world)
+        self._model, kinds = placed(world, point), world.model.jnt_type
+        limited = world.model.jnt_limited.astype(bool)[:, None]
+        self.low, self.high = np.where(limited, world.model.jnt_range, [-np.inf, np.inf]).T
+        own = np.max([speeds(m.time, m.measured).max(axis=0) for m in motions], axis=0)
+        # one that was moved slowly may be as fast as the others of its kind
+        own = np.maximum(own, [np.median(own[kinds == kind]) for kind in kinds])
+        self.speed = own if limits.speed is None else np.full(len(kinds), limits.speed)
+        self._touched: set[tuple[int, ...]] = set()
+        self._lowest = -np.inf
         if self.servos:
-            self.touched.update(*(self._contacts(m.measured) for m in motions))
-            self.lowest = self._lowest(found.point)
-        self.widths = np.array([self._share(k, e.low, e.high) for k, e in enumerate(self.estimates)])
+            self._touched.update(*(self._contacts(m.measured) for m in motions))
+            planes = plane_parameters(world)
+            tables = [v for n, v in point.items() if n in planes and n.endswith(".height")]
+            seen = min(float(self._heights(m.measured).min()) for m in motions)
+            self._lowest = max([seen, *(height + _CLEARANCE for height in tables)])
 
-    def _lowest(self, point: Mapping[str, float]) -> float:
-        """Height that the lowest thing that can touch must keep, m."""
-        seen = min(float(tip_height(self.world, m.measured[::5], m.joints).min()) for m in self.motions)
-        table = [
-            value
-            for name, value in point.items()
-            if name in plane_parameters(self.world) and name.endswith(".height")
-        ]
-        return max([seen, *(height + _CLEARANCE for height in table)])
-
-    def _share(self, k: int, low: float, high: float) -> float:
-        free = self.problem.space.free[k]
-        ends = (min(max(x, free.low), free.high) for x in (low, high))
-        first, last = (float(free.unit(x)) for x in ends)
-        return last - first
-
-    def best(self) -> tuple[Motion, Candidate, FloatArray, int] | None:
-        """The motion, how it moves, what it leaves of every interval, and the parameter it is for."""
-        tried = [(m, c, self._shrinks(*self._told_by(m, len(self.motions)))) for m, c in self._safe()]
-        for k in np.argsort(-self.widths):
-            useful = [t for t in tried if t[2][k] < min(_WORTH, self.repeated[k])]
-            if useful:
-                chosen = min(useful, key=lambda t: float(t[2][k]))
-                return (*chosen, int(k))
-        return None
-
-    def _told_by(self, motion: Motion, *seeds: int) -> list[Information]:
-        problem = self.problem.on(cut(self.world, [motion], self.window))
-        return information(problem, self.point, self.noise, seeds)
-
-    def _shrinks(self, more: Information) -> FloatArray:
-        return np.asarray((self.known + more).std / self.known.std)
-
-    def _limits(self) -> CommandLimits:
-        model = self.world.model
-        commands = np.vstack([m.command for m in self.motions])
-        limited = model.actuator_ctrllimited.astype(bool)
-        low = np.where(limited, model.actuator_ctrlrange[:, 0], commands.min(axis=0))
-        high = np.where(limited, model.actuator_ctrlrange[:, 1], commands.max(axis=0))
-        driven = model.actuator_trnid[:, 0]
+    def commands(self) -> CommandLimits:
+        """What an actuator may be told."""
+        model, driven = self.world.model, self.world.model.actuator_trnid[:, 0]
+        told = np.vstack([m.command for m in self.motions])
+        limited = model.actuator_ctrllimited.astype(bool)[:, None]
+        seen = np.stack([told.min(axis=0), told.max(axis=0)], axis=1)
+        low, high = np.where(limited, model.actuator_ctrlrange, seen).T
         if self.servos:
-            ends = self._ends()
-            low, high = np.maximum(low, ends[0][driven]), np.minimum(high, ends[1][driven])
+            low, high = np.maximum(low, self.low[driven]), np.minimum(high, self.high[driven])
         margin = MARGIN * (high - low)
-        start = np.clip(self.motions[0].command[0], low + margin, high - margin)
-        return CommandLimits(low + margin, high - margin, self._speed()[driven], start, self.servos)
+        start = np.clip(told[0], low + margin, high - margin)
+        return CommandLimits(low + margin, high - margin, self.speed[driven], start, self.servos)
 
-    def _ends(self) -> tuple[FloatArray, FloatArray]:
-        """Range of every joint; infinite where it has none. Shapes (k,)."""
-        model = self.world.model
-        limited = model.jnt_limited.astype(bool)
-        low, high = np.where(limited[:, None], model.jnt_range, [-np.inf, np.inf]).T
-        return low, high
-
-    def _speed(self) -> FloatArray:
-        """Top speed of every joint: its own, or the median of its kind if it was moved slowly. Shape (k,)."""
-        kinds = self.world.model.jnt_type
-        if self.allowed.speed is not None:
-            return np.full(len(kinds), self.allowed.speed)
-        own = np.max([_speeds(m.time, m.measured).max(axis=0) for m in self.motions], axis=0)
-        return np.asarray(np.maximum(own, [np.median(own[kinds == kind]) for kind in kinds]))
-
-    def _safe(self) -> Iterator[tuple[Motion, Candidate]]:
-        """Candidates as motions that the fitted robot can make without harm."""
-        period = float(np.median(np.concatenate([np.diff(m.time) for m in self.motions])))
-        time: FloatArray = np.arange(round(self.allowed.seconds / period) + 1, dtype=np.float64) * period
-        limits = self._limits()
-        owners = [self.problem.owner(int(k)) for k in np.argsort(-self.widths)]
-        driven = self.world.model.actuator_trnid[:, 0].tolist()
-        focus = list(dict.fromkeys(driven.index(o) for o in owners if o is not None and o in driven))
-        tried = list(candidates(time, limits, focus[:_FOCUS], self.allowed.seed))
-        begun = [self._begun(time, commands) for commands in tried]
-        full = self.problem.on(begun, fast=False)
-        for motion, commands, predicted in zip(begun, tried, full.predict(self.point[None]), strict=True):
-            positions = predicted[0]
-            if np.isfinite(positions).all() and self._harmless(time, positions):
-                speeds = None if self.servos else np.gradient(positions, time, axis=0)
-                yield dataclasses.replace(motion, measured=positions, speeds=speeds), commands
-
-    def _begun(self, time: FloatArray, commands: Candidate) -> Motion:
-        first = self.motions[0]
-        measured = np.tile(first.measured[0], (len(time), 1))
-        if self.servos:
-            measured[:, self.world.model.actuator_trnid[:, 0]] = commands.values[0]
-        return Motion("next", first.joints, time, commands.values, measured, np.zeros(len(first.joints)))
-
-    def _harmless(self, time: FloatArray, positions: FloatArray) -> bool:
-        low, high = self._ends()
-        if (positions < low).any() or (positions > high).any():
+    def holds(self, time: FloatArray, positions: FloatArray) -> bool:
+        """Whether a motion keeps within the ranges and speeds; of an arm, clear of what it never touched."""
+        if not np.isfinite(positions).all() or (positions < self.low).any() or (positions > self.high).any():
             return False
-        if (_speeds(time, positions).max(axis=0) > 1.05 * self._speed()).any():
+        if (speeds(time, positions) > 1.05 * self.speed).any():
             return False
         if not self.servos:
             return True
-        lowest = float(tip_height(self.world, positions[::5], self.motions[0].joints).min())
-        return lowest >= self.lowest and not self._contacts(positions) - self.touched
+        return self._heights(positions).min() >= self._lowest and self._contacts(positions) <= self._touched
 
-    def _contacts(self, positions: FloatArray) -> set[tuple[int, int]]:
+    def _heights(self, positions: FloatArray) -> FloatArray:
+        return tip_height(self.world, positions[::5], self.motions[0].joints)
+
+    def _contacts(self, positions: FloatArray) -> set[tuple[int, ...]]:
         """Pairs of geoms that touch in some pose of a motion."""
-        model = self.model
-        data = mujoco.MjData(model)
-        pairs = set()
+        data, pairs = mujoco.MjData(self._model), set()
         for row in np.linspace(0, len(positions) - 1, _LOOKS).astype(int):
             data.qpos[:] = positions[row]
-            mujoco.mj_kinematics(model, data)
-            mujoco.mj_collision(model, data)
-            pairs |= {(int(a), int(b)) for a, b in data.contact.geom}
+            mujoco.mj_kinematics(self._model, data)
+            mujoco.mj_collision(self._model, data)
+            pairs |= {tuple(pair) for pair in data.contact.geom.tolist()}
         return pairs
 
 
-def _speeds(time: FloatArray, positions: FloatArray) -> FloatArray:
-    """Over a tenth of a second, so that noise is none. Shape (n, k)."""
-    later = [np.interp(time + 0.1, time, column) for column in positions.T]
-    return np.asarray(np.abs(np.stack(later, axis=1) - positions) / 0.1)
+def _safe(known: _Known, envelope: _Envelope, limits: MotionLimits) -> Iterator[tuple[Motion, str]]:
+    """Candidates as motions that the fitted robot can make without harm, and how each moves."""
+    period = float(np.median(np.concatenate([np.diff(m.time) for m in envelope.motions])))
+    time = np.arange(round(limits.seconds / period) + 1, dtype=np.float64) * period
+    driven = envelope.world.model.actuator_trnid[:, 0].tolist()
+    owners = [known.problem.owner(k) for k in known.widest]
+    focus = list(dict.fromkeys(driven.index(o) for o in owners if o is not None and o in driven))
+    tried = list(candidates(time, envelope.commands(), focus[:_FOCUS], limits.seed))
+    first, begun = envelope.motions[0], []
+    for candidate in tried:
+        start = first.measured[0].copy()
+        if envelope.servos:
+            start[driven] = candidate.values[0]
+        measured = np.tile(start, (len(time), 1))
+        begun.append(Motion("next", first.joints, time, candidate.values, measured, 0 * start))
+    full = known.problem.on(begun, fast=False)
+    predicted = full.predict(full.space.start[None])
+    for motion, candidate, (positions,) in zip(begun, tried, predicted, strict=True):
+        if envelope.holds(time, positions):
+            speeds = None if envelope.servos else np.gradient(positions, time, axis=0)
+            yield dataclasses.replace(motion, measured=positions, speeds=speeds), candidate.kind
 
 
 def _as_recorded(world: World, like: Recording, motion: Motion) -> Recording:

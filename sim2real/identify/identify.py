@@ -20,9 +20,8 @@ from sim2real.identify.defaults import motions_of
 from sim2real.identify.experiment_design import MotionLimits, next_motion
 from sim2real.identify.fit import Fitter, Watch
 from sim2real.identify.options import Options as Options
-from sim2real.identify.page import write_page
 from sim2real.identify.progress import ASSESS, CHECK, PROPOSE
-from sim2real.identify.result import Identification
+from sim2real.identify.result import Identification, write_page
 from sim2real.recordings import Recording
 from sim2real.world import World
 
@@ -89,5 +88,5 @@ def identify(
     found.save(out)
     if motion is not None:
         motion.save(out)
-    write_page(found, out, motion)
+    write_page(found, out, None if motion is None else motion.recording)
     return found

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +27,6 @@ from sim2real.distributions import Samples
 from sim2real.domain import Domain
 from sim2real.env import Sim2RealVectorEnv
 from sim2real.errors import InvalidValue, MissingExtra
-from sim2real.identify.episode_summary import compress, summarize
 from sim2real.identify.posterior_checks import Calibration, Predictive, calibration, predictive
 from sim2real.identify.space import FloatArray, ParameterSpace
 from sim2real.interface import ActorLike
@@ -35,6 +34,11 @@ from sim2real.policy import as_actor
 from sim2real.process import undisturbed
 from sim2real.recordings.rollouts import Episode, Rollouts
 from sim2real.world import World
+
+_LAGS = 4  # actions back to three control steps ago
+_RIDGE = 1e-3
+_PENALTIES = np.logspace(-4, 0, 5)
+_FAR = 5.0  # interquartile ranges from the median, beyond which a number says no more
 
 MakeActor = Callable[[int], ActorLike]
 """The actor of the recordings, with a seed of its own for what it draws."""
@@ -183,6 +187,54 @@ class RecordingSimulator:
         episodes = [Episode(o[: n + 1], a[:n]) for o, a, n in arrays]
         groups = [slice(k * each, (k + 1) * each) for k in range(len(points))]
         return {k: summarize(episodes[rows]) for k, rows in enumerate(groups) if not wild[rows].any()}
+
+
+def summarize(episodes: Sequence[Episode]) -> FloatArray:
+    """What episodes say about physics, as a few numbers: how observations change with state and action.
+
+    For each signal a ridge regression of its change over a control step on the observation, the last actions
+    and a constant, pooled over episodes; its coefficients are to first order what BayesSim's
+    cross-correlations of state differences and actions are (Ramos et al. 2019, section 3.2), but don't depend
+    on how much a policy happened to move. The lagged actions see a latency. Last, the logarithm of what the
+    regression leaves. Shape (signals × (signals + 4 actions + 2),).
+    """
+    features = np.concatenate([_features(e.observation, e.action) for e in episodes])
+    changes = np.concatenate([np.diff(e.observation, axis=0) for e in episodes])
+    gram = features.T @ features / len(features) + _RIDGE * np.eye(features.shape[1])
+    weights = np.linalg.solve(gram, features.T @ changes / len(features))
+    left = changes - features @ weights
+    return np.concatenate((weights.ravel(), np.log(left.std(axis=0) + 1e-6)))
+
+
+def _features(observation: FloatArray, action: FloatArray) -> FloatArray:
+    """Observation, actions now and before (none before the first), a constant. Shape (steps, features)."""
+    held = np.concatenate((np.zeros((_LAGS - 1, action.shape[1])), action))
+    lagged = [held[_LAGS - 1 - lag : len(held) - lag] for lag in range(_LAGS)]
+    return np.concatenate((observation[:-1], *lagged, np.ones((len(action), 1))), axis=1)
+
+
+def compress(summaries: FloatArray, points: FloatArray) -> tuple[Any, FloatArray]:
+    """Brings summaries down to one number a parameter, its best linear guess.
+
+    Semi-automatic summaries (Fearnhead & Prangle 2012): a network that sees a few numbers needs far fewer
+    simulations. The ridge regression is scikit-learn's, its penalty by cross-validation.
+
+    Args:
+        summaries: shape (n, numbers).
+        points: what is guessed. Shape (n, k).
+
+    Returns:
+        What predicts points from summaries, and the guesses of these very summaries by fits that did not see
+        them; those of the last fit would look better than those of new summaries. Shape (n, k).
+    """
+    from sklearn.linear_model import RidgeCV
+    from sklearn.model_selection import cross_val_predict
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import FunctionTransformer, RobustScaler
+
+    cut = FunctionTransformer(np.clip, kw_args={"a_min": -_FAR, "a_max": _FAR})
+    guess = make_pipeline(RobustScaler(), cut, RidgeCV(_PENALTIES * len(points)))
+    return guess.fit(summaries, points), cross_val_predict(guess, summaries, points)
 
 
 class _Posterior:

@@ -51,25 +51,20 @@ def calibration(names: tuple[str, ...], truth: FloatArray, samples: FloatArray) 
     below = (samples < truth[:, None]).sum(axis=1)
     equal = (samples == truth[:, None]).sum(axis=1)
     ranks = (below + rng.random(below.shape) * (equal + 1)) / (samples.shape[1] + 1)
-    p_values = {name: float(kstest(ranks[:, k], "uniform").pvalue) for k, name in enumerate(names)}
-    coverage = {
-        name: tuple(float(np.mean(np.abs(ranks[:, k] - 0.5) <= level / 2)) for level in LEVELS)
-        for k, name in enumerate(names)
-    }
-    wrong = [
-        f"{name} ({_manner(coverage[name], len(truth))})"
-        for name in names
-        if p_values[name] < 0.01 / len(names)
-    ]
+    columns = dict(zip(names, ranks.T, strict=True))
+    p_values = {name: float(kstest(column, "uniform").pvalue) for name, column in columns.items()}
+    middle = {name: np.abs(column - 0.5) for name, column in columns.items()}
+    coverage = {name: tuple(float((x <= level / 2).mean()) for level in LEVELS) for name, x in middle.items()}
+    wrong = [name for name in names if p_values[name] < 0.01 / len(names)]
     if wrong:
-        verdict = f"NOT CALIBRATED: {'; '.join(wrong)}; give it more simulations"
-    else:
-        lowest = min(names, key=lambda name: coverage[name][-1])
-        verdict = (
-            f"calibrated: ranks of {len(truth)} planted truths are uniform; 95 % intervals hold "
-            f"{100 * coverage[lowest][-1]:.0f} % or more"
-        )
-    return Calibration(not wrong, verdict, coverage, p_values)
+        manners = "; ".join(f"{name} ({_manner(coverage[name], len(truth))})" for name in wrong)
+        return Calibration(False, f"NOT CALIBRATED: {manners}; give it more simulations", coverage, p_values)
+    lowest = min(held[-1] for held in coverage.values())
+    verdict = (
+        f"calibrated: ranks of {len(truth)} planted truths are uniform; 95 % intervals hold "
+        f"{100 * lowest:.0f} % or more"
+    )
+    return Calibration(True, verdict, coverage, p_values)
 
 
 def _manner(coverage: tuple[float, ...], count: int) -> str:
@@ -97,13 +92,12 @@ def predictive(simulated: FloatArray, observed: FloatArray) -> Predictive:
     distance = np.mean(((simulated - middle) / width) ** 2, axis=1)
     real = float(np.mean(((observed - middle) / width) ** 2))
     p_value = float((1 + (distance >= real).sum()) / (1 + len(simulated)))
-    passed = p_value >= 0.02
+    if p_value >= 0.02:
+        said = f"the posterior makes recordings like the real one (p = {p_value:.2g})"
+        return Predictive(True, said, p_value)
     ratio = np.sqrt(real / max(float(np.median(distance)), 1e-12))
-    if passed:
-        verdict = f"the posterior makes recordings like the real one (p = {p_value:.2g})"
-    else:
-        verdict = (
-            f"NOT COVERED: the real recording lies {ratio:.1f} times as far out as the posterior's own "
-            f"(p = {p_value:.2g}); the truth is outside the ranges, or the world lacks an effect"
-        )
-    return Predictive(passed, verdict, p_value)
+    verdict = (
+        f"NOT COVERED: the real recording lies {ratio:.1f} times as far out as the posterior's own "
+        f"(p = {p_value:.2g}); the truth is outside the ranges, or the world lacks an effect"
+    )
+    return Predictive(False, verdict, p_value)

@@ -26,11 +26,10 @@ from sim2real.identify.estimates import FITTED, NOMINAL, Estimate, GapRow
 from sim2real.identify.least_squares import least_squares
 from sim2real.identify.noise import white_noise
 from sim2real.identify.nuisance import GROWN, OF_SCALE
-from sim2real.identify.posterior import make_domain, widening_of
 from sim2real.identify.problem import RolloutProblem
 from sim2real.identify.search import SearchSettings, minimize
 from sim2real.identify.space import FloatArray, ParameterSpace
-from sim2real.identify.uncertainty import QUANTILE, Spread, bootstrap
+from sim2real.identify.uncertainty import QUANTILE, Spread, bootstrap, make_domain, widening_of
 from sim2real.identify.verdicts import GAIN, STRUCTURE_MISSING, Evidence, Verdict
 from sim2real.recordings.rollouts import Rollouts
 from sim2real.world import World

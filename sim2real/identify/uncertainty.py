@@ -1,4 +1,4 @@
-"""How well the data fix each number: errors are alike, and the model lacks something.
+"""How well the data fix each number, where errors are alike and the model lacks something; and the domain.
 
 Three things make the error of a fitted number, and the interval of `covering` counts them all.
 
@@ -15,34 +15,32 @@ Three things make the error of a fitted number, and the interval of `covering` c
 
 Not covered: an effect that looks just like the free numbers (a weaker motor and heavier masses). How often
 these intervals hold the truth is measured by `scripts/coverage_identify.py`.
-
-`profile` replaces the parabola of the third part by the likelihood itself: each end is held while the others
-follow, and moved until the cost has risen by as much as it would at that end were the cost a parabola (Venzon
-and Moolgavkar 1988; what rise is allowed comes from the scatter that is known, as errors are correlated:
-Chandler and Bate 2007).
 """
 
 from __future__ import annotations
 
+import dataclasses
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.linalg import block_diag
 
-from sim2real.identify.least_squares import follow
-from sim2real.identify.nuisance import Enlarged
+from sim2real.distributions import Distribution, Normal, Point
+from sim2real.domain import Correlation, Domain
 from sim2real.identify.problem import Linear
-from sim2real.identify.space import FloatArray
+from sim2real.identify.space import FloatArray, FreeParameter
 
 QUANTILE = 1.959964
 MOST_STD = 0.29
 """Standard deviation, as a share of the range, of a parameter that could be anywhere in it."""
 
-_WHITE = 2.0
-"""A measured state's white noise is in the residual once as it is, and once more by what grows from it in a
-window that begins there; errors up to this many times the noise hide no effect."""
 _RIDGE = 1e-6  # of the largest curvature: what no data see stays where it is, within its bounds
-_ROUNDS, _FACTOR = 2, 2.5  # of a profile, and most that a round moves an end, as a factor of its distance
+_CERTAIN = 0.25  # steps; a whole number that is known to less is known
+
+Interval = tuple[FloatArray, FloatArray]
+"""Lower and upper ends, in the unit cube. Shapes (p,)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,11 +64,10 @@ class Spread:
         covariance = np.atleast_2d(np.cov(self.draws.T))
         return np.asarray(np.clip(covariance / np.outer(std, std), -1.0, 1.0))
 
-    def interval(self, point: FloatArray, share: float = 0.95) -> tuple[FloatArray, FloatArray]:
-        """Lower and upper ends that hold ``share`` of the draws, at least as wide as a normal's."""
-        tail = (1 - share) / 2
-        low, high = np.quantile(self.draws, [tail, 1 - tail], axis=0)
-        half = QUANTILE * self.std * share / 0.95
+    def interval(self, point: FloatArray) -> Interval:
+        """Ends that hold 95 % of the draws, at least as wide as a normal's."""
+        low, high = np.quantile(self.draws, [0.025, 0.975], axis=0)
+        half = QUANTILE * self.std
         return np.minimum(low, point - half), np.maximum(high, point + half)
 
 
@@ -78,7 +75,7 @@ def bootstrap(
     linear: Linear,
     draws: int = 400,
     seed: int = 0,
-    prior: FloatArray | None = None,
+    prior: FloatArray | float = 0.0,
     ranges: float = 0.0,
 ) -> Spread:
     """Scatter of the fitted point from drawing blocks again, and no less than independent errors have.
@@ -90,12 +87,10 @@ def bootstrap(
         prior: curvature that priors add. Shape (p,).
         ranges: curvature of what the range itself tells, which scatters with it (that of a uniform is 12).
     """
-    hessian = linear.curvature.sum(axis=0)
-    size = len(hessian)
+    hessian, (count, size) = linear.curvature.sum(axis=0), linear.slope.shape
     held = _RIDGE * max(float(np.diag(hessian).max()), 1e-30) + ranges
-    ridge = np.diag(np.full(size, held) + (0.0 if prior is None else prior))
+    ridge = np.diag(np.full(size, held) + prior)
     rng = np.random.default_rng(seed)
-    count = len(linear.slope)
     # the fit stopped where the slope is nearly nothing; what is left of it is not scatter
     centred = linear.slope - linear.slope.sum(axis=0) / count
     found = np.empty((draws, size))
@@ -113,76 +108,74 @@ def bootstrap(
     return Spread(linear.point + found, independent)
 
 
-def deviations(enlarged: Enlarged) -> FloatArray:
-    """Standard deviations in the larger fit, from chance and from what that lacks. Shape (own,)."""
-    own, linear = enlarged.own, enlarged.linear
-    chance = bootstrap(linear, prior=enlarged.prior).std[:own]
-    covariance = enlarged.covariance
-    scale = np.sqrt(np.diag(covariance))
-    alike = covariance[:own, own:] / np.outer(scale[:own], scale[own:])
-    left = np.maximum(linear.rmse**2 - (_WHITE * enlarged.white) ** 2, 0.0)
-    unexplained = float(np.sqrt((linear.weight * left).sum()))
-    return np.asarray(np.hypot(chance, scale[:own] * np.sqrt((alike**2).mean(axis=1)) * unexplained))
-
-
-def covering(
-    point: FloatArray,
-    spread: Spread,
-    enlarged: Enlarged | None,
-    ends: tuple[FloatArray, FloatArray] | None = None,
-) -> tuple[FloatArray, FloatArray]:
-    """Ends of intervals that are to hold the truth in 95 % of all cases, even if the model lacks something.
+def covering(point: FloatArray, spread: Spread, beside: Interval | None) -> Interval:
+    """Intervals that are to hold the truth in 95 % of all cases, even if the model lacks something.
 
     Args:
         point: fitted, in the unit cube. Shape (p,).
         spread: of the fit, from blocks.
-        enlarged: the fit with the usual missing effects, or None if there are none.
-        ends: of the intervals of that fit, in place of those that `deviations` makes. Shapes (p,).
+        beside: intervals of the fit with the usual missing effects, or None if there are none.
     """
     low, high = spread.interval(point)
-    if enlarged is None:
-        return low, high
-    if ends is None:
-        other, half = enlarged.point[: enlarged.own], QUANTILE * deviations(enlarged)
-        ends = other - half, other + half
-    return np.minimum(low, ends[0]), np.maximum(high, ends[1])
+    return (low, high) if beside is None else (np.minimum(low, beside[0]), np.maximum(high, beside[1]))
 
 
-def profile(enlarged: Enlarged) -> tuple[FloatArray, FloatArray]:
-    """Lower and upper ends of the numbers of a fit, the usual missing effects following as well.
+def make_domain(
+    free: Sequence[FreeParameter],
+    point: FloatArray,
+    draws: FloatArray,
+    widening: float,
+    fixed: Mapping[str, float],
+) -> Domain:
+    """A normal about the fitted point with the spread of the draws; what was fixed stays a point.
 
-    Numbers that are changed together (`Problem.colours`) share their simulations. An end costs two
-    linearizations and as many rounds of steps.
+    So does a whole number that is certain.
 
-    Returns:
-        In the unit cube, each of shape (own,).
+    Args:
+        free: of the columns.
+        point: fitted, in the unit cube. Shape (p,).
+        draws: refitted points. Shape (n, p).
+        widening: factor on the spread, at least 1; see `widening_of`.
+        fixed: values that differ from the world's nominal ones.
     """
-    reach = QUANTILE * deviations(enlarged)
-    ends = np.empty((2, enlarged.own))
-    for group in enlarged.problem.colours():
-        chosen = [k for k in group if k < enlarged.own]
-        for row, side in enumerate((-1.0, 1.0)) if chosen else ():
-            distance = _distances(enlarged, reach[chosen], chosen, side)
-            ends[row, chosen] = enlarged.point[chosen] + side * distance
-    return ends[0], ends[1]
+    centred = (draws - point) * widening
+    std = np.minimum(np.sqrt((centred**2).mean(axis=0)), MOST_STD)
+    parameters: dict[str, Distribution] = {name: Point(value) for name, value in fixed.items()}
+    for f, at, width in zip(free, point.tolist(), std.tolist(), strict=True):
+        value = float(f.value(at))
+        parameters[f.name] = Point(value)
+        if not f.integer or width * f.span >= _CERTAIN:
+            ends = dataclasses.replace(f, integer=False).value(np.clip([at - width, at + width], 0.0, 1.0))
+            half = max(float(np.diff(ends)[0]) / 2, 1e-9 * max(abs(value), 1.0))
+            parameters[f.name] = Normal(value, half, f.low, f.high)
+        if f.quantity == "stribeck":  # the shape that replays have, whatever the world's own is
+            parameters[f"{f.name}_exponent"] = Point(1.0)
+    columns = [k for k, f in enumerate(free) if isinstance(parameters[f.name], Normal)]
+    if len(columns) < 2:
+        return Domain(parameters)
+    names = tuple(free[k].name for k in columns)
+    return Domain(parameters, Correlation.of(names, centred[:, columns].T @ centred[:, columns]))
 
 
-def _distances(enlarged: Enlarged, reach: FloatArray, group: list[int], side: float) -> FloatArray:
-    """How far the numbers of a group get to one side. Shape (len(group),)."""
-    problem, covariance, point = enlarged.problem, enlarged.covariance, enlarged.point
-    allowed = 0.5 * reach**2 / np.diag(covariance)[group]
-    owners = [problem.owner(k) if problem.decoupled else None for k in group]
-    distance = reach
-    for _ in range(_ROUNDS):
-        moves = sum(
-            (side * d * covariance[:, k] / covariance[k, k] for k, d in zip(group, distance, strict=True)),
-            np.zeros_like(point),
-        )
-        start = np.clip(point + moves, 0.0, 1.0)
-        reached = np.abs(start[group] - point[group])
-        # by how much the summed RMSE rose, of the joint that a number is about
-        change = follow(problem, start, group) - enlarged.linear.rmse
-        rise = np.array([change[:, slice(None) if o is None else o].sum() for o in owners])
-        factor = np.sqrt(allowed / np.maximum(rise, 1e-30))
-        distance = reached * np.clip(factor, 1 / _FACTOR, _FACTOR)
-    return distance
+def widening_of(held: float, draws: FloatArray, linear: Linear) -> float:
+    """How much wider the spread must be so that its predictions miss by as much as the held-out error.
+
+    A model that lacks something is certain of the wrong values; what it gets wrong says how wrong.
+
+    Args:
+        held: mean square error on held-out data.
+        draws: the spread. Shape (n, p).
+        linear: what it would change in the prediction.
+    """
+    centred, curvature = draws - linear.point, linear.curvature.sum(axis=0)
+    scatter = float(np.einsum("np,pq,nq->n", centred, curvature, centred).mean())
+    return max(1.0, math.sqrt(held / max(scatter, 1e-30)))
+
+
+def joined(one: Domain, other: Domain) -> Domain:
+    """Both domains as one, independent of each other."""
+    parameters = {**one.parameters, **other.parameters}
+    blocks = [domain.correlation for domain in (one, other) if domain.correlation is not None]
+    names = tuple(name for block in blocks for name in block.names)
+    matrix = block_diag(*(block.matrix for block in blocks)).tolist()
+    return Domain(parameters, Correlation(names, tuple(map(tuple, matrix))) if blocks else None)

@@ -10,8 +10,7 @@ from sim2real.domain import Domain
 from sim2real.env import Sim2RealVectorEnv
 from sim2real.errors import InvalidValue
 from sim2real.gather import Excited, gather
-from sim2real.identify.episode_summary import compress, summarize
-from sim2real.identify.npe import NpeSettings, RecordingSimulator, npe
+from sim2real.identify.npe import NpeSettings, RecordingSimulator, compress, npe, summarize
 from sim2real.identify.posterior_checks import calibration, predictive
 from sim2real.identify.space import ParameterSpace
 from sim2real.policy import Policy

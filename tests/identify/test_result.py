@@ -10,12 +10,10 @@ from rich.console import Console
 
 from sim2real.cli.identification import identification_tables
 from sim2real.identify.estimates import Estimate, gap_row
-from sim2real.identify.page import write_page
-from sim2real.identify.posterior import make_domain, widening_of
 from sim2real.identify.problem import Linear
-from sim2real.identify.result import Identification, Trace
+from sim2real.identify.result import Identification, Trace, write_page
 from sim2real.identify.space import FreeParameter
-from sim2real.identify.uncertainty import bootstrap
+from sim2real.identify.uncertainty import bootstrap, make_domain, widening_of
 from sim2real.identify.verdicts import IDENTIFIED, NO_HELDOUT_GAIN, ON_BOUND, Evidence, exit_code, judge
 
 

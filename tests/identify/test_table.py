@@ -11,10 +11,10 @@ from sim2real.identify.contacts import find_contacts, ground_of
 from sim2real.identify.experiment_design import MotionLimits, next_motion
 from sim2real.identify.ground import plane_errors
 from sim2real.identify.identify import Options, identify
-from sim2real.identify.posterior import joined
 from sim2real.identify.problem import RecordingProblem
 from sim2real.identify.residuals import tip_height
 from sim2real.identify.space import ParameterSpace, free_parameters
+from sim2real.identify.uncertainty import joined
 from sim2real.recordings import Recording, write_npz
 from sim2real.replay import Motion, Replayer, motion_of, windows
 from sim2real.world import World

@@ -402,7 +402,8 @@ def task_class(world: World) -> TaskFactory:
 
 def has_task(world: World) -> bool:
     """Whether a world names a task, known or not; without a name of its own it has that of the world."""
-    return world.own_task is not None or world.task != world.name or world.task in TASKS
+    named = world.task != world.name or world.task in TASKS
+    return named or world.own_task is not None or world.io is not None
 
 
 def _substeps(control_dt: float, physics_dt: float) -> int:

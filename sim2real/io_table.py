@@ -80,8 +80,8 @@ class Term:
     """Factor of each entry: on what is seen, or on the action."""
     offset: tuple[float, ...] = ()
     """Of an action term: the target for an action of 0."""
-    clip: tuple[float, float] = (-math.inf, math.inf)
-    """Of an observation before its scale; of an action term's target."""
+    clip: tuple[tuple[float, float], ...] = ()
+    """Least and most of each entry: of an observation before its scale, of an action term's target."""
     history: int = 1
     """Control steps that are seen at once, the oldest first."""
     period: float = 1.0
@@ -127,20 +127,20 @@ class IoTable:
     """How long a success stays up, s."""
 
     @classmethod
-    def read(cls, path: Path) -> IoTable:
-        """The file of that path.
+    def of(cls, file: Section) -> IoTable:
+        """What a file holds.
 
         Raises:
-            UnknownName: for a misspelt key, term or joint.
-            InvalidValue: for what contradicts itself.
+            UnknownName: for a misspelt term or joint.
+            InvalidValue: for a misspelt key, or what contradicts itself.
         """
-        return _Reader(Section.read_toml(path)).table()
+        return _Reader(file).table()
 
     @classmethod
     def beside(cls, scene: Path) -> IoTable | None:
         """That in the folder of a scene, if there is one."""
         path = scene.parent / IO_FILE
-        return cls.read(path) if path.is_file() else None
+        return cls.of(Section.read_toml(path)) if path.is_file() else None
 
     @cached_property
     def joint(self) -> dict[str, PolicyJoint]:
@@ -184,8 +184,8 @@ class _Reader:
         if "num_obs" in file and file.whole("num_obs") != size:
             parts = " + ".join(f"{len(t.scale) * t.history} {t.name}" for t in observation)
             raise InvalidValue(
-                f"{file.path}: the terms make {size} numbers ({parts}) where num_obs says "
-                f"{file.whole('num_obs')}; name the terms that the network was trained with"
+                f"{file.path}: the terms make {size} numbers ({parts}) where the network takes num_obs = "
+                f"{file.whole('num_obs')}; name the terms that it was trained with"
             )
         start = file.section("start").only("pose", "height")
         fall = file.section("fall").only("height", "tilt")
@@ -251,7 +251,12 @@ class _Reader:
         history = entry.whole("history", 1)
         if history < 0:
             raise InvalidValue(f"{entry.path}: {entry.place}history is {history}; give at least 1")
-        term = Term(name, joints, self._each(entry, "scale", joints or size, 1.0), clip=self._clip(entry))
+        term = Term(
+            name,
+            joints,
+            self._each(entry, "scale", joints or size, 1.0),
+            clip=self._clip(entry, len(joints) or size),
+        )
         if 0.0 in term.scale:
             raise InvalidValue(f"{entry.path}: {entry.place}scale is 0, which hides the term; leave it out")
         at = entry.numbers("at") if "at" in entry else term.at
@@ -283,7 +288,7 @@ class _Reader:
         scale = self._each(entry, "scale", joints, 1.0)
         if 0.0 in scale:
             raise InvalidValue(f"{entry.path}: {entry.place}scale is 0, which drives nothing; leave it out")
-        return Term(name, joints, scale, offset=offset, clip=self._clip(entry))
+        return Term(name, joints, scale, offset=offset, clip=self._clip(entry, len(joints)))
 
     def _joints(self, entry: Section) -> tuple[str, ...]:
         given = entry.texts("joints", self.names)
@@ -298,7 +303,7 @@ class _Reader:
             raise self._refused("command", given, "a list of numbers, or of [least, most]")
         rows = [entry if isinstance(entry, list) else [entry, entry] for entry in given]
         for row in rows:
-            if len(row) != 2 or not all(is_number(x) and math.isfinite(x) for x in row) or row[0] > row[1]:
+            if not _is_range(row) or not all(map(math.isfinite, row)):
                 raise self._refused("command", given, "a list of numbers, or of [least, most]")
         return tuple((float(low), float(high)) for low, high in rows)
 
@@ -316,16 +321,19 @@ class _Reader:
             raise InvalidValue(f"{entry.path}: {entry.place}{key} has {len(given)} numbers, not {size}")
         return entry.numbers(key)
 
-    def _clip(self, entry: Section) -> tuple[float, float]:
-        if "clip" not in entry:
-            return -math.inf, math.inf
-        if not isinstance(entry.values["clip"], list):
-            most = self._above(entry, "clip")
-            return -most, most
-        numbers = entry.numbers("clip")
-        if len(numbers) != 2 or not numbers[0] < numbers[1]:
-            raise InvalidValue(f"{entry.path}: {entry.place}clip is {list(numbers)}, not [least, most]")
-        return numbers[0], numbers[1]
+    def _clip(self, entry: Section, size: int) -> tuple[tuple[float, float], ...]:
+        """Least and most of each entry: one number for ±, a pair for all, or a pair for each."""
+        given = entry.values.get("clip", _OPEN)
+        rows = given if isinstance(given, list) and given and isinstance(given[0], list) else [given] * size
+        pairs = [
+            row if isinstance(row, list | tuple) else [-row, row] if is_number(row) else [] for row in rows
+        ]
+        if len(pairs) != size or not all(_is_range(pair) for pair in pairs):
+            raise InvalidValue(
+                f"{entry.path}: {entry.place}clip is {given!r}; give [least, most], or a pair for each of "
+                f"{size} entries"
+            )
+        return tuple((float(low), float(high)) for low, high in pairs)
 
     def _gain(self, entry: Section, key: str) -> float:
         value = entry.number(key)
@@ -341,3 +349,11 @@ class _Reader:
 
     def _refused(self, key: str, given: object, meant: str) -> InvalidValue:
         return InvalidValue(f"{self.file.path}: {key} is {given!r} where {meant} is meant")
+
+
+_OPEN = (-math.inf, math.inf)
+
+
+def _is_range(pair: Sequence[object]) -> bool:
+    ends = [float(end) for end in pair if is_number(end)]
+    return len(ends) == len(pair) == 2 and ends[0] <= ends[1]

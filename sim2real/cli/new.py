@@ -19,6 +19,13 @@ def add(commands: Commands) -> None:
     command.add_argument("folder", help="folder to make; its name is the world's")
     command.add_argument("--model", required=True, help="MJCF file, or a URDF that MuJoCo loads")
     command.add_argument("--task", action="store_true", help="write task.py too, an example to edit")
+    command.add_argument(
+        "--io",
+        metavar="FILE",
+        help="what a policy sees and drives, for a task without code: IO_descriptors.yaml (Isaac Lab), "
+        "policy.onnx (mjlab) or config.yaml (unitree_rl_gym)",
+    )
+    command.add_argument("--env", metavar="FILE", help="Isaac Lab's env.yaml of the same run: the gains")
     command.set_defaults(run=run)
 
 
@@ -27,7 +34,7 @@ def run(arguments: argparse.Namespace) -> None:
     from sim2real.scaffold import new_world
 
     with working(console(), f"reading {arguments.model}"):
-        made = new_world(arguments.folder, arguments.model, arguments.task)
+        made = new_world(arguments.folder, arguments.model, arguments.task, arguments.io, arguments.env)
     for note in made.notes:
         print(note)
     world, folder = made.world, arguments.folder

@@ -60,7 +60,7 @@ def robot_of(world: World) -> Robot:
             pose.append((names[joint], kind, at, *_goals(model, joint, at)))
         else:
             others.append((names[joint], kind, at))
-    base = _base(model, moved)
+    base = base_of(model, moved)
     first = int(model.jnt_qposadr[base]) if base is not None else 0
     dt = float(model.opt.timestep)
     return Robot(
@@ -119,7 +119,7 @@ def _mimics(model: mujoco.MjModel) -> set[int]:
     return {int(k) for k in model.eq_obj1id[joints & (model.eq_obj2id >= 0)]}
 
 
-def _base(model: mujoco.MjModel, moved: Sequence[int]) -> int | None:
+def base_of(model: mujoco.MjModel, moved: Sequence[int]) -> int | None:
     """The free joint above what is moved."""
     for joint in moved:
         body = int(model.jnt_bodyid[joint])

@@ -19,13 +19,18 @@ from sim2real.catalog import entries
 from sim2real.errors import InvalidValue, Sim2RealError
 from sim2real.files import replace_folder, write_text
 from sim2real.interface import TaskFactory
+from sim2real.io_table import IO_FILE
 from sim2real.parameters import Parameter
+from sim2real.scaffold.described import Robot as DescribedRobot
 from sim2real.scaffold.example import Robot, example_task, robot_of
+from sim2real.scaffold.io_sources import describe
+from sim2real.scaffold.io_text import io_text
 from sim2real.scaffold.model import copy_model
 from sim2real.scaffold.parameters import heaviest, with_parameters, with_usual
 from sim2real.scaffold.variants import structure_of, variants_of
 from sim2real.simulators import installed, make_simulator
 from sim2real.tasks import TASKS, check_factory
+from sim2real.tasks.io_task import IO
 from sim2real.world import Variant, World, compile_scene, element_names
 from sim2real.world.contacts import possible_partners
 
@@ -39,7 +44,13 @@ class Scaffold:
     """How the model was copied, and what was left out, a sentence each."""
 
 
-def new_world(folder: str | Path, model: str | Path, task: bool = False) -> Scaffold:
+def new_world(
+    folder: str | Path,
+    model: str | Path,
+    task: bool = False,
+    io: str | Path | None = None,
+    env: str | Path | None = None,
+) -> Scaffold:
     """Write a world folder from an MJCF: model and files, parameters with assumed ranges, variants, README.
 
     Parameters that change nothing in a fixed motion of the example task are left out.
@@ -48,8 +59,13 @@ def new_world(folder: str | Path, model: str | Path, task: bool = False) -> Scaf
         folder: to be made; its name is the world's.
         model: an MJCF file, or a URDF that MuJoCo loads.
         task: whether to write ``task.py`` too, an example to edit. Nothing imports it by itself.
+        io: what says the inputs and outputs of a policy, for an ``io.toml`` and so a task without code:
+            Isaac Lab's ``IO_descriptors.yaml``, a ``policy.onnx`` with mjlab's metadata, or a ``config.yaml``
+            of unitree_rl_gym.
+        env: Isaac Lab's ``env.yaml`` of the same run, which has the gains.
 
     Raises:
+        UnknownName: for a term that can't be read, or a joint that the model lacks.
         InvalidValue: for a folder that is there, a name that a world of the catalogue has, a model that is
             missing or does not compile, or a task for one that nothing moves. Nothing is left behind.
     """
@@ -62,22 +78,41 @@ def new_world(folder: str | Path, model: str | Path, task: bool = False) -> Scaf
         raise InvalidValue(
             f"{folder.name!r} is no name for a world; take letters, digits, '_', '-' and '.', as in my_robot"
         )
+    if io is not None and task:
+        raise InvalidValue("io.toml is a task already; leave out --task, or --io")
+    if env is not None and io is None:
+        raise InvalidValue("--env goes with --io IO_descriptors.yaml; give both")
+    asked = _Asked(folder, source, task, *(None if given is None else Path(given) for given in (io, env)))
     notes: list[str] = []
-    replace_folder(folder, lambda place: notes.extend(_write(place, folder, source, task)))
+    replace_folder(folder, lambda place: notes.extend(_write(place, asked)))
     return Scaffold(World.load(folder.resolve()), tuple(notes))
 
 
-def _write(place: Path, folder: Path, source: Path, task: bool) -> list[str]:
-    notes = [copy_model(source, place)]
-    name = folder.name
-    title = f"{name}: {source.name}"
+@dataclass(frozen=True)
+class _Asked:
+    """What is asked of `new_world`."""
+
+    folder: Path
+    source: Path
+    task: bool
+    io: Path | None
+    env: Path | None
+
+
+def _write(place: Path, asked: _Asked) -> list[str]:
+    notes = [copy_model(asked.source, place)]
+    name, source = asked.folder.name, asked.source.name
+    title = f"{name}: {source}"
     write_text(place / "physics.toml", tomli_w.dumps({"title": title}))
     bare = World.load(place)
+    if asked.io is not None:
+        notes += _write_io(place, asked, bare)
+        bare = World.load(place)
     world, variants = with_usual(bare), dict[str, Variant]()
     try:
         robot = robot_of(bare)
     except InvalidValue:
-        if task:
+        if asked.task:
             raise
         robot = None
     if robot is None:
@@ -85,7 +120,7 @@ def _write(place: Path, folder: Path, source: Path, task: bool) -> list[str]:
         notes += dead
     else:
         text = example_task(name, robot)
-        world, dead = _alive(world.with_task(_class_of(text, name)))
+        world, dead = _alive(world if asked.io else world.with_task(_class_of(text, name)))
         notes += dead
         world, variants = _varied(world, robot)
         if robot.base and not _has_ground(bare.model):
@@ -93,13 +128,25 @@ def _write(place: Path, folder: Path, source: Path, task: bool) -> list[str]:
                 "nothing to stand on: scene.xml has no floor; add one, such as "
                 '<geom name="floor" type="plane" size="0 0 1"/> in its worldbody'
             )
-        if task:
+        if asked.task:
             write_text(place / "task.py", text)
-    table = {"title": title, **({"task": name} if task else {}), **_tables(world, variants.values())}
-    write_text(place / "physics.toml", _HEAD.format(source=source.name) + tomli_w.dumps(table))
-    write_text(place / "README.md", _readme(name, str(folder), source.name, task, notes))
+    tasks = {"task": IO} if asked.io else {"task": name} if asked.task else {}
+    table = {"title": title, **tasks, **_tables(world, variants.values())}
+    write_text(place / "physics.toml", _HEAD.format(source=source) + tomli_w.dumps(table))
+    write_text(place / "README.md", _readme(asked, notes))
     World.load(place)
     return notes
+
+
+def _write_io(place: Path, asked: _Asked, bare: World) -> list[str]:
+    """Write ``io.toml``, and say what was assumed."""
+    assert asked.io is not None
+    robot = DescribedRobot(bare.model, asked.source.name)
+    found = describe(asked.io, asked.env, robot)
+    table = found.table(robot)
+    sources = " and ".join(path.name for path in (asked.io, asked.env) if path is not None)
+    write_text(place / IO_FILE, io_text(table, sources))
+    return found.notes
 
 
 def _has_ground(model: mujoco.MjModel) -> bool:
@@ -186,23 +233,26 @@ _HEAD = """\
 """
 
 
-def _readme(name: str, folder: str, source: str, task: bool, notes: list[str]) -> str:
-    own = f" --import {folder}/task.py" if task else ""
-    trained = own or " --task TASK --import MODULE"
+def _readme(asked: _Asked, notes: list[str]) -> str:
+    name, folder = asked.folder.name, str(asked.folder)
+    own = f" --import {folder}/task.py" if asked.task else ""
+    trained = own if asked.task or asked.io else " --task TASK --import MODULE"
     left = "".join(f"- {note}\n" for note in notes)
-    example = (
-        "`task.py` is an example to edit: it holds a pose. Nothing imports it but `--import`.\n"
-        if task
-        else "The world names no task yet: `sim2real new` writes an example with `--task`.\n"
-    )
+    last = f"sim2real train {folder} --domain training{trained}"
+    example = "The world names no task yet: `sim2real new` writes an example with `--task`.\n"
+    if asked.task:
+        example = "`task.py` is an example to edit: it holds a pose. Nothing imports it but `--import`.\n"
+    if asked.io:
+        example = "`io.toml` says what the policy sees and drives, in its own order and units: check it.\n"
+        last = f"sim2real evaluate torchscript:POLICY.pt --world {folder} --trust"
     return f"""# {name}
 
-Made by `sim2real new` from `{source}`. `scene.xml` is the model; `physics.toml` has its parameters with
-assumed ranges, and held-out variants. {example}
+Made by `sim2real new` from `{asked.source.name}`. `scene.xml` is the model; `physics.toml` has its
+parameters with assumed ranges, and held-out variants. {example}
 ```sh
 sim2real worlds {folder}
 sim2real audit {folder}{own}
-sim2real train {folder} --domain training{trained}
+{last}
 ```
 
 {left}"""

@@ -102,7 +102,7 @@ class _Run:
             self._row([x for term in task.table.action for x in getattr(term, name)])
             for name in ("offset", "scale")
         )
-        clips = [term.clip for term in task.table.action for _ in term.joints]
+        clips = [clip for term in task.table.action for clip in term.clip]
         self._least, self._most = self._row([low for low, _ in clips]), self._row([high for _, high in clips])
         self._clips = any(math.isfinite(x) for clip in clips for x in clip)
         self._action = xp.zeros((len(self._qpos), len(clips)), **self._kind)
@@ -235,6 +235,8 @@ class _View:
             slice(None) if term.joints == tuple(names) else [names.index(j) for j in term.joints]
         )
         self._scale = run._row(term.scale)
+        self._least, self._most = (run._row(ends) for ends in zip(*term.clip, strict=True))
+        self._clips = any(math.isfinite(end) for clip in term.clip for end in clip)
         self._past: list[Array] = []
         self._new = run._qpos[:, 0] > math.inf
 
@@ -264,9 +266,9 @@ class _View:
         return [self._xp.where(self._new[:, None], now, then) for then in past]
 
     def _now(self) -> Array:
-        value, (low, high) = self._run.look(self._term, self._joints), self._term.clip
-        if math.isfinite(low) or math.isfinite(high):
-            value = self._xp.clip(value, low, high)
+        value = self._run.look(self._term, self._joints)
+        if self._clips:
+            value = self._xp.minimum(self._xp.maximum(value, self._least), self._most)
         return value * self._scale
 
 

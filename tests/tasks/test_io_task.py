@@ -292,7 +292,7 @@ def test_success_is_staying_up_and_following(make):
         ("scale = [0.5, 0.25]", "scale = [0.5]", InvalidValue, "scale has 1 numbers, not 2"),
         ("{knee = 0.1}", "{ankle = 0.1}", InvalidValue, "ankle"),
         ("history = 3", "history = -1", InvalidValue, "history is -1"),
-        ("clip = [-0.5, 0.5]", "clip = [0.5, -0.5]", InvalidValue, "not [least, most]"),
+        ("clip = [-0.5, 0.5]", "clip = [0.5, -0.5]", InvalidValue, "clip is [0.5, -0.5]; give [least, most]"),
         ("[[0.2, 0.4], 0.0, [-0.1, 0.1]]", '["fast"]', InvalidValue, "command is ['fast']"),
         ("episode = 1.0", "episode = 1.01", InvalidValue, "no multiple of control_dt"),
         ("control_dt = 0.02", "control_dt = 0.0", InvalidValue, "control_dt is 0"),

@@ -1,0 +1,340 @@
+"""A task without code, from what other projects write beside a policy."""
+
+import os
+from pathlib import Path
+
+import mujoco
+import numpy as np
+import pytest
+
+from sim2real import Sim2RealVectorEnv, World, new_world
+from sim2real.cli import main
+from sim2real.errors import InvalidValue, Sim2RealError, UnknownName
+from sim2real.io_table import IoTable
+from sim2real.scaffold.yaml_file import read_yaml
+
+pytest.importorskip("yaml", reason="a requirement of the package, which this environment lacks")
+onnx = pytest.importorskip("onnx", reason="sim2real[deploy]")
+
+STRANGERS = Path(
+    os.environ.get("SIM2REAL_STRANGERS", Path(__file__).resolve().parents[3] / "shared" / "strangers")
+)
+strangers = pytest.mark.skipif(not STRANGERS.is_dir(), reason="data beside the checkout: strangers' robots")
+LEGS = ("RH", "LF", "RF", "LH")  # another order than Isaac Lab's
+ANYMAL = [f"{leg}_{joint}" for joint in ("HAA", "HFE", "KFE") for leg in ("LF", "LH", "RF", "RH")]
+
+
+def dog(joints=("HAA", "HFE", "KFE"), actuator="motor"):
+    """A robot with ANYmal's joints in another order, leg by leg."""
+    bodies, drives = "", ""
+    for k, leg in enumerate(LEGS):
+        axes = zip(joints, ("1 0 0", "0 1 0", "0 1 0"), strict=True)
+        parts = [f'<joint name="{leg}_{joint}" axis="{axis}" armature="0.05"/>' for joint, axis in axes]
+        inner = ""
+        for part in reversed(parts):
+            geom = '<geom type="capsule" fromto="0 0 0 0 0 -0.2" size="0.02" mass="1"/>'
+            inner = f'<body pos="0 0 -0.1">{part}{geom}{inner}</body>'
+        bodies += f'<body pos="{0.3 - 0.6 * (k % 2)} {0.2 - 0.4 * (k // 2)} 0">{inner}</body>'
+        drives += "".join(f'<{actuator} joint="{leg}_{joint}"/>' for joint in joints)
+    trunk = '<freejoint/><geom type="box" size="0.3 0.2 0.1" mass="20" pos="0.05 0 0"/>'
+    return (
+        '<mujoco><option timestep="0.005"/><worldbody><geom type="plane" size="0 0 1"/>'
+        f'<body name="trunk" pos="0 0 0.7">{trunk}{bodies}</body></worldbody>'
+        f"<actuator>{drives}</actuator></mujoco>"
+    )
+
+
+ENV = """
+decimation: 4
+episode_length_s: 10.0
+viewer:
+  eye: !!python/tuple
+  - 7.5
+  - 7.5
+  - 7.5
+sim:
+  dt: 0.005
+scene:
+  robot:
+    class_type: isaaclab.assets.articulation.articulation:Articulation
+    spawn:
+      func: isaaclab.sim.spawners.from_files.from_files:spawn_from_usd
+      activate_contact_sensors: true
+    init_state:
+      pos: !!python/tuple [0.0, 0.0, 0.6]
+      joint_pos:
+        .*HAA: 0.0
+    actuators:
+      legs:
+        class_type: isaaclab.actuators.actuator_pd:DCMotor
+        joint_names_expr: &id001
+        - .*HAA
+        - .*HFE
+        - .*KFE
+        effort_limit: 80.0
+        stiffness:
+          .*HAA: 40.0
+          .*HFE: 50.0
+          .*KFE: 60.0
+        damping: 2.5
+events:
+  reset_base:
+    params:
+      asset_cfg:
+        joint_ids: !!python/object/apply:builtins.slice
+        - null
+        - null
+        - null
+        joint_names: *id001
+commands:
+  base_velocity:
+    class_type: !!python/name:isaaclab.envs.mdp.commands.UniformVelocityCommand ''
+    ranges:
+      lin_vel_x: !!python/tuple [-1.0, 1.0]
+      lin_vel_y: !!python/tuple [-0.5, 0.5]
+      ang_vel_z: !!python/tuple [-0.25, 0.25]
+      heading: null
+"""
+
+
+LAST = """    observation_type: Action
+    overloads:
+      clip: null
+      flatten_history_dim: true
+      history_length: 0
+      scale: null
+    shape:
+    - 12
+"""
+
+
+@pytest.fixture
+def model(tmp_path):
+    path = tmp_path / "dog.xml"
+    path.write_text(dog())
+    return path
+
+
+@pytest.fixture
+def env_yaml(tmp_path):
+    path = tmp_path / "env.yaml"
+    path.write_text(ENV)
+    return path
+
+
+@pytest.fixture(scope="module")
+def descriptor():
+    path = STRANGERS / "isaaclab" / "anymal_d_IO_descriptors.yaml"
+    if not path.is_file():
+        pytest.skip("data beside the checkout: Isaac Lab's descriptor of ANYmal-D")
+    return path
+
+
+def test_isaac_labs_descriptor_drives_joints_in_another_order(tmp_path, model, descriptor, env_yaml, capsys):
+    folder = tmp_path / "anymal"
+    main(["new", str(folder), "--model", str(model), "--io", str(descriptor), "--env", str(env_yaml)])
+    assert "wrote" in capsys.readouterr().out
+    world = World.load(folder)
+    table = world.io
+    assert [joint.name for joint in table.joints] == ANYMAL
+    assert [joint.stiffness for joint in table.joints] == [40.0] * 4 + [50.0] * 4 + [60.0] * 4
+    assert {(joint.damping, joint.effort) for joint in table.joints} == {(2.5, 80.0)}
+    assert table.command == ((-1.0, 1.0), (-0.5, 0.5), (-0.25, 0.25))
+    assert (table.control_dt, table.episode, table.start_height) == (0.02, 10.0, 0.6)
+    assert [term.name for term in table.observation] == [
+        *("base_lin_vel", "base_ang_vel", "projected_gravity", "command"),
+        *("joint_pos", "joint_vel", "last_action"),
+    ]
+    assert table.observation[0].at[0] > 0  # velocity of the centre of mass
+    env = Sim2RealVectorEnv(world, 1, autoreset=False)
+    seen, _ = env.reset(seed=0)
+    assert seen.shape == (1, 48)
+    np.testing.assert_allclose(seen[0, 12:24], 0, atol=1e-6)  # it begins at its defaults
+    action = np.zeros((1, 12), np.float32)
+    action[0, ANYMAL.index("RF_KFE")] = 0.4
+    forces = env.simulator.actuator_force()
+    seen, *_ = env.step(action)
+    assert np.abs(seen[0, 12:24]).argmax() == ANYMAL.index("RF_KFE")
+    names = [world.model.joint(int(k)).name for k in world.model.actuator_trnid[:, 0]]
+    assert names != ANYMAL
+    assert np.abs(forces[0]).argmax() == names.index("RF_KFE")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("LF_HAA", "FL_hip"), "unknown joint of io.yaml in dog.xml: 'FL_hip'"),
+        (
+            ("observations.base_ang_vel", "observations.height_scan"),
+            "unknown observation term of io.yaml: 'height_scan'",
+        ),
+        (("JointPositionAction", "DifferentialInverseKinematicsAction"), "unknown action term of io.yaml"),
+        (
+            ("    shape:\n    - 12\n", "    shape:\n    - 19\n"),
+            "joint_pos_rel has a shape of 19 numbers where 12",
+        ),
+        (("  - LF_HAA\n  - LH_HAA\n", "  - LH_HAA\n"), "offset has 12 numbers, not 11"),
+        ((LAST, LAST.replace("- 12", "- 13")), "the terms make 48 numbers"),
+        (("observations:", "observation:"), "no descriptor of a policy"),
+        (("history_length: 0", "history_length: five"), "is 'five', not a whole number"),
+        (("modifiers: null", "modifiers: [1]"), "base_lin_vel has modifiers"),
+        (("physics_dt: 0.005", "physics_dt: [0.005"), "is not a YAML file"),
+    ],
+)
+def test_a_descriptor_that_can_not_be_taken_over_is_refused(
+    tmp_path, model, descriptor, env_yaml, change, said
+):
+    text = descriptor.read_text()
+    assert change[0] in text
+    path = tmp_path / "io.yaml"
+    path.write_text(text.replace(*change))
+    with pytest.raises(Sim2RealError) as caught:
+        new_world(tmp_path / "new", model, io=path, env=env_yaml)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (None, "no gains for joint 'LF_HAA' and 11 more: anymal_d_IO_descriptors.yaml has none"),
+        (("damping: 2.5", "damping: null"), "damping says nothing for joint 'LF_HAA'"),
+        (("        - .*KFE\n", ""), "no gains for joint 'LF_KFE' and 3 more"),
+        (("actuator_pd:DCMotor", "actuator_net:ActuatorNetLSTM"), "is a network (ActuatorNetLSTM)"),
+        (("actuators:", "motors:"), "no scene.robot.actuators"),
+    ],
+)
+def test_gains_that_are_missing_are_named(tmp_path, model, descriptor, env_yaml, change, said):
+    if change:
+        assert change[0] in ENV
+        env_yaml.write_text(ENV.replace(*change))
+    with pytest.raises(InvalidValue) as caught:
+        new_world(tmp_path / "new", model, io=descriptor, env=env_yaml if change else None)
+    assert said in str(caught.value)
+
+
+def test_the_models_own_servos_serve_where_nothing_says_gains(tmp_path, descriptor):
+    (tmp_path / "dog.xml").write_text(dog(actuator='position kp="33" kv="1"'))
+    made = new_world(tmp_path / "new", tmp_path / "dog.xml", io=descriptor)
+    assert (made.world.model.actuator_gainprm[:, 0] == 33).all()
+    assert any("command = [0.5, 0.0, 0.0] in io.toml is assumed" in note for note in made.notes)
+
+
+def test_yaml_constructs_nothing(tmp_path, env_yaml):
+    """Whatever its tags say."""
+    mark = tmp_path / "run"
+    hostile = f"evil: !!python/object/apply:os.system ['touch {mark}']\n"
+    env_yaml.write_text(hostile + ENV)
+    read = read_yaml(env_yaml).values
+    assert not mark.exists()
+    assert read["evil"] == [f"touch {mark}"]
+    assert read["viewer"]["eye"] == [7.5, 7.5, 7.5]
+    joints = read["events"]["reset_base"]["params"]["asset_cfg"]
+    assert joints == {"joint_ids": [None, None, None], "joint_names": [".*HAA", ".*HFE", ".*KFE"]}
+
+
+NAMES = ("RH_KFE", "LF_HAA", "LF_HFE")
+
+
+def onnx_file(path, size=18, **changes):
+    """A policy as mjlab exports it."""
+    obs = onnx.helper.make_tensor_value_info("obs", onnx.TensorProto.FLOAT, [1, size])
+    actions = onnx.helper.make_tensor_value_info("actions", onnx.TensorProto.FLOAT, [1, 3])
+    weight = onnx.numpy_helper.from_array(np.zeros((size, 3), np.float32), "weight")
+    node = onnx.helper.make_node("MatMul", ["obs", "weight"], ["actions"])
+    model = onnx.helper.make_model(onnx.helper.make_graph([node], "policy", [obs], [actions], [weight]))
+    metadata = {
+        "run_path": "somewhere/else",
+        "joint_names": ",".join(NAMES),
+        "joint_stiffness": "20.000,40.179,99.098",
+        "joint_damping": "1.000,2.558,6.309",
+        "default_joint_pos": "0.100,-0.312,0.669",
+        "command_names": "twist",
+        "observation_names": "base_ang_vel,projected_gravity,joint_pos,joint_vel,actions,command",
+        "action_scale": "0.439,0.548,0.548",
+        **changes,
+    }
+    onnx.helper.set_model_props(model, {key: value for key, value in metadata.items() if value is not None})
+    onnx.save(model, path)
+    return path
+
+
+def test_mjlabs_metadata(tmp_path, model):
+    made = new_world(tmp_path / "new", model, io=onnx_file(tmp_path / "policy.onnx"))
+    table = made.world.io
+    assert [joint.name for joint in table.joints] == list(NAMES)
+    assert [joint.stiffness for joint in table.joints] == [20.0, 40.179, 99.098]
+    assert table.action[0].offset == (0.1, -0.312, 0.669)
+    assert table.action[0].scale == (0.439, 0.548, 0.548)
+    assert [term.name for term in table.observation][-2:] == ["last_action", "command"]
+    assert any("control_dt = 0.02 in io.toml is assumed" in note for note in made.notes)
+    driven = made.world.model.actuator("LF_HFE").id
+    np.testing.assert_allclose(made.world.model.actuator_gainprm[driven, 0], 99.098)
+    np.testing.assert_allclose(made.world.model.actuator_biasprm[driven, :3], [0, -99.098, -6.309])
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "said"),
+    [
+        ({"size": 19}, InvalidValue, "the terms make 18 numbers (3 base_ang_vel + 3 projected_gravity"),
+        ({"observation_names": "motion_anchor_pos_b"}, UnknownName, "observation term of policy.onnx"),
+        ({"joint_names": "a,b,c"}, UnknownName, "'a'"),
+        ({"joint_stiffness": "1.0,2.0"}, InvalidValue, "joint_stiffness has 2 numbers for 3 joints"),
+        ({"joint_damping": None}, InvalidValue, "has no metadata joint_damping"),
+        (
+            {
+                "joint_names": "LF_HAA",
+                "joint_stiffness": "1",
+                "joint_damping": "1",
+                "default_joint_pos": "0",
+                "action_scale": "1",
+            },
+            InvalidValue,
+            "gives 3 actions",
+        ),
+    ],
+)
+def test_metadata_that_do_not_fit_are_refused(tmp_path, model, changes, error, said):
+    with pytest.raises(error) as caught:
+        new_world(tmp_path / "new", model, io=onnx_file(tmp_path / "policy.onnx", **changes))
+    assert said in str(caught.value)
+
+
+def test_other_files_are_refused(tmp_path, model, env_yaml):
+    (tmp_path / "bad.onnx").write_bytes(b"no such thing")
+    (tmp_path / "list.yaml").write_text("- 1\n- 2\n")
+    for io, env, said in (
+        (tmp_path / "bad.onnx", None, "is no ONNX file"),
+        (tmp_path / "list.yaml", None, "holds no table"),
+        (tmp_path / "nothing.yaml", None, "there is no file"),
+        (env_yaml, None, "is no descriptor of a policy"),
+        (onnx_file(tmp_path / "policy.onnx"), env_yaml, "says the gains itself"),
+        (None, env_yaml, "--env goes with --io"),
+    ):
+        with pytest.raises(InvalidValue, match=said):
+            new_world(tmp_path / "new", model, io=io, env=env)
+    with pytest.raises(InvalidValue, match="is a task already"):
+        new_world(tmp_path / "new", model, task=True, io=env_yaml)
+
+
+@strangers
+def test_unitrees_deployment_file(tmp_path):
+    scene, config = STRANGERS / "h1" / "scene.xml", STRANGERS / "h1" / "config.yaml"
+    world = new_world(tmp_path / "h1", scene, io=config).world
+    assert IoTable.beside(tmp_path / "h1" / "scene.xml") == world.io
+    assert world.io.observation[2].scale == (2.0, 2.0, 0.25)
+    assert world.io.hold == world.io.control_dt == 0.02
+    assert world.io.fall_height == 0.6
+    assert world.io.joints[3].stiffness == 200
+    model = mujoco.MjModel.from_xml_path(str(scene))
+    assert [joint.name for joint in world.io.joints] == [model.actuator(k).name for k in range(10)]
+    assert "strength" in " ".join(world.parameters)
+    for old, new, said in (
+        ("num_obs: 41", "num_obs: 47", "num_obs is 47"),
+        ("num_actions: 10", "num_actions: 12", "drives 10 joints"),
+        ("kps: [150, ", "kps: [", "kps has 9 numbers for 10 joints"),
+    ):
+        (tmp_path / "config.yaml").write_text(config.read_text().replace(old, new))
+        with pytest.raises(InvalidValue, match=said):
+            new_world(tmp_path / "other", scene, io=tmp_path / "config.yaml")

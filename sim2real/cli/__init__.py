@@ -16,6 +16,7 @@ from sim2real.cli import (
     close,
     demo,
     evaluate,
+    export,
     gap,
     identify,
     new,
@@ -26,7 +27,21 @@ from sim2real.cli import (
     worlds,
 )
 
-_COMMANDS = (worlds, new, audit, train, transfer, evaluate, gap, parity, recordings, identify, close, demo)
+_COMMANDS = (
+    worlds,
+    new,
+    audit,
+    train,
+    transfer,
+    evaluate,
+    export,
+    gap,
+    parity,
+    recordings,
+    identify,
+    close,
+    demo,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

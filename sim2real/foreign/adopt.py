@@ -19,19 +19,18 @@ from sim2real.policy import Contract, HasTask, Layer, Network, Policy, Step, fee
 Floats = NDArray[np.float32]
 
 
-def to_policy(saved: Sb3Policy, normalizer: Normalizer | None) -> Policy:
-    """The same network with actions in [-1, 1] as shares of its bounds, and signals that have no names yet.
+def to_policy(saved: Sb3Policy, normalizer: Normalizer | None, limit: float = 1.0) -> Policy:
+    """The same network with ``± limit`` for its bounds, and signals that have no names yet.
 
-    The bounds of a network that clips to them go into its last layer, so that it clips to ±1.
+    The bounds of a network that clips to them go into its last layer.
     """
     size = len(saved.observation.low)
-    middle, half = (saved.action.high + saved.action.low) / 2, (saved.action.high - saved.action.low) / 2
+    middle = (saved.action.high + saved.action.low) / 2
+    factor = 2 * limit / (saved.action.high - saved.action.low)
     *hidden, (weight, bias) = saved.actor
     if not saved.squashed:
-        weight, bias = (
-            (weight / half[:, None]).astype(np.float32),
-            ((bias - middle) / half).astype(np.float32),
-        )
+        weight = (factor[:, None] * weight).astype(np.float32)
+        bias = (factor * (bias - middle)).astype(np.float32)
     mean, std, clip = np.zeros(size), np.ones(size), math.inf
     if normalizer is not None:
         mean, std, clip = normalizer.mean, normalizer.std, normalizer.clip
@@ -42,33 +41,38 @@ def to_policy(saved: Sb3Policy, normalizer: Normalizer | None) -> Policy:
         **_named("critic", saved.critic),
     }
     if saved.log_std is not None:
-        weights["log_std"] = saved.log_std - np.log(half)
-    network = feedforward(weights, saved.activation, clip)
+        weights["log_std"] = saved.log_std + np.log(factor)
     contract = Contract(
         world="",
         task="",
         task_version=0,
         label=saved.algorithm,
         observation=tuple(Signal(f"observation_{k}", "1") for k in range(size)),
-        action=tuple(Signal(f"action_{k}", "1") for k in range(len(half))),
+        action=tuple(Signal(f"action_{k}", "1") for k in range(len(factor))),
         control_dt=math.nan,
+        action_limit=limit,
         seed=saved.seed or 0,
         provenance=(_step(saved),),
         measured={},
         code_version=version("sim2real"),
     )
+    network = feedforward(weights, saved.activation, clip)
+    if saved.squashed:
+        network = _squashed(network, saved.mean_clip)
+        weights |= {"actor.bounds.scale": np.full(len(factor), limit), "actor.bounds.shift": 0.0 * factor}
     arrays = {name: np.asarray(array, dtype=np.float32) for name, array in weights.items()}
-    return Policy(contract, _squashed(network, saved) if saved.squashed else network, arrays)
+    return Policy(contract, network, arrays)
 
 
-def _squashed(network: Network, saved: Sb3Policy) -> Network:
+def _squashed(network: Network, mean_clip: float) -> Network:
     """The network with a tanh at its end, before which the means of a state-dependent noise are clipped."""
     mean, ends = network.outputs["action"], []
-    if math.isfinite(saved.mean_clip):
-        ends.append(Layer("actor.clip", "clip", (mean,), saved.mean_clip))
+    if math.isfinite(mean_clip):
+        ends.append(Layer("actor.clip", "clip", (mean,), mean_clip))
         mean = "actor.clip"
     ends.append(Layer("actor.squash", "tanh", (mean,)))
-    return Network((*network.layers, *ends), {**network.outputs, "action": "actor.squash"})
+    ends.append(Layer("actor.bounds", "affine", ("actor.squash",)))
+    return Network((*network.layers, *ends), {**network.outputs, "action": "actor.bounds"})
 
 
 def import_policy(saved: Sb3Policy, normalizer: Normalizer | None, env: HasTask, name: str) -> Policy:
@@ -78,7 +82,8 @@ def import_policy(saved: Sb3Policy, normalizer: Normalizer | None, env: HasTask,
         PolicyError: if observations or actions are not those that the policy was trained with.
     """
     foreign_policy(saved, normalizer, name).check(env)
-    policy, task = to_policy(saved, normalizer), env.task
+    task = env.task
+    policy = to_policy(saved, normalizer, task.action_limit)
     contract = replace(
         policy.contract,
         world=env.world_name,

@@ -9,6 +9,7 @@ with zeros and is fed from the output that has its name without ``_in`` or ``_ou
 from __future__ import annotations
 
 import importlib.util
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +18,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sim2real.documents import Section
 from sim2real.errors import MissingExtra, PolicyError
 from sim2real.interface import Mask
+from sim2real.policy import Contract
+from sim2real.policy.folder import contract_of
 
 if TYPE_CHECKING:
     import onnx
@@ -26,6 +30,9 @@ if TYPE_CHECKING:
 Arrays = dict[str, NDArray[Any]]
 Shape = tuple[int | None, ...]
 Run = Callable[[Arrays], list[NDArray[Any]]]
+
+CONTRACT = "sim2real.contract"
+"""Key of the metadata under which a policy's contract stands."""
 
 _ACTIONS = ("action", "actions", "mean", "mu")
 
@@ -37,6 +44,8 @@ class Value:
     name: str
     shape: Shape
     """None where the file leaves a size open."""
+    single: bool
+    """Whether its numbers are float32."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +79,7 @@ class OnnxFile:
             PolicyError: for a file that is damaged, or whose inputs and outputs are no policy's.
             MissingExtra: if neither package is installed.
         """
+        self._path = path
         self._run, inputs, outputs, self.metadata = _open(path, runtime or _installed())
         self._names = [value.name for value in outputs]
         self._input = inputs[0]
@@ -83,6 +93,17 @@ class OnnxFile:
         self.num_actions = outputs[self._action].shape[-1] if outputs[self._action].shape else None
         self._memory = tuple(_memories(path, inputs[1:], outputs, self._action))
         self._one_by_one = self._input.shape[0] == 1
+
+    @property
+    def contract(self) -> Contract | None:
+        """What the file says of itself, if `sim2real.foreign.export` wrote it."""
+        if CONTRACT not in self.metadata:
+            return None
+        try:
+            table = json.loads(self.metadata[CONTRACT])
+        except (ValueError, RecursionError) as error:
+            raise PolicyError(f"{self._path} carries no contract that can be read ({error})") from error
+        return contract_of(Section(str(self._path), table, PolicyError))
 
     def start(self, rows: int | Mask, state: Arrays | None = None) -> Arrays:
         """Begin episodes, with zeros for memory."""
@@ -131,6 +152,9 @@ def _open(path: Path, runtime: str) -> tuple[Run, list[Value], list[Value], dict
         raise PolicyError(
             f"{path} is no ONNX file that can be run ({reason}); export it or copy it again"
         ) from error
+    for value in (*opened[1], *opened[2]):
+        if not value.single:
+            raise PolicyError(f"{path}: {value.name!r} is no tensor of float32; export the policy in float32")
     if not opened[1] or not opened[2]:
         raise PolicyError(f"{path} has no input or no output; a policy has observations and actions")
     return opened
@@ -145,7 +169,12 @@ def _with_onnxruntime(path: Path) -> tuple[Run, list[Value], list[Value], dict[s
 
     def values(given: Sequence[Any]) -> list[Value]:
         return [
-            Value(v.name, tuple(size if isinstance(size, int) else None for size in v.shape)) for v in given
+            Value(
+                v.name,
+                tuple(size if isinstance(size, int) else None for size in v.shape),
+                v.type == "tensor(float)",
+            )
+            for v in given
         ]
 
     metadata = dict(session.get_modelmeta().custom_metadata_map)
@@ -167,7 +196,11 @@ def _with_onnx(path: Path) -> tuple[Run, list[Value], list[Value], dict[str, str
     weights = {tensor.name for tensor in model.graph.initializer}
 
     def values(given: Sequence[onnx.ValueInfoProto]) -> list[Value]:
-        return [Value(v.name, _shape(v)) for v in given if v.name not in weights]
+        return [
+            Value(v.name, _shape(v), v.type.tensor_type.elem_type == 1)
+            for v in given
+            if v.name not in weights
+        ]
 
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     return (

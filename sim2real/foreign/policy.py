@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from sim2real.errors import PolicyError, Sim2RealError
 from sim2real.interface import Actor, Array, Mask, State, TaskSpec
-from sim2real.policy import HasTask
+from sim2real.policy import Contract, HasTask
+from sim2real.policy.contract import check
 
 Floats = NDArray[np.float32]
 
@@ -60,6 +61,8 @@ class ForeignPolicy:
     action_bounds: Bounds | None = None
     """What it was trained to act between; None where nothing says it."""
     observation_bounds: Bounds | None = None
+    contract: Contract | None = None
+    """Of a file that `sim2real.foreign.export` wrote."""
 
     @property
     def lineage(self) -> str:
@@ -109,6 +112,8 @@ class ForeignPolicy:
         Raises:
             PolicyError: which lists everything that differs.
         """
+        if self.contract is not None:
+            check(self.contract, env, self.name)
         task, wrong = env.task, []
         for what, mine, theirs in (
             ("observations", self.num_observations, len(task.observation)),
@@ -132,7 +137,7 @@ class ForeignPolicy:
             PolicyError: as `check`.
         """
         self.check(env)
-        return _Fitted(self, env)
+        return _Fitted(self, env) if self.contract is None else self
 
 
 def native_actions(env: HasTask) -> Bounds:
@@ -143,7 +148,7 @@ def native_actions(env: HasTask) -> Bounds:
 
 
 def _own_actions(task: TaskSpec) -> tuple[Array, Array]:
-    most = np.full(len(task.action), getattr(task, "action_limit", 1.0))
+    most = np.full(len(task.action), task.action_limit)
     return -most, most
 
 

@@ -157,8 +157,17 @@ def _onnx(spec: Spec) -> ForeignPolicy:
     from sim2real.foreign.onnx import OnnxFile
 
     file, name = OnnxFile(Path(spec.place)), Path(spec.place).stem
+    contract = file.contract
     return ForeignPolicy(
-        name, name, "ONNX", file, num_observations=file.num_observations, num_actions=file.num_actions
+        name,
+        name if contract is None else contract.label,
+        "ONNX",
+        file,
+        seed=None if contract is None else contract.seed,
+        steps=() if contract is None else tuple(step.steps for step in contract.provenance),
+        num_observations=file.num_observations,
+        num_actions=file.num_actions,
+        contract=contract,
     )
 
 

@@ -41,7 +41,7 @@ FILES = (_CONTRACT, _WEIGHTS, "README.md")
 
 def write(folder: str | Path, contract: Contract, network: Network, weights: Weights) -> None:
     """Write the folder, whole or not at all; what else is in it is not deleted but refused."""
-    table = _to_table(contract, network)
+    table = to_table(contract, network)
 
     def write(temporary: Path) -> None:
         (temporary / _CONTRACT).write_text(tomli_w.dumps(table), encoding="utf-8")
@@ -67,7 +67,7 @@ def read(folder: Path) -> tuple[Contract, Network, Weights]:
             f"{folder / _CONTRACT} was edited after its weights were saved: {'; '.join(changed)}; "
             "restore it, or save the policy anew with Policy.save"
         )
-    contract = _contract(table)
+    contract = contract_of(table)
     try:
         network = _network(table, weights)
     except (PolicyError, UnknownName) as error:
@@ -75,8 +75,8 @@ def read(folder: Path) -> tuple[Contract, Network, Weights]:
     return contract, network, weights
 
 
-def _to_table(contract: Contract, network: Network) -> dict[str, object]:
-    """Contract and network as a TOML table."""
+def to_table(contract: Contract, network: Network) -> dict[str, object]:
+    """Contract and network as they stand in ``policy.toml``."""
     layers: list[dict[str, object]] = []
     for layer in network.layers:
         layers.append({"name": layer.name, "kind": layer.kind, "inputs": list(layer.inputs)})
@@ -86,7 +86,8 @@ def _to_table(contract: Contract, network: Network) -> dict[str, object]:
     return {**table, "network": {"outputs": dict(network.outputs), "layer": layers}}
 
 
-def _contract(table: Section) -> Contract:
+def contract_of(table: Section) -> Contract:
+    """The contract that such a table tells; raises `PolicyError` if it is malformed."""
     first = table.whole("format") == 1
     known = {entry.name for entry in fields(Contract)} - (_NEW if first else set())
     needed = known - {"contents"} | ({"activation", "clip"} if first else {"network"})

@@ -1,0 +1,256 @@
+"""Write a policy as one ONNX file, contract and all, and check that it acts as numpy does.
+
+    write_onnx(policy, Path("policy.onnx"))
+
+Inputs are ``observation``, shape (rows, n), and for what remembers ``<layer>_in`` and ``past_in``, shape
+(rows, m), which begin with zeros and are fed from ``<layer>_out`` and ``past_out``. The output is ``action``,
+within ± the contract's limit. Normalizer, clipping and history are in the graph; the metadata say the rest.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim2real.errors import MissingExtra, PolicyError
+from sim2real.files import write_atomically
+from sim2real.foreign.onnx import CONTRACT, OnnxFile
+from sim2real.policy import Layer, Policy
+from sim2real.policy.folder import to_table
+
+try:
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+except ImportError as error:
+    raise MissingExtra("onnx", "deploy") from error
+
+_OPSET, _IR = 20, 10
+"""Of ONNX 1.15, the first that knows Gelu."""
+_CHECKED = 1000
+_TOLERANCE = 1e-5
+
+
+def write_onnx(policy: Policy, path: Path) -> float:
+    """Write the file, and compare it with numpy over a thousand observations, ten of each of 100 rows.
+
+    Returns:
+        The largest difference of an action.
+
+    Raises:
+        PolicyError: for a policy that acts on privileged signals, or a file that does not act as the policy.
+        MissingExtra: if the package onnx is not installed.
+    """
+    if "privileged" in policy.network.reads():
+        raise PolicyError(f"policy {policy.name!r} acts on privileged signals, which no robot has; distil it")
+    model = _Graph(policy).model()
+    onnx.checker.check_model(model, full_check=True)
+    differences = []
+
+    def write(temporary: Path) -> None:
+        temporary.write_bytes(model.SerializeToString())
+        differences.append(_difference(policy, temporary))
+        if not differences[0] <= _TOLERANCE:
+            raise PolicyError(
+                f"as ONNX, policy {policy.name!r} gives other actions, by up to {differences[0]:.2g}; "
+                "nothing was written"
+            )
+
+    write_atomically(path, write)
+    return differences[0]
+
+
+def metadata(policy: Policy) -> dict[str, str]:
+    """What the file says of itself: the contract as JSON, and in plain text what a robot's loop needs."""
+    contract = policy.contract
+    return {
+        CONTRACT: json.dumps(to_table(contract, policy.network), sort_keys=True),
+        "policy": policy.name,
+        "world": contract.world,
+        "task": f"{contract.task} {contract.task_version}",
+        "control_dt": f"{contract.control_dt:g}",
+        "observation_names": ",".join(signal.name for signal in contract.observation),
+        "observation_units": ",".join(signal.unit for signal in contract.observation),
+        "observation_scales": ",".join(f"{signal.scale:g}" for signal in contract.observation),
+        "action_limit": f"{contract.action_limit:g}",
+        "action_names": ",".join(signal.name for signal in contract.action),
+        "action_units": ",".join(signal.unit for signal in contract.action),
+        "action_scales": ",".join(f"{signal.scale:g}" for signal in contract.action),
+    }
+
+
+def _difference(policy: Policy, path: Path, rows: int = 100) -> float:
+    """Largest difference over rows that begin anew now and then."""
+    file, rng = OnnxFile(path), np.random.default_rng(0)
+    size, worst = len(policy.contract.observation), 0.0
+    mine, others = policy.start(rows), file.start(rows)
+    for _ in range(_CHECKED // rows):
+        seen = (3 * rng.standard_normal((rows, size))).astype(np.float32)
+        expected, mine = policy.act(seen, mine)
+        found, others = file.act(seen, others)
+        worst = max(worst, float(np.abs(found - expected).max()))
+        anew = rng.random(rows) < 0.2
+        mine, others = policy.start(anew, mine) if mine is not None else None, file.start(anew, others)
+    return worst
+
+
+class _Graph:
+    """The nodes of a policy, while they are written."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy, self._contract = policy, policy.contract
+        self._nodes: list[onnx.NodeProto] = []
+        self._arrays: dict[str, NDArray[np.generic]] = {}
+        self._inputs = {"observation": len(policy.contract.observation)}
+        self._outputs = {"action": len(policy.contract.action)}
+
+    def model(self) -> onnx.ModelProto:
+        """The whole file."""
+        network = self._policy.network
+        reads = network.reads()
+        if "context" in reads:
+            self._context()
+        if "history" in reads:
+            self._history()
+        for layer in network.order():
+            self._layer(layer)
+        most = self._contract.action_limit
+        self._add("Clip", (network.outputs["action"], self._number(-most), self._number(most)), "action")
+        if "past_in" in self._inputs:
+            self._past()
+        graph = helper.make_graph(
+            self._nodes,
+            "policy",
+            [_value(name, size) for name, size in self._inputs.items()],
+            [_value(name, size) for name, size in self._outputs.items()],
+            [numpy_helper.from_array(array, name) for name, array in self._arrays.items()],
+        )
+        model = helper.make_model(
+            graph, opset_imports=[helper.make_opsetid("", _OPSET)], ir_version=_IR, producer_name="sim2real"
+        )
+        helper.set_model_props(model, metadata(self._policy))
+        return model
+
+    def _add(self, operator: str, inputs: tuple[str, ...], output: str = "", **attributes: float) -> str:
+        output = output or f"_{operator.lower()}_{len(self._nodes)}"
+        node = helper.make_node(operator, list(inputs), [output])
+        node.attribute.extend(helper.make_attribute(key, value) for key, value in attributes.items())
+        self._nodes.append(node)
+        return output
+
+    def _number(self, *values: float, kind: type[np.generic] = np.float32) -> str:
+        name = "_".join(("", kind.__name__, *map(repr, values)))
+        self._arrays[name] = np.array(
+            values[0] if len(values) == 1 and kind is np.float32 else values, dtype=kind
+        )
+        return name
+
+    def _array(
+        self, layer: str, array: str, change: Callable[[NDArray[np.float32]], NDArray[np.float32]]
+    ) -> str:
+        name = f"{layer}.{array}"
+        self._arrays[name] = np.ascontiguousarray(change(self._policy.weights[name]), dtype=np.float32)
+        return name
+
+    def _layer(self, layer: Layer) -> None:
+        name, inputs, number = layer.name, layer.inputs, layer.number or 0.0
+
+        def own(array: str, factor: float = 1.0) -> str:
+            return self._array(name, array, lambda a: factor * (a.T if a.ndim == 2 else a))
+
+        if layer.kind == "dense":
+            self._add("Gemm", (inputs[0], own("weight"), own("bias")), name)
+        elif layer.kind == "low_rank":
+            down = self._add("MatMul", (inputs[0], own("A")))
+            self._add("MatMul", (down, own("B", number)), name)
+        elif layer.kind == "normalize":
+            self._add("Div", (self._add("Sub", (inputs[0], own("mean"))), own("std")), name)
+        elif layer.kind == "affine":
+            self._add("Add", (self._add("Mul", (inputs[0], own("scale"))), own("shift")), name)
+        elif layer.kind == "gru":
+            self._gru(layer, own)
+        elif layer.kind == "clip":
+            self._add("Clip", (inputs[0], self._number(-number), self._number(number)), name)
+        elif layer.kind == "concat":
+            self._add("Concat", inputs, name, axis=-1)
+        elif layer.kind == "silu":
+            self._add("Mul", (inputs[0], self._add("Sigmoid", inputs)), name)
+        else:
+            operator, attributes = _OPERATORS[layer.kind]
+            self._add(operator, inputs, name, **attributes)
+
+    def _gru(self, layer: Layer, own: Callable[[str], str]) -> None:
+        """Gates r, z and n of `sim2real.policy.kinds`, out of plain products."""
+        size = len(self._policy.weights[f"{layer.name}.bias_hh"]) // 3
+        before, after = f"{layer.name}_in", f"{layer.name}_out"
+        self._inputs[before] = self._outputs[after] = size
+        new = self._add("Gemm", (layer.inputs[0], own("weight_ih"), own("bias_ih")))
+        old = self._add("Gemm", (before, own("weight_hh"), own("bias_hh")))
+        parts = [[self._columns(part, k * size, (k + 1) * size) for k in range(3)] for part in (new, old)]
+        r, z = (self._add("Sigmoid", (self._add("Add", (parts[0][k], parts[1][k])),)) for k in range(2))
+        n = self._add("Tanh", (self._add("Add", (parts[0][2], self._add("Mul", (r, parts[1][2])))),))
+        kept = self._add("Mul", (z, before))
+        fresh = self._add("Mul", (self._add("Sub", (self._number(1.0), z)), n))
+        self._add("Add", (fresh, kept), layer.name)
+        self._add("Identity", (layer.name,), after)
+
+    def _columns(self, value: str, start: int, end: int) -> str:
+        bounds = (self._number(start, kind=np.int64), self._number(end, kind=np.int64))
+        return self._add("Slice", (value, *bounds, self._number(1, kind=np.int64)))
+
+    def _context(self) -> None:
+        """The context, as often as there are rows."""
+        self._arrays["context_row"] = self._policy.weights["context"][None].astype(np.float32)
+        rows = self._add("Shape", ("observation",), start=0, end=1)
+        size = self._number(len(self._contract.context), kind=np.int64)
+        self._add("Expand", ("context_row", self._add("Concat", (rows, size), axis=0)), "context")
+
+    def _history(self) -> None:
+        """What was seen and done, out of ``past_in``: observations, actions, and 1 once one has begun."""
+        steps = self._contract.history - 1
+        if steps == 0:
+            self._add("Identity", ("observation",), "history")
+            return
+        observations, actions = steps * len(self._contract.observation), steps * len(self._contract.action)
+        self._inputs["past_in"] = self._outputs["past_out"] = observations + actions + 1
+        begun = self._columns("past_in", observations + actions, observations + actions + 1)
+        first = self._add("Tile", ("observation", self._number(1, steps, kind=np.int64)))
+        known = self._columns("past_in", 0, observations)
+        has_begun = self._add("Greater", (begun, self._number(0.5)))
+        self._add("Where", (has_begun, known, first), "past_observations")
+        self._add(
+            "Identity", (self._columns("past_in", observations, observations + actions),), "past_actions"
+        )
+        self._add("Concat", ("past_observations", "observation", "past_actions"), "history", axis=-1)
+
+    def _past(self) -> None:
+        """The past of the next control step."""
+        steps, size, actions = (
+            self._contract.history - 1,
+            len(self._contract.observation),
+            len(self._contract.action),
+        )
+        none = self._add("Mul", (self._columns("action", 0, 1), self._number(0.0)))
+        ones = self._add("Add", (none, self._number(1.0)))
+        older = self._columns("past_observations", size, steps * size)
+        done = self._columns("past_actions", actions, steps * actions)
+        self._add("Concat", (older, "observation", done, "action", ones), "past_out", axis=-1)
+
+
+_OPERATORS: Mapping[str, tuple[str, Mapping[str, float]]] = {
+    "elu": ("Elu", {}),
+    "gelu": ("Gelu", {}),
+    "leaky_relu": ("LeakyRelu", {"alpha": 0.01}),
+    "relu": ("Relu", {}),
+    "sigmoid": ("Sigmoid", {}),
+    "softplus": ("Softplus", {}),
+    "sum": ("Sum", {}),
+    "tanh": ("Tanh", {}),
+}
+
+
+def _value(name: str, size: int) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["rows", size])

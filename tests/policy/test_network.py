@@ -372,11 +372,11 @@ def test_observations_and_states_of_somebody_else():
 )
 def test_networks_that_were_tampered_with(edit, said, tmp_path):
     """Both files agree, but on no network."""
-    from sim2real.policy.folder import _to_table
+    from sim2real.policy.folder import to_table
 
     policy = gru_policy()
     policy.save(tmp_path / "mine")
-    table = _to_table(policy.contract, policy.network)
+    table = to_table(policy.contract, policy.network)
     edit(table["network"])
     (tmp_path / "mine" / "policy.toml").write_text(tomli_w.dumps(table))
     weights = tmp_path / "mine" / "weights.safetensors"
@@ -389,10 +389,10 @@ def test_networks_that_were_tampered_with(edit, said, tmp_path):
 def test_arrays_of_another_type_on_disk(tmp_path):
     policy = gru_policy()
     policy.save(tmp_path / "mine")
-    from sim2real.policy.folder import _to_table
+    from sim2real.policy.folder import to_table
 
     wide = {key: array.astype(np.float64) for key, array in policy.weights.items()}
-    metadata = {"contract": json.dumps(_to_table(policy.contract, policy.network))}
+    metadata = {"contract": json.dumps(to_table(policy.contract, policy.network))}
     save_file(wide, tmp_path / "mine" / "weights.safetensors", metadata=metadata)
     with pytest.raises(PolicyError, match="are F64, not F32; save the policy anew"):
         Policy.load(tmp_path / "mine")

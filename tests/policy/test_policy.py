@@ -309,9 +309,9 @@ def test_contract_that_is_no_contract(folder):
 )
 def test_contract_of_another_version(folder, policy, edit, said):
     """Both files agree, but not with this version of the code."""
-    from sim2real.policy.folder import _to_table
+    from sim2real.policy.folder import to_table
 
-    table = _to_table(policy.contract, policy.network)
+    table = to_table(policy.contract, policy.network)
     edit(table)
     (folder / "policy.toml").write_text(tomli_w.dumps(table))
     metadata = {"contract": json.dumps(table)}

@@ -47,8 +47,8 @@ class Driven:
         self.policy = Policy.load(f"{world}-nominal-0")
         self.observation, _ = self.env.reset(seed=0)
         self.seconds = self.busy = 0.0
-        side = getattr(self.env.simulator, "_side", None)
-        self.workers = [worker._process.pid for worker in getattr(side, "_workers", [])]
+        crew = getattr(getattr(self.env.simulator, "_side", None), "_crew", None)
+        self.workers = [worker._process.pid for worker in getattr(crew, "workers", [])]
         self.step = self.env.simulator.step
         self.env.simulator.step = self._timed  # type: ignore[method-assign]
 

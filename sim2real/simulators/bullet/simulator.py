@@ -19,7 +19,6 @@ are bit-identical for any number of workers, and a reset starts exactly as the f
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
@@ -29,8 +28,9 @@ from sim2real.simulators.bullet.check import check, check_parameters
 from sim2real.simulators.bullet.contacts import touching_in
 from sim2real.simulators.bullet.engine import load
 from sim2real.simulators.bullet.shard import Law, Shard
-from sim2real.simulators.bullet.workers import Board, Worker, place, start
+from sim2real.simulators.bullet.workers import place, shapes_of
 from sim2real.simulators.named import Named
+from sim2real.simulators.processes import Crew
 from sim2real.simulators.table import PhysicsTable
 from sim2real.world import World
 
@@ -144,79 +144,43 @@ class _Workers:
 
     def __init__(self, world: World, num_envs: int, count: int) -> None:
         self._world = world
-        self._board: Board
-        self._workers: Sequence[Worker]
-        self._board, self._workers = start(world, num_envs, count)
+        self._crew = Crew(_DESK, shapes_of(world), num_envs, count, world)
+        self._board = self._crew.arrays
         self._linked: set[tuple[str, str | None]] = set()
 
     def close(self) -> None:
-        for worker in self._workers:
-            worker.close()
+        self._crew.close()
 
     def array(self, name: str, element: str | None = None) -> Array:
         if name not in ("qpos", "qvel") and (name, element) not in self._linked:
-            self._all("link", name, element)
+            self._crew.all("link", name, element)
             self._linked.add((name, element))
-        shared = self._board.arrays[name]
+        shared = self._board[name]
         return shared if element is None else shared[:, place(self._world, name, element)]
 
     def set_physics(self, env_ids: Ids, names: tuple[str, ...], values: Array) -> None:
-        self._some("set_physics", env_ids, lambda rows: (names, values[rows]))
+        self._crew.some("set_physics", env_ids, lambda rows: (names, values[rows]))
 
     def reset(self, env_ids: Ids, qpos: Array, qvel: Array, ctrl: Array) -> None:
-        self._some("reset", env_ids, lambda rows: (qpos[rows], qvel[rows], ctrl[rows]))
+        self._crew.some("reset", env_ids, lambda rows: (qpos[rows], qvel[rows], ctrl[rows]))
 
     def delay_commands(self, steps: Array) -> None:
-        self._board.arrays["delay"][:] = steps
-        self._all("delay_commands")
+        self._board["delay"][:] = steps
+        self._crew.all("delay_commands")
 
     def step(self, ctrl: Array, substeps: int, env_ids: Ids | None, between: Law) -> None:
-        self._board.arrays["ctrl"][:] = ctrl
+        self._board["ctrl"][:] = ctrl
         rounds, each = (1, substeps) if between is None else (substeps, 1)
         for _ in range(rounds):
             if between is not None:
                 between()
             if env_ids is None:
-                self._all("step", each, None)
+                self._crew.all("step", None, each)
             else:
-                self._stepped(env_ids, each)
+                self._crew.some("step", env_ids, lambda _: (each,))
 
     def diverged(self) -> Mask:
-        return np.asarray(self._board.arrays["diverged"] != 0.0)
-
-    def _stepped(self, env_ids: Ids, substeps: int) -> None:
-        shares = [(worker, _share(worker, env_ids)) for worker in self._workers]
-        asked = [(worker, env_ids[rows] - worker.rows.start) for worker, rows in shares if len(rows)]
-        for worker, ids in asked:
-            worker.ask("step", substeps, ids)
-        _await(worker for worker, _ in asked)
-
-    def _all(self, *command: object) -> None:
-        for worker in self._workers:
-            worker.ask(*command)
-        _await(self._workers)
-
-    def _some(self, name: str, env_ids: Ids, arguments: Callable[[Ids], tuple[object, ...]]) -> None:
-        """Ask the workers of some simulations, with the rows of the arguments that are theirs."""
-        shares = [(worker, _share(worker, env_ids)) for worker in self._workers]
-        asked = [(worker, rows) for worker, rows in shares if len(rows)]
-        for worker, rows in asked:
-            worker.ask(name, env_ids[rows] - worker.rows.start, *arguments(rows))
-        _await(worker for worker, _ in asked)
+        return np.asarray(self._board["diverged"] != 0.0)
 
 
-def _share(worker: Worker, env_ids: Ids) -> Ids:
-    """Which of the simulations are a worker's."""
-    return np.flatnonzero((worker.rows.start <= env_ids) & (env_ids < worker.rows.stop))
-
-
-def _await(workers: Iterable[Worker]) -> None:
-    """Hear all answers, then raise the first error among them."""
-    errors = []
-    for worker in workers:
-        try:
-            worker.awaited()
-        except (ValueError, RuntimeError) as error:
-            errors.append(error)
-    if errors:
-        raise errors[0]
+_DESK = "sim2real.simulators.bullet.workers:Desk"

@@ -69,7 +69,7 @@ def test_any_number_of_workers_gives_the_same_bits(make):
 
 
 def processes(simulator):
-    return [worker._process for worker in simulator._side._workers]
+    return [worker._process for worker in simulator._side._crew.workers]
 
 
 @pytest.mark.parametrize("closed", [True, False])
@@ -92,11 +92,11 @@ def test_a_worker_that_died_is_missed(make):
 
 def test_an_interrupt_and_a_mistake_leave_workers_in_step(make):
     simulator = make(2)
-    zeros, first = np.zeros((N, 6)), simulator._side._workers[0]
+    zeros, first = np.zeros((N, 6)), simulator._side._crew.workers[0]
     simulator.reset(np.arange(N), zeros, zeros, zeros)
     for process in processes(simulator):
         process.send_signal(signal.SIGINT)
-    first.ask("step", 1, None)  # its answer is never read
+    first.ask("step", None, 1)  # its answer is never read
     first.ask("set_physics", np.array([0]), ("servos.mass",), np.ones((1, 1)))
     with pytest.raises(InvalidValue, match=r"servos\.mass"):
         first.awaited()
@@ -113,7 +113,7 @@ import numpy as np
 from sim2real.simulators.bullet import BulletSimulator
 from sim2real.world import World
 simulator = BulletSimulator(World.load("furuta"), 4, 2)
-print(*[worker._process.pid for worker in simulator._side._workers], flush=True)
+print(*[worker._process.pid for worker in simulator._side._crew.workers], flush=True)
 sys.stdout.close()
 if os.fork():
     os._exit(0)
@@ -137,6 +137,6 @@ def alive(pid):
 
 def test_too_few_simulations_stay_in_this_process(so101):
     simulator = BulletSimulator(so101, 3)
-    assert not hasattr(simulator._side, "_workers")
+    assert not hasattr(simulator._side, "_crew")
     with pytest.raises(InvalidValue, match="num_threads"):
         BulletSimulator(so101, 3, -1)

@@ -17,7 +17,7 @@ Returned arrays are the caller's own; they never alias the simulator's memory. W
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any
@@ -37,7 +37,7 @@ from sim2real.domain import Domain
 from sim2real.errors import InvalidValue, UnknownName
 from sim2real.interface import Array, Ids, Mask, Simulator, Task, TaskFactory
 from sim2real.parameters import quantity_of
-from sim2real.simulators import Engine, make_simulator
+from sim2real.simulators import Engine, engine_of, make_simulator
 from sim2real.tasks import TASKS, check_factory
 from sim2real.tasks.binding import bind
 from sim2real.tasks.io_task import IO, IOTask
@@ -108,11 +108,12 @@ class Sim2RealVectorEnv(VectorEnv[Floats, Floats, NDArray[Any]]):
         self.domain = world.domain(domain)
         self.world = world.for_domain(self.domain)
         self._num_physics = 0 if self.domain.is_point else len(self.domain.names)
-        self.engine = engine_for(simulator, self.domain)
+        self.engine = engine_of(self.world, engine_for(simulator, self.domain))
         self.simulator = make_simulator(self.engine, self.world, num_envs)
         self._arrays = Arrays(self.simulator.qpos)
         self._task = make_task(self.world, self.simulator, max_episode_steps)
         self.task = self._task.spec
+        self._cut_off: Callable[[], Mask] | None = getattr(self._task, "truncated", None)
         self._substeps = _substeps(self.task.control_dt, self.simulator.physics_dt)
         self.metadata = {
             "autoreset_mode": AutoresetMode.SAME_STEP if autoreset else AutoresetMode.DISABLED,
@@ -195,7 +196,10 @@ class Sim2RealVectorEnv(VectorEnv[Floats, Floats, NDArray[Any]]):
             self._report(np.flatnonzero(diverged & ~self._resting))
             rewards[diverged] = 0.0
             terminated |= diverged
-        truncated = (self._steps >= self.task.max_steps) & ~terminated
+        truncated = self._steps >= self.task.max_steps
+        if self._cut_off is not None:
+            truncated |= self._cut_off()
+        truncated &= ~terminated
         if running is not None:
             rewards[self._resting] = 0.0
             terminated, truncated = terminated & ~self._resting, truncated & ~self._resting
@@ -234,7 +238,7 @@ class Sim2RealVectorEnv(VectorEnv[Floats, Floats, NDArray[Any]]):
             InvalidValue: for a backlash, if the env was made without, or a value that is impossible.
         """
         given = self.world.check(self.world.domain(domain))
-        if engine_for(self.engine, given) != self.engine:
+        if engine_of(self.world, engine_for(self.engine, given)) != self.engine:
             raise InvalidValue(
                 "a backlash needs a second joint, and this env was made without: make it with a domain that "
                 'has one, or with simulator=Engine("mujoco", play=True)'

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import traceback
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class Sim2RealError(ValueError):
@@ -65,3 +67,14 @@ class MissingExtra(ImportError):
 
     def __init__(self, package: str, extra: str) -> None:
         super().__init__(f'{package} is not installed; run `pip install "sim2real[{extra}]"`')
+
+
+def told(error: BaseException) -> str:
+    """What somebody else's code raised, and in which line of it, on one line."""
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if _HERE not in Path(f.filename).parents]
+    own = [frame for frame in frames if "site-packages" not in frame.filename]
+    places = [f" ({Path(frame.filename).name}, line {frame.lineno})" for frame in (*own, *frames[-1:])]
+    return f"{type(error).__name__}: {' '.join(str(error).split())}{places[0] if places else ''}"
+
+
+_HERE = Path(__file__).parent

@@ -191,6 +191,10 @@ QUANTITIES: dict[str, Quantity] = {quantity.name: quantity for quantity in _ALL}
 """Every quantity that can be set, by name."""
 
 
+ENV = "env"
+"""Element of what a gymnasium env has as attributes of its own: ``env.length``, whatever they mean."""
+
+
 @dataclass(frozen=True)
 class Parameter:
     """One physical quantity of a world."""
@@ -227,6 +231,8 @@ def quantity_of(name: str) -> Quantity:
     element, dot, quantity = name.rpartition(".") if isinstance(name, str) else ("", "", "")
     if not dot or not element:
         raise InvalidValue(f"parameter {name!r} is not of the form <element>.<quantity>, as in 'pole.mass'")
+    if quantity not in QUANTITIES and element == ENV:
+        return Quantity(quantity, ENV, (), "attribute of a gymnasium env")
     if quantity not in QUANTITIES:
         raise UnknownName(f"quantity in parameter {name!r}:", quantity, QUANTITIES)
     return QUANTITIES[quantity]

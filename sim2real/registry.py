@@ -136,8 +136,12 @@ _USEFUL: set[str] = set()
 """Modules that have registered something when they were imported."""
 
 
-def import_module(name: str) -> ModuleType:
+def import_module(name: str, must_register: bool = True) -> ModuleType:
     """Import what registers something: a module in the current folder or on ``sys.path``, or a ``.py`` file.
+
+    Args:
+        name: as ``import`` takes it, or a path.
+        must_register: whether it has to register something, of ours or a gymnasium env.
 
     Raises:
         InvalidValue: if it isn't there, raises, or registers nothing.
@@ -152,10 +156,10 @@ def import_module(name: str) -> ModuleType:
     known = _registered()
     if known != before or any(home.startswith((f"{name}.", f"{module.__name__}.")) for _, _, home in known):
         _USEFUL.add(module.__name__)
-    if module.__name__ not in _USEFUL:
+    if must_register and module.__name__ not in _USEFUL:
         raise InvalidValue(
             f"importing {name} registers nothing; a task in it needs @sim2real.register_task('its-name') "
-            "above its class"
+            "above its class, and an env gymnasium.register(id=..., entry_point=...)"
         )
     return module
 
@@ -177,7 +181,9 @@ def load_module(name: str) -> ModuleType:
 
 
 def _registered() -> set[tuple[str, str, str]]:
-    return {(r.kind, name, _home(found)) for r in _ALL for name, found in r._registered.items()}
+    ours = {(r.kind, name, _home(found)) for r in _ALL for name, found in r._registered.items()}
+    gymnasium = sys.modules.get("gymnasium")
+    return ours | {("env", name, "") for name in (gymnasium.registry if gymnasium else ())}
 
 
 def _import_file(path: Path) -> ModuleType:

@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim2real.checker.vector_env import CheckFailed
-from sim2real.checker.watched import Watched, told
+from sim2real.checker.watched import Watched
 from sim2real.env import Sim2RealVectorEnv, make_task, task_class
+from sim2real.errors import told
 from sim2real.interface import Array, Simulator, TaskFactory, TaskSpec
 from sim2real.simulators import Engine, make_simulator
 from sim2real.tasks import check_factory

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import traceback
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sim2real.checker.vector_env import CheckFailed
-from sim2real.errors import Sim2RealError
+from sim2real.errors import Sim2RealError, told
 from sim2real.interface import Array, Ids, Mask, Simulator, Task, TaskFactory, TaskSpec
 
 T = TypeVar("T")
@@ -157,15 +155,3 @@ def called(spec: TaskSpec, method: str, call: Callable[[], T]) -> T:
         raise
     except Exception as error:
         raise CheckFailed(f"task {spec.name}: {method}() raises {told(error)}") from error
-
-
-def told(error: Exception) -> str:
-    """What was raised, and in which line of the user's code."""
-    frames = [
-        f for f in traceback.extract_tb(error.__traceback__) if _PACKAGE not in Path(f.filename).parents
-    ]
-    place = f" ({Path(frames[0].filename).name}, line {frames[0].lineno})" if frames else ""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}{place}"
-
-
-_PACKAGE = Path(__file__).parents[1]

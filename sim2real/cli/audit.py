@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace) -> None:
     with working(show, f"moving {len(with_usual(world).parameters)} parameters to both ends"):
         audit = audit_world(world, AuditSettings(arguments.simulator, arguments.episodes, policies))
     _print(show, audit)
-    print(f"wrote {write_audit(audit, arguments.out or Path('runs') / f'audit-{world.name}')}")
+    print(f"wrote {write_audit(audit, arguments.out or Path('runs') / f'audit-{world.path.name}')}")
     if world.parameters:  # else nobody has asked for these
         audit.refuse()
 

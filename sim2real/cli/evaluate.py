@@ -69,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise InvalidValue("no policies to evaluate; name at least one, or give --selftest")
     policies = [load_policy(spec, arguments.trust) for spec in arguments.policies]
     world = load_world(arguments.world or _their_world(policies), arguments)
-    out = arguments.out or Path("runs") / f"evaluate-{world.name}"
+    out = arguments.out or Path("runs") / f"evaluate-{world.path.name}"
     old = old_run(arguments.compare)
     labels = labels_of(policies)
     check_gate(arguments, world, labels, old)

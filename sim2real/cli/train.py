@@ -47,6 +47,6 @@ def run(arguments: argparse.Namespace) -> None:
         from sim2real.learn.ppo import settings_for, train
     settings = settings_for(world, randomized, **given)
     domain = Path(arguments.domain).stem
-    out = arguments.out or Path("runs") / f"{world.name}-{domain}-{arguments.seed}"
+    out = arguments.out or Path("runs") / f"{world.path.name}-{domain}-{arguments.seed}"
     policy = train(world, out, arguments.domain, arguments.seed, settings, progress=True)
     print_measured(policy, out)

@@ -10,11 +10,12 @@ import numpy as np
 from sim2real.env import Sim2RealVectorEnv
 from sim2real.episodes import Outcomes, run_episodes
 from sim2real.interface import ActorLike
-from sim2real.simulators import Engine
+from sim2real.simulators import Engine, engine_of
 from sim2real.world import Variant, World
 
-_MOST_ROWS = {"bullet": 32}
-"""Rows of a batch; a client of Bullet's takes tens of megabytes, a row of the other engines next to none."""
+_MOST_ROWS = {"bullet": 32, "gym": 128}
+"""Rows of a batch; a client of Bullet's takes tens of megabytes, an env with its model one or two, a row of
+the other engines next to none."""
 
 
 class VariantBatch:
@@ -24,7 +25,7 @@ class VariantBatch:
         self, world: World, variants: Sequence[Variant], episodes: int, engine: str | Engine = "mujoco"
     ) -> None:
         """Make the env; rows are variants × episodes, in this order."""
-        engine = Engine(engine) if isinstance(engine, str) else engine
+        engine = engine_of(world, engine)
         rows = len(variants) * episodes
         self._names = tuple(sorted({name for variant in variants for name in variant.domain.names}))
         drawn = [variant.domain.sample(np.random.default_rng(0), episodes) for variant in variants]

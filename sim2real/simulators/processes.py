@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterable, Mapping
 from itertools import pairwise
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 import numpy as np
 
@@ -57,6 +57,44 @@ def shared(file: int, shapes: Shapes, num_envs: int) -> dict[str, Array]:
     }
 
 
+class Staff(Protocol):
+    """Who has the simulations: this process, or others."""
+
+    arrays: dict[str, Array]
+    """Live, by name. Shapes (num_envs, ...)."""
+
+    def all(self, *command: object) -> None:
+        """Call a method by its name for all simulations, whose ids are its first argument: None."""
+
+    def some(self, name: str, env_ids: Ids, arguments: Callable[[Ids], tuple[object, ...]]) -> None:
+        """Call a method for some simulations: their ids, then the arguments' rows that are theirs."""
+
+    def close(self) -> None:
+        """End them."""
+
+
+class Alone:
+    """This process has all simulations."""
+
+    def __init__(self, desk: str, shapes: Shapes, num_envs: int, *given: object) -> None:
+        """Make the desk; see `Crew`."""
+        self.arrays = {name: np.zeros((num_envs, *shape)) for name, shape in shapes.items()}
+        self._desk: Any = _found(desk)(self.arrays, *given)
+
+    def all(self, *command: object) -> None:
+        """Call a method; see `Staff.all`."""
+        name, *arguments = command
+        getattr(self._desk, str(name))(*arguments)
+
+    def some(self, name: str, env_ids: Ids, arguments: Callable[[Ids], tuple[object, ...]]) -> None:
+        """Call a method for some simulations; see `Staff.some`."""
+        getattr(self._desk, name)(env_ids, *arguments(np.arange(len(env_ids))))
+
+    def close(self) -> None:
+        """Close the desk."""
+        self._desk.close()
+
+
 class Crew:
     """Processes that share simulations out evenly."""
 
@@ -75,7 +113,6 @@ class Crew:
         """
         with _anonymous_file() as file:
             self.arrays = shared(file.fileno(), shapes, num_envs)
-            """Live. Shape (num_envs, ...)."""
             bounds = np.linspace(0, num_envs, count + 1).round().astype(int).tolist()
             self.workers = [_Worker(desk, file.fileno(), slice(*pair)) for pair in pairwise(bounds)]
         for worker in self.workers:
@@ -83,13 +120,13 @@ class Crew:
         _await(self.workers)
 
     def all(self, *command: object) -> None:
-        """Ask all workers the same, and wait for them."""
+        """Ask all workers the same, and wait for them; see `Staff.all`."""
         for worker in self.workers:
             worker.ask(*command)
         _await(self.workers)
 
     def some(self, name: str, env_ids: Ids, arguments: Callable[[Ids], tuple[object, ...]]) -> None:
-        """Ask the workers of some simulations, with the rows of the arguments that are theirs, and wait."""
+        """Ask the workers of some simulations, and wait for them; see `Staff.some`."""
         shares = [(worker, _share(worker, env_ids)) for worker in self.workers]
         asked = [(worker, rows) for worker, rows in shares if len(rows)]
         for worker, rows in asked:
@@ -149,8 +186,7 @@ class _Worker:
 def serve(desk: str, pipe: int, file: int) -> None:
     """Be a worker until the pipe ends: what the process runs."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    module, _, name = desk.partition(":")
-    make: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    make = _found(desk)
     with contextlib.suppress(EOFError, ConnectionError), Connection(pipe) as caller:
         made: Any = None
         while True:
@@ -166,6 +202,12 @@ def serve(desk: str, pipe: int, file: int) -> None:
             except Sim2RealError as mistake:
                 error = str(mistake)  # not every error can be sent
             caller.send((number, error))
+
+
+def _found(desk: str) -> Callable[..., Any]:
+    module, _, name = desk.partition(":")
+    found: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    return found
 
 
 def _share(worker: _Worker, env_ids: Ids) -> Ids:

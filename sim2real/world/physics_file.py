@@ -38,14 +38,25 @@ class PhysicsFile:
     channels: Mapping[str, tuple[str, ...]]
 
     @classmethod
-    def read(cls, path: Path) -> PhysicsFile:
-        """The file of the world in the folder ``path``.
+    def read(cls, path: Path) -> tuple[PhysicsFile, Section]:
+        """The file of the world in the folder ``path``, and what it says of a gymnasium env.
 
         Raises:
             UnknownName: for a misspelt name.
             InvalidValue: for a file that is no TOML, or that contradicts itself.
         """
         table = _read(path / "physics.toml")
+        return cls.of(table, path), Section(str(path / "physics.toml"), table).section("env")
+
+    @classmethod
+    def of(cls, table: Mapping[str, object], path: Path) -> PhysicsFile:
+        """What a table says that has the form of the file; messages name it by ``path``, its folder.
+
+        Raises:
+            UnknownName: for a misspelt name.
+            InvalidValue: for a table that contradicts itself.
+        """
+        table = dict(table)
         _check_keys(path, "key of physics.toml", table, _KEYS)
         parameters = {name: _parameter(name, entry) for name, entry in _table(table, "parameters").items()}
         file = Section(str(path / "physics.toml"), table)
@@ -62,7 +73,7 @@ class PhysicsFile:
 
 
 _Table = dict[str, object]
-_KEYS = ("title", "task", "parameters", "variants", "recordings", "training", "channels")
+_KEYS = ("title", "task", "env", "parameters", "variants", "recordings", "training", "channels")
 _PARAMETER_KEYS = ("unit", "nominal", "range", "scale", "source", "elements")
 _SCALES = {"linear": "uniform", "log": "loguniform"}
 _ORDERS = {"sensors": SENSORS, "actuators": ACTUATORS}

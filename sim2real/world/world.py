@@ -4,6 +4,9 @@
     >>> world.parameters["pole.mass"].unit
     'kg'
 
+A gymnasium env is a world too: by its id (``gym:Hopper-v5``), by a folder whose ``physics.toml`` has a table
+``[env]`` in place of a scene, or by a callable that makes it (`World.of_env`).
+
 ``physics.toml`` names every parameter with unit, nominal value, training range and source, and the
 held-out variants. Loading compiles the MJCF once and refuses a world that contradicts itself: a nominal value
 that the model does not have, a geom friction that a grippier partner makes ineffective, a misspelt variant.
@@ -11,25 +14,31 @@ that the model does not have, a geom friction that a grippier partner makes inef
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
+import gymnasium
 import mujoco
 
 from sim2real.catalog import find
 from sim2real.contents import Contents
+from sim2real.documents import Section
 from sim2real.domain import Domain
 from sim2real.errors import InvalidValue, UnknownName
 from sim2real.interface import TaskFactory
 from sim2real.io_table import IoTable
-from sim2real.parameters import MODEL, Parameter, quantity_of
+from sim2real.parameters import ENV, MODEL, Parameter, quantity_of
 from sim2real.world.checks import canonical, check_nominal, check_parameters, check_values
 from sim2real.world.drives import drives
 from sim2real.world.entries import elements_of, locate
 from sim2real.world.fingerprint import contents
+from sim2real.world.gym.look import UNIT, GymEnv
+from sim2real.world.gym.rules import Sets, check, own_value, who_sets, with_room
+from sim2real.world.gym.source import SCHEME, Setter, Source
 from sim2real.world.names import element_name, element_names
 from sim2real.world.physics_file import JointMapping, PhysicsFile
 from sim2real.world.refusals import refusal
@@ -62,24 +71,77 @@ class World:
     """A task of the user's that is given as a class, where its name alone isn't enough."""
     io: IoTable | None = None
     """What somebody's policy sees and drives, where ``io.toml`` says it; the task ``io`` is read from it."""
+    env: GymEnv | None = None
+    """What stands for the scene, of a world that is a gymnasium env."""
 
     @classmethod
     def load(cls, name_or_path: str | Path) -> World:
-        """Load a world of the catalogue, or from a folder of the same form.
+        """Load a world of the catalogue, from a folder of the same form, or an env as ``gym:ID``.
+
+        An id is one of gymnasium's registry; ``gym:my_module:ID`` imports the module first. A folder names
+        no modules.
 
         Raises:
             UnknownName: if there is no such world, or for a misspelt name inside it.
-            InvalidValue: if the folder contradicts itself.
+            InvalidValue: if the folder contradicts itself, or for an env that can't be a world.
         """
+        name = str(name_or_path)
+        if name.startswith(SCHEME):
+            place = Path(name.replace(":", "-").replace("/", "-"))
+            return cls._made(name, place, None, GymEnv.look_at(Source.of_id(name.removeprefix(SCHEME))))
         path = find("envs", name_or_path)
-        given = PhysicsFile.read(path)
-        model = compile_scene(path / "scene.xml", given.parameters, given.variants)
-        parameters = {name: canonical(model, parameter) for name, parameter in given.parameters.items()}
-        for parameter in parameters.values():
+        given, table = PhysicsFile.read(path)
+        env = GymEnv.look_at(Source.of_table(table)) if table.values else None
+        return cls._made(path.name, path, given, env)
+
+    @classmethod
+    def of_env(
+        cls,
+        make: Callable[[], gymnasium.Env[Any, Any]],
+        physics: str | Path | Mapping[str, object] | None = None,
+        name: str | None = None,
+        setters: Mapping[str, Setter] | None = None,
+    ) -> World:
+        """A world of any gymnasium env that a callable makes.
+
+        Args:
+            make: makes a new env, here and in other processes.
+            physics: parameters and variants: a folder's ``physics.toml`` or a table of the same form.
+            name: what policies and reports call the world; by default the callable's.
+            setters: by parameter, an attribute of the env or a function of the unwrapped env and a value,
+                where the env takes the parameter by neither ``set_physics``, its name nor a model.
+
+        Raises:
+            UnknownName: for a parameter that the env does not have.
+            InvalidValue: for an env that can't be made, or can't be a world.
+        """
+        name = name or str(getattr(make, "__name__", type(make).__name__))
+        path, table = Path(name), dict(physics) if isinstance(physics, Mapping) else {}
+        if physics is not None and not isinstance(physics, Mapping):
+            file = Path(physics)
+            path = file.parent if file.suffix == ".toml" else file
+            table = dict(Section.read_toml(path / "physics.toml" if file.is_dir() else file).values)
+        section = Section(str(path / "physics.toml"), table).section("env")
+        source = Source.of_callable(make, name, section, setters or {})
+        return cls._made(name, path, PhysicsFile.of(table, path), GymEnv.look_at(source))
+
+    @classmethod
+    def _made(cls, name: str, path: Path, given: PhysicsFile | None, env: GymEnv | None) -> World:
+        """The world of a scene or an env and what its physics file says, if neither contradicts the other."""
+        given = given or PhysicsFile.of({}, path)
+        parts: dict[str, Any] = {**vars(given), "name": name, "path": path, "env": env}
+        if env is None:
+            model = compile_scene(path / "scene.xml", given.parameters, given.variants)
+            parts["io"] = IoTable.beside(path / "scene.xml")
+        else:
+            model = with_room(env, given.parameters, given.variants)
+            spec, training = env.task.spec, {"normalize_observations": True, **given.training}
+            parts |= {"task": spec.name, "own_task": env.task, "training": training}
+        world = cls(model=model, **parts)
+        world = replace(world, parameters={n: world._canonical(p) for n, p in given.parameters.items()})
+        for parameter in world._of_scene(world.parameters).values():
             check_nominal(model, path, parameter)
-        io = IoTable.beside(path / "scene.xml")
-        world = cls(path.name, path, model=model, io=io, **{**vars(given), "parameters": parameters})
-        check_parameters(world)
+        world._check_parameters(world.parameters)
         for domain in (world.training_domain, *(variant.domain for variant in given.variants.values())):
             world.check(domain)
         return world.without_variants() if are_closed() else world
@@ -89,7 +151,17 @@ class World:
         return replace(self, variants={name: v for name, v in self.variants.items() if name == CONTROL})
 
     def with_task(self, task: str | TaskFactory) -> World:
-        """The same world with another task: a name, or the class itself."""
+        """The same world with another task: a name, or the class itself.
+
+        Raises:
+            InvalidValue: for a gymnasium env, which brings its own.
+        """
+        if self.env is not None:
+            if task is self.own_task:
+                return self
+            raise InvalidValue(
+                f"{self.name} is a gymnasium env, which brings its own task; leave the other out"
+            )
         if isinstance(task, str):
             return replace(self, task=task, own_task=None)
         return replace(self, task=task.spec.name, own_task=task)
@@ -102,7 +174,11 @@ class World:
     @cached_property
     def contents(self) -> Contents:
         """What the world consists of, by name, to tell it from another of the same name."""
-        return contents(self.model, self.parameters, self.channels, self.path)
+        found = contents(self.model, self.parameters, self.channels, self.path)
+        if self.env is None:
+            return found
+        of_env = {"env": self.env.source.name, "arguments of the env": self.env.source.arguments}
+        return {**found, "effects": {**found["effects"], **of_env}}
 
     @cached_property
     def training_domain(self) -> Domain:
@@ -182,16 +258,16 @@ class World:
             if name in parameters:
                 parameters[name] = replace(parameters[name], nominal=nominal, elements=its)
                 continue
-            given = Parameter(
-                name, unit_of(self.model, name, its), nominal, nominal, nominal, "identification", its
-            )
-            parameters[name] = canonical(self.model, given)
+            unit = UNIT if self._is_own(name, its) else unit_of(self.model, name, its)
+            given = Parameter(name, unit, nominal, nominal, nominal, "identification", its)
+            parameters[name] = self._canonical(given)
         kept = {n: p for n, p in parameters.items() if p.elements or p.quantity.element == "world"}
         wide = replace(self, parameters=kept)
         asked = {n: replace(p, high=max(p.high, most.get(n, p.high))) for n, p in kept.items()}
-        if any(lacks_room(self.model, asked[name]) for name in chosen if name in asked):
-            wide = replace(wide, model=compile_scene(self.path / "scene.xml", asked, self.variants))
-        check_parameters(wide, [name for name in chosen if name in kept])
+        of_scene = self._of_scene({name: asked[name] for name in chosen if name in asked})
+        if any(lacks_room(self.model, parameter) for parameter in of_scene.values()):
+            wide = replace(wide, model=self._compiled(asked))
+        wide._check_parameters([name for name in chosen if name in kept])
         return wide
 
     def elements_of(self, name: str) -> tuple[str, ...]:
@@ -207,6 +283,10 @@ class World:
         if kind == "world":
             return ()
         known = list(self.parameters) if kind == "parameter" else []
+        if kind == "signal" and self.env is not None:
+            known = [signal.name for signal in self.env.task.spec.observation]
+        if self._is_own(name, (element,)):
+            return (element,)
         if kind in ("body", "geom", "joint", "actuator"):
             with suppress(UnknownName):
                 return (element_name(self.model, *locate(self.model, kind, element, kind)),)
@@ -236,6 +316,14 @@ class World:
                 return parameter.nominal
         if quantity.acts != MODEL and quantity.neutral is None:
             return _SHAPE
+        if self.env is not None and self._is_own(name, tuple(elements)):
+            value = own_value(self.env, name, tuple(elements))
+            if value is None:
+                raise InvalidValue(
+                    f"{self.env.source.name} does not tell its own {name}; say what it is nominally: name it "
+                    f"in {self.path / 'physics.toml'}"
+                )
+            return value
         return nominal_value(self.model, quantity.name, elements[0] if elements else "world")
 
     def of_joint(self, joint: str, quantity: str) -> str:
@@ -273,8 +361,44 @@ class World:
         for name in domain.parameters:
             if name not in self.parameters:
                 raise UnknownName(f"parameter of {self.name}", name, self.parameters)
-        check_values(self, self.path, domain)
+        given = {
+            name: d
+            for name, d in domain.parameters.items()
+            if not self._is_own(name, self.parameters[name].elements)
+        }
+        check_values(self, self.path, domain if len(given) == len(domain.names) else Domain(given))
         return domain
+
+    def _is_own(self, name: str, elements: tuple[str, ...]) -> bool:
+        """Whether an env or its PyBullet bodies have a parameter, and no model of MuJoCo's."""
+        return self.env is not None and who_sets(self.env, name, elements) in (Sets.ENV, Sets.BODIES)
+
+    def _of_scene(self, parameters: Mapping[str, Parameter]) -> dict[str, Parameter]:
+        """Those that are about elements of the MuJoCo model."""
+        return {n: p for n, p in parameters.items() if not self._is_own(n, p.elements)}
+
+    def _canonical(self, parameter: Parameter) -> Parameter:
+        own = self._is_own(parameter.name, parameter.elements)
+        return parameter if own else canonical(self.model, parameter)
+
+    def _compiled(self, parameters: Mapping[str, Parameter]) -> mujoco.MjModel:
+        """The model with room for what parameters and variants ask."""
+        if self.env is not None:
+            return with_room(self.env, parameters, self.variants)
+        return compile_scene(self.path / "scene.xml", parameters, self.variants)
+
+    def _check_parameters(self, names: Iterable[str]) -> None:
+        """Refuse what an element, or an env, can't have, and two parameters for the same number."""
+        chosen = {name: self.parameters[name] for name in names}
+        check_parameters(self, self._of_scene(chosen))
+        for parameter in chosen.values():
+            if self.env is not None:
+                check(self.env, parameter)
+            elif parameter.quantity.element == ENV:
+                raise InvalidValue(
+                    f"{parameter.name} is an attribute of a gymnasium env, and {self.name} is none; leave "
+                    "it out"
+                )
 
 
 _SHAPE = 0.05

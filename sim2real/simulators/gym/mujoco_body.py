@@ -126,7 +126,7 @@ class MujocoBody:
                 f"{world.title} has no mujoco.MjData yet, which sensors, commands and pushes need; reset() "
                 "it before it is wrapped"
             )
-        return cast(Simulator, View(self._model, self._data, self._delay_commands))
+        return cast(Simulator, View(self._model, self._data, self.delay_commands))
 
     def write(self, world: World, names: tuple[str, ...], values: Array) -> None:
         """Write physics into the env's model; what the engine derives from it follows."""
@@ -214,7 +214,7 @@ class MujocoBody:
             self._delay.begin(command)
         return command[None]
 
-    def _delay_commands(self, steps: Array) -> None:
+    def delay_commands(self, steps: Array) -> None:
         """Delay each actuator's commands by whole physics steps. Shape (nactuator,)."""
         self._write_delays(np.arange(self._model.nactuator), steps * self._model.opt.timestep)
 

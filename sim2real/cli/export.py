@@ -14,9 +14,10 @@ if TYPE_CHECKING:
 
 def add(commands: Commands) -> None:
     """Add both commands."""
-    command = commands.add_parser("export", help="write a policy as ONNX, checked against numpy")
+    command = commands.add_parser("export", help="write a policy as one file for a robot, checked")
     command.add_argument("policy", help="a policy's name or folder")
-    command.add_argument("--onnx", type=Path, required=True, metavar="FILE", help="the file to write")
+    command.add_argument("--onnx", type=Path, metavar="FILE", help="for onnxruntime and the like")
+    command.add_argument("--npz", type=Path, metavar="FILE", help="for numpy alone: scripts/run_exported.py")
     command.set_defaults(run=run)
     command = commands.add_parser("import", help="make a policy folder of a zip of Stable-Baselines3")
     command.add_argument(
@@ -31,12 +32,17 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run the export."""
-    from sim2real.foreign.export import write_onnx
+    from sim2real.errors import InvalidValue
+    from sim2real.foreign.export import write_npz, write_onnx
     from sim2real.policy import Policy
 
+    if arguments.onnx is None and arguments.npz is None:
+        raise InvalidValue("nothing to write; give --onnx FILE, --npz FILE or both")
     policy = Policy.load(arguments.policy)
-    difference = write_onnx(policy, arguments.onnx)
-    print(f"acts as numpy does, to {difference:.1g}, on 1000 observations\nwrote {arguments.onnx}")
+    for write, path in ((write_onnx, arguments.onnx), (write_npz, arguments.npz)):
+        if path is not None:
+            difference = write(policy, path)
+            print(f"acts as the policy, to {difference:.1g}, on 1000 observations\nwrote {path}")
 
 
 def run_import(arguments: argparse.Namespace) -> None:

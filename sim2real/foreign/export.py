@@ -10,6 +10,7 @@ within ± the contract's limit. Normalizer, clipping and history are in the grap
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -30,7 +31,7 @@ except ImportError as error:
 
 _OPSET, _IR = 20, 10
 """Of ONNX 1.15, the first that knows Gelu."""
-_CHECKED = 1000
+_OBSERVATIONS = 1000
 _TOLERANCE = 1e-5
 
 
@@ -44,23 +45,50 @@ def write_onnx(policy: Policy, path: Path) -> float:
         PolicyError: for a policy that acts on privileged signals, or a file that does not act as the policy.
         MissingExtra: if the package onnx is not installed.
     """
-    if "privileged" in policy.network.reads():
-        raise PolicyError(f"policy {policy.name!r} acts on privileged signals, which no robot has; distil it")
-    model = _Graph(policy).model()
-    onnx.checker.check_model(model, full_check=True)
-    differences = []
+    model, difference = _checked(policy, _Graph(policy).model())
 
     def write(temporary: Path) -> None:
         temporary.write_bytes(model.SerializeToString())
-        differences.append(_difference(policy, temporary))
-        if not differences[0] <= _TOLERANCE:
-            raise PolicyError(
-                f"as ONNX, policy {policy.name!r} gives other actions, by up to {differences[0]:.2g}; "
-                "nothing was written"
-            )
 
     write_atomically(path, write)
-    return differences[0]
+    return difference
+
+
+def write_npz(policy: Policy, path: Path) -> float:
+    """Write the same graph for numpy alone, as ``scripts/run_exported.py`` runs it; compared as `write_onnx`.
+
+    The file holds the arrays by name, and ``graph``, a JSON text: nodes in order, as [operator of ONNX,
+    inputs, output, attributes], inputs with their sizes, outputs, and the metadata.
+    """
+    graph = _Graph(policy)
+    model, difference = _checked(policy, graph.model())
+    nodes = [
+        [n.op_type, [*n.input], n.output[0], {a.name: helper.get_attribute_value(a) for a in n.attribute}]
+        for n in model.graph.node
+    ]
+    described = {
+        "nodes": nodes,
+        "inputs": graph.inputs,
+        "outputs": list(graph.outputs),
+        "metadata": metadata(policy),
+    }
+    arrays: dict[str, NDArray[np.generic]] = {**graph.arrays, "graph": np.array(json.dumps(described))}
+    write_atomically(path, lambda temporary: np.savez(temporary, allow_pickle=False, **arrays))
+    return difference
+
+
+def _checked(policy: Policy, model: onnx.ModelProto) -> tuple[onnx.ModelProto, float]:
+    """The model, and by how much it differs from the policy."""
+    onnx.checker.check_model(model, full_check=True)
+    with tempfile.TemporaryDirectory() as folder:
+        onnx.save(model, Path(folder) / "policy.onnx")
+        difference = _difference(policy, OnnxFile(Path(folder) / "policy.onnx"))
+    if not difference <= _TOLERANCE:
+        raise PolicyError(
+            f"as ONNX, policy {policy.name!r} gives other actions, by up to {difference:.2g}; nothing was "
+            "written"
+        )
+    return model, difference
 
 
 def metadata(policy: Policy) -> dict[str, str]:
@@ -82,12 +110,12 @@ def metadata(policy: Policy) -> dict[str, str]:
     }
 
 
-def _difference(policy: Policy, path: Path, rows: int = 100) -> float:
+def _difference(policy: Policy, file: OnnxFile, rows: int = 100) -> float:
     """Largest difference over rows that begin anew now and then."""
-    file, rng = OnnxFile(path), np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     size, worst = len(policy.contract.observation), 0.0
     mine, others = policy.start(rows), file.start(rows)
-    for _ in range(_CHECKED // rows):
+    for _ in range(_OBSERVATIONS // rows):
         seen = (3 * rng.standard_normal((rows, size))).astype(np.float32)
         expected, mine = policy.act(seen, mine)
         found, others = file.act(seen, others)
@@ -101,11 +129,15 @@ class _Graph:
     """The nodes of a policy, while they are written."""
 
     def __init__(self, policy: Policy) -> None:
+        if "privileged" in policy.network.reads():
+            raise PolicyError(
+                f"policy {policy.name!r} acts on privileged signals, which no robot has; distil it"
+            )
         self._policy, self._contract = policy, policy.contract
         self._nodes: list[onnx.NodeProto] = []
-        self._arrays: dict[str, NDArray[np.generic]] = {}
-        self._inputs = {"observation": len(policy.contract.observation)}
-        self._outputs = {"action": len(policy.contract.action)}
+        self.arrays: dict[str, NDArray[np.generic]] = {}
+        self.inputs = {"observation": len(policy.contract.observation)}
+        self.outputs = {"action": len(policy.contract.action)}
 
     def model(self) -> onnx.ModelProto:
         """The whole file."""
@@ -119,14 +151,14 @@ class _Graph:
             self._layer(layer)
         most = self._contract.action_limit
         self._add("Clip", (network.outputs["action"], self._number(-most), self._number(most)), "action")
-        if "past_in" in self._inputs:
+        if "past_in" in self.inputs:
             self._past()
         graph = helper.make_graph(
             self._nodes,
             "policy",
-            [_value(name, size) for name, size in self._inputs.items()],
-            [_value(name, size) for name, size in self._outputs.items()],
-            [numpy_helper.from_array(array, name) for name, array in self._arrays.items()],
+            [_value(name, size) for name, size in self.inputs.items()],
+            [_value(name, size) for name, size in self.outputs.items()],
+            [numpy_helper.from_array(array, name) for name, array in self.arrays.items()],
         )
         model = helper.make_model(
             graph, opset_imports=[helper.make_opsetid("", _OPSET)], ir_version=_IR, producer_name="sim2real"
@@ -143,7 +175,7 @@ class _Graph:
 
     def _number(self, *values: float, kind: type[np.generic] = np.float32) -> str:
         name = "_".join(("", kind.__name__, *map(repr, values)))
-        self._arrays[name] = np.array(
+        self.arrays[name] = np.array(
             values[0] if len(values) == 1 and kind is np.float32 else values, dtype=kind
         )
         return name
@@ -152,7 +184,7 @@ class _Graph:
         self, layer: str, array: str, change: Callable[[NDArray[np.float32]], NDArray[np.float32]]
     ) -> str:
         name = f"{layer}.{array}"
-        self._arrays[name] = np.ascontiguousarray(change(self._policy.weights[name]), dtype=np.float32)
+        self.arrays[name] = np.ascontiguousarray(change(self._policy.weights[name]), dtype=np.float32)
         return name
 
     def _layer(self, layer: Layer) -> None:
@@ -186,7 +218,7 @@ class _Graph:
         """Gates r, z and n of `sim2real.policy.kinds`, out of plain products."""
         size = len(self._policy.weights[f"{layer.name}.bias_hh"]) // 3
         before, after = f"{layer.name}_in", f"{layer.name}_out"
-        self._inputs[before] = self._outputs[after] = size
+        self.inputs[before] = self.outputs[after] = size
         new = self._add("Gemm", (layer.inputs[0], own("weight_ih"), own("bias_ih")))
         old = self._add("Gemm", (before, own("weight_hh"), own("bias_hh")))
         parts = [[self._columns(part, k * size, (k + 1) * size) for k in range(3)] for part in (new, old)]
@@ -203,7 +235,7 @@ class _Graph:
 
     def _context(self) -> None:
         """The context, as often as there are rows."""
-        self._arrays["context_row"] = self._policy.weights["context"][None].astype(np.float32)
+        self.arrays["context_row"] = self._policy.weights["context"][None].astype(np.float32)
         rows = self._add("Shape", ("observation",), start=0, end=1)
         size = self._number(len(self._contract.context), kind=np.int64)
         self._add("Expand", ("context_row", self._add("Concat", (rows, size), axis=0)), "context")
@@ -215,7 +247,7 @@ class _Graph:
             self._add("Identity", ("observation",), "history")
             return
         observations, actions = steps * len(self._contract.observation), steps * len(self._contract.action)
-        self._inputs["past_in"] = self._outputs["past_out"] = observations + actions + 1
+        self.inputs["past_in"] = self.outputs["past_out"] = observations + actions + 1
         begun = self._columns("past_in", observations + actions, observations + actions + 1)
         first = self._add("Tile", ("observation", self._number(1, steps, kind=np.int64)))
         known = self._columns("past_in", 0, observations)

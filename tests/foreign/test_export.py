@@ -2,6 +2,8 @@
 
 import dataclasses
 import importlib.util
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from sim2real.cli import main
 from sim2real.errors import PolicyError
 from sim2real.evaluate.rollouts import Trials, evaluate
 from sim2real.foreign import export, load_policy
-from sim2real.foreign.export import write_onnx
+from sim2real.foreign.export import write_npz, write_onnx
 from sim2real.foreign.onnx import OnnxFile
 from sim2real.interface import Signal
 from sim2real.policy import Contract, Layer, Network, Policy
@@ -95,6 +97,51 @@ def test_it_acts_as_numpy_does(name, runtime, tmp_path, rng):
         found, others = file.act(seen, others)
         np.testing.assert_allclose(found, wanted, atol=1e-5)
     assert np.mean(np.abs(wanted) < 1) > 0
+
+
+@pytest.fixture(scope="module")
+def script(request):
+    """The example that is copied to a robot."""
+    path = request.config.rootpath / "scripts" / "run_exported.py"
+    spec = importlib.util.spec_from_file_location("run_exported", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("name", list(POLICIES))
+def test_the_example_acts_as_the_policy_in_an_episode(script, name, tmp_path, rng):
+    policy = POLICIES[name]()
+    write_npz(policy, tmp_path / "policy.npz")
+    files = {"policy.npz": script.with_numpy}
+    if "onnxruntime" in RUNTIMES:
+        write_onnx(policy, tmp_path / "policy.onnx")
+        files["policy.onnx"] = script.with_onnxruntime
+    for file, load in files.items():
+        seen, done = 2 * rng.standard_normal((20, OBSERVATIONS)).astype(np.float32), []
+        loaded = load(str(tmp_path / file))
+        taken = script.episode(loaded, iter(seen).__next__, done.append, 1e5, 20 / 1e5)
+        assert len(taken) == 21
+        state = policy.start(1)
+        for observation, action in zip(seen, done, strict=True):
+            wanted, state = policy.act(observation[None], state)
+            np.testing.assert_allclose(action, wanted[0], atol=1e-5)
+        assert loaded[2]["observation_names"] == "o0,o1,o2,o3,o4"
+
+
+def test_the_example_needs_nothing_of_this_package(script, tmp_path):
+    path = tmp_path / "policy.npz"
+    write_npz(Policy.load("furuta-nominal-0"), path)
+    code = (
+        "import sys, runpy\n"
+        "sys.modules.update(dict.fromkeys(('sim2real', 'torch', 'onnx', 'onnxruntime'), None))\n"
+        f"sys.argv = ['run_exported.py', {str(path)!r}]\n"
+        "import numpy, time; time.sleep = lambda seconds: None\n"
+        f"runpy.run_path({script.__file__!r}, run_name='__main__')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "of 500 Hz" in done.stdout
 
 
 def test_its_metadata_are_the_contract(tmp_path):

@@ -1,6 +1,5 @@
 """A stranger's humanoid, by a table alone and by a task of its own, against the plain loop of its makers."""
 
-import copy
 import dataclasses
 import math
 import os
@@ -17,6 +16,8 @@ from array_api_compat import array_namespace
 import sim2real
 from sim2real.documents import Section
 from sim2real.evaluate.batches import VariantBatch
+from sim2real.foreign import load_policy
+from sim2real.world import Variant
 
 H1 = (
     Path(os.environ.get("SIM2REAL_STRANGERS", Path(__file__).resolve().parents[3] / "shared" / "strangers"))
@@ -176,22 +177,6 @@ def by_table(folder):
     return sim2real.World.load(folder)
 
 
-class Walker:
-    """A copy of the policy for each row, as its memory is inside."""
-
-    def __init__(self, rows):
-        module = torch.jit.load(H1 / "motion.pt")
-        self.rows = [copy.deepcopy(module) for _ in range(rows)]
-
-    def act(self, observation):
-        with torch.no_grad():
-            each = [
-                module(row[None])
-                for module, row in zip(self.rows, torch.from_numpy(observation), strict=True)
-            ]
-        return torch.cat(each).numpy()
-
-
 def plain(steps, change=lambda model: None):
     """Root positions of the makers' own loop after every control step. Shape (steps, 3)."""
     model = mujoco.MjModel.from_xml_path(str(H1 / "scene.xml"))
@@ -214,23 +199,26 @@ def plain(steps, change=lambda model: None):
     return np.array(path)
 
 
-def walked(world, steps, domain=None):
-    """The same through the env, which begins after the step that the makers let pass."""
-    env = sim2real.Sim2RealVectorEnv(world, 1, domain, autoreset=False)
-    policy, (seen, _) = Walker(1), env.reset(seed=0)
-    path = [env.simulator.qpos[0, :3].copy()]
+def walked(world, steps, *physics):
+    """The same through the env, a row for each physics; it begins after the step that the makers let pass."""
+    variants = [Variant(str(k), "combined", values) for k, values in enumerate(physics or ({},))]
+    env = VariantBatch(world, variants, 1).env
+    policy = load_policy(f"torchscript:{H1 / 'motion.pt'}", trust=True).fitted(env)
+    (seen, _), state = env.reset(seed=0), policy.start(len(variants))
+    path = [env.simulator.qpos[:, :3].copy()]
     for _ in range(steps - 1):
-        seen, *_ = env.step(policy.act(seen))
-        path.append(env.simulator.qpos[0, :3].copy())
+        action, state = policy.act(seen, state)
+        seen, *_ = env.step(action)
+        path.append(env.simulator.qpos[:, :3].copy())
     return np.array(path)
 
 
 def test_its_policy_walks_as_in_the_plain_loop(by_code, by_table):
     notes = [*sim2real.check_task(by_code), *sim2real.check_task(by_table)]
     assert [note for note in notes if not note.startswith(("no draws", "observations command"))] == []
-    one, other = plain(50), walked(by_table, 50)
-    np.testing.assert_allclose(other, one, atol=1e-6)
-    np.testing.assert_array_equal(other, walked(by_code, 50))
+    found = walked(by_table, 50)
+    np.testing.assert_allclose(found[:, 0], plain(50), atol=1e-6)
+    np.testing.assert_array_equal(found, walked(by_code, 50))
 
 
 def heavier(model):
@@ -242,21 +230,22 @@ def weaker(model):
     model.jnt_actfrcrange *= 0.7  # what a weak motor gives at most
 
 
-@pytest.mark.parametrize(("change", "physics"), [(heavier, {MASS: 10}), (weaker, {STRENGTH: 0.7})])
-def test_other_physics_is_that_of_the_plain_loop(by_table, change, physics):
-    found = walked(by_table, 50, {"parameters": physics})
-    np.testing.assert_allclose(found, plain(50, change), atol=1e-6)
+def test_other_physics_in_one_batch_is_that_of_the_plain_loop(by_table):
+    rows = {heavier: {MASS: 10}, weaker: {STRENGTH: 0.7}, lambda model: None: {}}
+    found = walked(by_table, 50, *rows.values())
+    for row, change in enumerate(rows):
+        np.testing.assert_allclose(found[:, row], plain(50, change), atol=1e-6)
 
 
 @pytest.mark.slow
 def test_the_table_of_its_makers(by_table, by_code):
     """Every row of it, in one batch, after 20 s."""
-    env = {}
-    for name, world in (("table", by_table), ("code", by_code)):
-        batch = env[name] = VariantBatch(world, list(world.variants.values()), 1)
-        assert batch.run(Walker(len(ROWS)), 0).lengths.tolist() == [999] * len(ROWS)
-    for row, (name, (_, x, z)) in enumerate(ROWS.items()):
-        end = env["table"].env.simulator.qpos[row]
+    policy, ends = load_policy(f"torchscript:{H1 / 'motion.pt'}", trust=True), []
+    for world in (by_table, by_code):
+        batch = VariantBatch(world, list(world.variants.values()), 1)
+        assert batch.run(policy.fitted(batch.env), 0).lengths.tolist() == [999] * len(ROWS)
+        ends.append(batch.env.simulator.qpos.copy())
+    for end, (name, (_, x, z)) in zip(ends[0], ROWS.items(), strict=True):
         assert end[0] == pytest.approx(x, rel=0.05), name
         assert end[2] == pytest.approx(z, abs=0.05), name
-    np.testing.assert_array_equal(env["table"].env.simulator.qpos, env["code"].env.simulator.qpos)
+    np.testing.assert_array_equal(*ends)

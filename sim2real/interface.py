@@ -110,6 +110,13 @@ class Simulator(Protocol):
     def site(self, name: str) -> Array:
         """World position of a site, m; live from the first reset on. Shape (num_envs, 3)."""
 
+    def sensor(self, name: str) -> Array:
+        """What a sensor of the scene reads, as of the start of the last physics step; live.
+
+        In rows that begin it is what it reads there, or 0 in an engine that only steps (Warp). Shape
+        (num_envs, size).
+        """
+
     def set_physics(self, env_ids: Ids, names: tuple[str, ...], values: Array) -> None:
         """Give simulations new physics; parameters not named keep their values.
 

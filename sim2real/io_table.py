@@ -33,6 +33,8 @@ from sim2real.documents import Section, is_number
 from sim2real.errors import InvalidValue, UnknownName
 
 IO_FILE = "io.toml"
+TOUCH = "touch of "
+"""What the sensor of a body's contacts has before the body's name."""
 FAR = 1e9
 """A tracking error that nothing has, m/s: where none is asked for."""
 
@@ -46,6 +48,7 @@ OBSERVATIONS = {
     "joint_vel": ("clip", "history", "scale", "joints"),
     "last_action": ("clip", "history", "scale"),
     "phase": ("clip", "history", "scale", "period"),
+    "contacts": ("clip", "history", "scale", "bodies"),
 }
 """Observation terms, and what each may say; ``base``: it needs a free joint."""
 
@@ -88,6 +91,8 @@ class Term:
     """Of the gait, s."""
     relative: bool = True
     """Whether joint positions are relative to the defaults."""
+    bodies: tuple[str, ...] = ()
+    """Whose contacts with anything are seen, 1 for touching."""
     at: tuple[float, ...] = (0.0, 0.0, 0.0)
     """The point of the base whose velocity is seen, in its frame, m."""
 
@@ -121,6 +126,8 @@ class IoTable:
     """A base below this share of its start height has fallen."""
     fall_tilt: float
     """A base tilted by more than this has fallen, rad."""
+    fall_contacts: tuple[str, ...]
+    """Bodies whose contact with anything is a fall."""
     tracking_error: float
     """Most that the mean velocity of a success may be off the command, m/s."""
     upright: float
@@ -146,6 +153,12 @@ class IoTable:
     def joint(self) -> dict[str, PolicyJoint]:
         """Joints by name."""
         return {joint.name: joint for joint in self.joints}
+
+    @cached_property
+    def touched(self) -> tuple[str, ...]:
+        """Bodies whose contacts matter."""
+        seen = [body for term in self.observation for body in term.bodies]
+        return tuple(dict.fromkeys((*seen, *self.fall_contacts)))
 
     @cached_property
     def driven(self) -> dict[str, str]:
@@ -188,7 +201,7 @@ class _Reader:
                 f"{file.whole('num_obs')}; name the terms that it was trained with"
             )
         start = file.section("start").only("pose", "height")
-        fall = file.section("fall").only("height", "tilt")
+        fall = file.section("fall").only("height", "tilt", "contacts")
         success = file.section("success").only("tracking_error", "upright")
         pose = start.text("pose", "scene")
         if pose not in ("scene", "default"):
@@ -220,6 +233,7 @@ class _Reader:
             start_height=start.number("height") if "height" in start else None,
             fall_height=fall.number("height", 0.5),
             fall_tilt=fall.number("tilt", math.pi),
+            fall_contacts=fall.texts("contacts", ()),
             tracking_error=success.number("tracking_error", FAR),
             upright=success.number("upright", episode),
         )
@@ -244,10 +258,14 @@ class _Reader:
                 f'{entry.path}: {name} is about the base; name its free joint, as base = "floating_base"'
             )
         joints = self._joints(entry) if name.startswith("joint_") else ()
+        bodies = entry.texts("bodies") if name == "contacts" else ()
         sizes = {"command": len(self.command), "last_action": actions, "phase": 2, "height": 1}
+        sizes["contacts"] = len(bodies)
         size = len(joints) or sizes.get(name, 3)
         if not size:
-            raise InvalidValue(f"{entry.path}: term command sees nothing; give command = [0.5, 0.0, 0.0]")
+            raise InvalidValue(
+                f"{entry.path}: term {name} sees nothing; name bodies, or command = [0.5, 0, 0]"
+            )
         history = entry.whole("history", 1)
         if history < 0:
             raise InvalidValue(f"{entry.path}: {entry.place}history is {history}; give at least 1")
@@ -264,7 +282,8 @@ class _Reader:
             raise InvalidValue(f"{entry.path}: {entry.place}at has {len(at)} numbers where 3 are meant")
         period = self._above(entry, "period") if name == "phase" else term.period
         relative = entry.setting("relative", True) is True if "relative" in entry else True
-        return replace(term, history=max(history, 1), period=period, at=at, relative=relative)
+        term = replace(term, history=max(history, 1), period=period, at=at, relative=relative)
+        return replace(term, bodies=bodies)
 
     def _action(self, entry: Section) -> Term:
         name = entry.text("term")

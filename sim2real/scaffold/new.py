@@ -16,6 +16,7 @@ from sim2real.audit import AuditSettings, audit_world, check_variants
 from sim2real.audit.excitation import CHEAP
 from sim2real.audit.finding import ALIVE, PARTLY
 from sim2real.catalog import entries
+from sim2real.env import make_task
 from sim2real.errors import InvalidValue, Sim2RealError
 from sim2real.files import replace_folder, write_text
 from sim2real.interface import TaskFactory
@@ -200,7 +201,7 @@ def _acts(world: World, variant: Variant) -> bool:
         elif not installed(variant.simulator):
             return False
         else:
-            make_simulator(variant.simulator, world, 1)
+            make_task(world, make_simulator(variant.simulator, world, 1), None)
     except Sim2RealError:
         return False
     return True

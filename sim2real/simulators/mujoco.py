@@ -29,6 +29,7 @@ from sim2real.simulators.quiet import quiet
 from sim2real.simulators.table import FieldNumbers, PhysicsTable
 from sim2real.world import World
 
+_ALL = int(mujoco.mjtStage.mjSTAGE_ACC)
 _DIVERGED = slice(int(mujoco.mjtWarning.mjWARN_BADQPOS), int(mujoco.mjtWarning.mjWARN_BADQACC) + 1)
 
 
@@ -82,6 +83,7 @@ class MujocoSimulator(Named):
         # an engine's reset writes this row, whatever the physics; writing it ourselves is faster
         self._pristine: Array = self._batch.state[0].copy()
         self._stage = int(mujoco.mjtStage.mjSTAGE_NONE)
+        self._senses = False
         self._table = PhysicsTable(world, num_envs)
         self._writes: dict[tuple[str, ...], list[_Write]] = {}
         self._history = self._batch.bind("history") if world.model.nhistory else None
@@ -92,6 +94,12 @@ class MujocoSimulator(Named):
         self._stage = int(mujoco.mjtStage.mjSTAGE_POS)
         positions: Array = self._batch.bind("site_xpos")
         return positions[:, self._site_id(name)]
+
+    def sensor(self, name: str) -> Array:
+        """What a sensor reads, as of the start of the last physics step; live. Shape (num_envs, size)."""
+        self._senses = True
+        readings: Array = self._batch.bind("sensordata")
+        return readings[:, self._sensor_columns(name)]
 
     def set_physics(self, env_ids: Ids, names: tuple[str, ...], values: Array) -> None:
         """Give simulations new physics; parameters not named keep their values.
@@ -133,9 +141,9 @@ class MujocoSimulator(Named):
             self.activation[env_ids] = settled(self.world.model, np.asarray(ctrl), self._qpos[env_ids])
         if self._history is not None:
             self._history[env_ids[:, None], self._history_columns] = ctrl[:, self._history_commands]
-        if self._stage:
+        if self._stage or self._senses:
             with quiet():
-                self._batch.forward(env_ids, stage=self._stage)
+                self._batch.forward(env_ids, stage=_ALL if self._senses else self._stage)
 
     def step(
         self,

@@ -81,6 +81,20 @@ class Named:
         """Columns of one-dof joints in ``speed``, ``load_force`` and ``dry_friction``: the motor's side."""
         return np.array([self.world.model.joint(name).dofadr[0] for name in joints], dtype=np.intp)
 
+    def _sensor_columns(self, name: str) -> slice:
+        """Where the readings of a sensor are.
+
+        Raises:
+            UnknownName: if the scene has none of the name.
+        """
+        model = self.world.model
+        number = int(mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_SENSOR, name))
+        if number < 0:
+            known = [model.sensor(k).name for k in range(model.nsensor)]
+            raise UnknownName(f"sensor of world {self.world.name}", name, filter(None, known))
+        first = int(model.sensor_adr[number])
+        return slice(first, first + int(model.sensor_dim[number]))
+
     def _site_id(self, name: str) -> int:
         """Number of a site.
 

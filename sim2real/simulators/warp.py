@@ -83,6 +83,7 @@ class WarpSimulator(Named):
         self._reset_mask = tensor(self._reset_rows)
         self._diverged = torch.zeros(num_envs, dtype=torch.bool, device=self.device)
         self._has_sites = self._told = False
+        self._sensors: torch.Tensor | None = None
         self._table = PhysicsTable(world, num_envs)
         self._targets: dict[tuple[str, ...], list[_Target]] = {}
         self._delayed = engine.command_buffers()
@@ -92,6 +93,11 @@ class WarpSimulator(Named):
         self._has_sites = True
         positions = self._engine.tensor(self._engine.data.site_xpos)
         return positions[:, self._site_id(name)]
+
+    def sensor(self, name: str) -> torch.Tensor:
+        """What a sensor reads, as of the start of the last physics step; live. Shape (num_envs, size)."""
+        self._sensors = self._engine.tensor(self._engine.data.sensordata)
+        return self._sensors[:, self._sensor_columns(name)]
 
     def force(self, body: str) -> torch.Tensor:
         """External force and torque on a body, N and N·m, world frame; live. Shape (num_envs, 6)."""
@@ -168,6 +174,8 @@ class WarpSimulator(Named):
         if len(columns):
             self._history[rows[:, None], columns] = ctrl[:, actuators]
         self._diverged[rows] = False
+        if self._sensors is not None:
+            self._sensors[rows] = 0.0
         self._refresh_sites()
 
     def step(

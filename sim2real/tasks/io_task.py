@@ -15,7 +15,7 @@ from array_api_compat import array_namespace, device
 
 from sim2real.errors import InvalidValue
 from sim2real.interface import Array, Drive, Ids, Joint, Mask, Signal, Simulator, Task, TaskSpec
-from sim2real.io_table import FAR, IoTable, Term
+from sim2real.io_table import FAR, TOUCH, IoTable, Term
 from sim2real.tasks.rotation import to_body, up_in_body
 
 IO = "io"
@@ -112,6 +112,7 @@ class _Run:
         self._height = float(self._rest[0][2]) if task.table.base else 0.0
         self._steps, self._walked = xp.zeros_like(self._qpos[:, 0]), xp.zeros_like(self._qpos[:, :2])
         self._fallen = self._qpos[:, 0] > math.inf
+        self._touch = {body: simulator.sensor(TOUCH + body) for body in task.table.touched}
         self._views = [_View(self, term) for term in task.table.observation]
 
     def start(self, env_ids: Ids, u: Array) -> tuple[Array, Array, Array]:
@@ -148,6 +149,8 @@ class _Run:
             low = self._qpos[:, 2] < self._table.fall_height * self._height
             leans = up_in_body(self._qpos[:, 3:7])[:, 2] < math.cos(self._table.fall_tilt)
             self._fallen[:] = low | leans
+        for body in self._table.fall_contacts:
+            self._fallen[:] = self._fallen | (self._touch[body][:, 0] > 0)
         return reward, self._fallen
 
     def succeeded(self) -> Mask:
@@ -189,8 +192,14 @@ class _Run:
             "command": lambda: self._command,
             "joint_vel": lambda: self._speeds[:, joints],
             "last_action": lambda: self._action,
+            "contacts": lambda: self._touching(term.bodies),
         }
         return sources[name]()
+
+    def _touching(self, bodies: Sequence[str]) -> Array:
+        touches = [self._touch[body][:, :1] > 0 for body in bodies]
+        found: Array = self._xp.astype(self._xp.concat(touches, axis=1), self._qpos.dtype)
+        return found
 
     def _row(self, values: Sequence[float] | Array) -> Array:
         row: Array = self._xp.asarray(values, **self._kind)
@@ -315,5 +324,7 @@ def _entries(table: IoTable, term: Term) -> Iterator[tuple[str, str]]:
         yield from ((f"{joint}_action", "1") for joint in table.driven)
     elif term.name == "phase":
         yield from (("phase_sin", "1"), ("phase_cos", "1"))
+    elif term.name == "contacts":
+        yield from ((f"{body}_contact", "1") for body in term.bodies)
     else:
         yield "height", "m"

@@ -12,17 +12,18 @@ from collections.abc import Sequence
 
 import mujoco
 
-from sim2real.errors import InvalidValue
-from sim2real.io_table import IoTable, PolicyJoint
+from sim2real.errors import InvalidValue, UnknownName
+from sim2real.io_table import TOUCH, IoTable, PolicyJoint
 
 _NONE, _FIXED = mujoco.mjtBias.mjBIAS_NONE, mujoco.mjtGain.mjGAIN_FIXED
 _TRN = mujoco.mjtTrn
 
 
 def drive_by_io(spec: mujoco.MjSpec, io: IoTable) -> None:
-    """Give the joints of a policy the drives that it was trained with.
+    """Give the joints of a policy the drives that it was trained with, and sensors to contacts that matter.
 
     Raises:
+        UnknownName: for a body that the scene lacks.
         InvalidValue: for a joint that the scene lacks, that several actuators drive, or that has neither
             gains here nor a drive there.
     """
@@ -46,6 +47,18 @@ def drive_by_io(spec: mujoco.MjSpec, io: IoTable) -> None:
             )
         if gains is not None:
             _drive(own[0] if own else _added(spec, name), gains, joint.effort)
+    bodies = [body.name for body in spec.bodies]
+    for body in io.touched:
+        if body not in bodies:
+            raise UnknownName(f"body in {io.path}:", body, bodies)
+        found = [1, 0, 1]  # whether there is a contact: data, reduction, number
+        spec.add_sensor(
+            name=TOUCH + body,
+            type=mujoco.mjtSensor.mjSENS_CONTACT,
+            objtype=mujoco.mjtObj.mjOBJ_BODY,
+            objname=body,
+            intprm=found,
+        )
 
 
 def _gains(term: str, joint: PolicyJoint) -> tuple[float, float, float] | None:

@@ -239,6 +239,34 @@ def test_the_first_command_is_held_before_the_policy_is_asked(make):
         np.testing.assert_array_equal(one[1], two[1])
 
 
+def test_contacts_are_those_of_the_last_physics_step(make):
+    """Of a robot that is let fall: the trunk's touch is a fall, those of the limbs are seen."""
+    seen = '[[observation]]\nterm = "contacts"\nbodies = ["hand", "shin", "trunk"]\n[[action]]'
+    world = make(
+        ("num_obs = 34", ""),
+        ('[[action]]\nterm = "joint_position"', f'{seen}\nterm = "joint_position"'),
+        ("period = 0.5", 'period = 0.5\n[fall]\nheight = 0.01\ncontacts = ["trunk"]'),
+    )
+    env = sim2real.Sim2RealVectorEnv(world, 1, autoreset=False)
+    model = mujoco.MjModel.from_xml_string(SCENE)
+    floor, bodies = model.geom("floor").id, [model.body(name).id for name in ("hand", "shin", "trunk")]
+    first, _ = env.reset(seed=0)
+    assert first[0, -3:].tolist() == [0, 0, 0]
+    met = set()
+    while not env.resting[0]:
+        seen, _, terminated, *_ = env.step(np.zeros((1, 4), np.float32))
+        _, data = env.simulator.snapshot(0)
+        touching = {int(model.geom_bodyid[max(pair)]) for pair in data.contact.geom if floor in pair}
+        found = {body for body, touch in zip(bodies, seen[0, -3:], strict=True) if touch}
+        met |= found
+        if not terminated:  # the snapshot is of now
+            assert found - touching == set()
+    assert met == set(bodies[1:])  # the hand is up
+    assert terminated[0]
+    with pytest.raises(InvalidValue, match="Bullet has no sensor"):
+        sim2real.Sim2RealVectorEnv(world, 1, simulator="bullet")
+
+
 def test_success_is_staying_up_and_following(make):
     still = (
         ("command = [[0.2, 0.4], 0.0, [-0.1, 0.1]]", "command = [0.0, 0.0, 0.0]"),
@@ -269,6 +297,7 @@ def test_success_is_staying_up_and_following(make):
 @pytest.mark.parametrize(
     ("old", "new", "error", "said"),
     [
+        ("num_obs = 34", '[fall]\ncontacts = ["tail"]\n', UnknownName, "unknown body in"),
         ("num_obs = 34", "num_obs = 38", InvalidValue, "make 34 numbers (3 base_lin_vel + 3 base_ang_vel"),
         ('name = "wrist"', 'name = "ankle"', UnknownName, "'wrist'"),
         (

@@ -77,6 +77,14 @@ class BulletSimulator(Named):
         self._site_id(name)
         return self._side.array("site", name)
 
+    def sensor(self, name: str) -> Array:
+        """Refused: Bullet reads none of a scene's sensors.
+
+        Raises:
+            InvalidValue: always.
+        """
+        raise InvalidValue(f"Bullet has no sensor {name!r}, which the task reads; use simulator 'mujoco'")
+
     def force(self, body: str) -> Array:
         """External force and torque on a body, N and N·m, world frame; live. Shape (num_envs, 6)."""
         return self._side.array("force", body)

@@ -16,20 +16,18 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from sim2real.errors import RecordingError
-from sim2real.identify.defaults import cut, first_parameters, fixed_values, motions_of
+from sim2real.identify.defaults import first_parameters, fixed_values, motions_of, problem_of
 from sim2real.identify.estimates import Estimate
 from sim2real.identify.excitation import STRIDE, speeds
 from sim2real.identify.identifiability import Combination, combinations, information
 from sim2real.identify.noise import noise_of
 from sim2real.identify.options import Options
-from sim2real.identify.problem import Linear, RecordingProblem
+from sim2real.identify.problem import Linear
 from sim2real.identify.search import search_recordings
-from sim2real.identify.space import ParameterSpace, free_parameters
 from sim2real.identify.uncertainty import QUANTILE
 from sim2real.identify.verdicts import BAD_DATA, Verdict, exit_code
 from sim2real.recordings import Recording
-from sim2real.replay import Motion, is_servo_robot
-from sim2real.replay.decoupled import can_stand_in
+from sim2real.replay import Motion
 from sim2real.replay.motion import liveliest
 from sim2real.world import World, drives
 
@@ -119,12 +117,9 @@ def check(world: World, recordings: Sequence[Recording], options: Options | None
     if not recordings:
         raise RecordingError("there are no recordings to check; load_recordings(folder) reads them")
     motions = motions_of(world, recordings)
-    names = first_parameters(world, options)
     base = world.with_parameters({}, fixed_values(world, options))
-    space = ParameterSpace(tuple(free_parameters(base, names, options.bounds)))
-    fast, parts = is_servo_robot(world) and can_stand_in(names), cut(world, motions, options.window)
-    problem = RecordingProblem.of(base, space, parts, options.threads, fast)
-    levels, point = noise_of(motions), space.start
+    problem = problem_of(base, motions, first_parameters(world, options), options)
+    levels, point = noise_of(motions), problem.space.start
     if problem.fast and options.generations:
         lively = problem.on(liveliest(motions, options.window or _SECONDS, _COUNT))
         point = search_recordings(lively, point, min(_GLANCE, options.generations), options.seed)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from sim2real.errors import InvalidValue, RecordingError
 from sim2real.identify.options import Options
+from sim2real.identify.problem import RecordingProblem
+from sim2real.identify.space import ParameterSpace, free_parameters
 from sim2real.parameters import LAW, MODEL
 from sim2real.recordings import Recording
 from sim2real.replay import Motion, is_servo_robot, motion_of, stays_put, windows
+from sim2real.replay.decoupled import can_stand_in
 from sim2real.replay.motion import LEAST_ROWS
 from sim2real.world import World, drives
 
@@ -94,6 +97,27 @@ def masses_of(world: World) -> tuple[str, ...]:
     named = tuple(name for name, p in world.parameters.items() if p.quantity.name == "mass")
     bodies = [world.model.body(int(k)) for k in np.flatnonzero(world.model.body_jntnum)]
     return named or tuple(f"{body.name}.mass" for body in bodies if body.mass[0] > 0)
+
+
+def problem_of(
+    world: World,
+    motions: Sequence[Motion],
+    names: Sequence[str],
+    options: Options,
+    start: Mapping[str, float] | None = None,
+) -> RecordingProblem:
+    """The problem of some parameters on windows of motions, each joint alone where that can be.
+
+    Args:
+        world: with what is fixed.
+        motions: of whole recordings.
+        names: of the parameters.
+        options: bounds, windows and threads.
+        start: where a fit begins, if not at the nominal values.
+    """
+    space = ParameterSpace(tuple(free_parameters(world, names, options.bounds))).with_start(start or {})
+    fast, parts = is_servo_robot(world) and can_stand_in(names), cut(world, motions, options.window)
+    return RecordingProblem.of(world, space, parts, options.threads, fast)
 
 
 def cut(world: World, motions: Sequence[Motion], window: float) -> list[Motion]:

@@ -85,8 +85,6 @@ class DropoResult:
     """Standard deviations before the guard, in the parameters' units. Shape (k,)."""
     implied_std: FloatArray
     """Standard errors that the residuals imply, the least that the domain has. Shape (k,)."""
-    epsilon: FloatArray
-    """What was added to the diagonal of the covariance. Shape (num_observations,)."""
     transitions: int
     evaluations: int
     diverged: int
@@ -110,21 +108,17 @@ def dropo(
         MissingExtra: if cmaes is not installed.
     """
     space = ParameterSpace.of(world, bounds)
-    for free in space.free:
-        if free.integer:
-            raise InvalidValue(
-                f"{free.name} counts whole numbers and has no normal; fix it, or use fit_rollouts"
-            )
+    for name in (free.name for free in space.free if free.integer):
+        raise InvalidValue(f"{name} counts whole numbers and has no normal; fix it, or use fit_rollouts")
     problem = RolloutProblem(world, space, rollouts, settings.horizon)
     count = len(space.free)
     single = minimize(problem.cost, np.full(count, 0.5), space.steps, settings.search)
     spread = deviations(problem, problem.rows(single.point[None])[0])
     std = scatter_of(problem, single.point, spread).std
     implied = np.minimum(std, np.sqrt(1 / 12))
-    epsilon = np.maximum(spread[-1] ** 2, _LEAST_EPSILON)
-    if settings.epsilon is not None:
-        epsilon = np.full_like(epsilon, settings.epsilon)
-    likelihood = Likelihood(problem, settings, epsilon)
+    likelihood = Likelihood(
+        problem, settings, settings.epsilon or np.maximum(spread[-1] ** 2, _LEAST_EPSILON)
+    )
     candidates = _near(space.names, single.point, np.clip(8 * implied, 0.01, 0.5))
 
     def loss(coordinates: FloatArray) -> FloatArray:
@@ -143,7 +137,6 @@ def dropo(
         likelihood=-found.loss,
         found_std=space.widths(point, wide),
         implied_std=space.widths(point, implied),
-        epsilon=epsilon,
         transitions=len(likelihood.ends),
         evaluations=found.evaluations + single.evaluations,
         diverged=problem.diverged,
@@ -163,13 +156,13 @@ def _near(names: Sequence[str], point: FloatArray, reach: FloatArray) -> Paramet
 class Likelihood:
     """Mean log-likelihood of recorded transitions under normals over physics."""
 
-    def __init__(self, problem: RolloutProblem, settings: DropoSettings, epsilon: FloatArray) -> None:
+    def __init__(self, problem: RolloutProblem, settings: DropoSettings, epsilon: FloatArray | float) -> None:
         """Draw the standard normal numbers that all candidates share, symmetric around 0.
 
         Args:
             problem: recorded episodes, in windows of the horizon.
             settings: how many draws, and how heavy the tails are.
-            epsilon: added to the diagonal of the covariance. Shape (num_observations,).
+            epsilon: added to the diagonal of the covariance, of each signal or of all.
         """
         self.problem, self.epsilon = problem, epsilon
         self.ends: NDArray[np.intp] = np.flatnonzero(problem.replay.age == settings.horizon - 1)
@@ -187,13 +180,13 @@ class Likelihood:
         return np.array([_log_density(each, self.epsilon, self._tails) for each in by_candidate])
 
 
-def _log_density(errors: FloatArray, epsilon: FloatArray, tails: float) -> float:
+def _log_density(errors: FloatArray, epsilon: FloatArray | float, tails: float) -> float:
     """Mean log-density of 0 under distributions fitted to errors of shape (samples, transitions, signals)."""
     if not np.isfinite(errors).all():
         return -np.inf
     size, mean = errors.shape[2], errors.mean(axis=0)
     centred = errors - mean
-    covariance = np.einsum("stn,stm->tnm", centred, centred) / (len(errors) - 1) + np.diag(epsilon)
+    covariance = np.einsum("stn,stm->tnm", centred, centred) / (len(errors) - 1) + epsilon * np.eye(size)
     factor = np.linalg.cholesky(covariance)
     square = (np.linalg.solve(factor, mean[..., None])[..., 0] ** 2).sum(axis=1)
     half_log_det = np.log(np.diagonal(factor, axis1=1, axis2=2)).sum(axis=1)

@@ -24,21 +24,19 @@ from pathlib import Path
 import mujoco
 import numpy as np
 
-from sim2real.identify.defaults import cut
+from sim2real.identify.defaults import cut, problem_of
 from sim2real.identify.excitation import MARGIN, CommandLimits, candidates, speeds
 from sim2real.identify.ground import plane_parameters
 from sim2real.identify.identifiability import Information, information
 from sim2real.identify.noise import noise_of
 from sim2real.identify.options import Options
-from sim2real.identify.problem import RecordingProblem
 from sim2real.identify.residuals import tip_height
 from sim2real.identify.result import Identification
-from sim2real.identify.space import FloatArray, ParameterSpace, free_parameters
+from sim2real.identify.space import FloatArray
 from sim2real.recordings import Recording
 from sim2real.recordings.mapping import unmap_joints
 from sim2real.recordings.npz import write_npz
 from sim2real.replay import Motion, is_servo_robot, motion_of
-from sim2real.replay.decoupled import can_stand_in
 from sim2real.world import World
 
 FILE = "next_motion.npz"
@@ -164,16 +162,12 @@ class _Known:
     def __init__(
         self, world: World, motions: Sequence[Motion], found: Identification, options: Options
     ) -> None:
-        servos = is_servo_robot(world)
-        tables = plane_parameters(world) if servos else {}
+        tables = plane_parameters(world) if is_servo_robot(world) else {}
         self.estimates = [e for e in found.estimates if e.name not in tables]
         self.widest = np.argsort([-e.share for e in self.estimates]).tolist()
-        names = [e.name for e in self.estimates]
-        base = world.with_parameters({}, {n: v for n, v in found.point.items() if n not in names})
-        space = ParameterSpace(tuple(free_parameters(base, names, options.bounds)))
-        space = space.with_start({e.name: e.value for e in self.estimates})
-        parts, fast = cut(world, motions, options.window), servos and can_stand_in(names)
-        self.problem = RecordingProblem.of(base, space, parts, options.threads, fast)
+        start = {e.name: e.value for e in self.estimates}
+        base = world.with_parameters({}, {n: v for n, v in found.point.items() if n not in start})
+        self.problem = problem_of(base, motions, list(start), options, start)
         self._world, self._window, self._noise = world, options.window, noise_of(motions)
         told = [self.told(motion, seed, len(motions)) for seed, motion in enumerate(motions)]
         self._sum = functools.reduce(Information.__add__, [first for first, _ in told])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import comb
 
 import numpy as np
 
@@ -16,38 +17,36 @@ NOISES = 1.5
 
 _FINEST = 5e-5  # rad or m, or share of what joints of unlike units move: no sensor of a robot shows less
 _MOVES = 20.0  # times the sensors' floor, below which a joint's motion shows nothing
-_ORDER, _GAIN = 5, 252.0  # fifth differences of white noise have 252 times its variance
 _NORMAL = 1.4826  # from the median of absolute values to a normal's standard deviation
 
 
 def noise_of(motions: Sequence[Motion]) -> FloatArray:
-    """Standard deviation of the white noise of each measured joint, rad or m. Shape (k,).
+    """Standard deviation of the white noise of each measured joint, rad or m. Shape (k,)."""
+    return np.array([white_noise(pieces) for pieces in zip(*(m.measured.T for m in motions), strict=True)])
+
+
+def white_noise(pieces: Sequence[FloatArray]) -> float:
+    """Standard deviation of the white noise in pieces of one signal.
 
     From fifth differences, which a smooth motion does not have, and not below that of rounding to the
     sensor's step, step / √12.
     """
-    count = motions[0].measured.shape[1]
-    return np.array([white_noise([m.measured[:, k] for m in motions]) for k in range(count)])
-
-
-def white_noise(signals: Sequence[FloatArray]) -> float:
-    """Standard deviation of the white noise in pieces of one signal; see `noise_of`."""
-    differences = np.concatenate([np.abs(np.diff(x, _ORDER)) for x in signals])
-    found = _NORMAL * float(np.median(differences)) / _GAIN**0.5 if len(differences) else 0.0
-    step = quantization(np.concatenate(signals))
+    step = quantization(np.concatenate(pieces))
     rounding = float(step) / 12**0.5 if np.isfinite(step) else 0.0
-    span = max(float(np.ptp(x)) for x in signals)
-    return max(found, rounding, 1e-6 * span, 1e-9)
+    span = max(float(np.ptp(piece)) for piece in pieces)
+    return max(_white(pieces, 5), rounding, 1e-6 * span, 1e-9)
 
 
 def white_errors(error: FloatArray) -> FloatArray:
-    """Of a residual, standard deviation of what is white in it. Shape (k,).
+    """Of a residual, standard deviation of what is white in it, from second differences. Shape (k,)."""
+    return np.array([_white([column], 2) for column in error.T])
 
-    From second differences, the median of them: contacts make a few large ones.
-    """
-    if len(error) < 4:
-        return np.zeros(error.shape[1])
-    return np.asarray(_NORMAL * np.median(np.abs(np.diff(error, 2, axis=0)), axis=0) / np.sqrt(6.0))
+
+def _white(pieces: Sequence[FloatArray], order: int) -> float:
+    """From differences, in which white noise is larger; from their median, as contacts make large ones."""
+    differences = np.concatenate([np.abs(np.diff(piece, order)) for piece in pieces])
+    larger = comb(2 * order, order) ** 0.5
+    return _NORMAL * float(np.median(differences)) / larger if len(differences) else 0.0
 
 
 def sensor_floor(problem: RecordingProblem) -> FloatArray:

@@ -10,7 +10,6 @@ correlated, and a part of the episodes is held out for the widths.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -55,8 +54,6 @@ class FitSettings:
     search: SearchSettings = _SEARCH
     held_out: float = 0.2
     """Share of the episodes that the fit does not see and the widths come from."""
-    wide: float = 1.0
-    """Standard deviations of the domain, in those that the data imply."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +80,7 @@ class RolloutFit:
     def save(self, folder: Path) -> None:
         """Write ``domain.toml`` (for ``train --domain``), then ``fit.json`` with the rest."""
         self.domain.save(folder / "domain.toml")
-        rest = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "domain"}
+        rest = {name: value for name, value in vars(self).items() if name != "domain"}
         write_text(folder / "fit.json", json.dumps(rest, indent=1))
 
     def evidence(self, world: World, bounds: Domain) -> Evidence:
@@ -125,10 +122,8 @@ class RolloutFit:
     def load(cls, folder: Path) -> RolloutFit:
         """Read what `save` wrote, to the bit."""
         rest = Section.read_json(folder / "fit.json")
-        physics, std = (
-            {name: part.number(name) for name in part.values}
-            for part in map(rest.section, ("physics", "std"))
-        )
+        tables = (rest.section(name) for name in ("physics", "std"))
+        physics, std = ({name: table.number(name) for name in table.values} for table in tables)
         return cls(
             Domain.load(folder / "domain.toml"),
             physics,
@@ -170,15 +165,14 @@ def fit_rollouts(
     scatter = deviations(held, after)
     spread = scatter_of(problem, point, scatter)
     # white noise is no lack of the model, nor is what it has become since the first state
-    noise = np.array(
-        [white_noise([e.observation[1:, k] for e in held_out.episodes]) for k in range(after.shape[1])]
-    )
+    signals = zip(*(e.observation[1:].T for e in held_out.episodes), strict=True)
+    noise = np.array([white_noise(pieces) for pieces in signals])
     missed = np.maximum(held.by_age(after**2) - _NOISES * noise**2, 0.0) / scatter**2
     seen = held.linearize(point, True, held.split(scatter))
     widening = widening_of(float(missed[held.replay.age].sum()), spread.draws, seen)
     std = space.widths(point, np.minimum(spread.std * widening, np.sqrt(1 / 12)))
     return RolloutFit(
-        domain=make_domain(space.free, point, spread.draws, widening * settings.wide, {}),
+        domain=make_domain(space.free, point, spread.draws, widening, {}),
         physics=dict(zip(space.names, map(float, best), strict=True)),
         std=dict(zip(space.names, map(float, std), strict=True)),
         error=_rms(after),
@@ -190,7 +184,7 @@ def fit_rollouts(
 
 
 def deviations(problem: RolloutProblem, error: FloatArray) -> FloatArray:
-    """Standard deviation of errors for each age and signal, from their mean size.
+    """Standard deviation of errors for each age and signal, from their mean size. Shape (window, signals).
 
     Not from the median one, which is none where a block lies still most of the time; and no less than any
     sensor rounds to, since the differences that derivatives are made of are no finer.
@@ -198,9 +192,6 @@ def deviations(problem: RolloutProblem, error: FloatArray) -> FloatArray:
     Args:
         problem: whose errors they are.
         error: of one candidate. Shape (steps, signals).
-
-    Returns:
-        Shape (window, signals).
     """
     sizes = problem.by_age(np.abs(np.nan_to_num(error)))
     return np.asarray(np.maximum(np.sqrt(np.pi / 2) * sizes, _FINEST))
@@ -237,12 +228,11 @@ def scatter_of(problem: RolloutProblem, point: FloatArray, scatter: FloatArray) 
 
 def _together(domain: Domain, loose: Sequence[str]) -> list[tuple[str, ...]]:
     """Groups of parameters that are known far better as one than each alone."""
-    correlation = domain.correlation
-    names = [] if correlation is None else [n for n in correlation.names if n in loose]
-    if correlation is None or not names:
+    if domain.correlation is None:
         return []
-    rows = [correlation.names.index(name) for name in names]
-    near = np.abs(np.array(correlation.matrix)[np.ix_(rows, rows)]) > _AS_ONE
+    names = domain.correlation.names
+    free = np.isin(names, loose)
+    near = (np.abs(np.array(domain.correlation.matrix)) > _AS_ONE) & free & free[:, None]
     count, group = connected_components(near, directed=False)
     groups = [tuple(name for name, g in zip(names, group, strict=True) if g == k) for k in range(count)]
     return [names for names in groups if len(names) > 1]

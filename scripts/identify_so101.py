@@ -116,7 +116,7 @@ def print_with_contact(train: list[Recording], test: list[Recording], options: O
         errors = {m.name: rmse([m], predicted(base, [m], point)) for m in rest}
         free = np.mean([error for motion, error in errors.items() if motion not in CONTACT])
         (other,) = [motion for motion in errors if motion in CONTACT]
-        print(f"with {name}: {found.ladder[-1].rung}")
+        print(f"with {name}: {found.model_selection[-1].model}")
         for estimate in found.estimates:
             if estimate.name.startswith("floor."):
                 ends = f"{estimate.low:.3g} to {estimate.high:.3g}"

@@ -17,8 +17,8 @@ def identification_tables(found: Identification) -> Iterator[Table]:
     """Verdicts, errors before and after, what each step of the model bought, parameters with intervals."""
     yield _verdicts(found)
     yield _gap(found)
-    if found.ladder:
-        yield _ladder(found)
+    if found.model_selection:
+        yield _model_selection(found)
     yield _parameters(found)
 
 
@@ -68,13 +68,13 @@ def _gap(found: Identification) -> Table:
     return table
 
 
-def _ladder(found: Identification) -> Table:
+def _model_selection(found: Identification) -> Table:
     table = Table(
         "model", "parameters", "fitted", "held out", "kept for", title="What each step bought, mrad"
     )
-    for step in found.ladder:
+    for step in found.model_selection:
         kept = "all" if len(step.kept) >= len(found.joints) else ", ".join(step.kept) or "none"
-        table.add_row(step.rung, str(step.parameters), _milli(step.fit), _milli(step.held), kept)
+        table.add_row(step.model, str(step.parameters), _milli(step.fit), _milli(step.held), kept)
     return table
 
 

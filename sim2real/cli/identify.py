@@ -23,7 +23,9 @@ def add(commands: Commands) -> None:
     )
     command.add_argument("--held", nargs="+", help="recordings to hold out; default every fourth")
     command.add_argument(
-        "--ladder", action="store_true", help="grow a model of the motors, judged on what is held out"
+        *("--select", "--ladder"),
+        action="store_true",
+        help="select a model of the motors from nested ones, judged on what is held out",
     )
     command.add_argument("--check", action="store_true", help="say what can be told, and fit nothing")
     command.add_argument(
@@ -52,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
     options = Options(
         free=tuple(arguments.free),
         held=tuple(arguments.held) if arguments.held else None,
-        ladder=arguments.ladder,
+        select=arguments.select,
         seed=arguments.seed,
         allow_bad=arguments.allow_bad_data,
         unwrap=arguments.unwrap,

@@ -1,4 +1,4 @@
-"""Ladders of nested actuator models: of position servos, and of motors that are told a force or a voltage."""
+"""Nested candidate models of actuators: of position servos, and of motors told a force or a voltage."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ EFFECTS = ("goal_braking", "rate_limit", "stribeck", "load_friction_motor", "bac
 
 @dataclass(frozen=True)
 class Extension:
-    """What a model of the ladder frees beyond the one before."""
+    """What a candidate model frees beyond the one before."""
 
     name: str
     per_joint: tuple[str, ...] = ()
@@ -31,20 +31,20 @@ class Extension:
         return [*own, *self.shared]
 
 
-def ladder_of(world: World, motions: Sequence[Motion]) -> tuple[Extension, ...]:
-    """The ladder of position servos, or that of motors that are told a force or a voltage.
+def candidate_models(world: World, motions: Sequence[Motion]) -> tuple[Extension, ...]:
+    """Those of position servos, or those of motors that are told a force or a voltage.
 
     Args:
         world: whose actuators they are.
         motions: what they are fitted to.
     """
     if not is_servo_robot(world):
-        return motor_ladder(world)
-    return servo_ladder(world, geared=stand_alone(world, motions))
+        return motor_models(world)
+    return servo_models(world, geared=stand_alone(world, motions))
 
 
-def servo_ladder(world: World, geared: bool) -> tuple[Extension, ...]:
-    """Position servos: linear, dry friction, a goal with limits, masses, friction by speed and load, play.
+def servo_models(world: World, geared: bool) -> tuple[Extension, ...]:
+    """Position servos: linear, dry friction, a goal with limits, masses, friction by speed, load, backlash.
 
     The torque-speed line comes last, and only for servos that have a force limit to fall with speed.
 
@@ -57,7 +57,7 @@ def servo_ladder(world: World, geared: bool) -> tuple[Extension, ...]:
     first = (
         Extension("linear servo", linear) if geared else Extension("linear servo and masses", linear, masses)
     )
-    ladder = [
+    models = [
         first,
         Extension("+ Coulomb friction", ("frictionloss",)),
         Extension("+ braking of the goal", ("goal_braking",)),
@@ -67,13 +67,13 @@ def servo_ladder(world: World, geared: bool) -> tuple[Extension, ...]:
         Extension("+ load friction", ("load_friction_motor",)),
     ]
     if (world.model.body_jntnum <= 1).all():
-        ladder.append(Extension("+ backlash", ("backlash",)))
+        models.append(Extension("+ backlash", ("backlash",)))
     if world.model.actuator_forcelimited.all():
-        ladder.append(Extension("+ torque-speed line", ("speed_loss",)))
-    return tuple(ladder)
+        models.append(Extension("+ torque-speed line", ("speed_loss",)))
+    return tuple(models)
 
 
-def motor_ladder(world: World) -> tuple[Extension, ...]:
+def motor_models(world: World) -> tuple[Extension, ...]:
     """Motors: linear with viscous friction, latency, dry friction, by speed and load, torque by speed.
 
     The first model frees what the world's training range names, less what later ones are about. A motor with
@@ -95,7 +95,7 @@ def motor_ladder(world: World) -> tuple[Extension, ...]:
         if model.actuator_forcelimited[k] or (driven[k],) not in damped
     ]
     line = [name for name in line if world.can_have(name)]
-    ladder = [
+    models = [
         Extension("linear motor", (), first),
         Extension("+ latency", (), late or tuple(f"{name}.latency" for name in names)),
         Extension("+ Coulomb friction", (), dry or tuple(f"{joint}.frictionloss" for joint in joints)),
@@ -103,4 +103,4 @@ def motor_ladder(world: World) -> tuple[Extension, ...]:
         Extension("+ load friction", (), tuple(f"{joint}.load_friction_motor" for joint in joints)),
         Extension("+ torque-speed line", (), tuple(line)),
     ]
-    return tuple(extension for extension in ladder if extension.shared)
+    return tuple(extension for extension in models if extension.shared)

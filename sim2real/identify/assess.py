@@ -53,7 +53,7 @@ class FittedModel:
     """Fitted without the held-out recordings, and with them."""
     parts: tuple[Sequence[Motion], Sequence[Motion]]
     """Recordings that were fitted first, and those that were held out; or windows of them."""
-    ladder: tuple[Comparison, ...]
+    selection: tuple[Comparison, ...]
     ground: tuple[Contacts, Mapping[str, float]] | None = None
     """A plane that was kept, and the plane as the recordings that were fitted first show it."""
 
@@ -102,7 +102,7 @@ def assess(model: FittedModel, options: Options, seconds: float, counts: tuple[i
         signals={n: v for n, v in values.items() if n.endswith(READ_DELAY)},
         estimates=estimates,
         gap=gap,
-        ladder=model.ladder,
+        model_selection=model.selection,
         hints=tuple(hints),
         verdicts=judge(Evidence(estimates, gap, said, visible_error(problem))),
         fitted=_names(model.parts[0]),

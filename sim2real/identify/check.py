@@ -16,7 +16,13 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from sim2real.errors import RecordingError
-from sim2real.identify.defaults import first_parameters, fixed_values, motions_of, problem_of
+from sim2real.identify.defaults import (
+    fixed_values,
+    masses_of,
+    motions_of,
+    problem_of,
+    trained_parameters,
+)
 from sim2real.identify.estimates import Estimate
 from sim2real.identify.excitation import STRIDE, speeds
 from sim2real.identify.identifiability import Combination, combinations, information
@@ -27,10 +33,11 @@ from sim2real.identify.search import search_recordings
 from sim2real.identify.uncertainty import QUANTILE
 from sim2real.identify.verdicts import BAD_DATA, Verdict, exit_code
 from sim2real.recordings import Recording
-from sim2real.replay import Motion
+from sim2real.replay import Motion, is_servo_robot
 from sim2real.replay.motion import liveliest
 from sim2real.world import World, drives
 
+_FIRST = ("kp", "damping", "latency", "bias_torque", "frictionloss")
 _GLANCE = 3  # generations of the search for a point at which a far-off servo's gain shows at all
 _SECONDS, _COUNT = 8.0, 12  # of the windows that the glance sees
 _MOVES = 0.01  # rad or m; a command that ranges over less excites nothing
@@ -146,6 +153,17 @@ def check(world: World, recordings: Sequence[Recording], options: Options | None
     excited = tuple(_excitation(world, motions, k, float(level)) for k, level in enumerate(levels))
     together = tuple(c.text for c in apart)
     return Check(world.name, excited, expected, together, known.condition, tuple(verdicts))
+
+
+def first_parameters(world: World, options: Options) -> list[str]:
+    """What is free to begin with: as asked for, a servo model with dry friction, or the training range."""
+    if options.free:
+        return list(options.free)
+    if not is_servo_robot(world):
+        return trained_parameters(world)
+    joints = [world.model.joint(k).name for k in range(world.model.njnt)]
+    first = [world.of_joint(joint, quantity) for quantity in _FIRST for joint in joints]
+    return [*first, *masses_of(world)]
 
 
 def findings(

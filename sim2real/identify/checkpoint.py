@@ -24,7 +24,7 @@ from sim2real.identify.space import FloatArray
 from sim2real.replay import Motion
 from sim2real.world import World
 
-_FORMAT = 3
+_FORMAT = 4
 """To be raised whenever what is settled changes its form or meaning."""
 
 
@@ -36,7 +36,7 @@ class Structure(NamedTuple):
     start: dict[str, float]
     """Where its fit begins."""
     steps: tuple[Comparison, ...]
-    """The ladder that led to it, if one was climbed."""
+    """The candidate models that led to it, if it was selected."""
     fixed: dict[str, float]
     """Values that differ from the world's and stay."""
 

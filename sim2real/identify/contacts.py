@@ -1,4 +1,4 @@
-"""A table as one more model of the ladder: a plane where motions touch something that the world lacks.
+"""A table as one more candidate model: a plane where motions touch something that the world lacks.
 
 Every recording that touches is predicted with the plane that the *others* which do show, and the plane is
 kept if that predicts better. Where only one recording touches, parts of it take the recordings' place, and

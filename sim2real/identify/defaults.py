@@ -21,7 +21,6 @@ SERVO_WINDOW, FREE_WINDOW = 20.0, 1.0
 """Seconds of open loop at a time; a robot that can fall soon forgets how it began."""
 
 _OF_DRIVES = ("latency", "frictionloss")
-_FIRST = ("kp", "damping", "latency", "bias_torque", "frictionloss")
 
 
 def motions_of(world: World, recordings: Sequence[Recording]) -> list[Motion]:
@@ -79,17 +78,6 @@ def trained_parameters(world: World) -> list[str]:
     usual = [world.of_joint(joint, quantity) for quantity in _OF_DRIVES for joint in driven]
     damping = [f"{model.joint(k).name}.damping" for k in range(model.njnt)]
     return [name for name in (*masses_of(world), *damping, *usual) if world.can_have(name)]
-
-
-def first_parameters(world: World, options: Options) -> list[str]:
-    """What is free to begin with: as asked for, a servo model with dry friction, or the training range."""
-    if options.free:
-        return list(options.free)
-    if not is_servo_robot(world):
-        return trained_parameters(world)
-    joints = [world.model.joint(k).name for k in range(world.model.njnt)]
-    first = [world.of_joint(joint, quantity) for quantity in _FIRST for joint in joints]
-    return [*first, *masses_of(world)]
 
 
 def masses_of(world: World) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sim2real.errors import RecordingError, UnknownName
-from sim2real.identify.actuator_models import EFFECTS, ladder_of
+from sim2real.identify.actuator_models import EFFECTS, candidate_models
 from sim2real.identify.assess import FittedModel
 from sim2real.identify.checkpoint import Checkpoint, Structure
 from sim2real.identify.contacts import CLEAR, Contacts, find_contacts, settle_plane
@@ -51,7 +51,7 @@ class _Joints(NamedTuple):
 
     problem: RecordingProblem
     point: FloatArray
-    ladder: tuple[Comparison, ...]
+    selection: tuple[Comparison, ...]
     fixed: Mapping[str, float]
 
 
@@ -79,37 +79,37 @@ class Fitter:
         found = self._joints(self._cut(fitted), self._cut(held))
         contacts, every = None, self._cut(self.motions)
         first: Mapping[str, float] = {}
-        if found.ladder and servos:
+        if found.selection and servos:
             contacts = find_contacts(found.problem, found.point, self._cut(fitted), self._cut(held))
         if contacts is not None and contacts.kept:
             found, contacts = self._beside(found, contacts, fitted, held)
             first = settle_plane(found.problem, found.point, contacts.hit_in(fitted))
             seen = found.problem.motions
             every = contacts.clear(every) if contacts.clear(seen) == seen else every
-        problem, held_point, ladder, fixed = found
+        problem, held_point, selection, fixed = found
         if contacts is not None:
-            ladder += (contacts.comparison,)
+            selection += (contacts.comparison,)
         final = problem.on(every) if held else problem
         point = self._solve("refit", final, held_point, settled=True) if held else held_point
         self._count(problem, final)
         parts = (fitted, held) if servos else (self._cut(fitted), self._cut(held))
         ground = (contacts, first) if contacts is not None and contacts.kept else None
         base = self.world.with_parameters({}, fixed)
-        return FittedModel(self.world, base, fixed, final, (held_point, point), parts, ladder, ground)
+        return FittedModel(self.world, base, fixed, final, (held_point, point), parts, selection, ground)
 
     def _joints(self, fitted: list[Motion], held: list[Motion], again: str = "") -> _Joints:
         """Structure and values of all but a plane, from some windows and judged on others."""
-        names, start, ladder, fixed = self._structure(fitted, held, again)
+        names, start, selection, fixed = self._structure(fitted, held, again)
         base = self.world.with_parameters({}, fixed)
         free = free_parameters(base, names, self.options.bounds)
         free = [dataclasses.replace(f, prior=self.options.priors.get(f.name)) for f in free]
         space = ParameterSpace(tuple(free)).with_start(start)
         fast = is_servo_robot(self.world) and can_stand_in(names)
         problem = RecordingProblem.of(base, space, fitted, self.options.threads, fast)
-        point = self._solve(f"fit{again}", problem, space.start, not ladder)
-        if ladder:
+        point = self._solve(f"fit{again}", problem, space.start, not selection)
+        if selection:
             problem, point = _without_idle_effects(problem, point)
-        return _Joints(*self._in_earnest(problem, point), ladder, fixed)
+        return _Joints(*self._in_earnest(problem, point), selection, fixed)
 
     def _in_earnest(
         self, problem: RecordingProblem, point: FloatArray
@@ -133,8 +133,8 @@ class Fitter:
     ) -> tuple[_Joints, Contacts]:
         """The joints once more, in windows without contact; and the plane judged again with those.
 
-        Contacts look like friction, load and play. Where there is hardly anything without them, the joints
-        that were found are fitted again to all of it in the full simulation, with the plane in place.
+        Contacts look like friction, load and backlash. Where there is hardly anything without them, the
+        joints that were found are fitted again to all of it in the full simulation, with the plane in place.
         """
         self._count(found.problem)
         seen, judges = self._cut(fitted), self._cut(held)
@@ -165,7 +165,7 @@ class Fitter:
         fixed, servos = fixed_values(self.world, self.options), is_servo_robot(self.world)
         if self.options.free:
             return Structure(list(self.options.free), {}, (), fixed)
-        if not (servos or self.options.ladder) or not held:
+        if not (servos or self.options.select) or not held:
             return Structure(trained_parameters(self.world), {}, (), fixed)
         saved = self.checkpoint.structure(again)
         if saved is not None:
@@ -181,15 +181,15 @@ class Fitter:
             fast=servos,
             threads=self.options.threads,
         )
-        ladder, joints = ladder_of(self.world, fitted), self.motions[0].joints
-        selected = selection.select(ladder[:1], joints, self.options.seed)
+        models, joints = candidate_models(self.world, fitted), self.motions[0].joints
+        selected = selection.select(models[:1], joints, self.options.seed)
         kept = fixed_values(self.world, self.options, published=True)
         if fixed != kept:
             published = dataclasses.replace(selection, world=self.world.with_parameters({}, kept))
-            other = published.select(ladder[:1], joints, self.options.seed)
+            other = published.select(models[:1], joints, self.options.seed)
             if other.steps[0].held < selected.steps[0].held:
                 selection, selected, fixed = published, other, kept
-        selected = selection.select(ladder, joints, self.options.seed, selected)
+        selected = selection.select(models, joints, self.options.seed, selected)
         structure = Structure(selected.names, selected.values, tuple(selected.steps), fixed)
         self.checkpoint.keep_structure(structure, again)
         return structure

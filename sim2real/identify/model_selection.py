@@ -31,8 +31,8 @@ _FAR = 2
 class Comparison:
     """What an extension bought."""
 
-    rung: str
-    """Its name."""
+    model: str
+    """Name of the candidate."""
     parameters: int
     fit: float
     """Mean RMSE on the fitted recordings."""
@@ -74,14 +74,14 @@ class ModelSelection:
 
     def select(
         self,
-        ladder: Sequence[Extension],
+        models: Sequence[Extension],
         joints: Sequence[str],
         seed: int = 0,
         state: Selected | None = None,
     ) -> Selected:
         """Try every extension in turn; those that a state has behind it are not tried again."""
         state = state or Selected()
-        for number, extension in list(enumerate(ladder))[len(state.steps) :]:
+        for number, extension in list(enumerate(models))[len(state.steps) :]:
             names = state.names + extension.names(self.world, joints)
             free = free_parameters(self.world, names, self.bounds)
             space = ParameterSpace(tuple(free)).with_start(state.values)

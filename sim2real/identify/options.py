@@ -12,7 +12,7 @@ class Options:
     """How to identify; the defaults suit a robot of servos."""
 
     free: tuple[str, ...] = ()
-    """What may change; by default what the ladder of servo models, or the world's training range, names."""
+    """What may change; by default what the selected model of servos, or the world's training range, names."""
     fixed: Mapping[str, float] = field(default_factory=dict)
     """Values that differ from the world's and stay."""
     bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
@@ -26,8 +26,8 @@ class Options:
     robot of servos, else 1."""
     generations: int = 25
     """Of the global search; 0 to begin at the nominal values."""
-    ladder: bool = False
-    """Climb a ladder of nested models of motors, too, judged on what is held out; servos always do."""
+    select: bool = False
+    """Select a model of motors from nested ones, too, judged on what is held out; servos' always is."""
     beside: bool = True
     """Fit the usual missing effects beside what is free once more, for intervals that cover; without, they
     are those of blocks of time."""

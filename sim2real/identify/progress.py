@@ -12,7 +12,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 
-from sim2real.identify.actuator_models import motor_ladder, servo_ladder
+from sim2real.identify.actuator_models import motor_models, servo_models
 from sim2real.identify.options import Options
 from sim2real.replay import is_servo_robot
 from sim2real.world import World
@@ -21,7 +21,7 @@ CHECK, ASSESS, PROPOSE = "check", "intervals and verdicts", "which motion to rec
 """Stages before and after the fit."""
 
 _SHARES = {CHECK: 0.5, "fit": 2.0, "refit": 1.0, ASSESS: 2.5, PROPOSE: 1.5}
-"""How long stages take beside a model of the ladder."""
+"""How long stages take beside a candidate model."""
 _SEARCHED = 3.0
 _ROUNDS = 8.0  # of a usual stage
 
@@ -29,10 +29,10 @@ _ROUNDS = 8.0  # of a usual stage
 def planned_stages(world: World, options: Options) -> dict[str, float]:
     """The stages of an identification in their order, and how long each takes beside the others."""
     models: dict[str, float] = {}
-    if not options.free and (is_servo_robot(world) or options.ladder):
+    if not options.free and (is_servo_robot(world) or options.select):
         servos = is_servo_robot(world)
-        ladder = servo_ladder(world, geared=True) if servos else motor_ladder(world)
-        models = dict.fromkeys((extension.name for extension in ladder), 1.0)
+        candidates = servo_models(world, geared=True) if servos else motor_models(world)
+        models = dict.fromkeys((extension.name for extension in candidates), 1.0)
     fit = {"fit": _SHARES["fit"] if models else _SEARCHED}
     rest = {name: _SHARES[name] for name in ("refit", ASSESS, PROPOSE)}
     return {CHECK: _SHARES[CHECK], **models, **fit, **rest}

@@ -54,7 +54,8 @@ class Identification:
     """Fitted numbers that belong to the recordings, not to the world: reading delays."""
     estimates: tuple[Estimate, ...]
     gap: tuple[GapRow, ...]
-    ladder: tuple[Comparison, ...]
+    model_selection: tuple[Comparison, ...]
+    """Candidate models in the order in which they were tried, and what each bought."""
     hints: tuple[Hint, ...]
     verdicts: tuple[Verdict, ...]
     fitted: tuple[str, ...]

@@ -4,7 +4,8 @@ import mujoco
 import numpy as np
 import pytest
 
-from sim2real.identify.defaults import first_parameters, trained_parameters
+from sim2real.identify.check import first_parameters
+from sim2real.identify.defaults import trained_parameters
 from sim2real.identify.identify import Options, identify
 from sim2real.recordings import Recording
 from sim2real.replay import motion_of
@@ -110,11 +111,11 @@ def test_a_strong_arm_may_have_a_friction_that_a_small_one_could_not(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_ladder_takes_masses_with_the_servos_and_the_published_gain(world, recordings):
+def test_the_selected_model_takes_masses_with_the_servos_and_the_published_gain(world, recordings):
     """These servos reach their force limit, so that their velocity gain is no damping of the joint."""
     found = identify(world, recordings, Options(generations=6, threads=1, beside=False))
-    assert found.ladder[0].rung == "linear servo and masses"
-    assert not any(step.kept for step in found.ladder[1:])
+    assert found.model_selection[0].model == "linear servo and masses"
+    assert not any(step.kept for step in found.model_selection[1:])
     assert found.point["lower.mass"] == pytest.approx(TRUTH["lower.mass"], rel=0.02)
     assert found.point["drive_1.latency"] == 0
     assert "drive_1.kd" not in found.point

@@ -54,34 +54,34 @@ def problem_of(recordings, seconds=20.0):
 def test_a_table_is_judged_on_what_it_was_not_found_on():
     problem = problem_of([log(1, 0.35), log(2, 1.0), log(4, 0.95)])
     fitted, held = problem.motions[:2], problem.motions[2:]
-    rung = find_contacts(problem, problem.space.start, fitted, held)
-    assert rung.kept
-    assert rung.comparison.kept == tuple(TABLE)
-    assert "where 2 recordings touch" in rung.comparison.rung
-    assert [m.name for m in rung.clear(problem.motions)] == ["free1@0.0s"]
-    assert rung.hit_in(held) == held
-    assert len(rung.each) == 2
-    for found, other in zip(rung.each, (held, fitted[1:]), strict=True):
+    contacts = find_contacts(problem, problem.space.start, fitted, held)
+    assert contacts.kept
+    assert contacts.comparison.kept == tuple(TABLE)
+    assert "where 2 recordings touch" in contacts.comparison.model
+    assert [m.name for m in contacts.clear(problem.motions)] == ["free1@0.0s"]
+    assert contacts.hit_in(held) == held
+    assert len(contacts.each) == 2
+    for found, other in zip(contacts.each, (held, fitted[1:]), strict=True):
         assert found == pytest.approx(TABLE, abs=0.002)
         own = plane_errors(problem.world, {}, tuple(found), [list(found.values())], other)
         assert own.mean() < 1e-3
-    assert rung.comparison.held < 1e-3
-    table = ground_of(problem, problem.space.start, rung, {}, 1e-4 * np.eye(2))
+    assert contacts.comparison.held < 1e-3
+    table = ground_of(problem, problem.space.start, contacts, {}, 1e-4 * np.eye(2))
     for estimate in table.estimates:
         assert estimate.low <= TABLE[estimate.name] <= estimate.high
         assert estimate.high - estimate.low < 0.1
         assert estimate.nominal == {"floor.height": -0.3, "floor.friction": 1.0}[estimate.name]
-    sure = ground_of(problem, problem.space.start, rung, {}, np.zeros((2, 2)))
+    sure = ground_of(problem, problem.space.start, contacts, {}, np.zeros((2, 2)))
     for wide, narrow in zip(table.estimates, sure.estimates, strict=True):
         assert wide.high - wide.low > narrow.high - narrow.low  # what is not known of the joints
 
 
 def test_one_recording_that_touches_is_judged_on_its_own_parts():
     problem = problem_of([log(1, 0.35), log(2, 1.0)])
-    rung = find_contacts(problem, problem.space.start, problem.motions, [])
-    assert rung.kept
-    assert "in press2, each part with the others' table; nothing else touches" in rung.comparison.rung
-    assert [m.name for m in rung.clear(problem.motions)] == ["free1@0.0s"]
+    contacts = find_contacts(problem, problem.space.start, problem.motions, [])
+    assert contacts.kept
+    assert "in press2, each part with the others' table; nothing else touches" in contacts.comparison.model
+    assert [m.name for m in contacts.clear(problem.motions)] == ["free1@0.0s"]
 
 
 def test_no_table_is_looked_for_where_nothing_is_touched():
@@ -95,9 +95,9 @@ def test_a_table_that_the_others_do_not_show_is_not_kept():
         {"floor.height": -0.02, "floor.friction": 0.3},
     )
     problem = problem_of([log(2, 1.0, low), log(4, 0.95, high)])
-    rung = find_contacts(problem, problem.space.start, problem.motions, [])
-    assert rung is not None
-    assert not rung.kept
+    contacts = find_contacts(problem, problem.space.start, problem.motions, [])
+    assert contacts is not None
+    assert not contacts.kept
 
 
 def test_domains_are_joined_with_their_correlations():
@@ -114,12 +114,12 @@ def test_domains_are_joined_with_their_correlations():
 
 @pytest.mark.slow
 def test_a_table_becomes_part_of_the_result(tmp_path, capsys):
-    """From the ladder to the files, and from the files to a gap, to training and to the next motion."""
+    """From model selection to the files, and from the files to a gap, to training and to the next motion."""
     plan = ((0, 0.3), (2, 1.0), (1, 0.35), (3, 0.3), (4, 0.95))
     logs = [log(seed, depth, seconds=6.0) for seed, depth in plan]
     world, options = World.load("so101"), Options(threads=1, generations=2, beside=False)
     found = identify(world, logs, options)
-    assert found.ladder[-1].kept == tuple(TABLE)
+    assert found.model_selection[-1].kept == tuple(TABLE)
     for joint in ("shoulder_lift", "elbow_flex"):  # the joints that contacts bend most
         assert found.point[f"{joint}.kp"] == pytest.approx(SLOW["servos.kp"], rel=0.2)
     assert found.point["floor.height"] == pytest.approx(TABLE["floor.height"], abs=0.003)

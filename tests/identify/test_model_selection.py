@@ -1,4 +1,4 @@
-"""A rung is kept where its effect was planted, and nowhere else."""
+"""An extension of a model is kept where its effect was planted, and nowhere else."""
 
 import mujoco
 import numpy as np
@@ -6,7 +6,7 @@ import pytest
 
 from sim2real.domain import Domain
 from sim2real.env import Sim2RealVectorEnv
-from sim2real.identify.actuator_models import Extension, ladder_of, motor_ladder, servo_ladder
+from sim2real.identify.actuator_models import Extension, candidate_models, motor_models, servo_models
 from sim2real.identify.identify import Options, identify
 from sim2real.identify.model_selection import ModelSelection
 from sim2real.recordings import Recording
@@ -16,28 +16,30 @@ from sim2real.world import World
 SERVO = {"servos.kp": 15.0, "servos.kd": 0.0, "joints.damping": 1.2, "joints.frictionloss": 0.2}
 
 
-def climbed(recordings, rung):
-    """A climb of two steps, begun at a servo with the right gain and friction."""
+def selected(recordings, extension):
+    """A selection of two models, begun at a servo with the right gain and friction."""
     base = World.load("so101").with_parameters({}, SERVO)
     motions = [motion_of(base, r) for r in recordings]
-    climber = ModelSelection(base, motions[1:], motions[1:], motions[:1], {}, 4, lambda *_: None)
-    return climber.select([Extension("linear servo", ("damping", "bias_torque")), rung], motions[0].joints)
+    selection = ModelSelection(base, motions[1:], motions[1:], motions[:1], {}, 4, lambda *_: None)
+    return selection.select(
+        [Extension("linear servo", ("damping", "bias_torque")), extension], motions[0].joints
+    )
 
 
-def test_play_is_kept_for_the_joint_that_has_it():
-    rung = Extension("+ backlash", ("backlash",))
-    loose = climbed([swung(seed, play=0.05) for seed in range(3)], rung)
+def test_backlash_is_kept_for_the_joint_that_has_it():
+    extension = Extension("+ backlash", ("backlash",))
+    loose = selected([swung(seed, play=0.05) for seed in range(3)], extension)
     assert loose.steps[1].kept == ("shoulder_pan",)
     assert loose.values["shoulder_pan.backlash"] == pytest.approx(0.05, rel=0.1)
-    assert climbed([swung(seed) for seed in range(3)], rung).steps[1].kept == ()
+    assert selected([swung(seed) for seed in range(3)], extension).steps[1].kept == ()
 
 
 def test_the_torque_speed_line_is_kept_for_the_joint_that_has_it():
-    rung = Extension("+ torque-speed line", ("speed_loss",))
-    steep = climbed([swung(seed, jumps=True, loss=0.5) for seed in range(3)], rung)
+    extension = Extension("+ torque-speed line", ("speed_loss",))
+    steep = selected([swung(seed, jumps=True, loss=0.5) for seed in range(3)], extension)
     assert steep.steps[1].kept == ("shoulder_pan",)
     assert steep.values["shoulder_pan.speed_loss"] == pytest.approx(0.5, rel=0.2)
-    assert climbed([swung(seed, jumps=True) for seed in range(3)], rung).steps[1].kept == ()
+    assert selected([swung(seed, jumps=True) for seed in range(3)], extension).steps[1].kept == ()
 
 
 def swung(seed, play=0.0, loss=0.0, jumps=False):
@@ -90,35 +92,38 @@ def test_a_motor_gets_what_it_shows(physics, kept, twin):
     world = World.load("furuta")
     recordings = twin("furuta", physics, count=4, seconds=1.0, noise=1e-3)
     cut = [part for r in recordings for part in windows(motion_of(world, r), 0.5)]
-    climber = ModelSelection(world, cut[2:], cut[2:], cut[:2], {}, 0, lambda *_: None, fast=False)
+    selection = ModelSelection(world, cut[2:], cut[2:], cut[:2], {}, 0, lambda *_: None, fast=False)
     first = Extension("linear motor", (), ("pole.mass", "motor.strength", "arm_hinge.damping"))
-    climb = climber.select([first, *ladder_of(world, cut)[1:4]], ("arm_hinge", "pole_hinge"))
-    assert {step.rung for step in climb.steps[1:] if step.kept} == kept
+    found = selection.select([first, *candidate_models(world, cut)[1:4]], ("arm_hinge", "pole_hinge"))
+    assert {step.model for step in found.steps[1:] if step.kept} == kept
     for name, value in physics.items():
-        assert climb.values[name] == pytest.approx(value, rel=0.1)
+        assert found.values[name] == pytest.approx(value, rel=0.1)
 
 
 @pytest.mark.slow
-def test_the_ladder_of_motors_is_climbed_when_asked_for(twin):
+def test_a_model_of_motors_is_selected_when_asked_for(twin):
     recordings = twin("furuta", DRY, count=4, seconds=1.5, noise=1e-3)
-    options = Options(ladder=True, generations=3, threads=1, window=0.5)
+    options = Options(select=True, generations=3, threads=1, window=0.5)
     found = identify(World.load("furuta"), recordings, options)
-    assert {step.rung for step in found.ladder[1:] if step.kept} == {"+ latency", "+ Coulomb friction"}
+    assert {step.model for step in found.model_selection[1:] if step.kept} == {
+        "+ latency",
+        "+ Coulomb friction",
+    }
     assert found.point["motor.latency"] == 4
 
 
-def test_ladders_name_what_the_world_has():
-    rungs = {rung.name: rung for rung in motor_ladder(World.load("furuta"))}
-    assert "motor.latency" not in rungs["linear motor"].shared
-    assert rungs["+ latency"].shared == ("motor.latency",)
+def test_candidate_models_name_what_the_world_has():
+    models = {model.name: model for model in motor_models(World.load("furuta"))}
+    assert "motor.latency" not in models["linear motor"].shared
+    assert models["+ latency"].shared == ("motor.latency",)
     # the damping of the arm's hinge is the same column as the motor's back-EMF
-    assert "+ torque-speed line" not in rungs
-    hopper, arm = motor_ladder(World.load("hopper")), servo_ladder(World.load("so101"), geared=True)
+    assert "+ torque-speed line" not in models
+    hopper, arm = motor_models(World.load("hopper")), servo_models(World.load("so101"), geared=True)
     assert hopper[-1].shared == tuple(f"{joint}_motor.back_emf" for joint in ("hip", "knee", "ankle"))
-    assert [rung.name for rung in arm[-2:]] == ["+ backlash", "+ torque-speed line"]
+    assert [model.name for model in arm[-2:]] == ["+ backlash", "+ torque-speed line"]
 
 
-def test_play_and_line_can_be_freed_by_name(tmp_path):
+def test_backlash_and_line_can_be_freed_by_name(tmp_path):
     """And the result is a domain that an env draws from."""
     world = World.load("so101")
     for quantity, made, truth in (

@@ -70,6 +70,9 @@ class TaskSpec:
     """What its commands are for, in this order; empty for all actuators, in the scene's order."""
     action_limit: float = 1.0
     """Actions lie within ± this, and are clipped to it."""
+    action_bounds: tuple[tuple[float, float], ...] = ()
+    """Least and most of each action in the env's own units, which ``±action_limit`` stands for; empty where
+    these are the units."""
     hold_steps: int = 0
     """Control steps at the start of an episode in which its first command is held and no policy is asked."""
 

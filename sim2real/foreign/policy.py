@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim2real.errors import PolicyError, Sim2RealError
-from sim2real.interface import Actor, Array, Mask, State, TaskSpec
+from sim2real.interface import Actor, Mask, State, TaskSpec
 from sim2real.policy import Contract, HasTask
 from sim2real.policy.contract import check
 
@@ -121,8 +121,8 @@ class ForeignPolicy:
         ):
             if mine is not None and mine != theirs:
                 wrong.append(f"{what}: {mine} against {theirs}")
-        if not wrong and self.action_bounds is not None and self.action_bounds != native_actions(env):
-            wrong.append(f"actions between {self.action_bounds} against {native_actions(env)}")
+        if not wrong and self.action_bounds is not None and self.action_bounds != _own_actions(task):
+            wrong.append(f"actions between {self.action_bounds} against {_own_actions(task)}")
         if wrong:
             names = ", ".join(signal.name for signal in task.observation)
             raise PolicyError(
@@ -137,29 +137,23 @@ class ForeignPolicy:
             PolicyError: as `check`.
         """
         self.check(env)
-        return _Fitted(self, env) if self.contract is None else self
+        return _Fitted(self, env.task) if self.contract is None else self
 
 
-def native_actions(env: HasTask) -> Bounds:
-    """What an env's policies act between in its own units; see `TaskSpec.action_limit`."""
-    native = getattr(env, "native_actions", None)
-    low, high = _own_actions(env.task) if native is None else native
-    return Bounds(np.asarray(low, dtype=np.float64), np.asarray(high, dtype=np.float64))
-
-
-def _own_actions(task: TaskSpec) -> tuple[Array, Array]:
-    most = np.full(len(task.action), task.action_limit)
-    return -most, most
+def _own_actions(task: TaskSpec) -> Bounds:
+    """What a task's actions lie between in the env's own units."""
+    own = task.action_bounds or ((-task.action_limit, task.action_limit),) * len(task.action)
+    return Bounds(*np.array(own).T)
 
 
 class _Fitted:
     """A policy with actions from its own units to those that the env takes."""
 
-    def __init__(self, policy: ForeignPolicy, env: HasTask) -> None:
-        self._policy, self._num_actions = policy, len(env.task.action)
-        bounds, (_, most) = native_actions(env), _own_actions(env.task)
-        self._factor = (2 * most / (bounds.high - bounds.low)).astype(np.float32)
-        self._middle = ((bounds.high + bounds.low) / 2).astype(np.float32)
+    def __init__(self, policy: ForeignPolicy, task: TaskSpec) -> None:
+        self._policy, self._num_actions = policy, len(task.action)
+        own = _own_actions(task)
+        self._middle = ((own.high + own.low) / 2).astype(np.float32)
+        self._factor = (2 * task.action_limit / (own.high - own.low)).astype(np.float32)
 
     def start(self, rows: int | Mask, state: State = None) -> State:
         """Begin episodes."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import logging
 import time
 from collections.abc import Mapping
@@ -90,12 +91,14 @@ def _looked_at(source: Source, env: Env) -> GymEnv:
     if model is not None and direct:
         actuators = element_names(model, "actuator")
         names = [actuators[k] for k in commanded(model)]
+    spec = _spec(source, env, (episode.names, names), episode.success)
+    bounds = tuple(zip(low.tolist(), high.tolist(), strict=True))
     stepper = model is not None and any(isinstance(e, MujocoEnv) for e in (bare, *vars(bare).values()))
     return GymEnv(
         source=source,
         model=_commands_alone(names) if model is None else model,
         engine=engine,
-        task=EnvTask(_spec(source, env, (episode.names, names), episode.success), low, high),
+        task=EnvTask(dataclasses.replace(spec, action_bounds=bounds), low, high),
         success=episode.success,
         reaches=(direct or model is None, stepper or model is None),
         values={} if bodies is None else {what: bodies.read(what) for what in bodies.all()},

@@ -23,7 +23,9 @@ from sim2real.catalog import catalog
 from sim2real.doctor import diagnose, expected_of
 from sim2real.domain import Domain
 from sim2real.errors import Sim2RealError
+from sim2real.evaluate.predictivity import predictivity
 from sim2real.evaluate.report import read_episodes, write_episodes
+from sim2real.evaluate.results_file import read_columns, results_of
 from sim2real.evaluate.rollouts import references
 from sim2real.identify.checkpoint import Checkpoint, Structure
 from sim2real.identify.rollout_fit import RolloutFit
@@ -171,6 +173,18 @@ def read_table(folder):
     read_episodes(folder / "episodes.parquet")
 
 
+def results_folder(folder):
+    rows = [f"p{k},{place},{n},{n % 2}" for k in range(5) for place in ("sim", "real") for n in range(3)]
+    (folder / "results.csv").write_text("\n".join(["policy,environment,episode,success", *rows]))
+    columns = {"policy": list("abcde"), "sim": [0.1, 0.2, 0.3, 0.4, 0.5], "real": [0.2, 0.1, 0.3, 0.4, 0.6]}
+    parquet.write_table(pa.table(columns), folder / "results.parquet")
+
+
+def read_results(folder):
+    for path in folder.iterdir():
+        predictivity(*results_of(read_columns(path), ("sim", "real")), ["Pearson"])
+
+
 def rollouts_folder(folder):
     episode = Episode(np.zeros((5, 2)), np.zeros((4, 1)))
     Rollouts("w", "t", 1, 0.02, (episode, episode)).save(folder / "rollouts.npz")
@@ -216,6 +230,7 @@ KINDS = {
     "domain": (domain_folder, read_domain),
     "policy": (policy_folder, read_policy),
     "episodes": (episodes_folder, read_table),
+    "results": (results_folder, read_results),
     "rollouts": (rollouts_folder, read_rollouts),
     "run": (run_folder, read_run),
 }

@@ -69,6 +69,10 @@ class MissingExtra(ImportError):
         super().__init__(f'{package} is not installed; run `pip install "sim2real[{extra}]"`')
 
 
+class MissingDisplay(RuntimeError):
+    """Nothing can be drawn here, neither in a window nor without one."""
+
+
 def told(error: BaseException) -> str:
     """What somebody else's code raised, and in which line of it, on one line."""
     frames = [f for f in traceback.extract_tb(error.__traceback__) if _HERE not in Path(f.filename).parents]

@@ -28,7 +28,7 @@ ROWS = (
     ("audit",),
     ("randomize", "wrappers", "identify", "learn", "scaffold"),
     ("evaluate", "parity"),
-    ("transfer",),
+    ("transfer", "playback"),
     ("demo",),
     ("__init__",),
     ("cli",),

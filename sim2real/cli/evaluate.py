@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from sim2real.cli.arguments import positive
 from sim2real.cli.gate import add_gate, check_gate, hold, labels_of, old_run
+from sim2real.cli.policies import add_policies, world_of
 from sim2real.cli.task import add_task, load_world
 from sim2real.cli.terminal import console, counting
 
@@ -25,19 +26,7 @@ if TYPE_CHECKING:
 def add(commands: Commands) -> None:
     """Add the command."""
     command = commands.add_parser("evaluate", help="measure policies on held-out physics, with intervals")
-    command.add_argument(
-        "policies",
-        nargs="*",
-        metavar="POLICY",
-        help="names or folders of ours, sb3:FILE.zip, onnx:FILE, torchscript:FILE, MODULE:NAME; LABEL=POLICY "
-        "gives a label, and policies of one label are its seeds",
-    )
-    command.add_argument(
-        "--trust", action="store_true", help="load TorchScript, which can run code of whoever made it"
-    )
-    command.add_argument(
-        "--world", help="name or folder of the world; default the one that our policies name"
-    )
+    add_policies(command, several=True)
     command.add_argument(
         "--variants", nargs="+", help="held-out variants, TOML files of domains; default all"
     )
@@ -68,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not arguments.policies:
         raise InvalidValue("no policies to evaluate; name at least one, or give --selftest")
     policies = [load_policy(spec, arguments.trust) for spec in arguments.policies]
-    world = load_world(arguments.world or _their_world(policies), arguments)
+    world = load_world(arguments.world or world_of(policies), arguments)
     out = arguments.out or Path("runs") / f"evaluate-{world.path.name}"
     old = old_run(arguments.compare)
     labels = labels_of(policies)
@@ -83,16 +72,6 @@ def run(arguments: argparse.Namespace) -> int:
     table = evaluated(world, policies, arguments.variants, trials)
     facts = {"command": command, "control steps": steps_of(policies)}
     return hold(arguments, report(world, table, baseline, out, facts), (table, old))
-
-
-def _their_world(policies: Sequence[Policy | ForeignPolicy]) -> str:
-    from sim2real.errors import InvalidValue
-    from sim2real.policy import Policy
-
-    for policy in policies:
-        if isinstance(policy, Policy):
-            return policy.contract.world
-    raise InvalidValue("policies that were made elsewhere name no world; say in which one, with --world")
 
 
 def selftest() -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sim2real.errors import PolicyError, Sim2RealError
+from sim2real.errors import PolicyError, Sim2RealError, told
 from sim2real.interface import Actor, Mask, State, TaskSpec
 from sim2real.policy import Contract, HasTask
 from sim2real.policy.contract import check
@@ -88,9 +88,8 @@ class ForeignPolicy:
         except Sim2RealError:
             raise
         except Exception as error:
-            reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
             raise PolicyError(
-                f"policy {self.name!r} can't act on observations of shape {observation.shape}: {reason}"
+                f"policy {self.name!r} can't act on observations of shape {observation.shape}: {told(error)}"
             ) from error
         action = np.asarray(action)
         if action.ndim != 2 or len(action) != len(observation):

@@ -122,6 +122,8 @@ class IoTable:
     """``scene``, where the scene puts the robot, or ``default``, with its joints at their defaults."""
     start_height: float | None
     """Of the base, m; the scene's where it is None."""
+    start_spread: float
+    """How far from their pose joints begin at most, drawn for each episode, rad or m."""
     fall_height: float
     """A base below this share of its start height has fallen."""
     fall_tilt: float
@@ -200,7 +202,7 @@ class _Reader:
                 f"{file.path}: the terms make {size} numbers ({parts}) where the network takes num_obs = "
                 f"{file.whole('num_obs')}; name the terms that it was trained with"
             )
-        start = file.section("start").only("pose", "height")
+        start = file.section("start").only("pose", "height", "spread")
         fall = file.section("fall").only("height", "tilt", "contacts")
         success = file.section("success").only("tracking_error", "upright")
         pose = start.text("pose", "scene")
@@ -231,6 +233,7 @@ class _Reader:
             command=self.command,
             start_pose=pose,
             start_height=start.number("height") if "height" in start else None,
+            start_spread=start.number("spread", 0.0),
             fall_height=fall.number("height", 0.5),
             fall_tilt=fall.number("tilt", math.pi),
             fall_contacts=fall.texts("contacts", ()),

@@ -6,6 +6,7 @@ those of policy and physics. The unperturbed control arm is always among the var
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -27,6 +28,8 @@ from sim2real.evaluate.variants import chosen_variants
 from sim2real.interface import ActorLike
 from sim2real.simulators import Engine
 from sim2real.world import Variant, World
+
+_log = logging.getLogger(__name__)
 
 SEED = 1_000_003
 """Default seed of evaluation episodes, apart from those of training."""
@@ -89,6 +92,13 @@ def evaluate(
     groups = _by_engine(chosen, trials)
     batches = [VariantBatch(world, group, trials.episodes, engine) for engine, group in groups.items()]
     actors = [policy.fitted(batches[0].env) for policy in policies]
+    task = batches[0].env.task
+    if trials.episodes > 1 and not task.num_draws:
+        _log.warning(
+            "task %s begins every episode alike, so that those of a variant differ by its noise alone: one "
+            "(--episodes 1) tells as much where there is none",
+            task.name,
+        )
     for engine, group in groups.items():
         if not trials.allow_dead:
             check_variants(world, group, engine)

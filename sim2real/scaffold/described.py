@@ -98,6 +98,12 @@ class Description:
             if robot.model.jnt_type[robot.joints[str(joint["name"])]] == mujoco.mjtJoint.mjJNT_SLIDE:
                 joint["kind"] = "slide"
         self._check_gains(robot)
+        if robot.model.opt.integrator != mujoco.mjtIntegrator.mjINT_EULER:
+            name = mujoco.mjtIntegrator(robot.model.opt.integrator).name.removeprefix("mjINT_").lower()
+            self.notes.append(
+                f"{robot.file} integrates with {name}, which takes gains within a step; a loop that computes "
+                'efforts before each step does as integrator="Euler"'
+            )
         base = robot.base(names)
         top: dict[str, object] = {"control_dt": self.control_dt, "episode": self.episode}
         if self.hold:

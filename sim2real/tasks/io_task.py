@@ -74,7 +74,7 @@ class IOTask:
                 for term in table.action
                 for name, scale in zip(term.joints, term.scale, strict=True)
             ),
-            num_draws=len(self.drawn),
+            num_draws=len(self.drawn) + (len(table.joints) if table.start_spread else 0),
             success=success,
             joints=(*base, *(Joint(joint.name, joint.kind) for joint in table.joints)),
             drives=tuple(
@@ -126,6 +126,9 @@ class _Run:
         for view in self._views:
             view.begin(env_ids)
         qpos, qvel = (ones * part for part in self._rest)
+        if self._table.start_spread:
+            count = self._angles.shape[1]
+            qpos[:, -count:] += self._table.start_spread * (2.0 * u[:, -count:] - 1.0)
         return qpos, qvel, ones * self._clipped(self._offset[None, :])
 
     def command(self, action: Array) -> Array:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim2real.contents import Contents
+from sim2real.io_table import IO_FILE
 from sim2real.parameters import MODEL, Parameter
 
 _ASIDE = {
@@ -69,7 +70,7 @@ def contents(
         folder: its folder.
     """
     orders = {f"order of {side}": " ".join(order) for side, order in channels.items() if side != "correction"}
-    files = [folder / name for name in channels.get("correction", ())]
+    files = [folder / name for name in (*channels.get("correction", ()), IO_FILE)]
     return {
         "parameters": {p.name: p.nominal for p in parameters.values() if p.quantity.acts == MODEL},
         "effects": {**orders, **_options(model)},

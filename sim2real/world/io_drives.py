@@ -1,8 +1,8 @@
 """Drives as ``io.toml`` has them: the scene's actuators become servos of the policy's own gains.
 
 An affine actuator of MuJoCo, ``force = kp · command - kp · length - kd · velocity``, is the law that a bridge
-by hand computes before every physics step. With the Euler integrator it is that to the last digit but
-rounding; implicit integrators take ``kd`` implicitly.
+by hand computes before every physics step. With the Euler integrator it is that but for rounding; implicit
+integrators take ``kd`` implicitly, and Runge-Kutta's evaluates the law at each of its stages.
 """
 
 from __future__ import annotations

@@ -204,6 +204,22 @@ def test_gains_terms_and_orders_are_those_of_a_loop_by_hand(make):
     assert (limited[:, 0] <= 2).all()
 
 
+def test_starts_are_spread_about_the_pose(make):
+    world = make(("period = 0.5", 'period = 0.5\n[start]\npose = "default"\nheight = 0.7\nspread = 0.1'))
+    env = sim2real.Sim2RealVectorEnv(world, 200)
+    seen, _ = env.reset(seed=0)
+    assert (seen[:, -1] == np.float32(0.7)).all()
+    off = seen[:, 20:24]
+    assert (np.abs(off) <= 0.1 + 1e-6).all()
+    np.testing.assert_allclose(off.std(axis=0), 0.2 / np.sqrt(12), rtol=0.15)
+
+
+def test_a_policy_knows_the_table_that_it_was_made_for(make):
+    one = make().contents
+    assert one["files"].keys() == {"io.toml"}
+    assert make(("default = 0.2", "default = 0.3")).contents["files"] != one["files"]
+
+
 def test_a_task_of_a_table_passes_the_checker(make):
     assert (
         sim2real.check_task(

@@ -46,6 +46,20 @@ def test_a_robot_of_ones_own_in_an_empty_folder(tmp_path: Path, monkeypatch: pyt
             assert main([command, *words, *few]) == 0
 
 
+@pytest.mark.slow
+def test_a_policy_of_others_in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DISPLAY", raising=False)
+    (python,) = [block for block in blocks("python") if "load_policy" in block]
+    exec(compile(python, "README.md", "exec"), {})
+    (shell,) = [block for block in blocks("sh") if "theirs.zip" in block]
+    few = {"evaluate": ["--episodes", "2"], "transfer": ["--steps", "2000"], "play": ["--seconds", "0.1"]}
+    for _, command, *words in map(shlex.split, shell.splitlines()):
+        fine = (0, 1) if command == "play" else (0,)  # 1 where nothing can be drawn
+        assert main([command, *words, *few.get(command, [])]) in fine
+    assert {"tuned.onnx", "tuned.npz"} <= {path.name for path in tmp_path.iterdir()}
+
+
 def test_the_domain_in_the_readme_fits_furuta_and_survives_a_round_trip() -> None:
     (text,) = blocks("toml")
     domain = World.load("furuta").domain(tomllib.loads(text))

@@ -255,6 +255,13 @@ class Sim2RealVectorEnv(VectorEnv[Floats, Floats, NDArray[Any]]):
         return self.world.name
 
     @property
+    def native_actions(self) -> tuple[Array, Array]:
+        """What actions mean at their least and most, in the env's own units. Shapes (num_actions,)."""
+        most = np.full(len(self.task.action), self.task.action_limit)
+        own = self.world.env
+        return (-most, most) if own is None else (own.task.low, own.task.high)
+
+    @property
     def contents(self) -> Contents:
         """What the world consists of; see `sim2real.contents`."""
         return self.world.contents

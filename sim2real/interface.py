@@ -63,7 +63,7 @@ class TaskSpec:
     num_draws: int
     """Independent uniform numbers that one start state needs."""
     success: str
-    """What counts as success, in words."""
+    """What counts as success, in words; empty where nothing says so."""
     joints: tuple[Joint, ...] = ()
     """What the task's positions and velocities are of, in this order; empty for all, in the scene's order."""
     drives: tuple[Drive, ...] = ()

@@ -53,6 +53,9 @@ class Sim2RealEnv(gym.Env[Any, Any]):
         if render_mode not in (None, "rgb_array"):
             raise UnknownName("render mode", str(render_mode), ["rgb_array"])
         self.vector = Sim2RealVectorEnv(world, 1, domain, max_episode_steps, False, simulator, task)
+        own = self.vector.world.env
+        if render_mode and own is not None and own.engine != "mujoco":
+            raise InvalidValue(f"{self.world_name} has no MuJoCo model to draw; leave render_mode out")
         self.observation_space: spaces.Box = self.vector.single_observation_space
         self.action_space: spaces.Box = self.vector.single_action_space
         self.render_mode = render_mode

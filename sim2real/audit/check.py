@@ -8,7 +8,7 @@ from sim2real.audit.excitation import CHEAP
 from sim2real.audit.measure import Where, measured
 from sim2real.audit.moves import domain_moves, variant_moves
 from sim2real.domain import Domain
-from sim2real.simulators import Engine
+from sim2real.simulators import Engine, engine_of
 from sim2real.world import Variant, World
 
 _INSIST = ", or insist with --allow-dead (allow_dead=True)"
@@ -27,7 +27,7 @@ def check_domain(world: World, domain: Domain, simulator: str | Engine = "mujoco
     """
     moves = domain_moves(world, domain)
     if moves:
-        measured(world, moves, Where(_engine(simulator), CHEAP, domain)).refuse(_INSIST)
+        measured(world, moves, Where(engine_of(world, simulator), CHEAP, domain)).refuse(_INSIST)
 
 
 def check_variants(world: World, variants: Sequence[Variant], simulator: str | Engine = "mujoco") -> None:
@@ -41,8 +41,4 @@ def check_variants(world: World, variants: Sequence[Variant], simulator: str | E
             check_domain(world, variant.drawn, simulator)
     moves = variant_moves(variants)
     if moves:
-        measured(world, moves, Where(_engine(simulator), CHEAP, Domain({}))).refuse(_INSIST)
-
-
-def _engine(simulator: str | Engine) -> Engine:
-    return Engine(simulator) if isinstance(simulator, str) else simulator
+        measured(world, moves, Where(engine_of(world, simulator), CHEAP, Domain({}))).refuse(_INSIST)

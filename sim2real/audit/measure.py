@@ -128,7 +128,7 @@ def _reasons(world: World, move: Move, where: Where) -> Iterator[str]:
     yield from why_idle(world, move)
     if parameter.quantity.acts == MODEL:
         yield from _of_model(world, move)
-    if where.engine.name != "mujoco":
+    if where.engine.name != "mujoco" and world.env is None:
         _, there = _one(world, move, replace(where, engine=Engine()))
         if there.moved:
             yield (

@@ -16,7 +16,7 @@ from sim2real.catalog import entries
 from sim2real.env import Sim2RealVectorEnv, engine_for, has_task
 from sim2real.episodes import run_episodes
 from sim2real.policy import Policy
-from sim2real.simulators import Engine
+from sim2real.simulators import Engine, engine_of
 from sim2real.world import World, with_usual
 
 SEED = 3_000_017
@@ -54,7 +54,7 @@ def audit_world(world: World, settings: AuditSettings = AuditSettings()) -> Audi
     policies = shipped(world) if settings.policies is None else settings.policies
     if not has_task(world) and not policies:
         world = world.with_task(FreeMotion(world))
-    engine = Engine(settings.simulator) if isinstance(settings.simulator, str) else settings.simulator
+    engine = engine_of(world, settings.simulator)
     moves = world_moves(world)
     refused = refusals(world, moves, engine)
     takes = [move for move in moves if not {move.parameter, *move.base} & set(refused)]

@@ -15,7 +15,7 @@ from sim2real.cli.terminal import console, counting
 
 if TYPE_CHECKING:
     from sim2real.cli.arguments import Commands
-    from sim2real.evaluate.gap import GapReport
+    from sim2real.evaluate.gap import Cell, GapReport
     from sim2real.evaluate.rollouts import Trials
     from sim2real.evaluate.table import Episodes
     from sim2real.foreign import ForeignPolicy
@@ -110,6 +110,13 @@ def report(world: World, table: Episodes, baseline: str, out: Path, facts: Mappi
     return found
 
 
+def _told(cell: Cell | None) -> str:
+    """Score and, where it is known, success."""
+    if cell is None:
+        return "–"
+    return f"{cell.score.value:.1f}" + (f" · {cell.success.value:.2f}" if cell.success else "")
+
+
 def print_report(report: GapReport) -> None:
     """Print scores by method and physics, and the verdict."""
     from rich.table import Column, Table
@@ -119,12 +126,12 @@ def print_report(report: GapReport) -> None:
     labels, variants = report.labels, report.variants
     grid = Table(
         Column("variant", no_wrap=True),
-        *(f"{label}\nscore · success" for label in labels),
+        *(f"{label}\nscore{' · success' * report.tells_success}" for label in labels),
         title=report.title,
     )
     for variant in variants:
         cells = [report.cell(label, variant) for label in labels]
-        grid.add_row(variant, *(f"{c.score.value:.1f} · {c.success.value:.2f}" if c else "–" for c in cells))
+        grid.add_row(variant, *map(_told, cells))
     show = console()
     show.print(grid)
     show.print(*filter(None, (opening(report), *verdict(report))), sep="\n")

@@ -12,6 +12,11 @@ if TYPE_CHECKING:
 def add_task(command: argparse.ArgumentParser) -> None:
     """What every command asks that makes an env."""
     command.add_argument("--task", help="a task's name, for the one that the world names")
+    add_imports(command)
+
+
+def add_imports(command: argparse.ArgumentParser) -> None:
+    """What every command asks that may need what the user's own modules register."""
     command.add_argument(
         "--import",
         dest="imports",

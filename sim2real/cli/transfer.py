@@ -58,8 +58,11 @@ def run(arguments: argparse.Namespace) -> None:
     label = arguments.label or adapted.contract.label
     adapted = dataclasses.replace(adapted, contract=dataclasses.replace(adapted.contract, label=label))
     adapted.save(out)
+    at_ends = f"{target.spent.limit_hits:,} steps at a joint's end"
+    if not target.limited_joints:
+        at_ends = "no count of joints' ends, as nothing tells of any"
     print(
         f"spent {target.spent.steps:,} steps = {target.spent.seconds:,.0f} s in {target.spent.episodes} "
-        f"episodes with {target.spent.falls} falls and {target.spent.limit_hits:,} steps at a joint's end"
+        f"episodes with {target.spent.falls} falls and {at_ends}"
     )
     print(f"wrote {out}; --secret {secret} repeats this run")

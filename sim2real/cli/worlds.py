@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from sim2real.cli.task import add_imports
 from sim2real.cli.terminal import console
 
 if TYPE_CHECKING:
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
 def add(commands: Commands) -> None:
     """Add the command."""
     command = commands.add_parser("worlds", help="list the worlds, or the parameters and variants of one")
-    command.add_argument("world", nargs="?", help="a world's name or folder")
+    command.add_argument("world", nargs="?", help="a world's name or folder, or gym:ID of a gymnasium env")
+    add_imports(command)
     command.set_defaults(run=run)
 
 

@@ -129,7 +129,8 @@ def _both(new: Episodes, old: Episodes, references: Mapping[str, Reference]) -> 
         part["label"] = part["lineage"] = np.char.add(prefix, own[kept])
         part["group"] = np.array([group_of[name] for name in part["variant"].tolist()])
         parts.append(part)
-    both = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    shared = [name for name in parts[0] if name in parts[1]]
+    both = {name: np.concatenate([part[name] for part in parts]) for name in shared}
     known = {name: reference for name, reference in references.items() if name in variants}
     return gap_report(both, known, GapOptions(baseline=_OLD + labels[0])).scores, labels
 

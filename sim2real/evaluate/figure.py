@@ -152,8 +152,9 @@ def _rulers(axes: Axes, report: GapReport) -> None:
         right = source < sum(axes.get_xlim()) / 2
         name = f"source: {report.baseline} on its own physics"
         _ruler_name(axes, source, name, "left" if right else "right", 18)
+    head = "success" if report.tells_success else ""
     axes.annotate(
-        "success", (1, 1), (_RIGHT * 72 - 16, 5), "axes fraction", "offset points",
+        head, (1, 1), (_RIGHT * 72 - 16, 5), "axes fraction", "offset points",
         fontsize=8.5, color=FAINT, ha="right", annotation_clip=False,
     )  # fmt: skip
 
@@ -233,7 +234,7 @@ def _dot(axes: Axes, index: int, cell: Cell, y: float) -> None:
         markersize=5.5, markeredgecolor="white", markeredgewidth=0.6, zorder=4,
     )  # fmt: skip
     axes.annotate(
-        f"{100 * cell.success.value:.0f} %", (1, y), (_RIGHT * 72 - 16, -3),
+        "" if cell.success is None else f"{100 * cell.success.value:.0f} %", (1, y), (_RIGHT * 72 - 16, -3),
         ("axes fraction", "data"), "offset points", fontsize=8, color=colour, ha="right",
         annotation_clip=False,
     )  # fmt: skip

@@ -57,8 +57,9 @@ class Cell:
     """Mean normalized score over seeds, 0 random to 100 oracle; None without references."""
     score: Estimate
     """Mean over seeds in the report's unit: the one of the two above that the whole report uses."""
-    success: Estimate
-    """Success rate; below three training seeds its interval is about more episodes of these policies."""
+    success: Estimate | None
+    """Success rate; below three training seeds its interval is about more episodes of these policies. None
+    where the env tells of no success."""
     diverged: int
     """Episodes that ended because the simulation diverged."""
     gap: Estimate | None
@@ -98,6 +99,11 @@ class GapReport:
     def plain(self) -> dict[str, object]:
         """All of it but the scores, in what JSON knows."""
         return {name: value for name, value in asdict(self).items() if name != "scores"}
+
+    @property
+    def tells_success(self) -> bool:
+        """Whether anything says which episodes succeeded."""
+        return any(cell.success is not None for cell in self.cells)
 
     def cell(self, label: str, variant: str) -> Cell | None:
         """The cell of a method on a variant, or None if it was not evaluated there."""
@@ -224,7 +230,9 @@ def _cell(scores: Scores, label: int, variant: int, difference: Difference | Non
     )
 
 
-def _success(folded: Folded, label: int, variant: int) -> Estimate:
+def _success(folded: Folded, label: int, variant: int) -> Estimate | None:
+    if np.isnan(folded.success).all():
+        return None
     found = spread(mean, folded.success[label, variant][:, None])
     episodes = int(folded.episodes[label, variant])
     if found.n >= MINIMUM_RUNS:

@@ -20,6 +20,7 @@ _COVERAGE = "94 to 96 %"
 """As ``scripts/coverage_evaluate.py`` measures it, at 3, 5 and 10 seeds."""
 
 _NONE = "<span class=na>–</span>"
+_NO_SUCCESS = "<p>No success signal: the env does not say which episodes succeeded; returns count alone.</p>"
 _MARKS = {"helps": "▲ helps", "hurts": "▼ hurts", "undecided": "○ undecided"}
 
 
@@ -44,7 +45,7 @@ def page(report: GapReport, svg: str, provenance: Mapping[str, str]) -> str:
         "unit": "normalized score" if report.normalized else "mean return",
         "baseline": report.baseline,
         "scores": Html(_by_variant(report, "score")),
-        "success": Html(_by_variant(report, "success")),
+        "success": Html(_by_variant(report, "success") if report.tells_success else _NO_SUCCESS),
         "comparisons": Html(_comparisons(report)),
         "groups": Html(_groups(report)),
         "summaries": Html(_summaries(report)),

@@ -115,6 +115,7 @@ def _to_arrow(episodes: Episodes) -> pa.Table:
     columns = {
         name: pa.array(table[name].tolist()).dictionary_encode() if kind is np.str_ else pa.array(table[name])
         for name, kind in COLUMNS.items()
+        if name in table
     }
     return pa.table(columns)
 

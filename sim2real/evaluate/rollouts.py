@@ -109,6 +109,8 @@ def evaluate(
         outcomes.append(joined([batch.run(actor, trials.seed) for batch in batches]))
         done(policy)
     table = _table(policies, ordered, np.tile(numbers, len(ordered)), outcomes)
+    if not batches[0].env.task.success:
+        del table["success"]
     return _in_order(table, [variant.name for variant in chosen])
 
 
@@ -189,7 +191,7 @@ def _table(
     variants: Sequence[Variant],
     numbers: np.ndarray[tuple[int], np.dtype[np.int64]],
     outcomes: Sequence[Outcomes],
-) -> Episodes:
+) -> dict[str, np.ndarray[tuple[int], np.dtype[np.generic]]]:
     rows = len(numbers)
     each = rows // len(variants)
 

@@ -31,7 +31,8 @@ COLUMNS: Mapping[str, type[np.generic]] = {
     "success": np.bool_,
     "diverged": np.bool_,
 }
-"""Columns of the episode table and what they hold; one row per episode."""
+"""Columns of the episode table and what they hold; one row per episode. Episodes of which nobody says whether
+they succeeded have no column ``success``."""
 
 _GROUPS = ("control", "interpolation", "extrapolation", "combined", "structural", "simulator")
 
@@ -50,7 +51,7 @@ class Folded:
     returns: Array
     """Return of each start, shape (labels, variants, seeds, starts), NaN where there was no episode."""
     success: Array
-    """Success of each start, 0 or 1, likewise."""
+    """Success of each start, 0 or 1, likewise; all NaN where the table has none."""
     episodes: NDArray[np.int64]
     """Number of episodes, shape (labels, variants)."""
     diverged: NDArray[np.int64]
@@ -58,7 +59,7 @@ class Folded:
 
 
 def checked(episodes: Episodes) -> dict[str, NDArray[np.generic]]:
-    """Return the table with exactly the columns of ``COLUMNS``, in their types.
+    """Return the table with exactly the columns of ``COLUMNS`` (``success`` where it has it), in their types.
 
     Raises:
         InvalidValue: if a column is missing, lengths differ, there is no row, a return is not
@@ -66,12 +67,13 @@ def checked(episodes: Episodes) -> dict[str, NDArray[np.generic]]:
     """
     if "lineage" not in episodes and "label" in episodes:  # a table of before there was this column
         episodes = {**episodes, "lineage": episodes["label"]}
-    missing = [name for name in COLUMNS if name not in episodes]
+    missing = [name for name in COLUMNS if name not in episodes and name != "success"]
     if missing:
         raise InvalidValue(
             f"the episode table has no column {', '.join(missing)}; it needs {', '.join(COLUMNS)}"
         )
-    table = {name: np.asarray(episodes[name]).astype(kind) for name, kind in COLUMNS.items()}
+    known = {name: kind for name, kind in COLUMNS.items() if name in episodes}
+    table = {name: np.asarray(episodes[name]).astype(kind) for name, kind in known.items()}
     lengths = {name: len(column) for name, column in table.items()}
     if len(set(lengths.values())) > 1 or lengths["label"] == 0:
         raise InvalidValue(f"the columns of the episode table must have one length above 0, not {lengths}")
@@ -126,7 +128,7 @@ def fold(episodes: Episodes) -> Folded:
         groups=tuple(group_of[variants[i]] for i in order),
         seeds=tuple(int(s) for s in seeds),
         returns=average("return"),
-        success=average("success"),
+        success=average("success") if "success" in table else np.full(count.shape, np.nan),
         episodes=count.sum(axis=(2, 3)),
         diverged=total("diverged").sum(axis=(2, 3)).astype(np.int64),
     )

@@ -204,8 +204,7 @@ def measured(policy: Policy, world: World, domain: DomainLike, simulator: str, e
     """The policy with its mean return and success rate in a domain, over fresh episodes, in its contract."""
     env = Sim2RealVectorEnv(world, episodes, domain, autoreset=False, simulator=simulator)
     outcomes = run_episodes(policy, env, MEASURE_SEED)
-    numbers = {
-        "source_return": float(outcomes.returns.mean()),
-        "source_success": float(outcomes.success.mean()),
-    }
+    numbers = {"source_return": float(outcomes.returns.mean())}
+    if env.task.success:
+        numbers["source_success"] = float(outcomes.success.mean())
     return dataclasses.replace(policy, contract=dataclasses.replace(policy.contract, measured=numbers))

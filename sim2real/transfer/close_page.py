@@ -96,7 +96,8 @@ def _scores(report: GapReport) -> str:
         cells = [f"<th>{escape(variant)} <small>{escape(group)}</small></th>"]
         for label in report.labels:
             cell = report.cell(label, variant)
-            said = f"{cell.score.value:.1f} <small>{100 * cell.success.value:.0f} %</small>" if cell else "–"
+            said = f"{cell.score.value:.1f}" if cell else "–"
+            said += f" <small>{100 * cell.success.value:.0f} %</small>" if cell and cell.success else ""
             cells.append(f"<td>{said}</td>")
         rows.append("".join(cells))
     return _table(["physics", *report.labels], rows)

@@ -33,7 +33,7 @@ _CALLS = ("reset", "step", "stop", "go_on_from")
 _COUNTS = ("spent", "steps_left", "resting")
 _FACTS = (
     *("name", "num_envs", "single_observation_space", "single_action_space"),
-    *("task", "engine", "world_name", "contents", "budget"),
+    *("task", "engine", "world_name", "contents", "budget", "native_actions", "limited_joints"),
 )
 _ENDED = "the process of this target has ended; make the target again"
 
@@ -55,6 +55,8 @@ class RemoteTarget:
     world_name: str
     contents: Contents
     budget: Budget
+    native_actions: tuple[NDArray[np.float64], NDArray[np.float64]]
+    limited_joints: int
 
     def __init__(
         self,

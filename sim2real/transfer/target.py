@@ -116,6 +116,16 @@ class TargetEnv:
         return self.__env.world_name
 
     @property
+    def native_actions(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """What actions mean at their least and most, in the env's own units. Shapes (num_actions,)."""
+        return self.__env.native_actions
+
+    @property
+    def limited_joints(self) -> int:
+        """Joints whose ends are counted; 0 where nothing tells of any, as in an env without a model."""
+        return len(self.__limited)
+
+    @property
     def contents(self) -> Contents:
         """Nothing: what a target consists of is sealed."""
         return {}

@@ -136,7 +136,8 @@ class World:
         else:
             model = with_room(env, given.parameters, given.variants)
             spec, training = env.task.spec, {"normalize_observations": True, **given.training}
-            parts |= {"task": spec.name, "own_task": env.task, "training": training}
+            title = given.title if given.title != path.name else name
+            parts |= {"title": title, "task": spec.name, "own_task": env.task, "training": training}
         world = cls(model=model, **parts)
         world = replace(world, parameters={n: world._canonical(p) for n, p in given.parameters.items()})
         for parameter in world._of_scene(world.parameters).values():
@@ -206,6 +207,11 @@ class World:
         if isinstance(given, Mapping):
             return self.domain(Domain.from_toml(given))
         if given == "training":
+            if not self.training_domain.names:
+                raise InvalidValue(
+                    f"{self.name} has no parameter with a range to train in; give the path of a TOML file "
+                    "with a domain, or a folder whose physics.toml has ranges"
+                )
             return self.training_domain
         if not isinstance(given, str | Path) or not Path(given).is_file():
             held_out = "; held-out variants are for evaluation" if given in [*self.variants] else ""
@@ -224,6 +230,11 @@ class World:
         missing = [name for name in domain.names if name not in self.parameters]
         if not missing:
             return self
+        plain = [name for name in missing if quantity_of(name).element != "parameter"]
+        if 0 < len(plain) < len(missing):  # what only drifts needs what drifts
+            return self.for_domain(Domain({name: domain.parameters[name] for name in plain})).for_domain(
+                domain
+            )
         most = {name: domain.parameters[name].support()[1] for name in missing}
         return self.with_parameters({name: self.elements_of(name) for name in missing}, most=most)
 
@@ -390,7 +401,6 @@ class World:
     def _check_parameters(self, names: Iterable[str]) -> None:
         """Refuse what an element, or an env, can't have, and two parameters for the same number."""
         chosen = {name: self.parameters[name] for name in names}
-        check_parameters(self, self._of_scene(chosen))
         for parameter in chosen.values():
             if self.env is not None:
                 check(self.env, parameter)
@@ -399,6 +409,7 @@ class World:
                     f"{parameter.name} is an attribute of a gymnasium env, and {self.name} is none; leave "
                     "it out"
                 )
+        check_parameters(self, self._of_scene(chosen))
 
 
 _SHAPE = 0.05

@@ -146,7 +146,7 @@ def _spec(name: str) -> EnvSpec:
     found = gym.registry.get(name)
     if found is None:
         near = difflib.get_close_matches(name, gym.registry, 5, 0.5)
-        raise UnknownName("gymnasium env (import the module that registers it)", name, near)
+        raise UnknownName("gymnasium env (register it first: --import my_module)", name, near)
     return found
 
 

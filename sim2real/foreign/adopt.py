@@ -105,7 +105,6 @@ def foreign_policy(saved: Sb3Policy, normalizer: Normalizer | None, name: str) -
         label=name,
         kind=f"{saved.algorithm} of Stable-Baselines3",
         actor=_InOwnUnits(to_policy(saved, normalizer), saved),
-        seed=saved.seed,
         steps=(saved.steps,),
         num_observations=len(saved.observation.low),
         num_actions=len(saved.action.low),

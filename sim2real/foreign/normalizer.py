@@ -162,6 +162,8 @@ _INERT = {
     ("numpy", "float32"),
     ("numpy", "float64"),
     *(("numpy.random._pickle", f"__{kind}_ctor") for kind in ("randomstate", "generator", "bit_generator")),
+    ("numpy.random", "__RandomState_ctor"),
+    ("numpy.random.mtrand", "RandomState"),
     ("numpy.random._pcg64", "PCG64"),
     ("numpy.random._mt19937", "MT19937"),
     ("numpy.random.bit_generator", "SeedSequence"),

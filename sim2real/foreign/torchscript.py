@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -89,7 +90,7 @@ class TorchScript:
         how, axes = self._way
         state = state or _Episodes(len(observation))
         seen = torch.from_numpy(np.ascontiguousarray(observation, dtype=np.float32))
-        with torch.no_grad():
+        with _one_thread(), torch.no_grad():
             if how == "copies":
                 state.copies = state.copies or [copy.deepcopy(self._module) for _ in range(state.rows)]
                 parts = [module(row[None]) for module, row in zip(state.copies, seen, strict=True)]
@@ -121,7 +122,7 @@ class TorchScript:
         seen = torch.randn(_STEPS, _ROWS, size, generator=torch.Generator().manual_seed(0))
         own = [copy.deepcopy(self._module) for _ in range(_ROWS)]
         before = own[0].save_to_buffer()
-        with torch.no_grad():
+        with _one_thread(), torch.no_grad():
             truth = torch.stack(
                 [
                     torch.cat([_action(m(row[None])) for m, row in zip(own, rows, strict=True)])
@@ -158,6 +159,17 @@ def _agrees(tried: Callable[[], torch.Tensor], truth: torch.Tensor) -> bool:
     except Exception:  # a module that takes one row only raises whatever its layers do
         return False
     return bool(found.shape == truth.shape and torch.allclose(found, truth, rtol=1e-4, atol=1e-5))
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Many threads wait for each other longer than a small network takes; the user's number comes back."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _row_axis(shape: torch.Size) -> int | None:

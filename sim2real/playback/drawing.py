@@ -21,6 +21,7 @@ from sim2real.interface import Array
 Picture = NDArray[np.uint8]
 """Shape (height, width, 3)."""
 
+_INERTIA = mujoco.mjtVisFlag.mjVIS_INERTIA
 _WAYS = {"egl": "EGL", "osmesa": "OSMesa"}
 """Ways to draw without a display, and the library that each needs."""
 
@@ -38,13 +39,15 @@ class View:
     def of(cls, model: mujoco.MjModel, poses: Array) -> View:
         """What all poses of a model fit into. Shape (poses, nq)."""
         data, corners = mujoco.MjData(model), []
-        moving = (model.body_weldid[model.geom_bodyid] != 0) & (model.geom_rbound > 0)
+        shapes = (model.body_weldid[model.geom_bodyid] != 0) & (model.geom_rbound > 0)
+        boxes = (model.body_weldid != 0) & (model.body_mass > 0) & bool(visible(model).flags[_INERTIA])
+        halves = np.sqrt(1.5 * model.body_inertia[boxes].sum(axis=1) / model.body_mass[boxes])
+        reach = np.concatenate((model.geom_rbound[shapes], halves))[:, None]
         for qpos in poses:
             data.qpos[:] = qpos
             mujoco.mj_kinematics(model, data)
-            places = data.geom_xpos[moving] - _along(model, data)
-            reach = model.geom_rbound[moving, None]
-            corners += [(places - reach).min(axis=0), (places + reach).max(axis=0)]
+            places = np.concatenate((data.geom_xpos[shapes], data.xipos[boxes])) - _along(model, data)
+            corners += [*(places - reach), *(places + reach)]
         low, high = np.min(corners, axis=0), np.max(corners, axis=0)
         return cls((low + high) / 2, float(np.linalg.norm(high - low) / 2))
 
@@ -75,6 +78,7 @@ def pictures(
         target = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100.value)
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN.value, target)
         data, scene, rectangle = mujoco.MjData(model), _scene(model), mujoco.MjrRect(0, 0, width, height)
+        option = visible(model)
 
         def drawn(qpos: Array) -> Picture:
             data.qpos[:] = qpos
@@ -82,7 +86,7 @@ def pictures(
             camera = _camera(model, view, _along(model, data))
             context.make_current()
             every = mujoco.mjtCatBit.mjCAT_ALL.value
-            mujoco.mjv_updateScene(model, data, mujoco.MjvOption(), None, camera, every, scene)
+            mujoco.mjv_updateScene(model, data, option, None, camera, every, scene)
             picture = np.empty((height, width, 3), dtype=np.uint8)
             mujoco.mjr_render(rectangle, scene, target)
             mujoco.mjr_readPixels(picture, None, rectangle, target)
@@ -93,6 +97,22 @@ def pictures(
         target.free()
     finally:
         context.free()
+
+
+def visible(model: mujoco.MjModel) -> mujoco.MjvOption:
+    """What is drawn: the usual, or where that leaves most bodies out all shapes, or boxes of like inertia."""
+    option = mujoco.MjvOption()
+    if not _most_are_seen(model, option):
+        option.geomgroup[:] = 1  # robots have shapes that only collide in groups that are not usually drawn
+    if not _most_are_seen(model, option):
+        option.flags[_INERTIA] = 1
+    return option
+
+
+def _most_are_seen(model: mujoco.MjModel, option: mujoco.MjvOption) -> bool:
+    drawn = option.geomgroup[model.geom_group].astype(bool)
+    bodies = np.flatnonzero((model.body_weldid != 0) & (model.body_mass > 0))
+    return len(bodies) == 0 or bool(np.isin(bodies, model.geom_bodyid[drawn]).mean() > 0.5)
 
 
 class _Context(Protocol):

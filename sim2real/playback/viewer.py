@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import mujoco
 import numpy as np
 
+from sim2real.playback.drawing import visible
 from sim2real.playback.motion import Motion
 
 _GHOST = 0.25
@@ -31,6 +32,8 @@ def show(motions: Sequence[Motion]) -> None:
     others = [(other, mujoco.MjData(other.model)) for other in motions[:-1]]
     seconds = max(motion.seconds for motion in motions)
     with mujoco.viewer.launch_passive(motion.model, data) as viewer:
+        option = visible(motion.model)
+        viewer.opt.geomgroup[:], viewer.opt.flags[:] = option.geomgroup, option.flags
         begin = time.perf_counter()
         while viewer.is_running():
             now = (time.perf_counter() - begin) % (seconds + 1.0)
@@ -55,6 +58,6 @@ def add_ghost(scene: mujoco.MjvScene, model: mujoco.MjModel, data: mujoco.MjData
     """Add what moves of a model to a scene, hardly opaque."""
     before = scene.ngeom
     moving = mujoco.mjtCatBit.mjCAT_DYNAMIC.value
-    mujoco.mjv_addGeoms(model, data, mujoco.MjvOption(), mujoco.MjvPerturb(), moving, scene)
+    mujoco.mjv_addGeoms(model, data, visible(model), mujoco.MjvPerturb(), moving, scene)
     for k in range(before, scene.ngeom):
         scene.geoms[k].rgba[3] = np.float32(_GHOST)

@@ -15,7 +15,7 @@ from sim2real.errors import InvalidValue, MissingDisplay, PolicyError
 from sim2real.evaluate.rollouts import Trials, evaluate
 from sim2real.foreign import load_policy
 from sim2real.playback import Motion, record, write_video
-from sim2real.playback.drawing import View, pictures
+from sim2real.playback.drawing import View, pictures, visible
 from sim2real.playback.video import ffmpeg
 from sim2real.playback.viewer import add_ghost, pose
 from sim2real.policy import Policy
@@ -84,6 +84,18 @@ def test_the_view_holds_all_that_moves(ball):
     both = view.joined(other)
     for one in (view, other):
         assert np.linalg.norm(one.centre - both.centre) + one.radius <= both.radius * np.sqrt(3) + 1e-9
+
+
+@pytest.mark.parametrize(
+    ("geom", "groups", "boxes"),
+    [("<geom size='0.1'/>", 3, False), ("<geom size='0.1' group='3'/>", 6, False), ("", 6, True)],
+    ids=["usual", "only collides", "no shape"],
+)
+def test_bodies_without_a_shape_to_draw_are_drawn_all_the_same(geom, groups, boxes):
+    body = f"<body><joint/><inertial pos='0 0 0' mass='1' diaginertia='1 1 1'/>{geom}</body>"
+    option = visible(mujoco.MjModel.from_xml_string(f"<mujoco><worldbody>{body}</worldbody></mujoco>"))
+    assert option.geomgroup.sum() == groups
+    assert bool(option.flags[mujoco.mjtVisFlag.mjVIS_INERTIA]) == boxes
 
 
 @pytest.mark.usefixtures("drawing")

@@ -37,6 +37,8 @@ from sim2real.parameters import quantity_of
 from sim2real.replay import READ_DELAY, Motion, is_servo_robot
 from sim2real.world import World, drives
 
+_MANY = 4  # recordings, from which on a sentence does not name them
+
 
 @dataclass(frozen=True)
 class FittedModel:
@@ -93,7 +95,8 @@ def assess(model: FittedModel, options: Options, seconds: float, counts: tuple[i
     said += _missing(hints, plane, lack, [e for e in estimates if e.moved])
     values = dict(zip(space.names, map(float, space.values(point)), strict=True))
     physical = {n: float(round(v)) if quantity_of(n).integer else v for n, v in space.physics(point).items()}
-    split = len(model.parts[0])
+    split, held = len(model.parts[0]), _names(model.parts[1])
+    judged = f"{', '.join(held)}, held out," if 0 < len(held) < _MANY else "the held-out recordings"
     return Identification(
         world=model.world.name,
         joints=problem.motions[0].joints,
@@ -104,9 +107,9 @@ def assess(model: FittedModel, options: Options, seconds: float, counts: tuple[i
         gap=gap,
         model_selection=model.selection,
         hints=tuple(hints),
-        verdicts=judge(Evidence(estimates, gap, said, visible_error(problem))),
+        verdicts=judge(Evidence(estimates, gap, said, judged, visible_error(problem))),
         fitted=_names(model.parts[0]),
-        held=_names(model.parts[1]),
+        held=held,
         seconds=seconds,
         simulations=counts[0],
         diverged=counts[1],

@@ -5,15 +5,18 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sim2real.identify.nuisance import Enlarged, unit_of
 from sim2real.identify.problem import RecordingProblem
 from sim2real.identify.space import FloatArray, FreeParameter
-from sim2real.identify.uncertainty import QUANTILE, Interval, Spread, covering
+from sim2real.identify.uncertainty import QUANTILE, Interval, Spread
 from sim2real.replay import READ_DELAY, Motion
 from sim2real.world import World
+
+if TYPE_CHECKING:
+    from sim2real.identify.nuisance import Enlarged
 
 MEASURED, NOMINAL, FITTED = "measured", "nominal", "identified"
 COMMAND, DELAYED = "command", "delayed command"
@@ -55,14 +58,16 @@ class Estimate:
     @classmethod
     def of(cls, world: World, free: FreeParameter, at: float, low: float, high: float) -> Estimate:
         """A number of a space, from its value and the ends of its interval in the unit cube."""
-        nominal = free.start if free.quantity == READ_DELAY else world.parameters[free.name].nominal
+        nominal, unit = free.start, "s"
+        if free.quantity != READ_DELAY:  # which belongs to no world
+            nominal, unit = world.parameters[free.name].nominal, world.parameters[free.name].unit
         # no friction at all is an answer, too: the neutral end of an effect is no bound
         neutral = free.low == 0.0 or nominal <= free.low if at < _EDGE else nominal >= free.high
         value, first, last = (float(free.value(x)) for x in (at, low, high))
         # not clipped: near an end of the range, half an interval must not look like a narrow one
         share, at_end = min(high - low, 1.0), not _EDGE <= at <= 1 - _EDGE
-        unit, ends = unit_of(world, free), (free.low, free.high)
-        return cls(free.name, unit, value, first, last, nominal, ends, float(share), at_end and not neutral)
+        on_bound, ends = at_end and not neutral, (free.low, free.high)
+        return cls(free.name, unit, value, first, last, nominal, ends, float(share), on_bound)
 
     @property
     def told(self) -> bool:
@@ -108,10 +113,10 @@ def estimates_of(
         profiled: profile that fit's likelihood as well.
     """
     allowed = None if enlarged is None else enlarged.interval()
-    covered, blocks = covering(point, spread, allowed), spread.interval(point)
+    covered, blocks = spread.interval(point, allowed), spread.interval(point)
     ends = None
     if profiled and enlarged is not None:
-        ends = covering(point, spread, enlarged.interval(profiled))
+        ends = spread.interval(point, enlarged.interval(profiled))
     beside = point if enlarged is None else enlarged.point
     naive = point - QUANTILE * spread.independent, point + QUANTILE * spread.independent
     found = []

@@ -49,16 +49,6 @@ _OF_JOINT = (int(mujoco.mjtTrn.mjTRN_JOINT), int(mujoco.mjtTrn.mjTRN_JOINTINPARE
 _FOCUS = 2  # joints of the widest intervals that are moved alone
 
 
-@dataclass(frozen=True)
-class MotionLimits:
-    """What a robot may be made to play."""
-
-    seconds: float = 12.0
-    speed: float | None = None
-    """Top speed of every joint, rad/s or m/s; by default about the highest that the recordings show of it."""
-    seed: int = 0
-
-
 @dataclass(frozen=True, eq=False)
 class NextMotion:
     """A motion worth recording."""
@@ -105,7 +95,6 @@ def next_motion(
     recordings: Sequence[Recording],
     found: Identification,
     options: Options | None = None,
-    limits: MotionLimits | None = None,
 ) -> NextMotion | None:
     """The candidate that shrinks the widest interval that any of them shrinks; None if none is of use.
 
@@ -116,19 +105,18 @@ def next_motion(
         world: as it was identified.
         recordings: that it was identified from.
         found: the result.
-        options: that it was identified with.
-        limits: how long and how fast the motion may be.
+        options: that it was identified with; they say how long and how fast the motion may be.
 
     Raises:
         RecordingError: for recordings that don't fit the world.
         InvalidValue: for a world that recordings can't be replayed in.
     """
-    options, limits = options or Options(), limits or MotionLimits()
+    options = options or Options()
     motions = [motion_of(world, recording) for recording in recordings]
     if not _all_driven(world, motions[0]):
         return None
     known = _Known(world, motions, found, options)
-    safe = _safe(known, _Envelope(world, motions, limits, found.point), limits)
+    safe = _safe(known, _Envelope(world, motions, options.top_speed, found.point), options)
     tried = [(motion, kind, known.left(*known.told(motion, len(motions)))) for motion, kind in safe]
     for k in known.widest:
         useful = [t for t in tried if t[2][k] < min(_WORTH, known.repeated[k])]
@@ -188,7 +176,7 @@ class _Envelope:
     """What a robot was seen to do, and may do again without harm."""
 
     def __init__(
-        self, world: World, motions: Sequence[Motion], limits: MotionLimits, point: Mapping[str, float]
+        self, world: World, motions: Sequence[Motion], top_speed: float | None, point: Mapping[str, float]
     ) -> None:
         self.world, self.motions, self.servos = world, motions, is_servo_robot(world)
         self._model, kinds = placed(world, point), world.model.jnt_type
@@ -197,7 +185,7 @@ class _Envelope:
         own = np.max([speeds(m.time, m.measured).max(axis=0) for m in motions], axis=0)
         # one that was moved slowly may be as fast as the others of its kind
         own = np.maximum(own, [np.median(own[kinds == kind]) for kind in kinds])
-        self.speed = own if limits.speed is None else np.full(len(kinds), limits.speed)
+        self.speed = own if top_speed is None else np.full(len(kinds), top_speed)
         self._touched: set[tuple[int, ...]] = set()
         self._lowest = -np.inf
         if self.servos:
@@ -244,14 +232,14 @@ class _Envelope:
         return pairs
 
 
-def _safe(known: _Known, envelope: _Envelope, limits: MotionLimits) -> Iterator[tuple[Motion, str]]:
+def _safe(known: _Known, envelope: _Envelope, options: Options) -> Iterator[tuple[Motion, str]]:
     """Candidates as motions that the fitted robot can make without harm, and how each moves."""
     period = float(np.median(np.concatenate([np.diff(m.time) for m in envelope.motions])))
-    time = np.arange(round(limits.seconds / period) + 1, dtype=np.float64) * period
+    time = np.arange(round(options.motion_seconds / period) + 1, dtype=np.float64) * period
     driven = envelope.world.model.actuator_trnid[:, 0].tolist()
     owners = [known.problem.owner(k) for k in known.widest]
     focus = list(dict.fromkeys(driven.index(o) for o in owners if o is not None and o in driven))
-    tried = list(candidates(time, envelope.commands(), focus[:_FOCUS], limits.seed))
+    tried = list(candidates(time, envelope.commands(), focus[:_FOCUS], options.seed))
     first, begun = envelope.motions[0], []
     for candidate in tried:
         start = first.measured[0].copy()

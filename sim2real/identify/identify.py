@@ -17,7 +17,7 @@ from sim2real.identify.assess import assess
 from sim2real.identify.check import check
 from sim2real.identify.checkpoint import Checkpoint
 from sim2real.identify.defaults import motions_of
-from sim2real.identify.experiment_design import MotionLimits, next_motion
+from sim2real.identify.experiment_design import next_motion
 from sim2real.identify.fit import Fitter, Watch
 from sim2real.identify.options import Options as Options
 from sim2real.identify.progress import ASSESS, CHECK, PROPOSE
@@ -82,7 +82,7 @@ def identify(
     if out is None:
         return found
     watch(PROPOSE, 0, float("nan"))
-    motion = next_motion(world, recordings, found, options, MotionLimits(speed=options.top_speed))
+    motion = next_motion(world, recordings, found, options)
     proposed = None if motion is None else motion.to_json()
     found = dataclasses.replace(found, check=before, next_motion=proposed)
     found.save(out)

@@ -20,6 +20,7 @@ from functools import cached_property
 import mujoco
 import numpy as np
 
+from sim2real.identify.estimates import Estimate
 from sim2real.identify.least_squares import calmer, follow, least_squares, prior_curvature
 from sim2real.identify.noise import NOISES, sensor_floor, white_errors
 from sim2real.identify.problem import Linear, RecordingProblem
@@ -28,7 +29,7 @@ from sim2real.identify.uncertainty import QUANTILE, Interval, bootstrap
 from sim2real.parameters import MODEL, quantity_of
 from sim2real.replay import READ_DELAY, is_servo_robot
 from sim2real.replay.decoupled import can_stand_in
-from sim2real.world import World, drives
+from sim2real.world import drives
 
 OF_SCALE = ("mass", "armature", "damping", "frictionloss", "strength")
 """Quantities that change nothing if all of them grow together."""
@@ -59,20 +60,10 @@ _PART = 0.1
 
 
 @dataclass(frozen=True)
-class Suspect:
-    """An effect that the model lacks and that would explain much of what is left."""
-
-    name: str
-    unit: str
-    nominal: float
-    value: float
-
-
-@dataclass(frozen=True)
 class Lack:
     """What the model lacks, as far as the usual effects can say."""
 
-    suspects: tuple[Suspect, ...]
+    suspects: tuple[Estimate, ...]
     """The one that explains most first."""
     before: float
     """Mean RMSE as fitted, scaled."""
@@ -173,22 +164,15 @@ class Enlarged:
         noise = max(float(self.white.mean()), float(self.floor.mean()))
         if after > self.before * (1 - _GAIN) or self.before < NOISES * noise:
             return None
-        free, scale = self.problem.space.free[self.own :], np.diag(self.covariance)[self.own :]
-        start = np.array([float(f.unit(f.start)) for f in free])
-        worth = (self.point[self.own :] - start) ** 2 / scale
+        std = np.sqrt(np.diag(self.covariance))
+        worth = ((self.point - self.problem.space.start) / std)[self.own :] ** 2
         share = worth / max(float(worth.sum()), 1e-30)
-        values = self.problem.space.values(self.point)[self.own :]
-        suspects = [
-            Suspect(free[k].name, unit_of(self.problem.world, free[k]), free[k].start, float(values[k]))
-            for k in map(int, np.argsort(-share))
-            if share[k] >= _PART
-        ]
-        return Lack(tuple(suspects), self.before, after)
+        named = [self.own + int(k) for k in np.argsort(-share) if share[k] >= _PART]
+        return Lack(tuple(self._estimate(k, float(std[k])) for k in named), self.before, after)
 
-
-def unit_of(world: World, free: FreeParameter) -> str:
-    """Of a free parameter; seconds for a reading delay, which belongs to no world."""
-    return "s" if free.quantity == READ_DELAY else world.parameters[free.name].unit
+    def _estimate(self, column: int, std: float) -> Estimate:
+        at, half = float(self.point[column]), QUANTILE * std
+        return Estimate.of(self.problem.world, self.problem.space.free[column], at, at - half, at + half)
 
 
 def enlarge(problem: RecordingProblem, point: FloatArray) -> Enlarged | None:
@@ -201,8 +185,7 @@ def enlarge(problem: RecordingProblem, point: FloatArray) -> Enlarged | None:
     effects, before = _sized(problem, point, _usual_effects(problem))
     if not effects:
         return None
-    larger = _with(problem, effects)
-    start = np.concatenate([point, larger.space.start[len(point) :]])
+    larger, start = _with(problem, point, effects)
     fit = least_squares(larger, start, _SERVO_ROUNDS if problem.decoupled else _ROUNDS)
     linear = larger.linearize(fit.point)
     white = np.array([white_errors(errors[0]) for errors in larger.errors(fit.point[None])])
@@ -285,8 +268,8 @@ def _sized(
     """
     if not effects:
         return [], 0.0
-    larger = _with(problem, effects)
-    linear = larger.linearize(np.concatenate([point, larger.space.start[len(point) :]]))
+    larger, start = _with(problem, point, effects)
+    linear = larger.linearize(start)
     seen = calmer(linear, _CALM) if larger.fine else linear
     rows = np.bincount(seen.motion, seen.rows)[seen.motion]
     left = float((seen.weight[seen.motion] * seen.squares / rows[:, None]).sum())
@@ -299,9 +282,7 @@ def _sized(
         kept.append(column)
         size = (effect.high - effect.low) * float(np.sqrt(left / own))
         found.append(_effect(problem, effect.name, effect.elements, size))
-    larger = _with(problem, found)
-    start = np.concatenate([point, larger.space.start[len(point) :]])
-    return held_in_scale(larger, start, len(point)), float(linear.rmse.mean())
+    return held_in_scale(*_with(problem, point, found), len(point)), float(linear.rmse.mean())
 
 
 def held_in_scale(problem: RecordingProblem, start: FloatArray, own: int) -> list[FreeParameter]:
@@ -332,13 +313,16 @@ def held_in_scale(problem: RecordingProblem, start: FloatArray, own: int) -> lis
     return [effect for k, effect in enumerate(effects, start=own) if k != last]
 
 
-def _with(problem: RecordingProblem, effects: Sequence[FreeParameter]) -> RecordingProblem:
-    """The problem with effects free as well; slopes may be rough where geoms of different bodies collide."""
-    space = ParameterSpace((*problem.space.free, *effects))
-    model = problem.world.model
+def _with(
+    problem: RecordingProblem, point: FloatArray, effects: Sequence[FreeParameter]
+) -> tuple[RecordingProblem, FloatArray]:
+    """The problem with effects free as well, and where it begins.
+
+    Slopes may be rough where geoms of different bodies collide.
+    """
+    space, model = ParameterSpace((*problem.space.free, *effects)), problem.world.model
     meets = (model.geom_contype[:, None] & model.geom_conaffinity[None]) != 0
-    touches = (meets & (model.geom_bodyid[:, None] != model.geom_bodyid[None])).any()
-    elements = ParameterSpace(tuple(effects)).elements
-    return problem.among(
-        problem.world.with_parameters(elements), space, bool(touches) and not problem.decoupled
-    )
+    touches = bool((meets & (model.geom_bodyid[:, None] != model.geom_bodyid[None])).any())
+    world = problem.world.with_parameters(ParameterSpace(tuple(effects)).elements)
+    larger = problem.among(world, space, touches and not problem.decoupled)
+    return larger, np.concatenate([point, space.start[len(point) :]])

@@ -47,3 +47,5 @@ class Options:
     top_speed: float | None = None
     """Of every joint in the motion to record next, rad/s or m/s; by default about the highest that the
     recordings show of it."""
+    motion_seconds: float = 12.0
+    """Length of that motion."""

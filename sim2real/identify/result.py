@@ -18,7 +18,6 @@ from sim2real.domain import Domain
 from sim2real.files import write_text
 from sim2real.identify.estimates import FITTED, MEASURED, Estimate, GapRow
 from sim2real.identify.model_selection import Comparison
-from sim2real.identify.nuisance import Suspect
 from sim2real.identify.residuals import Hint
 from sim2real.identify.space import FloatArray
 from sim2real.identify.verdicts import Verdict, exit_code, ranked
@@ -70,7 +69,7 @@ class Identification:
     """What was said before the fit, as plain values (`sim2real.identify.check.Check.to_json`)."""
     next_motion: Mapping[str, object] | None = None
     """What to record next, as plain values (`sim2real.identify.experiment_design.NextMotion.to_json`)."""
-    suspects: tuple[Suspect, ...] = ()
+    suspects: tuple[Estimate, ...] = ()
     """Effects that the model seems to lack."""
     notes: tuple[str, ...] = ()
     """What the recordings don't say of the robot, as joints that were not measured, a sentence each."""

@@ -116,7 +116,8 @@ class RolloutFit:
             numbers = {"before": self.error_before, "after": self.error}
             findings.append(Verdict(STRUCTURE_MISSING, "fit", text, numbers, space.names))
         gap = [GapRow(NOMINAL, np.nan, self.error_before), GapRow(FITTED, np.nan, self.error)]
-        return Evidence(estimates, gap, findings, _FINEST, (1.0, "scaled units"))
+        judged = "the held-out episodes"
+        return Evidence(estimates, gap, findings, judged, _FINEST, (1.0, "scaled units"))
 
     @classmethod
     def load(cls, folder: Path) -> RolloutFit:

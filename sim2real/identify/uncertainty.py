@@ -1,6 +1,6 @@
 """How well the data fix each number, where errors are alike and the model lacks something; and the domain.
 
-Three things make the error of a fitted number, and the interval of `covering` counts them all.
+Three things make the error of a fitted number, and `Spread.interval` counts them all.
 
 1. Chance. The residual of a robot's replay is no white noise, neighbouring errors are alike; intervals from
    independent errors (σ² (J'J)⁻¹, what `mujoco.sysid` reports) are many times too short. Whole blocks of
@@ -64,11 +64,16 @@ class Spread:
         covariance = np.atleast_2d(np.cov(self.draws.T))
         return np.asarray(np.clip(covariance / np.outer(std, std), -1.0, 1.0))
 
-    def interval(self, point: FloatArray) -> Interval:
-        """Ends that hold 95 % of the draws, at least as wide as a normal's."""
-        low, high = np.quantile(self.draws, [0.025, 0.975], axis=0)
+    def interval(self, point: FloatArray, beside: Interval | None = None) -> Interval:
+        """Ends that hold 95 % of the draws, at least as wide as a normal's.
+
+        With the intervals of the fit that has the usual missing effects beside it, they are to hold the truth
+        in 95 % of all cases, even if the model lacks something.
+        """
         half = QUANTILE * self.std
-        return np.minimum(low, point - half), np.maximum(high, point + half)
+        low, high = np.quantile(self.draws, [0.025, 0.975], axis=0)
+        low, high = np.minimum(low, point - half), np.maximum(high, point + half)
+        return (low, high) if beside is None else (np.minimum(low, beside[0]), np.maximum(high, beside[1]))
 
 
 def bootstrap(
@@ -106,18 +111,6 @@ def bootstrap(
     # scores of few blocks may cancel by chance
     found *= np.maximum(1.0, independent / np.maximum(found.std(axis=0), 1e-30))
     return Spread(linear.point + found, independent)
-
-
-def covering(point: FloatArray, spread: Spread, beside: Interval | None) -> Interval:
-    """Intervals that are to hold the truth in 95 % of all cases, even if the model lacks something.
-
-    Args:
-        point: fitted, in the unit cube. Shape (p,).
-        spread: of the fit, from blocks.
-        beside: intervals of the fit with the usual missing effects, or None if there are none.
-    """
-    low, high = spread.interval(point)
-    return (low, high) if beside is None else (np.minimum(low, beside[0]), np.maximum(high, beside[1]))
 
 
 def make_domain(

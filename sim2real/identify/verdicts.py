@@ -59,6 +59,8 @@ class Evidence:
     """Errors of the nominal and of the fitted model, and of predictors that know no physics."""
     findings: Sequence[Verdict] = ()
     """On the data, on what they leave open, and on what the model lacks."""
+    judged: str = "what was held out"
+    """On what those errors are, in words."""
     floor: float = 0.0
     """Error that the sensors' own noise and steps make; what is less is none."""
     unit: tuple[float, str] = (1000.0, "mrad, or thousandths of what joints of unlike units move")
@@ -87,9 +89,8 @@ def judge(evidence: Evidence) -> tuple[Verdict, ...]:
     """Every verdict; `IDENTIFIED` for the parameters that nothing casts doubt on, if the fit predicts."""
     before, after = evidence.error(NOMINAL), evidence.error(FITTED)
     numbers = {"before": before, "after": after}
-    change = (
-        f"the held-out error went from {evidence.told(before)} to {evidence.told(after)} ({evidence.unit[1]})"
-    )
+    ends = f"from {evidence.told(before)} to {evidence.told(after)} ({evidence.unit[1]})"
+    change = f"the error on {evidence.judged} went {ends}"
     no_gain = [Verdict(NO_HELDOUT_GAIN, "fit", text, numbers) for text in _no_gain(evidence, change)]
     on_bound = [
         Verdict(

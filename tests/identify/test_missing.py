@@ -10,7 +10,7 @@ from sim2real.identify.least_squares import least_squares
 from sim2real.identify.nuisance import enlarge, held_in_scale
 from sim2real.identify.problem import RecordingProblem
 from sim2real.identify.space import ParameterSpace, free_parameters
-from sim2real.identify.uncertainty import QUANTILE, bootstrap, covering
+from sim2real.identify.uncertainty import QUANTILE, bootstrap
 from sim2real.identify.verdicts import IDENTIFIED, STRUCTURE_MISSING
 from sim2real.replay import Motion, motion_of, windows
 from sim2real.world import World
@@ -68,7 +68,7 @@ def test_nothing_is_called_missing_where_nothing_is(plain):
     point = fitted(problem)
     enlarged = enlarge(problem, point)
     assert enlarged.lack is None
-    low, high = covering(point, bootstrap(problem.linearize(point, central=True)), enlarged.interval())
+    low, high = bootstrap(problem.linearize(point, central=True)).interval(point, enlarged.interval())
     truth = np.array([float(f.unit(MASSES[f.name])) for f in problem.space.free])
     assert (low <= truth).all()
     assert (truth <= high).all()

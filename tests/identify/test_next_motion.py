@@ -8,7 +8,7 @@ import pytest
 from sim2real.domain import Domain
 from sim2real.identify.check import check
 from sim2real.identify.excitation import CommandLimits, candidates
-from sim2real.identify.experiment_design import MotionLimits, next_motion
+from sim2real.identify.experiment_design import next_motion
 from sim2real.identify.identify import Options, identify
 from sim2real.recordings import Recording, load_recordings, map_joints
 from sim2real.recordings.mapping import unmap_joints
@@ -53,9 +53,11 @@ def width(world, recordings, options, name):
 def test_a_motor_is_told_to_show_what_is_known_least(name, physics, setup, twin):
     world = World.load(name)
     recordings = twin(name, physics, count=2, seconds=3.0, noise=1e-3, **setup)
-    options = Options(free=tuple(physics), generations=0, threads=1, window=0.5, held=())
+    options = Options(
+        free=tuple(physics), generations=0, threads=1, window=0.5, held=(), motion_seconds=3.0, top_speed=20.0
+    )
     found = identify(world, recordings, options)
-    motion = next_motion(world, recordings, found, options, MotionLimits(seconds=3.0, speed=20.0))
+    motion = next_motion(world, recordings, found, options)
     new = played(world, physics, motion.recording)
     low, high = world.model.actuator_ctrlrange.T
     driven = world.model.actuator_trnid[:, 0]
@@ -76,9 +78,11 @@ def test_an_arm_is_moved_where_it_was_not(twin):
     world = World.load("so101")
     recordings = twin("so101", SERVO, count=2, seconds=6.0, share=0.1, noise=5e-4)
     free = ("gripper.mass", "elbow_flex.bias_torque", "shoulder_lift.frictionloss", "shoulder_pan.damping")
-    options = Options(free=free, fixed=SERVO, generations=0, threads=1, held=())
+    options = Options(
+        free=free, fixed=SERVO, generations=0, threads=1, held=(), motion_seconds=6.0, top_speed=2.0
+    )
     found = identify(world, recordings, options)
-    motion = next_motion(world, recordings, found, options, MotionLimits(seconds=6.0, speed=2.0))
+    motion = next_motion(world, recordings, found, options)
     assert motion.recording.joints == recordings[0].joints
     new = played(world, SERVO, motion.recording, noise=0.0)
     model = world.model
@@ -100,9 +104,11 @@ def test_an_arm_is_moved_where_it_was_not(twin):
 def test_the_motion_is_a_recording_that_is_read_again(twin, tmp_path):
     world = World.load("cartpole")
     recordings = twin("cartpole", {}, count=2, seconds=1.0, start=(0, np.pi), noise=1e-3)
-    options = Options(free=("cart.mass",), generations=0, threads=1, window=0.5, held=())
+    options = Options(
+        free=("cart.mass",), generations=0, threads=1, window=0.5, held=(), motion_seconds=2.0, top_speed=50.0
+    )
     found = identify(world, recordings, options)
-    motion = next_motion(world, recordings, found, options, MotionLimits(seconds=2.0, speed=50.0))
+    motion = next_motion(world, recordings, found, options)
     motion.save(tmp_path)
     (read,) = load_recordings(tmp_path)
     np.testing.assert_array_equal(read.command, motion.recording.command)
@@ -113,9 +119,11 @@ def test_the_motion_is_a_recording_that_is_read_again(twin, tmp_path):
 def test_no_motion_is_proposed_that_would_leave_the_rails(twin):
     world = World.load("cartpole")
     recordings = twin("cartpole", {}, count=2, seconds=1.0, start=(0, np.pi), noise=1e-3)
-    options = Options(free=("cart.mass",), generations=0, threads=1, window=0.5, held=())
+    options = Options(
+        free=("cart.mass",), generations=0, threads=1, window=0.5, held=(), motion_seconds=2.0, top_speed=1e-4
+    )
     found = identify(world, recordings, options)
-    assert next_motion(world, recordings, found, options, MotionLimits(seconds=2.0, speed=1e-4)) is None
+    assert next_motion(world, recordings, found, options) is None
 
 
 def test_poses_keep_within_the_room():

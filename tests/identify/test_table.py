@@ -8,7 +8,7 @@ import pytest
 from sim2real.cli import main
 from sim2real.domain import Correlation, Domain, Normal, Point
 from sim2real.identify.contacts import find_contacts, ground_of
-from sim2real.identify.experiment_design import MotionLimits, next_motion
+from sim2real.identify.experiment_design import next_motion
 from sim2real.identify.ground import plane_errors
 from sim2real.identify.identify import Options, identify
 from sim2real.identify.problem import RecordingProblem
@@ -117,7 +117,7 @@ def test_a_table_becomes_part_of_the_result(tmp_path, capsys):
     """From model selection to the files, and from the files to a gap, to training and to the next motion."""
     plan = ((0, 0.3), (2, 1.0), (1, 0.35), (3, 0.3), (4, 0.95))
     logs = [log(seed, depth, seconds=6.0) for seed, depth in plan]
-    world, options = World.load("so101"), Options(threads=1, generations=2, beside=False)
+    world, options = World.load("so101"), Options(threads=1, generations=2, beside=False, motion_seconds=3.0)
     found = identify(world, logs, options)
     assert found.model_selection[-1].kept == tuple(TABLE)
     for joint in ("shoulder_lift", "elbow_flex"):  # the joints that contacts bend most
@@ -136,6 +136,6 @@ def test_a_table_becomes_part_of_the_result(tmp_path, capsys):
     assert replayed["physics"] == pytest.approx(Domain.load(tmp_path / "point.toml").median())
     train = ["train", "so101", "--domain", str(tmp_path / "identified.toml"), "--steps", "1024"]
     assert main([*train, "--out", str(tmp_path / "trained")]) == 0
-    motion = next_motion(world, logs, found, options, MotionLimits(seconds=3.0))
+    motion = next_motion(world, logs, found, options)
     assert motion.target not in TABLE
     assert tip_height(world, motion.recording.position, JOINTS).min() >= found.point["floor.height"] + 0.02

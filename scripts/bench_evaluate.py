@@ -11,7 +11,6 @@ but batches the network; its episodes start elsewhere.
 """
 
 import argparse
-import dataclasses
 import os
 from collections.abc import Callable
 from time import perf_counter
@@ -32,10 +31,10 @@ from sim2real.episodes import run_episodes
 from sim2real.evaluate.batches import VariantBatch
 from sim2real.evaluate.rollouts import SEED
 from sim2real.interface import Array
-from sim2real.learn.ppo import build_ppo, settings_for
+from sim2real.learn.sb3 import as_sb3
+from sim2real.learn.settings import settings_for
 from sim2real.learn.vec_env import SB3VecEnv
-from sim2real.learn.weights import hidden_of, import_weights
-from sim2real.policy import Policy, as_feedforward
+from sim2real.policy import Policy
 from sim2real.single_env import Sim2RealEnv
 from sim2real.world import Variant, World
 
@@ -68,17 +67,6 @@ def looped(world: World, model: PPO, variants: list[Variant], episodes: int, num
     return np.array(returns)
 
 
-def as_sb3(world: World, policy: Policy) -> PPO:
-    """The policy as a model of Stable-Baselines3."""
-    activation, _ = as_feedforward(policy.network, policy.weights)
-    settings = dataclasses.replace(settings_for(world), hidden=hidden_of(policy), activation=activation)
-    venv = SB3VecEnv(Sim2RealVectorEnv(world, settings.num_envs))
-    model = build_ppo(venv, settings, seed=0, logs=None)
-    assert model.get_vec_normalize_env() is None, "normalized observations are not compared here"
-    import_weights(model, policy, std=1.0)
-    return model
-
-
 def timed(run: Callable[[], Array]) -> tuple[float, Array]:
     start = perf_counter()
     returns = run()
@@ -98,7 +86,10 @@ def main() -> None:
     world = World.load(policy.contract.world)
     policy.check(Sim2RealVectorEnv(world))
     variants = sampled_variants(world, count)
-    model = as_sb3(world, policy)
+    identity = (policy.weights["normalizer.std"] == 1).all() and not policy.weights["normalizer.mean"].any()
+    assert identity, "normalized observations are not compared here"
+    venv = SB3VecEnv(Sim2RealVectorEnv(world, 1))
+    model = as_sb3(policy, venv, settings_for(world))
 
     ours, mine = timed(lambda: batched(world, policy, variants, episodes))
     slow, theirs = timed(lambda: looped(world, model, variants, episodes, 1))

@@ -32,9 +32,9 @@ from rich.console import Console
 from rich.table import Table
 
 from sim2real.env import Sim2RealVectorEnv
-from sim2real.learn.ppo import PPOSettings
 from sim2real.learn.rsl_log import RunLog
 from sim2real.learn.rsl_rl import build_runner, settings_for
+from sim2real.learn.settings import PPOSettings
 from sim2real.simulators.warp_model import capacity
 from sim2real.world import World
 

@@ -5,9 +5,9 @@
     python scripts/bench_training.py --seeds 0 1 2
     python scripts/bench_training.py --quick            # seconds: that it runs, not who wins
 
-*update*: the same settings, seeds and env, once with the rollouts and updates of Stable-Baselines3 and once
-with our lean ones (`sim2real.learn.lean_ppo`), interleaved, in CPU seconds of this process, env included.
-Fine-tuning is what `sim2real transfer` does, training what `sim2real train` does.
+*update*: the same settings, weights, seeds and env, once with the rollouts and updates of Stable-Baselines3
+and once with our lean ones (`sim2real.learn.lean_ppo`), interleaved, in CPU seconds of this process, with the
+env's own. Fine-tuning is what `sim2real transfer` does, training what `sim2real train` does.
 
 *success*: ours is what `sim2real train furuta` runs, theirs `PPO("MlpPolicy", venv)` with nothing changed, on
 eight `SubprocVecEnv`s of our single env. Both learn at nominal physics until 80 % of the last 100 training
@@ -18,6 +18,7 @@ stopped after ``--limit`` seconds; when that happens to theirs, the ratio is a b
 import argparse
 import dataclasses
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter, process_time
 from typing import Any
@@ -36,7 +37,9 @@ from stable_baselines3.common.vec_env import SubprocVecEnv
 
 from sim2real.env import Sim2RealVectorEnv
 from sim2real.learn.lean_ppo import LeanPPO
-from sim2real.learn.ppo import PPOSettings, build_ppo, settings_for
+from sim2real.learn.sb3 import as_sb3
+from sim2real.learn.settings import PPOSettings, settings_for
+from sim2real.learn.start import fresh_policy
 from sim2real.learn.vec_env import SB3VecEnv
 from sim2real.single_env import Sim2RealEnv
 from sim2real.transfer.fine_tune import FineTuneSettings
@@ -98,8 +101,9 @@ def learn(model: PPO, steps: int, limit: float) -> Run:
 def ours(seed: int, limit: float) -> Run:
     world = World.load("furuta")
     settings = settings_for(world)
-    env = SB3VecEnv(Sim2RealVectorEnv(world, settings.num_envs))
-    return learn(build_ppo(env, settings, seed, logs=None), settings.total_steps, limit)
+    env = Sim2RealVectorEnv(world, settings.num_envs)
+    model = LeanPPO(fresh_policy(env, settings, seed), SB3VecEnv(env), settings, seed)
+    return learn(model, settings.total_steps, limit)
 
 
 def theirs(seed: int, limit: float, processes: int) -> Run:
@@ -110,17 +114,10 @@ def theirs(seed: int, limit: float, processes: int) -> Run:
         venv.close()
 
 
-class AsTheirs(LeanPPO):
-    """Our settings with rollouts and updates of Stable-Baselines3."""
-
-    collect_rollouts = PPO.collect_rollouts
-    train = PPO.train
-
-
-def update_seconds(kind: type[LeanPPO], settings: PPOSettings, steps: int) -> float:
+def update_seconds(kind: Callable[..., PPO], settings: PPOSettings, steps: int) -> float:
     """CPU seconds of so many control steps."""
-    model = build_ppo(SB3VecEnv(Sim2RealVectorEnv("furuta", settings.num_envs)), settings, 0, logs=None)
-    model.__class__ = kind
+    env = Sim2RealVectorEnv("furuta", settings.num_envs)
+    model = kind(fresh_policy(env, settings, 0), SB3VecEnv(env), settings, 0)
     begun = process_time()
     model.learn(steps)
     return process_time() - begun
@@ -133,7 +130,7 @@ def compare_updates(steps: int, rounds: int) -> Table:
     names = ("rollout_steps", "batch_size", "epochs", "target_kl", "initial_std")
     changes = {name: getattr(tuning, name) for name in names}
     cases = {
-        "fine-tuning": dataclasses.replace(training, num_envs=16, normalize_observations=True, **changes),
+        "fine-tuning": dataclasses.replace(training, num_envs=16, **changes),
         "training": training,
     }
     table = Table(title=f"{steps:,} control steps of Furuta, CPU seconds, least of {rounds}")
@@ -141,7 +138,7 @@ def compare_updates(steps: int, rounds: int) -> Table:
         table.add_column(column, justify="left" if column == "settings" else "right")
     for (name, settings), target in zip(cases.items(), ("≥ 3", "≥ 1.5"), strict=True):
         seconds = [
-            [update_seconds(kind, settings, steps) for kind in (AsTheirs, LeanPPO)] for _ in range(rounds)
+            [update_seconds(kind, settings, steps) for kind in (as_sb3, LeanPPO)] for _ in range(rounds)
         ]
         slow, fast = np.min(seconds, axis=0)
         table.add_row(

@@ -27,7 +27,7 @@ from sim2real.domain import Domain
 from sim2real.evaluate.rollouts import Trials, mean_returns, references
 from sim2real.identify.rollout_fit import FitSettings
 from sim2real.identify.search import SearchSettings
-from sim2real.learn.ppo import train
+from sim2real.learn.train import train
 from sim2real.parameters import Parameter
 from sim2real.policy import Policy
 from sim2real.transfer.identify_and_train import (

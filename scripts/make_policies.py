@@ -24,14 +24,14 @@ from sim2real.cli.arguments import positive
 from sim2real.policy import Policy
 
 if TYPE_CHECKING:
-    from sim2real.learn.ppo import PPOSettings
+    from sim2real.learn.settings import PPOSettings
     from sim2real.world import World
 
 DOMAINS = {"nominal": "nominal", "randomized": "training", "continued": "nominal"}
 
 
 def train_one(job: tuple[str, str, int], steps: int | None, out: Path) -> str:
-    from sim2real.learn.ppo import train
+    from sim2real.learn.train import train
     from sim2real.world import World
 
     world, label, seed = World.load(job[0]), *job[1:]
@@ -46,7 +46,7 @@ def train_one(job: tuple[str, str, int], steps: int | None, out: Path) -> str:
 
 def how(world: World, label: str, steps: int | None) -> PPOSettings:
     """Settings of an arm; *continued* learns as *randomized* does, for the steps that nominal lacks to it."""
-    from sim2real.learn.ppo import settings_for
+    from sim2real.learn.settings import settings_for
 
     nominal = settings_for(world, total_steps=steps)
     if label == "nominal":

@@ -32,7 +32,8 @@ OUT = Path("runs/simulators")
 
 def trained_in(world: World, engine: str) -> list[Policy]:
     """Nominal policies trained in an engine, one a seed; those that exist are kept."""
-    from sim2real.learn.ppo import settings_for, train
+    from sim2real.learn.settings import settings_for
+    from sim2real.learn.train import train
 
     settings = settings_for(world, simulator=engine)
     folders = [OUT / f"{world.name}-{engine}-{seed}" for seed in SEEDS]

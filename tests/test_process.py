@@ -85,7 +85,8 @@ check(before)
 
 TRAINS = """
 from pathlib import Path
-from sim2real.learn.ppo import train, PPOSettings
+from sim2real.learn.settings import PPOSettings
+from sim2real.learn.train import train
 settings = PPOSettings(total_steps=128, num_envs=2, rollout_steps=16, batch_size=16, epochs=1, hidden=(8,))
 before = look()
 one = train("cartpole", Path(sys.argv[1]) / "a", seed=3, settings=settings)

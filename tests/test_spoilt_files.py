@@ -30,7 +30,7 @@ from sim2real.evaluate.rollouts import references
 from sim2real.identify.checkpoint import Checkpoint, Structure
 from sim2real.identify.rollout_fit import RolloutFit
 from sim2real.identify.verdicts import EXIT_CODES
-from sim2real.learn.ppo import settings_for
+from sim2real.learn.settings import settings_for
 from sim2real.policy import Policy
 from sim2real.recordings import Recording, load_recordings, read_raw, write_lerobot, write_npz
 from sim2real.recordings.rollouts import Episode, Rollouts

@@ -41,10 +41,12 @@ def run(arguments: argparse.Namespace) -> None:
     given = {"total_steps": arguments.steps, "start": arguments.start, "simulator": arguments.simulator}
     if arguments.allow_dead:
         given["allow_dead"] = True
+    from sim2real.learn.train import train
+
     if arguments.simulator == "warp":
-        from sim2real.learn.rsl_rl import settings_for, train
+        from sim2real.learn.rsl_rl import settings_for
     else:
-        from sim2real.learn.ppo import settings_for, train
+        from sim2real.learn.settings import settings_for
     settings = settings_for(world, randomized, **given)
     domain = Path(arguments.domain).stem
     out = arguments.out or Path("runs") / f"{world.path.name}-{domain}-{arguments.seed}"

@@ -5,16 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import numpy as np
-import torch
-from safetensors.torch import save_file
+from safetensors.numpy import save_file
 from stable_baselines3.common.callbacks import BaseCallback
 
 from sim2real.files import write_atomically
 from sim2real.learn.checkpoint import read_checkpoint
 from sim2real.learn.lean_ppo import LeanPPO
 from sim2real.learn.progress import StepsShown
-from sim2real.learn.weights import running_statistics
 
 
 class Checkpoints(BaseCallback):
@@ -43,7 +40,7 @@ class Checkpoints(BaseCallback):
         if found is None:
             return False
         metadata, tensors = found
-        _load(model, tensors)
+        model.restore({name: tensor.numpy() for name, tensor in tensors.items()})
         model.num_timesteps = int(metadata["num_timesteps"])
         model._n_updates = int(metadata["n_updates"])
         return True
@@ -58,13 +55,13 @@ class Checkpoints(BaseCallback):
 
     def _save(self) -> None:
         assert isinstance(self.model, LeanPPO)
-        tensors = _dump(self.model)
+        arrays = self.model.state()
         metadata = {
             "description": self._description,
             "num_timesteps": str(self.model.num_timesteps),
             "n_updates": json.dumps(self.model._n_updates),
         }
-        write_atomically(self.path, lambda path: save_file(tensors, path, metadata))
+        write_atomically(self.path, lambda path: save_file(arrays, path, metadata))
 
 
 class ProgressBar(BaseCallback):
@@ -85,38 +82,3 @@ class ProgressBar(BaseCallback):
 
     def _on_training_end(self) -> None:
         self.shown.stop()
-
-
-def learn(model: LeanPPO, steps: int, callbacks: list[BaseCallback]) -> None:
-    """Train for ``steps`` more control steps; an error, or Ctrl-C, leaves no progress bar running."""
-    try:
-        model.learn(steps, callbacks, reset_num_timesteps=False)
-    finally:
-        for callback in callbacks:
-            callback.on_training_end()
-
-
-def _dump(model: LeanPPO) -> dict[str, torch.Tensor]:
-    tensors = {f"policy.{key}": value.clone() for key, value in model.policy.state_dict().items()}
-    tensors |= {f"adam.{name}": torch.from_numpy(array.copy()) for name, array in model.adam.state().items()}
-    statistics = running_statistics(model)
-    if statistics is not None:
-        tensors |= {
-            "normalizer.mean": torch.from_numpy(np.array(statistics.mean)),
-            "normalizer.var": torch.from_numpy(np.array(statistics.var)),
-            "normalizer.count": torch.tensor(statistics.count, dtype=torch.float64),
-        }
-    return tensors
-
-
-def _load(model: LeanPPO, tensors: dict[str, torch.Tensor]) -> None:
-    model.policy.load_state_dict(
-        {key.removeprefix("policy."): v for key, v in tensors.items() if key.startswith("policy.")}
-    )
-    for name, array in model.adam.state().items():
-        array[:] = tensors[f"adam.{name}"].numpy()
-    statistics = running_statistics(model)
-    if statistics is not None:
-        statistics.mean = tensors["normalizer.mean"].numpy()
-        statistics.var = tensors["normalizer.var"].numpy()
-        statistics.count = float(tensors["normalizer.count"])

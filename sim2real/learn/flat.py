@@ -7,52 +7,43 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 
 
 class FlatParameters:
-    """Named tensors that lie side by side in one array, and their gradients in another.
+    """Named arrays side by side in one, and their gradients in another.
 
     Attributes:
-        value: all parameters; the tensors are views of it, so writing into it changes the network.
+        value: all parameters.
         grad: gradients in the same order.
+        slices: where each array lies.
+        values: the arrays by name; they are views, so writing into them changes ``value``.
+        grads: of ``grad``.
     """
 
-    def __init__(self, named: Mapping[str, torch.Tensor]) -> None:
-        """Move the tensors' memory into one array; they keep their identity, shape and values."""
-        self._tensors = dict(named)
-        shapes = {name: tuple(tensor.shape) for name, tensor in named.items()}
-        ends = np.cumsum([tensor.numel() for tensor in named.values()])
-        self.value: Floats = np.zeros(ends[-1], np.float32)
+    def __init__(self, named: Mapping[str, NDArray[np.float32]]) -> None:
+        """Copy the arrays."""
+        ends = np.cumsum([0, *(array.size for array in named.values())]).tolist()
+        self.slices = {name: slice(*part) for name, part in zip(named, pairwise(ends), strict=True)}
+        self.value: Floats = np.concatenate([np.ravel(array) for array in named.values()], dtype=np.float32)
         self.grad: Floats = np.zeros_like(self.value)
-        self.slices = {
-            name: slice(*part) for name, part in zip(named, pairwise([0, *ends.tolist()]), strict=True)
-        }
-        self.values = {name: self.value[part].reshape(shapes[name]) for name, part in self.slices.items()}
-        self.grads = {name: self.grad[part].reshape(shapes[name]) for name, part in self.slices.items()}
-        for name, tensor in named.items():
-            view = torch.from_numpy(self.values[name])
-            view.copy_(tensor.detach())
-            tensor.data = view
-
-    @property
-    def free(self) -> NDArray[np.bool_]:
-        """Which tensors learn: those that require a gradient. Shape (tensors,)."""
-        return np.array([tensor.requires_grad for tensor in self._tensors.values()])
+        self.values, self.grads = (
+            {name: flat[part].reshape(named[name].shape) for name, part in self.slices.items()}
+            for flat in (self.value, self.grad)
+        )
 
 
 class Adam:
     """Adam (Kingma & Ba 2015) on `FlatParameters`, as ``torch.optim.Adam`` does it.
 
-    Tensors that rest keep their moments and their count of steps.
+    Arrays that rest keep their moments and their count of steps.
 
     Attributes:
         mean: first moment of the gradient, of all parameters.
         square: second moment.
-        steps: that each tensor took, shape (tensors,).
+        steps: that each array took, shape (arrays,).
     """
 
     def __init__(self, parameters: FlatParameters, epsilon: float = 1e-5) -> None:
@@ -67,35 +58,35 @@ class Adam:
         """Everything that it goes on from, by name; writing into the arrays restores it."""
         return {"mean": self.mean, "square": self.square, "steps": self.steps}
 
-    def choose(self, free: NDArray[np.bool_], rates: NDArray[np.float64] | None = None) -> None:
-        """Say which tensors the next steps move.
+    def choose(self, rates: Mapping[str, float]) -> None:
+        """Say which arrays the next steps move.
 
         Args:
-            free: which, shape (tensors,).
-            rates: learning rate of each, as a multiple of what `step` is given; by default 1. Same shape.
+            rates: learning rate of each by name, as a multiple of what `step` is given; others rest.
         """
-        rates = np.ones(len(free)) if rates is None else rates
-        self._free, parts = free, list(self._of.slices.values())
-        alike = np.stack([free, rates, self.steps], axis=1)
-        borders = [0, *(np.flatnonzero((alike[1:] != alike[:-1]).any(axis=1)) + 1).tolist(), len(free)]
+        parts = list(self._of.slices.values())
+        faster = np.array([rates.get(name, 0.0) for name in self._of.slices])
+        self._free = np.array([name in rates for name in self._of.slices])
+        alike = np.stack([self._free, faster, self.steps], axis=1)
+        borders = [0, *(np.flatnonzero((alike[1:] != alike[:-1]).any(axis=1)) + 1).tolist(), len(parts)]
         self._runs = [
-            (slice(parts[first].start, parts[end - 1].stop), float(rates[first]), int(first))
+            (slice(parts[first].start, parts[end - 1].stop), float(faster[first]), int(first))
             for first, end in pairwise(borders)
+            if self._free[first]
         ]
 
     def step(self, rate: float, longest: float) -> None:
-        """Move the chosen tensors along ``parameters.grad``.
+        """Move the chosen arrays along ``parameters.grad``.
 
         Args:
             rate: learning rate.
-            longest: a gradient of all chosen tensors together that is longer is cut to this norm.
+            longest: a gradient of all chosen arrays together that is longer is cut to this norm.
         """
-        free = [run for run in self._runs if self._free[run[2]]]
         gradient = self._of.grad
-        norm = sum(float(np.dot(gradient[part], gradient[part])) for part, *_ in free) ** 0.5
+        norm = sum(float(np.dot(gradient[part], gradient[part])) for part, *_ in self._runs) ** 0.5
         shorter = min(longest / (norm + 1e-6), 1.0)
         self.steps += self._free
-        for part, faster, first in free:
+        for part, faster, first in self._runs:
             gradient[part] *= np.float32(shorter)
             self._move(part, rate * faster, int(self.steps[first]))
 

@@ -1,71 +1,157 @@
 """Stable-Baselines3's PPO with lean rollouts and updates: the same numbers to rounding, in less time.
 
 On small networks nearly all of the time is overhead: of distribution objects, of autograd's graph, of an
-optimizer that visits each tensor, of records for a log. Here the gradient of the clipped loss (Schulman et
-al. 2017, equation 9) by mean, standard deviation and value is written out, and numpy carries it through the
-layers (`scripts/bench_training.py` measures what that saves).
+optimizer that visits each tensor, of records for a log. Here the gradient of the clipped loss is written out
+(`sim2real.learn.clipped_loss`), and `sim2real.learn.backprop` carries it through the layers;
+`scripts/bench_training.py` measures what that saves.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any, cast
 
+import gymnasium as gym
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from stable_baselines3 import PPO
 from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.logger import Logger
+from stable_baselines3.common.policies import BasePolicy
+from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
 from stable_baselines3.common.utils import explained_variance
-from stable_baselines3.common.vec_env import VecEnv
+from stable_baselines3.common.vec_env import VecEnv, VecMonitor
 
+from sim2real.errors import PolicyError
+from sim2real.learn.backprop import Backprop
+from sim2real.learn.clipped_loss import ClippedLoss, Losses, Samples, entropy_of, log_prob
 from sim2real.learn.flat import Adam, FlatParameters
-from sim2real.learn.mlp import MLP
-from sim2real.learn.weights import activation_name, named_tensors
+from sim2real.learn.hooks import Hooks, learnable
+from sim2real.learn.normalizer import Normalizer
+from sim2real.learn.settings import PPOSettings
+from sim2real.policy import Policy
 
 Floats = NDArray[np.float32]
-_LOG_2PI = math.log(2 * math.pi)
+Space = gym.Space[Any]
 
 
 class LeanPPO(PPO):
-    """PPO of a diagonal Gaussian with separate actor and critic, on the CPU.
-
-    A tensor that does not require a gradient rests, as everywhere in torch.
+    """PPO of a policy's own network, with a diagonal Gaussian around its action, on the CPU.
 
     Attributes:
-        parameters: of the policy, side by side in one array.
-        adam: the optimizer; that of ``policy`` is not used.
+        parameters: every array of the policy, in one.
+        adam: the optimizer.
+        start: the policy that learning begins with.
     """
 
-    def _setup_model(self) -> None:
-        super()._setup_model()
-        self.parameters = FlatParameters(named_tensors(self))
+    def __init__(
+        self,
+        start: Policy,
+        venv: VecEnv,
+        settings: PPOSettings,
+        seed: int = 0,
+        hooks: Hooks | None = None,
+        logs: Path | None = None,
+    ) -> None:
+        """Begin with a policy's network and weights.
+
+        Args:
+            start: which has a critic.
+            venv: what it learns in.
+            settings: how.
+            seed: of exploration and episodes.
+            hooks: what else happens.
+            logs: folder for TensorBoard; None for none.
+
+        Raises:
+            PolicyError: for a policy that can't learn so.
+        """
+        _check(start)
+        torch.set_num_threads(1)  # two spinning threads are an order of magnitude slower on small networks
+        self.start, self._hooks = start, hooks or Hooks()
+        explore = np.full(len(start.contract.action), math.log(settings.initial_std), np.float32)
+        self.parameters = FlatParameters({**start.weights, "log_std": explore})
         self.adam = Adam(self.parameters)
-        tables = (self.parameters.values, self.parameters.grads)
-        activation = activation_name(self)
-        self._actor, self._critic = (MLP(*tables, head, activation) for head in ("actor", "critic"))
+        self._network = Backprop(start.network, self.parameters.values, self.parameters.grads)
         self._log_std = self.parameters.values["log_std"]
+        layers = learnable(start.network)
+        self._learnable = [name for name in self.parameters.slices if name.rpartition(".")[0] in layers]
+        self._learnable.append("log_std")
+        self._average: Floats | None = None
+        self._normalizer = Normalizer(start, self.parameters.values, self._hooks.normalizer)
+        super().__init__(
+            cast(Any, _NumpyPolicy),
+            VecMonitor(venv),
+            learning_rate=settings.rate_left,
+            n_steps=settings.rollout_steps,
+            batch_size=settings.batch_size,
+            n_epochs=settings.epochs,
+            gamma=settings.gamma,
+            gae_lambda=settings.gae_lambda,
+            clip_range=settings.clip_range,
+            ent_coef=settings.entropy,
+            target_kl=settings.target_kl,
+            seed=seed,
+            device="cpu",
+            tensorboard_log=None if logs is None else str(logs),
+            policy_kwargs={"network": self._network},
+        )
+        if logs is None:
+            self.set_logger(Logger(None, []))  # or it makes an empty folder for every model
+
+    @property
+    def done(self) -> float:
+        """Share of the training that is done."""
+        return self.num_timesteps / self._total_timesteps if self._total_timesteps else 0.0
+
+    def policy_now(self) -> Policy:
+        """What is learnt, or the average of it; its contract is that of the policy that it began with."""
+        self._normalizer.apply()
+        flat = self.parameters.value if self._average is None else self._average
+        shapes = {name: array.shape for name, array in self.parameters.values.items()}
+        weights = {
+            name: flat[part].reshape(shapes[name]).copy() for name, part in self.parameters.slices.items()
+        }
+        return Policy(self.start.contract, self.start.network, weights, self.start.name)
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Everything that learning goes on from, by name; `restore` takes it back."""
+        state: dict[str, NDArray[Any]] = {"normalizer": self._normalizer.state}
+        state["parameters"] = self.parameters.value
+        state |= {f"adam.{name}": array for name, array in self.adam.state().items()}
+        if self._average is not None:
+            state["average"] = self._average
+        return state
+
+    def restore(self, state: dict[str, NDArray[Any]]) -> None:
+        """Put everything where `state` was called."""
+        self._average = state["average"].copy() if "average" in state else None
+        self._normalizer.state = state["normalizer"]
+        for name, array in self.state().items():
+            array[:] = state[name]
 
     def collect_rollouts(
         self, env: VecEnv, callback: BaseCallback, rollout_buffer: RolloutBuffer, n_rollout_steps: int
     ) -> bool:
         """Fill the buffer; False if a callback ends the training."""
+        self._normalizer.apply()
         rollout_buffer.reset()
         callback.on_rollout_start()
         std = np.exp(self._log_std)
         low, high = self.action_space.low, self.action_space.high  # type: ignore[attr-defined]
         for step in range(n_rollout_steps):
             observations = np.asarray(self._last_obs, np.float32)
-            mean, values = self._actor.forward(observations), self._critic.forward(observations)[:, 0]
+            mean, values = self._network.forward({"observation": observations})
             actions = mean + torch.randn(mean.shape).numpy() * std
             rollout_buffer.observations[step], rollout_buffer.actions[step] = observations, actions
-            rollout_buffer.values[step] = values
-            rollout_buffer.log_probs[step] = _log_prob((actions - mean) / std, self._log_std)
+            rollout_buffer.values[step] = values[:, 0]
+            rollout_buffer.log_probs[step] = log_prob((actions - mean) / std, self._log_std)
             rollout_buffer.episode_starts[step] = self._last_episode_starts
             new_obs, rewards, dones, infos = env.step(np.clip(actions, low, high))
-            assert isinstance(new_obs, np.ndarray)
+            new_obs = np.asarray(new_obs, np.float32)
             self.num_timesteps += env.num_envs
             callback.update_locals(locals())
             if not callback.on_step():
@@ -76,123 +162,133 @@ class LeanPPO(PPO):
             rollout_buffer.rewards[step] = rewards
             self._last_obs, self._last_episode_starts = new_obs, dones
         rollout_buffer.pos, rollout_buffer.full = n_rollout_steps, True
-        last = torch.from_numpy(self._critic.forward(np.asarray(new_obs, np.float32)))
-        rollout_buffer.compute_returns_and_advantage(last, dones)
+        rollout_buffer.compute_returns_and_advantage(
+            torch.from_numpy(self._values(cast(Floats, new_obs))), dones
+        )
+        self._normalizer.update(rollout_buffer.observations)
         callback.update_locals(locals())
         callback.on_rollout_end()
         return True
 
     def train(self) -> None:
         """Update the policy with the rollout that was collected."""
-        progress = self._current_progress_remaining
-        rate, clip = float(self.lr_schedule(progress)), float(self.clip_range(progress))  # type: ignore[operator]
+        rate, loss = self._left(self.lr_schedule), self._loss()
         far = math.inf if self.target_kl is None else 1.5 * self.target_kl
-        self.adam.choose(self.parameters.free)
-        data, seen = _Samples.of(self.rollout_buffer), [_Losses()]
+        rates = self._hooks.rates_at(self.done, self._learnable)
+        self.adam.choose(rates)
+        self._network.choose(rates)
+        data, seen = Samples.of(self.rollout_buffer), [Losses()]
         for _ in range(self.n_epochs):
             for batch in data.shuffled(self.batch_size):
-                seen.append(self._differentiate(batch, clip))
+                seen.append(self._differentiate(loss, batch))
                 if seen[-1].approx_kl > far:
                     break
                 self.adam.step(rate, self.max_grad_norm)
             self._n_updates += 1
             if seen[-1].approx_kl > far:
                 break
-        self._record(seen[1:], {"learning_rate": rate, "clip_range": clip})
+        self._update_average()
+        self._record(seen[1:], loss, rate)
 
-    def _differentiate(self, batch: _Samples, clip: float) -> _Losses:
-        """Write the gradient of the loss by all parameters; what is recorded of it."""
-        rows, advantages = np.float32(len(batch.returns)), batch.advantages
-        std: Floats = np.exp(self._log_std)
-        if self.normalize_advantage and rows > 1:
-            advantages = (advantages - advantages.mean()) / (advantages.std(ddof=1) + 1e-8)
-        z: Floats = (batch.actions - self._actor.forward(batch.observations)) / std
-        log_ratio = _log_prob(z, self._log_std) - batch.log_probs
-        ratio = np.exp(log_ratio)
-        gain = advantages * ratio
-        clipped = advantages * np.clip(ratio, 1 - clip, 1 + clip)
-        by_log_prob: Floats = (gain * (gain <= clipped) / -rows)[:, None]
-        self._actor.backward(by_log_prob * z / std)
-        by_log_std = self.parameters.grads["log_std"]
-        np.sum(by_log_prob * (z * z - 1), axis=0, out=by_log_std)
-        by_log_std -= self.ent_coef  # the entropy is the sum of log_std and a constant
+    def _left(self, schedule: object) -> float:
+        """What a schedule says now."""
+        return float(cast(Schedule, schedule)(self._current_progress_remaining))
 
-        values: Floats = self._critic.forward(batch.observations)[:, 0]
-        errors, moves = self._value_errors(values, batch)
-        self._critic.backward((errors * moves)[:, None] * np.float32(2 * self.vf_coef / rows))
-        return _Losses(
-            float((ratio - 1 - log_ratio).mean()),
-            -float(np.minimum(gain, clipped).mean()),
-            float(errors @ errors / rows),
-            float((np.abs(ratio - 1) > clip).mean()),
+    def _loss(self) -> ClippedLoss:
+        clip = None if self.clip_range_vf is None else self._left(self.clip_range_vf)
+        return ClippedLoss(
+            self._left(self.clip_range), clip, self.ent_coef, self.vf_coef, self.normalize_advantage
         )
+
+    def _differentiate(self, loss: ClippedLoss, batch: Samples) -> Losses:
+        """Write the gradient of the loss by all parameters; what is recorded of it."""
+        pull = self._pull()
+        mean, values = self._network.forward({"observation": batch.observations})
+        gradients, losses = loss.differentiate(batch, mean, values, self._log_std)
+        self._network.backward({"action": gradients.action, "value": gradients.value})
+        self.parameters.grads["log_std"][:] = gradients.log_std
+        if pull is not None:
+            self.parameters.grad += pull
+        for penalty in self._hooks.penalties:
+            penalty.add_gradient(self.parameters.values, self.parameters.grads)
+        return losses
+
+    def _pull(self) -> Floats | None:
+        """Gradient of the anchors, of all parameters; None without anchors."""
+        total: Floats | None = None
+        variance: Floats = np.exp(2 * self._log_std)
+        for anchor in self._hooks.anchors:
+            rows = np.random.randint(len(anchor.actions), size=anchor.rows)  # noqa: NPY002 - as for batches
+            (mean,) = self._network.forward({"observation": anchor.observations[rows]}, ("action",))
+            by_mean: Floats = (
+                (mean - anchor.actions[rows]) / variance * np.float32(anchor.strength / anchor.rows)
+            )
+            self.parameters.grad[:] = 0
+            self._network.backward({"action": by_mean})
+            total = self.parameters.grad.copy() if total is None else total + self.parameters.grad
+        return total
+
+    def _values(self, observations: Floats) -> Floats:
+        """What the critic expects, shape (rows,)."""
+        (values,) = self._network.forward({"observation": observations}, ("value",))
+        return values[:, 0]
+
+    def _update_average(self) -> None:
+        """Begin the average of weights, or move it."""
+        average = self._hooks.average
+        if average is not None and self.done >= average.begin:
+            if self._average is None:
+                self._average = self.parameters.value.copy()
+            self._average += np.float32(average.rate) * (self.parameters.value - self._average)
 
     def _bootstrap(self, infos: list[dict[str, Any]], dones: NDArray[np.bool_], rewards: Floats) -> None:
         """Add what the critic expects after episodes that only time ended."""
         cut = [row for row in np.flatnonzero(dones) if infos[row].get("TimeLimit.truncated")]
         if cut:
             last = np.stack([infos[row]["terminal_observation"] for row in cut]).astype(np.float32)
-            rewards[cut] += self.gamma * self._critic.forward(last)[:, 0]
+            rewards[cut] += self.gamma * self._values(last)
 
-    def _value_errors(self, values: Floats, batch: _Samples) -> tuple[Floats, Floats | float]:
-        """Predicted less true returns, and 1 where they follow the critic, as all do without a clip."""
-        if self.clip_range_vf is None:
-            return values - batch.returns, 1.0
-        clip = float(self.clip_range_vf(self._current_progress_remaining))  # type: ignore[operator]
-        change = values - batch.values
-        kept = batch.values + np.clip(change, -clip, clip)
-        return kept - batch.returns, (np.abs(change) <= clip).astype(np.float32)
-
-    def _record(self, seen: list[_Losses], used: dict[str, float]) -> None:
+    def _record(self, seen: list[Losses], loss: ClippedLoss, rate: float) -> None:
         """Log an update under the names of Stable-Baselines3."""
-        means = _Losses(*np.mean(seen, axis=0).tolist())._asdict()
-        entropy = float(np.sum(self._log_std + 0.5 * (1 + _LOG_2PI)))
-        means["loss"] = (
-            means["policy_gradient_loss"] - self.ent_coef * entropy + self.vf_coef * means["value_loss"]
-        )
-        buffer = self.rollout_buffer
-        explained = explained_variance(buffer.values.flatten(), buffer.returns.flatten())
-        std = float(np.exp(self._log_std).mean())
-        table = {**means, **used, "entropy_loss": -entropy, "explained_variance": explained, "std": std}
+        means, entropy = Losses(*np.mean(seen, axis=0).tolist()), entropy_of(self._log_std)
+        values, returns = self.rollout_buffer.values.flatten(), self.rollout_buffer.returns.flatten()
+        table = {
+            **means._asdict(),
+            "loss": loss.total(means, entropy),
+            "entropy_loss": -entropy,
+            "explained_variance": explained_variance(values, returns),
+            "std": float(np.exp(self._log_std).mean()),
+            "learning_rate": rate,
+            "clip_range": loss.clip,
+        }
         for name, value in table.items():
             self.logger.record(f"train/{name}", value)
         self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
 
 
-class _Losses(NamedTuple):
-    """What is recorded of a minibatch, by the names that Stable-Baselines3 logs."""
+class _NumpyPolicy(BasePolicy):
+    """What Stable-Baselines3 asks for an action, as in ``predict``: the network of the learner."""
 
-    approx_kl: float = 0.0
-    policy_gradient_loss: float = 0.0
-    value_loss: float = 0.0
-    clip_fraction: float = 0.0
+    def __init__(self, observation_space: Space, action_space: Space, *_: object, **given: object) -> None:
+        super().__init__(observation_space, action_space)
+        self._network = cast(Backprop, given["network"])
 
-
-class _Samples(NamedTuple):
-    """Control steps of a rollout; each array has one row a step."""
-
-    observations: Floats
-    actions: Floats
-    values: Floats
-    log_probs: Floats
-    advantages: Floats
-    returns: Floats
-
-    @classmethod
-    def of(cls, buffer: RolloutBuffer) -> _Samples:
-        """All of a rollout, the steps of each env side by side."""
-        arrays = [getattr(buffer, name).swapaxes(0, 1) for name in cls._fields]
-        return cls(*(array.reshape(-1, *array.shape[2:]).astype(np.float32) for array in arrays))
-
-    def shuffled(self, size: int) -> Iterator[_Samples]:
-        """Minibatches of one pass in a random order; the last may be smaller."""
-        order = np.random.permutation(len(self.returns))  # noqa: NPY002 - as Stable-Baselines3 draws it
-        mixed = [array[order] for array in self]
-        for start in range(0, len(order), size):
-            yield _Samples(*(array[start : start + size] for array in mixed))
+    def _predict(self, observation: PyTorchObs, deterministic: bool = False) -> torch.Tensor:
+        assert isinstance(observation, torch.Tensor)
+        (mean,) = self._network.forward({"observation": observation.numpy()}, ("action",))
+        return torch.from_numpy(mean)
 
 
-def _log_prob(z: Floats, log_std: Floats) -> Floats:
-    """Log-density of a diagonal Gaussian at ``z`` standard deviations from its mean, shape (rows,)."""
-    squares: Floats = (z * z).sum(axis=1)
-    return -0.5 * squares - np.float32(np.sum(log_std) + 0.5 * _LOG_2PI * len(log_std))
+def _check(policy: Policy) -> None:
+    """Refuse what can't learn so."""
+    if "value" not in policy.network.outputs:
+        raise PolicyError(
+            f"policy {policy.name!r} has no critic; add one with sim2real.learn.start.with_critic"
+        )
+    for output in ("action", "value"):
+        reads = sorted(policy.network.reads(output) - {"observation"})
+        if reads:
+            raise PolicyError(
+                f"policy {policy.name!r} reads {', '.join(reads)} for its {output}; PPO here learns from "
+                "observations alone"
+            )

@@ -15,9 +15,9 @@ from torch.utils.tensorboard import SummaryWriter
 
 from sim2real.files import write_atomically
 from sim2real.learn.checkpoint import read_checkpoint
-from sim2real.learn.ppo import PPOSettings
 from sim2real.learn.progress import StepsShown
 from sim2real.learn.rsl_weights import dump, restore
+from sim2real.learn.settings import PPOSettings
 
 if TYPE_CHECKING:
     from rsl_rl.algorithms import PPO

@@ -45,7 +45,7 @@ def import_weights(algorithm: PPO, policy: Policy, std: float) -> None:
             normalizer._mean.copy_(torch.from_numpy(np.array(policy.weights["normalizer.mean"])))
             normalizer._std.copy_(spread)
             normalizer._var.copy_(spread**2)
-            normalizer.count.fill_(_PRIOR)
+            normalizer.count.fill_(_PRIOR if policy.contract.provenance else 0)
 
 
 def dump(algorithm: PPO) -> dict[str, torch.Tensor]:

@@ -5,40 +5,38 @@ from __future__ import annotations
 import dataclasses
 import importlib.metadata
 import logging
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+import math
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sim2real.audit import check_domain
 from sim2real.catalog import entries
 from sim2real.checker import check_task
 from sim2real.env import DomainLike, Sim2RealVectorEnv, task_class
-from sim2real.errors import UnknownName
-from sim2real.learn.weights import hidden_of
-from sim2real.policy import Contract, HasTask, Policy, Step, as_feedforward
+from sim2real.errors import PolicyError, UnknownName
+from sim2real.learn.settings import PPOSettings, settings_for
+from sim2real.policy import Contract, HasTask, Policy, Step, as_feedforward, feedforward, num_layers
 from sim2real.tasks import TASKS
 from sim2real.world import World
 
 _log = logging.getLogger(__name__)
-
-if TYPE_CHECKING:
-    from sim2real.learn.ppo import PPOSettings
-
-    Defaults = Callable[[World, bool], PPOSettings]
+_CLIP = 10.0
+"""Standard deviations that normalized observations are clipped to."""
 
 
 def begin(
-    world: str | World, domain: DomainLike, seed: int, settings: PPOSettings | None, defaults: Defaults
-) -> tuple[Sim2RealVectorEnv, Policy | None, PPOSettings]:
-    """The env to train in, its domain audited; the policy to begin with, if any; and what settings mean here.
+    world: str | World, domain: DomainLike, seed: int, settings: PPOSettings | None
+) -> tuple[Sim2RealVectorEnv, Policy, PPOSettings]:
+    """The env to train in, its domain audited; the policy to begin with; and what settings mean here.
 
     Args:
         world: where.
         domain: what physics is drawn from.
         seed: of the policy to begin with, where its name asks for one.
-        settings: how; None for the defaults.
-        defaults: settings of a world, for a randomized policy or not.
+        settings: how; None for `settings_for` the world.
 
     Raises:
         UnknownName: if the policy to start from does not exist.
@@ -47,7 +45,7 @@ def begin(
         CheckFailed: if a task of the user's own breaks a promise; see `sim2real.checker`.
     """
     world = world if isinstance(world, World) else World.load(world)
-    settings = settings or defaults(world, not world.domain(domain).is_point)
+    settings = settings or settings_for(world, not world.domain(domain).is_point)
     plain: dict[str, Any] = {
         field.name: _plain(getattr(settings, field.name)) for field in dataclasses.fields(settings)
     }
@@ -62,7 +60,7 @@ def begin(
     _check_own_task(world, settings.simulator)
     if not settings.allow_dead:
         check_domain(env.world, env.domain, env.engine)
-    return env, start, settings
+    return env, fresh_policy(env, settings, seed) if start is None else start, settings
 
 
 def _plain(value: object) -> object:
@@ -94,17 +92,64 @@ def start_policy(name: str) -> Policy | None:
 
 
 def shaped_like(start: Policy, settings: PPOSettings) -> PPOSettings:
-    """The settings with the network of a policy, and its normalizer if it has one."""
-    identity = not start.weights["normalizer.mean"].any() and (start.weights["normalizer.std"] == 1).all()
+    """The settings with the network of a policy, where it is a plain one, and its normalizer, if any."""
+    try:
+        activation, _ = as_feedforward(start.network, start.weights)
+    except PolicyError:
+        return settings
+    mean, std = (start.weights[f"normalizer.{kind}"] for kind in ("mean", "std"))
     return dataclasses.replace(
         settings,
         hidden=hidden_of(start),
-        activation=as_feedforward(start.network, start.weights)[0],
-        normalize_observations=settings.normalize_observations or not identity,
+        activation=activation,
+        normalize_observations=settings.normalize_observations or bool(mean.any() or (std != 1).any()),
     )
 
 
-def contract_of(env: HasTask, label: str, provenance: tuple[Step, ...]) -> Contract:
+def hidden_of(policy: Policy) -> tuple[int, ...]:
+    """Sizes of the hidden layers of a feedforward actor."""
+    layers = num_layers(policy.weights, "actor")
+    return tuple(policy.weights[f"actor.{k}.weight"].shape[0] for k in range(layers - 1))
+
+
+def fresh_policy(env: HasTask, settings: PPOSettings, seed: int) -> Policy:
+    """An untrained policy for an env: actor and critic of one shape, orthogonal weights (Saxe et al. 2014).
+
+    As in Stable-Baselines3, gains are √2 for hidden layers, 0.01 for actions and 1 for values.
+    """
+    rng, observations, actions = np.random.default_rng(seed), len(env.task.observation), len(env.task.action)
+    weights = {
+        "normalizer.mean": np.zeros(observations, np.float32),
+        "normalizer.std": np.ones(observations, np.float32),
+        "log_std": np.full(actions, math.log(settings.initial_std), np.float32),
+    }
+    for head, outputs, gain in (("actor", actions, 0.01), ("critic", 1, 1.0)):
+        sizes = (observations, *settings.hidden, outputs)
+        for k, (before, after) in enumerate(pairwise(sizes)):
+            scale = gain if k == len(settings.hidden) else math.sqrt(2.0)
+            weights[f"{head}.{k}.weight"] = (scale * _orthogonal(rng, after, before)).astype(np.float32)
+            weights[f"{head}.{k}.bias"] = np.zeros(after, np.float32)
+    clip = _CLIP if settings.normalize_observations else math.inf
+    return Policy(
+        contract_of(env, "fresh", seed, ()), feedforward(weights, settings.activation, clip), weights
+    )
+
+
+def _orthogonal(rng: np.random.Generator, rows: int, columns: int) -> NDArray[np.float64]:
+    """A random matrix with orthonormal rows or columns, whichever are fewer."""
+    q, r = np.linalg.qr(rng.normal(size=(max(rows, columns), min(rows, columns))))
+    q *= np.sign(np.diag(r))
+    return q if rows >= columns else q.T
+
+
+def normalizer_of(start: Policy, settings: PPOSettings) -> str:
+    """What happens to statistics of observations: those of a policy to start from go on."""
+    if not settings.normalize_observations:
+        return "frozen"
+    return "adapted" if start.contract.provenance else "fresh"
+
+
+def contract_of(env: HasTask, label: str, seed: int, provenance: tuple[Step, ...]) -> Contract:
     """The contract of what was learnt in an env; nothing is measured yet."""
     task = env.task
     return Contract(
@@ -116,7 +161,7 @@ def contract_of(env: HasTask, label: str, provenance: tuple[Step, ...]) -> Contr
         action=task.action,
         control_dt=task.control_dt,
         action_limit=task.action_limit,
-        seed=provenance[-1].seed,
+        seed=seed,
         provenance=provenance,
         measured={},
         simulator=env.engine.name,

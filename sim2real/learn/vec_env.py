@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+from functools import partial
+from typing import Any, Protocol, cast
 
 import gymnasium as gym
 import numpy as np
@@ -13,7 +14,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvObs, VecEnvStepReturn
 
 from sim2real.arrays import host
-from sim2real.errors import BudgetExhausted
+from sim2real.errors import BudgetExhausted, InvalidValue
 
 
 class SameStepEnv(Protocol):
@@ -109,3 +110,76 @@ class SB3VecEnv(VecEnv):
 
     def _rows(self, indices: VecEnvIndices) -> Sequence[int] | Iterable[int]:
         return self._get_indices(indices)
+
+
+class SideBySide(VecEnv):
+    """The rows of several vector envs as those of one; each draws from seeds of its own.
+
+    Raises:
+        InvalidValue: for envs of other observations or actions.
+    """
+
+    def __init__(self, parts: Sequence[VecEnv]) -> None:
+        """Join them, in this order."""
+        self.render_mode = None
+        self._parts = list(parts)
+        self._borders = np.cumsum([part.num_envs for part in parts])[:-1]
+        shapes = [(part.observation_space.shape, part.action_space.shape) for part in parts]
+        if len(set(shapes)) > 1:
+            raise InvalidValue(f"envs side by side have observations and actions of other shapes: {shapes}")
+        rows = sum(part.num_envs for part in parts)
+        super().__init__(rows, parts[0].observation_space, parts[0].action_space)
+
+    def seed(self, seed: int | None = None) -> Sequence[int | None]:
+        """Seed all of them."""
+        for k, part in enumerate(self._parts):
+            part.seed(None if seed is None else seed + _APART * k)
+        return [seed] * self.num_envs
+
+    def reset(self) -> VecEnvObs:
+        """Begin all rows."""
+        return np.concatenate([part.reset() for part in self._parts])
+
+    def step_async(self, actions: NDArray[np.float32]) -> None:
+        """Take the actions of the next `step_wait`."""
+        for part, own in zip(self._parts, np.split(actions, self._borders), strict=True):
+            part.step_async(own)
+
+    def step_wait(self) -> VecEnvStepReturn:
+        """Advance all rows."""
+        observations, rewards, dones, infos = zip(*(part.step_wait() for part in self._parts), strict=True)
+        told = [info for own in infos for info in own]
+        return np.concatenate(observations), np.concatenate(rewards), np.concatenate(dones), told
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+    def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[Any]:
+        """Each row's."""
+        if attr_name == "render_mode":
+            return [None] * self.num_envs
+        values = [value for part in self._parts for value in part.get_attr(attr_name)]
+        return [values[row] for row in self._get_indices(indices)]
+
+    def set_attr(self, attr_name: str, value: object, indices: VecEnvIndices = None) -> None:
+        """Set it in all of them."""
+        for part in self._parts:
+            part.set_attr(attr_name, value)
+
+    def env_method(
+        self, method_name: str, *method_args: object, indices: VecEnvIndices = None, **method_kwargs: object
+    ) -> list[Any]:
+        """Call a method of all of them; each row's result."""
+        calls = (partial(part.env_method, method_name, *method_args) for part in self._parts)
+        values = [value for call in calls for value in call(**cast(Any, method_kwargs))]
+        return [values[row] for row in self._get_indices(indices)]
+
+    def env_is_wrapped(
+        self, wrapper_class: type[gym.Wrapper[Any, Any, Any, Any]], indices: VecEnvIndices = None
+    ) -> list[bool]:
+        """No row is wrapped in single-env wrappers."""
+        return [False for _ in self._get_indices(indices)]
+
+
+_APART = 104_729
+"""Between seeds of envs side by side."""

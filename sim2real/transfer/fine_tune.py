@@ -1,10 +1,12 @@
-"""Full fine-tuning: go on training all of the policy in the target, carefully.
+"""Fine-tuning: go on training all of the policy in the target, carefully.
 
     adapted = fine_tune(Policy.load("furuta-nominal-0"), target)
+    adapted = fine_tune(policy, target, FineTuneSettings(rehearsal=0.5), source=Source(world))
 
 What makes it careful (Howard & Ruder 2018 for the reduced rate, Nair et al. 2020 for the unlearning in the
 first steps): a smaller learning rate, little exploration, the critic alone at first, and a normalizer that is
-frozen unless asked otherwise. The target's budget can't be spent twice, so an interrupted fine-tuning starts
+frozen unless asked otherwise. Rehearsal (Rolnick et al. 2019) adds rows of the source to every batch, which
+cost nothing of the budget. The target's budget can't be spent twice, so an interrupted fine-tuning starts
 again with a new target.
 """
 
@@ -14,21 +16,16 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from stable_baselines3 import PPO
-from stable_baselines3.common.callbacks import BaseCallback
-
 from sim2real.draws import LARGEST_SEED, checked_seed
-from sim2real.errors import BudgetExhausted, InvalidValue, UnknownName
-from sim2real.learn.callbacks import ProgressBar, learn
-from sim2real.learn.ppo import PPOSettings, build_ppo, make_policy
-from sim2real.learn.vec_env import SB3VecEnv
-from sim2real.learn.weights import hidden_of, import_weights, running_statistics
-from sim2real.policy import Policy, Step, as_feedforward
-from sim2real.process import undisturbed
+from sim2real.errors import BudgetExhausted, InvalidValue
+from sim2real.learn.hooks import Hooks, critic_first
+from sim2real.learn.learn import Beside, learn
+from sim2real.learn.settings import PPOSettings
+from sim2real.learn.start import contract_of
+from sim2real.learn.vec_env import SameStepEnv
+from sim2real.policy import Policy, Step
+from sim2real.transfer.source import Source
 from sim2real.transfer.target import TargetEnv
-
-NORMALIZERS = ("frozen", "adapted", "fresh")
-"""What may happen to the running statistics of observations in the target."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +34,7 @@ class FineTuneSettings:
 
     Raises:
         UnknownName: for a normalizer handling that does not exist.
-        InvalidValue: for a warm-up share outside [0, 1).
+        InvalidValue: for a share outside [0, 1).
     """
 
     learning_rate: float = 0.5
@@ -54,23 +51,28 @@ class FineTuneSettings:
     """``frozen``, ``adapted`` (goes on from the source's statistics) or ``fresh``."""
     rollout_steps: int = 64
     batch_size: int = 128
+    """Control steps of the target in a minibatch."""
     epochs: int = 10
+    rehearsal: float = 0.0
+    """Share of every batch that comes from the source; 0 for none."""
+    rehearse: str = "nominal"
+    """What the source draws its physics from: ``nominal``, or ``training``."""
 
     def __post_init__(self) -> None:
         """Refuse what can't be done."""
-        if self.normalizer not in NORMALIZERS:
-            raise UnknownName("normalizer handling", self.normalizer, NORMALIZERS)
-        if not 0 <= self.critic_warmup < 1:
-            raise InvalidValue(f"critic_warmup of {self.critic_warmup:g} is outside [0, 1)")
+        Hooks(normalizer=self.normalizer)
+        for name in ("critic_warmup", "rehearsal"):
+            if not 0 <= getattr(self, name) < 1:
+                raise InvalidValue(f"{name} of {getattr(self, name):g} is outside [0, 1)")
 
 
-@undisturbed()
 def fine_tune(
     policy: Policy,
     target: TargetEnv,
     settings: FineTuneSettings | None = None,
     seed: int | None = None,
     progress: bool = False,
+    source: Source | None = None,
 ) -> Policy:
     """Continue training in the target until its budget is spent.
 
@@ -80,14 +82,15 @@ def fine_tune(
         settings: by default those that suit a budget of some 50,000 steps.
         seed: of exploration and episodes; by default the policy's, which the result has in any case.
         progress: whether to show a progress bar.
+        source: what a rehearsal rehearses.
 
     Returns:
         The adapted policy, labelled ``fine-tuned``.
 
     Raises:
-        PolicyError: if the policy does not fit the target.
+        PolicyError: if the policy does not fit the target, or can't learn.
         BudgetExhausted: if the budget does not allow a single update.
-        InvalidValue: for a seed that is none.
+        InvalidValue: for a seed that is none, or a rehearsal without a source.
     """
     settings = settings or FineTuneSettings()
     seed = policy.contract.seed if seed is None else checked_seed(seed, LARGEST_SEED)
@@ -99,77 +102,60 @@ def fine_tune(
             f"{target.steps_left} steps don't pay for one update of {rollout}; raise the budget or lower "
             "rollout_steps"
         )
-    model = build_ppo(SB3VecEnv(target), _ppo_settings(policy, settings), seed, logs=None)
-    import_weights(model, policy, settings.initial_std)
-    _prepare_normalizer(model, settings.normalizer, as_feedforward(policy.network, policy.weights)[1])
-    callbacks: list[BaseCallback] = [CriticFirst(settings.critic_warmup * total)]
-    if progress:
-        callbacks.append(ProgressBar(total, f"fine-tune {policy.name}"))
-    try:
-        learn(model, total, callbacks)
-    except BudgetExhausted:  # a limit on episodes ends the last rollout midway; what was learnt before stays
-        if not model._n_updates:
-            raise
+    envs = [target, *_rehearsed(settings, target.num_envs, source)]
+    rows = sum(env.num_envs for env in envs)
+    ppo = dataclasses.replace(
+        _ppo_settings(policy, settings),
+        total_steps=total,
+        batch_size=settings.batch_size * rows // target.num_envs,
+    )
+    hooks = Hooks(critic_first(policy.network, settings.critic_warmup), normalizer=settings.normalizer)
+    beside = Beside(title=f"fine-tune {policy.name}" if progress else None)
+    learnt = learn(envs, policy, ppo, seed, hooks, beside)
     step = Step(
         "fine-tune",
         {},
         target.spent.steps,
         seed,
-        {"target": target.name, **dataclasses.asdict(settings), **dataclasses.asdict(target.spent)},
+        {
+            "target": target.name,
+            **dataclasses.asdict(settings),
+            **dataclasses.asdict(target.spent),
+            "source_steps": sum(learnt.steps[1:]),
+        },
     )
-    tuned = make_policy(model, target, "fine-tuned", (*policy.contract.provenance, step))
-    source = policy.contract  # whose contents it keeps, as a sealed target tells nothing of its own
-    contract = dataclasses.replace(tuned.contract, contents=source.contents, seed=source.seed)
-    return dataclasses.replace(tuned, contract=contract)
+    contract = contract_of(target, "fine-tuned", policy.contract.seed, (*policy.contract.provenance, step))
+    contents = policy.contract.contents  # it keeps the source's, as a sealed target tells nothing of its own
+    return dataclasses.replace(
+        learnt.policy, contract=dataclasses.replace(contract, contents=contents), name="policy"
+    )
 
 
-class CriticFirst(BaseCallback):
-    """Freezes the actor until ``steps`` control steps are done, so that the critic can settle in first."""
-
-    def __init__(self, steps: float) -> None:
-        super().__init__()
-        self._steps = steps
-
-    def _on_step(self) -> bool:
-        return True
-
-    def _on_rollout_end(self) -> None:
-        learn = self.num_timesteps > self._steps
-        for name, tensor in self.model.policy.named_parameters():
-            if "value_net" not in name:
-                tensor.requires_grad_(learn)
+def _rehearsed(settings: FineTuneSettings, target_rows: int, source: Source | None) -> list[SameStepEnv]:
+    """The source's rows, as many as give them their share of a batch."""
+    if not settings.rehearsal:
+        return []
+    if source is None:
+        raise InvalidValue("a rehearsal needs the source; give fine_tune one, or a rehearsal of 0")
+    rows = max(1, round(target_rows * settings.rehearsal / (1 - settings.rehearsal)))
+    return [source.env(rows, settings.rehearse)]
 
 
 def _ppo_settings(policy: Policy, settings: FineTuneSettings) -> PPOSettings:
-    source = policy.contract.provenance[0].settings
+    source = policy.contract.provenance[0].settings if policy.contract.provenance else {}
     defaults = PPOSettings()
     return dataclasses.replace(
         defaults,
         rollout_steps=settings.rollout_steps,
-        batch_size=settings.batch_size,
         epochs=settings.epochs,
         learning_rate=settings.learning_rate * _number(source, "learning_rate", defaults.learning_rate),
         final_learning_rate=settings.final_learning_rate,
         target_kl=settings.target_kl,
+        initial_std=settings.initial_std,
         gamma=_number(source, "gamma", defaults.gamma),
-        hidden=hidden_of(policy),
-        activation=as_feedforward(policy.network, policy.weights)[0],
-        normalize_observations=True,
     )
 
 
 def _number(settings: Mapping[str, object], name: str, default: float) -> float:
     value = settings.get(name, default)
     return float(value) if isinstance(value, int | float) else default
-
-
-def _prepare_normalizer(model: PPO, handling: str, clip: float) -> None:
-    normalizer, statistics = model.get_vec_normalize_env(), running_statistics(model)
-    assert normalizer is not None
-    assert statistics is not None
-    normalizer.training, normalizer.clip_obs = handling != "frozen", clip
-    if handling == "adapted":
-        statistics.count = 1e4  # as if this many had been seen
-    if handling == "fresh":
-        statistics.mean, statistics.var = statistics.mean * 0.0, statistics.var * 0.0 + 1.0
-        statistics.count = 1e-4

@@ -24,7 +24,8 @@ from sim2real.errors import InvalidValue, PolicyError, UnknownName
 from sim2real.files import write_text
 from sim2real.gather import Excited, gather
 from sim2real.identify.rollout_fit import FitSettings, RolloutFit, fit_rollouts
-from sim2real.learn.ppo import settings_for, train
+from sim2real.learn.settings import settings_for
+from sim2real.learn.train import train
 from sim2real.policy import Policy
 from sim2real.recordings.rollouts import Rollouts
 from sim2real.transfer.stages import Stages, Watch, fingerprint

@@ -30,15 +30,13 @@ from sim2real.evaluate.rollouts import Trials, episode_returns
 from sim2real.evaluate.scores import Reference
 from sim2real.evaluate.statistics import Array, Spread, spread
 from sim2real.interface import ActorLike
-from sim2real.learn.callbacks import learn
-from sim2real.learn.ppo import build_ppo, make_policy, settings_for
-from sim2real.learn.start import shaped_like
-from sim2real.learn.vec_env import SB3VecEnv
-from sim2real.learn.weights import import_weights
+from sim2real.learn.hooks import Hooks, critic_first
+from sim2real.learn.lean_ppo import LeanPPO
+from sim2real.learn.learn import Beside, learn
+from sim2real.learn.settings import settings_for
+from sim2real.learn.start import contract_of, normalizer_of, shaped_like
 from sim2real.policy import Policy, Step
-from sim2real.process import undisturbed
 from sim2real.simulators import Engine
-from sim2real.transfer.fine_tune import CriticFirst
 from sim2real.transfer.stages import fingerprint
 from sim2real.world import Variant, World
 
@@ -172,7 +170,6 @@ def _trained(
     return Policy.load(place)
 
 
-@undisturbed()
 def train_oracle(
     world: World, variant: Variant, starts: Sequence[Policy], settings: OracleSettings
 ) -> Policy:
@@ -193,24 +190,24 @@ def train_oracle(
     )
     env = Sim2RealVectorEnv(world, ppo.num_envs, variant.domain, simulator=Engine("mujoco", 1))
     start.check(env)
-    model = build_ppo(SB3VecEnv(env), ppo, seed, logs=None)
-    import_weights(model, start, settings.initial_std)
+    table = {**dataclasses.asdict(ppo), "hidden": list(ppo.hidden), "start": start.name}
 
-    def look(steps: int) -> tuple[float, Policy]:
-        table = {**dataclasses.asdict(ppo), "hidden": list(ppo.hidden), "start": start.name}
+    def look(policy: Policy, steps: int) -> tuple[float, Policy]:
         step = Step("train", env.domain.to_toml(), steps, seed, table)
-        policy = make_policy(model, env, LABEL, (*start.contract.provenance, step))
+        contract = contract_of(env, LABEL, seed, (*start.contract.provenance, step))
+        policy = dataclasses.replace(policy, contract=contract, name="policy")
         return float(_returns(world, policy, variant, looks).mean()), policy
 
     best = _BestLook(look, settings.steps / settings.looks)
-    learn(model, settings.steps, [CriticFirst(settings.critic_warmup * settings.steps), best])
+    hooks = Hooks(critic_first(start.network, settings.critic_warmup), normalizer=normalizer_of(start, ppo))
+    learn(env, start, ppo, seed, hooks, Beside((best,)))
     return best.policy
 
 
 class _BestLook(BaseCallback):
     """Looks at what was learnt every so many control steps, and at the end."""
 
-    def __init__(self, look: Callable[[int], tuple[float, Policy]], every: float) -> None:
+    def __init__(self, look: Callable[[Policy, int], tuple[float, Policy]], every: float) -> None:
         super().__init__()
         self._look, self._every, self._seen = look, every, 0
         self._best: tuple[float, Policy] | None = None
@@ -233,7 +230,9 @@ class _BestLook(BaseCallback):
             self._compare()
 
     def _compare(self) -> None:
-        self._seen, found = self.num_timesteps, self._look(self.num_timesteps)
+        assert isinstance(self.model, LeanPPO)
+        self._seen = self.num_timesteps
+        found = self._look(self.model.policy_now(), self._seen)
         if self._best is None or found[0] > self._best[0]:
             self._best = found
 

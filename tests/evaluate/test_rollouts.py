@@ -15,7 +15,7 @@ from sim2real.evaluate.batches import VariantBatch
 from sim2real.evaluate.rollouts import SEED, Trials, evaluate, mean_returns, references, steps_of
 from sim2real.evaluate.scores import Reference
 from sim2real.evaluate.table import COLUMNS, checked, fold
-from sim2real.learn.ppo import MEASURE_SEED
+from sim2real.learn.train import MEASURE_SEED
 from sim2real.policy import Contract, Policy, Step, feedforward
 from sim2real.tasks import TASKS
 from sim2real.world import CONTROL, Variant, World

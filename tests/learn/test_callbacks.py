@@ -7,9 +7,12 @@ from rich.console import Console
 from stable_baselines3.common.callbacks import BaseCallback
 
 from sim2real.env import Sim2RealVectorEnv
-from sim2real.learn.callbacks import ProgressBar, learn
-from sim2real.learn.ppo import PPOSettings, build_ppo
+from sim2real.learn.callbacks import ProgressBar
+from sim2real.learn.lean_ppo import LeanPPO
+from sim2real.learn.learn import run
 from sim2real.learn.progress import StepsShown
+from sim2real.learn.settings import PPOSettings
+from sim2real.learn.start import fresh_policy
 from sim2real.learn.vec_env import SB3VecEnv
 from sim2real.world import World
 
@@ -32,18 +35,18 @@ class Stop(BaseCallback):
 @pytest.mark.parametrize("error", [None, RuntimeError("spent"), KeyboardInterrupt()])
 def test_bar_ends_with_the_training(write_world, error):
     env = Sim2RealVectorEnv(World.load(write_world()), 4)
-    model = build_ppo(SB3VecEnv(env), SETTINGS, 0, logs=None)
+    model = LeanPPO(fresh_policy(env, SETTINGS, 0), SB3VecEnv(env), SETTINGS)
     bar = ProgressBar(256, "training")
     bar.shown = StepsShown("training", 256, Console(force_terminal=True, file=io.StringIO()))
     callbacks = [bar] if error is None else [bar, Stop(error, 100)]
     if error is None:
-        learn(model, 256, callbacks)
+        run(model, 256, callbacks)
         assert model.num_timesteps == 256
     else:
         with pytest.raises(type(error)):
-            learn(model, 256, callbacks)
+            run(model, 256, callbacks)
     assert not bar.shown.shows
-    learn(model, 32, [bar])  # and it can start again
+    run(model, 32, [bar])  # and it can start again
     assert not bar.shown.shows
 
 

@@ -1,34 +1,38 @@
 """The lean PPO does what Stable-Baselines3's own does, to rounding."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
-from stable_baselines3 import PPO
 from stable_baselines3.common.logger import Logger
-from stable_baselines3.common.vec_env import VecMonitor, VecNormalize
 
 from sim2real.env import Sim2RealVectorEnv
+from sim2real.learn.hooks import Hooks
 from sim2real.learn.lean_ppo import LeanPPO
-from sim2real.learn.ppo import ACTIVATIONS
+from sim2real.learn.sb3 import as_sb3, named_tensors
+from sim2real.learn.settings import PPOSettings
+from sim2real.learn.start import fresh_policy
 from sim2real.learn.vec_env import SB3VecEnv
 
-BASE = {"n_steps": 32, "batch_size": 64, "n_epochs": 10, "learning_rate": 1e-3, "device": "cpu", "seed": 3}
+BASE = PPOSettings(rollout_steps=32, batch_size=64, epochs=10, target_kl=1e9, initial_std=1.0)
 LEARNT_FROM = ("observations", "actions", "values", "log_probs", "advantages", "returns")
 BUFFER = (*LEARNT_FROM, "rewards", "episode_starts")
 ROWS, MAX_STEPS = 16, 12
 
 
-def pair(world, net=("tanh", [64, 64]), normalize=False, **settings):
+def pair(world, changes=None, **settings):
     """The two learners with the same weights, on envs of their own."""
+    settings = replace(BASE, **settings)
+    policy = fresh_policy(Sim2RealVectorEnv(world), settings, seed=3)
     models = []
-    for kind in (PPO, LeanPPO):
-        venv = VecMonitor(SB3VecEnv(Sim2RealVectorEnv(world, ROWS, max_episode_steps=MAX_STEPS)))
-        network = {"activation_fn": ACTIVATIONS[net[0]], "net_arch": net[1]}
-        if normalize:
-            venv = VecNormalize(venv, norm_reward=False)
-        model = kind("MlpPolicy", venv, policy_kwargs=network, **{**BASE, **settings})
+    for kind in (as_sb3, LeanPPO):
+        venv = SB3VecEnv(Sim2RealVectorEnv(world, ROWS, max_episode_steps=MAX_STEPS))
+        model = kind(policy, venv, settings, 3)
         model.set_logger(Logger(None, []))
         model._setup_learn(10**6, None)
+        for name, value in (changes or {}).items():
+            setattr(model, name, value)
         models.append(model)
     return models
 
@@ -54,23 +58,25 @@ def train_both(models, seed=8):
 
 
 def largest_difference(models):
-    theirs, ours = (model.policy.state_dict() for model in models)
-    assert theirs.keys() == ours.keys()
-    return max(float((theirs[name] - ours[name]).abs().max()) for name in theirs)
+    theirs, ours = named_tensors(models[0]), models[1].parameters.values
+    learnt = {name for name in ours if not name.startswith("normalizer")}
+    assert theirs.keys() == learnt
+    return max(float(np.abs(theirs[name].detach().numpy() - ours[name]).max()) for name in theirs)
 
 
 SETTINGS = {
     "plain": {},
-    "entropy and value loss": {"ent_coef": 0.02, "vf_coef": 0.9},
+    "entropy": {"entropy": 0.02},
+    "value loss": {"changes": {"vf_coef": 0.9}},
     "target_kl": {"target_kl": 0.002},
     "tight clip": {"clip_range": 0.02},
-    "clipped values": {"clip_range_vf": 0.05},
-    "short gradients": {"max_grad_norm": 0.01},
-    "long gradients": {"max_grad_norm": 100.0},
-    "raw advantages": {"normalize_advantage": False},
+    "clipped values": {"changes": {"clip_range_vf": lambda _: 0.05}},
+    "short gradients": {"changes": {"max_grad_norm": 0.01}},
+    "long gradients": {"changes": {"max_grad_norm": 100.0}},
+    "raw advantages": {"changes": {"normalize_advantage": False}},
     "ragged batches": {"batch_size": 100},
-    "relu": {"net": ("relu", [32])},
-    "elu, three layers": {"net": ("elu", [32, 16, 8])},
+    "relu": {"activation": "relu", "hidden": (32,)},
+    "elu, three layers": {"activation": "elu", "hidden": (32, 16, 8)},
 }
 
 
@@ -80,39 +86,60 @@ def test_update_is_that_of_stable_baselines3(write_world, name):
     models = theirs, ours = pair(write_world(), **SETTINGS[name])
     before = ours.parameters.value.copy()
     collect(theirs)
-    train_both(models, 8)
+    train_both(models)
     assert np.abs(ours.parameters.value - before).max() > 1e-3
     assert theirs._n_updates == ours._n_updates
-    assert (ours._n_updates < BASE["n_epochs"]) == (name == "target_kl")
+    assert (ours._n_updates < BASE.epochs) == (name == "target_kl")
     assert largest_difference(models) < 1e-5
 
 
 def test_second_update_goes_on_from_the_moments_of_the_first(write_world):
-    models = pair(write_world(), n_epochs=3)
+    models = pair(write_world(), epochs=3)
     for seed in (1, 2):
         collect(models[0], seed)
         train_both(models, seed)
     assert largest_difference(models) < 1e-5
 
 
-def test_resting_tensors_stay_and_begin_as_torch_would(write_world):
+def test_resting_arrays_stay_and_begin_as_torch_would(write_world):
     """The critic first, then all: the actor's bias correction begins when it moves."""
-    models = theirs, ours = pair(write_world(), n_epochs=3)
+    models = theirs, ours = pair(write_world(), epochs=3)
     actor = ours.parameters.values["actor.0.weight"]
     before = actor.copy()
     for seed in (1, 2):
         collect(theirs, seed)
-        for model in models:
-            for key, tensor in model.policy.named_parameters():
-                tensor.requires_grad_(seed == 2 or "value_net" in key)
+        for name, tensor in named_tensors(theirs).items():
+            tensor.requires_grad_(seed == 2 or name.startswith("critic"))
+        ours._hooks = Hooks(free=["critic"] if seed == 1 else None)
         train_both(models, seed)
         assert np.array_equal(actor, before) == (seed == 1)
     assert largest_difference(models) < 1e-5
 
 
-@pytest.mark.parametrize("normalize", [False, True])
-def test_rollout_is_that_of_stable_baselines3(normalize):
-    models = theirs, ours = pair("hopper", normalize=normalize)
+def test_rates_of_parts_are_those_of_parameter_groups(write_world):
+    """As torch's Adam with three groups, on the gradients of Stable-Baselines3's own update."""
+    models = theirs, ours = pair(write_world(), epochs=3)
+    rates = {"actor": 0.1, "actor.1": 2.0, "critic": 0.5}
+    ours._hooks = Hooks(rates=rates)
+    share = {"actor.1": 2.0, "actor.": 0.1, "critic": 0.5, "log_std": 1.0}
+    groups = [
+        {"params": [tensor], "share": next(r for part, r in share.items() if name.startswith(part))}
+        for name, tensor in named_tensors(theirs).items()
+    ]
+    theirs.policy.optimizer = torch.optim.Adam(groups, lr=1e-3, eps=1e-5)
+
+    def update(optimizer):
+        for group in optimizer.param_groups:
+            group["lr"] = theirs.lr_schedule(theirs._current_progress_remaining) * group["share"]
+
+    theirs._update_learning_rate = update
+    collect(theirs)
+    train_both(models)
+    assert largest_difference(models) < 1e-5
+
+
+def test_rollout_is_that_of_stable_baselines3():
+    models = theirs, ours = pair("hopper")
     for seed in range(3):  # until hoppers fell, and until time ended the episodes of others
         for model in models:
             collect(model, seed)
@@ -128,7 +155,7 @@ def test_rollout_is_that_of_stable_baselines3(normalize):
 
 
 def test_log_has_the_names_and_numbers_of_stable_baselines3(write_world):
-    models = pair(write_world(), target_kl=0.002, ent_coef=0.01)
+    models = pair(write_world(), target_kl=0.002, entropy=0.01)
     collect(models[0])
     train_both(models, 8)
     told, tell = (model.logger.name_to_value for model in models)

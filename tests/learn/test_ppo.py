@@ -10,8 +10,9 @@ from dataclasses import asdict
 
 import numpy as np
 import pytest
-import torch
 from safetensors import safe_open
+from stable_baselines3 import PPO
+from stable_baselines3.common.callbacks import BaseCallback
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from sim2real.distributions import Uniform
@@ -21,10 +22,14 @@ from sim2real.episodes import RandomActor, run_episodes
 from sim2real.errors import InvalidValue, UnknownName
 from sim2real.learn.callbacks import Checkpoints
 from sim2real.learn.checkpoint import description
-from sim2real.learn.ppo import PPOSettings, build_ppo, make_policy, settings_for, train
+from sim2real.learn.hooks import Average, Hooks
+from sim2real.learn.lean_ppo import LeanPPO
+from sim2real.learn.sb3 import as_sb3, named_tensors
+from sim2real.learn.settings import PPOSettings, settings_for
+from sim2real.learn.start import fresh_policy, hidden_of
+from sim2real.learn.train import train
 from sim2real.learn.vec_env import SB3VecEnv
-from sim2real.learn.weights import export_weights, hidden_of, import_weights, running_statistics
-from sim2real.policy import Policy, Step, as_feedforward
+from sim2real.policy import Policy, as_feedforward
 from sim2real.world import World
 
 TINY = PPOSettings(
@@ -42,54 +47,74 @@ def pendulum(write_world):
     return World.load(write_world())
 
 
-def model_of(world, seed=0, **changes):
+def model_of(world, seed=0, hooks=None, **changes):
     settings = dataclasses.replace(TINY, **changes)
-    return build_ppo(SB3VecEnv(Sim2RealVectorEnv(world, settings.num_envs)), settings, seed, logs=None)
+    env = Sim2RealVectorEnv(world, settings.num_envs)
+    return LeanPPO(fresh_policy(env, settings, seed), SB3VecEnv(env), settings, seed, hooks)
 
 
-@pytest.mark.parametrize("activation", ["tanh", "relu", "elu"])
-@pytest.mark.parametrize("normalize", [True, False])
-def test_policy_acts_as_the_network_does(pendulum, activation, normalize):
-    model = model_of(pendulum, activation=activation, normalize_observations=normalize)
+@pytest.mark.parametrize("activation", ["tanh", "relu", "gelu"])
+@pytest.mark.parametrize("normalizer", ["frozen", "fresh"])
+def test_policy_acts_as_the_network_does(pendulum, activation, normalizer):
+    normalize = normalizer == "fresh"
+    model = model_of(
+        pendulum, hooks=Hooks(normalizer=normalizer), activation=activation, normalize_observations=normalize
+    )
     model.learn(512)
-    env = Sim2RealVectorEnv(pendulum, 8)
-    policy = make_policy(model, env, "nominal", provenance=(step_of(model),))
-    policy.check(env)
+    policy = model.policy_now()
+    policy.check(Sim2RealVectorEnv(pendulum, 8))
     observation = 3 * np.random.default_rng(0).normal(size=(200, 5)).astype(np.float32)
-    seen = observation
-    if normalize:
-        assert running_statistics(model).count > 500
-        seen = model.get_vec_normalize_env().normalize_obs(observation)
-    expected, _ = model.predict(seen, deterministic=True)
+    expected, _ = model.predict(observation, deterministic=True)
     np.testing.assert_allclose(policy.act(observation)[0], expected, atol=1e-6)
-    assert as_feedforward(policy.network, policy.weights)[0] == activation
+    assert as_feedforward(policy.network, policy.weights) == (activation, 10.0 if normalize else np.inf)
+    assert (policy.weights["normalizer.std"] != 1).any() == normalize
     assert hidden_of(policy) == (16, 8)
 
 
-def step_of(model):
-    return Step("train", {}, model.num_timesteps, 0, {})
+def test_normalizer_counts_what_was_seen(pendulum):
+    """Mean and variance of every observation of every rollout."""
+    model = model_of(pendulum, hooks=Hooks(normalizer="fresh"), normalize_observations=True)
+    seen = []
+
+    class Keep(BaseCallback):
+        def _on_step(self):
+            return True
+
+        def _on_rollout_end(self):
+            seen.append(self.model.rollout_buffer.observations.reshape(-1, 5).copy())
+
+    model.learn(512, Keep())
+    weights, all_seen = model.policy_now().weights, np.concatenate(seen)
+    assert len(all_seen) == 512
+    np.testing.assert_allclose(weights["normalizer.mean"], all_seen.mean(axis=0), atol=1e-4)
+    np.testing.assert_allclose(weights["normalizer.std"], all_seen.std(axis=0), rtol=1e-3)
 
 
-def test_weights_there_and_back(pendulum):
-    source = model_of(pendulum, seed=1, normalize_observations=True)
+def test_fresh_weights_are_orthogonal_with_the_gains_of_stable_baselines3(pendulum):
+    env = Sim2RealVectorEnv(pendulum)
+    policy = fresh_policy(env, dataclasses.replace(TINY, hidden=(64, 64)), seed=4)
+    theirs = named_tensors(PPO("MlpPolicy", SB3VecEnv(env), device="cpu"))
+    for name, array in policy.weights.items():
+        if not name.startswith("normalizer") and name != "log_std":
+            wanted = theirs[name].detach().numpy()
+            assert array.shape == wanted.shape
+            if array.ndim == 2:
+                spectra = [np.linalg.svd(matrix, compute_uv=False) for matrix in (array, wanted)]
+                np.testing.assert_allclose(*spectra, rtol=1e-4)
+    again = fresh_policy(env, dataclasses.replace(TINY, hidden=(64, 64)), seed=4)
+    np.testing.assert_array_equal(again.weights["actor.1.weight"], policy.weights["actor.1.weight"])
+
+
+def test_weights_of_stable_baselines3_there_and_back(pendulum):
+    source = model_of(pendulum, seed=1)
     source.learn(256)
-    policy = make_policy(source, Sim2RealVectorEnv(pendulum), "nominal", (step_of(source),))
-    target = model_of(pendulum, seed=2, normalize_observations=True)
-    import_weights(target, policy, std=0.25)
-    back = export_weights(target)
-    assert set(back) == set(policy.weights)
-    for key, array in policy.weights.items():
-        if key == "log_std":
-            np.testing.assert_allclose(np.exp(back[key]), 0.25, rtol=1e-6)
-        elif key == "normalizer.std":
-            np.testing.assert_allclose(back[key], array, rtol=1e-6)
-        else:
-            np.testing.assert_array_equal(back[key], array)
-    observation = torch.zeros((1, 5))
-    with torch.no_grad():
-        np.testing.assert_array_equal(
-            source.policy.predict_values(observation), target.policy.predict_values(observation)
-        )
+    policy = source.policy_now()
+    model = as_sb3(policy, SB3VecEnv(Sim2RealVectorEnv(pendulum, 8)), TINY)
+    for name, tensor in named_tensors(model).items():
+        np.testing.assert_array_equal(tensor.detach().numpy(), policy.weights[name])
+    observation = np.random.default_rng(0).normal(size=(9, 5)).astype(np.float32)
+    theirs, _ = model.predict(observation, deterministic=True)
+    np.testing.assert_allclose(theirs, policy.act(observation)[0], atol=1e-6)
 
 
 def test_result_of_a_training(pendulum, tmp_path):
@@ -157,7 +182,8 @@ TRAIN = """
 import sys
 from pathlib import Path
 from sim2real.learn.callbacks import Checkpoints
-from sim2real.learn.ppo import PPOSettings, train
+from sim2real.learn.settings import PPOSettings
+from sim2real.learn.train import train
 settings = PPOSettings(total_steps=int(sys.argv[3]), num_envs=8, rollout_steps=16, batch_size=64, epochs=2)
 train(sys.argv[1], Path(sys.argv[2]), seed=3, settings=settings)
 """
@@ -231,7 +257,7 @@ def test_checkpoint_of_other_settings_is_not_used(pendulum, tmp_path, caplog):
 def test_checkpoint_of_another_world_is_refused(pendulum, tmp_path, write_world):
     """By content, not by name; the old checkpoint stays, and the world as it was goes on."""
     path = tmp_path / "mine.training" / "checkpoint.safetensors"
-    run = description(pendulum, "lean", pendulum.domain(None).to_toml(), 0, asdict(TINY))
+    run = description(pendulum, pendulum.domain(None).to_toml(), 0, asdict(TINY))
     planted_checkpoint(pendulum, path, run)
     kept = path.read_bytes()
     scene, physics = ((pendulum.path / name).read_text() for name in ("scene.xml", "physics.toml"))
@@ -256,30 +282,32 @@ def test_broken_checkpoint_is_not_used(pendulum, tmp_path, caplog):
 
 
 def planted_checkpoint(world, path, description):
+    model = model_of(world, seed=9)
     saver = Checkpoints(path, description, every=1)
-    model_of(world, seed=9).learn(256, saver)
+    model.learn(256, saver)
 
 
-@pytest.mark.parametrize("normalize", [True, False])
-def test_checkpoint_restores_everything(pendulum, tmp_path, normalize):
+@pytest.mark.parametrize("normalizer", ["frozen", "fresh"])
+def test_checkpoint_restores_everything(pendulum, tmp_path, normalizer):
     path = tmp_path / "checkpoint.safetensors"
-    trained = model_of(pendulum, seed=1, normalize_observations=normalize)
+    hooks = Hooks(normalizer=normalizer, average=Average(0.2, begin=0.0))
+    trained = model_of(pendulum, seed=1, hooks=hooks)
     saver = Checkpoints(path, "this run", every=1)
     trained.learn(512, saver)
     saver._save()
-    restored = model_of(pendulum, seed=2, normalize_observations=normalize)
+    restored = model_of(pendulum, seed=2, hooks=hooks)
     assert not Checkpoints(path, "another run").restore(restored)
     assert not Checkpoints(tmp_path / "missing", "this run").restore(restored)
     assert Checkpoints(path, "this run").restore(restored)
     assert restored.num_timesteps == 512
     assert restored._n_updates == trained._n_updates
-    assert (trained.adam.steps > 0).all()
-    for name, array in trained.adam.state().items():
-        np.testing.assert_array_equal(restored.adam.state()[name], array)
-    for ours, theirs in zip(export_weights(restored).values(), export_weights(trained).values(), strict=True):
-        np.testing.assert_array_equal(ours, theirs)
-    if normalize:
-        assert running_statistics(restored).count == running_statistics(trained).count
+    assert trained.adam.steps.max() > 0
+    state, again = trained.state(), restored.state()
+    assert state.keys() == again.keys() >= {"average", "adam.steps", "normalizer"}
+    for name, array in state.items():
+        np.testing.assert_array_equal(again[name], array)
+    for name, array in trained.policy_now().weights.items():
+        np.testing.assert_array_equal(restored.policy_now().weights[name], array)
 
 
 @pytest.mark.slow

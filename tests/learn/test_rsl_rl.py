@@ -17,13 +17,15 @@ from sim2real.distributions import Uniform
 from sim2real.domain import Domain
 from sim2real.env import Sim2RealVectorEnv
 from sim2real.errors import MissingExtra, UnknownName
-from sim2real.learn import ppo, rsl_rl
-from sim2real.learn.ppo import PPOSettings
+from sim2real.learn import rsl_rl
 from sim2real.learn.rsl_env import RslVecEnv
 from sim2real.learn.rsl_log import RunLog
-from sim2real.learn.rsl_rl import build_runner, make_policy, settings_for, train
-from sim2real.learn.rsl_weights import dump, import_weights, restore
-from sim2real.policy import Policy, Step, as_feedforward
+from sim2real.learn.rsl_rl import build_runner, settings_for
+from sim2real.learn.rsl_weights import dump, export_weights, import_weights, restore
+from sim2real.learn.settings import PPOSettings
+from sim2real.learn.start import contract_of
+from sim2real.learn.train import train
+from sim2real.policy import Policy, as_feedforward, feedforward
 from sim2real.world import World
 
 TINY = PPOSettings(
@@ -33,8 +35,8 @@ TINY = PPOSettings(
     batch_size=64,
     epochs=2,
     hidden=(16, 8),
+    learner="rsl_rl",
 )
-STEP = Step("train", {}, 0, 0, {})
 
 
 @pytest.fixture
@@ -48,6 +50,11 @@ def runner_of(world, seed=0, **changes):
     return build_runner(env, settings, seed), env, settings
 
 
+def policy_of(runner, env, settings):
+    weights = export_weights(runner.alg)
+    return Policy(contract_of(env, "nominal", 0, ()), feedforward(weights, settings.activation), weights)
+
+
 def seen(observation):
     return TensorDict({"policy": torch.as_tensor(observation)}, batch_size=[len(observation)])
 
@@ -57,7 +64,7 @@ def seen(observation):
 def test_policy_acts_as_the_network_does(pendulum, capsys, activation, normalize):
     runner, env, settings = runner_of(pendulum, activation=activation, normalize_observations=normalize)
     runner.learn(3)
-    policy = make_policy(runner, env, settings, (STEP,))
+    policy = policy_of(runner, env, settings)
     policy.check(env)
     observation = 3 * np.random.default_rng(0).normal(size=(200, 5)).astype(np.float32)
     with torch.no_grad():
@@ -134,10 +141,10 @@ def test_same_seed_same_policy(pendulum, tmp_path):
 def test_weights_there_and_back(pendulum):
     source, env, settings = runner_of(pendulum, seed=1, normalize_observations=True)
     source.learn(2)
-    policy = make_policy(source, env, settings, (STEP,))
+    policy = policy_of(source, env, settings)
     target, *_ = runner_of(pendulum, seed=2, normalize_observations=True)
     import_weights(target.alg, policy, std=0.25)
-    back = make_policy(target, env, settings, (STEP,))
+    back = policy_of(target, env, settings)
     assert set(back.weights) == set(policy.weights)
     np.testing.assert_allclose(np.exp(back.weights["log_std"]), 0.25, rtol=1e-6)
     for key, array in policy.weights.items():
@@ -217,7 +224,7 @@ def test_a_checkpoint_of_another_run_is_left_alone(pendulum, tmp_path, caplog):
 
 
 def test_settings_of_a_device(pendulum, monkeypatch):
-    assert settings_for(pendulum) == PPOSettings(simulator="warp")
+    assert settings_for(pendulum) == PPOSettings(simulator="warp", learner="rsl_rl")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert settings_for(pendulum).num_envs == 4096
     assert settings_for(pendulum, num_envs=16, gamma=None).num_envs == 16
@@ -235,10 +242,10 @@ def test_a_missing_package_is_one_line_away(pendulum, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("quick_kernels")
-@pytest.mark.parametrize("learner", [ppo, rsl_rl])
+@pytest.mark.parametrize("learner", ["stable_baselines3", "rsl_rl"])
 def test_training_in_warp(tmp_path, learner):
-    settings = dataclasses.replace(TINY, simulator="warp")
-    policy = learner.train("cartpole", tmp_path / "warp", seed=1, settings=settings)
+    settings = dataclasses.replace(TINY, simulator="warp", learner=learner)
+    policy = train("cartpole", tmp_path / "warp", seed=1, settings=settings)
     assert policy.contract.simulator == "warp"
     policy.check(Sim2RealVectorEnv("cartpole"))
     assert np.isfinite(policy.contract.measured["source_return"])

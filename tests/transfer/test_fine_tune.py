@@ -8,11 +8,13 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from sim2real.domain import Domain
 from sim2real.errors import BudgetExhausted, InvalidValue, PolicyError, UnknownName
-from sim2real.learn.ppo import PPOSettings, build_ppo, train
-from sim2real.learn.vec_env import SB3VecEnv
-from sim2real.learn.weights import export_weights, import_weights
+from sim2real.learn.hooks import Hooks, critic_first
+from sim2real.learn.learn import Beside, learn
+from sim2real.learn.settings import PPOSettings
+from sim2real.learn.train import train
 from sim2real.policy import Policy
-from sim2real.transfer.fine_tune import CriticFirst, FineTuneSettings, fine_tune
+from sim2real.transfer.fine_tune import FineTuneSettings, fine_tune
+from sim2real.transfer.source import Source
 from sim2real.transfer.target import Budget, Seal, TargetEnv
 from sim2real.world import World
 
@@ -110,23 +112,36 @@ class Watch(BaseCallback):
         return True
 
     def _on_rollout_start(self):
-        self.seen.append({key: array.copy() for key, array in export_weights(self.model).items()})
+        self.seen.append(self.model.policy_now().weights)
 
 
-@pytest.mark.parametrize(("warmup", "frozen"), [(0.0, 0), (1 * ROUND, 1), (2.5 * ROUND, 2), (4 * ROUND, 4)])
+@pytest.mark.parametrize(("warmup", "frozen"), [(0.0, 0), (1 / 7, 1), (2.5 / 7, 2), (4 / 7, 4)])
 def test_warm_up_leaves_the_actor_alone_to_the_bit_while_the_critic_moves(pendulum, source, warmup, frozen):
-    settings = PPOSettings(
-        num_envs=4, rollout_steps=16, batch_size=32, epochs=2, hidden=(16, 8), normalize_observations=True
-    )
-    model = build_ppo(SB3VecEnv(target_of(pendulum, steps=10**6)), settings, 0, logs=None)
-    import_weights(model, source, 0.2)
-    watch = Watch()
-    model.learn(7 * ROUND, [CriticFirst(warmup), watch])
+    settings = PPOSettings(total_steps=7 * ROUND, rollout_steps=16, batch_size=32, epochs=2)
+    watch, hooks = Watch(), Hooks(critic_first(source.network, warmup))
+    learn(target_of(pendulum, steps=10**6), source, settings, hooks=hooks, beside=Beside((watch,)))
     for update in range(6):
         before, after = watch.seen[update], watch.seen[update + 1]
         assert bool(moved(actor(before), actor(after))) == (update >= frozen)
         critic = {key: array for key, array in before.items() if key.startswith("critic")}
         assert set(moved(critic, after)) == set(critic)
+
+
+def test_rehearsal_steps_the_source_beside_the_target_and_says_so(pendulum, source):
+    settings = dataclasses.replace(QUICK, rehearsal=0.5)
+    target = target_of(pendulum, steps=3 * ROUND)
+    plain = fine_tune(source, target_of(pendulum, steps=3 * ROUND), QUICK, seed=2)
+    adapted = fine_tune(source, target, settings, seed=2, source=Source(pendulum))
+    assert target.spent.steps == 3 * ROUND
+    told = adapted.contract.provenance[-1].settings
+    assert (told["rehearsal"], told["rehearse"], told["source_steps"]) == (0.5, "nominal", 3 * ROUND)
+    assert plain.contract.provenance[-1].settings["source_steps"] == 0
+    assert moved(plain.weights, adapted.weights)
+    quarter = dataclasses.replace(QUICK, rehearsal=0.2, rehearse="training")
+    adapted = fine_tune(source, target_of(pendulum, steps=ROUND), quarter, source=Source(pendulum))
+    assert adapted.contract.provenance[-1].settings["source_steps"] == ROUND / 4
+    with pytest.raises(InvalidValue, match="a rehearsal needs the source"):
+        fine_tune(source, target_of(pendulum, steps=ROUND), settings)
 
 
 def test_frozen_normalizer(pendulum, source):

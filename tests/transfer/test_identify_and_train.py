@@ -88,9 +88,9 @@ def test_a_checkpoint_of_another_start_is_not_gone_on_from(furuta, policy, tmp_p
     other = dataclasses.replace(other, contract=dataclasses.replace(other.contract, seed=0))
     domain, training = Domain.point({"pole.mass": 0.03}), Training(4096)
     fresh = continue_training(policy, furuta, domain, tmp_path / "fresh", training)
-    monkeypatch.setattr("sim2real.learn.ppo.Checkpoints", partial(Checkpoints, every=1))
+    monkeypatch.setattr("sim2real.learn.learn.Checkpoints", partial(Checkpoints, every=1))
     with monkeypatch.context() as patch:
-        patch.setattr("sim2real.learn.ppo.measured", interrupted)
+        patch.setattr("sim2real.learn.train.measured", interrupted)
         with pytest.raises(KeyboardInterrupt):
             continue_training(other, furuta, domain, tmp_path / "again", training)
     assert (tmp_path / "again.training" / "checkpoint.safetensors").is_file()

@@ -10,8 +10,8 @@ from sim2real.env import Sim2RealVectorEnv
 from sim2real.episodes import RandomActor, run_episodes
 from sim2real.errors import InvalidValue
 from sim2real.evaluate.rollouts import SEED
-from sim2real.learn.ppo import MEASURE_SEED, train
-from sim2real.learn.ppo import settings_for as settings
+from sim2real.learn.settings import settings_for as settings
+from sim2real.learn.train import MEASURE_SEED, train
 from sim2real.policy import Policy
 from sim2real.transfer import oracle
 from sim2real.transfer.oracle import OracleSettings, measure_oracle

@@ -10,7 +10,8 @@ from sim2real.domain import Domain
 from sim2real.env import Sim2RealVectorEnv
 from sim2real.errors import InvalidValue, UnknownName
 from sim2real.evaluate.rollouts import Trials, evaluate
-from sim2real.learn.ppo import PPOSettings, train
+from sim2real.learn.settings import PPOSettings
+from sim2real.learn.train import train
 from sim2real.policy import Policy
 from sim2real.single_env import Sim2RealEnv
 from sim2real.world import World, nominal_value

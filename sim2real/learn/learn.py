@@ -1,0 +1,123 @@
+"""One call for every learner: a policy goes on learning in one env, or in several side by side.
+
+    learnt = learn(env, policy, settings)
+    learnt.policy                       # the same network with other weights
+
+Several envs give one batch, with rows of each, and share the critic: with the source beside the target, a
+policy rehearses what it could do before (Rolnick et al. 2019). The first env counts: settings say how many
+control steps are taken there, and learning ends where its budget does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from stable_baselines3.common.callbacks import BaseCallback
+
+from sim2real.env import Sim2RealVectorEnv
+from sim2real.errors import BudgetExhausted, InvalidValue
+from sim2real.learn.callbacks import Checkpoints, ProgressBar
+from sim2real.learn.hooks import Hooks
+from sim2real.learn.lean_ppo import LeanPPO
+from sim2real.learn.settings import PPOSettings
+from sim2real.learn.vec_env import SameStepEnv, SB3VecEnv, SideBySide
+from sim2real.policy import Policy
+from sim2real.process import undisturbed
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What happens beside learning."""
+
+    callbacks: Sequence[BaseCallback] = ()
+    title: str | None = None
+    """Of a progress bar; None for none."""
+    logs: Path | None = None
+    """Folder for TensorBoard, and for a checkpoint where ``run`` tells whose it is."""
+    run: str | None = None
+    """Description of the run (`sim2real.learn.checkpoint`) that goes on from its checkpoint."""
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """What came of learning."""
+
+    policy: Policy
+    """With the contract of the policy that it began with."""
+    steps: tuple[int, ...]
+    """Control steps in each env."""
+
+
+@undisturbed()
+def learn(
+    envs: SameStepEnv | Sequence[SameStepEnv],
+    policy: Policy,
+    settings: PPOSettings,
+    seed: int = 0,
+    hooks: Hooks | None = None,
+    beside: Beside | None = None,
+) -> Learnt:
+    """Go on learning with PPO.
+
+    Args:
+        envs: where; of the same observations and actions.
+        policy: what to begin with; its critic is used too.
+        settings: how; ``total_steps`` are those of the first env.
+        seed: of exploration and episodes.
+        hooks: what learns, how fast, what holds it back.
+        beside: progress, logs, and what else happens.
+
+    Raises:
+        PolicyError: for a policy that can't learn so.
+        BudgetExhausted: if the first env's budget does not allow a single update.
+        InvalidValue: for envs that differ, or a checkpoint of another world.
+    """
+    beside = beside or Beside()
+    if settings.learner == "rsl_rl":
+        return _on_device(envs, policy, settings, seed, hooks, beside)
+    several = envs if isinstance(envs, Sequence) else [envs]
+    rows = [SB3VecEnv(env) for env in several]
+    venv = rows[0] if len(rows) == 1 else SideBySide(rows)
+    model = LeanPPO(policy, venv, settings, seed, hooks, beside.logs)
+    total = settings.total_steps * venv.num_envs // rows[0].num_envs
+    callbacks = list(beside.callbacks)
+    if beside.run is not None and beside.logs is not None:
+        checkpoints = Checkpoints(beside.logs / "checkpoint.safetensors", beside.run)
+        checkpoints.restore(model)
+        callbacks.append(checkpoints)
+    if beside.title is not None:
+        callbacks.append(ProgressBar(total, beside.title))
+    if model.num_timesteps < total:
+        try:
+            run(model, total - model.num_timesteps, callbacks)
+        except BudgetExhausted:  # a limit on episodes ends the last rollout midway; what was learnt stays
+            if not model._n_updates:
+                raise
+    taken = model.num_timesteps // venv.num_envs
+    return Learnt(model.policy_now(), tuple(taken * part.num_envs for part in rows))
+
+
+def run(model: LeanPPO, steps: int, callbacks: list[BaseCallback]) -> None:
+    """Train for ``steps`` more control steps; an error, or Ctrl-C, leaves no progress bar running."""
+    try:
+        model.learn(steps, callbacks, reset_num_timesteps=False)
+    finally:
+        for callback in callbacks:
+            callback.on_training_end()
+
+
+def _on_device(
+    envs: object, policy: Policy, settings: PPOSettings, seed: int, hooks: Hooks | None, beside: Beside
+) -> Learnt:
+    from sim2real.learn.rsl_rl import learn_on_device
+
+    plain = hooks is None or hooks == Hooks(normalizer=hooks.normalizer)
+    if not isinstance(envs, Sim2RealVectorEnv) or not plain:
+        raise InvalidValue(
+            "rsl_rl learns everything in one Sim2RealVectorEnv; with hooks, a target or several envs, choose "
+            "the learner stable_baselines3"
+        )
+    learnt, steps = learn_on_device(envs, policy, settings, seed, beside)
+    return Learnt(learnt, (steps,))

@@ -4,76 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
+from sim2real.errors import UnknownName
+from sim2real.learn.regularizers import Anchor, Penalty
+from sim2real.policy import Network
 
-from sim2real.errors import InvalidValue, UnknownName
-from sim2real.policy import Network, Policy, Weights
-
-Floats = NDArray[np.float32]
 NORMALIZERS = ("frozen", "adapted", "fresh")
 """What may happen to the running statistics that a network normalizes observations with."""
-
-
-class Penalty(Protocol):
-    """A loss of the parameters alone."""
-
-    def add_gradient(self, values: Mapping[str, Floats], grads: Mapping[str, Floats]) -> None:
-        """Add its gradient at ``values`` to ``grads``, both by name."""
-
-
-@dataclass(frozen=True)
-class L2SP:
-    """Half the squared distance to where learning began, times a strength (Li et al. 2018)."""
-
-    start: Weights
-    strength: float
-    importance: Weights = field(default_factory=dict)
-    """Of each parameter, by the same names; 1 where it is left out. With `fisher` it is elastic weight
-    consolidation (Kirkpatrick et al. 2017)."""
-
-    def add_gradient(self, values: Mapping[str, Floats], grads: Mapping[str, Floats]) -> None:
-        """Add strength · importance · (value − start)."""
-        for name, start in self.start.items():
-            if name in grads:
-                pull = np.float32(self.strength) * (values[name] - start)
-                grads[name] += pull * self.importance[name] if name in self.importance else pull
-
-
-@dataclass(frozen=True)
-class Anchor:
-    """Pulls the policy to given actions in given states: a KL divergence between Gaussians of one spread.
-
-    With states of the source and actions of the source policy (`anchor_to`) it holds on to what the policy
-    knew; with those of a teacher it is distillation.
-
-    Raises:
-        InvalidValue: for other shapes.
-    """
-
-    observations: Floats
-    """Shape (states, num_observations)."""
-    actions: Floats
-    """Means, shape (states, num_actions)."""
-    strength: float
-    rows: int = 64
-    """States that each minibatch draws."""
-
-    def __post_init__(self) -> None:
-        """Refuse actions that are not of these states."""
-        if len(self.observations) != len(self.actions) or not len(self.actions):
-            raise InvalidValue(
-                f"an anchor of {len(self.observations)} observations and {len(self.actions)} actions; give "
-                "each observation one action"
-            )
-
-
-def anchor_to(policy: Policy, observations: Floats, strength: float) -> Anchor:
-    """The anchor that keeps what a policy does in these states. Observations: shape (states, n)."""
-    actions, _ = policy.act(observations, policy.start(len(observations)))
-    return Anchor(observations, actions, strength)
 
 
 @dataclass(frozen=True)

@@ -79,8 +79,8 @@ def anchor_to(policy: Policy, observations: Floats, strength: float) -> Anchor:
 def fisher(policy: Policy, observations: Floats, seed: int = 0) -> Weights:
     """How much each parameter of the actor matters in these states: the diagonal of the Fisher information.
 
-    The mean square of ∂ log π(a | o) / ∂ parameter over actions a that the policy draws, with its ``log_std``;
-    divided by its largest value, so that strengths mean the same for every policy.
+    The mean square of ∂ log π(a | o) / ∂ parameter over actions a that the policy draws, with its
+    ``log_std``; divided by its largest value, so that strengths mean the same for every policy.
 
     Args:
         policy: one that reads observations.

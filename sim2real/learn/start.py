@@ -51,7 +51,7 @@ def begin(
     }
     settings = dataclasses.replace(settings, **plain)
     settings = dataclasses.replace(settings, start=settings.start.replace("{seed}", str(seed)))
-    start = start_policy(settings.start)
+    start = _start_policy(settings.start)
     if start is not None:
         settings = shaped_like(start, settings)
     env = Sim2RealVectorEnv(world, settings.num_envs, domain, simulator=settings.simulator)
@@ -78,7 +78,7 @@ def _check_own_task(world: World, simulator: str) -> None:
             _log.warning("task %s: %s", factory.spec.name, note)
 
 
-def start_policy(name: str) -> Policy | None:
+def _start_policy(name: str) -> Policy | None:
     """The policy that training goes on from; None for an empty name.
 
     Raises:

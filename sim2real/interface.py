@@ -180,6 +180,12 @@ class Simulator(Protocol):
     def force_limit(self) -> Array:
         """Least and most that every actuator gives; live, to write. Shape (num_envs, nu, 2)."""
 
+    def actuator_bias(self) -> Array | None:
+        """Constant, spring and damping of every actuator's bias, as MuJoCo's ``biasprm``; live, to write.
+
+        Shape (num_envs, actuators, parameters); None in an engine that computes forces once a physics step.
+        """
+
     def delay_commands(self, steps: Array) -> None:
         """Delay commands by whole physics steps until physics is set again. Shape (num_envs, nu)."""
 

@@ -110,6 +110,9 @@ class IoTable:
     """How long the first command is held before the policy is asked, s."""
     action_limit: float
     """Actions are clipped to ± this before anything else."""
+    implicit_damping: bool
+    """Whether an implicit integrator may take the damping within its step, as it does a servo's of the scene;
+    else it is from the speed at the step's start, as in a loop that computes efforts by itself."""
     base: str
     """The free joint that carries the robot; empty for one that stands fixed."""
     joints: tuple[PolicyJoint, ...]
@@ -168,7 +171,7 @@ class IoTable:
         return {joint: term.name for term in self.action for joint in term.joints}
 
 
-_TOP = ("control_dt", "episode", "hold", "action_limit", "base", "command", "num_obs")
+_TOP = ("control_dt", "episode", "hold", "action_limit", "implicit_damping", "base", "command", "num_obs")
 _TABLES = ("joints", "observation", "action", "start", "fall", "success")
 
 
@@ -226,6 +229,7 @@ class _Reader:
             episode=episode,
             hold=file.number("hold", 0.0),
             action_limit=self._above(file, "action_limit", 100.0),
+            implicit_damping="implicit_damping" in file and file.setting("implicit_damping", False) is True,
             base=self.base,
             joints=self.joints,
             observation=observation,

@@ -9,7 +9,7 @@ from sim2real.arrays import Arrays
 from sim2real.channels.actuators import Jitter, actuator_chain
 from sim2real.channels.disturbances import Pushes
 from sim2real.channels.levels import Levels
-from sim2real.channels.physics_rate import Friction, TorqueSpeed
+from sim2real.channels.physics_rate import ExplicitDamping, Friction, TorqueSpeed, explicit_damping
 from sim2real.channels.schedule import Schedule
 from sim2real.channels.sensors import sensor_chain
 from sim2real.channels.stages import Kit
@@ -18,6 +18,8 @@ from sim2real.draws import StepDraws
 from sim2real.interface import Array, Ids, Simulator, TaskSpec
 from sim2real.parameters import LAW
 from sim2real.world import World
+
+_Law = Friction | TorqueSpeed | ExplicitDamping
 
 
 class Channels:
@@ -42,9 +44,10 @@ class Channels:
         of_joints = any(
             p.quantity.acts == LAW and p.quantity.element == "joint" for p in world.parameters.values()
         )
-        self._laws: list[Friction | TorqueSpeed] = [Friction(kit, simulator)] if of_joints else []
+        self._laws: list[_Law] = [Friction(kit, simulator)] if of_joints else []
         self._laws += [TorqueSpeed(kit, simulator)] if levels.has("speed_loss") else []
-        self._obeyed: list[Friction | TorqueSpeed] = []
+        self._laws += filter(None, [explicit_damping(kit, simulator)])
+        self._obeyed: list[_Law] = []
 
     @property
     def between(self) -> Callable[[], None] | None:

@@ -79,6 +79,8 @@ class Description:
     """What the network takes, where something says it."""
     command: Sequence[object] = ()
     hold: float = 0.0
+    implicit_damping: bool = False
+    """Whether the policy was trained with damping within the integrator's step."""
     episode: float = 20.0
     start: Mapping[str, object] = field(default_factory=lambda: {"pose": "scene"})
     notes: list[str] = field(default_factory=list)
@@ -98,14 +100,11 @@ class Description:
             if robot.model.jnt_type[robot.joints[str(joint["name"])]] == mujoco.mjtJoint.mjJNT_SLIDE:
                 joint["kind"] = "slide"
         self._check_gains(robot)
-        if robot.model.opt.integrator != mujoco.mjtIntegrator.mjINT_EULER:
-            name = mujoco.mjtIntegrator(robot.model.opt.integrator).name.removeprefix("mjINT_").lower()
-            self.notes.append(
-                f"{robot.file} integrates with {name}, which takes gains within a step; a loop that computes "
-                'efforts before each step does as integrator="Euler"'
-            )
+        self._check_integrator(robot)
         base = robot.base(names)
         top: dict[str, object] = {"control_dt": self.control_dt, "episode": self.episode}
+        if self.implicit_damping:
+            top["implicit_damping"] = True
         if self.hold:
             top["hold"] = self.hold
         if self.command:
@@ -120,6 +119,18 @@ class Description:
         table = {**top, "start": start, **({"fall": {"height": _FALL}, **follows} if base else {})}
         IoTable.of(Section(self.source, table))
         return table
+
+    def _check_integrator(self, robot: Robot) -> None:
+        kinds, mine = mujoco.mjtIntegrator, robot.model.opt.integrator
+        if mine == kinds.mjINT_RK4:
+            self.notes.append(
+                f"{robot.file} integrates by RK4, which evaluates gains several times in a step"
+            )
+        if self.implicit_damping and mine in (kinds.mjINT_RK4, kinds.mjINT_EULER):
+            self.notes.append(
+                f"damping was within the integrator's step in {self.source}, but isn't in {robot.file}; give "
+                'it <option integrator="implicitfast"/>'
+            )
 
     def _check_gains(self, robot: Robot) -> None:
         known = {str(joint["name"]): joint for joint in self.joints}

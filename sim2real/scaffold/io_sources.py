@@ -87,6 +87,7 @@ def mjlab(path: Path, robot: Robot) -> Description:
     return Description(
         source=path.name,
         control_dt=_CONTROL_DT,
+        implicit_damping=True,
         joints=[
             {"name": name, "default": default, "stiffness": kp, "damping": kd}
             for name, kp, kd, default in zip(names, *numbers.values(), strict=True)

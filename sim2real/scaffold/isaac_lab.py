@@ -199,6 +199,7 @@ def _take_env(found: Description, env: Section) -> None:
     for joint in found.joints:
         group = [entry for entry in actuators.values() if _is_of(entry, str(joint["name"]))]
         if group:
+            found.implicit_damping |= "ImplicitActuator" in str(group[-1].values.get("class_type"))
             joint |= dict(_gains(group[-1], str(joint["name"])))
     place = scene.section("init_state").values.get("pos")
     if isinstance(place, list) and len(place) == 3 and is_number(place[2]):

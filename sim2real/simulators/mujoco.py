@@ -236,6 +236,11 @@ class MujocoSimulator(Named):
         limits: Array = self._batch.expand("actuator_forcerange")
         return limits
 
+    def actuator_bias(self) -> Array:
+        """``biasprm`` of every actuator; live, to write. Shape (num_envs, actuators, parameters)."""
+        bias: Array = self._batch.expand("actuator_biasprm")
+        return bias
+
     def delay_commands(self, steps: Array) -> None:
         """Delay commands by whole physics steps until physics is set again. Shape (num_envs, nu)."""
         self._batch.expand("actuator_delay")[:] = np.maximum((steps - 0.5) * self.physics_dt, 0.0)

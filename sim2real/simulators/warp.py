@@ -127,6 +127,10 @@ class WarpSimulator(Named):
         """Least and most that every actuator gives; live, to write. Shape (num_envs, nu, 2)."""
         return self._own("actuator_forcerange").view(self.num_envs, -1, 2)
 
+    def actuator_bias(self) -> torch.Tensor:
+        """``biasprm`` of every actuator; live, to write. Shape (num_envs, actuators, parameters)."""
+        return self._own("actuator_biasprm").view(self.num_envs, self.world.model.nactuator, -1)
+
     def delay_commands(self, steps: torch.Tensor) -> None:
         """Delay commands by whole physics steps until physics is set again. Shape (num_envs, nu)."""
         self._own("actuator_delay")[:] = torch.clamp((steps - 0.5) * self.physics_dt, min=0.0)

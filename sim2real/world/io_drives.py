@@ -1,8 +1,9 @@
 """Drives as ``io.toml`` has them: the scene's actuators become servos of the policy's own gains.
 
 An affine actuator of MuJoCo, ``force = kp · command - kp · length - kd · velocity``, is the law that a bridge
-by hand computes before every physics step. With the Euler integrator it is that but for rounding; implicit
-integrators take ``kd`` implicitly, and Runge-Kutta's evaluates the law at each of its stages.
+by hand computes before every physics step. With the Euler integrator it is that but for rounding. Implicit
+integrators take ``kd`` within their step, unless `sim2real.channels.physics_rate` writes it; Runge-Kutta's
+evaluates the law at each of its stages.
 """
 
 from __future__ import annotations
@@ -59,6 +60,16 @@ def drive_by_io(spec: mujoco.MjSpec, io: IoTable) -> None:
             objname=body,
             intprm=found,
         )
+
+
+def damped_within_step(model: mujoco.MjModel, io: IoTable | None) -> list[str]:
+    """Joints with damping that an implicit integrator would take within its step against what ``io`` says."""
+    if io is None or io.implicit_damping or int(model.opt.integrator) not in _IMPLICIT:
+        return []
+    return [name for name, term in io.driven.items() if (_gains(term, io.joint[name]) or (0.0,))[-1] > 0]
+
+
+_IMPLICIT = (int(mujoco.mjtIntegrator.mjINT_IMPLICIT), int(mujoco.mjtIntegrator.mjINT_IMPLICITFAST))
 
 
 def _gains(term: str, joint: PolicyJoint) -> tuple[float, float, float] | None:

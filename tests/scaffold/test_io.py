@@ -269,6 +269,8 @@ def test_mjlabs_metadata(tmp_path, model):
     assert table.action[0].scale == (0.439, 0.548, 0.548)
     assert [term.name for term in table.observation][-2:] == ["last_action", "command"]
     assert any("control_dt = 0.02 in io.toml is assumed" in note for note in made.notes)
+    assert table.implicit_damping
+    assert any('give it <option integrator="implicitfast"/>' in note for note in made.notes)
     driven = made.world.model.actuator("LF_HFE").id
     np.testing.assert_allclose(made.world.model.actuator_gainprm[driven, 0], 99.098)
     np.testing.assert_allclose(made.world.model.actuator_biasprm[driven, :3], [0, -99.098, -6.309])

@@ -135,18 +135,20 @@ def make(tmp_path):
         for old, new in changes:
             assert text.count(old) >= 1
             text = text.replace(old, new)
-        (tmp_path / "scene.xml").write_text(scene)
-        (tmp_path / "physics.toml").write_text("")
-        (tmp_path / "io.toml").write_text(text)
-        return sim2real.World.load(tmp_path)
+        folder = tmp_path / f"world_{len(list(tmp_path.iterdir()))}"
+        folder.mkdir()
+        (folder / "scene.xml").write_text(scene)
+        (folder / "physics.toml").write_text("")
+        (folder / "io.toml").write_text(text)
+        return sim2real.World.load(folder)
 
     return world
 
 
-def by_hand(actions, command):
+def by_hand(actions, command, scene=SCENE):
     """Observations after each control step of a loop that knows nothing of tables."""
     model = mujoco.MjModel.from_xml_string(
-        SCENE.replace("</actuator>", '<motor name="wrist_motor" joint="wrist"/></actuator>')
+        scene.replace("</actuator>", '<motor name="wrist_motor" joint="wrist"/></actuator>')
     )
     data, past, seen = mujoco.MjData(model), [], []
     order = ["knee", "hip", "wrist", "shoulder"]
@@ -188,8 +190,16 @@ def by_hand(actions, command):
     return np.array(seen)
 
 
-def test_gains_terms_and_orders_are_those_of_a_loop_by_hand(make):
-    world = make(("period = 0.5", "period = 0.5\n[fall]\nheight = 0.01"))
+def option(integrator):
+    """The scene with another integrator."""
+    return SCENE.replace('timestep="0.002"', f'timestep="0.002" integrator="{integrator}"')
+
+
+@pytest.mark.parametrize("integrator", ["Euler", "implicitfast", "implicit"])
+def test_gains_terms_and_orders_are_those_of_a_loop_by_hand(make, integrator):
+    """Whatever the integrator does with the damping of servos of its own."""
+    scene = option(integrator)
+    world = make(("period = 0.5", "period = 0.5\n[fall]\nheight = 0.01"), scene=scene)
     env = sim2real.Sim2RealVectorEnv(world, 2, autoreset=False)
     actions = np.random.default_rng(0).uniform(-2, 2, (30, 2, 4)).astype(np.float32)
     seen = [env.reset(seed=3)[0]] + [env.step(action)[0] for action in actions]
@@ -199,9 +209,50 @@ def test_gains_terms_and_orders_are_those_of_a_loop_by_hand(make):
     assert (command[:, 1] == 0).all()
     for row in range(2):
         found = np.array(seen)[:, row]
-        np.testing.assert_allclose(found, by_hand(actions[:, row].astype(float), command[row]), atol=1e-6)
+        np.testing.assert_allclose(
+            found, by_hand(actions[:, row].astype(float), command[row], scene), atol=1e-6
+        )
     limited = np.abs(env.simulator.actuator_force())
     assert (limited[:, 0] <= 2).all()
+
+
+def test_damping_may_be_within_the_step_as_that_of_the_scenes_own_servos(make):
+    """Then gains of the table are those of a servo in the scene."""
+    servos = option("implicitfast")
+    for joint, gains in (("hip", 'kp="40" kv="1"'), ("knee", 'kp="30" kv="0.5"')):
+        servos = servos.replace(f'<motor name="{joint}_motor" ', f'<position name="{joint}_motor" {gains} ')
+    servos = servos.replace('gear="3" ctrlrange="-2 2"', "")
+    implicit = ("control_dt = 0.02", "control_dt = 0.02\nimplicit_damping = true")
+    without = [(f"stiffness = {kp}\ndamping = {kd}\n", "") for kp, kd in ((30.0, 0.5), (40.0, 1.0))]
+    plain = option("implicitfast").replace('gear="3" ctrlrange="-2 2"', "")
+    ends = []
+    for scene, changes in ((servos, [implicit, *without]), (plain, [implicit]), (plain, [])):
+        env = sim2real.Sim2RealVectorEnv(make(*changes, scene=scene), 1, autoreset=False)
+        env.reset(seed=0)
+        for _ in range(10):
+            env.step(np.full((1, 4), 0.5, np.float32))
+        ends.append(env.simulator.qpos[0].copy())
+    np.testing.assert_allclose(ends[1], ends[0], atol=1e-9)
+    assert np.abs(ends[2] - ends[0]).max() > 1e-4
+
+
+def test_other_physics_keeps_the_damping_explicit(make):
+    """Gains that are set, and rows that begin anew, go on from what was set."""
+    world = make(("period = 0.5", "period = 0.5\n[fall]\nheight = 0.01"), scene=option("implicitfast"))
+    other = make(
+        *(("period = 0.5", "period = 0.5\n[fall]\nheight = 0.01"), ("damping = 1.0", "damping = 1.5")),
+        scene=option("implicitfast"),
+    )
+    paths = []
+    for given, physics in ((other, None), (world, {"parameters": {"hip_motor.kd": 1.5 / 3**2}})):
+        env = sim2real.Sim2RealVectorEnv(given, 2, physics, autoreset=False)
+        for mask in (None, np.array([True, False])):
+            env.reset(seed=0) if mask is None else env.reset(options={"reset_mask": mask})
+            for _ in range(5):
+                seen, *_ = env.step(np.full((2, 4), 0.5, np.float32))
+            paths.append(seen)
+    np.testing.assert_allclose(paths[0], paths[2], atol=1e-6)
+    np.testing.assert_allclose(paths[1], paths[3], atol=1e-6)
 
 
 def test_starts_are_spread_about_the_pose(make):

@@ -77,6 +77,9 @@ class BulletSimulator(Named):
         self._site_id(name)
         return self._side.array("site", name)
 
+    def actuator_bias(self) -> None:
+        """None: forces of servos are computed from the state at the start of every physics step."""
+
     def sensor(self, name: str) -> Array:
         """Refused: Bullet reads none of a scene's sensors.
 

@@ -35,7 +35,7 @@ def draw(report: GapReport) -> Figure:
     """Draw the report; ``save_png`` and ``svg`` turn it into bytes."""
     height = sum(_heights(report)) + _HEADING * len(set(report.groups))
     total = height + _TOP + _BOTTOM
-    with _style():
+    with plain_style():
         figure = Figure(figsize=(_WIDTH, total), facecolor="white")
         FigureCanvasAgg(figure)
         box = (_LEFT / _WIDTH, _BOTTOM / total, 1 - (_LEFT + _RIGHT) / _WIDTH, height / total)
@@ -50,20 +50,20 @@ def draw(report: GapReport) -> Figure:
 
 def save_png(figure: Figure, path: Path) -> None:
     """Write the figure as a PNG, 180 dots per inch."""
-    with _style():
+    with plain_style():
         figure.savefig(path, dpi=180, format="png", metadata={"Software": None})
 
 
 def svg(figure: Figure) -> str:
     """The figure as an ``<svg>`` element with a transparent ground, to be put into a page."""
     buffer = io.StringIO()
-    with _style():
+    with plain_style():
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     text = buffer.getvalue()
     return re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
 
 
-def _style() -> AbstractContextManager[None]:
+def plain_style() -> AbstractContextManager[None]:
     """One font, names are never formulas, SVG text stays text, same report same bytes."""
     return plain_text({"svg.fonttype": "none", "svg.hashsalt": "sim2real"})
 

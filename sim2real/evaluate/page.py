@@ -24,12 +24,13 @@ _NO_SUCCESS = "<p>No success signal: the env does not say which episodes succeed
 _MARKS = {"helps": "▲ helps", "hurts": "▼ hurts", "undecided": "○ undecided"}
 
 
-def page(report: GapReport, svg: str, provenance: Mapping[str, str]) -> str:
+def page(report: GapReport, svg: str, profiles: str, provenance: Mapping[str, str]) -> str:
     """The whole page.
 
     Args:
         report: what to show.
         svg: the figure as an ``<svg>`` element; its colours are mapped to the page's.
+        profiles: the figure of the performance profiles likewise; empty for none.
         provenance: facts for the last table, name to value.
     """
     size, closed, hurt = verdict(report)
@@ -42,6 +43,7 @@ def page(report: GapReport, svg: str, provenance: Mapping[str, str]) -> str:
         "hurt": hurt,
         "harmed": "harmed" if harmed else "unharmed",
         "figure": Html(themed(svg)),
+        "profiles": Html(_profiles(profiles)),
         "unit": "normalized score" if report.normalized else "mean return",
         "baseline": report.baseline,
         "scores": Html(_by_variant(report, "score")),
@@ -66,6 +68,20 @@ def themed(svg: str) -> str:
     # A size in points would keep the figure from shrinking with the page.
     svg = re.sub(r'(<svg [^>]*?) width="[^"]*"', r"\1", svg, count=1)
     return re.sub(r'(<svg [^>]*?) height="[^"]*"', r"\1", svg, count=1)
+
+
+def _profiles(svg: str) -> str:
+    """The section of the performance profiles; nothing where there is none."""
+    if not svg:
+        return ""
+    return (
+        "<h2>Performance profiles</h2>"
+        "<p class=lead>Share of training seeds and held-out variants with a score above each one on the axis "
+        "(Agarwal et al. 2021). Higher is better; a line that falls early has bad seeds or hard variants. "
+        "Band: 95 % interval at each score.</p>"
+        '<figure class="scroll" tabindex="0" aria-label="Share of seeds and variants above each score">'
+        f"{themed(svg)}</figure>"
+    )
 
 
 def _table(head: Iterable[str], rows: Iterable[Iterable[str]], note: str = "") -> str:
@@ -185,6 +201,7 @@ def _summaries(report: GapReport) -> str:
             _figures(s.worst),
             _figures(s.closed, 100, 0, " %"),
             _figures(s.improvement, 1, 2),
+            _figures(s.optimality_gap),
             _cell(str(_diverged(report, s.label)), _diverged(report, s.label)),
         ]
         for s in report.summaries
@@ -192,7 +209,7 @@ def _summaries(report: GapReport) -> str:
     percent = f"CVaR {100 * report.cvar_fraction:.0f} %"
     head = ["method", "mean", percent, "worst variant", "score there", "gap closed"]
     beats = f"P(beats {escape(report.baseline)})"
-    return _table([*head, beats, "diverged"], rows)
+    return _table([*head, beats, "optimality gap", "diverged"], rows)
 
 
 def _diverged(report: GapReport, label: str) -> int:

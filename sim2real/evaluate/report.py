@@ -25,6 +25,7 @@ from sim2real.errors import InvalidValue
 from sim2real.evaluate.figure import draw, save_png, svg
 from sim2real.evaluate.gap import GapReport
 from sim2real.evaluate.page import page
+from sim2real.evaluate.profile_figure import draw_profiles
 from sim2real.evaluate.table import COLUMNS, Episodes, checked
 from sim2real.evaluate.verdict import verdict
 from sim2real.files import Write, write_atomically, write_together
@@ -63,7 +64,8 @@ def write_report(
     summary = {"verdict": sentences, "provenance": provenance, **report.plain()}
     text = json.dumps(summary, indent=1, allow_nan=False, ensure_ascii=False)
     figure = draw(report)
-    html = page(report, svg(figure), provenance)
+    profiles = draw_profiles(report)
+    html = page(report, svg(figure), "" if profiles is None else svg(profiles), provenance)
     files: dict[str, Write] = {
         "episodes.parquet": lambda path: pq.write_table(rows, path),
         "summary.json": text + "\n",

@@ -15,6 +15,7 @@ import numpy as np
 
 from sim2real.evaluate.compare import Difference
 from sim2real.evaluate.metrics import cvar, iqm, mean, probability_of_improvement, variant_means
+from sim2real.evaluate.profiles import optimality_gap
 from sim2real.evaluate.scores import Scores
 from sim2real.evaluate.statistics import MINIMUM_RUNS, Array, Estimate, over_starts, spread
 
@@ -57,6 +58,8 @@ class LabelSummary:
     """Gap closed over these variants together; None for the baseline and where it is NA."""
     improvement: Estimate | None
     """Probability that a run beats a baseline run on the same variant; None for the baseline."""
+    optimality_gap: Estimate | None
+    """By how much scores fall short of the oracle, none making up for another; None for returns."""
     difference: Difference | None
     """Mean over the variants that the baseline met too, less the baseline's; None for the baseline."""
 
@@ -94,6 +97,7 @@ def summarize(scores: Scores, label: int, difference: Difference | None) -> Labe
         worst=scores.estimate(mean, label, [worst]),
         closed=gap_closed(scores, label, met) if others else None,
         improvement=_improvement(scores, label, met) if others else None,
+        optimality_gap=scores.estimate(optimality_gap, label, met) if scores.normalized else None,
         difference=difference,
     )
 

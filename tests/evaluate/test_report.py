@@ -13,6 +13,7 @@ import pytest
 
 from sim2real.errors import InvalidValue
 from sim2real.evaluate.gap import GapOptions, gap_report
+from sim2real.evaluate.profile_figure import draw_profiles
 from sim2real.evaluate.report import read_episodes, write_report
 from sim2real.evaluate.scores import Reference
 from sim2real.evaluate.table import COLUMNS
@@ -178,6 +179,7 @@ LOOP = """
 import sys
 from pathlib import Path
 from sim2real.evaluate.gap import GapOptions, gap_report
+from sim2real.evaluate.profile_figure import draw_profiles
 from sim2real.evaluate.report import read_episodes, write_report
 
 folder = Path(sys.argv[1])
@@ -204,3 +206,33 @@ def test_a_kill_in_the_middle_leaves_whole_files(tmp_path):
         assert json.loads((tmp_path / "summary.json").read_text("utf-8"))["baseline"] == "nominal"
         assert (tmp_path / "report.png").read_bytes().endswith(b"IEND\xaeB`\x82")
         assert len(read_episodes(tmp_path / "episodes.parquet")["seed"]) == len(table["seed"])
+
+
+def test_profiles_are_shown_where_variants_have_a_common_axis(tmp_path):
+    table = make_table()
+    assert "Performance profiles" in write(tmp_path / "a", table).read_text("utf-8")
+    returns = write_report(gap_report(table, {}), table, tmp_path / "b").read_text("utf-8")
+    assert "Performance profiles" not in returns
+    one = make_table(variants={"home": "control", "heavy": "combined"})
+    assert "Performance profiles" not in write(tmp_path / "c", one).read_text("utf-8")
+
+
+def test_a_profile_is_the_share_above_and_its_band_falls():
+    table = make_table(("nominal", "randomized"))
+    figure = draw_profiles(gap_report(table, references(table)))
+    (axes,) = figure.axes
+    assert [line.get_label() for line in axes.lines] == ["nominal", "randomized"]
+    held_out = table["variant"] != "home"
+    for line in axes.lines:
+        own = held_out & (table["label"] == line.get_label())
+        pairs = {(s, v) for s, v in zip(table["seed"][own], table["variant"][own], strict=True)}
+        means = [
+            table["return"][own & (table["seed"] == s) & (table["variant"] == v)].mean() / 1.2
+            for s, v in pairs
+        ]
+        expected = [np.mean(np.array(means) > tau) for tau in line.get_xdata()]
+        assert line.get_ydata() == pytest.approx(expected)
+    for band in axes.collections:
+        corners = band.get_paths()[0].vertices
+        lower = corners[: len(corners) // 2]
+        assert np.all(np.diff(lower[:, 1][np.argsort(lower[:, 0], kind="stable")]) <= 1e-12)

@@ -36,6 +36,8 @@ from sim2real.parameters import QUANTITIES
 UNLIMITED = QUANTITIES["rate_limit"].neutral or 1e6
 """Top speed and braking from here on change nothing."""
 
+_FAR = 1e30
+
 AT_REST = (
     "stribeck",
     "load_stribeck_motor",
@@ -69,13 +71,15 @@ def moved_goal(
         dt: physics step, s.
     """
     (goal, velocity), (speed, braking) = state, limits
-    away, half = command - goal, braking * dt / 2
+    away, slower = command - goal, braking * dt
     # the speed from which whole steps of braking end at the command: v²/2b + v dt/2 = distance
+    half = slower / 2
     top = xp.minimum(xp.sqrt(2 * braking * xp.abs(away) + half**2) - half, speed)
     wanted = xp.minimum(xp.maximum(away / dt, -top), top)
-    slowest = xp.abs(velocity) - braking * dt
-    too_fast = (slowest > 0) & (xp.sign(velocity) * wanted < slowest)
-    velocity = xp.where(too_fast, xp.sign(velocity) * slowest, wanted)
+    # a goal faster than one step of braking is bound on its own side of rest; any other is not
+    least, most = velocity - slower, velocity + slower
+    wanted = xp.maximum(wanted, xp.minimum(least, least * _FAR))
+    velocity = xp.minimum(wanted, xp.maximum(most, most * _FAR))
     free = (speed >= UNLIMITED) & (braking >= UNLIMITED)
     return xp.where(free, command, goal + velocity * dt), velocity
 
@@ -104,7 +108,7 @@ def extra_friction(
         friction: Array = xp.abs(both)
         return friction
 
-    total: Array = xp.zeros_like(speed) + geared("load_friction")
+    total = geared("load_friction")
     if any(name in law for name in AT_REST):
         slowness = xp.abs(speed) / law["stribeck_velocity"]
         if "stribeck_exponent" in law:
@@ -113,7 +117,7 @@ def extra_friction(
         if load is not None and ("load_quadratic_motor" in law or "load_quadratic_external" in law):
             excess = excess + _opposing(xp, law, motor, load)
         total = total + xp.exp(-slowness) * excess
-    return total
+    return xp.zeros_like(speed) + total if isinstance(total, float) else total
 
 
 def _opposing(xp: ModuleType, law: Mapping[str, Array], motor: Array, load: Array) -> Array:

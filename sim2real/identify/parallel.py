@@ -7,6 +7,7 @@ a child fails, this process does the work itself.
 
 from __future__ import annotations
 
+import itertools
 import os
 import warnings
 from collections.abc import Callable, Sequence
@@ -19,32 +20,28 @@ from sim2real.replay.decoupled import DecoupledReplayer
 from sim2real.world import World
 
 _MOST = 4
-_WORTH = 8  # motions for each process, below which a fork costs more than it saves
+_WORTH = 200  # simulations for each process, below which a fork costs more than it saves
 
 
 class ForkedReplayer:
     """As `sim2real.replay.decoupled.DecoupledReplayer`."""
 
-    def __init__(
-        self, world: World, motions: Sequence[Motion], width: int, threads: int, free: Sequence[str]
-    ) -> None:
-        """Prepare the parts; ``threads`` processes, 0 for as many as there are cores."""
+    def __init__(self, world: World, motions: Sequence[Motion], threads: int) -> None:
+        """Prepare for up to ``threads`` processes, 0 for as many as there are cores."""
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        count = min(threads or cores, _MOST, max(1, len(motions) // _WORTH)) if hasattr(os, "fork") else 1
-        self.width, self.diverged = width, np.zeros((len(motions), width), dtype=bool)
-        self._places = [range(k, len(motions), count) for k in range(count)]
-        whole = DecoupledReplayer(world, motions, width, 1, free)
-        self._parts = [whole.part(places) for places in self._places]
+        self._most = min(threads or cores, _MOST, len(motions)) if hasattr(os, "fork") else 1
+        self._whole = DecoupledReplayer(world, motions)
 
     def run(self, names: Sequence[str], values: FloatArray) -> list[FloatArray]:
         """Simulate every motion under every candidate; see `sim2real.replay.Replayer.run`."""
-        waiting = [_elsewhere(part, names, values) for part in self._parts[1:]]
-        results = [self._parts[0].run(names, values), *(result() for result in waiting)]
-        found = [np.empty(0)] * len(self.diverged)
-        for places, result in zip(self._places, results, strict=True):
-            for place, predicted in zip(places, result, strict=True):
-                found[place] = predicted
-        return found
+        motions = len(self._whole.motions)
+        count = min(self._most, max(1, len(values) * motions // _WORTH))
+        places = [range(k, motions, count) for k in range(count)]
+        parts = [self._whole.part(its) for its in places]
+        waiting = [_elsewhere(part, names, values) for part in parts[1:]]
+        results = [parts[0].run(names, values), *(result() for result in waiting)]
+        by_place = dict(zip(itertools.chain(*places), itertools.chain(*results), strict=True))
+        return [by_place[k] for k in range(motions)]
 
 
 def _elsewhere(

@@ -271,17 +271,23 @@ class RecordingProblem(Problem):
 
     def predict(self, points: FloatArray) -> list[FloatArray]:
         """Positions at the stamps of every motion, NaN where diverged. Shapes (c, n, k)."""
-        width = min(len(points), WIDTH)
-        if self._replayer is None or self._replayer.width < width:
-            engine = ForkedReplayer if self.fast else Replayer
-            self._replayer = engine(self.world, self.motions, width, self.threads, self.space.names)
+        width = len(points) if self.fast else min(len(points), WIDTH)
         parts = []
-        for start in range(0, len(points), WIDTH):
-            values = self.space.values(points[start : start + WIDTH])
-            parts.append(self._replayer.run(self.space.names, values))
+        for start in range(0, len(points), width):
+            values = self.space.values(points[start : start + width])
+            parts.append(self._ready(width).run(self.space.names, values))
             self.simulations += len(values) * len(self.motions)
-            self.diverged += int(self._replayer.diverged[:, : len(values)].sum())
+            self.diverged += sum(int((~np.isfinite(p[:, -1]).all(axis=1)).sum()) for p in parts[-1])
         return [np.concatenate(of_motion) for of_motion in zip(*parts, strict=True)]
+
+    def _ready(self, width: int) -> Replayer | ForkedReplayer:
+        """What replays that many candidates at once."""
+        if self.fast and self._replayer is None:
+            self._replayer = ForkedReplayer(self.world, self.motions, self.threads)
+        elif not self.fast and (not isinstance(self._replayer, Replayer) or self._replayer.width < width):
+            self._replayer = Replayer(self.world, self.motions, width, self.threads, self.space.names)
+        assert self._replayer is not None
+        return self._replayer
 
     def errors(self, points: FloatArray) -> list[FloatArray]:
         """Predicted minus measured, scaled. Shapes (c, n, k)."""

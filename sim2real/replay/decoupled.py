@@ -9,20 +9,19 @@ full simulation.
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from sim2real.channels.laws import UNLIMITED, moved_goal
+from sim2real.channels.laws import UNLIMITED
 from sim2real.interface import Ids
 from sim2real.parameters import MODEL
 from sim2real.replay.commands import controls, orders_of
 from sim2real.replay.engine import MARGIN
-from sim2real.replay.integral import Integral
-from sim2real.replay.joint import Joint, Loose
+from sim2real.replay.held import Held
+from sim2real.replay.joint import Goals, Joint, Loose
 from sim2real.replay.motion import FloatArray, Motion, is_servo_robot
 from sim2real.replay.simulate import READ_DELAY, SHAPES
 from sim2real.world import World
@@ -110,32 +109,30 @@ def _plain(world: World) -> bool:
 
 _OF_ROBOT = ("joint", "actuator")
 _PLACES = ("qposadr", "dofadr")
-_POSES = 200
+_POSES, _ALONG = 200, 400
+_AT_ONCE = 4096  # lines, whose arrays a processor's cache holds
+_ROUNDING = 1e-9  # N·m of a kilogram
+_RARE = {"goal_braking": UNLIMITED, "rate_limit": UNLIMITED, "stribeck": 0.0, "load_friction_motor": 0.0}
+"""What few joints have, and where it is not there."""
 _COUPLED = 0.3
 """Of the geometric mean of two inertias: beyond it one joint's column is not its own alone."""
 
 
 class DecoupledReplayer:
-    """As `sim2real.replay.Replayer`, each joint on its own."""
+    """As `sim2real.replay.Replayer`, each joint on its own.
 
-    def __init__(
-        self,
-        world: World,
-        motions: Sequence[Motion],
-        width: int,
-        num_threads: int = 0,
-        free: Sequence[str] = (),
-    ) -> None:
+    What is simulated are lines: a joint, a motion and one of the different physics that candidates give that
+    joint. Where candidates differ in one joint's numbers, the others are simulated once.
+    """
+
+    def __init__(self, world: World, motions: Sequence[Motion]) -> None:
         """Prepare gravity and inertia along the measured motions.
 
         Args:
             world: whose every measured joint is driven by a position servo.
             motions: what to replay.
-            width: most candidates of a run.
-            num_threads: not used; here for the same call.
-            free: likewise.
         """
-        self.world, self.motions, self.width = world, list(motions), width
+        self.world, self.motions = world, list(motions)
         self.dt = float(world.model.opt.timestep)
         self.joints = motions[0].joints
         model = world.model
@@ -143,62 +140,56 @@ class DecoupledReplayer:
         self._orders = [by_joint[joint] for joint in self.joints]
         self._actuator = [order.actuator for order in self._orders]
         self._signals = [self._told(motion) for motion in motions]
-        self._bodies = {name: p.elements for name, p in world.parameters.items() if p.quantity.name == "mass"}
-        self.steps = max(int(np.ceil(max(m.duration, m.measured_at[-1]) / self.dt - 1e-6)) for m in motions)
-        self.steps += MARGIN
-        self._prepare()
-        self.diverged = np.zeros((len(motions), width), dtype=bool)
+        along = [_along(model, motion) for motion in motions]
+        self._loads, inertias = [loads for loads, _ in along], [inertia for _, inertia in along]
+        armature = np.array([model.joint(j).armature[0] for j in self.joints])
+        self._inertia = np.maximum(np.mean(inertias, axis=0) - armature, _LEAST_INERTIA)
+        most = np.max([np.abs(loads).max(axis=0) for _, loads in self._loads], axis=0)
+        self._carries: NDArray[np.bool_] = np.greater(most, _ROUNDING)
+        """Bodies whose masses each joint feels. Shape (k, bodies)."""
 
     def part(self, places: Sequence[int]) -> DecoupledReplayer:
         """Some of the motions alone, with the same results to the bit."""
-        made, rows = copy.copy(self), list(places)
-        made.motions, made._signals = [self.motions[m] for m in rows], [self._signals[m] for m in rows]
-        made._gravity = self._gravity[rows]
-        made._loads = {name: load[rows] for name, load in self._loads.items()}
-        made.diverged = self.diverged[rows]
+        made = copy.copy(self)
+        made.motions, made._signals = [self.motions[m] for m in places], [self._signals[m] for m in places]
+        made._loads = [self._loads[m] for m in places]
         return made
 
-    def _told(self, motion: Motion) -> Integral:
+    def _told(self, motion: Motion) -> Held:
         """What the servos are told within their ranges, as angles of the measured joints."""
         late = len(motion.past_time)
         told = np.vstack([motion.past_command, motion.command]) if late else motion.command
         within = controls(self.world.model, told)
         angles = [order.told_by(within[:, order.control]) for order in self._orders]
-        return Integral.of(np.concatenate([motion.past_time, motion.time]), np.stack(angles, axis=1))
-
-    def _prepare(self) -> None:
-        """Gravity at nominal masses, what each mass parameter adds to it, and the joints' own inertia."""
-        grids, inertias = [], []
-        loads: dict[str, list[FloatArray]] = {name: [] for name in self._bodies}
-        for motion in self.motions:
-            gravity, by_body, inertia = _along(self.world.model, motion)
-            when = np.asarray(np.arange(self.steps) * self.dt, dtype=np.float64)
-            grids.append(_on(when, motion.time, np.asarray(gravity, dtype=np.float64)))
-            inertias.append(inertia)
-            for name, bodies in self._bodies.items():
-                ids = [self.world.model.body(body).id for body in bodies]
-                load: FloatArray = np.sum(by_body[:, ids], axis=1, dtype=np.float64)
-                loads[name].append(_on(when, motion.time, load))
-        self._gravity = np.stack(grids)  # (motions, steps, k)
-        self._loads = {name: np.stack(parts) for name, parts in loads.items()}
-        armature = np.array([self.world.model.joint(j).armature[0] for j in self.joints])
-        self._inertia = np.maximum(np.mean(inertias, axis=0) - armature, _LEAST_INERTIA)
+        return Held(np.concatenate([motion.past_time, motion.time]), np.stack(angles, axis=1))
 
     def _numbers(self, names: Sequence[str], values: FloatArray) -> dict[str, FloatArray]:
-        """Every quantity of every candidate and joint. Shapes (c, k)."""
+        """Every quantity of every candidate and joint, and what belongs to its readings. Shapes (c, k)."""
         model, found = self.world.model, {}
-        for quantity in _QUANTITIES:
+        for quantity in (*_QUANTITIES, READ_DELAY):
             numbers = np.full((len(values), len(self.joints)), _NEUTRAL.get(quantity, 0.0))
             numbers[:] = _of_model(model, quantity, self.joints, self._actuator, numbers[0])
             for parameter in self.world.parameters.values():
                 if parameter.quantity.name == quantity:
                     numbers[:, self._columns(parameter.elements)] = parameter.nominal
             for column, name in enumerate(names):
-                if name.endswith(f".{quantity}"):
-                    elements = self.world.parameters[name].elements
+                element, _, its = name.rpartition(".")
+                if its == quantity:
+                    elements = (element,) if quantity == READ_DELAY else self.world.parameters[name].elements
                     numbers[:, self._columns(elements)] = values[:, [column]]
             found[quantity] = numbers
         return found
+
+    def _masses(self, names: Sequence[str], values: FloatArray) -> FloatArray:
+        """Of every body. Shape (c, bodies)."""
+        model = self.world.model
+        masses = np.tile(model.body_mass, (len(values), 1))
+        for parameter in self.world.parameters.values():
+            if parameter.quantity.name == "mass":
+                bodies = [model.body(body).id for body in parameter.elements]
+                free = parameter.name in names
+                masses[:, bodies] = values[:, [names.index(parameter.name)]] if free else parameter.nominal
+        return masses
 
     def _columns(self, elements: Sequence[str]) -> Ids:
         """Measured joints that elements (joints or their actuators) stand for."""
@@ -208,79 +199,117 @@ class DecoupledReplayer:
         return np.array(places, dtype=np.intp)
 
     def run(self, names: Sequence[str], values: FloatArray) -> list[FloatArray]:
-        """Simulate every motion under every candidate; see `sim2real.replay.Replayer.run`."""
-        numbers = self._numbers(names, values)
-        count, motions = len(values), len(self.motions)
-        start = np.stack([m.measured[0] for m in self.motions])
-        speed = np.stack([m.velocity for m in self.motions])
-        position = np.tile(start, (count, 1))  # rows: candidate by candidate, motion by motion
-        velocity = np.tile(speed, (count, 1))
-        commands = self._commands(numbers["latency"] * self.dt)
-        rows = {q: np.repeat(n, motions, axis=0) for q, n in numbers.items()}
-        pairs = zip(self._signals, self.motions, strict=True)
-        first = np.tile(np.stack([s.command[len(m.past_time)] for s, m in pairs]), (count, 1))
-        limits, state = (rows["rate_limit"], rows["goal_braking"]), (first, np.zeros_like(first))
-        jumps = all((limit >= UNLIMITED).all() for limit in limits)
-        loads = self._load(names, values)
-        trace = np.empty((self.steps + 1, count * motions, len(self.joints)))
-        trace[0] = position
-        law = Joint(rows, self._inertia, self.dt)
-        loose = Loose(law, rows["backlash"]) if rows["backlash"].any() else None
-        for step in range(self.steps):
-            target = commands[step]
-            state = state if jumps else moved_goal(np, state, target, limits, self.dt)
-            goal = target if jumps else state[0]
-            gravity = np.tile(self._gravity[:, step], (count, 1)) if loads is None else loads[step]
-            if loose is None:
-                velocity = law.step(goal, position, velocity, gravity)
-            else:
-                velocity = loose.step(goal, position, velocity, gravity)
-            position = position + self.dt * velocity
-            trace[step + 1] = position if loose is None else position + loose.play
-        return self._sample(trace, names, values)
+        """Simulate every motion under every candidate; see `sim2real.replay.Replayer.run`.
 
-    def _load(self, names: Sequence[str], values: FloatArray) -> FloatArray | None:
-        """Gravity by step, row and joint where masses are free. Shape (steps, rows, k)."""
-        masses = [(c, n) for c, n in enumerate(names) if n in self._bodies]
-        if not masses:
-            return None
-        total = np.repeat(self._gravity[None], len(values), axis=0)
-        for column, name in masses:
-            change = values[:, column] - self.world.parameters[name].nominal
-            extra = values[:, column] * 0 + change
-            total = total + extra[:, None, None, None] * self._loads[name][None]
-        flat = total.reshape(-1, self.steps, len(self.joints))
-        return np.ascontiguousarray(flat.swapaxes(0, 1))
-
-    def _commands(self, delay: FloatArray) -> FloatArray:
-        """Mean commands by step, row and joint. Shape (steps, rows, k)."""
-        edges = np.arange(self.steps + 1) * self.dt
-        out = np.empty((self.steps, len(delay), len(self.motions), len(self.joints)))
-        for m, signal in enumerate(self._signals):
-            for k in range(len(self.joints)):
-                late, which = np.unique(delay[:, k], return_inverse=True)
-                means = np.stack([signal.means(edges - d, k) for d in late])
-                out[:, :, m, k] = means[which].T
-        return out.reshape(self.steps, -1, len(self.joints))
-
-    def _sample(self, trace: FloatArray, names: Sequence[str], values: FloatArray) -> list[FloatArray]:
-        read = np.zeros((len(values), len(self.joints)))
-        for column, name in enumerate(names):
-            if name.endswith(f".{READ_DELAY}"):
-                read[:, self.joints.index(name.rpartition(".")[0])] = values[:, column]
-        by_row = trace.reshape(self.steps + 1, len(values), len(self.motions), len(self.joints))
-        candidates = np.arange(len(values))[:, None, None]
-        joints = np.arange(len(self.joints))
-        found = []
-        for m, motion in enumerate(self.motions):
-            when = np.clip(
-                (motion.measured_at[None, :, None] + read[:, None, :]) / self.dt, 0, self.steps - 1e-9
-            )
-            step = when.astype(np.intp)
-            part = when - step
-            before, after = (by_row[s, candidates, m, joints] for s in (step, step + 1))
-            found.append(np.asarray(before * (1 - part) + after * part))
+        What diverges is not finite from there on.
+        """
+        numbers, masses = self._numbers(names, values), self._masses(names, values)
+        lines, places = self._lines(numbers, masses)
+        loose = np.any(numbers["backlash"] > 0, axis=0)[lines[:, 1]]
+        count, found = len(self.motions), []
+        for block in np.array_split(np.arange(count), min(count, -(-count * len(lines) // _AT_ONCE))):
+            seen = [np.empty((len(self.motions[m].time), len(lines))) for m in block]
+            for some in filter(len, (np.flatnonzero(~loose), np.flatnonzero(loose))):
+                for whole, part in zip(
+                    seen, self._simulate(block, lines[some], numbers, masses), strict=True
+                ):
+                    whole[:, some] = part
+            found += [np.ascontiguousarray(np.moveaxis(whole[:, places], 0, 1)) for whole in seen]
         return found
+
+    def _lines(self, numbers: Mapping[str, FloatArray], masses: FloatArray) -> tuple[Ids, Ids]:
+        """Candidate and joint of every different physics, shape (lines, 2), and whose they are, (c, k).
+
+        Joints of the same laws are neighbours.
+        """
+        first: list[tuple[int, int]] = []
+        places = np.empty((len(masses), len(self.joints)), dtype=np.intp)
+        special = np.stack([(numbers[q] != n).any(axis=0) for q, n in _RARE.items()])
+        for joint in np.lexsort(~special[::-1]):
+            own = [number[:, joint] for number in numbers.values()]
+            rows = np.column_stack([*own, masses[:, self._carries[joint]]])
+            _, index, inverse = np.unique(rows, axis=0, return_index=True, return_inverse=True)
+            places[:, joint] = len(first) + inverse.ravel()
+            first += [(candidate, joint) for candidate in index]
+        return np.array(first, dtype=np.intp), places
+
+    def _simulate(
+        self, block: Ids, lines: Ids, numbers: Mapping[str, FloatArray], masses: FloatArray
+    ) -> list[FloatArray]:
+        """Positions of lines at the stamps of some motions. Shapes (n, lines)."""
+        candidate, joint = lines.T
+        motions, count = [self.motions[m] for m in block], len(block)
+        ends = [max(m.duration, float(m.measured_at[-1])) for m in motions]
+        steps = int(np.ceil(max(ends) / self.dt - 1e-6)) + MARGIN
+        own = {quantity: number[candidate, joint] for quantity, number in numbers.items()}
+        rows = {quantity: np.repeat(number, count) for quantity, number in own.items()}
+        told, whose = self._commands(block, joint, own["latency"] * self.dt, steps)
+        pulls, carried = self._gravity(block, lines, masses, steps)
+        first = [self._signals[m].command[len(self.motions[m].past_time)] for m in block]
+        start = ([m.measured[0] for m in motions], [m.velocity for m in motions], first)
+        position, velocity, goal = (np.array(x)[:, joint].T.ravel() for x in start)
+        goals, alone = (
+            Goals(rows, goal, self.dt),
+            Joint(rows, np.repeat(self._inertia[joint], count), self.dt),
+        )
+        law = Loose(alone, rows["backlash"], self.dt) if rows["backlash"].any() else alone
+        trace, dt = np.empty((steps + 1, len(position))), np.full_like(position, self.dt)
+        trace[0] = position
+        for step in range(steps):
+            goal = goals.follow(told[step].take(whose))
+            velocity = law.step(goal, position, velocity, pulls[step].take(carried))
+            position = np.multiply(velocity, dt, out=trace[step + 1])
+            position += trace[step]
+        if isinstance(law, Loose):
+            trace += law.plays
+        shown = trace.reshape(steps + 1, len(lines), count)
+        return [self._sample(m, shown[:, :, k], own[READ_DELAY]) for k, m in enumerate(motions)]
+
+    def _commands(self, block: Ids, joint: Ids, delay: FloatArray, steps: int) -> tuple[FloatArray, Ids]:
+        """Mean commands, a column for each different one, shape (steps, columns), and whose, (rows,)."""
+        ways, which = np.unique(np.column_stack([delay, joint]), axis=0, return_inverse=True)
+        table = np.empty((steps, len(block), len(ways)))
+        for late in np.unique(delay):
+            some = np.flatnonzero(ways[:, 0] == late)
+            for place, m in enumerate(block):
+                told = self._signals[m].means(range(steps), self.dt, late, ways[some, 1].astype(int))
+                table[:, place, some] = told
+        return table.reshape(steps, -1), _rows(which, table.shape)
+
+    def _gravity(self, block: Ids, lines: Ids, masses: FloatArray, steps: int) -> tuple[FloatArray, Ids]:
+        """Impulses of gravity at the measured poses, shape (steps, columns), and whose they are, (rows,)."""
+        candidate, joint = lines.T
+        carried = np.where(self._carries[joint], masses[candidate], 0.0)
+        _, index, which = np.unique(
+            np.column_stack([joint, carried]), axis=0, return_index=True, return_inverse=True
+        )
+        when, table = np.arange(steps) * self.dt, np.empty((steps, len(block), len(index)))
+        for place, m in enumerate(block):
+            time, loads = self._loads[m]
+            torque = np.einsum("rvb,vb->rv", loads[:, joint[index]], carried[index])
+            row = np.clip(np.searchsorted(time, when, side="right") - 1, 0, len(time) - 2)
+            part = np.clip((when - time[row]) / np.diff(time)[row], 0.0, 1.0)
+            table[:, place] = torque[row] + part[:, None] * np.diff(torque, axis=0)[row]
+        return table.reshape(steps, -1) * self.dt, _rows(which, table.shape)
+
+    def _sample(self, motion: Motion, trace: FloatArray, read: FloatArray) -> FloatArray:
+        """Positions of lines when they were read, linear between steps. Shape (n, lines)."""
+        when = motion.measured_at / self.dt
+        if read.any():
+            when = when[:, None] + read / self.dt
+        when = np.clip(when, 0, len(trace) - 1 - 1e-9)
+        step = when.astype(np.intp)
+        part = when - step
+        if step.ndim == 1:
+            before, after, part = trace[step], trace[step + 1], part[:, None]
+        else:
+            before, after = (np.take_along_axis(trace, rows, axis=0) for rows in (step, step + 1))
+        return np.asarray(before + part * (after - before))
+
+
+def _rows(line: Ids, table: tuple[int, ...]) -> Ids:
+    """Columns of a table (steps, motions, different ones) for every row, line by line."""
+    return np.asarray((line.reshape(-1, 1) + np.arange(table[1]) * table[2]).ravel(), dtype=np.intp)
 
 
 def _of_model(
@@ -297,34 +326,38 @@ def _of_model(
     return default
 
 
-def _along(model: mujoco.MjModel, motion: Motion) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Gravity torque, what a kilogram more of each body adds to it, and the mean inertia of each joint.
+def _along(model: mujoco.MjModel, motion: Motion) -> tuple[tuple[FloatArray, FloatArray], FloatArray]:
+    """Some times, the torque that a kilogram of each body then puts on each joint, and the mean inertia.
 
-    Shapes (n, k), (n, bodies, k), (k,).
+    Shapes (rows,), (rows, k, bodies), (k,).
     """
-    data = mujoco.MjData(model)
-    columns = [int(model.joint(j).qposadr[0]) for j in motion.joints]
-    dofs = [int(model.joint(j).dofadr[0]) for j in motion.joints]
-    loads = np.zeros((len(motion.time), model.nbody, len(dofs)))
-    inertia = np.zeros(len(dofs))
-    jacobian, full = np.zeros((3, model.nv)), np.zeros((model.nv, model.nv))
-    every = max(1, len(motion.time) // 400)
+    data, full = mujoco.MjData(model), np.zeros((model.nv, model.nv))
+    joints = [model.joint(j).id for j in motion.joints]
+    columns, dofs = model.jnt_qposadr[joints], model.jnt_dofadr[joints]
+    every = max(1, len(motion.time) // _ALONG)
     rows = np.append(np.arange(0, len(motion.time) - 1, every), len(motion.time) - 1)
-    for row in rows:
+    axes, anchors = np.empty((2, len(rows), len(joints), 3))
+    centres, inertia = np.empty((len(rows), model.nbody, 3)), np.zeros(len(joints))
+    for number, row in enumerate(rows):
         data.qpos[columns] = motion.measured[row]
         mujoco.mj_kinematics(model, data)
         mujoco.mj_comPos(model, data)
         mujoco.mj_crb(model, data)
         mujoco.mj_fullM(model, data, full)
         inertia += np.diag(full)[dofs] / len(rows)
+        axes[number], anchors[number], centres[number] = data.xaxis[joints], data.xanchor[joints], data.xipos
+    arms = centres[:, None] - anchors[:, :, None]  # (rows, k, bodies, 3)
+    turns = model.jnt_type[joints] == int(mujoco.mjtJoint.mjJNT_HINGE)
+    # of a hinge, gravity · (axis × arm); of a slide, gravity · axis
+    moves = np.where(turns[:, None, None], np.cross(axes[:, :, None], arms), axes[:, :, None])
+    loads = -(moves @ model.opt.gravity) * _carries(model, joints)
+    return (motion.time[rows], loads), inertia
+
+
+def _carries(model: mujoco.MjModel, joints: Sequence[int]) -> NDArray[np.bool_]:
+    """Which bodies each joint moves. Shape (k, bodies)."""
+    found = np.zeros((len(joints), model.nbody), dtype=bool)
+    for k, joint in enumerate(joints):
         for body in range(1, model.nbody):
-            mujoco.mj_jacBodyCom(model, data, jacobian, None, body)
-            loads[row, body] = -(model.opt.gravity @ jacobian)[dofs]
-    loads = _on(motion.time, motion.time[rows], loads[rows].reshape(len(rows), -1)).reshape(loads.shape)
-    gravity = np.asarray(np.tensordot(loads, model.body_mass, axes=([1], [0])), dtype=np.float64)
-    return gravity, loads, inertia
-
-
-def _on(when: NDArray[np.floating[Any]], time: FloatArray, values: FloatArray) -> FloatArray:
-    """Columns interpolated at other times. Shape (len(when), columns)."""
-    return np.stack([np.interp(when, time, column) for column in values.T], axis=1)
+            found[k, body] = found[k, model.body_parentid[body]] or body == model.jnt_bodyid[joint]
+    return found

@@ -16,7 +16,7 @@ from sim2real.channels.laws import AT_REST, OF_LOAD, UNLIMITED, extra_friction, 
 from sim2real.interface import Mask
 from sim2real.parameters import LAW, MODEL
 from sim2real.replay.commands import controls, orders_of
-from sim2real.replay.integral import Integral
+from sim2real.replay.held import Held
 from sim2real.replay.motion import FloatArray, Motion
 from sim2real.replay.start import holding, start_pose
 from sim2real.simulators.mujoco import MujocoSimulator
@@ -59,7 +59,7 @@ class Engine:
         self.columns, self.dofs = self.simulator.joints(motions[0].joints)
         model, self._orders = world.model, orders_of(world.model)
         self._signals = [
-            Integral.of(np.concatenate([m.past_time, m.time]), controls(model, _commands(m))) for m in motions
+            Held(np.concatenate([m.past_time, m.time]), controls(model, _commands(m))) for m in motions
         ]
         self._first = np.stack(
             [s.command[len(m.past_time)] for s, m in zip(self._signals, motions, strict=True)]
@@ -145,7 +145,7 @@ class Engine:
             steps before the motions begin are in it, for what filters remember.
         """
         earlier = round(_BEFORE / self.dt) if self.world.model.na else 0
-        edges = np.arange(-earlier, most + 1) * self.dt
+        steps = range(-earlier, most)
         count, nu = own["latency"].shape
         columns = np.zeros((len(self.motions) * count, nu), dtype=np.intp)
         ways = np.stack([own["latency"] * self.dt, own["command_resolution"], own["deadband"]])
@@ -156,10 +156,10 @@ class Engine:
                 columns[k * count : (k + 1) * count, control] = len(table) + which.ravel()
                 for late, step, band in different.T:
                     arrived = self._arrived(signal, control, step, band)
-                    table.append(arrived.means(edges - late, 0))
-        return np.stack(table, axis=1) if table else np.zeros((len(edges) - 1, 0)), columns, earlier
+                    table.append(arrived.means(steps, self.dt, late, [0])[:, 0])
+        return np.stack(table, axis=1) if table else np.zeros((len(steps), 0)), columns, earlier
 
-    def _arrived(self, signal: Integral, control: int, step: float, band: float) -> Integral:
+    def _arrived(self, signal: Held, control: int, step: float, band: float) -> Held:
         """One control's signal, rounded and less its dead band."""
         command = signal.command[:, control]
         if step > 0:
@@ -167,7 +167,7 @@ class Engine:
         if band > 0:
             servo = any(d.servo for d in self._orders if d.control == control)
             command = _held_goal(command, band) if servo else command - np.clip(command, -band, band)
-        return Integral.of(signal.time, command[:, None])
+        return Held(signal.time, command[:, None])
 
     def _begin(self, ids: Ids, before: FloatArray, columns: Ids) -> None:
         """At the measured poses, activations as the commands until then have left them."""

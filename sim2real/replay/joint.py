@@ -7,64 +7,102 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from sim2real.channels.laws import extra_friction, limits_at
+from sim2real.channels.laws import UNLIMITED, extra_friction, limits_at, moved_goal
 
 FloatArray = NDArray[np.float64]
 
 
+class Goals:
+    """Inner goals of servos, of which some can't jump."""
+
+    def __init__(self, rows: Mapping[str, FloatArray], start: FloatArray, dt: float) -> None:
+        """Begin at rest; shapes (rows,)."""
+        speed, braking = rows["rate_limit"], rows["goal_braking"]
+        self._slow = _among((speed < UNLIMITED) | (braking < UNLIMITED))
+        self._limits, self._dt = (speed[self._slow], braking[self._slow]), dt
+        self._state = start[self._slow], np.zeros_like(start[self._slow])
+
+    def follow(self, command: FloatArray) -> FloatArray:
+        """Goals after a physics step; written over the commands."""
+        if len(self._state[0]):
+            self._state = moved_goal(np, self._state, command[self._slow], self._limits, self._dt)
+            command[self._slow] = self._state[0]
+        return command
+
+
 class Joint:
-    """One physics step of every joint alone: implicit in the damping, sticking exactly."""
+    """One physics step of every joint alone: implicit in the damping, sticking exactly.
+
+    Forces are impulses in here, times the step, and arrays are written over where they may be: with many
+    small steps, what an operation costs is the calling of it.
+    """
 
     def __init__(self, rows: Mapping[str, FloatArray], inertia: FloatArray, dt: float) -> None:
         """Take the numbers.
 
         Args:
-            rows: every quantity of every row and joint. Shapes (rows, k).
-            inertia: of what each joint carries, without its rotor, kg·m² or kg. Shape (k,).
+            rows: every quantity of every row. Shapes (rows,).
+            inertia: of what each joint carries, without its rotor, kg·m² or kg. Shape (rows,).
             dt: physics step, s.
         """
-        self.dt = dt
-        self.kp, self.kd = rows["kp"] * rows["strength"], rows["kd"] * rows["strength"]
-        self.bias, self.damping = rows["bias_torque"], rows["damping"]
-        self.limit = rows["torque_limit"] * rows["strength"]
-        self.link, self.rotor = inertia, rows["armature"]
-        self.coulomb = rows["frictionloss"]
-        self.law = {q: rows[q] for q in ("stribeck", "load_friction_motor") if rows[q].any()}
-        self.varies = bool(self.law)
-        if "stribeck" in self.law:
-            self.law["stribeck_velocity"] = rows["stribeck_velocity"]
+        strength = dt * rows["strength"]
+        self._kp, self._kd, self._bias = (
+            rows["kp"] * strength,
+            rows["kd"] * strength,
+            dt * rows["bias_torque"],
+        )
+        self._most = rows["torque_limit"] * strength
+        self._least = -self._most
+        self.link, self.rotor, self.inertia = inertia, rows["armature"], inertia + rows["armature"]
+        self.slowing = dt * rows["damping"] + self._kd
+        self._heavy = self.inertia + self.slowing
+        self._coulomb = dt * rows["frictionloss"]
+        self._held, self._driven = self._coulomb.copy(), -self._coulomb
+        self._varies = some = _among((rows["stribeck"] != 0) | (rows["load_friction_motor"] != 0))
+        self._law = {q: rows[q][some].copy() for q in ("stribeck", "load_friction_motor") if rows[q].any()}
+        if "stribeck" in self._law:
+            self._law["stribeck"] *= dt
+            self._law["stribeck_velocity"] = rows["stribeck_velocity"][some]
             if (rows["stribeck_exponent"] != 1.0).any():
-                self.law["stribeck_exponent"] = rows["stribeck_exponent"]
-        self.loss = rows["speed_loss"] if rows["speed_loss"].any() else None
-        self.friction = self.coulomb
+                self._law["stribeck_exponent"] = rows["stribeck_exponent"][some]
+        self._fades = _among(rows["speed_loss"] != 0)
+        self._loss = rows["speed_loss"][self._fades]
+        self._limits = np.stack([limit[self._fades] for limit in (self._least, self._most)], axis=-1)
 
     def drive(self, goal: FloatArray, position: FloatArray, velocity: FloatArray) -> FloatArray:
-        """Torque of the servos, their damping aside; sets the dry friction that goes with it."""
-        torque = self.kp * (goal - position) + self.bias
-        if self.loss is None:
-            drive = np.clip(torque, -self.limit, self.limit)
-        else:
-            limits = np.stack([-self.limit, self.limit], axis=-1)
-            least, most = np.moveaxis(limits_at(np, limits, self.loss, velocity), -1, 0)
-            drive = np.clip(torque, least, most)
-        if self.varies:
-            motor = drive - self.kd * velocity
-            self.friction = self.coulomb + extra_friction(np, self.law, velocity, motor, None)
+        """Impulse of the servos, their damping aside; sets the dry friction that goes with it."""
+        drive = goal - position
+        drive *= self._kp
+        drive += self._bias
+        np.maximum(drive, self._least, out=drive)
+        np.minimum(drive, self._most, out=drive)
+        if len(self._loss):
+            some = self._fades
+            limits = limits_at(np, self._limits, self._loss, velocity[some])
+            drive[some] = np.minimum(np.maximum(drive[some], limits[:, 0]), limits[:, 1])
+        if self._law:
+            some, speed = self._varies, velocity[self._varies]
+            friction = extra_friction(np, self._law, speed, drive[some] - self._kd[some] * speed, None)
+            np.add(self._coulomb[some], friction, out=self._held[some])
+            np.negative(self._held[some], out=self._driven[some])
         return drive
 
-    def slowed(self, momentum: FloatArray, inertia: FloatArray) -> FloatArray:
-        """Velocity that dry friction and damping leave of a momentum."""
-        held = self.dt * self.friction
-        heavy = inertia + self.dt * (self.damping + self.kd)
-        return np.asarray((momentum - np.clip(momentum, -held, held)) / heavy)
+    def slowed(self, momentum: FloatArray, heavy: FloatArray) -> FloatArray:
+        """Velocity that dry friction leaves of a momentum; ``heavy`` is inertia and `slowing`."""
+        held = np.maximum(momentum, self._driven)
+        np.minimum(held, self._held, out=held)
+        np.subtract(momentum, held, out=held)
+        held /= heavy
+        return held
 
     def step(
         self, goal: FloatArray, position: FloatArray, velocity: FloatArray, gravity: FloatArray
     ) -> FloatArray:
-        """Velocity after a physics step. Shape (rows, k)."""
-        inertia = self.link + self.rotor
-        drive = self.drive(goal, position, velocity)
-        return self.slowed(inertia * velocity + self.dt * (drive - gravity), inertia)
+        """Velocity after a physics step, under gravity's impulse. Shape (rows,)."""
+        momentum = self.drive(goal, position, velocity)
+        momentum -= gravity
+        momentum += self.inertia * velocity
+        return self.slowed(momentum, self._heavy)
 
 
 class Loose:
@@ -74,25 +112,32 @@ class Loose:
     rebound, as a joint with a stiff range in MuJoCo does.
     """
 
-    def __init__(self, joint: Joint, backlash: FloatArray) -> None:
-        """Begin in the middle of the play, ``backlash`` from end to end, rad or m. Shape (rows, k)."""
-        self.joint, self.half = joint, backlash / 2
-        self.play = np.zeros_like(backlash)
-        """Where the link is, from where the motor is."""
+    def __init__(self, joint: Joint, backlash: FloatArray, dt: float) -> None:
+        """Begin in the middle of the play, ``backlash`` from end to end, rad or m. Shape (rows,)."""
+        self._joint, self._half, self._dt = joint, backlash / 2, dt
+        self._motor, self._both = joint.rotor + joint.slowing, joint.inertia + joint.slowing
+        self.plays = [np.zeros_like(backlash)]
+        """Where the link is, from where the motor is, by step."""
         self._link_velocity: FloatArray | None = None
 
     def step(
         self, goal: FloatArray, position: FloatArray, velocity: FloatArray, gravity: FloatArray
     ) -> FloatArray:
-        """Velocity of the motor after a physics step; moves `play`."""
-        joint, dt = self.joint, self.joint.dt
-        drive = joint.drive(goal, position, velocity)
-        link_velocity = velocity if self._link_velocity is None else self._link_velocity
-        push, fall = joint.rotor * velocity + dt * drive, joint.link * link_velocity - dt * gravity
-        motor, link = joint.slowed(push, joint.rotor), fall / joint.link
-        play = self.play + dt * (link - motor)
-        apart = np.abs(play) < self.half
-        together = joint.slowed(push + fall, joint.link + joint.rotor)
-        self.play = np.clip(play, -self.half, self.half)
+        """Velocity of the motor after a physics step; adds to `plays`."""
+        joint = self._joint
+        push = joint.drive(goal, position, velocity)
+        push += joint.rotor * velocity
+        fall = joint.link * (velocity if self._link_velocity is None else self._link_velocity) - gravity
+        motor, link = joint.slowed(push, self._motor), fall / joint.link
+        play = self.plays[-1] + self._dt * (link - motor)
+        apart = np.abs(play) < self._half
+        together = joint.slowed(push + fall, self._both)
+        self.plays.append(np.clip(play, -self._half, self._half))
         self._link_velocity = np.where(apart, link, together)
         return np.where(apart, motor, together)
+
+
+def _among(chosen: NDArray[np.bool_]) -> slice:
+    """The rows from the first that is chosen to the last."""
+    rows = np.flatnonzero(chosen)
+    return slice(int(rows[0]), int(rows[-1]) + 1) if len(rows) else slice(0, 0)

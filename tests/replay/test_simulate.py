@@ -10,7 +10,7 @@ from sim2real.errors import InvalidValue, UnknownName
 from sim2real.recordings import Recording
 from sim2real.replay import Motion, Replayer, motion_of, windows
 from sim2real.replay.decoupled import DecoupledReplayer
-from sim2real.replay.integral import Integral
+from sim2real.replay.held import Held
 from sim2real.replay.motion import liveliest
 from sim2real.world import World
 
@@ -134,7 +134,7 @@ def test_joints_alone_move_as_in_the_full_simulation(arm):
     names, values = ("servos.latency", "gripper.mass"), np.array([[0.0, 0.087], [4.5, 0.2]])
     full = Replayer(world, logs, 2, 1).run(names, values)
     logs = [dataclasses.replace(log, measured=f[0]) for log, f in zip(logs, full, strict=True)]
-    alone = DecoupledReplayer(world, logs, 2).run(names, values)
+    alone = DecoupledReplayer(world, logs).run(names, values)
     for a, b in zip(full, alone, strict=True):
         assert np.sqrt(((a - b) ** 2).mean()) < 0.008
         assert a.std() > 0.2
@@ -171,9 +171,9 @@ def test_every_motion_gives_its_liveliest_window_first(arm):
 
 
 def test_the_mean_command_of_a_step_counts_every_part():
-    signal = Integral.of(np.array([0.0, 0.013, 0.02]), np.array([[1.0], [3.0], [5.0]]))
-    means = signal.means(np.array([-0.01, 0.0, 0.01, 0.02, 0.03]), 0)
-    assert means == pytest.approx([1.0, 1.0, 0.3 * 1 + 0.7 * 3, 5.0])
+    signal = Held(np.array([0.0, 0.013, 0.02]), np.array([[1.0], [3.0], [5.0]]))
+    means = signal.means(range(-1, 3), 0.01, 0.0, [0])
+    assert means[:, 0] == pytest.approx([1.0, 1.0, 0.3 * 1 + 0.7 * 3, 5.0])
 
 
 @pytest.mark.parametrize("clock", ["sums", "three decimals", "less an epoch"])
@@ -184,8 +184,8 @@ def test_where_one_command_holds_it_is_the_mean_to_the_bit(clock):
     if clock == "less an epoch":
         stamps = (1719500000.0 + stamps) - 1719500000.0
     command = np.random.default_rng(0).normal(size=(300, 1))
-    means = Integral.of(stamps, command).means(np.arange(2991) * 0.002, 0)
-    assert np.array_equal(means, np.repeat(command[:299, 0], 10))
+    means = Held(stamps, command).means(range(2990), 0.002, 0.0, [0])
+    assert np.array_equal(means[:, 0], np.repeat(command[:299, 0], 10))
 
 
 def with_play_by_hand(world, log, joint, play):
@@ -233,7 +233,7 @@ def test_the_stand_in_has_the_same_play(arm):
     world = arm.with_parameters({n: (n.split(".")[0],) for n in names[4:]})
     values = np.array([[*SLOW.values(), 0.08, 0.05], [*SLOW.values(), 0.0, 0.0]])
     (full,) = Replayer(world, [log], 2, 1, names).run(names, values)
-    (alone,) = DecoupledReplayer(world, [log], 2).run(names, values)
+    (alone,) = DecoupledReplayer(world, [log]).run(names, values)
     effect = np.sqrt(((full[0] - full[1]) ** 2).mean(axis=0))
     error = np.sqrt((((alone[0] - alone[1]) - (full[0] - full[1])) ** 2).mean(axis=0))
     for joint in (2, 0):
@@ -274,6 +274,6 @@ def test_the_torque_speed_line_is_a_plain_loops_and_leaves_no_trace(arm):
     assert np.abs(predicted[0] - truth).max() < 1e-5
     assert np.abs(predicted[1] - truth).max() > 0.02
     np.testing.assert_array_equal(predicted, again)
-    (alone,) = DecoupledReplayer(world, [log], 2).run(names, values)
+    (alone,) = DecoupledReplayer(world, [log]).run(names, values)
     effect = np.sqrt(((predicted[0] - predicted[1]) ** 2).mean())
     assert np.sqrt(((alone[0] - predicted[0]) ** 2).mean()) < 0.4 * effect

@@ -1,0 +1,43 @@
+"""Signals that hold from stamp to stamp, and their means over physics steps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+
+_NEAR = 1e-6  # s; finer than any log's clock
+
+
+@dataclass(frozen=True)
+class Held:
+    """What is in force from each stamp until the next; the first value before, the last one after."""
+
+    time: FloatArray
+    """Shape (n,)."""
+    command: FloatArray
+    """Shape (n, m)."""
+
+    def means(self, steps: range, dt: float, late: float, columns: Sequence[int]) -> FloatArray:
+        """Means of columns over each of some steps, delayed; a step k is from k·dt to (k + 1)·dt.
+
+        A stamp within a microsecond of an edge is at it, and where one value holds all along, that is the
+        mean to the bit: what clocks and sums round changes nothing. Shape (len(steps), len(columns)).
+        """
+        count, command = len(steps), self.command[:, columns]
+        begins = (self.time + late) / dt - steps.start
+        edge = np.round(begins)
+        begins = np.where(np.abs(begins - edge) <= min(_NEAR / dt, 1e-3), edge, begins)
+        first = np.ceil(begins)
+        places = np.clip(first, 0, count).astype(np.intp)
+        row = np.bincount(places, minlength=count + 1)[:count].cumsum() - 1
+        found: FloatArray = command[np.maximum(row, 0)]
+        # a stamp within a step changes its mean by the share of the step that is left
+        inside = np.flatnonzero((first[1:] > begins[1:]) & (first[1:] >= 1) & (first[1:] <= count)) + 1
+        changes = (command[inside] - command[inside - 1]) * (first - begins)[inside, None]
+        np.add.at(found, places[inside] - 1, changes)
+        return found

@@ -136,12 +136,8 @@ _USEFUL: set[str] = set()
 """Modules that have registered something when they were imported."""
 
 
-def import_module(name: str, must_register: bool = True) -> ModuleType:
+def import_module(name: str) -> ModuleType:
     """Import what registers something: a module in the current folder or on ``sys.path``, or a ``.py`` file.
-
-    Args:
-        name: as ``import`` takes it, or a path.
-        must_register: whether it has to register something, of ours or a gymnasium env.
 
     Raises:
         InvalidValue: if it isn't there, raises, or registers nothing.
@@ -156,7 +152,7 @@ def import_module(name: str, must_register: bool = True) -> ModuleType:
     known = _registered()
     if known != before or any(home.startswith((f"{name}.", f"{module.__name__}.")) for _, _, home in known):
         _USEFUL.add(module.__name__)
-    if must_register and module.__name__ not in _USEFUL:
+    if module.__name__ not in _USEFUL:
         raise InvalidValue(
             f"importing {name} registers nothing; a task in it needs @sim2real.register_task('its-name') "
             "above its class, and an env gymnasium.register(id=..., entry_point=...)"

@@ -80,7 +80,8 @@ class OnnxFile:
             MissingExtra: if neither package is installed.
         """
         self._path = path
-        self._run, inputs, outputs, self.metadata = _open(path, runtime or _installed())
+        runtime = runtime or _installed()
+        self._run, inputs, outputs, self.metadata = _open(path, runtime)
         self._names = [value.name for value in outputs]
         self._input = inputs[0]
         if len(self._input.shape) != 2:
@@ -93,6 +94,8 @@ class OnnxFile:
         self.num_actions = outputs[self._action].shape[-1] if outputs[self._action].shape else None
         self._memory = tuple(_memories(path, inputs[1:], outputs, self._action))
         self._one_by_one = self._input.shape[0] == 1
+        if self._one_by_one:
+            self._widen(path, runtime)
 
     @property
     def contract(self) -> Contract | None:
@@ -129,6 +132,29 @@ class OnnxFile:
         joined = {m.name: np.concatenate([s[m.name] for _, s in parts], axis=m.axis) for m in self._memory}
         return np.concatenate([action for action, _ in parts]), joined
 
+    def _widen(self, path: Path, runtime: str) -> None:
+        """Run all rows at once, if the graph can though it names one, which is tried against single ones."""
+        run = self._run if runtime == "onnx" else _for_many_rows(path)
+        if run is None or self.num_observations is None:
+            return
+        seen = np.random.default_rng(0).standard_normal((2, 3, self.num_observations), dtype=np.float32)
+        truth, alone = self._tried(seen), self._run
+        self._run, self._one_by_one = run, False
+        try:
+            fine = np.allclose(self._tried(seen), truth, rtol=1e-4, atol=1e-5)
+        except Exception:  # each runtime has classes of its own, and the graph may be made for one row
+            fine = False
+        if not fine:
+            self._run, self._one_by_one = alone, True
+
+    def _tried(self, seen: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Actions in a short episode. Shape (steps, rows, num_actions)."""
+        state, actions = self.start(seen.shape[1]), []
+        for rows in seen:
+            action, state = self.act(rows, state)
+            actions.append(action)
+        return np.array(actions)
+
     def _pass(self, observation: NDArray[np.float32], state: Arrays) -> tuple[NDArray[np.float32], Arrays]:
         given = self._run({self._input.name: observation, **state})
         after = {m.name: np.array(given[m.source], dtype=np.float32) for m in self._memory}
@@ -152,20 +178,40 @@ def _open(path: Path, runtime: str) -> tuple[Run, list[Value], list[Value], dict
         raise PolicyError(
             f"{path} is no ONNX file that can be run ({reason}); export it or copy it again"
         ) from error
-    for value in (*opened[1], *opened[2]):
-        if not value.single:
-            raise PolicyError(f"{path}: {value.name!r} is no tensor of float32; export the policy in float32")
     if not opened[1] or not opened[2]:
         raise PolicyError(f"{path} has no input or no output; a policy has observations and actions")
+    for value in opened[1]:
+        if not value.single:
+            raise PolicyError(f"{path}: {value.name!r} is no tensor of float32; export the policy in float32")
     return opened
 
 
-def _with_onnxruntime(path: Path) -> tuple[Run, list[Value], list[Value], dict[str, str]]:
+def _for_many_rows(path: Path) -> Run | None:
+    """The file in onnxruntime with its one row left open; None without the package that can edit files."""
+    if importlib.util.find_spec("onnx") is None:
+        return None
+    import onnx
+
+    model = onnx.load(str(path))
+    for value in (*model.graph.input, *model.graph.output):
+        sizes = value.type.tensor_type.shape.dim
+        if len(sizes) in (2, 3):
+            sizes[len(sizes) - 2].dim_param = "rows"
+    del model.graph.value_info[:]
+    try:
+        return _with_onnxruntime(model.SerializeToString())[0]
+    except Exception:  # the graph says in other places that there is one row
+        return None
+
+
+def _with_onnxruntime(path: Path | bytes) -> tuple[Run, list[Value], list[Value], dict[str, str]]:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(
+        path if isinstance(path, bytes) else str(path), options, providers=["CPUExecutionProvider"]
+    )
 
     def values(given: Sequence[Any]) -> list[Value]:
         return [

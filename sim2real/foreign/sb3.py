@@ -187,7 +187,7 @@ def _algorithm(data: Mapping[str, Any], family: str) -> str:
     if family == _SOFT:
         return "TQC" if "top_quantiles_to_drop_per_net" in data else "SAC"
     if family == _DETERMINISTIC:
-        return "DDPG" if data.get("policy_delay") == 1 and not data.get("target_policy_noise") else "TD3"
+        return "DDPG" if data.get("policy_delay") == 1 and data.get("target_noise_clip") == 0 else "TD3"
     return "PPO" if "clip_range" in data else "TRPO" if "cg_max_steps" in data else "A2C"
 
 

@@ -65,6 +65,20 @@ def test_memory_is_fed_and_begun_anew_by_row(tmp_path, runtime, rows):
     assert (file.num_observations, file.num_actions, file.contract) == (2, 2, None)
 
 
+@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("alike", [True, False])
+def test_a_graph_for_one_row_runs_all_at_once_only_if_that_gives_the_same(tmp_path, runtime, alike):
+    total = [("ReduceSum", "obs axes", "total"), ("Mul", "obs total", "actions")]  # over the rows as well
+    nodes = [("Add", "obs obs", "actions")] if alike else total
+    path = tmp_path / "one.onnx"
+    saved(path, [value("obs", 1, 2)], [value("actions", 1, 2)], nodes, axes=np.array([0, 1]))
+    file = OnnxFile(path, runtime)
+    seen = np.arange(6, dtype=np.float32).reshape(3, 2)
+    action, _ = file.act(seen, file.start(3))
+    np.testing.assert_array_equal(action, 2 * seen if alike else seen * seen.sum(axis=1, keepdims=True))
+    assert file._one_by_one != alike
+
+
 @pytest.mark.parametrize(
     ("inputs", "outputs", "complaint"),
     [

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
-from stable_baselines3 import A2C, DQN, PPO, SAC, TD3
+from stable_baselines3 import A2C, DDPG, DQN, PPO, SAC, TD3
 
 from sim2real.errors import PolicyError, UnknownName
 from sim2real.foreign import load_policy
@@ -47,6 +47,7 @@ MODELS = {
     "SAC with noise of states": lambda: SAC(
         "MlpPolicy", Skewed(), buffer_size=10, use_sde=True, policy_kwargs={"net_arch": [9], "clip_mean": 0.5}
     ),
+    "DDPG": lambda: DDPG("MlpPolicy", Skewed(), buffer_size=10, policy_kwargs={"net_arch": [9]}),
     "TD3": lambda: TD3("MlpPolicy", Skewed(), buffer_size=10, policy_kwargs={"net_arch": [9, 8]}),
 }
 
@@ -71,6 +72,7 @@ def test_it_acts_as_the_model_does(name, tmp_path, rng):
     np.testing.assert_allclose(actions, truth, atol=2e-5)
     low, high = Skewed.action_space.low, Skewed.action_space.high
     assert (np.ptp(truth, axis=0) > 0.3 * (high - low)).all(), "hardly anything was asked"
+    assert policy.kind == f"{name.split()[0]} of Stable-Baselines3"
     assert (policy.name, policy.num_observations, policy.num_actions) == ("model", 4, 2)
 
 

@@ -16,7 +16,7 @@ from gymnasium.envs.registration import EnvSpec
 
 from sim2real.documents import Section
 from sim2real.errors import InvalidValue, Sim2RealError, UnknownName, told
-from sim2real.registry import import_module
+from sim2real.registry import load_module
 
 SCHEME = "gym:"
 """What the name of a world begins with that is an env: ``gym:Hopper-v5``, ``gym:my_module:MyEnv-v0``."""
@@ -54,7 +54,7 @@ class Source:
         """
         module, _, name = text.rpartition(":")
         if module:
-            import_module(module, must_register=False)
+            load_module(module)
         return cls(text, _spec(name))
 
     @classmethod

@@ -25,6 +25,13 @@ def add(commands: Commands) -> None:
     command.add_argument("--seconds", type=float, help="budget in simulated seconds")
     command.add_argument("--world", help="name or folder of the world; default the one that the policy names")
     command.add_argument("--normalizer", default="frozen", help="frozen (default), adapted or fresh")
+    command.add_argument(
+        "--rehearsal",
+        type=float,
+        default=0.0,
+        help="share of every batch that comes from the source, so that it is not forgotten; default 0",
+    )
+    command.add_argument("--rehearse", default="nominal", help="the source: nominal (default) or training")
     command.add_argument("--seed", type=seed, help="of exploration; default that of the policy")
     command.add_argument("--label", help="what reports call it; default fine-tuned")
     command.add_argument(
@@ -39,6 +46,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Run it."""
     from sim2real.policy import Policy
     from sim2real.transfer.fine_tune import FineTuneSettings, fine_tune
+    from sim2real.transfer.source import Source
     from sim2real.transfer.target import Budget, Seal, TargetEnv
     from sim2real.world import closed
 
@@ -47,14 +55,17 @@ def run(arguments: argparse.Namespace) -> None:
     given = Path(arguments.target)
     physics = world.domain(arguments.target) if given.is_file() else world.variant(arguments.target)
     budget = Budget(arguments.steps, arguments.episodes, arguments.seconds)
-    settings = FineTuneSettings(normalizer=arguments.normalizer)
+    settings = FineTuneSettings(
+        normalizer=arguments.normalizer, rehearsal=arguments.rehearsal, rehearse=arguments.rehearse
+    )
     out = arguments.out or Path("runs") / f"{policy.name}-{given.stem}"
     Policy.check_folder(out)
     secret = secrets.randbits(32) if arguments.secret is None else arguments.secret
     rows = min(16, arguments.episodes or 16)
     target = TargetEnv(world, physics, budget, rows, seal=Seal(secret, name=given.stem))
+    source = Source(world)
     with closed():
-        adapted = fine_tune(policy, target, settings, arguments.seed, progress=True)
+        adapted = fine_tune(policy, target, settings, arguments.seed, progress=True, source=source)
     label = arguments.label or adapted.contract.label
     adapted = dataclasses.replace(adapted, contract=dataclasses.replace(adapted.contract, label=label))
     adapted.save(out)

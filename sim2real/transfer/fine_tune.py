@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sim2real.draws import LARGEST_SEED, checked_seed
-from sim2real.errors import BudgetExhausted, InvalidValue
+from sim2real.errors import BudgetExhausted, InvalidValue, UnknownName
 from sim2real.learn.hooks import Hooks, critic_first
 from sim2real.learn.learn import Beside, learn
 from sim2real.learn.settings import PPOSettings
@@ -27,13 +27,15 @@ from sim2real.policy import Policy, Step
 from sim2real.transfer.source import Source
 from sim2real.transfer.target import TargetEnv
 
+REHEARSED = ("nominal", "training")
+
 
 @dataclass(frozen=True)
 class FineTuneSettings:
     """Settings of fine-tuning.
 
     Raises:
-        UnknownName: for a normalizer handling that does not exist.
+        UnknownName: for a normalizer handling, or a domain to rehearse, that does not exist.
         InvalidValue: for a share outside [0, 1).
     """
 
@@ -61,6 +63,8 @@ class FineTuneSettings:
     def __post_init__(self) -> None:
         """Refuse what can't be done."""
         Hooks(normalizer=self.normalizer)
+        if self.rehearse not in REHEARSED:
+            raise UnknownName("domain to rehearse", self.rehearse, REHEARSED)
         for name in ("critic_warmup", "rehearsal"):
             if not 0 <= getattr(self, name) < 1:
                 raise InvalidValue(f"{name} of {getattr(self, name):g} is outside [0, 1)")

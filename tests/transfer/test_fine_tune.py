@@ -222,6 +222,12 @@ def test_limit_on_episodes_alone_sets_the_length_of_the_warm_up(pendulum, source
             UnknownName,
             "unknown normalizer handling 'forzen': did you mean 'frozen'",
         ),
+        (
+            {"rehearse": "trainig"},
+            UnknownName,
+            "unknown domain to rehearse 'trainig': did you mean 'training'",
+        ),
+        ({"rehearsal": 1.0}, InvalidValue, "rehearsal of 1 is outside"),
         ({"critic_warmup": 1.0}, InvalidValue, "critic_warmup of 1 is outside"),
         ({"critic_warmup": -0.1}, InvalidValue, "critic_warmup of -0.1 is outside"),
         ({"critic_warmup": float("nan")}, InvalidValue, "critic_warmup of nan is outside"),

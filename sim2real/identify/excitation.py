@@ -43,26 +43,6 @@ class CommandLimits:
     """First command. Shape (nu,)."""
     servos: bool
 
-    @property
-    def middle(self) -> FloatArray:
-        """Of the range. Shape (nu,)."""
-        return (self.low + self.high) / 2
-
-    @property
-    def half(self) -> FloatArray:
-        """Of the range's width. Shape (nu,)."""
-        return (self.high - self.low) / 2
-
-
-@dataclass(frozen=True, eq=False)
-class Candidate:
-    """One way to move."""
-
-    kind: str
-    """In words."""
-    values: FloatArray
-    """Shape (n, nu)."""
-
 
 def speeds(time: FloatArray, positions: FloatArray) -> FloatArray:
     """Of joints over a tenth of a second, so that noise is none, rad/s or m/s. Shape (n, k)."""
@@ -72,8 +52,8 @@ def speeds(time: FloatArray, positions: FloatArray) -> FloatArray:
 
 def candidates(
     time: FloatArray, limits: CommandLimits, focus: list[int], seed: int = 0
-) -> Iterator[Candidate]:
-    """Different ways to move.
+) -> Iterator[tuple[str, FloatArray]]:
+    """Different ways to move: each in words, and its commands, shape (n, nu).
 
     Args:
         time: stamps from 0 on, s. Shape (n,).
@@ -90,16 +70,18 @@ def candidates(
         still = np.isin(np.arange(count), moved, invert=True)
         for name in _RATES:
             course = _course(limits, time, _multisine(time, name, rng, count), still, rng)
-            yield Candidate(f"multisine of {who}, {name}", _reached(time, limits, course))
+            yield f"multisine of {who}, {name}", _reached(time, limits, course)
         for seconds in (1.0, 3.0):
             poses = _placed(limits, rng.uniform(-1, 1, (int(time[-1] / seconds) + 1, count)), still, rng)
-            yield Candidate(f"poses of {who} held for {seconds:g} s", _walk(time, limits, poses))
+            yield f"poses of {who} held for {seconds:g} s", _walk(time, limits, poses)
         phase = time[:, None] / rng.uniform(5.0, 9.0, count) + rng.uniform(0, 1, count)
         course = _course(limits, time, sawtooth(2 * np.pi * phase, 0.5), still, rng)
-        yield Candidate(f"slow sweeps of {who}", _reached(time, limits, course))
+        yield f"slow sweeps of {who}", _reached(time, limits, course)
 
 
-def _forces(time: FloatArray, limits: CommandLimits, rng: np.random.Generator) -> Iterator[Candidate]:
+def _forces(
+    time: FloatArray, limits: CommandLimits, rng: np.random.Generator
+) -> Iterator[tuple[str, FloatArray]]:
     """Forces that push to and fro about the middle, of several strengths."""
     count, end = len(limits.low), float(time[-1])
     fade = np.minimum(1.0, np.minimum(time, end - time) / 0.3)[:, None]
@@ -111,10 +93,11 @@ def _forces(time: FloatArray, limits: CommandLimits, rng: np.random.Generator) -
     factors = (1 + 0.2 * np.arange(count)).tolist()  # joint after joint a little faster
     sweeps = [chirp(time, 0.2 * f, end, 5.0 * f, "logarithmic") for f in factors]
     signals["sweep of frequencies"] = np.stack(sweeps, axis=1)
+    middle, half = (limits.low + limits.high) / 2, (limits.high - limits.low) / 2
     for strength in _STRENGTHS:
         for name, unit in signals.items():
             kind = f"{name}, {100 * strength:.0f} % of the commands' range"
-            yield Candidate(kind, limits.middle + strength * limits.half * fade * unit)
+            yield kind, middle + strength * half * fade * unit
 
 
 def _multisine(
@@ -133,7 +116,7 @@ def _placed(
 ) -> FloatArray:
     """Poses within ±1 as poses in the range; joints that are still somewhere in it."""
     unit[:, still] = rng.uniform(-1, 1, len(still))[still]
-    return np.asarray(limits.middle + limits.half * unit)
+    return np.asarray((limits.low + limits.high + (limits.high - limits.low) * unit) / 2)
 
 
 def _course(
@@ -145,7 +128,8 @@ def _course(
 ) -> FloatArray:
     """A course within ±1 as poses: as wide as the range and the speed allow, anywhere in the range."""
     steepest = np.abs(np.gradient(unit, time, axis=0)).max(axis=0)
-    share = np.minimum(1.0, _CALM * limits.speed / np.maximum(steepest * limits.half, 1e-9))
+    half = (limits.high - limits.low) / 2
+    share = np.minimum(1.0, _CALM * limits.speed / np.maximum(steepest * half, 1e-9))
     return _placed(limits, rng.uniform(-1, 1, len(share)) * (1 - share) + share * unit, still, rng)
 
 

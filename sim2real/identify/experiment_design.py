@@ -241,18 +241,17 @@ def _safe(known: _Known, envelope: _Envelope, options: Options) -> Iterator[tupl
     focus = list(dict.fromkeys(driven.index(o) for o in owners if o is not None and o in driven))
     tried = list(candidates(time, envelope.commands(), focus[:_FOCUS], options.seed))
     first, begun = envelope.motions[0], []
-    for candidate in tried:
+    for _, commands in tried:
         start = first.measured[0].copy()
         if envelope.servos:
-            start[driven] = candidate.values[0]
-        measured = np.tile(start, (len(time), 1))
-        begun.append(Motion("next", first.joints, time, candidate.values, measured, 0 * start))
+            start[driven] = commands[0]
+        begun.append(Motion("next", first.joints, time, commands, np.tile(start, (len(time), 1)), 0 * start))
     full = known.problem.on(begun, fast=False)
     predicted = full.predict(full.space.start[None])
-    for motion, candidate, (positions,) in zip(begun, tried, predicted, strict=True):
+    for motion, (kind, _), (positions,) in zip(begun, tried, predicted, strict=True):
         if envelope.holds(time, positions):
             speeds = None if envelope.servos else np.gradient(positions, time, axis=0)
-            yield dataclasses.replace(motion, measured=positions, speeds=speeds), candidate.kind
+            yield dataclasses.replace(motion, measured=positions, speeds=speeds), kind
 
 
 def _as_recorded(world: World, like: Recording, motion: Motion) -> Recording:

@@ -133,11 +133,11 @@ def test_poses_keep_within_the_room():
     time = np.arange(0, 12.0, 0.02)
     tried = list(candidates(time, room, [1], seed=3))
     assert len(tried) == 12
-    for commands in tried:
-        assert (commands.values >= room.low - 1e-9).all(), commands.kind
-        assert (commands.values <= room.high + 1e-9).all(), commands.kind
-        assert (np.abs(np.diff(commands.values, axis=0)) <= room.speed * 0.02 * 1.001).all(), commands.kind
-        assert commands.values[0] == pytest.approx(room.start)
+    for kind, values in tried:
+        assert (values >= room.low - 1e-9).all(), kind
+        assert (values <= room.high + 1e-9).all(), kind
+        assert (np.abs(np.diff(values, axis=0)) <= room.speed * 0.02 * 1.001).all(), kind
+        assert values[0] == pytest.approx(room.start)
 
 
 def test_columns_go_back_to_the_robots_own(tmp_path):

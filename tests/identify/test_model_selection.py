@@ -4,6 +4,7 @@ import mujoco
 import numpy as np
 import pytest
 
+from sim2real.cli import main
 from sim2real.domain import Domain
 from sim2real.env import Sim2RealVectorEnv
 from sim2real.identify.actuator_models import Extension, candidate_models, motor_models, servo_models
@@ -110,6 +111,12 @@ def test_a_model_of_motors_is_selected_when_asked_for(twin):
         "+ Coulomb friction",
     }
     assert found.point["motor.latency"] == 4
+
+
+def test_the_command_takes_the_older_word_as_well(capsys):
+    with pytest.raises(SystemExit):
+        main(["identify", "--help"])
+    assert "--select, --ladder" in capsys.readouterr().out
 
 
 def test_candidate_models_name_what_the_world_has():

@@ -116,8 +116,8 @@ def intervals(name: str, lacks: str, seed: int, profile: bool) -> dict[str, list
     for e in found.estimates:
         spread = found.domain.parameters[e.name]
         ends = {
-            "independent errors": (e.value - e.naive, e.value + e.naive),
-            "blocks of time": e.blocks,
+            "independent errors": (e.value - e.independent, e.value + e.independent),
+            "blocks of time": e.bootstrap,
             "reported": (e.low, e.high),
             "profiled": e.profile,
             "domain": (spread.mean - 1.96 * spread.std, spread.mean + 1.96 * spread.std),

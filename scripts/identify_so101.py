@@ -130,7 +130,7 @@ def print_folds(world: World, recordings: list[Recording], options: Options, fol
     for fold in range(folds):
         held = recordings[fold::folds]
         rest = [recording for recording in recordings if recording not in held]
-        point = dict(identify(world, rest, dataclasses.replace(options, beside=False)).point)
+        point = dict(identify(world, rest, dataclasses.replace(options, nuisance=False)).point)
         base = world.for_domain(Domain.point(point))
         for motion in (motion_of(world, recording) for recording in held):
             (found,) = predicted(base, [motion], point)
@@ -161,7 +161,7 @@ def main() -> None:
     recordings, test = (load_recordings(folder / part) for part in ("train", "test"))
     if arguments.quick:
         free = (f"{world.model.actuator(k).name}.{q}" for q in SCALE[:3] for k in range(world.model.nu))
-        options = dataclasses.replace(options, free=tuple(free), generations=4, beside=False)
+        options = dataclasses.replace(options, free=tuple(free), generations=4, nuisance=False)
         recordings, test = ([log for log in logs if log.name in QUICK] for logs in (recordings, test))
     if arguments.folds:
         print_folds(world, recordings, options, arguments.folds)

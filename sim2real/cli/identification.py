@@ -39,7 +39,7 @@ def check_tables(found: Check) -> Iterator[Table]:
     table = Table("parameter", "about", "interval", "it could be", "share of that", "unit", title=title)
     for e in sorted(found.expected, key=lambda e: -e.share):
         ends = (f"{low:.4g} to {high:.4g}" for low, high in ((e.low, e.high), e.range))
-        share = f"{100 * e.share:.2g} %" + ("" if e.told else " (can't tell)")
+        share = f"{100 * e.share:.2g} %" + ("" if e.identifiable else " (can't tell)")
         table.add_row(e.name, f"{e.value:.4g}", *ends, share, e.unit)
     yield table
 

@@ -25,7 +25,7 @@ from sim2real.identify.identifiability import combinations
 from sim2real.identify.least_squares import prior_curvature
 from sim2real.identify.model_selection import Comparison
 from sim2real.identify.noise import visible_error
-from sim2real.identify.nuisance import Lack, enlarge
+from sim2real.identify.nuisance import Unmodelled, enlarge
 from sim2real.identify.options import Options
 from sim2real.identify.problem import Linear, RecordingProblem
 from sim2real.identify.residuals import Hint, diagnose
@@ -77,8 +77,8 @@ def assess(model: FittedModel, options: Options, seconds: float, counts: tuple[i
     problem, point, space = model.problem, model.points[1], model.problem.space
     linear = problem.linearize(point, central=True)
     spread = bootstrap(linear)
-    enlarged = enlarge(problem, point) if options.beside else None
-    lack = enlarged.lack if enlarged is not None else None
+    enlarged = enlarge(problem, point) if options.nuisance else None
+    unmodelled = enlarged.unmodelled if enlarged is not None else None
     estimates = estimates_of(problem, point, spread, enlarged, options.profile)
     ground = _ground(model, estimates, spread)
     gap, nominal, predicted = _gaps(model, options.threads, ground)
@@ -92,7 +92,7 @@ def assess(model: FittedModel, options: Options, seconds: float, counts: tuple[i
         hits = touching(model.world, model.motions, predicted)
         plane = find_plane(problem.world, space.physics(point), hits, options.threads) if hits else None
     said = findings(model.world, model.motions, untold, options.complaints)
-    said += _missing(hints, plane, lack, [e for e in estimates if e.moved])
+    said += _missing(hints, plane, unmodelled, [e for e in estimates if e.moved])
     values = dict(zip(space.names, map(float, space.values(point)), strict=True))
     physical = {n: float(round(v)) if quantity_of(n).integer else v for n, v in space.physics(point).items()}
     split, held = len(model.parts[0]), _names(model.parts[1])
@@ -117,24 +117,24 @@ def assess(model: FittedModel, options: Options, seconds: float, counts: tuple[i
             Trace(m.name, k >= split, m.time, {MEASURED: m.measured, NOMINAL: before, FITTED: after})
             for k, (m, before, after) in enumerate(zip(model.motions, nominal, predicted, strict=True))
         ),
-        suspects=lack.suspects if lack is not None else (),
+        unmodelled=unmodelled.effects if unmodelled is not None else (),
         notes=tuple(dict.fromkeys(note for motion in model.motions for note in motion.notes)),
     )
 
 
 def _missing(
-    hints: Sequence[Hint], plane: Plane | None, lack: Lack | None, moved: Sequence[Estimate]
+    hints: Sequence[Hint], plane: Plane | None, unmodelled: Unmodelled | None, moved: Sequence[Estimate]
 ) -> Iterator[Verdict]:
     """On what the model lacks: signals and a plane that explain the rest, usual effects, what they move."""
     for h in hints:
         yield Verdict(STRUCTURE_MISSING, f"{h.joint}: {h.signal}", h.text, {"share": h.share, "rms": h.rms})
     if plane is not None:
         yield Verdict(STRUCTURE_MISSING, ", ".join(plane.values), plane.text, dict(plane.values))
-    if lack is not None:
-        spoilt = ", ".join(f"{e.name} = {e.beside:.5g} in place of {e.value:.5g}" for e in moved)
-        text = f"{lack.text}, which moves {spoilt}" if moved else lack.text
-        numbers, names = {"before": lack.before, "after": lack.after}, tuple(e.name for e in moved)
-        yield Verdict(STRUCTURE_MISSING, ", ".join(s.name for s in lack.suspects), text, numbers, names)
+    if unmodelled is not None:
+        spoilt = ", ".join(f"{e.name} = {e.with_nuisance:.5g} in place of {e.value:.5g}" for e in moved)
+        text = f"{unmodelled.text}, which moves {spoilt}" if moved else unmodelled.text
+        subject, names = ", ".join(e.name for e in unmodelled.effects), tuple(e.name for e in moved)
+        yield Verdict(STRUCTURE_MISSING, subject, text, unmodelled.errors, names)
 
 
 def _ground(model: FittedModel, estimates: Sequence[Estimate], spread: Spread) -> Ground | None:

@@ -1,7 +1,7 @@
 """What recordings can tell of a robot, before anything is fitted to them.
 
     found = check(World.load("furuta"), load_recordings(folder))
-    [e.name for e in found.expected if not e.told]      # these recordings can't tell
+    [e.name for e in found.expected if not e.identifiable]      # these recordings can't tell
 
 The widths are the least that a fit can hope for: those of a model that lacks nothing, with the noise of the
 sensors alone (`sim2real.identify.identifiability`). What can't be told even so, no fit will tell.
@@ -70,7 +70,7 @@ class Check:
     excitation: tuple[Excitation, ...]
     expected: tuple[Estimate, ...]
     """What a fit will know of each parameter at best, about the point where the recordings were looked at."""
-    together: tuple[str, ...]
+    confounded: tuple[str, ...]
     """Sentences on what can't be told apart."""
     condition: float
     """Condition number of J'J, columns as shares of their ranges."""
@@ -84,7 +84,7 @@ class Check:
     @property
     def text(self) -> str:
         """In one sentence."""
-        untold, count = [e.name for e in self.expected if not e.told], len(self.expected)
+        untold, count = [e.name for e in self.expected if not e.identifiable], len(self.expected)
         if untold:
             more = f" and {len(untold) - 3} more" if len(untold) > 4 else ""
             listed = ", ".join(untold[:3] if more else untold)
@@ -97,7 +97,7 @@ class Check:
 
     def to_json(self) -> dict[str, object]:
         """As plain values."""
-        expected = [{**asdict(e), "told": e.told} for e in self.expected]
+        expected = [{**asdict(e), "identifiable": e.identifiable} for e in self.expected]
         condition = self.condition if math.isfinite(self.condition) else None
         return asdict(self) | {"expected": expected, "condition": condition, "exit_code": self.exit_code}
 
@@ -140,7 +140,7 @@ def check(world: World, recordings: Sequence[Recording], options: Options | None
     one, none = np.ones(1, dtype=np.intp), np.zeros((1, len(point)))
     weights = problem.weights(rmse)
     linear = Linear(point, curvature, none, scatter, rmse[:1] ** 2, one, 0 * one, rmse, weights)
-    open_still = {e.name for e in expected if not e.told}
+    open_still = {e.name for e in expected if not e.identifiable}
     apart = [c for c in combinations(problem, linear) if open_still & {*c.names}]
     verdicts = findings(world, motions, apart, options.complaints)
     for e in expected:
@@ -149,10 +149,10 @@ def check(world: World, recordings: Sequence[Recording], options: Options | None
                 f"{e.name} will be known no better than {e.low:.3g} to {e.high:.3g} {e.unit}: "
                 f"{100 * e.share:.0f} % of what it could be"
             )
-            verdicts.append(Verdict.untold((e.name,), text, share=e.share))
+            verdicts.append(Verdict.not_identifiable((e.name,), text, share=e.share))
     excited = tuple(_excitation(world, motions, k, float(level)) for k, level in enumerate(levels))
-    together = tuple(c.text for c in apart)
-    return Check(world.name, excited, expected, together, known.condition, tuple(verdicts))
+    confounded = tuple(c.text for c in apart)
+    return Check(world.name, excited, expected, confounded, known.condition, tuple(verdicts))
 
 
 def first_parameters(world: World, options: Options) -> list[str]:
@@ -172,7 +172,7 @@ def findings(
     """Verdicts on recordings: what the log doctor and a fit have against them, what they can't tell apart."""
     texts = [*complaints, *_complaints(motions, drives(world.model)[0])]
     bad = [Verdict(BAD_DATA, "recordings", text) for text in texts]
-    return bad + [Verdict.untold(c.names, c.text, growth=c.growth) for c in untold]
+    return bad + [Verdict.not_identifiable(c.names, c.text, growth=c.growth) for c in untold]
 
 
 def _excitation(world: World, motions: Sequence[Motion], k: int, noise: float) -> Excitation:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 MEASURED, NOMINAL, FITTED = "measured", "nominal", "identified"
 COMMAND, DELAYED = "command", "delayed command"
 
-TOLD = 0.5
-"""Share of its range that the interval of a parameter which data tell must not exceed."""
+IDENTIFIABLE = 0.5
+"""Share of its range that the interval of a parameter that is identifiable must not exceed."""
 
 _EDGE = 1e-3  # share of its range within which a parameter is on its bound
 _DELAYS = np.arange(0.0, 0.301, 0.01)
@@ -46,11 +46,11 @@ class Estimate:
     """Of the range, on the fit's scale, that the interval covers."""
     on_bound: bool
     """Whether it is where the range ends, and that end is not the absence of an effect."""
-    blocks: tuple[float, float] | None = None
-    """Ends from drawing blocks of time again alone, as if the model lacked nothing."""
-    beside: float | None = None
-    """Value when the usual missing effects are fitted beside it (`sim2real.identify.nuisance`)."""
-    naive: float | None = None
+    bootstrap: tuple[float, float] | None = None
+    """Ends from a block bootstrap alone, as if the model lacked nothing."""
+    with_nuisance: float | None = None
+    """Value with nuisance effects fitted beside it (`sim2real.identify.nuisance`)."""
+    independent: float | None = None
     """Half width of the interval that errors taken for independent would give."""
     profile: tuple[float, float] | None = None
     """Ends as `low` and `high`, from the profile likelihood in place of a parabola, if asked for."""
@@ -70,16 +70,16 @@ class Estimate:
         return cls(free.name, unit, value, first, last, nominal, ends, float(share), on_bound)
 
     @property
-    def told(self) -> bool:
+    def identifiable(self) -> bool:
         """Whether the data narrow the range down."""
-        return self.share <= TOLD
+        return self.share <= IDENTIFIABLE
 
     @property
     def moved(self) -> bool:
-        """Whether the usual missing effects move the value out of what blocks of time allow."""
-        if self.blocks is None or self.beside is None:
+        """Whether nuisance effects move the value out of the interval of the bootstrap."""
+        if self.bootstrap is None or self.with_nuisance is None:
             return False
-        return not self.blocks[0] <= self.beside <= self.blocks[1]
+        return not self.bootstrap[0] <= self.with_nuisance <= self.bootstrap[1]
 
 
 @dataclass(frozen=True)
@@ -125,9 +125,9 @@ def estimates_of(
         found.append(
             dataclasses.replace(
                 Estimate.of(problem.world, free, float(point[k]), covered[0][k], covered[1][k]),
-                blocks=_ends(free, blocks, k),
-                beside=float(free.value(beside[k])),
-                naive=(sides[1] - sides[0]) / 2,
+                bootstrap=_ends(free, blocks, k),
+                with_nuisance=float(free.value(beside[k])),
+                independent=(sides[1] - sides[0]) / 2,
                 profile=None if ends is None else _ends(free, ends, k),
             )
         )

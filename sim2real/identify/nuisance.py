@@ -1,7 +1,7 @@
 """What a fit may have taken for something else: the usual effects that a model lacks, opened beside it.
 
     enlarged = enlarge(problem, point)
-    print(enlarged.lack.text)           # "with motor.latency = 2 physics steps the error would be …"
+    print(enlarged.unmodelled.text)     # "with motor.latency = 2 physics steps the error would be …"
 
 A robot that answers late, seen by a model without latency, looks heavy; no resampling of its recordings says
 so, for all of them are biased alike. So the fit is done once more with nuisance parameters (Kennedy and
@@ -13,7 +13,7 @@ the error that is left.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -60,22 +60,21 @@ _PART = 0.1
 
 
 @dataclass(frozen=True)
-class Lack:
+class Unmodelled:
     """What the model lacks, as far as the usual effects can say."""
 
-    suspects: tuple[Estimate, ...]
+    effects: tuple[Estimate, ...]
     """The one that explains most first."""
-    before: float
-    """Mean RMSE as fitted, scaled."""
-    after: float
-    """And with all usual effects beside it."""
+    errors: Mapping[str, float]
+    """Mean RMSE as fitted (``before``) and with all usual effects beside it (``after``), scaled."""
 
     @property
     def text(self) -> str:
         """In one sentence."""
-        named = ", ".join(f"{s.name} = {s.value:.3g} {s.unit}".rstrip() for s in self.suspects)
+        named = ", ".join(f"{s.name} = {s.value:.3g} {s.unit}".rstrip() for s in self.effects)
+        before, after = (1000 * self.errors[when] for when in ("before", "after"))
         return (
-            f"with {named} the error would be {1000 * self.after:.3g} in place of {1000 * self.before:.3g} "
+            f"with {named} the error would be {after:.3g} in place of {before:.3g} "
             "(mrad, or thousandths of what joints of unlike units move); free that too"
         )
 
@@ -155,7 +154,7 @@ class Enlarged:
         return distance
 
     @property
-    def lack(self) -> Lack | None:
+    def unmodelled(self) -> Unmodelled | None:
         """Effects that matter, if together they take away a good part of the error.
 
         An error that the noise or the step of the sensors makes lacks nothing.
@@ -164,11 +163,11 @@ class Enlarged:
         noise = max(float(self.white.mean()), float(self.floor.mean()))
         if after > self.before * (1 - _GAIN) or self.before < NOISES * noise:
             return None
-        std = np.sqrt(np.diag(self.covariance))
+        errors, std = {"before": self.before, "after": after}, np.sqrt(np.diag(self.covariance))
         worth = ((self.point - self.problem.space.start) / std)[self.own :] ** 2
         share = worth / max(float(worth.sum()), 1e-30)
         named = [self.own + int(k) for k in np.argsort(-share) if share[k] >= _PART]
-        return Lack(tuple(self._estimate(k, float(std[k])) for k in named), self.before, after)
+        return Unmodelled(tuple(self._estimate(k, float(std[k])) for k in named), errors)
 
     def _estimate(self, column: int, std: float) -> Estimate:
         at, half = float(self.point[column]), QUANTILE * std

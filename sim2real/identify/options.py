@@ -28,9 +28,9 @@ class Options:
     """Of the global search; 0 to begin at the nominal values."""
     select: bool = False
     """Select a model of motors from nested ones, too, judged on what is held out; servos' always is."""
-    beside: bool = True
-    """Fit the usual missing effects beside what is free once more, for intervals that cover; without, they
-    are those of blocks of time."""
+    nuisance: bool = True
+    """Fit once more with nuisance effects, the usual missing ones, for intervals that cover; without, they
+    are those of a block bootstrap."""
     profile: bool = False
     """Profile the likelihood for the ends of the intervals as well (`sim2real.identify.uncertainty`); takes
     as long again as a fit."""

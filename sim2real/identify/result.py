@@ -69,8 +69,8 @@ class Identification:
     """What was said before the fit, as plain values (`sim2real.identify.check.Check.to_json`)."""
     next_motion: Mapping[str, object] | None = None
     """What to record next, as plain values (`sim2real.identify.experiment_design.NextMotion.to_json`)."""
-    suspects: tuple[Estimate, ...] = ()
-    """Effects that the model seems to lack."""
+    unmodelled: tuple[Estimate, ...] = ()
+    """Effects that the model seems to lack, with the values that they would have."""
     notes: tuple[str, ...] = ()
     """What the recordings don't say of the robot, as joints that were not measured, a sentence each."""
 

@@ -98,7 +98,7 @@ class RolloutFit:
         unknown = f"is as unknown after {self.evaluations} candidates as its range was"
         advice = "record episodes that it matters in, or leave it out"
         findings = [
-            Verdict.untold((e.name,), f"{e.name} {unknown}; {advice}", std=self.std[e.name])
+            Verdict.not_identifiable((e.name,), f"{e.name} {unknown}; {advice}", std=self.std[e.name])
             for e in estimates
             if e.share >= 1
         ]
@@ -106,7 +106,7 @@ class RolloutFit:
             text = (
                 f"{', '.join(names)} can only be told together: one makes up for the other; fix one of them"
             )
-            findings.append(Verdict.untold(names, text, std=self.std[names[0]]))
+            findings.append(Verdict.not_identifiable(names, text, std=self.std[names[0]]))
         times = self.error / max(self.noise, _FINEST)
         if times > _WHITE and self.error <= self.error_before * (1 - GAIN):
             text = (

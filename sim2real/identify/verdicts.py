@@ -45,7 +45,7 @@ class Verdict:
     """Parameters that it leaves open, or whose values are not to be trusted."""
 
     @classmethod
-    def untold(cls, names: tuple[str, ...], text: str, **evidence: float) -> Verdict:
+    def not_identifiable(cls, names: tuple[str, ...], text: str, **evidence: float) -> Verdict:
         """That the data leave some parameters open."""
         return cls(NOT_IDENTIFIABLE, ", ".join(names), text, evidence, names)
 

@@ -55,7 +55,7 @@ def test_expected_widths_are_the_scatter_of_estimates(name, free, start, twin):
     expected = np.array([e.share for e in found.expected]) / 3.92
     assert (expected < 2 * scatter).all(), (expected, scatter)
     assert (scatter < 2 * expected).all(), (expected, scatter)
-    assert all(e.told for e in found.expected)
+    assert all(e.identifiable for e in found.expected)
 
 
 def test_the_noise_is_found_in_a_moving_signal(twin):
@@ -72,7 +72,7 @@ def test_the_noise_is_found_in_a_moving_signal(twin):
 def test_what_nothing_excites_is_said_before_the_fit(twin):
     recordings = twin("cartpole", {}, count=2, seconds=1.0, start=(0, 0), share=0.0)
     found = check(World.load("cartpole"), recordings, Options(free=("cart.mass", "motor.strength")))
-    assert not any(e.told for e in found.expected)
+    assert not any(e.identifiable for e in found.expected)
     assert {v.name for v in found.verdicts} == {BAD_DATA, NOT_IDENTIFIABLE}
     assert found.exit_code == 15
     said = " ".join(v.text for v in found.verdicts)
@@ -86,11 +86,11 @@ def test_one_column_is_said_before_the_fit(twin):
     free = ("cart.mass", "pole.mass", "motor.strength", "slider.damping")
     found = check(World.load("cartpole"), recordings, Options(free=free, window=0.5))
     assert found.exit_code == 13
-    assert any("cart.mass" in text and "motor.strength" in text for text in found.together)
+    assert any("cart.mass" in text and "motor.strength" in text for text in found.confounded)
     assert found.condition == np.inf
     fixed = check(World.load("cartpole"), recordings, Options(free=free[:2] + free[3:], window=0.5))
     assert fixed.exit_code == 0
-    assert fixed.together == ()
+    assert fixed.confounded == ()
 
 
 def test_a_motionless_joint_of_an_arm_is_named(twin):
@@ -106,7 +106,7 @@ def test_a_motionless_joint_of_an_arm_is_named(twin):
     assert moved["wrist_roll"].moving == 0.0
     assert moved["wrist_roll"].commanded == 0.0
     assert moved["elbow_flex"].moving > 0.3
-    told = {e.name: e.told for e in found.expected}
+    told = {e.name: e.identifiable for e in found.expected}
     assert told == {"wrist_roll.kp": False, "elbow_flex.damping": True}
     assert "no recording commands wrist_roll to move" in " ".join(v.text for v in found.verdicts)
 

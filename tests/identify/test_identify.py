@@ -46,7 +46,7 @@ def test_joints_that_throw_each_other_about_are_not_fitted_one_by_one(twin, plan
     world = World.load("so101")
     truth = {name: world.nominal[name] for name in ("servos.kp", "joints.damping")} | planted
     logs = twin("so101", truth, count=3, seconds=3.0, share=0.3)
-    found = identify(world, logs, Options(free=tuple(truth), threads=1, beside=False))
+    found = identify(world, logs, Options(free=tuple(truth), threads=1, nuisance=False))
     assert found.point["joints.damping"] == pytest.approx(truth["joints.damping"], rel=0.03)
     assert found.point["servos.kp"] == pytest.approx(
         truth["servos.kp"], rel=0.15

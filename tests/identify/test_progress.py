@@ -85,7 +85,7 @@ def test_commands_that_were_made_from_the_measurements_are_no_commands(twin):
     for log in twin("so101", {"servos.kp": 60.0, "joints.damping": 4.0}, count=2, seconds=2.5):
         later = np.vstack([log.position[1:], log.position[-1:]])
         made.append(type(log)(log.name, log.joints, log.time, later, log.position, log.velocity))
-    options = Options(free=("shoulder_pan.damping",), generations=0, threads=1, beside=False)
+    options = Options(free=("shoulder_pan.damping",), generations=0, threads=1, nuisance=False)
     found = identify(world, made, options)
     assert found.exit_code == 15
     said = [v.text for v in found.verdicts if v.name == "BAD_DATA"]

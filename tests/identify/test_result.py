@@ -22,8 +22,8 @@ def free(name="cart.mass", low=0.5, high=2.0, log=True):
 
 
 def estimate(**changes):
-    values = {"name": "cart.mass", "unit": "kg", "value": 1.3, "low": 1.2, "high": 1.4, "naive": 0.01}
-    values |= {"blocks": (1.25, 1.35), "beside": 1.28, "nominal": 1.0, "range": (0.5, 2.0)}
+    values = {"name": "cart.mass", "unit": "kg", "value": 1.3, "low": 1.2, "high": 1.4, "independent": 0.01}
+    values |= {"bootstrap": (1.25, 1.35), "with_nuisance": 1.28, "nominal": 1.0, "range": (0.5, 2.0)}
     values |= {"share": 0.1, "on_bound": False} | changes
     return Estimate(**values)
 

@@ -70,7 +70,7 @@ def test_a_planted_gain_and_friction_are_found(robot, tmp_path):
         f"{model.actuator(actuator).name}.kp": -model.actuator_biasprm[actuator, 1],
         f"{model.joint(joint).name}.frictionloss": friction,
     }
-    options = Options(free=tuple(planted), generations=0, threads=1, beside=False)
+    options = Options(free=tuple(planted), generations=0, threads=1, nuisance=False)
     found = identify(World.load(tmp_path), logs, options)
     assert dict(found.point) == pytest.approx(planted, rel=0.02)
     assert "IDENTIFIED" in {verdict.name for verdict in found.verdicts}

@@ -117,7 +117,8 @@ def test_a_table_becomes_part_of_the_result(tmp_path, capsys):
     """From model selection to the files, and from the files to a gap, to training and to the next motion."""
     plan = ((0, 0.3), (2, 1.0), (1, 0.35), (3, 0.3), (4, 0.95))
     logs = [log(seed, depth, seconds=6.0) for seed, depth in plan]
-    world, options = World.load("so101"), Options(threads=1, generations=2, beside=False, motion_seconds=3.0)
+    world = World.load("so101")
+    options = Options(threads=1, generations=2, nuisance=False, motion_seconds=3.0)
     found = identify(world, logs, options)
     assert found.model_selection[-1].kept == tuple(TABLE)
     for joint in ("shoulder_lift", "elbow_flex"):  # the joints that contacts bend most

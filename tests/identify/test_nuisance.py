@@ -46,28 +46,28 @@ def plain(twin):
 def test_a_latency_and_a_friction_that_are_missing_are_named(late):
     options = Options(free=tuple(MASSES), generations=0, threads=1, window=0.25, profile=True)
     found = identify(World.load("cartpole"), late, options)
-    suspects = {suspect.name: suspect.value for suspect in found.suspects}
-    assert suspects == pytest.approx(HIDDEN, rel=0.1)
-    (verdict,) = (v for v in found.verdicts if v.subject == ", ".join(suspects))
+    effects = {effect.name: effect.value for effect in found.unmodelled}
+    assert effects == pytest.approx(HIDDEN, rel=0.1)
+    (verdict,) = (v for v in found.verdicts if v.subject == ", ".join(effects))
     assert verdict.name == STRUCTURE_MISSING
     assert verdict.evidence["after"] < 0.2 * verdict.evidence["before"]
     for estimate in found.estimates:
         truth = MASSES[estimate.name]
-        assert abs(estimate.value - truth) > estimate.naive
-        assert abs(estimate.beside - truth) < 0.3 * abs(estimate.value - truth)
+        assert abs(estimate.value - truth) > estimate.independent
+        assert abs(estimate.with_nuisance - truth) < 0.3 * abs(estimate.value - truth)
         assert estimate.low <= truth <= estimate.high
         assert estimate.profile[0] <= truth <= estimate.profile[1]
         assert estimate.low <= estimate.value <= estimate.high
     table = found.to_json()
-    assert {s["name"] for s in table["suspects"]} == set(HIDDEN)
-    assert len(table["estimates"][0]["blocks"]) == 2
+    assert {s["name"] for s in table["unmodelled"]} == set(HIDDEN)
+    assert len(table["estimates"][0]["bootstrap"]) == 2
 
 
 def test_nothing_is_called_missing_where_nothing_is(plain):
     problem = problem_of(plain)
     point = fitted(problem)
     enlarged = enlarge(problem, point)
-    assert enlarged.lack is None
+    assert enlarged.unmodelled is None
     low, high = bootstrap(problem.linearize(point, central=True)).interval(point, enlarged.interval())
     truth = np.array([float(f.unit(MASSES[f.name])) for f in problem.space.free])
     assert (low <= truth).all()
@@ -88,12 +88,12 @@ def test_what_is_free_or_looks_like_it_is_not_opened_again(plain):
 
 
 def test_without_missing_effects_the_blocks_decide(late):
-    options = Options(free=tuple(MASSES), generations=0, threads=1, window=0.25, beside=False)
+    options = Options(free=tuple(MASSES), generations=0, threads=1, window=0.25, nuisance=False)
     found = identify(World.load("cartpole"), late, options)
-    assert found.suspects == ()
+    assert found.unmodelled == ()
     for estimate in found.estimates:
-        assert (estimate.low, estimate.high) == pytest.approx(estimate.blocks)
-        assert estimate.beside == pytest.approx(estimate.value)
+        assert (estimate.low, estimate.high) == pytest.approx(estimate.bootstrap)
+        assert estimate.with_nuisance == pytest.approx(estimate.value)
         assert estimate.profile is None
 
 
@@ -116,10 +116,11 @@ def test_contacts_don_t_hide_that_the_scale_is_free(twin):
     options = Options(free=tuple(truth), generations=0, threads=1, window=0.12)
     found = identify(World.load("hopper"), recordings, options)
     for estimate in found.estimates:
-        assert abs(estimate.beside / truth[estimate.name] - 1) < 0.01
-        assert abs(estimate.beside - truth[estimate.name]) < 0.3 * abs(estimate.value - truth[estimate.name])
-        assert estimate.low <= truth[estimate.name] <= estimate.high
-    assert {"hip.frictionloss", "hip_motor.latency"} & {suspect.name for suspect in found.suspects}
+        value = truth[estimate.name]
+        assert abs(estimate.with_nuisance / value - 1) < 0.01
+        assert abs(estimate.with_nuisance - value) < 0.3 * abs(estimate.value - value)
+        assert estimate.low <= value <= estimate.high
+    assert {"hip.frictionloss", "hip_motor.latency"} & {effect.name for effect in found.unmodelled}
 
 
 def test_an_effect_goes_only_if_forces_can_grow_together():
@@ -147,11 +148,11 @@ def test_a_parameter_that_matters_and_is_not_free_is_named(twin):
     recordings = twin("furuta", truth | {name: 2 * nominal[name].nominal}, count=4, seconds=1.5, share=0.5)
     options = Options(free=tuple(truth), generations=0, threads=1, window=0.25)
     found = identify(World.load("furuta"), recordings, options)
-    (suspect,) = found.suspects
-    assert suspect.name == name
-    assert suspect.value == pytest.approx(2 * nominal[name].nominal, rel=0.05)
+    (effect,) = found.unmodelled
+    assert effect.name == name
+    assert effect.value == pytest.approx(2 * nominal[name].nominal, rel=0.05)
     sure = [v.subject.split(", ") for v in found.verdicts if v.name == IDENTIFIED]
-    moved = [e.name for e in found.estimates if not e.blocks[0] <= e.beside <= e.blocks[1]]
+    moved = [e.name for e in found.estimates if not e.bootstrap[0] <= e.with_nuisance <= e.bootstrap[1]]
     assert moved
     assert not set(moved) & {name for names in sure for name in names}
     (verdict,) = (v for v in found.verdicts if v.subject == name)
@@ -160,5 +161,5 @@ def test_a_parameter_that_matters_and_is_not_free_is_named(twin):
     for estimate in found.estimates:
         assert estimate.low <= truth[estimate.name] <= estimate.high
     freed = identify(World.load("furuta"), recordings, dataclasses.replace(options, free=(*truth, name)))
-    assert freed.suspects == ()
+    assert freed.unmodelled == ()
     assert {v.name for v in freed.verdicts} == {IDENTIFIED}

@@ -60,8 +60,16 @@ def test_a_policy_of_others_in_an_empty_folder(tmp_path: Path, monkeypatch: pyte
     assert {"tuned.onnx", "tuned.npz"} <= {path.name for path in tmp_path.iterdir()}
 
 
+def test_the_env_in_the_readme_is_a_world(tmp_path: Path) -> None:
+    (text,) = [block for block in blocks("toml") if "[env]" in block]
+    (tmp_path / "physics.toml").write_text(text)
+    world = World.load(tmp_path)
+    assert list(world.variants) == ["nominal", "heavy", "late"]
+    assert world.training_domain.names == ("torso.mass", "foot_joint.latency", "obs_1.noise")
+
+
 def test_the_domain_in_the_readme_fits_furuta_and_survives_a_round_trip() -> None:
-    (text,) = blocks("toml")
+    (text,) = [block for block in blocks("toml") if "[correlation]" in block]
     domain = World.load("furuta").domain(tomllib.loads(text))
     assert Domain.from_toml(domain.to_toml()) == domain
 

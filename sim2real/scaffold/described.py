@@ -17,6 +17,7 @@ from sim2real.world.levers import is_scalar
 
 _FALL = 0.6  # of the start height
 _ERROR = 0.2  # m/s
+_LEVEL = 1 - 1e-9  # cosine of half a turn that is none
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,19 @@ class Robot:
         """Name of the free joint above some joints; empty where they stand on the world."""
         number = base_of(self.model, [self.joints[joint] for joint in joints])
         return "" if number is None else element_names(self.model, "joint")[number]
+
+    def imu_at(self, base: str) -> list[float] | None:
+        """Where a velocimeter is in the frame of the base, m; None if the model has none there, or askew."""
+        model = self.model
+        for sensor in range(model.nsensor):
+            site = model.sensor_objid[sensor]
+            if (
+                model.sensor_type[sensor] == mujoco.mjtSensor.mjSENS_VELOCIMETER
+                and model.site_bodyid[site] == model.jnt_bodyid[self.joints[base]]
+                and abs(model.site_quat[site][0]) > _LEVEL
+            ):
+                return [float(x) for x in model.site_pos[site]]
+        return None
 
     def base_mass_at(self, base: str) -> list[float]:
         """Where the centre of mass of the base is in its frame, m."""
@@ -82,6 +96,8 @@ class Description:
     implicit_damping: bool = False
     """Whether the policy was trained with damping within the integrator's step."""
     episode: float = 20.0
+    fall_contacts: Sequence[str] = ()
+    """Bodies whose contact ends an episode."""
     start: Mapping[str, object] = field(default_factory=lambda: {"pose": "scene"})
     notes: list[str] = field(default_factory=list)
     """What was assumed, or what differs from the model, a sentence each."""
@@ -116,7 +132,12 @@ class Description:
         top |= {"joints": self.joints, "observation": self.observation, "action": self.action}
         start = {key: value for key, value in self.start.items() if base or key != "height"}
         follows = {"success": {"tracking_error": _ERROR}} if len(self.command) >= 2 else {}
-        table = {**top, "start": start, **({"fall": {"height": _FALL}, **follows} if base else {})}
+        contacts = {"contacts": list(self.fall_contacts)} if self.fall_contacts else {}
+        table = {
+            **top,
+            "start": start,
+            **({"fall": {"height": _FALL, **contacts}, **follows} if base else {}),
+        }
         IoTable.of(Section(self.source, table))
         return table
 
@@ -155,3 +176,12 @@ def _of(term: Mapping[str, object], joints: list[str]) -> list[str]:
 
 def _more(names: Sequence[str]) -> str:
     return f" and {len(names) - 1} more" if len(names) > 1 else ""
+
+
+def numbers_of(file: Section, key: str, count: int) -> list[float]:
+    """A number for each joint; one alone is for all."""
+    numbers = list(file.numbers(key))
+    numbers = numbers * count if len(numbers) == 1 else numbers
+    if len(numbers) != count:
+        raise InvalidValue(f"{file.path}: {key} has {len(numbers)} numbers for {count} joints")
+    return numbers

@@ -10,6 +10,7 @@ from pathlib import Path
 from sim2real.documents import Section, is_number
 from sim2real.errors import InvalidValue, UnknownName
 from sim2real.scaffold.described import Description, Robot
+from sim2real.world import element_names
 
 _ACTIONS = {
     "JointPositionAction": "joint_position",
@@ -77,6 +78,7 @@ def isaac_lab(file: Section, env: Section | None, robot: Robot) -> Description:
         found.notes.append(f"trained at physics steps of {step:g} s, where {robot.file} takes {mine:g} s")
     if env is not None:
         _take_env(found, env)
+        _take_contacts(found, env, robot)
     return found
 
 
@@ -213,11 +215,30 @@ def _take_env(found: Description, env: Section) -> None:
             found.notes = [note for note in found.notes if not note.startswith("command")]
 
 
-def _is_of(entry: Section, joint: str) -> bool:
+def _take_contacts(found: Description, env: Section, robot: Robot) -> None:
+    """Bodies whose contact ends an episode, as far as the model has them."""
+    known = element_names(robot.model, "body")
+    for name, term in env.section("terminations").values.items():
+        if not isinstance(term, dict) or not str(term.get("func")).endswith("illegal_contact"):
+            continue
+        sensor = env.section("terminations").section(name).section("params").section("sensor_cfg")
+        given = sensor.values.get("body_names")
+        patterns = [given] if isinstance(given, str) else list(sensor.texts("body_names", ()))
+        mine = [body for body in known if any(_fits(env, pattern, body) for pattern in patterns)]
+        found.fall_contacts = [*found.fall_contacts, *mine]
+        if not mine:
+            found.notes.append(f"{name} ends an episode by {patterns}, which {robot.file} doesn't have")
+
+
+def _fits(env: Section, pattern: str, name: str) -> bool:
     try:
-        return any(re.fullmatch(pattern, joint) for pattern in entry.texts("joint_names_expr"))
+        return re.fullmatch(pattern, name) is not None
     except re.error as error:
-        raise InvalidValue(f"{entry.path}: {entry.place}joint_names_expr is no pattern ({error})") from error
+        raise InvalidValue(f"{env.path}: {pattern!r} is no pattern ({error})") from error
+
+
+def _is_of(entry: Section, joint: str) -> bool:
+    return any(_fits(entry, pattern, joint) for pattern in entry.texts("joint_names_expr"))
 
 
 def _gains(entry: Section, joint: str) -> Iterator[tuple[str, float]]:
@@ -245,7 +266,7 @@ _ENDLESS = 1e6  # N·m, of a drive that is not meant to have a limit
 def _by_pattern(entry: Section, key: str, joint: str) -> float | None:
     value = entry.values.get(key)
     if isinstance(value, dict):
-        value = next((v for pattern, v in value.items() if re.fullmatch(str(pattern), joint)), None)
+        value = next((v for pattern, v in value.items() if _fits(entry, str(pattern), joint)), None)
     return float(value) if is_number(value) else None
 
 

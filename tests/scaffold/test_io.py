@@ -11,6 +11,8 @@ from sim2real import Sim2RealVectorEnv, World, new_world
 from sim2real.cli import main
 from sim2real.errors import InvalidValue, Sim2RealError, UnknownName
 from sim2real.io_table import IoTable
+from sim2real.scaffold.described import Robot
+from sim2real.scaffold.io_sources import describe
 from sim2real.scaffold.yaml_file import read_yaml
 
 pytest.importorskip("yaml", reason="a requirement of the package, which this environment lacks")
@@ -86,6 +88,13 @@ events:
         - null
         - null
         joint_names: *id001
+terminations:
+  base_contact:
+    func: isaaclab.envs.mdp.terminations:illegal_contact
+    params:
+      sensor_cfg:
+        name: contact_forces
+        body_names: [trunk]
 commands:
   base_velocity:
     class_type: !!python/name:isaaclab.envs.mdp.commands.UniformVelocityCommand ''
@@ -145,6 +154,7 @@ def test_isaac_labs_descriptor_drives_joints_in_another_order(tmp_path, model, d
         *("base_lin_vel", "base_ang_vel", "projected_gravity", "command"),
         *("joint_pos", "joint_vel", "last_action"),
     ]
+    assert table.fall_contacts == ("trunk",)
     assert table.observation[0].at[0] > 0  # velocity of the centre of mass
     env = Sim2RealVectorEnv(world, 1, autoreset=False)
     seen, _ = env.reset(seed=0)
@@ -237,11 +247,11 @@ def test_yaml_constructs_nothing(tmp_path, env_yaml):
 NAMES = ("RH_KFE", "LF_HAA", "LF_HFE")
 
 
-def onnx_file(path, size=18, **changes):
+def onnx_file(path, size=18, outputs=3, **changes):
     """A policy as mjlab exports it."""
     obs = onnx.helper.make_tensor_value_info("obs", onnx.TensorProto.FLOAT, [1, size])
-    actions = onnx.helper.make_tensor_value_info("actions", onnx.TensorProto.FLOAT, [1, 3])
-    weight = onnx.numpy_helper.from_array(np.zeros((size, 3), np.float32), "weight")
+    actions = onnx.helper.make_tensor_value_info("actions", onnx.TensorProto.FLOAT, [1, outputs])
+    weight = onnx.numpy_helper.from_array(np.zeros((size, outputs), np.float32), "weight")
     node = onnx.helper.make_node("MatMul", ["obs", "weight"], ["actions"])
     model = onnx.helper.make_model(onnx.helper.make_graph([node], "policy", [obs], [actions], [weight]))
     metadata = {
@@ -276,13 +286,53 @@ def test_mjlabs_metadata(tmp_path, model):
     np.testing.assert_allclose(made.world.model.actuator_biasprm[driven, :3], [0, -99.098, -6.309])
 
 
+def test_metadata_of_joints_that_nothing_drives_and_of_an_imu(tmp_path):
+    """Gains are of the driven joints alone, places of all; velocities are read where the sensor is."""
+    scene = dog().replace('<motor joint="LF_HAA"/>', "")
+    imu = '<site name="imu" pos="0.1 0 0.2"/>'
+    scene = scene.replace("<freejoint/>", f"<freejoint/>{imu}")
+    scene = scene.replace(
+        "</mujoco>", '<sensor><velocimeter name="imu_lin_vel" site="imu"/></sensor></mujoco>'
+    )
+    (tmp_path / "dog.xml").write_text(scene)
+    path = onnx_file(
+        tmp_path / "policy.onnx",
+        size=3 + 2 * 3 + 3 + 2 * 2,
+        outputs=2,
+        joint_stiffness="20.000,99.098",
+        joint_damping="1.000,6.309",
+        action_scale="0.439,0.548",
+        observation_names="base_lin_vel,joint_pos,joint_vel,actions",
+        observation_terms_scale="1.0,1.0,0.05,1.0",
+        observation_terms_history_length="0,2,0,2",
+        observation_terms_clip="[-inf, inf],[-inf, inf],[-inf, inf],[-inf, inf]",
+        control_dt="0.01",
+    )
+    found = describe(path, None, Robot(mujoco.MjModel.from_xml_path(str(tmp_path / "dog.xml")), "dog.xml"))
+    assert [joint.get("stiffness") for joint in found.joints] == [20.0, None, 99.098]
+    assert found.action == [
+        {"term": "joint_position", "scale": [0.439, 0.548], "joints": ["RH_KFE", "LF_HFE"]}
+    ]
+    assert found.observation == [
+        {"term": "base_lin_vel", "at": [0.1, 0.0, 0.2]},
+        {"term": "joint_pos", "history": 2},
+        {"term": "joint_vel", "scale": 0.05},
+        {"term": "last_action", "history": 2},
+    ]
+    assert found.control_dt == 0.01
+
+
 @pytest.mark.parametrize(
     ("changes", "error", "said"),
     [
         ({"size": 19}, InvalidValue, "the terms make 18 numbers (3 base_ang_vel + 3 projected_gravity"),
         ({"observation_names": "motion_anchor_pos_b"}, UnknownName, "observation term of policy.onnx"),
         ({"joint_names": "a,b,c"}, UnknownName, "'a'"),
-        ({"joint_stiffness": "1.0,2.0"}, InvalidValue, "joint_stiffness has 2 numbers for 3 joints"),
+        (
+            {"joint_stiffness": "1.0,2.0"},
+            InvalidValue,
+            "joint_stiffness has 2 numbers for 3 joints, of which",
+        ),
         ({"joint_damping": None}, InvalidValue, "has no metadata joint_damping"),
         (
             {
@@ -293,7 +343,7 @@ def test_mjlabs_metadata(tmp_path, model):
                 "action_scale": "1",
             },
             InvalidValue,
-            "gives 3 actions",
+            "gives 3 actions where its metadata has gains of 1 joints",
         ),
     ],
 )

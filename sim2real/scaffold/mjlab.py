@@ -83,8 +83,8 @@ def _driven(file: Section, names: Sequence[str], robot: Robot) -> list[str]:
     count, driven = len(file.numbers("joint_stiffness")), [name for name in names if name in robot.driven()]
     if count not in (1, len(names), len(driven)):
         raise InvalidValue(
-            f"{file.path}: joint_stiffness has {count} numbers for {len(names)} joints, of which {robot.file} "
-            f"drives {len(driven)}"
+            f"{file.path}: joint_stiffness has {count} numbers for {len(names)} joints, of which "
+            f"{robot.file} drives {len(driven)}"
         )
     return driven if count == len(driven) else list(names)
 

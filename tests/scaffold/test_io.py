@@ -224,11 +224,13 @@ def test_gains_that_are_missing_are_named(tmp_path, model, descriptor, env_yaml,
     assert said in str(caught.value)
 
 
-def test_the_models_own_servos_serve_where_nothing_says_gains(tmp_path, descriptor):
-    (tmp_path / "dog.xml").write_text(dog(actuator='position kp="33" kv="1"'))
-    made = new_world(tmp_path / "new", tmp_path / "dog.xml", io=descriptor)
-    assert (made.world.model.actuator_gainprm[:, 0] == 33).all()
-    assert any("command = [0.5, 0.0, 0.0] in io.toml is assumed" in note for note in made.notes)
+def test_the_models_own_servos_serve_where_nothing_says_gains(descriptor):
+    model = mujoco.MjModel.from_xml_string(dog(actuator='position kp="33" kv="1"'))
+    found = describe(descriptor, None, Robot(model, "dog.xml"))
+    joints = found.table(Robot(model, "dog.xml"))["joints"]
+    assert [joint["name"] for joint in joints] == ANYMAL
+    assert all("stiffness" not in joint for joint in joints)
+    assert "command = [0.5, 0.0, 0.0] in io.toml is assumed; edit it" in found.notes
 
 
 def test_yaml_constructs_nothing(tmp_path, env_yaml):
@@ -331,7 +333,7 @@ def test_metadata_of_joints_that_nothing_drives_and_of_an_imu(tmp_path):
         (
             {"joint_stiffness": "1.0,2.0"},
             InvalidValue,
-            "joint_stiffness has 2 numbers for 3 joints, of which",
+            "joint_stiffness has 2 numbers for 3",
         ),
         ({"joint_damping": None}, InvalidValue, "has no metadata joint_damping"),
         (
@@ -343,7 +345,7 @@ def test_metadata_of_joints_that_nothing_drives_and_of_an_imu(tmp_path):
                 "action_scale": "1",
             },
             InvalidValue,
-            "gives 3 actions where its metadata has gains of 1 joints",
+            "gives 3 actions where its metadata has gains of 1",
         ),
     ],
 )

@@ -1,0 +1,102 @@
+"""What a transfer method is: a card to read, settings, and a call from a case to a policy.
+
+@register_method("mine")
+@dataclass(frozen=True)
+class Mine:
+card = Card("does what I think best", needs=("source",))
+rate: float = 0.1                   # `--set rate=0.2`, `transfer(..., Mine(rate=0.2))`
+
+def __call__(self, case: Case) -> Policy: ...
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Protocol
+
+from sim2real.errors import InvalidValue, PolicyError
+from sim2real.policy import Policy
+from sim2real.transfer.source import Source
+from sim2real.transfer.target import TargetEnv
+
+
+@dataclass(frozen=True)
+class Case:
+    """What a method is given."""
+
+    policy: Policy
+    """Where to start."""
+    target: TargetEnv
+    """Where the result must work; everything in it is counted."""
+    source: Source | None
+    """What is free of charge."""
+    seed: int
+    """Of everything that the method draws."""
+    folder: Path
+    """For what is kept on the way, to be read or gone on from."""
+    progress: bool = False
+    """Whether to show progress."""
+
+
+NEEDS = {
+    "source": "a source: the world without its held-out variants, and envs of it",
+    "critic": "a policy with a critic, as `sim2real train` makes",
+    "context": "a policy that is conditioned on physics",
+}
+"""What a method may ask for, in words."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """What to know before choosing a method.
+
+    Raises:
+        InvalidValue: for a need that isn't one of `NEEDS`.
+    """
+
+    does: str
+    """In half a sentence."""
+    paper: str = ""
+    needs: tuple[str, ...] = ()
+    """Of `NEEDS`."""
+    costs: str = ""
+    """Beside the budget."""
+    risk: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse a need that nothing can tell."""
+        unknown = [need for need in self.needs if need not in NEEDS]
+        if unknown:
+            raise InvalidValue(f"a method can't need {unknown}; it may need {', '.join(NEEDS)}")
+
+
+class Method(Protocol):
+    """A transfer method with its settings."""
+
+    if TYPE_CHECKING:
+        card: ClassVar[Card]
+
+    def __call__(self, case: Case) -> Policy:
+        """Adapt the policy of a case to its target within the budget."""
+
+
+def check_needs(method: Method, case: Case, name: str) -> None:
+    """Refuse, before anything is spent, a case that lacks what a method needs.
+
+    Raises:
+        PolicyError: for a policy that lacks it.
+        InvalidValue: for a missing source.
+    """
+    has = {
+        "source": case.source is not None,
+        "critic": any(key.startswith("critic.") for key in case.policy.weights),
+        "context": bool(case.policy.contract.context),
+    }
+    for need in method.card.needs:
+        if not has[need]:
+            kind = InvalidValue if need == "source" else PolicyError
+            raise kind(
+                f"the method {name!r} needs {NEEDS[need]}, which is not given with {case.policy.name!r}; "
+                "`sim2real methods` says what needs less"
+            )

@@ -1,0 +1,117 @@
+"""One call for every transfer method, under one budget.
+
+    adapted = transfer(Policy.load("furuta-nominal-0"), target, "rehearsal", Source(World.load("furuta")))
+
+Needs are checked before anything is spent; while the method runs, held-out variants are shut; its result
+must be a policy of the same world, with the method, what it cost and its settings in the provenance.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from sim2real.draws import LARGEST_SEED, checked_seed
+from sim2real.errors import BudgetExhausted, InvalidValue, PolicyError, Sim2RealError, told
+from sim2real.policy import Policy, Step
+from sim2real.transfer.methods import METHODS, Case, Method
+from sim2real.transfer.methods.method import check_needs
+from sim2real.transfer.source import Source
+from sim2real.transfer.target import Spent, TargetEnv
+from sim2real.world import closed
+
+
+@dataclass(frozen=True)
+class Run:
+    """How a transfer is carried out."""
+
+    seed: int | None = None
+    """Of everything that is drawn; by default the policy's."""
+    folder: Path | None = None
+    """For what is kept on the way; by default nothing is."""
+    progress: bool = False
+    """Whether to show progress."""
+
+
+def transfer(
+    policy: Policy,
+    target: TargetEnv,
+    method: str | Method = "fine-tune",
+    source: Source | None = None,
+    run: Run | None = None,
+) -> Policy:
+    """Adapt a policy to a target.
+
+    Args:
+        policy: where to start.
+        target: where it must work; what is spent there is in the result's provenance.
+        method: a name of `METHODS`, with its usual settings, or a method.
+        source: what the method has free of charge.
+        run: how.
+
+    Returns:
+        The adapted policy, labelled with the method's name.
+
+    Raises:
+        UnknownName: if there is no such method.
+        PolicyError: if the policy does not fit the target or lacks what the method needs, or what the
+            method returns is no policy of this world.
+        BudgetExhausted: if the budget does not allow what the method needs at least.
+        InvalidValue: for a missing source, a seed that is none, or a method of one's own that raises.
+    """
+    run = run or Run()
+    name = method if isinstance(method, str) else _name(method)
+    how = METHODS[method]() if isinstance(method, str) else method
+    seed = policy.contract.seed if run.seed is None else checked_seed(run.seed, LARGEST_SEED)
+    policy.check(target)
+    with tempfile.TemporaryDirectory() as temporary, closed():
+        case = Case(policy, target, source, seed, run.folder or Path(temporary), run.progress)
+        check_needs(how, case, name)
+        before = target.spent
+        try:
+            adapted = how(case)
+        except (Sim2RealError, BudgetExhausted):
+            raise
+        except Exception as error:
+            if _is_ours(how):
+                raise
+            raise InvalidValue(f"the method {name!r} raised {told(error)}; mend it") from error
+    return _checked(adapted, case, name, _settings(how, target, before))
+
+
+def _name(method: Method) -> str:
+    """What a method is registered as, or its class is called."""
+    names = [name for name, factory in METHODS.items() if factory is type(method)]
+    return names[0] if names else type(method).__name__
+
+
+def _is_ours(method: Method) -> bool:
+    return METHODS.is_built_in(type(method))
+
+
+def _settings(method: Method, target: TargetEnv, before: Spent) -> dict[str, object]:
+    """What stands in the provenance of a method that writes none itself."""
+    own: dict[str, object] = dataclasses.asdict(method) if dataclasses.is_dataclass(method) else {}
+    after, earlier = dataclasses.asdict(target.spent), dataclasses.asdict(before)
+    return {"target": target.name, **own, **{key: after[key] - earlier[key] for key in after}}
+
+
+def _checked(adapted: object, case: Case, name: str, settings: dict[str, object]) -> Policy:
+    """The result with its label and provenance, if it is a policy that fits the target."""
+    if not isinstance(adapted, Policy):
+        raise PolicyError(f"the method {name!r} returned {type(adapted).__name__}, where a Policy is meant")
+    adapted.check(case.target)
+    contract, source = adapted.contract, case.policy.contract
+    if adapted is case.policy:
+        return adapted
+    provenance = contract.provenance
+    if len(provenance) == len(source.provenance):
+        steps = settings["steps"]
+        assert isinstance(steps, int)
+        provenance = (*provenance, Step(name, {}, steps, case.seed, settings))
+    contract = dataclasses.replace(
+        contract, label=name, seed=source.seed, provenance=provenance, contents=source.contents
+    )
+    return dataclasses.replace(adapted, contract=contract)

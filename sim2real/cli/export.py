@@ -69,4 +69,5 @@ def run_import(arguments: argparse.Namespace) -> None:
     policy = import_policy(saved, normalizer, env, name)
     label = arguments.label or spec.label or policy.label
     replace(policy, contract=replace(policy.contract, label=label)).save(out)
-    print(f"{saved.algorithm} of {saved.steps:,} steps, with {len(saved.actor)} layers\nwrote {out}")
+    critic = "its critic" if saved.critic else "a new critic"
+    print(f"{saved.algorithm} of {saved.steps:,} steps, {len(saved.actor)} layers, and {critic}\nwrote {out}")

@@ -78,11 +78,15 @@ def _squashed(network: Network, mean_clip: float) -> Network:
 def import_policy(saved: Sb3Policy, normalizer: Normalizer | None, env: HasTask, name: str) -> Policy:
     """A policy of ours for an env: signals named as there, bounds compared, the critic taken along.
 
+    Critics of SAC, TQC and TD3 value actions, which PPO has no use for: a new one of states begins at 0.
+
     Raises:
         PolicyError: if observations or actions are not those that the policy was trained with.
     """
     foreign_policy(saved, normalizer, name).check(env)
     task = env.task
+    if not saved.critic:
+        saved = replace(saved, critic=_new_critic(saved.actor))
     policy = to_policy(saved, normalizer, task.action_limit)
     contract = replace(
         policy.contract,
@@ -129,6 +133,16 @@ class _InOwnUnits:
         """Actions between the bounds. Shape (n, num_actions)."""
         action, state = self._policy.act(observation, state)
         return self._middle + self._half * action, state
+
+
+def _new_critic(actor: Layers) -> Layers:
+    """A value network as wide as the actor, which gives 0."""
+    rng, layers = np.random.default_rng(0), []
+    for weight, bias in actor[:-1]:
+        drawn = rng.standard_normal(weight.shape, dtype=np.float32) / np.float32(math.sqrt(weight.shape[1]))
+        layers.append((drawn, np.zeros_like(bias)))
+    last = actor[-1][0].shape[1]
+    return (*layers, (np.zeros((1, last), dtype=np.float32), np.zeros(1, dtype=np.float32)))
 
 
 def _step(saved: Sb3Policy) -> Step:

@@ -60,7 +60,7 @@ def test_training_goes_on_from_it(stranger, tmp_path):
     assert len(tuned.contract.provenance) == 2
 
 
-def test_a_squashed_network_keeps_its_squash(tmp_path, rng):
+def test_a_squashed_network_keeps_its_squash_and_learns(tmp_path, rng, capsys):
     model = SAC("MlpPolicy", gym.make("sim2real/Furuta-v0"), buffer_size=10, policy_kwargs={"net_arch": [8]})
     model.save(tmp_path / "sac.zip")
     out = tmp_path / "ours"
@@ -69,6 +69,13 @@ def test_a_squashed_network_keeps_its_squash(tmp_path, rng):
     found, _ = Policy.load(out).act(seen)
     np.testing.assert_allclose(found, model.predict(seen, deterministic=True)[0], atol=1e-5)
     assert Policy.load(out).label == "SAC"
+    assert "a new critic" in capsys.readouterr().out
+    target = ["--target", "combined_a", "--steps", "2048", "--out", str(tmp_path / "tuned")]
+    assert main(["transfer", str(out), *target]) == 0
+    tuned = Policy.load(tmp_path / "tuned")
+    for name in ("actor.0.weight", "critic.0.weight", "critic.1.weight"):
+        assert np.abs(tuned.weights[name] - Policy.load(out).weights[name]).max() > 0, name
+    assert tuned.network.outputs == {"action": "actor.bounds", "value": "critic.1"}
 
 
 def test_another_world_is_told_apart(stranger, tmp_path, capsys):

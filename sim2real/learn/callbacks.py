@@ -67,8 +67,16 @@ class Checkpoints(BaseCallback):
 class ProgressBar(BaseCallback):
     """Shows steps, mean return and time left."""
 
-    def __init__(self, total: int, title: str) -> None:
+    def __init__(self, total: int, title: str, share: float = 1.0) -> None:
+        """Make it.
+
+        Args:
+            total: control steps that count.
+            title: what the bar says.
+            share: of the control steps of all envs that count.
+        """
         super().__init__()
+        self._share = share
         self.shown = StepsShown(title, total)
 
     def _on_training_start(self) -> None:
@@ -78,7 +86,10 @@ class ProgressBar(BaseCallback):
         return True
 
     def _on_rollout_end(self) -> None:
-        self.shown.at(self.num_timesteps, [episode["r"] for episode in self.model.ep_info_buffer or ()])
+        self.shown.at(
+            round(self._share * self.num_timesteps),
+            [episode["r"] for episode in self.model.ep_info_buffer or ()],
+        )
 
     def _on_training_end(self) -> None:
         self.shown.stop()

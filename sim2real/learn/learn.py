@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 
 from sim2real.env import Sim2RealVectorEnv
@@ -21,6 +22,7 @@ from sim2real.errors import BudgetExhausted, InvalidValue
 from sim2real.learn.callbacks import Checkpoints, ProgressBar
 from sim2real.learn.hooks import Hooks
 from sim2real.learn.lean_ppo import LeanPPO
+from sim2real.learn.sac import PolicySAC, SACSettings
 from sim2real.learn.settings import PPOSettings
 from sim2real.learn.vec_env import SameStepEnv, SB3VecEnv, SideBySide
 from sim2real.policy import Policy
@@ -54,17 +56,17 @@ class Learnt:
 def learn(
     envs: SameStepEnv | Sequence[SameStepEnv],
     policy: Policy,
-    settings: PPOSettings,
+    settings: PPOSettings | SACSettings,
     seed: int = 0,
     hooks: Hooks | None = None,
     beside: Beside | None = None,
 ) -> Learnt:
-    """Go on learning with PPO.
+    """Go on learning with PPO or SAC.
 
     Args:
         envs: where; of the same observations and actions.
-        policy: what to begin with; its critic is used too.
-        settings: how; ``total_steps`` are those of the first env.
+        policy: what to begin with; PPO uses its critic too.
+        settings: how, and with which learner; ``total_steps`` are those of the first env.
         seed: of exploration and episodes.
         hooks: what learns, how fast, what holds it back.
         beside: progress, logs, and what else happens.
@@ -72,23 +74,29 @@ def learn(
     Raises:
         PolicyError: for a policy that can't learn so.
         BudgetExhausted: if the first env's budget does not allow a single update.
-        InvalidValue: for envs that differ, or a checkpoint of another world.
+        InvalidValue: for envs that differ, a checkpoint of another world, or what a learner can't do.
     """
     beside = beside or Beside()
-    if settings.learner == "rsl_rl":
+    if isinstance(settings, PPOSettings) and settings.learner == "rsl_rl":
         return _on_device(envs, policy, settings, seed, hooks, beside)
     several = envs if isinstance(envs, Sequence) else [envs]
     rows = [SB3VecEnv(env) for env in several]
     venv = rows[0] if len(rows) == 1 else SideBySide(rows)
-    model = LeanPPO(policy, venv, settings, seed, hooks, beside.logs)
+    model: LeanPPO | PolicySAC
+    if isinstance(settings, SACSettings):
+        model = PolicySAC(policy, venv, settings, seed, hooks)
+    else:
+        model = LeanPPO(policy, venv, settings, seed, hooks, beside.logs)
     total = settings.total_steps * venv.num_envs // rows[0].num_envs
     callbacks = list(beside.callbacks)
     if beside.run is not None and beside.logs is not None:
+        if not isinstance(model, LeanPPO):
+            raise InvalidValue("SAC keeps no checkpoint to go on from; leave out the run, or choose PPO")
         checkpoints = Checkpoints(beside.logs / "checkpoint.safetensors", beside.run)
         checkpoints.restore(model)
         callbacks.append(checkpoints)
     if beside.title is not None:
-        callbacks.append(ProgressBar(total, beside.title))
+        callbacks.append(ProgressBar(settings.total_steps, beside.title, rows[0].num_envs / venv.num_envs))
     if model.num_timesteps < total:
         try:
             run(model, total - model.num_timesteps, callbacks)
@@ -99,7 +107,7 @@ def learn(
     return Learnt(model.policy_now(), tuple(taken * part.num_envs for part in rows))
 
 
-def run(model: LeanPPO, steps: int, callbacks: list[BaseCallback]) -> None:
+def run(model: BaseAlgorithm, steps: int, callbacks: list[BaseCallback]) -> None:
     """Train for ``steps`` more control steps; an error, or Ctrl-C, leaves no progress bar running."""
     try:
         model.learn(steps, callbacks, reset_num_timesteps=False)

@@ -24,7 +24,7 @@ from sim2real.files import write_text
 from sim2real.identify.estimates import FITTED, NOMINAL, Estimate, GapRow
 from sim2real.identify.least_squares import least_squares
 from sim2real.identify.noise import white_noise
-from sim2real.identify.nuisance import GROWN, OF_SCALE
+from sim2real.identify.nuisance import open_scale
 from sim2real.identify.problem import RolloutProblem
 from sim2real.identify.search import SearchSettings, minimize
 from sim2real.identify.space import FloatArray, ParameterSpace
@@ -35,7 +35,6 @@ from sim2real.world import World
 
 _NOISES = 4.0  # noise of a measurement, and what that of the first state has become
 _FINEST = 1e-4  # of a scaled signal: what sensors round to, at 13 bits
-_MOSTLY = 0.95  # share of the errors that must stay where all forces and inertias grow
 _UNIFORM = 12.0  # curvature of what a range tells: a uniform has the variance 1/12
 _ROUNDS = 20
 _LOOSE, _AS_ONE = 0.2, 0.98  # share of the range that an interval covers; correlation
@@ -201,8 +200,7 @@ def deviations(problem: RolloutProblem, error: FloatArray) -> FloatArray:
 def scatter_of(problem: RolloutProblem, point: FloatArray, scatter: FloatArray) -> Spread:
     """Scatter of the fitted point in the unit cube, the range that each number has known beforehand.
 
-    It is as open as the range where all forces and inertias can grow together without a trace. No derivative
-    shows that where feet strike the ground: slopes are rough there. So they are made to grow.
+    It is as open as the range where all forces and inertias can grow together without a trace.
 
     Args:
         problem: recorded episodes.
@@ -210,21 +208,13 @@ def scatter_of(problem: RolloutProblem, point: FloatArray, scatter: FloatArray) 
         scatter: standard deviation of the residual for each age and signal. Shape (window, signals).
     """
     spread = bootstrap(problem.linearize(point, True, problem.split(scatter)), ranges=_UNIFORM)
-    space = problem.space
-    scaled = np.array([free.quantity in OF_SCALE for free in space.free])
-    values = space.values(point)
-    for factor in (GROWN, 1 / GROWN) if scaled.any() else ():
-        ends = space.units(np.stack((values, np.where(scaled, factor * values, values))))
-        if (ends[1] > 1).any() or (ends[1] < 0).any():
-            continue
-        before, after = problem.rows(ends)
-        if np.nanquantile(np.abs(after - before), _MOSTLY) > _FINEST / 10:
-            break
-        along = (ends[1] - ends[0]) / np.linalg.norm(ends[1] - ends[0])
-        missing = max(1 / 12 - float(((spread.draws - point) @ along).var()), 0.0)
-        more = np.sqrt(missing) * np.random.default_rng(1).normal(size=(len(spread.draws), 1))
-        return Spread(spread.draws + more * along, spread.independent)
-    return spread
+    along = open_scale(problem, point)
+    if along is None:
+        return spread
+    along /= np.linalg.norm(along)
+    missing = max(1 / 12 - float(((spread.draws - point) @ along).var()), 0.0)
+    more = np.sqrt(missing) * np.random.default_rng(1).normal(size=(len(spread.draws), 1))
+    return Spread(spread.draws + more * along, spread.independent)
 
 
 def _together(domain: Domain, loose: Sequence[str]) -> list[tuple[str, ...]]:

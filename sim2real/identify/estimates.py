@@ -62,7 +62,7 @@ class Estimate:
         if free.quantity != READ_DELAY:  # which belongs to no world
             nominal, unit = world.parameters[free.name].nominal, world.parameters[free.name].unit
         # no friction at all is an answer, too: the neutral end of an effect is no bound
-        neutral = free.low == 0.0 or nominal <= free.low if at < _EDGE else nominal >= free.high
+        neutral = free.low == 0.0 or nominal < free.low if at < _EDGE else nominal > free.high
         value, first, last = (float(free.value(x)) for x in (at, low, high))
         # not clipped: near an end of the range, half an interval must not look like a narrow one
         share, at_end = min(high - low, 1.0), not _EDGE <= at <= 1 - _EDGE

@@ -85,6 +85,15 @@ def test_an_end_of_the_range_is_said(name, end, fit):
     assert code == 11
 
 
+def test_a_published_value_at_an_end_of_the_range_is_a_bound(fit):
+    world = World.load("furuta")
+    nominal = world.nominal["pole.mass"]
+    bounds = Domain({**BOUNDS.parameters, "pole.mass": Uniform(nominal, 0.04)})
+    physics = {**fit.physics, "pole.mass": nominal}
+    verdicts = judge(dataclasses.replace(fit, physics=physics).evidence(world, bounds))
+    assert {v.name: v.subject for v in verdicts}[ON_BOUND] == "pole.mass"
+
+
 def test_no_latency_at_all_is_an_answer(fit):
     said, code = judged(dataclasses.replace(fit, physics={"pole.mass": 0.025, "motor.latency": 0.0}))
     assert (said[IDENTIFIED].subject, code) == ("pole.mass, motor.latency", 0)

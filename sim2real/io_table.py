@@ -122,7 +122,8 @@ class IoTable:
     """Least and most of each number of the command, drawn for each episode. For a floating base its first
     three are forward and sideward speed, m/s, and turning rate, rad/s."""
     start_pose: str
-    """``scene``, where the scene puts the robot, or ``default``, with its joints at their defaults."""
+    """``scene``, where the scene puts the robot, by a keyframe if it has one; ``qpos0``, without one; or
+    ``default``, with its joints at their defaults."""
     start_height: float | None
     """Of the base, m; the scene's where it is None."""
     start_spread: float
@@ -172,6 +173,7 @@ class IoTable:
 
 
 _TOP = ("control_dt", "episode", "hold", "action_limit", "implicit_damping", "base", "command", "num_obs")
+_POSES = ("scene", "qpos0", "default")
 _TABLES = ("joints", "observation", "action", "start", "fall", "success")
 
 
@@ -209,8 +211,8 @@ class _Reader:
         fall = file.section("fall").only("height", "tilt", "contacts")
         success = file.section("success").only("tracking_error", "upright")
         pose = start.text("pose", "scene")
-        if pose not in ("scene", "default"):
-            raise UnknownName(f"start pose in {file.path}:", pose, ("scene", "default"))
+        if pose not in _POSES:
+            raise UnknownName(f"start pose in {file.path}:", pose, _POSES)
         for section, key in (
             (start, "height"),
             (fall, "height"),

@@ -30,7 +30,11 @@ def add(commands: Commands) -> None:
     command.add_argument(
         "--variants", nargs="+", help="held-out variants, TOML files of domains; default all"
     )
-    command.add_argument("--episodes", type=positive, default=64, help="per policy and variant")
+    command.add_argument(
+        "--episodes",
+        type=positive,
+        help="per policy and variant; default 64, or 1 where an io.toml has all begin alike",
+    )
     command.add_argument("--simulator", help="engine for all variants; default each variant's own")
     command.add_argument(
         "--baseline", help="label that the others are compared with; default nominal, or else the first one"
@@ -68,10 +72,19 @@ def run(arguments: argparse.Namespace) -> int:
     command = "sim2real evaluate " + " ".join(arguments.policies)
     from sim2real.evaluate.rollouts import Trials, steps_of
 
-    trials = Trials(arguments.episodes, simulator=arguments.simulator, allow_dead=arguments.allow_dead)
+    episodes = arguments.episodes or usual_episodes(world)
+    trials = Trials(episodes, simulator=arguments.simulator, allow_dead=arguments.allow_dead)
     table = evaluated(world, policies, arguments.variants, trials)
     facts = {"command": command, "control steps": steps_of(policies)}
     return hold(arguments, report(world, table, baseline, out, facts), (table, old))
+
+
+def usual_episodes(world: World) -> int:
+    """One where nothing is drawn at the start of an ``io.toml``'s episodes, else enough for an interval."""
+    from sim2real.env import task_class
+
+    alike = world.io is not None and world.own_task is None and not task_class(world).spec.num_draws
+    return 1 if alike else 64
 
 
 def selftest() -> int:

@@ -41,5 +41,8 @@ def run(arguments: argparse.Namespace) -> None:
     ranges = sum(p.low < p.high for p in world.parameters.values())
     print(f"wrote {folder}: {ranges} parameters to train over, {len(world.variants) - 1} held-out variants")
     own = f" --import {folder}/task.py" if arguments.task else ""
-    last = f"; sim2real evaluate torchscript:POLICY.pt --world {folder} --trust" if arguments.io else ""
+    policy = (
+        f"onnx:{arguments.io}" if (arguments.io or "").endswith(".onnx") else "torchscript:POLICY.pt --trust"
+    )
+    last = f"; sim2real evaluate {policy} --world {folder}" if arguments.io else ""
     print(f"next: sim2real worlds {folder}; sim2real audit {folder}{own}{last}")

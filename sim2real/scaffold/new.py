@@ -245,7 +245,8 @@ def _readme(asked: _Asked, notes: list[str]) -> str:
         example = "`task.py` is an example to edit: it holds a pose. Nothing imports it but `--import`.\n"
     if asked.io:
         example = "`io.toml` says what the policy sees and drives, in its own order and units: check it.\n"
-        last = f"sim2real evaluate torchscript:POLICY.pt --world {folder} --trust"
+        policy = f"onnx:{asked.io}" if asked.io.suffix == ".onnx" else "torchscript:POLICY.pt --trust"
+        last = f"sim2real evaluate {policy} --world {folder}"
     return f"""# {name}
 
 Made by `sim2real new` from `{asked.source.name}`. `scene.xml` is the model; `physics.toml` has its

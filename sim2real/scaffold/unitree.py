@@ -47,6 +47,7 @@ def unitree(file: Section, robot: Robot) -> Description:
         ],
         action=[{"term": "joint_position", "scale": file.number("action_scale")}],
         num_obs=size,
+        start={"pose": "qpos0"},
         command=command,
         notes=[]
         if abs(step - mine) < 1e-9

@@ -28,6 +28,8 @@ def drive_by_io(spec: mujoco.MjSpec, io: IoTable) -> None:
         InvalidValue: for a joint that the scene lacks, that several actuators drive, or that has neither
             gains here nor a drive there.
     """
+    for key in list(spec.keys) if io.start_pose == "qpos0" else ():
+        spec.delete(key)
     known = {joint.name for joint in spec.joints}
     for name, term in io.driven.items():
         joint = io.joint[name]

@@ -265,6 +265,16 @@ def test_starts_are_spread_about_the_pose(make):
     np.testing.assert_allclose(off.std(axis=0), 0.2 / np.sqrt(12), rtol=0.15)
 
 
+def test_a_keyframe_is_where_the_scene_puts_it_unless_it_is_left_out(make):
+    key = '<keyframe><key qpos="0 0 0.9 1 0 0 0 0.1 0 0 0"/></keyframe></mujoco>'
+    scene, heights = SCENE.replace("</mujoco>", key), []
+    for pose in ("scene", "qpos0", "default"):
+        world = make(("period = 0.5", f'period = 0.5\n[start]\npose = "{pose}"'), scene=scene)
+        seen, _ = sim2real.Sim2RealVectorEnv(world, 1).reset(seed=0)
+        heights.append((round(float(seen[0, -1]), 6), round(float(seen[0, 21]), 6)))
+    assert heights == [(0.9, -0.1), (0.6, -0.2), (0.9, 0.0)]  # of the trunk, and of the hip off its default
+
+
 def test_a_policy_knows_the_table_that_it_was_made_for(make):
     one = make().contents
     assert one["files"].keys() == {"io.toml"}
@@ -390,6 +400,7 @@ def test_success_is_staying_up_and_following(make):
         ("history = 3", "history = -1", InvalidValue, "history is -1"),
         ("clip = [-0.5, 0.5]", "clip = [0.5, -0.5]", InvalidValue, "clip is [0.5, -0.5]; give [least, most]"),
         ("[[0.2, 0.4], 0.0, [-0.1, 0.1]]", '["fast"]', InvalidValue, "command is ['fast']"),
+        ("episode = 1.0", 'episode = 1.0\nstart = {pose = "lying"}', UnknownName, "unknown start pose"),
         ("episode = 1.0", "episode = 1.01", InvalidValue, "no multiple of control_dt"),
         ("control_dt = 0.02", "control_dt = 0.0", InvalidValue, "control_dt is 0"),
         ("stiffness = 40.0", "stiffnes = 40.0", InvalidValue, "did you mean"),

@@ -72,14 +72,14 @@ def run(arguments: argparse.Namespace) -> int:
     command = "sim2real evaluate " + " ".join(arguments.policies)
     from sim2real.evaluate.rollouts import Trials, steps_of
 
-    episodes = arguments.episodes or usual_episodes(world)
+    episodes = arguments.episodes or _usual_episodes(world)
     trials = Trials(episodes, simulator=arguments.simulator, allow_dead=arguments.allow_dead)
     table = evaluated(world, policies, arguments.variants, trials)
     facts = {"command": command, "control steps": steps_of(policies)}
     return hold(arguments, report(world, table, baseline, out, facts), (table, old))
 
 
-def usual_episodes(world: World) -> int:
+def _usual_episodes(world: World) -> int:
     """One where nothing is drawn at the start of an ``io.toml``'s episodes, else enough for an interval."""
     from sim2real.env import task_class
 

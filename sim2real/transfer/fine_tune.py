@@ -5,8 +5,8 @@
 
 What makes it careful (Howard & Ruder 2018 for the reduced rate, Nair et al. 2020 for the unlearning in the
 first steps): a smaller learning rate, little exploration, the critic alone at first, and a normalizer that is
-frozen unless asked otherwise. Rehearsal (Rolnick et al. 2019) adds rows of the source to every batch, which
-cost nothing of the budget. The target's budget can't be spent twice, so an interrupted fine-tuning starts
+frozen unless asked otherwise. `sim2real.transfer.retention` tells what keeps it from forgetting the source.
+The target's budget can't be spent twice, so an interrupted fine-tuning starts
 again with a new target.
 """
 
@@ -17,26 +17,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sim2real.draws import LARGEST_SEED, checked_seed
-from sim2real.errors import BudgetExhausted, InvalidValue, UnknownName
+from sim2real.errors import BudgetExhausted, InvalidValue
 from sim2real.learn.hooks import Hooks, critic_first
 from sim2real.learn.learn import Beside, learn
 from sim2real.learn.settings import PPOSettings
 from sim2real.learn.start import contract_of
 from sim2real.learn.vec_env import SameStepEnv
 from sim2real.policy import Policy, Step
+from sim2real.transfer.retention import Retention
 from sim2real.transfer.source import Source
 from sim2real.transfer.target import TargetEnv
 
-REHEARSED = ("nominal", "training")
-
 
 @dataclass(frozen=True)
-class FineTuneSettings:
-    """Settings of fine-tuning.
+class FineTuneSettings(Retention):
+    """Settings of fine-tuning, with what it keeps of the source.
 
     Raises:
         UnknownName: for a normalizer handling, or a domain to rehearse, that does not exist.
-        InvalidValue: for a share outside [0, 1).
+        InvalidValue: for a share outside [0, 1), or a negative strength.
     """
 
     learning_rate: float = 0.5
@@ -55,19 +54,13 @@ class FineTuneSettings:
     batch_size: int = 128
     """Control steps of the target in a minibatch."""
     epochs: int = 10
-    rehearsal: float = 0.0
-    """Share of every batch that comes from the source; 0 for none."""
-    rehearse: str = "nominal"
-    """What the source draws its physics from: ``nominal``, or ``training``."""
 
     def __post_init__(self) -> None:
         """Refuse what can't be done."""
+        super().__post_init__()
         Hooks(normalizer=self.normalizer)
-        if self.rehearse not in REHEARSED:
-            raise UnknownName("domain to rehearse", self.rehearse, REHEARSED)
-        for name in ("critic_warmup", "rehearsal"):
-            if not 0 <= getattr(self, name) < 1:
-                raise InvalidValue(f"{name} of {getattr(self, name):g} is outside [0, 1)")
+        if not 0 <= self.critic_warmup < 1:
+            raise InvalidValue(f"critic_warmup of {self.critic_warmup:g} is outside [0, 1)")
 
 
 def fine_tune(
@@ -86,7 +79,7 @@ def fine_tune(
         settings: by default those that suit a budget of some 50,000 steps.
         seed: of exploration and episodes; by default the policy's, which the result has in any case.
         progress: whether to show a progress bar.
-        source: what a rehearsal rehearses.
+        source: what is kept of the source comes from there.
 
     Returns:
         The adapted policy, labelled ``fine-tuned``.
@@ -94,7 +87,7 @@ def fine_tune(
     Raises:
         PolicyError: if the policy does not fit the target, or can't learn.
         BudgetExhausted: if the budget does not allow a single update.
-        InvalidValue: for a seed that is none, or a rehearsal without a source.
+        InvalidValue: for a seed that is none, or where the source is to be kept and there is none.
     """
     settings = settings or FineTuneSettings()
     seed = policy.contract.seed if seed is None else checked_seed(seed, LARGEST_SEED)
@@ -106,7 +99,7 @@ def fine_tune(
             f"{target.steps_left} steps don't pay for one update of {rollout}; raise the budget or lower "
             "rollout_steps"
         )
-    envs = [target, *_rehearsed(settings, target.num_envs, source)]
+    envs: list[SameStepEnv] = [target, *settings.envs(target.num_envs, source)]
     rows = sum(env.num_envs for env in envs)
     ppo = dataclasses.replace(
         _ppo_settings(policy, settings),
@@ -114,6 +107,7 @@ def fine_tune(
         batch_size=settings.batch_size * rows // target.num_envs,
     )
     hooks = Hooks(critic_first(policy.network, settings.critic_warmup), normalizer=settings.normalizer)
+    hooks = settings.hooks(hooks, policy, source, seed)
     beside = Beside(title=f"fine-tune {policy.name}" if progress else None)
     learnt = learn(envs, policy, ppo, seed, hooks, beside)
     step = Step(
@@ -133,16 +127,6 @@ def fine_tune(
     return dataclasses.replace(
         learnt.policy, contract=dataclasses.replace(contract, contents=contents), name="policy"
     )
-
-
-def _rehearsed(settings: FineTuneSettings, target_rows: int, source: Source | None) -> list[SameStepEnv]:
-    """The source's rows, as many as give them their share of a batch."""
-    if not settings.rehearsal:
-        return []
-    if source is None:
-        raise InvalidValue("a rehearsal needs the source; give fine_tune one, or a rehearsal of 0")
-    rows = max(1, round(target_rows * settings.rehearsal / (1 - settings.rehearsal)))
-    return [source.env(rows, settings.rehearse)]
 
 
 def _ppo_settings(policy: Policy, settings: FineTuneSettings) -> PPOSettings:

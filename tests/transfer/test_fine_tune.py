@@ -14,6 +14,7 @@ from sim2real.learn.settings import PPOSettings
 from sim2real.learn.train import train
 from sim2real.policy import Policy
 from sim2real.transfer.fine_tune import FineTuneSettings, fine_tune
+from sim2real.transfer.retention import states_of
 from sim2real.transfer.source import Source
 from sim2real.transfer.target import Budget, Seal, TargetEnv
 from sim2real.world import World
@@ -140,8 +141,28 @@ def test_rehearsal_steps_the_source_beside_the_target_and_says_so(pendulum, sour
     quarter = dataclasses.replace(QUICK, rehearsal=0.2, rehearse="training")
     adapted = fine_tune(source, target_of(pendulum, steps=ROUND), quarter, source=Source(pendulum))
     assert adapted.contract.provenance[-1].settings["source_steps"] == ROUND / 4
-    with pytest.raises(InvalidValue, match="a rehearsal needs the source"):
+    with pytest.raises(InvalidValue, match="what keeps the source needs the source"):
         fine_tune(source, target_of(pendulum, steps=ROUND), settings)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"source_kl": 30.0}, {"l2sp": 3.0}, {"ewc": 30.0}, {"average": 0.05}],
+    ids=lambda kept: next(iter(kept)),
+)
+def test_what_keeps_the_source_keeps_the_actions_in_its_states(pendulum, source, settings):
+    """All of them leave the policy nearer to what it did in the source than tuning alone does."""
+    quick = dataclasses.replace(QUICK, critic_warmup=0.0, learning_rate=2.0, target_kl=10.0)
+    states = states_of(source, Source(pendulum), "nominal", seed=11)
+    assert states.shape == (3200, 5)
+    before, _ = source.act(states)
+    changes = []
+    for kept in ({}, settings):
+        told = dataclasses.replace(quick, **kept)
+        adapted = fine_tune(source, target_of(pendulum, steps=20 * ROUND), told, source=Source(pendulum))
+        changes.append(np.abs(adapted.act(states)[0] - before).mean())
+        assert {name: adapted.contract.provenance[-1].settings[name] for name in kept} == kept
+    assert changes[1] < 0.8 * changes[0]
 
 
 def test_frozen_normalizer(pendulum, source):
@@ -228,6 +249,7 @@ def test_limit_on_episodes_alone_sets_the_length_of_the_warm_up(pendulum, source
             "unknown domain to rehearse 'trainig': did you mean 'training'",
         ),
         ({"rehearsal": 1.0}, InvalidValue, "rehearsal of 1 is outside"),
+        ({"source_kl": -1.0}, InvalidValue, "source_kl of -1 is no strength"),
         ({"critic_warmup": 1.0}, InvalidValue, "critic_warmup of 1 is outside"),
         ({"critic_warmup": -0.1}, InvalidValue, "critic_warmup of -0.1 is outside"),
         ({"critic_warmup": float("nan")}, InvalidValue, "critic_warmup of nan is outside"),

@@ -72,8 +72,11 @@ def register_env(world: str | World, id: str, **options: object) -> None:
 
     from sim2real.catalog import find
     from sim2real.errors import InvalidValue
+    from sim2real.world import SCHEME
 
-    place = find("envs", world) if isinstance(world, str | os.PathLike) else world
+    place: object = world
+    if isinstance(world, str | os.PathLike) and not str(world).startswith(SCHEME):
+        place = find("envs", world)
     try:
         _register(id, {"world": str(place) if isinstance(place, os.PathLike) else place, **options})
     except gymnasium.error.Error as error:

@@ -6,7 +6,7 @@ import dataclasses
 
 import mujoco
 
-from sim2real.parameters import Parameter
+from sim2real.parameters import ENV, Parameter
 from sim2real.world.names import element_name, element_names
 from sim2real.world.world import World
 
@@ -23,10 +23,15 @@ def with_usual(world: World) -> World:
     """The same world if it names parameters, else one with those that most robots are identified by.
 
     Every joint has damping, dry friction and armature, every actuator a gain, every body that moves a mass;
-    an element lacks what it can't have. The ranges are half of what the model says, to either side.
+    an element lacks what it can't have. The ranges are half of what the model says, to either side. A
+    gymnasium env without a MuJoCo model has the numbers that it keeps as attributes.
     """
     if world.parameters:
         return world
+    if world.env is not None and world.env.engine != "mujoco":
+        own = {f"env.{name}": (ENV,) for name, value in world.env.attributes.items() if value}
+        wide = world.with_parameters(own)
+        return dataclasses.replace(wide, parameters={n: _ranged(p) for n, p in wide.parameters.items()})
     model = world.model
     names = [
         f"{joint}.{quantity}"
@@ -45,11 +50,10 @@ def with_usual(world: World) -> World:
 
 
 def _ranged(parameter: Parameter) -> Parameter:
-    nominal, source = parameter.nominal, "scene.xml, and half of it to either side"
+    nominal, source = parameter.nominal, "the model, and half of it to either side"
     if not nominal:
         return dataclasses.replace(
-            parameter, high=_FROM_ZERO[parameter.quantity.name], source="scene.xml has none"
+            parameter, high=_FROM_ZERO[parameter.quantity.name], source="the model has none"
         )
-    return dataclasses.replace(
-        parameter, low=(1 - _HALF) * nominal, high=(1 + _HALF) * nominal, source=source
-    )
+    low, high = sorted(((1 - _HALF) * nominal, (1 + _HALF) * nominal))
+    return dataclasses.replace(parameter, low=low, high=high, source=source)

@@ -89,7 +89,14 @@ class World:
         if name.startswith(SCHEME):
             place = Path(name.replace(":", "-").replace("/", "-"))
             return cls._made(name, place, None, GymEnv.look_at(Source.of_id(name.removeprefix(SCHEME))))
-        path = find("envs", name_or_path)
+        try:
+            path = find("envs", name_or_path)
+        except UnknownName as error:
+            if name in gymnasium.registry:
+                raise InvalidValue(
+                    f"{name} is a gymnasium env; as a world it is called {SCHEME}{name}"
+                ) from error
+            raise
         given, table = PhysicsFile.read(path)
         env = GymEnv.look_at(Source.of_table(table)) if table.values else None
         return cls._made(path.name, path, given, env)

@@ -7,9 +7,11 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
+import sim2real
 from sim2real.domain import Domain
+from sim2real.env import Sim2RealVectorEnv
 from sim2real.errors import InvalidValue, UnknownName
-from sim2real.world import World
+from sim2real.world import World, with_usual
 
 
 class Cart(gym.Env):
@@ -72,6 +74,36 @@ def test_an_env_without_a_model_has_its_attributes():
     assert world.nominal == {"env.m": 1.0, "env.g": 10.0}
     assert world.own_task.spec.success == ""
     assert (world.own_task.low, world.own_task.high) == (-2.0, 2.0)
+
+
+def test_usual_parameters_of_an_env_without_a_model_are_its_constants():
+    usual = with_usual(World.load("gym:Pendulum-v1"))
+    assert {"env.m", "env.l", "env.g", "env.max_torque"} < set(usual.parameters)
+    assert "env.last_u" not in usual.parameters  # which an episode changes
+    assert (usual.parameters["env.g"].low, usual.parameters["env.g"].high) == (5.0, 15.0)
+
+
+def test_a_dict_of_one_box_is_flat():
+    def keyed():
+        env = cart()
+        env = gym.wrappers.TransformObservation(
+            env, lambda seen: {"state": seen}, gym.spaces.Dict(state=Cart.observation_space)
+        )
+        return env
+
+    world = World.of_env(keyed)
+    assert [signal.name for signal in world.own_task.spec.observation] == ["state_0", "state_1"]
+    envs = Sim2RealVectorEnv(world, 2)
+    assert envs.reset(seed=0)[0].shape == (2, 2)
+    assert np.isfinite(envs.step(np.zeros((2, 1), dtype=np.float32))[0]).all()
+
+
+def test_an_id_can_be_registered_for_an_env_with_physics():
+    sim2real.register_env("gym:Pendulum-v1", id="tests/Pendulum-v0", domain={"parameters": {"env.m": 2.0}})
+    env = gym.make("tests/Pendulum-v0", disable_env_checker=True)
+    env.reset(seed=0)
+    assert env.unwrapped.physics() == {"env.m": 2.0}
+    del gym.registry["tests/Pendulum-v0"]
 
 
 def test_a_folder_names_an_env_in_place_of_a_scene(tmp_path):
@@ -157,6 +189,7 @@ def test_an_env_that_can_t_be_a_world_is_refused_in_a_sentence(name):
         ("gym:no_such_module:Env-v0", InvalidValue, "there is no module no_such_module"),
         ("gym:CarRacing-v3", InvalidValue, "needs a package that is not installed"),
         ("gym:CartPole-v1", InvalidValue, r"acts by Discrete\(2\)"),
+        ("Hopper-v5", InvalidValue, "as a world it is called gym:Hopper-v5"),
     ],
 )
 def test_an_id_that_makes_no_world_is_refused(name, error, message):

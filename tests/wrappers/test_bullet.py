@@ -12,7 +12,9 @@ from pybullet_utils import bullet_client
 
 from sim2real.distributions import Point, Uniform
 from sim2real.domain import Domain
-from sim2real.errors import DeadParameter, Sim2RealError, UnknownName
+from sim2real.env import Sim2RealVectorEnv
+from sim2real.errors import DeadParameter, InvalidValue, Sim2RealError, UnknownName
+from sim2real.world import World
 from sim2real.wrappers import Randomize
 
 URDF = """
@@ -343,3 +345,31 @@ def test_a_copy_in_the_same_engine_is_refused(tmp_path):
     with pytest.raises(Sim2RealError, match="moves the same bodies as the original, in PyBullet's client"):
         copy.deepcopy(env)
     env.close()
+
+
+@pytest.mark.parametrize("anew", [False, True], ids=["kept", "anew"])
+def test_such_an_env_is_a_world_with_the_same_physics(tmp_path, anew):
+    path = tmp_path / "swing.urdf"
+    path.write_text(URDF)
+
+    def swings():
+        return gym.wrappers.TimeLimit(Swing(str(path), anew), 30)
+
+    world = World.of_env(swings)
+    assert world.env.engine == "bullet"
+    domain = Domain.point({"bob.mass": 3.0, "hinge.damping": 0.4, "world.gravity": 5.0})
+    envs = Sim2RealVectorEnv(world, 2, domain, autoreset=False)
+    assert envs.world.nominal == pytest.approx({"bob.mass": 2.0, "hinge.damping": 0.1, "world.gravity": 9.81})
+    wrapped = Randomize(swings(), domain)
+    seen, first = envs.reset(seed=0)[0], wrapped.reset(seed=0)[0]
+    assert np.array_equal(seen[0], first)
+    for action in np.random.default_rng(0).uniform(-1, 1, (20, 1, 1)).astype(np.float32):
+        seen, *_ = envs.step(np.repeat(action, 2, axis=0))
+        assert np.array_equal(seen[0], wrapped.step(action[0])[0])
+        assert np.array_equal(seen[0], seen[1])
+    with pytest.raises(UnknownName, match="did you mean 'bob'"):
+        world.for_domain(Domain.point({"bop.mass": 1.0}))
+    with pytest.raises(InvalidValue, match="can't be set on a PyBullet env"):
+        world.for_domain(Domain.point({"hinge.armature": 1.0}))
+    wrapped.close()
+    envs.simulator.close()

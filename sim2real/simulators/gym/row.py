@@ -173,7 +173,7 @@ class Row:
             if callable(setter) and not only_attributes:
                 self._asked(f"the setter of {name}", lambda s=setter, v=value: s(self._bare, v))
             if isinstance(setter, str):
-                setattr(self._bare, setter, value)
+                self._set(setter, value)
             if setter is None:
                 left[name] = value
         if left and callable(getattr(self._bare, "set_physics", None)):
@@ -181,7 +181,12 @@ class Row:
                 self._asked("set_physics", lambda: self._bare.set_physics(left))
             return
         for name, value in left.items():
-            setattr(self._bare, name.rpartition(".")[2], value)
+            self._set(name.rpartition(".")[2], value)
+
+    def _set(self, attribute: str, value: float) -> None:
+        """Give the env a number as an attribute; a whole one where it had a whole one."""
+        whole = isinstance(getattr(self._bare, attribute, None), int) and value == int(value)
+        setattr(self._bare, attribute, int(value) if whole else value)
 
     def _begin_commands(self) -> None:
         if self._line is not None:

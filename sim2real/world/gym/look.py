@@ -55,7 +55,7 @@ class GymEnv:
     values: Mapping[tuple[str, str], float]
     """Nominal values of a PyBullet env, by quantity and element."""
     attributes: Mapping[str, float]
-    """Numbers that the env keeps as attributes."""
+    """Numbers that the env keeps as attributes, and that an episode leaves as they are."""
     takes_physics: bool
     """Whether it has a method ``set_physics``, which takes a table of parameters."""
     seconds: float
@@ -82,6 +82,7 @@ def _looked_at(source: Source, env: Env) -> GymEnv:
     bare: Any = env.unwrapped
     own = getattr(bare, "model", None)
     model = copy.deepcopy(own) if isinstance(own, mujoco.MjModel) else None
+    before = _attributes(bare)
     episode = _Episode(source, env, low, high)
     engine = "mujoco" if model is not None else "bullet" if has_bullet(bare) else ""
     client = find_client(bare) if engine == "bullet" else None
@@ -102,10 +103,16 @@ def _looked_at(source: Source, env: Env) -> GymEnv:
         success=episode.success,
         reaches=(direct or model is None, stepper or model is None),
         values={} if bodies is None else {what: bodies.read(what) for what in bodies.all()},
-        attributes={name: float(value) for name, value in _attributes(bare).items() if is_number(value)},
+        attributes=_constant(before, _attributes(bare)),
         takes_physics=callable(getattr(bare, "set_physics", None)),
         seconds=episode.seconds,
     )
+
+
+def _constant(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, float]:
+    """Numbers that an episode left as they were."""
+    numbers = {name: float(value) for name, value in after.items() if is_number(value)}
+    return {name: value for name, value in numbers.items() if name in before and before[name] == value}
 
 
 def _attributes(env: object) -> dict[str, Any]:

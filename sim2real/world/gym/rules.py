@@ -50,9 +50,11 @@ def own_value(env: GymEnv, name: str, elements: tuple[str, ...]) -> float | None
 
     Raises:
         UnknownName: for an attribute, a link or a joint that does not exist.
-        InvalidValue: for an env that nothing can be set in.
+        InvalidValue: for what PyBullet can't have, and for an env that nothing can be set in.
     """
     quantity, setter, who = quantity_of(name), env.source.setters.get(name), who_sets(env, name, elements)
+    if who is Sets.BODIES and quantity.name not in WRITTEN:
+        raise InvalidValue(f"{name} can't be set on a PyBullet env; possible: {', '.join(WRITTEN)}")
     if who is Sets.BODIES:
         known = [element for kind, element in env.values if kind == quantity.name]
         for element in elements or ("world",):
@@ -84,12 +86,10 @@ def check(env: GymEnv, parameter: Parameter) -> None:
         UnknownName: for an attribute, a link or a joint that does not exist.
         InvalidValue: else; the message says why, and what to do.
     """
-    name, title, who = parameter.name, env.source.name, who_sets(env, parameter.name, parameter.elements)
+    name, title = parameter.name, env.source.name
     reason = _channel_refusal(env, parameter)
     if reason:
         raise InvalidValue(reason)
-    if who is Sets.BODIES and parameter.quantity.name not in WRITTEN:
-        raise InvalidValue(f"{name} can't be set on a PyBullet env; possible: {', '.join(WRITTEN)}")
     value = own_value(env, name, parameter.elements)
     if value is not None and not np.isclose(value, parameter.nominal, rtol=1e-6, atol=1e-12):
         raise InvalidValue(

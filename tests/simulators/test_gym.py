@@ -29,7 +29,7 @@ def hopper():
 class Tank(gym.Env):
     """A level that leaks and is filled; it can be made to fail in every way."""
 
-    dt = 0.5
+    dt, colour = 0.5, 3.0
     observation_space = gym.spaces.Box(-10.0, 10.0, (1,))
     action_space = gym.spaces.Box(0.0, 2.0, (1,))
 
@@ -263,9 +263,9 @@ def test_an_audit_finds_what_acts_in_an_env_and_what_does_not():
     audit = audit_world(world, AuditSettings(policies=()))
     assert {finding.verdict for finding in audit.findings} == {"alive"}
     assert audit.simulator == "gym"
-    idle = Domain({"env.steps": Uniform(0.0, 3.0)})
+    idle = Domain({"env.colour": Uniform(0.0, 3.0)})
     wide = tank_world().for_domain(idle)
-    with pytest.raises(DeadParameter, match=r"env\.steps"):
+    with pytest.raises(DeadParameter, match=r"env\.colour"):
         check_domain(wide, idle)
 
 

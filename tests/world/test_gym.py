@@ -2,6 +2,8 @@
 
 import logging
 import pickle
+import subprocess
+import sys
 
 import gymnasium as gym
 import numpy as np
@@ -96,6 +98,32 @@ def test_a_dict_of_one_box_is_flat():
     envs = Sim2RealVectorEnv(world, 2)
     assert envs.reset(seed=0)[0].shape == (2, 2)
     assert np.isfinite(envs.step(np.zeros((2, 1), dtype=np.float32))[0]).all()
+
+
+LACKING = """
+import sys
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("glfw", "imageio", "pybullet"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Absent())
+import numpy as np
+from sim2real import Sim2RealVectorEnv, World
+env = Sim2RealVectorEnv("gym:Pendulum-v1", 2, {"parameters": {"env.m": 2.0}})
+env.reset(seed=0)
+print(env.step(np.zeros((2, 1), dtype=np.float32))[0].shape)
+World.load("gym:Hopper-v5")
+"""
+
+
+def test_envs_need_no_more_than_they_need_themselves():
+    done = subprocess.run(
+        [sys.executable, "-c", LACKING], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.stdout == "(2, 3)\n"
+    assert "Hopper-v5 needs a package that is not installed" in done.stderr
 
 
 def test_an_id_can_be_registered_for_an_env_with_physics():

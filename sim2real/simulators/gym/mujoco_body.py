@@ -10,12 +10,11 @@ from __future__ import annotations
 import copy
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import gymnasium as gym
 import mujoco
 import numpy as np
-from gymnasium.envs.mujoco import MujocoEnv
 from gymnasium.utils import EzPickle
 
 from sim2real.domain import Domain
@@ -31,6 +30,10 @@ from sim2real.simulators.table import FieldNumbers, PhysicsTable
 from sim2real.world import World, commanded, nominal_value
 from sim2real.world.checks import canonical, check_parameters
 from sim2real.world.entries import elements_of, entries
+from sim2real.world.gym.look import stepper_of
+
+if TYPE_CHECKING:
+    from gymnasium.envs.mujoco import MujocoEnv
 
 _ONE = np.zeros(1, dtype=np.intp)
 _DELAYS = ("latency", "latency_jitter")
@@ -67,7 +70,7 @@ class MujocoBody:
         self._data = _data_of(self._env)
         self.nominal = Nominal.of(self._model)
         self._scratch = mujoco.MjData(self._model)
-        self._stepper = _stepper(self._env, self._model)
+        self._stepper = stepper_of(self._env, self._model)
         self.control_dt = float(getattr(self._stepper or self._env, "dt", self._model.opt.timestep))
         self._commands = np.array(commanded(self._model), dtype=np.intp)  # the actuator of each
         self._takes_commands = env.action_space.shape == (self._model.nu,)
@@ -278,11 +281,3 @@ def _data_of(env: object) -> mujoco.MjData | None:
     if isinstance(data, mujoco.MjData):
         return data
     return next((value for value in vars(env).values() if isinstance(value, mujoco.MjData)), None)
-
-
-def _stepper(env: object, model: mujoco.MjModel) -> MujocoEnv | None:
-    """The env, or one inside it, whose ``do_simulation`` steps the model."""
-    for candidate in (env, *vars(env).values()):
-        if isinstance(candidate, MujocoEnv) and candidate.model is model:
-            return candidate
-    return None

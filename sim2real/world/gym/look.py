@@ -5,16 +5,16 @@ from __future__ import annotations
 import copy
 import dataclasses
 import logging
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import gymnasium as gym
 import mujoco
 import numpy as np
 from gymnasium import spaces
-from gymnasium.envs.mujoco import MujocoEnv
 from gymnasium.envs.registration import EnvSpec
 from numpy.typing import NDArray
 
@@ -28,6 +28,9 @@ from sim2real.world.gym.signals import Signals
 from sim2real.world.gym.source import Env, Source
 from sim2real.world.gym.task import EnvTask
 from sim2real.world.names import element_names
+
+if TYPE_CHECKING:
+    from gymnasium.envs.mujoco import MujocoEnv
 
 _log = logging.getLogger(__name__)
 
@@ -94,7 +97,7 @@ def _looked_at(source: Source, env: Env) -> GymEnv:
         names = [actuators[k] for k in commanded(model)]
     spec = _spec(source, env, (episode.names, names), episode.success)
     bounds = tuple(zip(low.tolist(), high.tolist(), strict=True))
-    stepper = model is not None and any(isinstance(e, MujocoEnv) for e in (bare, *vars(bare).values()))
+    stepper = model is not None and stepper_of(bare, own) is not None
     return GymEnv(
         source=source,
         model=_commands_alone(names) if model is None else model,
@@ -107,6 +110,16 @@ def _looked_at(source: Source, env: Env) -> GymEnv:
         takes_physics=callable(getattr(bare, "set_physics", None)),
         seconds=episode.seconds,
     )
+
+
+def stepper_of(env: object, model: mujoco.MjModel) -> MujocoEnv | None:
+    """The env, or one inside it, whose ``do_simulation`` steps the model; None if there is none."""
+    module = sys.modules.get("gymnasium.envs.mujoco.mujoco_env")  # which wants imageio and glfw
+    kinds = () if module is None else (module.MujocoEnv,)
+    for candidate in (env, *vars(env).values()):
+        if isinstance(candidate, kinds) and candidate.model is model:
+            return cast("MujocoEnv", candidate)
+    return None
 
 
 def _constant(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, float]:

@@ -19,11 +19,14 @@ if TYPE_CHECKING:
     from sim2real.checker import check_task as check_task
     from sim2real.domain import Domain as Domain
     from sim2real.env import Sim2RealVectorEnv as Sim2RealVectorEnv
+    from sim2real.foreign import import_policy as import_policy
     from sim2real.foreign import load_policy as load_policy
+    from sim2real.foreign.export import export_policy as export_policy
     from sim2real.interface import Drive as Drive
     from sim2real.interface import Joint as Joint
     from sim2real.interface import Signal as Signal
     from sim2real.interface import TaskSpec as TaskSpec
+    from sim2real.playback import play as play
     from sim2real.policy import Policy as Policy
     from sim2real.scaffold import new_world as new_world
     from sim2real.tasks import register_task as register_task
@@ -50,8 +53,11 @@ _NAMES = {
     "TaskSpec": "sim2real.interface",
     "World": "sim2real.world",
     "check_task": "sim2real.checker",
+    "export_policy": "sim2real.foreign.export",
+    "import_policy": "sim2real.foreign",
     "load_policy": "sim2real.foreign",
     "new_world": "sim2real.scaffold",
+    "play": "sim2real.playback",
     "register_task": "sim2real.tasks",
 }
 

@@ -33,41 +33,26 @@ def add(commands: Commands) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Run the export."""
     from sim2real.errors import InvalidValue
-    from sim2real.foreign.export import write_npz, write_onnx
+    from sim2real.foreign.export import export_policy
     from sim2real.policy import Policy
 
     if arguments.onnx is None and arguments.npz is None:
         raise InvalidValue("nothing to write; give --onnx FILE, --npz FILE or both")
     policy = Policy.load(arguments.policy)
-    for write, path in ((write_onnx, arguments.onnx), (write_npz, arguments.npz)):
-        if path is not None:
-            difference = write(policy, path)
-            print(f"acts as the policy, to {difference:.1g}, on 1000 observations\nwrote {path}")
+    for path in filter(None, (arguments.onnx, arguments.npz)):
+        difference = export_policy(policy, path)
+        print(f"acts as the policy, to {difference:.1g}, on 1000 observations\nwrote {path}")
 
 
 def run_import(arguments: argparse.Namespace) -> None:
     """Run the import."""
-    from dataclasses import replace
-
-    from sim2real.env import Sim2RealVectorEnv
-    from sim2real.errors import InvalidValue
-    from sim2real.foreign.adopt import import_policy
-    from sim2real.foreign.specs import parse, read_zip
+    from sim2real.foreign import import_policy
     from sim2real.policy import Policy
 
-    spec = parse(arguments.policy)
-    if spec.prefix != "sb3":
-        raise InvalidValue(
-            f"{arguments.policy} can be evaluated as it is, but only zips of Stable-Baselines3 can be made "
-            "ours; give sb3:FILE.zip"
-        )
-    name = Path(spec.place).stem
-    out = arguments.out or Path("runs") / name
+    stem = Path(arguments.policy.partition(":")[2].partition(",")[0]).stem
+    out = arguments.out or Path("runs") / stem
     Policy.check_folder(out)
-    saved, normalizer = read_zip(spec)
-    env = Sim2RealVectorEnv(load_world(arguments.world, arguments), 1)
-    policy = import_policy(saved, normalizer, env, name)
-    label = arguments.label or spec.label or policy.label
-    replace(policy, contract=replace(policy.contract, label=label)).save(out)
-    critic = "its critic" if saved.critic else "a new critic"
-    print(f"{saved.algorithm} of {saved.steps:,} steps, {len(saved.actor)} layers, and {critic}\nwrote {out}")
+    policy = import_policy(arguments.policy, load_world(arguments.world, arguments), arguments.label)
+    policy.save(out)
+    step = policy.contract.provenance[0]
+    print(f"{step.method} of {step.steps:,} steps, and {step.settings['critic']}\nwrote {out}")

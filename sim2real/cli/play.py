@@ -6,13 +6,13 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sim2real.cli.arguments import amount, seed
+from sim2real.cli.arguments import amount
 from sim2real.cli.policies import add_policies, world_of
 from sim2real.cli.task import add_task, load_world
-from sim2real.cli.terminal import console, counting
 
 if TYPE_CHECKING:
     from sim2real.cli.arguments import Commands
+    from sim2real.playback import Motion
 
 
 def add(commands: Commands) -> None:
@@ -23,7 +23,6 @@ def add(commands: Commands) -> None:
         "--variant", help="a held-out variant, or a TOML file of a domain, beside the source"
     )
     command.add_argument("--seconds", type=amount, default=10.0, help="of simulated time at most; default 10")
-    command.add_argument("--seed", type=seed, help="of the episode; default that of evaluations")
     command.add_argument(
         "--video",
         type=Path,
@@ -37,30 +36,17 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run it."""
-    from sim2real.evaluate.rollouts import SEED
-    from sim2real.evaluate.variants import chosen_variants
     from sim2real.foreign import load_policy
-    from sim2real.playback import check_suffix, has_display, record, show, write_video
+    from sim2real.playback import default_video, has_display, play
 
     policy = load_policy(arguments.policy, arguments.trust)
     world = load_world(arguments.world or world_of([policy]), arguments)
-    video = arguments.video
-    if video is None and not has_display():
-        video = Path("runs") / f"play-{policy.name}.webp"
-    if video is not None:
-        check_suffix(video)
-    variants = chosen_variants(world, [arguments.variant] if arguments.variant else [])
-    motions = []
-    with counting(console(), "play", len(variants)) as tell:
-        for variant in variants:
-            chosen = SEED if arguments.seed is None else arguments.seed
-            motions.append(record(world, variant, policy, arguments.seconds, chosen))
-            tell(variant.name)
-    for motion in motions:
+    video = arguments.video or (None if has_display() else default_video(policy))
+
+    def tell(motion: Motion) -> None:
         end = f", {motion.end}" if motion.end else ""
-        print(f"{motion.title}: {motion.seconds:.1f} s, return {motion.total:.1f}{end}")
-    if video is None:
-        show(motions)
-    else:
-        write_video(motions, video)
+        print(f"{motion.title}: {motion.seconds:.1f} s, return {motion.total:.1f}{end}", flush=True)
+
+    play(policy, world, arguments.variant, video, arguments.seconds, done=tell)
+    if video is not None:
         print(f"wrote {video}")

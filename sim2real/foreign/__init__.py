@@ -7,6 +7,6 @@ Nothing of a file runs, but for TorchScript, which needs to be trusted by name.
 """
 
 from sim2real.foreign.policy import ForeignPolicy
-from sim2real.foreign.specs import load_policy
+from sim2real.foreign.specs import import_policy, load_policy
 
-__all__ = ["ForeignPolicy", "load_policy"]
+__all__ = ["ForeignPolicy", "import_policy", "load_policy"]

@@ -75,7 +75,7 @@ def _squashed(network: Network, mean_clip: float) -> Network:
     return Network((*network.layers, *ends), {**network.outputs, "action": "actor.bounds"})
 
 
-def import_policy(saved: Sb3Policy, normalizer: Normalizer | None, env: HasTask, name: str) -> Policy:
+def adopt(saved: Sb3Policy, normalizer: Normalizer | None, env: HasTask, name: str) -> Policy:
     """A policy of ours for an env: signals named as there, bounds compared, the critic taken along.
 
     Critics of SAC, TQC and TD3 value actions, which PPO has no use for: a new one of states begins at 0.
@@ -85,11 +85,13 @@ def import_policy(saved: Sb3Policy, normalizer: Normalizer | None, env: HasTask,
     """
     foreign_policy(saved, normalizer, name).check(env)
     task = env.task
-    if not saved.critic:
-        saved = replace(saved, critic=_new_critic(saved.actor))
-    policy = to_policy(saved, normalizer, task.action_limit)
+    whole = saved if saved.critic else replace(saved, critic=_new_critic(saved.actor))
+    policy = to_policy(whole, normalizer, task.action_limit)
+    step = policy.contract.provenance[0]
+    critic = "its critic" if saved.critic else "a new critic"
     contract = replace(
         policy.contract,
+        provenance=(replace(step, settings={**step.settings, "critic": critic}),),
         world=env.world_name,
         task=task.name,
         task_version=task.version,

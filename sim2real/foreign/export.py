@@ -1,6 +1,6 @@
 """Write a policy as one ONNX file, contract and all, and check that it acts as numpy does.
 
-    write_onnx(policy, Path("policy.onnx"))
+    export_policy(policy, "policy.onnx")
 
 Inputs are ``observation``, shape (rows, n), and for what remembers ``<layer>_in`` and ``past_in``, shape
 (rows, m), which begin with zeros and are fed from ``<layer>_out`` and ``past_out``. The output is ``action``,
@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sim2real.errors import MissingExtra, PolicyError
+from sim2real.errors import InvalidValue, MissingExtra, PolicyError
 from sim2real.files import write_atomically
 from sim2real.foreign.onnx import CONTRACT, OnnxFile
 from sim2real.policy import Layer, Policy
@@ -35,46 +35,45 @@ _OBSERVATIONS = 1000
 _TOLERANCE = 1e-5
 
 
-def write_onnx(policy: Policy, path: Path) -> float:
-    """Write the file, and compare it with numpy over a thousand observations, ten of each of 100 rows.
+def export_policy(policy: Policy, path: str | Path) -> float:
+    """Write a policy as one file, after comparing it with numpy on a thousand observations of 100 episodes.
+
+    ``.onnx`` is for onnxruntime and the like. ``.npz`` holds the same graph for numpy alone, as
+    ``scripts/run_exported.py`` runs it: the arrays by name, and ``graph``, a JSON text of nodes in order, as
+    [operator of ONNX, inputs, output, attributes], of inputs with their sizes, outputs, and the metadata.
 
     Returns:
         The largest difference of an action.
 
     Raises:
+        InvalidValue: for a file of another kind.
         PolicyError: for a policy that acts on privileged signals, or a file that does not act as the policy.
-        MissingExtra: if the package onnx is not installed.
     """
-    model, difference = _checked(policy, _Graph(policy).model())
+    path = Path(path)
+    if path.suffix not in (".onnx", ".npz"):
+        raise InvalidValue(f"{path} is to be an exported policy, and ends with neither .onnx nor .npz")
+    graph = _Graph(policy)
+    model, difference = _checked(policy, graph.model())
 
     def write(temporary: Path) -> None:
-        temporary.write_bytes(model.SerializeToString())
+        if path.suffix == ".onnx":
+            temporary.write_bytes(model.SerializeToString())
+        else:
+            np.savez(
+                temporary, allow_pickle=False, **graph.arrays, graph=np.array(_as_text(policy, graph, model))
+            )
 
     write_atomically(path, write)
     return difference
 
 
-def write_npz(policy: Policy, path: Path) -> float:
-    """Write the same graph for numpy alone, as ``scripts/run_exported.py`` runs it; compared as `write_onnx`.
-
-    The file holds the arrays by name, and ``graph``, a JSON text: nodes in order, as [operator of ONNX,
-    inputs, output, attributes], inputs with their sizes, outputs, and the metadata.
-    """
-    graph = _Graph(policy)
-    model, difference = _checked(policy, graph.model())
+def _as_text(policy: Policy, graph: _Graph, model: onnx.ModelProto) -> str:
     nodes = [
         [n.op_type, [*n.input], n.output[0], {a.name: helper.get_attribute_value(a) for a in n.attribute}]
         for n in model.graph.node
     ]
-    described = {
-        "nodes": nodes,
-        "inputs": graph.inputs,
-        "outputs": list(graph.outputs),
-        "metadata": metadata(policy),
-    }
-    arrays: dict[str, NDArray[np.generic]] = {**graph.arrays, "graph": np.array(json.dumps(described))}
-    write_atomically(path, lambda temporary: np.savez(temporary, allow_pickle=False, **arrays))
-    return difference
+    sizes = {"nodes": nodes, "inputs": graph.inputs, "outputs": list(graph.outputs)}
+    return json.dumps({**sizes, "metadata": metadata(policy)})
 
 
 def _checked(policy: Policy, model: onnx.ModelProto) -> tuple[onnx.ModelProto, float]:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sim2real.errors import PolicyError, UnknownName
+from sim2real.errors import InvalidValue, PolicyError, UnknownName
 from sim2real.foreign.callables import actor_of, find_callable
 from sim2real.foreign.policy import ForeignPolicy
 from sim2real.policy import Policy
@@ -25,6 +25,7 @@ from sim2real.policy import Policy
 if TYPE_CHECKING:
     from sim2real.foreign.normalizer import Normalizer
     from sim2real.foreign.sb3 import Sb3Policy
+    from sim2real.world import World
 
 _log = logging.getLogger(__name__)
 
@@ -82,6 +83,32 @@ def load_policy(spec: str | object, trust: bool = False) -> Policy | ForeignPoli
     return found if asked.label is None else replace(found, label=asked.label)
 
 
+def import_policy(spec: str, world: str | World, label: str | None = None) -> Policy:
+    """A policy of ours of a zip of Stable-Baselines3: signals named after the world, ready to be fine-tuned.
+
+    Args:
+        spec: ``"sb3:FILE.zip"``, with ``,normalize=FILE`` where `VecNormalize` is not found beside it.
+        world: that it was trained in, or its name or folder.
+        label: what reports call it; by default the algorithm.
+
+    Raises:
+        InvalidValue: for a policy of another kind.
+        PolicyError: for a zip that can't be read, or that does not fit the world.
+    """
+    from sim2real.env import Sim2RealVectorEnv
+    from sim2real.foreign.adopt import adopt
+
+    asked = parse(spec)
+    if asked.prefix != "sb3":
+        raise InvalidValue(
+            f"{spec} can be evaluated as it is, but only zips of Stable-Baselines3 can be made ours; give "
+            "sb3:FILE.zip"
+        )
+    policy = adopt(*read_zip(asked), Sim2RealVectorEnv(world, 1), Path(asked.place).stem)
+    label = label or asked.label or policy.label
+    return replace(policy, contract=replace(policy.contract, label=label))
+
+
 def parse(text: str) -> Spec:
     """Take apart what a user typed.
 
@@ -126,7 +153,8 @@ def read_zip(spec: Spec) -> tuple[Sb3Policy, Normalizer | None]:
                 f"{path} was trained on observations that VecNormalize normalized, and no such file lies "
                 f"beside it; give it as sb3:{path},normalize=FILE, or say normalize=none"
             )
-        _log.info("%s: observations are normalized by %s, which lies beside it", path, file)
+        level = logging.INFO if path.stem in str(file) else logging.WARNING  # another zip's, maybe
+        _log.log(level, "%s: observations are normalized by %s, which lies beside it", path, file)
     elif given is None:
         file = None
     return saved, None if file is None else read_normalizer(file)

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from sim2real.cli import main
-from sim2real.errors import PolicyError
+from sim2real.errors import InvalidValue, PolicyError
 from sim2real.evaluate.rollouts import Trials, evaluate
 from sim2real.foreign import export, load_policy
-from sim2real.foreign.export import write_npz, write_onnx
+from sim2real.foreign.export import export_policy
 from sim2real.foreign.onnx import OnnxFile
 from sim2real.interface import Signal
 from sim2real.policy import Contract, Layer, Network, Policy
@@ -85,7 +85,7 @@ POLICIES = {
 @pytest.mark.parametrize("name", list(POLICIES))
 def test_it_acts_as_numpy_does(name, runtime, tmp_path, rng):
     policy = POLICIES[name]()
-    assert write_onnx(policy, tmp_path / "policy.onnx") < 1e-5
+    assert export_policy(policy, tmp_path / "policy.onnx") < 1e-5
     file = OnnxFile(tmp_path / "policy.onnx", runtime)
     mine, others = policy.start(7), file.start(7)
     for step in range(12):
@@ -112,10 +112,10 @@ def script(request):
 @pytest.mark.parametrize("name", list(POLICIES))
 def test_the_example_acts_as_the_policy_in_an_episode(script, name, tmp_path, rng):
     policy = POLICIES[name]()
-    write_npz(policy, tmp_path / "policy.npz")
+    export_policy(policy, tmp_path / "policy.npz")
     files = {"policy.npz": script.with_numpy}
     if "onnxruntime" in RUNTIMES:
-        write_onnx(policy, tmp_path / "policy.onnx")
+        export_policy(policy, tmp_path / "policy.onnx")
         files["policy.onnx"] = script.with_onnxruntime
     for file, load in files.items():
         seen, done = 2 * rng.standard_normal((20, OBSERVATIONS)).astype(np.float32), []
@@ -131,7 +131,7 @@ def test_the_example_acts_as_the_policy_in_an_episode(script, name, tmp_path, rn
 
 def test_the_example_needs_nothing_of_this_package(script, tmp_path):
     path = tmp_path / "policy.npz"
-    write_npz(Policy.load("furuta-nominal-0"), path)
+    export_policy(Policy.load("furuta-nominal-0"), path)
     code = (
         "import sys, runpy\n"
         "sys.modules.update(dict.fromkeys(('sim2real', 'torch', 'onnx', 'onnxruntime'), None))\n"
@@ -146,7 +146,7 @@ def test_the_example_needs_nothing_of_this_package(script, tmp_path):
 
 def test_its_metadata_are_the_contract(tmp_path):
     policy = Policy.load("furuta-nominal-0")
-    write_onnx(policy, tmp_path / "policy.onnx")
+    export_policy(policy, tmp_path / "policy.onnx")
     for runtime in RUNTIMES:
         file = OnnxFile(tmp_path / "policy.onnx", runtime)
         assert file.contract == policy.contract
@@ -173,5 +173,10 @@ def test_an_export_that_acts_otherwise_is_not_written(tmp_path, monkeypatch):
     graph = export._Graph
     monkeypatch.setattr(export, "_Graph", lambda _: graph(other))
     with pytest.raises(PolicyError, match="nothing was written"):
-        write_onnx(policy, tmp_path / "policy.onnx")
+        export_policy(policy, tmp_path / "policy.onnx")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_other_files_are_refused(tmp_path):
+    with pytest.raises(InvalidValue, match=r"neither \.onnx nor \.npz"):
+        export_policy(Policy.load("furuta-nominal-0"), tmp_path / "policy.pt")

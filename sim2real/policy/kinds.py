@@ -59,7 +59,13 @@ class Kind:
 
 def _dense(arrays: Weights, _: float) -> Function:
     weight, bias = arrays["weight"].T, arrays["bias"]
-    return lambda x: x @ weight + bias
+
+    def function(x: Rows) -> Rows:
+        x = x @ weight
+        x += bias
+        return x
+
+    return function
 
 
 def _low_rank(arrays: Weights, factor: float) -> Function:
@@ -69,7 +75,13 @@ def _low_rank(arrays: Weights, factor: float) -> Function:
 
 def _normalize(arrays: Weights, _: float) -> Function:
     mean, std = arrays["mean"], arrays["std"]
-    return lambda x: (x - mean) / std
+
+    def function(x: Rows) -> Rows:
+        x = x - mean
+        x /= std
+        return x
+
+    return function
 
 
 def _affine(arrays: Weights, _: float) -> Function:
@@ -100,6 +112,11 @@ def _sum(_: Weights, __: float) -> Function:
         return first
 
     return function
+
+
+def clipped(x: Rows, limit: float) -> Rows:
+    """X within ± limit; several times faster for few numbers than `numpy.clip`."""
+    return np.asarray(np.minimum(np.maximum(x, -limit), limit))
 
 
 def _sigmoid(x: Rows) -> Rows:
@@ -134,7 +151,7 @@ KINDS: Mapping[str, Kind] = {
     "normalize": Kind(_normalize, {"mean": "in", "std": "in"}, positive=("std",)),
     "affine": Kind(_affine, {"scale": "in", "shift": "in"}),
     "gru": Kind(_gru, _GRU, "out", memory=True),
-    "clip": Kind(lambda _, limit: lambda x: np.clip(x, -limit, limit), number="limit"),
+    "clip": Kind(lambda _, limit: lambda x: clipped(x, limit), number="limit"),
     "sum": Kind(_sum, several=True),
     "concat": Kind(lambda _, __: lambda *parts: np.concatenate(parts, axis=-1), several=True),
     **{name: Kind(lambda _, __, function=f: function) for name, f in ACTIVATIONS.items()},  # type: ignore[misc]

@@ -17,7 +17,8 @@ from __future__ import annotations
 
 import graphlib
 import math
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -60,8 +61,8 @@ class Network:
 
     def __post_init__(self) -> None:
         """Refuse what is no graph."""
-        names = [layer.name for layer in self.layers]
-        twice = sorted({name for name in names if names.count(name) > 1 or name in INPUTS})
+        names = Counter(layer.name for layer in self.layers)
+        twice = [name for name, times in names.items() if times > 1 or name in INPUTS]
         if twice:
             raise PolicyError(f"the network has several {twice[0]!r}; give each layer a name of its own")
         for layer in self.layers:
@@ -148,9 +149,17 @@ class Network:
                     found[layer.name] = _size(layer, weights, found)
         return {layer.name: found[layer.name] for layer in self.layers}
 
-    def arrays_of(self, layer: str) -> tuple[str, ...]:
-        """Names of a layer's arrays in the weights."""
-        return tuple(f"{layer}.{array}" for array in KINDS[self.by_name[layer].kind].shapes)
+    def arrays_of(self, *layers: str) -> tuple[str, ...]:
+        """Names of the arrays of some layers in the weights, to free or to freeze them.
+
+        Raises:
+            UnknownName: for a layer that the network lacks.
+        """
+        for name in layers:
+            if name not in self.by_name:
+                raise UnknownName("layer", name, self.by_name)
+        kinds = {name: KINDS[self.by_name[name].kind] for name in layers}
+        return tuple(f"{name}.{array}" for name, kind in kinds.items() for array in kind.shapes)
 
 
 class Run:
@@ -159,8 +168,12 @@ class Run:
     def __init__(self, network: Network, weights: Weights, output: str = "action") -> None:
         """Bind the layers that it comes from to their arrays."""
         layers = network.order(output)
-        self._steps = [(layer.name, _bound(layer, weights), layer.inputs) for layer in layers]
         self._output = network.outputs[output]
+        kept = {self._output, *(layer.name for layer in layers if KINDS[layer.kind].memory)}
+        self._steps = [
+            (layer.name, _bound(layer, weights), layer.inputs, _done(layers[k:], kept))
+            for k, layer in enumerate(layers)
+        ]
         self.inputs = network.reads(output)
         """Which of `INPUTS` it is given."""
         self.memory = {
@@ -179,13 +192,15 @@ class Run:
             inputs: each of ``self.inputs``. Shape (rows, size).
             memory: of each layer in ``self.memory``; at first 0. Shape (rows, size).
         """
+        rows, memory = len(next(iter(inputs.values()))), memory or {}
         values = {name: _in_blocks(inputs[name]) for name in self.inputs}
-        rows = len(next(iter(inputs.values())))
-        for name, function, sources in self._steps:
+        for name, function, sources, done in self._steps:
             taken = [values[source] for source in sources]
             if name in self.memory:
-                taken.append(_in_blocks((memory or {})[name]))
+                taken.append(_in_blocks(memory[name]))
             values[name] = function(*taken)
+            for source in done:
+                del values[source]
         return _flat(values[self._output], rows), {name: _flat(values[name], rows) for name in self.memory}
 
 
@@ -238,7 +253,7 @@ def num_layers(weights: Weights, head: str) -> int:
     return sum(1 for key in weights if key.startswith(f"{head}.") and key.endswith(".weight"))
 
 
-def _check_layer(layer: Layer, names: list[str]) -> None:
+def _check_layer(layer: Layer, names: Collection[str]) -> None:
     """Refuse an unknown kind or input, a wrong count of inputs, and a number that is missing or idle."""
     where = f"layer {layer.name!r}"
     if layer.kind not in KINDS:
@@ -302,6 +317,12 @@ def _meant(words: str, known: Mapping[str, int]) -> str:
         for times, word in _dimensions(words)
     ]
     return f"({', '.join(told)}{',' if len(told) == 1 else ''})"
+
+
+def _done(layers: Sequence[Layer], kept: Collection[str]) -> list[str]:
+    """What the first of some layers reads and no other one does: memory that the next can use."""
+    later = {name for layer in layers[1:] for name in layer.inputs}
+    return [name for name in dict.fromkeys(layers[0].inputs) if name not in later and name not in kept]
 
 
 def _bound(layer: Layer, weights: Weights) -> Function:

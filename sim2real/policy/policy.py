@@ -17,7 +17,7 @@ from sim2real.interface import Mask
 from sim2real.policy import folder as folders
 from sim2real.policy.contract import Contract, HasTask, check, lineage
 from sim2real.policy.history import History, Past
-from sim2real.policy.kinds import Rows, Weights
+from sim2real.policy.kinds import Rows, Weights, clipped
 from sim2real.policy.network import Network, Run
 
 
@@ -52,7 +52,11 @@ class Policy:
         _check_network(self.contract, self.network, self.weights)
         _check_weights(self.contract, self.network, self.weights)
 
-    @property
+    def __reduce__(self) -> tuple[object, ...]:
+        """What it is made of, for copies and other processes."""
+        return type(self), (self.contract, self.network, self.weights, self.name)
+
+    @cached_property
     def remembers(self) -> bool:
         """Whether its actions depend on more than the observation."""
         return bool(self._run.memory) or self._sees_past
@@ -100,7 +104,7 @@ class Policy:
         if state is not None and state.past is not None:
             inputs["history"], past = self._history.seen(rows, state.past)
         given, hidden = self._run(inputs, None if state is None else state.hidden)
-        action = np.clip(given, -self.contract.action_limit, self.contract.action_limit)
+        action = clipped(given, self.contract.action_limit)
         if state is not None:
             past = None if past is None else self._history.after(rows, action, past)
             state = Memory(past, hidden, state.rows)
@@ -234,7 +238,7 @@ def _check_weights(contract: Contract, network: Network, weights: Weights) -> No
             raise PolicyError(f"weights lack {key!r}, the values of {length} signals of the contract")
         if weights[key].shape != (length,):
             raise PolicyError(f"weights {key!r} have shape {weights[key].shape} where ({length},) is meant")
-    known = {key for layer in network.layers for key in network.arrays_of(layer.name)} | set(lengths)
+    known = {*network.arrays_of(*network.by_name), *lengths}
     idle = sorted(set(weights) - known)
     if idle:
         raise PolicyError(f"weights {', '.join(map(repr, idle))} belong to no layer of the network")

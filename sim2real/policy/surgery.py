@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from sim2real.errors import InvalidValue, PolicyError, UnknownName
+from sim2real.errors import InvalidValue, PolicyError
 from sim2real.policy.kinds import KINDS
 from sim2real.policy.network import Layer, Network
 from sim2real.policy.policy import Policy
@@ -47,7 +47,7 @@ def count_weights(policy: Policy, layers: Iterable[str]) -> int:
     Raises:
         UnknownName: for a layer that the network lacks.
     """
-    return sum(policy.weights[key].size for name in layers for key in _known(policy, name))
+    return sum(policy.weights[key].size for key in policy.network.arrays_of(*layers))
 
 
 def add_low_rank(
@@ -112,7 +112,7 @@ def add_adapter(policy: Policy, layer: str, width: int, activation: str = "relu"
     """
     if width < 1:
         raise InvalidValue(f"an adapter of width {width} for layer {layer!r}; give at least 1")
-    _known(policy, layer)
+    policy.network.arrays_of(layer)
     size = policy.network.sizes(policy.weights, policy.contract.inputs)[layer]
     down, up = f"{layer}.adapter.down", f"{layer}.adapter.up"
     network = policy.network.inserted(
@@ -154,22 +154,15 @@ def averaged(one: Policy, other: Policy, share: float = 0.5) -> Policy:
     return replace(one, weights=weights)
 
 
-def _known(policy: Policy, name: str) -> tuple[str, ...]:
-    """Arrays of a layer that must be there."""
-    if name not in policy.network.by_name:
-        raise UnknownName("layer", name, policy.network.by_name)
-    return policy.network.arrays_of(name)
-
-
 def _dense(policy: Policy, name: str) -> str:
     """Weight of a layer that must be dense."""
-    _known(policy, name)
+    (weight, *_) = policy.network.arrays_of(name) or ("",)
     kind = policy.network.by_name[name].kind
     if kind != "dense":
         raise PolicyError(
             f"layer {name!r} is of kind {kind}; only a dense layer takes a low-rank one beside it"
         )
-    return f"{name}.weight"
+    return weight
 
 
 def _beside(network: Network, lora: Layer) -> tuple[str, str]:

@@ -1,8 +1,10 @@
 """A graph of layers gives what torch's modules and plain loops give, and says what is wrong with it."""
 
+import copy
 import dataclasses
 import itertools
 import json
+import pickle
 import re
 
 import numpy as np
@@ -79,6 +81,14 @@ def played(policy, observations, resets):
         action, state = policy.act(observation, state)
         actions.append(action)
     return np.array(actions)
+
+
+def test_a_policy_that_has_acted_goes_to_other_processes(motion):
+    policy = gru_policy()
+    wanted = played(policy, *motion)
+    for again in (pickle.loads(pickle.dumps(policy)), copy.deepcopy(policy)):
+        assert (again.contract, again.network, again.name) == (policy.contract, policy.network, policy.name)
+        np.testing.assert_array_equal(played(again, *motion), wanted)
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from sim2real.documents import Section, is_number
@@ -77,7 +77,7 @@ def isaac_lab(file: Section, env: Section | None, robot: Robot) -> Description:
     if step and not math.isclose(step, mine, rel_tol=1e-6):
         found.notes.append(f"trained at physics steps of {step:g} s, where {robot.file} takes {mine:g} s")
     if env is not None:
-        _take_env(found, env)
+        _take_env(found, env, robot)
         _take_contacts(found, env, robot)
     return found
 
@@ -192,7 +192,7 @@ def _action(entry: Section, names: list[str], joints: list[dict[str, object]]) -
     return term
 
 
-def _take_env(found: Description, env: Section) -> None:
+def _take_env(found: Description, env: Section, robot: Robot) -> None:
     """Gains, efforts, the start, commands and the length of episodes."""
     scene = env.section("scene").section("robot")
     actuators = scene.section("actuators").sections()
@@ -203,6 +203,7 @@ def _take_env(found: Description, env: Section) -> None:
         if group:
             found.implicit_damping |= "ImplicitActuator" in str(group[-1].values.get("class_type"))
             joint |= dict(_gains(group[-1], str(joint["name"])))
+    _tell_armatures(found, actuators, robot)
     place = scene.section("init_state").values.get("pos")
     if isinstance(place, list) and len(place) == 3 and is_number(place[2]):
         found.start = {"pose": "default", "height": float(place[2])}
@@ -228,6 +229,19 @@ def _take_contacts(found: Description, env: Section, robot: Robot) -> None:
         found.fall_contacts = [*found.fall_contacts, *mine]
         if not mine:
             found.notes.append(f"{name} ends an episode by {patterns}, which {robot.file} doesn't have")
+
+
+def _tell_armatures(found: Description, actuators: Mapping[str, Section], robot: Robot) -> None:
+    """Say where the model has another inertia of rotors than the training."""
+    other = []
+    for name in (str(joint["name"]) for joint in found.joints):
+        dof = robot.model.jnt_dofadr[robot.joints[name]]
+        mine, group = robot.model.dof_armature[dof], [e for e in actuators.values() if _is_of(e, name)]
+        given = _by_pattern(group[-1], "armature", name) if group else None
+        if given is not None and not math.isclose(given, mine, rel_tol=0.01):
+            other.append(f"{name} {given:g} for {mine:g} kg·m²")
+    if other:
+        found.notes.append(f"trained with other armatures than {robot.file}'s: {', '.join(other)}")
 
 
 def _fits(env: Section, pattern: str, name: str) -> bool:

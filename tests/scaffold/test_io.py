@@ -74,6 +74,7 @@ scene:
         - .*HFE
         - .*KFE
         effort_limit: 80.0
+        armature: {.*KFE: 0.05, .*: 0.01}
         stiffness:
           .*HAA: 40.0
           .*HFE: 50.0
@@ -143,6 +144,8 @@ def test_isaac_labs_descriptor_drives_joints_in_another_order(tmp_path, model, d
     folder = tmp_path / "anymal"
     main(["new", str(folder), "--model", str(model), "--io", str(descriptor), "--env", str(env_yaml)])
     assert "wrote" in capsys.readouterr().out
+    assert "LF_HAA 0.01 for 0.05 kg·m²" in (folder / "README.md").read_text()
+    assert "LF_KFE 0.05" not in (folder / "README.md").read_text()
     world = World.load(folder)
     table = world.io
     assert [joint.name for joint in table.joints] == ANYMAL

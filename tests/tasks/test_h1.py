@@ -8,12 +8,14 @@ from pathlib import Path
 
 import mujoco
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import tomli_w
 import torch
 from array_api_compat import array_namespace
 
 import sim2real
+from sim2real.cli import main
 from sim2real.documents import Section
 from sim2real.evaluate.batches import VariantBatch
 from sim2real.foreign import load_policy
@@ -235,6 +237,18 @@ def test_other_physics_in_one_batch_is_that_of_the_plain_loop(by_table):
     found = walked(by_table, 50, *rows.values())
     for row, change in enumerate(rows):
         np.testing.assert_allclose(found[:, row], plain(50, change), atol=1e-6)
+
+
+@pytest.mark.slow
+def test_one_command_evaluates_it(by_table, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    policy = f"torchscript:{H1 / 'motion.pt'}"
+    main(["evaluate", policy, "--world", str(by_table.path), "--trust", "--variants", "load_2", "friction_0"])
+    assert "wrote runs/evaluate-h1/report.html" in capsys.readouterr().out
+    table = pq.read_table(tmp_path / "runs" / "evaluate-h1" / "episodes.parquet").to_pydict()
+    assert table["variant"] == ["nominal", "load_2", "friction_0"]
+    assert table["length"] == [999] * 3
+    assert table["return"][1] < 0.5 * table["return"][0]  # it hardly gets on with 20 kg
 
 
 @pytest.mark.slow

@@ -21,7 +21,9 @@ def add(commands: Commands) -> None:
     command.add_argument(
         "--free", nargs="+", default=(), help="parameters that may change; default the world's"
     )
-    command.add_argument("--held", nargs="+", help="recordings to hold out; default every fourth")
+    command.add_argument(
+        "--held", nargs="+", help="recordings to hold out; default every fourth, or the end of a single one"
+    )
     command.add_argument(
         *("--select", "--ladder"),
         action="store_true",

@@ -30,7 +30,7 @@ from sim2real.identify.search import search_recordings
 from sim2real.identify.space import FloatArray, ParameterSpace, free_parameters
 from sim2real.replay import Motion, is_servo_robot, stays_put
 from sim2real.replay.decoupled import can_stand_in
-from sim2real.replay.motion import liveliest
+from sim2real.replay.motion import LEAST_ROWS, liveliest, part_of
 from sim2real.world import World
 
 Watch = Callable[[str, int, float], None]
@@ -75,6 +75,8 @@ class Fitter:
             UnknownName: for a parameter or a held-out recording that does not exist.
         """
         fitted, held = split(self.motions, self.options.held)
+        if len(self.motions) == 1:  # which may be split in time
+            self.motions = [*fitted, *held]
         servos = is_servo_robot(self.world)
         found = self._joints(self._cut(fitted), self._cut(held))
         contacts, every = None, self._cut(self.motions)
@@ -225,7 +227,7 @@ class Fitter:
 
 
 def split(motions: Sequence[Motion], held: Sequence[str] | None) -> tuple[list[Motion], list[Motion]]:
-    """Motions to fit and motions to hold out: those named, or every fourth.
+    """Motions to fit and motions to hold out: those named, or every fourth; of a single one its last quarter.
 
     Raises:
         UnknownName: for a held-out recording that does not exist.
@@ -233,7 +235,9 @@ def split(motions: Sequence[Motion], held: Sequence[str] | None) -> tuple[list[M
     """
     names = [motion.name for motion in motions]
     chosen = names[_HOLD_EVERY - 1 :: _HOLD_EVERY] if held is None else list(held)
-    if held is None and not chosen and len(names) > 1:
+    if held is None and len(motions) == 1:
+        return _in_time(motions[0])
+    if held is None and not chosen:
         chosen = names[-1:]
     for name in chosen:
         if name not in names:
@@ -242,6 +246,21 @@ def split(motions: Sequence[Motion], held: Sequence[str] | None) -> tuple[list[M
     if not fitted:
         raise RecordingError("every recording is held out; leave some to fit")
     return fitted, [m for m in motions if m.name in chosen]
+
+
+def _in_time(motion: Motion) -> tuple[list[Motion], list[Motion]]:
+    """A motion but for its last quarter, and that, if they are long enough and it can be cut."""
+    rows = len(motion.time) * 3 // 4
+    if motion.whole or len(motion.time) - rows < LEAST_ROWS:
+        return [motion], []
+    first = dataclasses.replace(part_of(motion, slice(0, rows)), name=motion.name)
+    note = f"{motion.name} is the only recording, so its last quarter is held out"
+    last = dataclasses.replace(
+        part_of(motion, slice(rows, None)),
+        name=f"{motion.name} (last quarter)",
+        notes=(*motion.notes, note),
+    )
+    return [first], [last]
 
 
 def _without_idle_effects(

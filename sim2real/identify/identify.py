@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from sim2real.doctor.intake import take_in
+from sim2real.draws import checked_seed
 from sim2real.errors import RecordingError
 from sim2real.identify.assess import assess
 from sim2real.identify.check import check
@@ -53,9 +54,10 @@ def identify(
         RecordingError: for no recordings, joints that don't fit, or nothing left to fit.
         BadData: if the doctor finds data in a folder that nothing should be fitted to.
         UnknownName: for a parameter or a held-out recording that does not exist.
-        InvalidValue: for a world that recordings can't be replayed in.
+        InvalidValue: for a world that recordings can't be replayed in, or a seed that is none.
     """
     options, began = options or Options(), time.perf_counter()
+    options = dataclasses.replace(options, seed=checked_seed(options.seed))
     out = None if out is None else Path(out)
     if isinstance(recordings, Path | str):
         taken = take_in(world, Path(recordings), out, options.allow_bad, options.unwrap)

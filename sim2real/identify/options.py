@@ -20,7 +20,8 @@ class Options:
     priors: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     """Mean and standard deviation by parameter; of its logarithm where its bounds span a factor."""
     held: tuple[str, ...] | None = None
-    """Recordings to hold out, by name; by default every fourth. Empty to hold out none."""
+    """Recordings to hold out, by name; by default every fourth, or the last quarter of a single one. Empty to
+    hold out none."""
     window: float = 0.0
     """Seconds of open loop that a fit sees at a time, each begun at the measured state; by default 20 for a
     robot of servos, else 1."""

@@ -165,7 +165,7 @@ def windows(motion: Motion, seconds: float) -> list[Motion]:
         return [motion]
     count = max(1, round(motion.duration / seconds))
     edges = np.linspace(0, len(motion.time), count + 1).astype(int)
-    return [_cut(motion, slice(a, b)) for a, b in itertools.pairwise(edges) if b - a >= LEAST_ROWS]
+    return [part_of(motion, slice(a, b)) for a, b in itertools.pairwise(edges) if b - a >= LEAST_ROWS]
 
 
 def liveliest(motions: Sequence[Motion], seconds: float, count: int) -> list[Motion]:
@@ -184,9 +184,12 @@ def liveliest(motions: Sequence[Motion], seconds: float, count: int) -> list[Mot
     return rounds[:count]
 
 
-def _cut(motion: Motion, rows: slice) -> Motion:
+def part_of(motion: Motion, rows: slice) -> Motion:
+    """Some rows, begun at the measured state, with the commands of half a second before."""
     time = motion.time[rows]
-    past = slice(int(np.searchsorted(motion.time, time[0] - _PAST)), rows.start)
+    earlier = np.concatenate([motion.past_time, motion.time[: rows.start]])
+    past = slice(int(np.searchsorted(earlier, time[0] - _PAST)), None)
+    commands = motion.past_command.reshape(-1, motion.command.shape[1]), motion.command[: rows.start]
     return dataclasses.replace(
         motion,
         name=f"{motion.name}@{time[0]:.1f}s",
@@ -195,8 +198,8 @@ def _cut(motion: Motion, rows: slice) -> Motion:
         measured=motion.measured[rows],
         velocity=_velocity(motion, rows.start) if rows.start else motion.velocity,
         speeds=None if motion.speeds is None else motion.speeds[rows],
-        past_time=motion.time[past] - time[0],
-        past_command=motion.command[past],
+        past_time=earlier[past] - time[0],
+        past_command=np.vstack(commands)[past],
         read_time=None if motion.read_time is None else motion.read_time[rows] - time[0],
     )
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sim2real.domain import Domain
-from sim2real.errors import RecordingError, UnknownName
+from sim2real.errors import InvalidValue, RecordingError, UnknownName
 from sim2real.identify.fit import split
 from sim2real.identify.identify import Options, identify
 from sim2real.identify.verdicts import BAD_DATA, IDENTIFIED, NO_HELDOUT_GAIN, NOT_IDENTIFIABLE
@@ -186,6 +186,24 @@ def test_recordings_are_held_out_whole(twin):
         split(motions, ("run9",))
     with pytest.raises(RecordingError, match="every recording is held out"):
         split(motions, [m.name for m in motions])
+
+
+def test_a_single_recording_is_judged_on_its_last_quarter(twin):
+    (log,) = twin("cartpole", {"cart.mass": 1.3}, count=1, seconds=6.0, start=(0, np.pi))
+    options = Options(free=("cart.mass",), generations=0, threads=1, window=0.5)
+    found = identify(World.load("cartpole"), [log], options)
+    assert {v.name for v in found.verdicts} == {IDENTIFIED}
+    assert found.exit_code == 0
+    assert (found.fitted, found.held) == (("run0",), ("run0 (last quarter)",))
+    assert "last quarter is held out" in found.notes[0]
+    assert found.point["cart.mass"] == pytest.approx(1.3, rel=0.05)
+    assert not identify(World.load("cartpole"), [log], dataclasses.replace(options, held=())).held
+
+
+def test_a_seed_is_a_whole_number(twin):
+    logs = twin("cartpole", {}, count=2, seconds=0.5)
+    with pytest.raises(InvalidValue, match="seed = -1 must be a whole number"):
+        identify(World.load("cartpole"), logs, Options(free=("cart.mass",), seed=-1))
 
 
 def test_no_recordings_are_refused():

@@ -23,7 +23,7 @@ from rich.console import Console
 from sim2real.cli.identification import identification_tables
 from sim2real.domain import Domain
 from sim2real.identify.defaults import cut
-from sim2real.identify.ground import find_plane, plane_errors, touching
+from sim2real.identify.ground import Planes, touching
 from sim2real.identify.identifiability import combinations
 from sim2real.identify.identify import Options, identify
 from sim2real.identify.problem import RecordingProblem
@@ -89,10 +89,11 @@ def print_tables(base: World, point: dict[str, float], motions: list[Motion]) ->
     errors = []
     for motion, other in (motions, motions[::-1]):
         windows = cut(base, [other], 0.0)
-        plane = find_plane(base, point, touching(base, windows, predicted(base, windows, point)))
+        hits = touching(base, windows, predicted(base, windows, point))
+        plane = Planes(base, point, hits).best()
         if plane is not None:
             values = [list(plane.values.values())]
-            error = 1000 * float(plane_errors(base, point, tuple(plane.values), values, [motion]).mean())
+            error = 1000 * float(Planes(base, point, [motion]).errors(values, [motion]).mean())
             found = ", ".join(f"{name} = {value:.3g}" for name, value in plane.values.items())
             print(f"  {other.name} shows {found}; {motion.name} is then off by {error:.2f} mrad")
             errors.append(error)

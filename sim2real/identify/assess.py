@@ -20,7 +20,7 @@ from sim2real.identify.estimates import (
     estimates_of,
     gap_row,
 )
-from sim2real.identify.ground import Plane, find_plane, touching
+from sim2real.identify.ground import Plane, Planes, touching
 from sim2real.identify.identifiability import combinations
 from sim2real.identify.least_squares import prior_curvature
 from sim2real.identify.model_selection import Comparison
@@ -90,7 +90,7 @@ def assess(model: FittedModel, options: Options, seconds: float, counts: tuple[i
         domain, found = joined(domain, ground.domain), dict(ground.values)
     elif any(hint.signal == "tip height" for hint in hints):
         hits = touching(model.world, model.motions, predicted)
-        plane = find_plane(problem.world, space.physics(point), hits, options.threads) if hits else None
+        plane = Planes(problem.world, space.physics(point), hits, options.threads).best()
     said = findings(model.world, model.motions, untold, options.complaints)
     said += _missing(hints, plane, unmodelled, [e for e in estimates if e.moved])
     values = dict(zip(space.names, map(float, space.values(point)), strict=True))

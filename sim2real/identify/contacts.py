@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from sim2real.domain import Domain
 from sim2real.identify.estimates import Estimate, estimates_of
-from sim2real.identify.ground import RESOLUTION, PlaneErrors, find_plane, plane_parameters, touching
+from sim2real.identify.ground import RESOLUTION, Planes, plane_parameters, touching
 from sim2real.identify.identifiability import Combination, combinations
 from sim2real.identify.model_selection import Comparison
 from sim2real.identify.problem import Linear, RecordingProblem
@@ -105,15 +105,13 @@ def find_contacts(
     physics, threads = problem.space.physics(point), problem.threads
     pairs = zip(predicted, motions, strict=True)
     before = np.stack([np.sqrt(((p - m.measured) ** 2).mean(axis=0)) for p, m in pairs])
-    after, each, known = before.copy(), [], PlaneErrors(problem.world, physics, hits, threads)
+    after, each, planes = before.copy(), [], Planes(problem.world, physics, hits, threads)
     for group in _groups(hits):
-        others = [m for m in hits if m not in group]
-        plane = find_plane(problem.world, physics, others, threads, known)
+        plane = planes.best([m for m in hits if m not in group])
         if plane is not None:
             each.append(plane.values)
-            under = [list(plane.values.values())]
             rows = [motions.index(m) for m in group]
-            after[rows] = known.of(under, group)[0]
+            after[rows] = planes.errors([[*plane.values.values()]], group)[0]
     if not each:
         return None
     rows = [k for k, m in enumerate(motions) if m in hits]
@@ -137,7 +135,7 @@ def find_contacts(
 
 def settle_plane(problem: RecordingProblem, point: FloatArray, hits: Sequence[Motion]) -> Values:
     """The plane that some contacts show with the joints at a point; empty if none gains."""
-    plane = find_plane(problem.world, problem.space.physics(point), hits, problem.threads)
+    plane = Planes(problem.world, problem.space.physics(point), hits, problem.threads).best()
     return {} if plane is None else plane.values
 
 

@@ -120,9 +120,10 @@ class Fitter:
         if not problem.fast:
             return problem, point
         full = problem.on(problem.motions, fast=False)
-        start, end = full.cost(np.stack((problem.space.start, point)))
-        pairs = zip(problem.predict(point[None]), full.predict(point[None]), strict=True)
-        apart = np.mean([np.sqrt(((a[0] - b[0]) ** 2).mean(axis=0)) / full.scale for a, b in pairs])
+        errors = full.errors(np.stack((problem.space.start, point)))
+        start, end = full.sizes(errors)
+        pairs = zip(problem.errors(point[None]), errors, strict=True)
+        apart = np.mean([np.sqrt(((a[0] - b[1]) ** 2).mean(axis=0)) for a, b in pairs])
         if apart <= _APART * end and end <= _WORSE * start:
             self._count(full)
             return problem, point

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 import mujoco
 import numpy as np
 
+from sim2real.identify.problem import RecordingProblem
 from sim2real.identify.residuals import tip_height
-from sim2real.identify.space import FloatArray
-from sim2real.replay import Motion, Replayer
+from sim2real.identify.space import FloatArray, ParameterSpace, free_parameters
+from sim2real.replay import Motion
 from sim2real.world import World, nominal_value
 
 _GAIN = 0.05
@@ -23,17 +24,12 @@ _GAIN = 0.05
 # a pressed tip is measured lower than the surface: links, clamp and table give way, capsules are no meshes
 _AROUND = np.arange(-0.01, 0.0251, 0.005)
 _FINE = np.arange(-0.004, 0.0041, 0.001)
-_FRICTIONS = (
-    0.1,
-    0.2,
-    0.3,
-    0.5,
-)  # more lets a simulated jaw that is pressed down lock, as a real one does not
+_FRICTIONS = (0.1, 0.2, 0.3, 0.5)  # more lets a simulated jaw that is pressed down lock, as no real one does
 _NEAR = (0.8, 1.0, 1.25)
 _DEEPER = 0.004  # m
 RESOLUTION = {"height": 2.5e-4, "friction": 0.25}
 """How far apart the planes are that are tried last: m, and a share."""
-_WIDTH = 36
+_FAR = 2.0  # m, or of friction, from where the world has it
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,97 +56,63 @@ class Plane:
         return f"a plane at a height of {self.height:.3f} m {gain}; set {' and '.join(self.values)}"
 
 
-class PlaneErrors:
-    """RMSE of some motions under planes; each plane is simulated once, whoever asks."""
+class Planes:
+    """Planes under motions of a robot whose physics is known; each is simulated once, whoever asks."""
 
     def __init__(
         self, world: World, point: Mapping[str, float], motions: Sequence[Motion], threads: int = 1
     ) -> None:
         """Of a world with a parameter for every name in ``point``, the fitted physics."""
-        self.world, self.point, self.motions, self.threads = world, point, list(motions), threads
-        tips = [tip_height(world, m.measured[::5], m.joints) for m in motions]
-        self.lowest = min(float(np.quantile(tip, 0.01)) for tip in tips)
-        """Height of the tip, hardly ever undercut, m."""
+        self.world, self.motions, self._own = world, list(motions), plane_parameters(world)
+        around = {name: (min(value, 0.0) - _FAR, max(value, 0.0) + _FAR) for name, value in self._own.items()}
+        base = world.with_parameters({}, point)
+        space = ParameterSpace(tuple(free_parameters(base, list(self._own), around)))
+        self._problem = RecordingProblem.of(base, space, self.motions, threads) if motions else None
         self._known: dict[tuple[float, ...], FloatArray] = {}
 
-    def of(self, planes: Sequence[Sequence[float]], motions: Sequence[Motion]) -> FloatArray:
-        """Of some of the motions. Shape (planes, motions, k)."""
-        new = [list(plane) for plane in planes if tuple(plane) not in self._known]
-        if new:
-            names = tuple(plane_parameters(self.world))
-            errors = plane_errors(self.world, self.point, names, new, self.motions, self.threads)
+    def errors(self, planes: Sequence[Sequence[float]], motions: Sequence[Motion]) -> FloatArray:
+        """RMSE of some of the motions under planes, rad. Shape (planes, motions, k).
+
+        Args:
+            planes: a value for each of `plane_parameters`.
+            motions: that the planes were prepared for.
+        """
+        new = [list(plane) for plane in dict.fromkeys(map(tuple, planes)) if plane not in self._known]
+        if new and self._problem is not None:
+            errors = self._problem.rmse(self._problem.space.units(np.array(new)))
             self._known |= {tuple(plane): e for plane, e in zip(new, errors, strict=True)}
         rows = [self.motions.index(motion) for motion in motions]
         return np.stack([self._known[tuple(plane)][rows] for plane in planes])
 
+    def best(self, motions: Sequence[Motion] | None = None) -> Plane | None:
+        """The plane that lowers the mean error of some motions most; None without a plane to move, or a gain.
 
-def find_plane(
-    world: World,
-    point: Mapping[str, float],
-    motions: Sequence[Motion],
-    threads: int = 1,
-    known: PlaneErrors | None = None,
-) -> Plane | None:
-    """The plane that lowers the mean error of some motions most; None without a plane to move, or a gain.
+        Args:
+            motions: in which the robot is thought to touch something; by default all.
+        """
+        motions = self.motions if motions is None else motions
+        names = list(self._own)
+        if not names or not motions:
+            return None
 
-    Args:
-        world: with a parameter for every name in ``point``.
-        point: the fitted physics.
-        motions: in which the robot is thought to touch something.
-        threads: of the simulation.
-        known: errors of these motions and others, to look them up in.
-    """
-    own = plane_parameters(world)
-    names = tuple(own)
-    if not names or not motions:
-        return None
-    table = known or PlaneErrors(world, point, motions, threads)
+        def tried(heights: Sequence[float], frictions: Sequence[float]) -> tuple[list[float], FloatArray]:
+            planes = [
+                [h, f][: len(names)] for h in heights for f in (frictions if len(names) > 1 else (0.0,))
+            ]
+            errors = self.errors(planes, motions).mean(axis=2)
+            best = int(errors.mean(axis=1).argmin())
+            return planes[best], errors[best]
 
-    def tried(heights: Sequence[float], frictions: Sequence[float]) -> tuple[list[float], FloatArray]:
-        planes = [[h, f][: len(names)] for h in heights for f in frictions[: 1 if len(names) == 1 else None]]
-        errors = table.of(planes, motions).mean(axis=2)
-        best = int(errors.mean(axis=1).argmin())
-        return planes[best], errors[best]
-
-    before = table.of([[*own.values()]], motions)[0].mean(axis=1)
-    best, _ = tried([table.lowest + step for step in _AROUND], _FRICTIONS)
-    best, _ = tried([best[0] + step for step in _FINE], best[1:] or _FRICTIONS)
-    near = [min(factor * best[-1], _FRICTIONS[-1]) for factor in _NEAR]
-    best, after = tried([best[0] + step for step in _FINE / 4], near)
-    if after.mean() >= before.mean() * (1 - _GAIN):  # equal where a replay is exact
-        return None
-    return Plane(dict(zip(names, map(float, best), strict=True)), before, after)
-
-
-def plane_errors(
-    world: World,
-    point: Mapping[str, float],
-    names: Sequence[str],
-    planes: Sequence[Sequence[float]],
-    motions: Sequence[Motion],
-    threads: int = 1,
-) -> FloatArray:
-    """RMSE under every plane, rad; infinite where diverged. Shape (planes, motions, k).
-
-    Args:
-        world: with a parameter for every name in ``point``.
-        point: the fitted physics.
-        names: what differs between the planes, as `plane_parameters` names it.
-        planes: a value a name each.
-        motions: to replay.
-        threads: of the simulation.
-    """
-    ready = world.with_parameters({name: (name.rpartition(".")[0],) for name in names})
-    rest = {name: value for name, value in point.items() if name not in names}
-    free = (*rest, *names)
-    replayer = Replayer(ready, motions, min(_WIDTH, len(planes)), threads, free)
-    parts = []
-    for start in range(0, len(planes), _WIDTH):
-        values = np.array([[*rest.values(), *plane] for plane in planes[start : start + _WIDTH]])
-        predicted = replayer.run(free, values)
-        pairs = zip(predicted, motions, strict=True)
-        parts.append(np.stack([np.sqrt(((p - m.measured) ** 2).mean(axis=1)) for p, m in pairs], axis=1))
-    return np.asarray(np.nan_to_num(np.concatenate(parts), nan=np.inf))
+        before = self.errors([[*self._own.values()]], motions)[0].mean(axis=1)
+        tips = [tip_height(self.world, m.measured[::5], m.joints) for m in self.motions]
+        lowest = min(float(np.quantile(tip, 0.01)) for tip in tips)  # hardly ever undercut
+        best, _ = tried([lowest + step for step in _AROUND], _FRICTIONS)
+        best, _ = tried([best[0] + step for step in _FINE], best[1:] or _FRICTIONS)
+        near = [min(factor * best[-1], _FRICTIONS[-1]) for factor in _NEAR]
+        best, after = tried([best[0] + step for step in _FINE / 4], near)
+        if after.mean() >= before.mean() * (1 - _GAIN):  # equal where a replay is exact
+            return None
+        return Plane(dict(zip(names, map(float, best), strict=True)), before, after)
 
 
 def touching(world: World, motions: Sequence[Motion], predicted: Sequence[FloatArray]) -> list[Motion]:

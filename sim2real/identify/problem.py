@@ -112,8 +112,11 @@ class Problem(ABC):
 
     def cost(self, points: FloatArray) -> FloatArray:
         """What a fit minimizes. Shape (c,)."""
-        errors = self.errors(points)
-        return np.array([self.size([e[c] for e in errors]) for c in range(len(points))])
+        return self.sizes(self.errors(points))
+
+    def sizes(self, errors: Sequence[FloatArray]) -> FloatArray:
+        """The same of the errors of some candidates, shapes (c, n, k). Shape (c,)."""
+        return np.array([self.size([e[c] for e in errors]) for c in range(len(errors[0]))])
 
     def owner(self, column: int) -> int | None:
         """The signal that a column is about, if it is about one."""

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sim2real.identify.experiment_design import placed
-from sim2real.identify.ground import find_plane, plane_parameters, touching
+from sim2real.identify.ground import Planes, plane_parameters, touching
 from sim2real.identify.residuals import diagnose, explained, tip_height
 from sim2real.replay import Motion, Replayer
 from sim2real.world import World
@@ -44,7 +44,7 @@ def test_a_table_is_seen_and_found(arm, pressing):
     assert hints[0].signal in ("tip height", "position")
     assert "tip height" in {hint.signal for hint in hints}
     assert touching(arm, [real], [free]) == [real]
-    plane = find_plane(arm, {}, [real])
+    plane = Planes(arm, {}, [real]).best()
     assert plane.values == pytest.approx(table, abs=0.002)
     assert plane.after.mean() < 0.1 * plane.before.mean()
     assert "set floor.height and floor.friction" in plane.text
@@ -55,7 +55,7 @@ def test_a_table_is_seen_and_found(arm, pressing):
 def test_where_nothing_is_touched_no_table_is_proposed(arm, pressing):
     real = measured(arm, pressing, {})
     assert touching(arm, [real], [real.measured]) == []
-    assert find_plane(arm, {}, [real]) is None
+    assert Planes(arm, {}, [real]).best() is None
 
 
 def test_a_planes_friction_is_looked_for_where_it_counts():

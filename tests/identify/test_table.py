@@ -9,7 +9,7 @@ from sim2real.cli import main
 from sim2real.domain import Correlation, Domain, Normal, Point
 from sim2real.identify.contacts import find_contacts, ground_of
 from sim2real.identify.experiment_design import next_motion
-from sim2real.identify.ground import plane_errors
+from sim2real.identify.ground import Planes
 from sim2real.identify.identify import Options, identify
 from sim2real.identify.problem import RecordingProblem
 from sim2real.identify.residuals import tip_height
@@ -63,7 +63,7 @@ def test_a_table_is_judged_on_what_it_was_not_found_on():
     assert len(contacts.each) == 2
     for found, other in zip(contacts.each, (held, fitted[1:]), strict=True):
         assert found == pytest.approx(TABLE, abs=0.002)
-        own = plane_errors(problem.world, {}, tuple(found), [list(found.values())], other)
+        own = Planes(problem.world, {}, other).errors([list(found.values())], other)
         assert own.mean() < 1e-3
     assert contacts.comparison.held < 1e-3
     table = ground_of(problem, problem.space.start, contacts, {}, 1e-4 * np.eye(2))

@@ -30,7 +30,7 @@ from sim2real.identify.search import search_recordings
 from sim2real.identify.space import FloatArray, ParameterSpace, free_parameters
 from sim2real.replay import Motion, is_servo_robot, stays_put
 from sim2real.replay.decoupled import can_stand_in
-from sim2real.replay.motion import LEAST_ROWS, liveliest, part_of
+from sim2real.replay.motion import LEAST_ROWS, liveliest
 from sim2real.world import World
 
 Watch = Callable[[str, int, float], None]
@@ -254,10 +254,10 @@ def _in_time(motion: Motion) -> tuple[list[Motion], list[Motion]]:
     rows = len(motion.time) * 3 // 4
     if motion.whole or len(motion.time) - rows < LEAST_ROWS:
         return [motion], []
-    first = dataclasses.replace(part_of(motion, slice(0, rows)), name=motion.name)
+    first = dataclasses.replace(motion.part(slice(0, rows)), name=motion.name)
     note = f"{motion.name} is the only recording, so its last quarter is held out"
     last = dataclasses.replace(
-        part_of(motion, slice(rows, None)),
+        motion.part(slice(rows, None)),
         name=f"{motion.name} (last quarter)",
         notes=(*motion.notes, note),
     )

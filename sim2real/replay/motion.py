@@ -66,6 +66,25 @@ class Motion:
         """When each row was measured, s. Shape (n,)."""
         return self.time if self.read_time is None else self.read_time
 
+    def part(self, rows: slice) -> Motion:
+        """Some rows, begun at the measured state, with the commands of half a second before."""
+        time = self.time[rows]
+        earlier = np.concatenate([self.past_time, self.time[: rows.start]])
+        past = slice(int(np.searchsorted(earlier, time[0] - _PAST)), None)
+        commands = self.past_command.reshape(-1, self.command.shape[1]), self.command[: rows.start]
+        return dataclasses.replace(
+            self,
+            name=f"{self.name}@{time[0]:.1f}s",
+            time=time - time[0],
+            command=self.command[rows],
+            measured=self.measured[rows],
+            velocity=_velocity(self, rows.start) if rows.start else self.velocity,
+            speeds=None if self.speeds is None else self.speeds[rows],
+            past_time=earlier[past] - time[0],
+            past_command=np.vstack(commands)[past],
+            read_time=None if self.read_time is None else self.read_time[rows] - time[0],
+        )
+
 
 def motion_of(world: World, recording: Recording) -> Motion:
     """A recording of a world's joints as a motion that begins at rest.
@@ -165,7 +184,7 @@ def windows(motion: Motion, seconds: float) -> list[Motion]:
         return [motion]
     count = max(1, round(motion.duration / seconds))
     edges = np.linspace(0, len(motion.time), count + 1).astype(int)
-    return [part_of(motion, slice(a, b)) for a, b in itertools.pairwise(edges) if b - a >= LEAST_ROWS]
+    return [motion.part(slice(a, b)) for a, b in itertools.pairwise(edges) if b - a >= LEAST_ROWS]
 
 
 def liveliest(motions: Sequence[Motion], seconds: float, count: int) -> list[Motion]:
@@ -182,26 +201,6 @@ def liveliest(motions: Sequence[Motion], seconds: float, count: int) -> list[Mot
     ranked = [sorted(of_motion, key=moves, reverse=True) for of_motion in parts]
     rounds = [window for k in range(max(map(len, ranked))) for r in ranked for window in r[k : k + 1]]
     return rounds[:count]
-
-
-def part_of(motion: Motion, rows: slice) -> Motion:
-    """Some rows, begun at the measured state, with the commands of half a second before."""
-    time = motion.time[rows]
-    earlier = np.concatenate([motion.past_time, motion.time[: rows.start]])
-    past = slice(int(np.searchsorted(earlier, time[0] - _PAST)), None)
-    commands = motion.past_command.reshape(-1, motion.command.shape[1]), motion.command[: rows.start]
-    return dataclasses.replace(
-        motion,
-        name=f"{motion.name}@{time[0]:.1f}s",
-        time=time - time[0],
-        command=motion.command[rows],
-        measured=motion.measured[rows],
-        velocity=_velocity(motion, rows.start) if rows.start else motion.velocity,
-        speeds=None if motion.speeds is None else motion.speeds[rows],
-        past_time=earlier[past] - time[0],
-        past_command=np.vstack(commands)[past],
-        read_time=None if motion.read_time is None else motion.read_time[rows] - time[0],
-    )
 
 
 def _velocity(motion: Motion, row: int) -> FloatArray:

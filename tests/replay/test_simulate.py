@@ -11,7 +11,7 @@ from sim2real.recordings import Recording
 from sim2real.replay import Motion, Replayer, motion_of, windows
 from sim2real.replay.decoupled import DecoupledReplayer
 from sim2real.replay.held import Held
-from sim2real.replay.motion import liveliest, part_of
+from sim2real.replay.motion import liveliest
 from sim2real.world import World
 
 SLOW = {"servos.kp": 15.0, "servos.kd": 0.0, "joints.damping": 1.2, "joints.frictionloss": 0.2}
@@ -172,7 +172,7 @@ def test_every_motion_gives_its_liveliest_window_first(arm):
 
 def test_parts_of_parts_know_the_same_past(arm):
     log = dataclasses.replace(motion(arm, 4.0), velocity=np.zeros(6))
-    whole, last = windows(log, 1.0)[2:], windows(part_of(log, slice(100, None)), 1.0)
+    whole, last = windows(log, 1.0)[2:], windows(log.part(slice(100, None)), 1.0)
     for one, other in zip(whole, last, strict=True):
         for field in ("time", "command", "measured", "past_time", "past_command"):
             np.testing.assert_allclose(getattr(one, field), getattr(other, field), atol=1e-12)

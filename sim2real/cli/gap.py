@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace) -> None:
         print(verdict_sentence(taken.diagnosis))
     recordings, show = taken.recordings, console()
     with working(show, f"replaying {len(recordings)} recordings"):
-        gap = replay_gap(world, recordings, physics)
+        gap = replay_gap(world, recordings, physics, horizons=True)
     page = write_replay_report(gap, out)
     for table in replay_tables(gap):
         show.print(table)

@@ -41,7 +41,12 @@ from sim2real.world import World
 
 SIMULATION, COMMAND, DELAYED = "simulation", "command", "delayed command"
 
+HORIZONS = (0.1, 0.2, 0.5, 1.0, 2.0)
+"""Seconds after a simulation was put on the measured state."""
+
 _DELAYS = np.arange(0.0, 0.3001, 0.005)
+_AROUND = 0.2
+"""Share of a horizon, before and after it, whose rows count for it."""
 _NEAR = 1e-6  # s; finer than any log's clock
 _FALLBACK_DELAY = 0.1
 """Seconds, where there is no other motion to find it on: typical of hobby servos on a bus."""
@@ -90,6 +95,9 @@ class ReplayGap:
     """What differed from nominal."""
     notes: tuple[str, ...] = ()
     """What the recordings don't command or don't measure, a sentence each."""
+    horizon: FloatArray | None = None
+    """Mean over joints of the RMSE, rad, at each of `HORIZONS`, NaN where none is so long. Shape (motions,
+    horizons); None if it was not measured."""
 
     def per_motion(self, predictor: str) -> FloatArray:
         """Mean over joints of the RMSE, rad. Shape (motions,)."""
@@ -147,6 +155,7 @@ def replay_gap(
     world: World,
     recordings: Sequence[Recording],
     physics: Mapping[str, float] | None = None,
+    horizons: bool = False,
 ) -> ReplayGap:
     """Replay recordings in a world and measure how far it is off, beside two baselines.
 
@@ -154,6 +163,8 @@ def replay_gap(
         world: of the robot; what its actuators are told is as `sim2real.replay.commands` says.
         recordings: as read from their source; their columns are mapped on the world's joints.
         physics: parameter values that differ from nominal.
+        horizons: whether to measure the error against the time since the simulation was put on the measured
+            state, too, in windows of two seconds.
 
     Raises:
         RecordingError: for no recordings at all, or joints that don't fit the world.
@@ -169,7 +180,25 @@ def replay_gap(
     rest = [at_rest(m.measured_at, angle, m.measured) for m, angle in zip(told, angles, strict=True)]
     errors = {predictor: _errors(motions, rest, predictor) for predictor in (SIMULATION, COMMAND, DELAYED)}
     notes = tuple(dict.fromkeys([*_untold(world, told[0]), *(n for m in told for n in m.notes)]))
-    return ReplayGap(world.name, told[0].joints, motions, errors, dict(physics or {}), notes)
+    horizon = _horizon(world, told, physics) if horizons else None
+    return ReplayGap(world.name, told[0].joints, motions, errors, dict(physics or {}), notes, horizon)
+
+
+def _horizon(world: World, told: Sequence[replays.Motion], physics: Mapping[str, float] | None) -> FloatArray:
+    """Errors of windows that each begin at the measured state. Shape (motions, horizons)."""
+    cut = [replays.windows(motion, HORIZONS[-1]) for motion in told]
+    simulated = iter(_simulated(world, [window for own in cut for window in own], physics))
+    table = np.full((len(told), len(HORIZONS)), np.nan)
+    for row, own in enumerate(cut):
+        if not own:
+            continue
+        rows = [(window.time, (next(simulated) - window.measured) ** 2) for window in own]
+        time, squares = (np.concatenate(parts) for parts in zip(*rows, strict=True))
+        for column, horizon in enumerate(HORIZONS):
+            near = np.abs(time - horizon) <= _AROUND * horizon + _NEAR
+            if near.any():
+                table[row, column] = np.sqrt(squares[near].mean(axis=0)).mean()
+    return table
 
 
 def _commanded(world: World, motion: replays.Motion) -> FloatArray:

@@ -16,6 +16,7 @@ import numpy as np
 
 from sim2real.evaluate.figure import save_png, svg
 from sim2real.evaluate.replay import DELAYED, SIMULATION, Motion, ReplayGap
+from sim2real.evaluate.replay_detail import detail_rows, replay_detail
 from sim2real.evaluate.replay_figure import COLOURS, draw_replay
 from sim2real.evaluate.replay_summary import (
     DEFINITIONS,
@@ -63,6 +64,7 @@ def _page(gap: ReplayGap, picture: str) -> str:
         "figure": Html(picture),
         "joints": Html(_joint_rows(gap)),
         "motions": Html(_motion_rows(gap)),
+        "detail": Html("".join(_detail(*table) for table in detail_rows(replay_detail(gap)))),
         "definitions": Html("".join(terms)),
         "data": _data(gap),
     }
@@ -114,6 +116,13 @@ def _motion_rows(gap: ReplayGap) -> str:
         )
         for i, motion in enumerate(gap.motions)
     )
+
+
+def _detail(title: str, head: list[str], rows: list[list[str]]) -> str:
+    names = "".join(f"<th>{html.escape(name)}</th>" for name in head)
+    body = "".join(_row(html.escape(row[0]), [html.escape(cell) for cell in row[1:]]) for row in rows)
+    table = f"<table><thead><tr>{names}</tr></thead><tbody>{body}</tbody></table>"
+    return f'<h2>{html.escape(title)}</h2><div class="card">{table}</div>'
 
 
 def _row(head: str, cells: list[str]) -> str:

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from sim2real.evaluate.metrics import mean
 from sim2real.evaluate.replay import COMMAND, DELAYED, SIMULATION, Errors, ReplayGap
+from sim2real.evaluate.replay_detail import detail_json, detail_rows, replay_detail
 from sim2real.evaluate.statistics import Estimate, spread
 from sim2real.evaluate.tracking import FloatArray
 
@@ -88,6 +89,7 @@ def summary(gap: ReplayGap) -> Json:
             joint: {name: _row(per_joint(gap, name), j) for name in PREDICTORS}
             for j, joint in enumerate(gap.joints)
         },
+        **detail_json(gap, replay_detail(gap)),
         "per_motion": [_motion(gap, i) for i in range(len(gap.motions))],
     }
 
@@ -105,8 +107,13 @@ def per_joint(gap: ReplayGap, predictor: str) -> dict[str, FloatArray]:
 
 
 def replay_tables(gap: ReplayGap) -> list[Table]:
-    """Two tables for the terminal: per joint, and per motion."""
-    return [_joint_table(gap), _motion_table(gap)]
+    """For the terminal: per joint, per motion, and what the gap is made of."""
+    tables = [_joint_table(gap), _motion_table(gap)]
+    for title, head, rows in detail_rows(replay_detail(gap)):
+        tables.append(Table(*head, title=title))
+        for row in rows:
+            tables[-1].add_row(*row)
+    return tables
 
 
 DEFINITIONS = {
@@ -123,6 +130,14 @@ DEFINITIONS = {
     "correlation at least 0.5",
     "delayed command": "the command a constant delay earlier; for each motion the delay (a "
     "multiple of 5 ms) with the least mean RMSE on all other motions, or 100 ms if there are none",
+    "by_frequency": "spectra in windows of 8 s; amplitude ratio and phase of the measured joint against the "
+    "simulated one, where that has power and tells more than half of it; mean over joints, then motions",
+    "by_horizon": "RMSE at rows within a fifth of so many seconds after the simulation began anew at the "
+    "measured state, in windows of 2 s; velocities that weren't measured are slopes of the angles around",
+    "states": "measured against simulated positions and velocities: Wasserstein distance of each alone in "
+    "measured standard deviations; energy distance of all; how often a classifier tells them apart on a "
+    "motion that it hasn't seen. p: share of the ways to swap measured and simulated motions that differ as "
+    "much",
     "interval": "95 % by Student's t over motions",
 }
 """What each number means, for the JSON and the page."""

@@ -66,7 +66,7 @@ def lag(time: FloatArray, measured: FloatArray, predicted: FloatArray) -> FloatA
     reach = min(int(_MAX_LAG / period), count // 3)
     if reach < 1:
         return np.full(measured.shape[1], np.nan)
-    real, guess = _on_grid(grid, time, measured), _on_grid(grid, time, predicted)
+    real, guess = on_grid(grid, time, measured), on_grid(grid, time, predicted)
     shifts = np.arange(-reach, reach + 1)
     scores = np.stack([_correlation(*_overlap(real, guess, int(shift))) for shift in shifts])
     best = np.argmax(scores, axis=0)
@@ -124,7 +124,8 @@ def _sweep(values: FloatArray, width: int) -> FloatArray:
     return np.asarray(np.ptp(sliding_window_view(values, width, axis=0), axis=-1))
 
 
-def _on_grid(grid: FloatArray, time: FloatArray, values: FloatArray) -> FloatArray:
+def on_grid(grid: FloatArray, time: FloatArray, values: FloatArray) -> FloatArray:
+    """Columns interpolated at other stamps. Shape (len(grid), k)."""
     return np.stack([np.interp(grid, time, column) for column in values.T], axis=1)
 
 

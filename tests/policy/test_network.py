@@ -14,11 +14,14 @@ import torch
 from safetensors.numpy import save_file
 
 from sim2real.catalog import entries
+from sim2real.env import Sim2RealVectorEnv
+from sim2real.episodes import run_episodes
 from sim2real.errors import PolicyError
 from sim2real.interface import Signal
 from sim2real.policy import Contract, Layer, Network, Policy, as_feedforward
 from sim2real.policy.kinds import ACTIVATIONS, KINDS
 from sim2real.policy.network import Run
+from sim2real.tasks import Quadrotor
 
 
 def contract_of(observations=5, actions=2, **changes):
@@ -163,6 +166,33 @@ def test_company_does_not_change_a_bit_of_what_is_remembered(motion):
         np.testing.assert_array_equal(
             played(policy, observations[:, -rows:], resets[:, -rows:]), together[:, -rows:]
         )
+
+
+@pytest.mark.parametrize("kind", ["gru", "history"])
+def test_episodes_of_a_policy_that_remembers_against_single_envs(kind):
+    """Rows of a batch, in which episodes end at different times, and an env and a state for each."""
+    spec = Quadrotor.spec
+    n, m = len(spec.observation), len(spec.action)
+    first = ("in", "gru", "observation") if kind == "gru" else ("in", "dense", "history")
+    shapes = {"in.weight": (8, 3 * n + 2 * m), "in.bias": (8,)}
+    if kind == "gru":
+        shapes = {"in.weight_ih": (24, n), "in.weight_hh": (24, 8), "in.bias_ih": (24,), "in.bias_hh": (24,)}
+    shapes |= {"out.weight": (m, 8), "out.bias": (m,)}
+    policy = made(
+        first, ("in.tanh", "tanh", "in"), ("out", "dense", "in.tanh"), weights=arrays(**shapes),
+        observations=n, actions=m, history=1 if kind == "gru" else 3,
+    )  # fmt: skip
+    found = run_episodes(policy, Sim2RealVectorEnv("quadrotor", 5, autoreset=False), seed=3)
+    assert len(set(found.lengths)) > 1
+    for row in range(5):
+        env = Sim2RealVectorEnv("quadrotor", 1, autoreset=False)
+        env.number_episodes(np.array([row]), seed=3)
+        (observation, _), state, total = env.reset(), policy.start(1), 0.0
+        while not env.resting.all():
+            action, state = policy.act(observation, state)
+            observation, reward, *_ = env.step(action)
+            total += reward[0]
+        assert found.returns[row] == pytest.approx(total, rel=1e-12)
 
 
 def old_formula(policy, observation):

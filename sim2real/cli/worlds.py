@@ -9,7 +9,10 @@ from sim2real.cli.task import add_imports
 from sim2real.cli.terminal import console
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from sim2real.cli.arguments import Commands
+    from sim2real.io_table import IoTable
 
 
 def add(commands: Commands) -> None:
@@ -49,3 +52,24 @@ def run(arguments: argparse.Namespace) -> None:
         values = ", ".join(f"{name} {value:g}" for name, value in variant.physics.items())
         table.add_row(variant.name, variant.group, values or "all nominal")
     show.print(table)
+    if world.io is not None:
+        show.print(_seen_and_driven(world.io))
+
+
+def _seen_and_driven(io: IoTable) -> Table:
+    """What a policy sees and drives, by its numbers from 0 on."""
+    from rich.table import Column, Table
+
+    table = Table(
+        Column("numbers", no_wrap=True), "term", "factor", "of", title="what the policy sees and drives"
+    )
+    for what, terms in (("sees", io.observation), ("drives", io.action)):
+        first = 0
+        for term in terms:
+            size, factors = len(term.scale) * term.history, list(dict.fromkeys(term.scale))
+            past = f", {term.history} steps" if term.history > 1 else ""
+            of = ", ".join(term.joints or term.bodies)
+            shown = ", ".join(f"{factor:g}" for factor in factors)
+            table.add_row(f"{what} {first} … {first + size - 1}", term.name + past, shown, of)
+            first += size
+    return table

@@ -10,6 +10,7 @@ A gymnasium env is a world too: by its id (``gym:Hopper-v5``), by a folder whose
 ``physics.toml`` names every parameter with unit, nominal value, training range and source, and the
 held-out variants. Loading compiles the MJCF once and refuses a world that contradicts itself: a nominal value
 that the model does not have, a geom friction that a grippier partner makes ineffective, a misspelt variant.
+An ``io.toml`` beside it says what somebody's policy sees and drives: `sim2real.io_table`.
 """
 
 from __future__ import annotations

@@ -144,6 +144,10 @@ def test_isaac_labs_descriptor_drives_joints_in_another_order(tmp_path, model, d
     folder = tmp_path / "anymal"
     main(["new", str(folder), "--model", str(model), "--io", str(descriptor), "--env", str(env_yaml)])
     assert "wrote" in capsys.readouterr().out
+    main(["worlds", str(folder)])
+    told = capsys.readouterr().out
+    assert "sees 36 … 47" in told
+    assert "drives 0 … 11" in told
     assert "LF_HAA 0.01 for 0.05 kg·m²" in (folder / "README.md").read_text()
     assert "LF_KFE 0.05" not in (folder / "README.md").read_text()
     world = World.load(folder)

@@ -81,7 +81,7 @@ class Sim2RealVectorEnv(VectorEnv[Floats, Floats, NDArray[Any]]):
         """Make the env.
 
         Args:
-            world: a world, or its name or path.
+            world: a world, or its name or path; ``gym:ID`` is a gymnasium env.
             num_envs: simulations.
             domain: what physics is drawn from at every start of an episode: ``"nominal"`` (the default),
                 ``"training"``, the path of a TOML file, a `Domain` or its table. It may name any parameter
@@ -90,6 +90,7 @@ class Sim2RealVectorEnv(VectorEnv[Floats, Floats, NDArray[Any]]):
             autoreset: begin ended rows again within the step. Without it a row that ended rests until
                 ``reset(options={"reset_mask": mask})``.
             simulator: ``"mujoco"``, ``"bullet"``, ``"warp"``, or an `Engine` that also says how many threads.
+                A gymnasium env brings its own engine, ``"gym"``, which the default stands for.
             task: a task's name or class, for the one that the world names.
 
         Raises:

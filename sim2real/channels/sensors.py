@@ -18,7 +18,7 @@ from sim2real.domain import Domain
 from sim2real.errors import InvalidValue
 from sim2real.interface import Array, Ids, Mask, Signal
 from sim2real.parameters import SENSOR, SENSORS
-from sim2real.world import element_name, levers, reads_position
+from sim2real.world import UNIT, element_name, levers, reads_position
 
 
 def sensor_chain(kit: Kit, signals: Sequence[Signal], domain: Domain) -> Chain:
@@ -66,7 +66,7 @@ def _check_units(kit: Kit, signals: Sequence[Signal]) -> None:
     for parameter in kit.levels.world.parameters.values():
         if parameter.quantity.acts == SENSOR and not parameter.quantity.units:
             for element in parameter.elements:
-                if units.get(element, parameter.unit) != parameter.unit:
+                if units.get(element, parameter.unit) not in (parameter.unit, UNIT):
                     raise InvalidValue(
                         f"{parameter.name} is given in {parameter.unit!r}, but {element!r} is read in "
                         f"{units[element]!r}; give the signals of each unit a parameter of their own"

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def add(commands: Commands) -> None:
     """Add the command."""
     command = commands.add_parser("audit", help="find parameters that change nothing, and rank the others")
-    command.add_argument("world", help="a world's name or folder")
+    command.add_argument("world", help="a world's name or folder, or gym:ID of a gymnasium env")
     command.add_argument("--simulator", default="mujoco", help="mujoco (default), bullet or warp")
     command.add_argument(
         "--policy", nargs="*", help="names or folders; default the shipped nominal ones; none: give no name"

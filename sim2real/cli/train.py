@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def add(commands: Commands) -> None:
     """Add the command."""
     command = commands.add_parser("train", help="pre-train a policy in a source domain")
-    command.add_argument("world", help="a world's name or folder")
+    command.add_argument("world", help="a world's name or folder, or gym:ID of a gymnasium env")
     command.add_argument(
         "--domain", default="nominal", help="nominal (default), training, or the path of a TOML file"
     )

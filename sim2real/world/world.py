@@ -128,7 +128,12 @@ class World:
         if physics is not None and not isinstance(physics, Mapping):
             file = Path(physics)
             path = file.parent if file.suffix == ".toml" else file
-            table = dict(Section.read_toml(path / "physics.toml" if file.is_dir() else file).values)
+            file = file / "physics.toml" if file.is_dir() else file
+            if not file.is_file():
+                raise InvalidValue(
+                    f"there is no file {file} with the physics of {name}; give its path, or a table"
+                )
+            table = dict(Section.read_toml(file).values)
         section = Section(str(path / "physics.toml"), table).section("env")
         source = Source.of_callable(make, name, section, setters or {})
         return cls._made(name, path, PhysicsFile.of(table, path), GymEnv.look_at(source))
@@ -277,7 +282,8 @@ class World:
             if name in parameters:
                 parameters[name] = replace(parameters[name], nominal=nominal, elements=its)
                 continue
-            unit = UNIT if self._is_own(name, its) else unit_of(self.model, name, its)
+            unknown = self.env is not None and (self._is_own(name, its) or not quantity.units)
+            unit = UNIT if unknown else unit_of(self.model, name, its)
             given = Parameter(name, unit, nominal, nominal, nominal, "identification", its)
             parameters[name] = self._canonical(given)
         kept = {n: p for n, p in parameters.items() if p.elements or p.quantity.element == "world"}

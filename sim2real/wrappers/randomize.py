@@ -19,7 +19,8 @@ from sim2real.interface import Signal, TaskSpec
 from sim2real.parameters import ACTUATOR, DISTURBANCE, LAW, SENSOR, Quantity, quantity_of
 from sim2real.simulators.gym.bodies import body_of
 from sim2real.simulators.gym.body import Drive, name_of
-from sim2real.simulators.gym.elements import UNIT, Naming
+from sim2real.simulators.gym.elements import Naming
+from sim2real.world import UNIT
 from sim2real.world.gym.signals import Observation, Signals
 from sim2real.wrappers.effects import AUDITS, Excitation, Rig, Wrapped, key_of, remember
 

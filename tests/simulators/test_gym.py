@@ -236,6 +236,27 @@ def test_another_engine_and_another_world_are_refused(hopper):
     assert Sim2RealVectorEnv(hopper).engine.name == "gym"
 
 
+def test_an_env_names_its_signals_and_channels_act_on_them():
+    def tank():
+        env = gym.wrappers.TimeLimit(Tank(), 40)
+        env.unwrapped.observation_names = ["level"]
+        return env
+
+    physics = {"level.sensor_latency": 2, "level.noise": 0.1, "action_0.latency": 1, "env.leak": 0.4}
+    quiet = {name: value for name, value in physics.items() if "level" not in name}
+    envs = [
+        Sim2RealVectorEnv(World.of_env(tank), 2, Domain.point(p), autoreset=False) for p in (physics, quiet)
+    ]
+    assert envs[0].task.observation[0].name == "level"
+    paths = []
+    for env in envs:
+        env.reset(seed=0)
+        paths.append(np.array([env.step(np.full((2, 1), 0.5, np.float32))[0] for _ in range(30)])[..., 0])
+    noise = (paths[0][2:] - paths[1][:-2]).ravel()
+    assert 0.06 < noise.std() < 0.14
+    assert abs(noise.mean()) < 0.05
+
+
 def test_set_physics_takes_a_table():
     class Named(Tank):
         def set_physics(self, table):

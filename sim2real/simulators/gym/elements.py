@@ -11,10 +11,7 @@ import mujoco
 from sim2real.domain import Domain
 from sim2real.errors import InvalidValue
 from sim2real.parameters import Parameter, quantity_of
-from sim2real.world import World
-
-UNIT = "as in the env"
-"""Unit of what has no unit of its own: a command, a reading."""
+from sim2real.world import UNIT, World
 
 Nominal = Callable[[str, str], float]
 """Nominal value of a quantity of an element; raises for an element that does not exist."""

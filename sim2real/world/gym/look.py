@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 UNIT = "as in the env"
-"""Unit of what has none that is known here."""
+"""Unit of what has none that is known here: a reading, a command, an attribute."""
 SUCCESS = ("is_success", "success")
 """Keys of ``info`` by which envs tell of success."""
 _STEPS, _SAME = 200, 20  # of the episode that is looked at, and of its begin that is played twice

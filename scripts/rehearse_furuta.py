@@ -1,4 +1,4 @@
-"""Fine-tuning on Furuta with and without what keeps the source: success in the target, and in the source later.
+"""Fine-tuning on Furuta with and without what keeps the source: success in the target, and in the source.
 
     python scripts/rehearse_furuta.py                # nine seeds each, some five minutes on one core
     python scripts/rehearse_furuta.py --seeds 0 1 2 --methods full rehearsal

@@ -30,6 +30,7 @@ from sim2real.learn.backprop import Backprop
 from sim2real.learn.clipped_loss import ClippedLoss, Losses, Samples, entropy_of, log_prob
 from sim2real.learn.flat import Adam, FlatParameters
 from sim2real.learn.hooks import Hooks, learnable
+from sim2real.learn.inputs import Inputs, SeesInputs
 from sim2real.learn.normalizer import Normalizer
 from sim2real.learn.settings import PPOSettings
 from sim2real.policy import Policy
@@ -69,7 +70,11 @@ class LeanPPO(PPO):
         Raises:
             PolicyError: for a policy that can't learn so.
         """
-        _check(start)
+        if "value" not in start.network.outputs:
+            raise PolicyError(f"policy {start.name!r} has no critic, which PPO needs; choose SAC, or add one")
+        self._inputs = Inputs(start)
+        if self._inputs.names != ("observation",):
+            venv = SeesInputs(venv, start, self._inputs)
         torch.set_num_threads(1)  # two spinning threads are an order of magnitude slower on small networks
         self.start, self._hooks = start, hooks or Hooks()
         explore = np.full(len(start.contract.action), math.log(settings.initial_std), np.float32)
@@ -97,7 +102,7 @@ class LeanPPO(PPO):
             seed=seed,
             device="cpu",
             tensorboard_log=None if logs is None else str(logs),
-            policy_kwargs={"network": self._network},
+            policy_kwargs={"network": self._network, "inputs": self._inputs},
         )
         if logs is None:
             self.set_logger(Logger(None, []))  # or it makes an empty folder for every model
@@ -144,7 +149,7 @@ class LeanPPO(PPO):
         low, high = self.action_space.low, self.action_space.high  # type: ignore[attr-defined]
         for step in range(n_rollout_steps):
             observations = np.asarray(self._last_obs, np.float32)
-            mean, values = self._network.forward({"observation": observations})
+            mean, values = self._network.forward(self._inputs.split(observations))
             actions = mean + torch.randn(mean.shape).numpy() * std
             rollout_buffer.observations[step], rollout_buffer.actions[step] = observations, actions
             rollout_buffer.values[step] = values[:, 0]
@@ -165,7 +170,9 @@ class LeanPPO(PPO):
         rollout_buffer.compute_returns_and_advantage(
             torch.from_numpy(self._values(cast(Floats, new_obs))), dones
         )
-        self._normalizer.update(rollout_buffer.observations)
+        self._normalizer.update(
+            self._inputs.split(rollout_buffer.observations.reshape(-1, self._inputs.size))
+        )
         callback.update_locals(locals())
         callback.on_rollout_end()
         return True
@@ -203,7 +210,7 @@ class LeanPPO(PPO):
     def _differentiate(self, loss: ClippedLoss, batch: Samples) -> Losses:
         """Write the gradient of the loss by all parameters; what is recorded of it."""
         pull = self._pull()
-        mean, values = self._network.forward({"observation": batch.observations})
+        mean, values = self._network.forward(self._inputs.split(batch.observations))
         gradients, losses = loss.differentiate(batch, mean, values, self._log_std)
         self._network.backward({"action": gradients.action, "value": gradients.value})
         self.parameters.grads["log_std"][:] = gradients.log_std
@@ -219,7 +226,7 @@ class LeanPPO(PPO):
         variance: Floats = np.exp(2 * self._log_std)
         for anchor in self._hooks.anchors:
             rows = np.random.randint(len(anchor.actions), size=anchor.rows)  # noqa: NPY002 - as for batches
-            (mean,) = self._network.forward({"observation": anchor.observations[rows]}, ("action",))
+            (mean,) = self._network.forward(self._inputs.split(anchor.observations[rows]), ("action",))
             by_mean: Floats = (
                 (mean - anchor.actions[rows]) / variance * np.float32(anchor.strength / anchor.rows)
             )
@@ -230,7 +237,7 @@ class LeanPPO(PPO):
 
     def _values(self, observations: Floats) -> Floats:
         """What the critic expects, shape (rows,)."""
-        (values,) = self._network.forward({"observation": observations}, ("value",))
+        (values,) = self._network.forward(self._inputs.split(observations), ("value",))
         return values[:, 0]
 
     def _update_average(self) -> None:
@@ -271,24 +278,9 @@ class _NumpyPolicy(BasePolicy):
 
     def __init__(self, observation_space: Space, action_space: Space, *_: object, **given: object) -> None:
         super().__init__(observation_space, action_space)
-        self._network = cast(Backprop, given["network"])
+        self._network, self._inputs = cast(Backprop, given["network"]), cast(Inputs, given["inputs"])
 
     def _predict(self, observation: PyTorchObs, deterministic: bool = False) -> torch.Tensor:
         assert isinstance(observation, torch.Tensor)
-        (mean,) = self._network.forward({"observation": observation.numpy()}, ("action",))
+        (mean,) = self._network.forward(self._inputs.split(observation.numpy()), ("action",))
         return torch.from_numpy(mean)
-
-
-def _check(policy: Policy) -> None:
-    """Refuse what can't learn so."""
-    if "value" not in policy.network.outputs:
-        raise PolicyError(
-            f"policy {policy.name!r} has no critic; add one with sim2real.learn.start.with_critic"
-        )
-    for output in ("action", "value"):
-        reads = sorted(policy.network.reads(output) - {"observation"})
-        if reads:
-            raise PolicyError(
-                f"policy {policy.name!r} reads {', '.join(reads)} for its {output}; PPO here learns from "
-                "observations alone"
-            )

@@ -71,8 +71,14 @@ class Anchor:
 
 
 def anchor_to(policy: Policy, observations: Floats, strength: float) -> Anchor:
-    """The anchor that keeps what a policy does in these states. Observations: shape (states, n)."""
-    actions, _ = policy.act(observations, policy.start(len(observations)))
+    """The anchor that keeps what a policy does in these states. Observations: shape (states, n).
+
+    Raises:
+        InvalidValue: for a policy that remembers, to which a state is more than an observation.
+    """
+    if policy.remembers or policy.contract.context:
+        raise InvalidValue(f"policy {policy.name!r} reads more than the observation; it can't be an anchor")
+    actions, _ = policy.act(observations)
     return Anchor(observations, actions, strength)
 
 

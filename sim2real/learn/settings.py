@@ -40,6 +40,8 @@ class PPOSettings:
     initial_std: float = 0.6
     hidden: tuple[int, ...] = (64, 64)
     activation: str = "tanh"
+    history: int = 1
+    """Observations that a new policy sees at once, with the actions between them."""
     start: str = ""
     """Name or folder of a policy to go on from, with ``{seed}`` for the seed; empty to begin anew."""
     learner: str = "stable_baselines3"

@@ -18,7 +18,7 @@ from sim2real.checker import check_task
 from sim2real.env import DomainLike, Sim2RealVectorEnv, task_class
 from sim2real.errors import PolicyError, UnknownName
 from sim2real.learn.settings import PPOSettings, settings_for
-from sim2real.policy import Contract, HasTask, Policy, Step, as_feedforward, feedforward, num_layers
+from sim2real.policy import Contract, HasTask, History, Policy, Step, as_feedforward, feedforward, num_layers
 from sim2real.tasks import TASKS
 from sim2real.world import World
 
@@ -117,22 +117,27 @@ def fresh_policy(env: HasTask, settings: PPOSettings, seed: int) -> Policy:
 
     As in Stable-Baselines3, gains are √2 for hidden layers, 0.01 for actions and 1 for values.
     """
-    rng, observations, actions = np.random.default_rng(seed), len(env.task.observation), len(env.task.action)
+    rng, actions = np.random.default_rng(seed), len(env.task.action)
+    inputs = History(settings.history, len(env.task.observation), actions).size
     weights = {
-        "normalizer.mean": np.zeros(observations, np.float32),
-        "normalizer.std": np.ones(observations, np.float32),
+        "normalizer.mean": np.zeros(inputs, np.float32),
+        "normalizer.std": np.ones(inputs, np.float32),
         "log_std": np.full(actions, math.log(settings.initial_std), np.float32),
     }
     for head, outputs, gain in (("actor", actions, 0.01), ("critic", 1, 1.0)):
-        sizes = (observations, *settings.hidden, outputs)
+        sizes = (inputs, *settings.hidden, outputs)
         for k, (before, after) in enumerate(pairwise(sizes)):
             scale = gain if k == len(settings.hidden) else math.sqrt(2.0)
             weights[f"{head}.{k}.weight"] = (scale * _orthogonal(rng, after, before)).astype(np.float32)
             weights[f"{head}.{k}.bias"] = np.zeros(after, np.float32)
     clip = _CLIP if settings.normalize_observations else math.inf
-    return Policy(
-        contract_of(env, "fresh", seed, ()), feedforward(weights, settings.activation, clip), weights
-    )
+    network = feedforward(weights, settings.activation, clip)
+    if settings.history > 1:
+        first, *others = network.layers
+        first = dataclasses.replace(first, inputs=("history",))
+        network = dataclasses.replace(network, layers=(first, *others))
+    contract = dataclasses.replace(contract_of(env, "fresh", seed, ()), history=settings.history)
+    return Policy(contract, network, weights)
 
 
 def _orthogonal(rng: np.random.Generator, rows: int, columns: int) -> NDArray[np.float64]:
@@ -149,8 +154,18 @@ def normalizer_of(start: Policy, settings: PPOSettings) -> str:
     return "adapted" if start.contract.provenance else "fresh"
 
 
-def contract_of(env: HasTask, label: str, seed: int, provenance: tuple[Step, ...]) -> Contract:
-    """The contract of what was learnt in an env; nothing is measured yet."""
+def contract_of(
+    env: HasTask, label: str, seed: int, provenance: tuple[Step, ...], before: Contract | None = None
+) -> Contract:
+    """The contract of what was learnt in an env; nothing is measured yet.
+
+    Args:
+        env: where.
+        label: the method, as plots name it.
+        seed: of the training.
+        provenance: where it comes from.
+        before: contract of the policy that it began with, which says what its network reads.
+    """
     task = env.task
     return Contract(
         world=env.world_name,
@@ -165,6 +180,9 @@ def contract_of(env: HasTask, label: str, seed: int, provenance: tuple[Step, ...
         provenance=provenance,
         measured={},
         simulator=env.engine.name,
+        history=before.history if before else 1,
+        privileged=before.privileged if before else (),
+        context=before.context if before else (),
         contents=env.contents,
         code_version=importlib.metadata.version("sim2real"),
     )

@@ -71,7 +71,7 @@ def train(
     plain = {**asdict(settings), "hidden": list(settings.hidden)}
     step = Step("train", source, learnt.steps[0], seed, plain)
     label = "nominal" if env.domain.is_point else "randomized"
-    contract = contract_of(env, label, seed, (*start.contract.provenance, step))
+    contract = contract_of(env, label, seed, (*start.contract.provenance, step), start.contract)
     policy = dataclasses.replace(learnt.policy, contract=contract, name=folder.name)
     policy = measured(policy, env.world, domain, settings.simulator)
     policy.save(folder)

@@ -122,8 +122,9 @@ def fine_tune(
             "source_steps": sum(learnt.steps[1:]),
         },
     )
-    contract = contract_of(target, "fine-tuned", policy.contract.seed, (*policy.contract.provenance, step))
-    contents = policy.contract.contents  # it keeps the source's, as a sealed target tells nothing of its own
+    before = policy.contract
+    contract = contract_of(target, "fine-tuned", before.seed, (*before.provenance, step), before)
+    contents = before.contents  # it keeps the source's, as a sealed target tells nothing of its own
     return dataclasses.replace(
         learnt.policy, contract=dataclasses.replace(contract, contents=contents), name="policy"
     )

@@ -194,7 +194,7 @@ def train_oracle(
 
     def look(policy: Policy, steps: int) -> tuple[float, Policy]:
         step = Step("train", env.domain.to_toml(), steps, seed, table)
-        contract = contract_of(env, LABEL, seed, (*start.contract.provenance, step))
+        contract = contract_of(env, LABEL, seed, (*start.contract.provenance, step), start.contract)
         policy = dataclasses.replace(policy, contract=contract, name="policy")
         return float(_returns(world, policy, variant, looks).mean()), policy
 

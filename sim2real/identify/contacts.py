@@ -46,16 +46,24 @@ class Contacts:
     """Windows in which something is touched."""
     each: tuple[Values, ...]
     """The plane as it is found without one recording (or part of one) after the other."""
+    planes: Planes
+    """What was tried there."""
 
     @property
     def kept(self) -> bool:
         """Whether the plane is part of the result."""
         return bool(self.comparison.kept)
 
-    def hit_in(self, motions: Sequence[Motion]) -> list[Motion]:
-        """Windows with contact that are of some recordings."""
+    def plane_in(self, motions: Sequence[Motion]) -> Values:
+        """The plane that contacts in the recordings of some motions show; empty if none gains."""
         names = {_recording(m) for m in motions}
-        return [hit for hit in self.hits if _recording(hit) in names]
+        plane = self.planes.best([hit for hit in self.hits if _recording(hit) in names], self.each[0])
+        return {} if plane is None else plane.values
+
+    def at(self, problem: RecordingProblem, point: FloatArray) -> Contacts:
+        """The same for joints at another point."""
+        planes = Planes(problem.world, problem.space.physics(point), self.hits, problem.threads)
+        return dataclasses.replace(self, planes=planes)
 
     def clear(self, cut: Sequence[Motion]) -> list[Motion]:
         """Windows without contact."""
@@ -78,7 +86,11 @@ class Ground:
 
 
 def find_contacts(
-    problem: RecordingProblem, point: FloatArray, fitted: Sequence[Motion], held: Sequence[Motion]
+    problem: RecordingProblem,
+    point: FloatArray,
+    fitted: Sequence[Motion],
+    held: Sequence[Motion],
+    near: Values | None = None,
 ) -> Contacts | None:
     """Look for a plane and judge it; None where nothing is touched that the model lacks.
 
@@ -87,6 +99,7 @@ def find_contacts(
         point: where it ended, in the unit cube. Shape (p,).
         fitted: windows that were fitted.
         held: windows of the recordings that were held out.
+        near: a plane to look around, if one is known.
     """
     names = tuple(plane_parameters(problem.world))
     motions = [*fitted, *held]
@@ -107,7 +120,7 @@ def find_contacts(
     before = np.stack([np.sqrt(((p - m.measured) ** 2).mean(axis=0)) for p, m in pairs])
     after, each, planes = before.copy(), [], Planes(problem.world, physics, hits, threads)
     for group in _groups(hits):
-        plane = planes.best([m for m in hits if m not in group])
+        plane = planes.best([m for m in hits if m not in group], near)
         if plane is not None:
             each.append(plane.values)
             rows = [motions.index(m) for m in group]
@@ -130,13 +143,7 @@ def find_contacts(
         names if least < most * (1 - _GAIN) else (),
         tuple(float(x) for x in best.mean(axis=0)),
     )
-    return Contacts(comparison, tuple(hits), tuple(each))
-
-
-def settle_plane(problem: RecordingProblem, point: FloatArray, hits: Sequence[Motion]) -> Values:
-    """The plane that some contacts show with the joints at a point; empty if none gains."""
-    plane = Planes(problem.world, problem.space.physics(point), hits, problem.threads).best()
-    return {} if plane is None else plane.values
+    return Contacts(comparison, tuple(hits), tuple(each), planes)
 
 
 def _predicted(problem: RecordingProblem, point: FloatArray, motions: Sequence[Motion]) -> list[FloatArray]:
@@ -169,7 +176,7 @@ def ground_of(
         first: the plane as the fitted recordings show it.
         joints: covariance of the joints' numbers, in the unit cube. Shape (p, p).
     """
-    values = settle_plane(problem, point, contacts.hits) or dict(contacts.each[0])
+    values = contacts.at(problem, point).plane_in(contacts.hits) or dict(contacts.each[0])
     base = problem.world.with_parameters({}, problem.space.physics(point))
     plane = ParameterSpace(tuple(free_parameters(base, list(values)))).with_start(values)
     both = ParameterSpace((*problem.space.free, *plane.free))

@@ -19,7 +19,7 @@ from sim2real.errors import RecordingError, UnknownName
 from sim2real.identify.actuator_models import EFFECTS, candidate_models
 from sim2real.identify.assess import FittedModel
 from sim2real.identify.checkpoint import Checkpoint, Structure
-from sim2real.identify.contacts import CLEAR, Contacts, find_contacts, settle_plane
+from sim2real.identify.contacts import CLEAR, Contacts, find_contacts
 from sim2real.identify.defaults import FREE_WINDOW, cut, fixed_values, trained_parameters
 from sim2real.identify.identifiability import traceless
 from sim2real.identify.least_squares import least_squares, settle_integers
@@ -85,7 +85,7 @@ class Fitter:
             contacts = find_contacts(found.problem, found.point, self._cut(fitted), self._cut(held))
         if contacts is not None and contacts.kept:
             found, contacts = self._beside(found, contacts, fitted, held)
-            first = settle_plane(found.problem, found.point, contacts.hit_in(fitted))
+            first = contacts.plane_in(fitted)
             seen = found.problem.motions
             every = contacts.clear(every) if contacts.clear(seen) == seen else every
         problem, held_point, selection, fixed = found
@@ -144,13 +144,15 @@ class Fitter:
         clear = contacts.clear(seen)
         if len(clear) >= CLEAR * len(seen) and contacts.clear(judges):
             found = self._joints(clear, contacts.clear(judges), _AGAIN)
-            again = find_contacts(found.problem, found.point, seen, judges)
-            return found, again if again is not None and again.kept else contacts
-        plane = settle_plane(found.problem, found.point, contacts.hit_in(fitted)) or contacts.each[0]
+            again = find_contacts(found.problem, found.point, seen, judges, contacts.each[0])
+            if again is not None and again.kept:
+                return found, again
+            return found, contacts.at(found.problem, found.point)
+        plane = contacts.plane_in(fitted) or contacts.each[0]
         problem = found.problem.on(seen, fast=False)
         problem = dataclasses.replace(problem, world=problem.world.with_parameters({}, plane))
         point = self._solve(f"fit{_AGAIN}", problem, found.point, settled=True)
-        return found._replace(problem=problem, point=point), contacts
+        return found._replace(problem=problem, point=point), contacts.at(problem, point)
 
     def _cut(self, motions: Sequence[Motion]) -> list[Motion]:
         return cut(self.world, motions, self.options.window)

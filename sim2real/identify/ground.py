@@ -84,11 +84,14 @@ class Planes:
         rows = [self.motions.index(motion) for motion in motions]
         return np.stack([self._known[tuple(plane)][rows] for plane in planes])
 
-    def best(self, motions: Sequence[Motion] | None = None) -> Plane | None:
+    def best(
+        self, motions: Sequence[Motion] | None = None, near: Mapping[str, float] | None = None
+    ) -> Plane | None:
         """The plane that lowers the mean error of some motions most; None without a plane to move, or a gain.
 
         Args:
             motions: in which the robot is thought to touch something; by default all.
+            near: a plane to look around; by default the lowest that the tip was measured at.
         """
         motions = self.motions if motions is None else motions
         names = list(self._own)
@@ -104,12 +107,15 @@ class Planes:
             return planes[best], errors[best]
 
         before = self.errors([[*self._own.values()]], motions)[0].mean(axis=1)
-        tips = [tip_height(self.world, m.measured[::5], m.joints) for m in self.motions]
-        lowest = min(float(np.quantile(tip, 0.01)) for tip in tips)  # hardly ever undercut
-        best, _ = tried([lowest + step for step in _AROUND], _FRICTIONS)
+        if near:
+            best = [near[name] for name in names]
+        else:
+            tips = [tip_height(self.world, m.measured[::5], m.joints) for m in self.motions]
+            lowest = min(float(np.quantile(tip, 0.01)) for tip in tips)  # hardly ever undercut
+            best, _ = tried([lowest + step for step in _AROUND], _FRICTIONS)
         best, _ = tried([best[0] + step for step in _FINE], best[1:] or _FRICTIONS)
-        near = [min(factor * best[-1], _FRICTIONS[-1]) for factor in _NEAR]
-        best, after = tried([best[0] + step for step in _FINE / 4], near)
+        frictions = [min(factor * best[-1], _FRICTIONS[-1]) for factor in _NEAR]
+        best, after = tried([best[0] + step for step in _FINE / 4], frictions)
         if after.mean() >= before.mean() * (1 - _GAIN):  # equal where a replay is exact
             return None
         return Plane(dict(zip(names, map(float, best), strict=True)), before, after)

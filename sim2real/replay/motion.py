@@ -126,6 +126,7 @@ def motion_of(world: World, recording: Recording) -> Motion:
         {name: mapped.position[:, k] for name, k in columns.items()},
         start,
     )
+    notes += _drifting(world)
     moving = _moving(model, seen)
     if moving:
         notes.append(f"the log does not measure {', '.join(moving)}, left free from where the scene puts it")
@@ -142,6 +143,25 @@ def motion_of(world: World, recording: Recording) -> Motion:
         whole=bool(moving),
         notes=tuple(notes),
     )
+
+
+def _drifting(world: World) -> list[str]:
+    """A sentence on delays that the scene gives as whole physics steps: the engine compares sums of steps.
+
+    They are so many steps in a world and in its replays (`sim2real.world.scene`), though not in `mj_step`.
+    """
+    model, path = world.model, world.path / "scene.xml"
+    if not model.actuator_delay.any() or not path.is_file():
+        return []
+    dt = float(model.opt.timestep)
+    steps = np.array([actuator.delay for actuator in mujoco.MjSpec.from_file(str(path)).actuators]) / dt
+    whole = np.flatnonzero((steps > 0.5) & (np.abs(steps - np.round(steps)) < 1e-6))
+    said = (f"{element_name(model, 'actuator', int(k))} ({round(steps[k])} steps)" for k in whole)
+    sentence = (
+        f"the delay of {', '.join(said)} is that in every physics step here, while MuJoCo's own mj_step lets "
+        "one of exactly whole steps drift to one more; half a step less in scene.xml is the same in both"
+    )
+    return [sentence] if len(whole) else []
 
 
 def _moving(model: mujoco.MjModel, measured: Sequence[str]) -> list[str]:

@@ -164,6 +164,20 @@ def test_a_model_replays_its_own_motion(load, kind):
     assert off_by(world, log) < 1e-7
 
 
+@pytest.mark.parametrize("steps", [7, 8, 9])
+def test_a_delay_of_whole_steps_is_said_not_to_be_that_of_the_engine(load, steps):
+    """`mj_step` lets it drift to one step more; half a step less is as many steps in both."""
+    said, off = {}, {}
+    for late in (steps, steps - 0.5):
+        scene = arm(both(f'nsample="12" delay="{0.002 * late:.6g}"'))
+        world, log = load(scene, f"late{late}"), own_motion(mujoco.MjModel.from_xml_string(scene))
+        said[late], off[late] = motion_of(world, log).notes, off_by(world, log)
+    assert f"the delay of j1 ({steps} steps), j2 ({steps} steps) is that" in said[steps][0]
+    assert said[steps - 0.5] == ()
+    assert off[steps] > 1e-4
+    assert off[steps - 0.5] < 1e-7
+
+
 @pytest.mark.parametrize("robot", ["aloha", "shadow_left", "xarm7", "go1", "leap_left", "iiwa14"])
 def test_a_robot_of_menagerie_replays_its_own_motion(load, robot):
     if not STRANGERS.is_dir():

@@ -30,7 +30,6 @@ from sim2real.identify.noise import noise_of
 from sim2real.identify.options import Options
 from sim2real.identify.problem import Linear
 from sim2real.identify.search import search_recordings
-from sim2real.identify.uncertainty import QUANTILE
 from sim2real.identify.verdicts import BAD_DATA, Verdict, exit_code
 from sim2real.recordings import Recording
 from sim2real.replay import Motion, is_servo_robot
@@ -131,9 +130,8 @@ def check(world: World, recordings: Sequence[Recording], options: Options | None
         lively = problem.on(liveliest(motions, options.window or _SECONDS, _COUNT))
         point = search_recordings(lively, point, min(_GLANCE, options.generations), options.seed)
     (known,) = information(problem, point, levels)
-    half, free = QUANTILE * known.std, problem.space.free
-    ends = zip(free, point, point - half, point + half, strict=True)
-    expected = tuple(Estimate.of(problem.world, f, *map(float, at)) for f, *at in ends)
+    rows = zip(problem.space.free, point, known.std, strict=True)
+    expected = tuple(Estimate.about(problem.world, *row) for row in rows)
     # the residual as it would be if nothing but the noise were left
     rmse = np.tile(levels / problem.scale, (len(problem.motions), 1))
     curvature, scatter = (x.mean(axis=0, keepdims=True) for x in (known.curvature, known.scatter))

@@ -69,6 +69,11 @@ class Estimate:
         on_bound, ends = at_end and not neutral, (free.low, free.high)
         return cls(free.name, unit, value, first, last, nominal, ends, float(share), on_bound)
 
+    @classmethod
+    def about(cls, world: World, free: FreeParameter, at: float, std: float) -> Estimate:
+        """A number of a space that is known like a normal's mean, in the unit cube."""
+        return cls.of(world, free, float(at), float(at - QUANTILE * std), float(at + QUANTILE * std))
+
     @property
     def identifiable(self) -> bool:
         """Whether the data narrow the range down."""

@@ -164,12 +164,11 @@ class Enlarged:
         errors, std = {"before": self.before, "after": after}, np.sqrt(np.diag(self.covariance))
         worth = ((self.point - self.problem.space.start) / std)[self.own :] ** 2
         share = worth / max(float(worth.sum()), 1e-30)
-        named = [self.own + int(k) for k in np.argsort(-share) if share[k] >= _PART]
-        return Unmodelled(tuple(self._estimate(k, float(std[k])) for k in named), errors)
-
-    def _estimate(self, column: int, std: float) -> Estimate:
-        at, half = float(self.point[column]), QUANTILE * std
-        return Estimate.of(self.problem.world, self.problem.space.free[column], at, at - half, at + half)
+        rows = list(zip(self.problem.space.free, self.point, std, strict=True))[self.own :]
+        named = [
+            Estimate.about(self.problem.world, *rows[k]) for k in np.argsort(-share) if share[k] >= _PART
+        ]
+        return Unmodelled(tuple(named), errors)
 
 
 def enlarge(problem: RecordingProblem, point: FloatArray) -> Enlarged | None:

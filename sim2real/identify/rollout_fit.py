@@ -28,7 +28,7 @@ from sim2real.identify.nuisance import open_scale
 from sim2real.identify.problem import RolloutProblem
 from sim2real.identify.search import SearchSettings, minimize
 from sim2real.identify.space import FloatArray, ParameterSpace
-from sim2real.identify.uncertainty import QUANTILE, Spread, bootstrap, make_domain, widening_of
+from sim2real.identify.uncertainty import Spread, bootstrap, make_domain, widening_of
 from sim2real.identify.verdicts import GAIN, STRUCTURE_MISSING, Evidence, Verdict
 from sim2real.recordings.rollouts import Rollouts
 from sim2real.world import World
@@ -92,8 +92,7 @@ class RolloutFit:
         space = ParameterSpace.of(world, bounds)
         point = space.units(np.array([self.physics[name] for name in space.names]))
         std = np.array([self.std[name] for name in space.names]) / space.widths(point, np.ones(len(point)))
-        rows = zip(space.free, point, point - QUANTILE * std, point + QUANTILE * std, strict=True)
-        estimates = [Estimate.of(world, free, *map(float, at)) for free, *at in rows]
+        estimates = [Estimate.about(world, *row) for row in zip(space.free, point, std, strict=True)]
         unknown = f"is as unknown after {self.evaluations} candidates as its range was"
         advice = "record episodes that it matters in, or leave it out"
         findings = [
@@ -102,9 +101,7 @@ class RolloutFit:
             if e.share >= 1
         ]
         for names in _together(self.domain, [e.name for e in estimates if e.share > _LOOSE]):
-            text = (
-                f"{', '.join(names)} can only be told together: one makes up for the other; fix one of them"
-            )
+            text = f"{', '.join(names)} can only be told together: one makes up for another; fix one of them"
             findings.append(Verdict.not_identifiable(names, text, std=self.std[names[0]]))
         times = self.error / max(self.noise, _FINEST)
         if times > _WHITE and self.error <= self.error_before * (1 - GAIN):

@@ -108,7 +108,8 @@ def test_a_sealed_target_counts_what_is_recorded_and_shows_no_states():
     assert target.spent.steps == rollouts.steps == 400
     assert not rollouts.has_states
     assert target.spent.falls > 0, "the example needs falls"
-    assert len(rollouts.episodes) == 4 + target.spent.falls
+    # a row ends amid an episode, unless it fell in the last step; what a target draws is secret
+    assert target.spent.falls <= len(rollouts.episodes) <= 4 + target.spent.falls
     ends = [e.observation[-1] for e in rollouts.episodes if e.steps < 100]
     starts = [e.observation[0] for e in rollouts.episodes]
     assert max(abs(start[1]) for start in starts) < 0.02, "every episode begins upright"

@@ -202,6 +202,31 @@ def test_an_env_that_raises_is_told_with_its_line(threads):
     envs.simulator.close()
 
 
+@pytest.mark.parametrize(
+    ("observed", "gained", "message"),
+    [
+        (np.zeros(3), 1.0, "tank observes 3 numbers, and its observation_space has 1"),
+        (np.zeros(1), [1.0, 2.0], r"tank fails in step\(\): it raises ValueError"),
+        ({"level": 1.0}, 1.0, r"tank fails in observation\(\)"),
+    ],
+)
+def test_answers_of_another_shape_are_refused(observed, gained, message):
+    answers = [[np.zeros(1), 0.0]]
+
+    def tank():
+        env = Tank()
+        env.step = lambda action: (*answers[0], False, False, {})
+        return gym.wrappers.TimeLimit(env, 40)
+
+    envs = Sim2RealVectorEnv(World.of_env(tank), 1)
+    envs.reset(seed=0)
+    answers[0] = [observed, gained]
+    with pytest.raises(InvalidValue, match=message):
+        envs.step(np.zeros((1, 1), dtype=np.float32))
+    answers[0] = [np.ones(1), np.array([0.5])]
+    assert envs.step(np.zeros((1, 1), dtype=np.float32))[1] == [0.5]
+
+
 def test_a_factory_that_fails_in_a_process_is_told():
     made = []
 

@@ -17,7 +17,7 @@ from sim2real.simulators.gym.delay import DelayLine
 from sim2real.simulators.gym.mujoco_body import MujocoBody
 from sim2real.world import World
 from sim2real.world.gym.rules import Sets, who_sets
-from sim2real.world.gym.signals import Signals
+from sim2real.world.gym.signals import Observation, Signals
 from sim2real.world.names import element_id
 
 _BAD = [
@@ -104,7 +104,7 @@ class Row:
             self._write(self._written)
         self._set_own(only_attributes=True)
         self._begin_commands()
-        seen = self._signals.apart(observation)[0]
+        seen = self._numbers(observation)
         if not np.isfinite(seen).all():
             name = self._signals.names[int(np.argmin(np.isfinite(seen)))]
             raise InvalidValue(f"{self._title} begins with {name} that is no number; mend its reset()")
@@ -127,8 +127,9 @@ class Row:
         action = np.clip(command.reshape(space.shape), space.low, space.high).astype(space.dtype)
         if self._pushed:
             self._data().xfrc_applied[:] = self._board["force"]
-        observation, reward, terminated, truncated, info = self._asked("step", lambda: self._env.step(action))
-        seen = self._signals.apart(observation)[0]
+        observation, given, terminated, truncated, info = self._asked("step", lambda: self._env.step(action))
+        seen = self._numbers(observation)
+        reward = self._asked("step", lambda: np.asarray(given, dtype=float).item())
         blown = not (np.isfinite(seen).all() and np.isfinite(reward)) or self._warnings() != self._warned
         if not blown:
             self._board["observation"][:] = seen
@@ -138,6 +139,20 @@ class Row:
         self._board["terminated"][()], self._board["truncated"][()] = bool(terminated), bool(truncated)
         self._board["success"][()] = bool(self._success and info.get(self._success, False))
         self._over = bool(blown or terminated or truncated)
+
+    def _numbers(self, observation: Observation) -> Array:
+        """What is observed, in a row.
+
+        Raises:
+            InvalidValue: for more or fewer numbers than the env's space has.
+        """
+        seen: Array = self._asked("observation", lambda: self._signals.apart(observation)[0])
+        if seen.shape != self._board["observation"].shape:
+            raise InvalidValue(
+                f"{self._title} observes {seen.size} numbers, and its observation_space has "
+                f"{self._board['observation'].size}; make the two agree"
+            )
+        return seen
 
     def _asked(self, method: str, call: Any) -> Any:  # noqa: ANN401 - whatever a stranger's env answers
         try:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import mujoco
 import numpy as np
 
+from sim2real.arrays import Arrays
 from sim2real.env import Sim2RealVectorEnv, engine_for
 from sim2real.errors import InvalidValue
 from sim2real.evaluate.batches import VariantBatch
@@ -61,14 +62,19 @@ def record(
     actor = policy.fitted(env)
     env.number_episodes(np.zeros(1, dtype=np.int64), seed)
     observation, _ = env.reset()
+    host = Arrays(env.simulator.qpos).host
     state, poses, total, end = actor.start(1), [_pose(env)], 0.0, ""
     while not env.resting.all() and len(poses) * env.task.control_dt <= seconds:
-        action, state = actor.act(np.asarray(observation), state)
+        action, state = actor.act(host(observation), state)
         observation, reward, terminated, _, info = env.step(action)
         poses.append(_pose(env))
         total += float(reward[0])
         if info:
-            told = {"diverged": info["diverged"][0], "success": info["success"][0], "fell": terminated[0]}
+            told = {
+                "diverged": info["diverged"][0],
+                "success": info["success"][0],
+                "fell": bool(terminated[0]),
+            }
             end = next((word for word, true in told.items() if true), "")
     snapshot = getattr(env.simulator, "snapshot", None)
     model = world.model if snapshot is None else snapshot(0)[0]
@@ -78,5 +84,5 @@ def record(
 def _pose(env: Sim2RealVectorEnv) -> Array:
     """Positions of the first row in the layout of its model, whose backlash has joints of its own."""
     if env.simulator.qpos.shape[1] == env.world.model.nq or not hasattr(env.simulator, "snapshot"):
-        return np.array(env.simulator.qpos[0], dtype=np.float64)
+        return np.array(Arrays(env.simulator.qpos).host(env.simulator.qpos)[0], dtype=np.float64)
     return np.array(env.simulator.snapshot(0)[1].qpos)

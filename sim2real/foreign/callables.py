@@ -1,6 +1,8 @@
 """Policies that are Python: a function, an object that acts or predicts, or where to find one.
 
-find_callable("my_module:controller")     # or "path/to/file.py:controller"
+    find_callable("my_module:controller")     # or "path/to/file.py:controller"
+
+Whatever acts on a batch of observations becomes an actor of the one protocol.
 """
 
 from __future__ import annotations

@@ -1,11 +1,13 @@
 """A policy by what a user types: whose it is, and where it lies.
 
-load_policy("furuta-nominal-0")                    # ours: a name of the catalogue, or a folder
-load_policy("sb3:ppo.zip,normalize=vec.pkl")       # Stable-Baselines3, with what VecNormalize learnt
-load_policy("onnx:policy.onnx")
-load_policy("torchscript:motion.pt", trust=True)
-load_policy("my_module:controller")                # or "controller.py:Controller"
-load_policy("walker=torchscript:motion.pt")        # with a label of one's own
+    load_policy("furuta-nominal-0")                    # ours: a name of the catalogue, or a folder
+    load_policy("sb3:ppo.zip,normalize=vec.pkl")       # Stable-Baselines3, with what VecNormalize learnt
+    load_policy("onnx:policy.onnx")
+    load_policy("torchscript:motion.pt", trust=True)
+    load_policy("my_module:controller")                # or "controller.py:Controller"
+    load_policy("walker=torchscript:motion.pt")        # with a label of one's own
+
+`evaluate` and `play` take the same on the command line.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ with the memory that the file holds, after ``reset_memory()`` or ``reset()`` whe
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -61,7 +62,8 @@ class TorchScript:
             ) from error
         for name in _RESETS:
             if hasattr(self._module, name):
-                getattr(self._module, name)()
+                with contextlib.suppress(Exception):  # one that wants arguments is for something else
+                    getattr(self._module, name)()
                 break
         self._first = {name: buffer.clone() for name, buffer in self._module.named_buffers()}
         self._way: tuple[str, Mapping[str, int]] | None = None

@@ -1,6 +1,8 @@
 """Watch a policy: in MuJoCo's viewer, or without a display as a video, source and target side by side.
 
-play(policy, "furuta", "combined_a")
+    play(policy, "furuta", "combined_a")
+
+The motion is that of the first episode of an evaluation.
 """
 
 from sim2real.playback.motion import Motion, record

@@ -115,7 +115,6 @@ def foreign_policy(saved: Sb3Policy, normalizer: Normalizer | None, name: str) -
         num_observations=len(saved.observation.low),
         num_actions=len(saved.action.low),
         action_bounds=saved.action,
-        observation_bounds=saved.observation,
     )
 
 

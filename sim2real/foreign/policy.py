@@ -60,7 +60,6 @@ class ForeignPolicy:
     num_actions: int | None = None
     action_bounds: Bounds | None = None
     """What it was trained to act between; None where nothing says it."""
-    observation_bounds: Bounds | None = None
     contract: Contract | None = None
     """Of a file that `sim2real.foreign.export` wrote."""
 

@@ -15,7 +15,6 @@ ABSENT = (
     "sim2real[warp]",
     "recordings of the real arm",
     "files of the H1",
-    "zip of a stranger",
 )
 """What a script may lack here, in the words of the sentence that it then ends with."""
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from sim2real.interface import Joint as Joint
     from sim2real.interface import Signal as Signal
     from sim2real.interface import TaskSpec as TaskSpec
+    from sim2real.learn.train import train as train
     from sim2real.playback import play as play
     from sim2real.policy import Policy as Policy
     from sim2real.scaffold import new_world as new_world
@@ -59,6 +60,7 @@ _NAMES = {
     "new_world": "sim2real.scaffold",
     "play": "sim2real.playback",
     "register_task": "sim2real.tasks",
+    "train": "sim2real.learn.train",
 }
 
 

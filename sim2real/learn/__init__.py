@@ -1,1 +1,1 @@
-"""Learning: Stable-Baselines3 and rsl_rl, one way to begin and to go on, and what is learnt as a policy."""
+"""Learning: one call for PPO, SAC and rsl_rl on a policy's own network, and what transfer changes of it."""

@@ -15,6 +15,7 @@ from sim2real.learn.settings import PPOSettings
 from sim2real.learn.start import fresh_policy
 from sim2real.learn.vec_env import SB3VecEnv, SideBySide
 from sim2real.policy import Layer, Network, Policy
+from sim2real.policy.surgery import add_low_rank, merge_low_rank
 from sim2real.world import World
 
 TINY = PPOSettings(total_steps=512, num_envs=8, rollout_steps=16, batch_size=64, epochs=2, hidden=(16, 8))
@@ -47,6 +48,14 @@ def test_free_parts_alone_move(env, policy):
         learn(env, policy, TINY, hooks=Hooks(free=["actor.3"]))
     with pytest.raises(UnknownName, match="unknown part of the network 'normalizer'"):
         learn(env, policy, TINY, hooks=Hooks(rates={"normalizer": 2.0}))
+
+
+def test_low_rank_layers_learn_alone_and_merge_exactly(env, policy):
+    lora = add_low_rank(policy, ("actor.0", "actor.1"), rank=2)
+    learnt = learn(env, lora, TINY, hooks=Hooks(free=["actor.0.lora", "actor.1.lora"])).policy
+    assert moved(lora, learnt) == {f"actor.{k}.lora.{array}" for k in (0, 1) for array in "AB"}
+    states = states_of()
+    np.testing.assert_allclose(merge_low_rank(learnt).act(states)[0], learnt.act(states)[0], atol=1e-6)
 
 
 def test_unfreezing_by_share_of_the_training(env, policy):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -28,8 +29,19 @@ def add_imports(command: argparse.ArgumentParser) -> None:
 
 
 def load_world(name: str, arguments: argparse.Namespace) -> World:
-    """A world, with the task that was asked for."""
-    from sim2real.world import World
+    """A world, with the task that was asked for.
 
+    Raises:
+        InvalidValue: for an env of a module that a file names and the user does not.
+    """
+    from sim2real.errors import InvalidValue
+    from sim2real.world import SCHEME, World
+
+    module = name.removeprefix(SCHEME).rpartition(":")[0] if name.startswith(SCHEME) else ""
+    if module and arguments.world is None and module not in sys.modules:
+        raise InvalidValue(
+            f"a policy's file names the world {name}, and its module is imported on your word alone; give "
+            f"--world {name}"
+        )
     world = World.load(name)
     return world if arguments.task is None else world.with_task(arguments.task)

@@ -1,5 +1,6 @@
 """A stranger's own env, plain numpy and no model, through train, evaluate, audit and transfer."""
 
+import dataclasses
 import re
 import sys
 
@@ -137,6 +138,20 @@ def test_an_id_with_its_module_is_a_world(stranger):
     assert world.name == "gym:my_pendulum:MyPendulum-v0"
     env = Sim2RealVectorEnv(world, 4, {"parameters": {"env.torque": 9.0}}, autoreset=False)
     assert run_episodes(RandomActor(1, 0), env, 0).lengths.tolist() == [200] * 4
+
+
+@pytest.mark.parametrize("command", ["evaluate", "transfer"])
+def test_a_policy_s_file_imports_no_module(stranger, capsys, command):
+    (stranger / "hostile.py").write_text("raise SystemExit('ran')")
+    policy = Policy.load("furuta-nominal-0")
+    contract = dataclasses.replace(policy.contract, world="gym:hostile:Env-v0")
+    dataclasses.replace(policy, contract=contract).save(stranger / "gift")
+    more = ["--target", "late"] if command == "transfer" else []
+    assert main([command, str(stranger / "gift"), *more]) == 2
+    assert "its module is imported on your word alone; give --world" in capsys.readouterr().err
+    assert "hostile" not in sys.modules
+    assert main([command, str(stranger / "gift"), *more, "--world", "gym:hostile:Env-v0"]) == 2
+    assert "can't be imported: SystemExit: ran" in capsys.readouterr().err
 
 
 def test_steps_at_the_ends_of_a_model_s_joints_are_counted(stranger):

@@ -204,7 +204,7 @@ def run_folder(folder):
     (folder / "identification.json").write_text(json.dumps({"verdicts": [verdict, verdict]}))
     kept = Checkpoint.at(folder / "checkpoint.json", World.load("furuta"), [])
     kept.keep_point("a", ["pole.mass"], np.array([0.5]))
-    kept.keep_structure(Structure(["pole.mass"], {"pole.mass": 0.02}, (), {}))
+    kept.keep_structure(Structure(["pole.mass"], {"pole.mass": 0.02}))
     Stages(folder).once("look", "key", lambda: None)
 
 

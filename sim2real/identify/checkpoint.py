@@ -7,38 +7,26 @@ spoilt since.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from sim2real.documents import Section
 from sim2real.errors import InvalidValue
 from sim2real.files import write_text
-from sim2real.identify.model_selection import Comparison
+from sim2real.identify.model_selection import Comparison, Structure
 from sim2real.identify.space import FloatArray
 from sim2real.replay import Motion
 from sim2real.world import World
 
 _FORMAT = 4
 """To be raised whenever what is settled changes its form or meaning."""
-
-
-class Structure(NamedTuple):
-    """The model that was chosen."""
-
-    names: list[str]
-    """What is free."""
-    start: dict[str, float]
-    """Where its fit begins."""
-    steps: tuple[Comparison, ...]
-    """The candidate models that led to it, if it was selected."""
-    fixed: dict[str, float]
-    """Values that differ from the world's and stay."""
 
 
 def content_of(world: World) -> list[object]:
@@ -88,13 +76,12 @@ class Checkpoint:
         saved = self.settled.get(f"structure{again}")
         if not isinstance(saved, dict):
             return None
-        steps = tuple(_comparison(step) for step in saved["steps"])
-        return Structure(list(saved["names"]), dict(saved["start"]), steps, dict(saved["fixed"]))
+        steps = [_comparison(step) for step in saved["steps"]]
+        return Structure(list(saved["names"]), dict(saved["values"]), steps, dict(saved["fixed"]))
 
     def keep_structure(self, structure: Structure, again: str = "") -> None:
         """Settle the chosen model."""
-        steps = [asdict(s) for s in structure.steps]
-        self._keep(f"structure{again}", {**structure._asdict(), "steps": steps})
+        self._keep(f"structure{again}", asdict(dataclasses.replace(structure, best=None)))
 
     def _keep(self, name: str, value: object) -> None:
         self.settled[name] = value

@@ -18,12 +18,12 @@ import numpy as np
 from sim2real.errors import RecordingError, UnknownName
 from sim2real.identify.actuator_models import EFFECTS, candidate_models
 from sim2real.identify.assess import FittedModel
-from sim2real.identify.checkpoint import Checkpoint, Structure
+from sim2real.identify.checkpoint import Checkpoint
 from sim2real.identify.contacts import CLEAR, Contacts, find_contacts
 from sim2real.identify.defaults import FREE_WINDOW, cut, fixed_values, trained_parameters
 from sim2real.identify.identifiability import traceless
 from sim2real.identify.least_squares import least_squares, settle_integers
-from sim2real.identify.model_selection import Comparison, ModelSelection
+from sim2real.identify.model_selection import Comparison, ModelSelection, Structure
 from sim2real.identify.options import Options
 from sim2real.identify.problem import RecordingProblem
 from sim2real.identify.search import search_recordings
@@ -101,11 +101,12 @@ class Fitter:
 
     def _joints(self, fitted: list[Motion], held: list[Motion], again: str = "") -> _Joints:
         """Structure and values of all but a plane, from some windows and judged on others."""
-        names, start, selection, fixed = self._structure(fitted, held, again)
+        found = self._structure(fitted, held, again)
+        names, fixed, selection = found.names, found.fixed, tuple(found.steps)
         base = self.world.with_parameters({}, fixed)
         free = free_parameters(base, names, self.options.bounds)
         free = [dataclasses.replace(f, prior=self.options.priors.get(f.name)) for f in free]
-        space = ParameterSpace(tuple(free)).with_start(start)
+        space = ParameterSpace(tuple(free)).with_start(found.values)
         fast = is_servo_robot(self.world) and can_stand_in(names)
         problem = RecordingProblem.of(base, space, fitted, self.options.threads, fast)
         point = self._solve(f"fit{again}", problem, space.start, not selection)
@@ -169,33 +170,24 @@ class Fitter:
         """What is free and fixed, and where the fit begins; by model selection, unless it was named."""
         fixed, servos = fixed_values(self.world, self.options), is_servo_robot(self.world)
         if self.options.free:
-            return Structure(list(self.options.free), {}, (), fixed)
+            return Structure(list(self.options.free), fixed=fixed)
         if not (servos or self.options.select) or not held:
-            return Structure(trained_parameters(self.world), {}, (), fixed)
+            return Structure(trained_parameters(self.world), fixed=fixed)
         saved = self.checkpoint.structure(again)
         if saved is not None:
             return saved
-        selection = ModelSelection(
-            self.world.with_parameters({}, fixed),
-            fitted,
-            self._lively(fitted),
-            held,
-            self.options.bounds,
-            self.options.generations,
-            self.watch,
-            fast=servos,
-            threads=self.options.threads,
-        )
         models, joints = candidate_models(self.world, fitted), self.motions[0].joints
-        selected = selection.select(models[:1], joints, self.options.seed)
-        kept = fixed_values(self.world, self.options, published=True)
-        if fixed != kept:
-            published = dataclasses.replace(selection, world=self.world.with_parameters({}, kept))
-            other = published.select(models[:1], joints, self.options.seed)
-            if other.steps[0].held < selected.steps[0].held:
-                selection, selected, fixed = published, other, kept
-        selected = selection.select(models, joints, self.options.seed, selected)
-        structure = Structure(selected.names, selected.values, tuple(selected.steps), fixed)
+        windows = fitted, self._lively(fitted), held
+        begun: list[tuple[ModelSelection, Structure]] = []
+        for published in (False, True):
+            fixed = fixed_values(self.world, self.options, published)
+            if begun and begun[0][1].fixed == fixed:
+                break
+            world = self.world.with_parameters({}, fixed)
+            selection = ModelSelection(world, *windows, self.options, self.watch, servos)
+            begun.append((selection, selection.select(models[:1], joints, Structure(fixed=fixed))))
+        selection, first = min(begun, key=lambda pair: pair[1].steps[0].held)
+        structure = selection.select(models, joints, first)
         self.checkpoint.keep_structure(structure, again)
         return structure
 

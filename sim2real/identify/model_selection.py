@@ -7,13 +7,14 @@ not part of the result.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from sim2real.identify.actuator_models import Extension
 from sim2real.identify.least_squares import Fit, least_squares
+from sim2real.identify.options import Options
 from sim2real.identify.problem import RecordingProblem
 from sim2real.identify.search import search_recordings
 from sim2real.identify.space import FloatArray, ParameterSpace, free_parameters
@@ -44,12 +45,15 @@ class Comparison:
 
 
 @dataclass
-class Selected:
-    """The model so far: what has been kept, and the way there."""
+class Structure:
+    """A model: what is free and fixed, and the way there."""
 
     names: list[str] = field(default_factory=list)
     values: dict[str, float] = field(default_factory=dict)
+    """Where a fit of it begins."""
     steps: list[Comparison] = field(default_factory=list)
+    fixed: dict[str, float] = field(default_factory=dict)
+    """Values that differ from the world's and stay."""
     best: FloatArray | None = None
     """Held-out error by joint of what has been kept."""
 
@@ -65,35 +69,26 @@ class ModelSelection:
     """Those that the global search sees."""
     held: Sequence[Motion]
     """Windows of the recordings that the fit does not see."""
-    bounds: Mapping[str, tuple[float, float]]
-    generations: int
-    watch: Callable[[str, int, float], None]
+    options: Options
+    watch: Callable[[str, int, float], None] = lambda *_: None
     fast: bool = True
     """Each joint alone meanwhile, where joints stand alone; for robots of position servos only."""
-    threads: int = 1
 
-    def select(
-        self,
-        models: Sequence[Extension],
-        joints: Sequence[str],
-        seed: int = 0,
-        state: Selected | None = None,
-    ) -> Selected:
+    def select(self, models: Sequence[Extension], joints: Sequence[str], state: Structure) -> Structure:
         """Try every extension in turn; those that a state has behind it are not tried again."""
-        state = state or Selected()
+        generations, seed = self.options.generations, self.options.seed
         for number, extension in list(enumerate(models))[len(state.steps) :]:
             names = state.names + extension.names(self.world, joints)
-            free = free_parameters(self.world, names, self.bounds)
+            free = free_parameters(self.world, names, self.options.bounds)
             space = ParameterSpace(tuple(free)).with_start(state.values)
-            problem = RecordingProblem.of(self.world, space, self.fitted, self.threads, self.fast)
+            problem = RecordingProblem.of(self.world, space, self.fitted, self.options.threads, self.fast)
             start = space.start
             # the first models are far from the nominal values, the later ones near the last
             far = number < _FAR
-            generations = self.generations if far else self.generations // 3
-            if generations:
+            few, spread = (generations, 0.25) if far else (generations // 3, 0.08)
+            if few:
                 watch = self._watching(f"{extension.name}: search")
-                lively = problem.on(self.lively)
-                start = search_recordings(lively, start, generations, seed, 0.25 if far else 0.08, watch)
+                start = search_recordings(problem.on(self.lively), start, few, seed, spread, watch)
             fit = self._fitted(problem, start, extension.name)
             held = problem.on(self.held).rmse(fit.point[None])[0].mean(axis=0)
             kept = self._kept(extension, joints, held, state.best)
@@ -131,7 +126,7 @@ class ModelSelection:
         return tuple(joint for joint, gain in zip(joints, gained, strict=True) if gain)
 
     def _keep(
-        self, state: Selected, extension: Extension, kept: tuple[str, ...], values: dict[str, float]
+        self, state: Structure, extension: Extension, kept: tuple[str, ...], values: dict[str, float]
     ) -> None:
         """Take over the values of the joints that gained; the others stay as they were."""
         if kept:

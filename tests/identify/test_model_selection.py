@@ -9,7 +9,8 @@ from sim2real.domain import Domain
 from sim2real.env import Sim2RealVectorEnv
 from sim2real.identify.actuator_models import Extension, candidate_models, motor_models, servo_models
 from sim2real.identify.identify import Options, identify
-from sim2real.identify.model_selection import ModelSelection
+from sim2real.identify.model_selection import ModelSelection, Structure
+from sim2real.identify.options import Options
 from sim2real.recordings import Recording
 from sim2real.replay import motion_of, windows
 from sim2real.world import World
@@ -21,9 +22,9 @@ def selected(recordings, extension):
     """A selection of two models, begun at a servo with the right gain and friction."""
     base = World.load("so101").with_parameters({}, SERVO)
     motions = [motion_of(base, r) for r in recordings]
-    selection = ModelSelection(base, motions[1:], motions[1:], motions[:1], {}, 4, lambda *_: None)
+    selection = ModelSelection(base, motions[1:], motions[1:], motions[:1], Options(generations=4, threads=1))
     return selection.select(
-        [Extension("linear servo", ("damping", "bias_torque")), extension], motions[0].joints
+        [Extension("linear servo", ("damping", "bias_torque")), extension], motions[0].joints, Structure()
     )
 
 
@@ -93,9 +94,13 @@ def test_a_motor_gets_what_it_shows(physics, kept, twin):
     world = World.load("furuta")
     recordings = twin("furuta", physics, count=4, seconds=1.0, noise=1e-3)
     cut = [part for r in recordings for part in windows(motion_of(world, r), 0.5)]
-    selection = ModelSelection(world, cut[2:], cut[2:], cut[:2], {}, 0, lambda *_: None, fast=False)
+    selection = ModelSelection(
+        world, cut[2:], cut[2:], cut[:2], Options(generations=0, threads=1), fast=False
+    )
     first = Extension("linear motor", (), ("pole.mass", "motor.strength", "arm_hinge.damping"))
-    found = selection.select([first, *candidate_models(world, cut)[1:4]], ("arm_hinge", "pole_hinge"))
+    found = selection.select(
+        [first, *candidate_models(world, cut)[1:4]], ("arm_hinge", "pole_hinge"), Structure()
+    )
     assert {step.model for step in found.steps[1:] if step.kept} == kept
     for name, value in physics.items():
         assert found.values[name] == pytest.approx(value, rel=0.1)

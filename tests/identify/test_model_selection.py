@@ -10,7 +10,6 @@ from sim2real.env import Sim2RealVectorEnv
 from sim2real.identify.actuator_models import Extension, candidate_models, motor_models, servo_models
 from sim2real.identify.identify import Options, identify
 from sim2real.identify.model_selection import ModelSelection, Structure
-from sim2real.identify.options import Options
 from sim2real.recordings import Recording
 from sim2real.replay import motion_of, windows
 from sim2real.world import World

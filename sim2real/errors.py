@@ -29,6 +29,11 @@ class UnknownName(Sim2RealError):
         near = difflib.get_close_matches(given, names, n=3, cutoff=0.6)
         hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
         super().__init__(f"unknown {kind} {given!r}: {hint}known: {', '.join(names) or 'none'}")
+        self._given = (kind, given, names)
+
+    def __reduce__(self) -> tuple[type[UnknownName], tuple[str, str, list[str]]]:
+        """How it comes out of another process."""
+        return type(self), self._given
 
 
 class InvalidValue(Sim2RealError):
@@ -67,6 +72,11 @@ class MissingExtra(ImportError):
 
     def __init__(self, package: str, extra: str) -> None:
         super().__init__(f'{package} is not installed; run `pip install "sim2real[{extra}]"`')
+        self._given = (package, extra)
+
+    def __reduce__(self) -> tuple[type[MissingExtra], tuple[str, str]]:
+        """How it comes out of another process."""
+        return type(self), self._given
 
 
 class MissingDisplay(RuntimeError):

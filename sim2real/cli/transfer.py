@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import secrets
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sim2real.cli.arguments import positive, seed
 from sim2real.cli.task import add_task, load_world
+from sim2real.errors import InvalidValue
 
 if TYPE_CHECKING:
     from sim2real.cli.arguments import Commands
@@ -17,23 +19,24 @@ if TYPE_CHECKING:
 
 def add(commands: Commands) -> None:
     """Add the command."""
-    command = commands.add_parser("transfer", help="fine-tune a policy in a sealed target under a budget")
+    command = commands.add_parser("transfer", help="adapt a policy to a sealed target under a budget")
     command.add_argument("policy", help="a policy's name or folder")
     command.add_argument("--target", required=True, help="a held-out variant, or the path of a TOML domain")
     command.add_argument("--steps", type=positive, default=50_000, help="budget in control steps")
     command.add_argument("--episodes", type=positive, help="budget in episodes")
     command.add_argument("--seconds", type=float, help="budget in simulated seconds")
     command.add_argument("--world", help="name or folder of the world; default the one that the policy names")
-    command.add_argument("--normalizer", default="frozen", help="frozen (default), adapted or fresh")
+    command.add_argument("--method", default="fine-tune", help="see `sim2real methods`; default fine-tune")
     command.add_argument(
-        "--rehearsal",
-        type=float,
-        default=0.0,
-        help="share of every batch that comes from the source, so that it is not forgotten; default 0",
+        "--set",
+        dest="settings",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a setting of the method, such as rehearsal=0.5; may come again",
     )
-    command.add_argument("--rehearse", default="nominal", help="the source: nominal (default) or training")
     command.add_argument("--seed", type=seed, help="of exploration; default that of the policy")
-    command.add_argument("--label", help="what reports call it; default fine-tuned")
+    command.add_argument("--label", help="what reports call it; default the method")
     command.add_argument(
         "--secret", type=seed, help="of the target's draws, to repeat a run; default one that nobody knows"
     )
@@ -45,27 +48,24 @@ def add(commands: Commands) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Run it."""
     from sim2real.policy import Policy
-    from sim2real.transfer.fine_tune import FineTuneSettings, fine_tune
+    from sim2real.transfer.methods import make_method
     from sim2real.transfer.source import Source
     from sim2real.transfer.target import Budget, Seal, TargetEnv
-    from sim2real.world import closed
+    from sim2real.transfer.transfer import Run, transfer
 
     policy = Policy.load(arguments.policy)
     world = load_world(arguments.world or policy.contract.world, arguments)
     given = Path(arguments.target)
     physics = world.domain(arguments.target) if given.is_file() else world.variant(arguments.target)
     budget = Budget(arguments.steps, arguments.episodes, arguments.seconds)
-    settings = FineTuneSettings(
-        normalizer=arguments.normalizer, rehearsal=arguments.rehearsal, rehearse=arguments.rehearse
-    )
+    method = make_method(arguments.method, dict(map(_setting, arguments.settings)))
     out = arguments.out or Path("runs") / f"{policy.name}-{given.stem}"
     Policy.check_folder(out)
     secret = secrets.randbits(32) if arguments.secret is None else arguments.secret
     rows = min(16, arguments.episodes or 16)
     target = TargetEnv(world, physics, budget, rows, seal=Seal(secret, name=given.stem))
-    source = Source(world)
-    with closed():
-        adapted = fine_tune(policy, target, settings, arguments.seed, progress=True, source=source)
+    run = Run(arguments.seed, out.with_name(f"{out.name}.transfer"), progress=True)
+    adapted = transfer(policy, target, method, Source(world), run)
     label = arguments.label or adapted.contract.label
     adapted = dataclasses.replace(adapted, contract=dataclasses.replace(adapted.contract, label=label))
     adapted.save(out)
@@ -77,3 +77,18 @@ def run(arguments: argparse.Namespace) -> None:
         f"episodes with {target.spent.falls} falls and {at_ends}"
     )
     print(f"wrote {out}; --secret {secret} repeats this run")
+
+
+def _setting(text: str) -> tuple[str, object]:
+    """Name and value of a setting, a value as TOML has it or a text as it stands.
+
+    Raises:
+        InvalidValue: for what has no value.
+    """
+    name, equals, value = (part.strip() for part in text.partition("="))
+    if not name or not equals or not value:
+        raise InvalidValue(f"--set {text!r} is no setting; write it as NAME=VALUE, such as rehearsal=0.5")
+    try:
+        return name, tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return name, value

@@ -17,37 +17,38 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sim2real.draws import LARGEST_SEED, checked_seed
-from sim2real.errors import BudgetExhausted, InvalidValue
-from sim2real.learn.hooks import Hooks, critic_first
+from sim2real.errors import BudgetExhausted, UnknownName
+from sim2real.learn.hooks import Hooks
 from sim2real.learn.learn import Beside, learn
-from sim2real.learn.settings import PPOSettings
+from sim2real.learn.settings import SCHEDULES, PPOSettings
 from sim2real.learn.start import contract_of
 from sim2real.learn.vec_env import SameStepEnv
 from sim2real.policy import Policy, Step
+from sim2real.transfer.parts import Parts
 from sim2real.transfer.retention import Retention
 from sim2real.transfer.source import Source
 from sim2real.transfer.target import TargetEnv
 
 
 @dataclass(frozen=True)
-class FineTuneSettings(Retention):
-    """Settings of fine-tuning, with what it keeps of the source.
+class FineTuneSettings(Parts, Retention):
+    """Settings of fine-tuning: how it learns, which parts do, and what is kept of the source.
 
     Raises:
-        UnknownName: for a normalizer handling, or a domain to rehearse, that does not exist.
+        UnknownName: for a normalizer handling, schedule, part, or domain to rehearse that does not exist.
         InvalidValue: for a share outside [0, 1), or a negative strength.
     """
 
     learning_rate: float = 0.5
     """At the start, as a share of what pre-training began with."""
     final_learning_rate: float = 0.5
-    """Share of the learning rate that is left at the end; it falls linearly."""
+    """Share of the learning rate that is left at the end."""
+    schedule: str = "linear"
+    """How the learning rate falls: ``linear``, or ``slanted`` (up for a tenth first; Howard & Ruder 2018)."""
     target_kl: float = 0.06
     """An update stops when the policy has moved this far; a small budget can't afford the usual 0.03."""
     initial_std: float = 0.35
     """Exploration at the start, in units of a full action."""
-    critic_warmup: float = 0.04
-    """Share of the budget in which the critic alone learns."""
     normalizer: str = "frozen"
     """``frozen``, ``adapted`` (goes on from the source's statistics) or ``fresh``."""
     rollout_steps: int = 64
@@ -57,10 +58,11 @@ class FineTuneSettings(Retention):
 
     def __post_init__(self) -> None:
         """Refuse what can't be done."""
-        super().__post_init__()
+        Parts.__post_init__(self)
+        Retention.__post_init__(self)
         Hooks(normalizer=self.normalizer)
-        if not 0 <= self.critic_warmup < 1:
-            raise InvalidValue(f"critic_warmup of {self.critic_warmup:g} is outside [0, 1)")
+        if self.schedule not in SCHEDULES:
+            raise UnknownName("schedule", self.schedule, SCHEDULES)
 
 
 def fine_tune(
@@ -106,28 +108,24 @@ def fine_tune(
         total_steps=total,
         batch_size=settings.batch_size * rows // target.num_envs,
     )
-    hooks = Hooks(critic_first(policy.network, settings.critic_warmup), normalizer=settings.normalizer)
-    hooks = settings.hooks(hooks, policy, source, seed)
+    start = settings.added_to(policy, seed)
+    free, rates = settings.free(start.network), settings.rates(start.network)
+    hooks = settings.hooks(Hooks(free, rates, normalizer=settings.normalizer), start, source, seed)
     beside = Beside(title=f"fine-tune {policy.name}" if progress else None)
-    learnt = learn(envs, policy, ppo, seed, hooks, beside)
-    step = Step(
-        "fine-tune",
-        {},
-        target.spent.steps,
-        seed,
-        {
-            "target": target.name,
-            **dataclasses.asdict(settings),
-            **dataclasses.asdict(target.spent),
-            "source_steps": sum(learnt.steps[1:]),
-        },
-    )
+    learnt = learn(envs, start, ppo, seed, hooks, beside)
+    told = {
+        "target": target.name,
+        **dataclasses.asdict(settings),
+        **dataclasses.asdict(target.spent),
+        "source_steps": sum(learnt.steps[1:]),
+        "trained_weights": settings.count(start),
+    }
+    step = Step("fine-tune", {}, target.spent.steps, seed, told)
     before = policy.contract
     contract = contract_of(target, "fine-tuned", before.seed, (*before.provenance, step), before)
-    contents = before.contents  # it keeps the source's, as a sealed target tells nothing of its own
-    return dataclasses.replace(
-        learnt.policy, contract=dataclasses.replace(contract, contents=contents), name="policy"
-    )
+    # it keeps the source's contents, as a sealed target tells nothing of its own
+    contract = dataclasses.replace(contract, contents=before.contents)
+    return dataclasses.replace(settings.merged(learnt.policy), contract=contract, name="policy")
 
 
 def _ppo_settings(policy: Policy, settings: FineTuneSettings) -> PPOSettings:
@@ -141,6 +139,7 @@ def _ppo_settings(policy: Policy, settings: FineTuneSettings) -> PPOSettings:
         final_learning_rate=settings.final_learning_rate,
         target_kl=settings.target_kl,
         initial_std=settings.initial_std,
+        schedule=settings.schedule,
         gamma=_number(source, "gamma", defaults.gamma),
     )
 

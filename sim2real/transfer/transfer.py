@@ -16,7 +16,7 @@ from pathlib import Path
 from sim2real.draws import LARGEST_SEED, checked_seed
 from sim2real.errors import BudgetExhausted, InvalidValue, PolicyError, Sim2RealError, told
 from sim2real.policy import Policy, Step
-from sim2real.transfer.methods import METHODS, Case, Method
+from sim2real.transfer.methods import METHODS, Case, Method, make_method
 from sim2real.transfer.methods.method import check_needs
 from sim2real.transfer.source import Source
 from sim2real.transfer.target import Spent, TargetEnv
@@ -63,7 +63,7 @@ def transfer(
     """
     run = run or Run()
     name = method if isinstance(method, str) else _name(method)
-    how = METHODS[method]() if isinstance(method, str) else method
+    how = make_method(method) if isinstance(method, str) else method
     seed = policy.contract.seed if run.seed is None else checked_seed(run.seed, LARGEST_SEED)
     policy.check(target)
     with tempfile.TemporaryDirectory() as temporary, closed():

@@ -1,16 +1,18 @@
 """Every way to transfer a policy, one file a family; `sim2real methods` lists them."""
 
-from collections.abc import Callable
-from typing import cast
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, TypeAlias
 
-from sim2real.errors import InvalidValue
+from sim2real.documents import Section
+from sim2real.errors import InvalidValue, UnknownName
 from sim2real.registry import Registry
+from sim2real.transfer.methods import fine_tuning as tuning
 from sim2real.transfer.methods.controls import ZeroShot
-from sim2real.transfer.methods.fine_tuning import FineTune, Rehearsal
 from sim2real.transfer.methods.method import Card, Case, Method
 
-MethodFactory = Callable[..., Method]
-"""Makes a method from its settings by name."""
+MethodFactory: TypeAlias = type[Any]
+"""A class of methods: settings by name make one; see `sim2real.transfer.methods.method.Method`."""
 
 
 def _check(name: str, method: object) -> MethodFactory:
@@ -19,23 +21,73 @@ def _check(name: str, method: object) -> MethodFactory:
     Raises:
         InvalidValue: for what has no card, or makes nothing to call.
     """
-    makes = isinstance(method, type) and callable(getattr(method, "__call__", None))  # noqa: B004
-    if not makes or not isinstance(getattr(method, "card", None), Card):
+    if not isinstance(method, type) or not isinstance(getattr(method, "card", None), Card):
         raise InvalidValue(
             f"{method!r} is no method; register {name!r} as a class of settings with an attribute card, a "
             "sim2real.transfer.methods.Card, and __call__(case), which returns a policy"
         )
-    return cast(MethodFactory, method)
+    return method
 
 
 METHODS: Registry[MethodFactory] = Registry(
     "method",
     "sim2real.methods",
-    {"zero-shot": ZeroShot, "fine-tune": FineTune, "rehearsal": Rehearsal},
+    {
+        "zero-shot": ZeroShot,
+        "fine-tune": tuning.FineTune,
+        "rehearsal": tuning.Rehearsal,
+        "anchored": tuning.Anchored,
+        "weight-anchored": tuning.WeightAnchored,
+        "elastic": tuning.Elastic,
+        "averaged": tuning.Averaged,
+        "feature-extraction": tuning.FeatureExtraction,
+        "partial": tuning.Partial,
+        "unfreezing": tuning.Unfreezing,
+        "biases": tuning.Biases,
+        "low-rank": tuning.LowRank,
+        "adapters": tuning.Adapters,
+    },
     _check,
 )
 """Transfer methods by name: classes of settings."""
 
 register_method = METHODS.register
 
-__all__ = ["METHODS", "Card", "Case", "Method", "MethodFactory", "register_method"]
+
+def make_method(name: str, settings: Mapping[str, object] | None = None) -> Method:
+    """A method with settings by name, checked against its defaults.
+
+    Raises:
+        UnknownName: if there is no such method or setting.
+        InvalidValue: for a value of another type, or one that the method refuses.
+    """
+    known = settings_of(name)
+    given = Section(f"the method {name!r}", dict(settings or {}))
+    for key in given.values:
+        if key not in known:
+            raise UnknownName(f"setting of the method {name!r}", key, known)
+    made: Method = METHODS[name](**{key: given.setting(key, known[key]) for key in given.values})
+    return made
+
+
+def settings_of(name: str) -> dict[str, object]:
+    """Settings of a method, the fields of its class, with their defaults.
+
+    Raises:
+        UnknownName: if there is no such method.
+    """
+    factory = METHODS[name]
+    fields = dataclasses.fields(factory) if dataclasses.is_dataclass(factory) else ()
+    return {field.name: field.default for field in fields}
+
+
+__all__ = [
+    "METHODS",
+    "Card",
+    "Case",
+    "Method",
+    "MethodFactory",
+    "make_method",
+    "register_method",
+    "settings_of",
+]

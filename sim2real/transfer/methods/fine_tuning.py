@@ -1,4 +1,8 @@
-"""Methods that go on learning in the target."""
+"""Methods that go on learning in the target: presets of one set of options, which combine.
+
+Each class changes defaults of `sim2real.transfer.fine_tune.FineTuneSettings`; any option of another can be
+given to it: ``LowRank(rehearsal=0.5)``, ``--method low-rank --set rehearsal=0.5``.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +19,9 @@ class FineTune(FineTuneSettings):
     """All of the policy goes on learning; see `sim2real.transfer.fine_tune`."""
 
     card: ClassVar[Card] = Card(
-        "goes on learning with everything that it has",
+        "goes on learning with all of the policy",
         "Howard & Ruder 2018",
+        needs=("critic",),
         risk="forgets the source; swings from one look to the next",
     )
 
@@ -26,15 +31,154 @@ class FineTune(FineTuneSettings):
 
 
 @dataclass(frozen=True)
-class Rehearsal(FineTune):
-    """Fine-tuning with half of every batch from the source, and a rate that falls to zero."""
+class FeatureExtraction(FineTune):
+    """The trunk stays as it is, and the head learns."""
 
     card: ClassVar[Card] = Card(
-        "goes on learning in target and source at once",
+        "learns the last layer alone, on frozen features",
+        "Yosinski et al. 2014",
+        needs=("critic",),
+        risk="few weights forget as fast as many",
+    )
+    top: int = 1
+
+
+@dataclass(frozen=True)
+class Partial(FineTune):
+    """The top two layers learn."""
+
+    card: ClassVar[Card] = Card(
+        "learns the top layers",
+        "Yosinski et al. 2014",
+        needs=("critic",),
+        risk="forgets the source",
+    )
+    top: int = 2
+
+
+@dataclass(frozen=True)
+class Unfreezing(FineTune):
+    """Layers begin to learn one by one, lower ones slower, under a slanted triangular rate (ULMFiT)."""
+
+    card: ClassVar[Card] = Card(
+        "unfreezes layer by layer, each slower than the one above it",
+        "Howard & Ruder 2018",
+        needs=("critic",),
+        risk="forgets the source; late to move what physics changes first",
+    )
+    learning_rate: float = 1.0
+    final_learning_rate: float = 0.03
+    schedule: str = "slanted"
+    unfreeze: float = 0.5
+    layer_decay: float = 1 / 2.6
+
+
+@dataclass(frozen=True)
+class Biases(FineTune):
+    """Biases alone learn."""
+
+    card: ClassVar[Card] = Card(
+        "learns biases alone",
+        "Ben Zaken et al. 2022",
+        needs=("critic",),
+        risk="too few weights for a large gap",
+    )
+    learning_rate: float = 2.0
+    learns: str = "biases"
+
+
+@dataclass(frozen=True)
+class LowRank(FineTune):
+    """Low-rank additions to the hidden layers learn, and are merged exactly at the end (LoRA)."""
+
+    card: ClassVar[Card] = Card(
+        "learns low-rank additions to the hidden layers (LoRA)",
+        "Hu et al. 2022",
+        needs=("critic",),
+        risk="forgets the source all the same",
+    )
+    learning_rate: float = 1.0
+    learns: str = "low_rank"
+
+
+@dataclass(frozen=True)
+class Adapters(FineTune):
+    """Bottlenecks behind the hidden layers learn; they begin as nothing."""
+
+    card: ClassVar[Card] = Card(
+        "learns bottleneck adapters behind the hidden layers",
+        "Houlsby et al. 2019",
+        needs=("critic",),
+        risk="forgets the source all the same",
+    )
+    learning_rate: float = 1.0
+    learns: str = "adapters"
+
+
+@dataclass(frozen=True)
+class Rehearsal(FineTune):
+    """Half of every batch comes from the source, and the rate falls to zero."""
+
+    card: ClassVar[Card] = Card(
+        "learns in target and source at once",
         "Rolnick et al. 2019",
-        needs=("source",),
+        needs=("critic", "source"),
         costs="as many steps of the source",
         risk="slower in the first steps",
     )
     final_learning_rate: float = 0.0
     rehearsal: float = 0.5
+
+
+@dataclass(frozen=True)
+class Anchored(FineTune):
+    """A KL divergence holds on to what the policy did in states of the source."""
+
+    card: ClassVar[Card] = Card(
+        "holds on to the policy's actions in states of the source",
+        "Li & Hoiem 2018",
+        needs=("critic", "source"),
+        costs="4,000 steps of the source",
+        risk="too strong an anchor keeps the gap",
+    )
+    source_kl: float = 0.5
+
+
+@dataclass(frozen=True)
+class WeightAnchored(FineTune):
+    """Weights are pulled to where they began (L2-SP)."""
+
+    card: ClassVar[Card] = Card(
+        "pulls weights to where they began (L2-SP)",
+        "Li et al. 2018",
+        needs=("critic",),
+        risk="protects the source little",
+    )
+    l2sp: float = 0.01
+
+
+@dataclass(frozen=True)
+class Elastic(FineTune):
+    """The same by how much each weight matters in the source (elastic weight consolidation)."""
+
+    card: ClassVar[Card] = Card(
+        "pulls weights that matter in the source to where they began (EWC)",
+        "Kirkpatrick et al. 2017",
+        needs=("critic", "source"),
+        costs="4,000 steps of the source",
+        risk="one strength does not suit all",
+    )
+    ewc: float = 1.0
+
+
+@dataclass(frozen=True)
+class Averaged(FineTune):
+    """The result is an exponential average of the weights along the way."""
+
+    card: ClassVar[Card] = Card(
+        "averages the weights along the way",
+        "Izmailov et al. 2018",
+        needs=("critic",),
+        risk="lags behind what is learnt last",
+    )
+    average: float = 0.1

@@ -1,0 +1,39 @@
+"""List transfer methods: what each does, needs, costs and risks."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from sim2real.cli.task import add_imports
+from sim2real.cli.terminal import console
+
+if TYPE_CHECKING:
+    from sim2real.cli.arguments import Commands
+
+
+def add(commands: Commands) -> None:
+    """Add the command."""
+    command = commands.add_parser("methods", help="ways to transfer a policy: needs, costs, risks, settings")
+    command.add_argument("name", nargs="?", help="a method, for its settings")
+    add_imports(command)
+    command.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Run it."""
+    from rich.table import Table
+
+    from sim2real.transfer.methods import METHODS, settings_of
+
+    show = console()
+    if arguments.name:
+        grid = Table("setting", "default", title=f"{arguments.name}: {METHODS[arguments.name].card.does}")
+        for name, default in settings_of(arguments.name).items():
+            grid.add_row(name, str(default))
+    else:
+        grid = Table("method", "does", "needs", "costs beside the budget", "risk", "source")
+        for name, factory in METHODS.items():
+            card = factory.card
+            grid.add_row(name, card.does, ", ".join(card.needs), card.costs, card.risk, card.paper)
+    show.print(grid)

@@ -31,7 +31,11 @@ BUDGETS = {
     "prints outside cli": 0,
     "repeats between neighbours": 0,
 }
-MANY_NAMES = ("errors.py", "interface.py")  # one class per mistake, one per seam: their purpose
+MANY_NAMES = (
+    "errors.py",
+    "interface.py",
+    "transfer/methods/fine_tuning.py",
+)  # one class per mistake, seam, preset
 # the envs' constructors, whose arguments are the options of `gymnasium.make`
 MANY_PARAMETERS = ("env.py __init__",)
 REPEAT = 6  # lines that two tasks, or two simulators, may not have in common

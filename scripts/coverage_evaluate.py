@@ -8,7 +8,9 @@ that differ by variant, with heavy tails, and a little as a whole; 64 starts, so
 compares two methods with a baseline. Coverage: of the true mean over many seeds, by each of the report's
 intervals, and of the percentile bootstrap that papers use. False alarms: share of reports in which anything
 is called decided though the three methods are the same. Power: share in which a method that is better
-everywhere is said to help as a whole, and on at least one variant.
+everywhere is said to help as a whole, and on at least one variant. Gates: share that are met, or broken,
+where the truth is the very number that is required (2.5 % each at most), and where ten numbers are required
+that all hold.
 """
 
 import argparse
@@ -19,8 +21,11 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from sim2real.evaluate.gap import gap_report
+from sim2real.evaluate.gate import require
 from sim2real.evaluate.metrics import cvar, iqm, mean, variant_means
-from sim2real.evaluate.selftest import VARIANTS, MadeWorld, verdicts_of
+from sim2real.evaluate.scores import Reference
+from sim2real.evaluate.selftest import VARIANTS, MadeWorld, episodes_of, verdicts_of
 from sim2real.evaluate.statistics import Array, spread
 
 STATISTICS: dict[str, Callable[[Array], Array]] = {
@@ -68,6 +73,20 @@ def verdicts(seeds: int, repeats: int, better: float) -> tuple[float, float, flo
     return tuple(np.mean(found, axis=0))
 
 
+def gates(seeds: int, repeats: int) -> tuple[float, float, float]:
+    """Share of gates at the brink that are met, and broken; of gates of ten requirements there, broken."""
+    rng, found = np.random.default_rng(200 + seeds), []
+    references = {f"v{k}": Reference(0.0, 100.0) for k in range(VARIANTS)}
+    for _ in track(range(repeats), f"gates, {seeds} seeds"):
+        world = MadeWorld(rng)
+        truth, starts = 100 * world.truth(), world.starts()
+        report = gap_report(episodes_of({"nominal": world.seen(seeds, starts)}), references)
+        alone = require(report, f"score >= {float(mean(truth)[0])} on all").status
+        each = [f"score >= {float(truth[..., v].mean())} on v{v}" for v in range(10)]
+        found.append((alone == 0, alone == 1, require(report, *each).status == 1))
+    return tuple(np.mean(found, axis=0))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--reports", type=int, default=1000, help="for each number of seeds")
@@ -86,6 +105,10 @@ def main() -> None:
     table.add_row("false alarms of a report", *(f"{100 * n[0]:.1f} %" for n in null))
     table.add_row("power, better as a whole", *(f"{100 * r[1]:.0f} %" for r in real))
     table.add_row("power, on at least one variant", *(f"{100 * r[2]:.0f} %" for r in real))
+    table.add_section()
+    held = [gates(n, repeats) for n in counts]
+    for k, name in enumerate(("gate at the brink that is met", "… broken", "ten at the brink, broken")):
+        table.add_row(name, *(f"{100 * h[k]:.1f} %" for h in held))
     Console().print(table)
 
 

@@ -8,7 +8,7 @@
 A requirement is met where the whole 95 % interval meets it, and broken where none of it does. Of gates one of
 whose requirements doesn't hold, at most one in forty says "met": each needs to be met by itself. "Broken" is
 decided for all requirements and methods together (Bonferroni): of gates whose requirements all hold, at most
-one in forty says "broken".
+one in forty says "broken". ``scripts/coverage_evaluate.py`` prints both rates.
 
 Intervals are about other training seeds and other starts, so that from fewer than three seeds nothing but
 ``success`` is decided, and that about these very policies.

@@ -50,7 +50,7 @@ def test_a_robot_of_ones_own_in_an_empty_folder(tmp_path: Path, monkeypatch: pyt
 def test_a_policy_of_others_in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("DISPLAY", raising=False)
-    (python,) = [block for block in blocks("python") if "load_policy" in block]
+    (python,) = [block for block in blocks("python") if "theirs.zip" in block]
     exec(compile(python, "README.md", "exec"), {})
     (shell,) = [block for block in blocks("sh") if "theirs.zip" in block]
     few = {"evaluate": ["--episodes", "2"], "transfer": ["--steps", "2000"], "play": ["--seconds", "0.1"]}

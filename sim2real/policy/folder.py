@@ -103,12 +103,19 @@ def contract_of(table: Section) -> Contract:
     measured, contents = table.section("measured"), table.section("contents")
     return Contract(
         **values,
-        control_dt=table.number("control_dt"),
-        action_limit=table.number("action_limit", 1.0),
+        control_dt=_above_0(table, "control_dt"),
+        action_limit=_above_0(table, "action_limit", 1.0),
         provenance=tuple(map(_step, table.entries("provenance"))),
         measured={key: measured.number(key) for key in measured.values},
         contents=cast(Contents, {key: part.values for key, part in contents.sections().items()}),
     )
+
+
+def _above_0(table: Section, key: str, default: float | None = None) -> float:
+    number = table.number(key, default)
+    if number <= 0:
+        raise PolicyError(f"{table.path}: {key} is {number:g}, not above 0")
+    return number
 
 
 def _signal(entry: Section) -> Signal:

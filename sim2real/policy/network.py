@@ -65,6 +65,9 @@ class Network:
         twice = [name for name, times in names.items() if times > 1 or name in INPUTS]
         if twice:
             raise PolicyError(f"the network has several {twice[0]!r}; give each layer a name of its own")
+        for name in names:
+            if not name.isprintable() or not name.strip():
+                raise PolicyError(f"layer {name!r} has no name that can be shown; give it one")
         for layer in self.layers:
             _check_layer(layer, names)
         for output, name in self.outputs.items():
@@ -254,7 +257,7 @@ def num_layers(weights: Weights, head: str) -> int:
 
 
 def _check_layer(layer: Layer, names: Collection[str]) -> None:
-    """Refuse an unknown kind or input, a wrong count of inputs, and a number that is missing or idle."""
+    """Refuse a name, a kind, inputs or a number that a layer can't have."""
     where = f"layer {layer.name!r}"
     if layer.kind not in KINDS:
         raise PolicyError(f"{where}: {UnknownName('kind', layer.kind, KINDS)}")

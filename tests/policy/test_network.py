@@ -315,6 +315,7 @@ DENSE = ("a", "dense", "observation")
             [("a", "dense", "observatio")],
             "layer 'a': unknown input 'observatio': did you mean 'observ",
         ),
+        ([("a\nb", "dense", "observation")], "layer 'a\\nb' has no name that can be shown; give it one"),
         ([DENSE, ("a", "tanh", "a")], "the network has several 'a'; give each layer a name of its own"),
         ([("context", "dense", "observation")], "the network has several 'context'"),
         ([("a", "dense", "b"), ("b", "dense", "c"), ("c", "tanh", "a")], "read each other in a circle: "),

@@ -302,6 +302,8 @@ def test_contract_that_is_no_contract(folder):
         (lambda t: t.update(colour="red"), "lacks nothing and has the unknown keys ['colour']"),
         (lambda t: t["action"][0].pop("unit"), "there is no action[0].unit; there is name, scale"),
         (lambda t: t.update(provenance=3), "provenance is 3, not a list of tables"),
+        (lambda t: t.update(control_dt=0), "control_dt is 0, not above 0"),
+        (lambda t: t.update(action_limit=-1.0), "action_limit is -1, not above 0"),
         (lambda t: t.update(history=0), "the contract has a history of 0 observations; 1 is the least"),
         (lambda t: t.update(history=2), "has a history of 2 observations, but no layer reads 'history'"),
         (lambda t: t.update(seed="3"), "seed is '3', not a whole number"),

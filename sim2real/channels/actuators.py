@@ -164,8 +164,11 @@ _STAGES: Mapping[str, Callable[[Kit, Level, slice], Stage]] = {
 class Jitter:
     """Commands that come later by a random number of physics steps, drawn anew every control step."""
 
-    def __init__(self, kit: Kit, simulator: Simulator) -> None:
-        """Latency and jitter of every actuator; the first is the engine's own while the second is neutral."""
+    def __init__(self, kit: Kit, simulator: Simulator, domain: Domain) -> None:
+        """Latency and jitter of every actuator; the first is the engine's own while the second is neutral.
+
+        The buffers have room for what the domain, the ranges and the variants ask for.
+        """
         self._kit, self._simulator = kit, simulator
         model = kit.levels.world.model
         names = element_names(model, "actuator")
@@ -173,7 +176,7 @@ class Jitter:
         self._latency = kit.levels.bind("latency", names, default=compiled)
         self._most = kit.levels.bind("latency_jitter", names)
         room = model.actuator_history[:, 0].astype(float)
-        asked = longest(kit.levels.world, Domain(), "latency_jitter", names)
+        asked = longest(kit.levels.world, domain, "latency_jitter", names)
         self._most.limits = np.minimum(asked, room)
         self._latency.limits = room - self._most.limits
         self._running = False

@@ -38,7 +38,7 @@ class Channels:
         kit = Kit(levels, draws, task.control_dt)
         self._sensors = sensor_chain(kit, task.observation, domain)
         self._actuators = actuator_chain(kit, simulator)
-        self._jitter = Jitter(kit, simulator) if levels.has("latency", "latency_jitter") else None
+        self._jitter = Jitter(kit, simulator, domain) if levels.has("latency", "latency_jitter") else None
         self._pushes = Pushes(kit, simulator) if levels.has("push") else None
         self._schedule = Schedule(kit, domain) if levels.has("drift", "redraw") else None
         of_joints = any(

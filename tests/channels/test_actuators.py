@@ -256,3 +256,10 @@ def test_a_dead_motor_gives_nothing_and_a_stuck_joint_stays(make_world, tools):
 def test_a_misspelt_actuator(make_world, tools):
     with pytest.raises(UnknownName, match=r"actuator for parameter moter\.deadband: 'moter': did you mean"):
         Sim2RealVectorEnv(make_world(tools[0]("moter.deadband", 0, "N")))
+
+
+def test_a_jitter_that_the_domain_alone_names_has_room():
+    env = Sim2RealVectorEnv("hopper", 2, {"parameters": {"hip_motor.latency_jitter": 3}})
+    env.reset(seed=0)
+    assert env.physics(0)["hip_motor.latency_jitter"] == 3.0
+    env.step(np.zeros((2, 3), dtype=np.float32))

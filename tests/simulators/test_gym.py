@@ -331,3 +331,17 @@ def test_pushes_and_drift_reach_a_model(hopper):
     assert env.simulator._staff._desk._rows[0]._bare.model.body("torso").mass[0] == pytest.approx(
         env.physics(0)["torso.mass"]
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "actuator"), [("gym:Hopper-v5", "thigh_joint"), ("gym:Pendulum-v1", "action_0")]
+)
+def test_a_jitter_delays_each_step_by_another_number_of_steps(name, actuator):
+    late = Domain.point({f"{actuator}.latency": 2, f"{actuator}.latency_jitter": 3})
+    envs = Sim2RealVectorEnv(World.load(name), 1, late, autoreset=False)
+    envs.reset(seed=0)
+    row, seen = envs.simulator._staff._desk._rows[0], []
+    for _ in range(20):
+        envs.step(np.zeros((1, len(envs.task.action)), dtype=np.float32))
+        seen.append(int((row._line or row._body._delay).steps[0]))
+    assert set(seen) == {2, 3, 4, 5}

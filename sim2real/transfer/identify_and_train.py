@@ -15,9 +15,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
+from sim2real.distributions import Distribution, LogUniform, Point, Uniform
 from sim2real.documents import Section
 from sim2real.domain import Domain
 from sim2real.errors import InvalidValue, PolicyError, UnknownName
@@ -26,6 +30,7 @@ from sim2real.gather import Excited, gather
 from sim2real.identify.rollout_fit import FitSettings, RolloutFit, fit_rollouts
 from sim2real.learn.settings import settings_for
 from sim2real.learn.train import train
+from sim2real.parameters import quantity_of
 from sim2real.policy import Policy
 from sim2real.recordings.rollouts import Rollouts
 from sim2real.transfer.stages import Stages, Watch, fingerprint
@@ -56,7 +61,7 @@ class RoadSettings:
     """Settings of `identify_and_train`.
 
     Raises:
-        InvalidValue: for less than one step, round or training step, or a negative noise.
+        InvalidValue: for less than one step, round or training step, or a negative noise or widening.
     """
 
     steps: int = 160
@@ -67,6 +72,9 @@ class RoadSettings:
     """Alternations of recording, identifying and training."""
     train_steps: int = 300_000
     """Control steps of training in each round."""
+    widen: float = 0.0
+    """Share of each parameter's range, to both sides of what was found, that training draws from uniformly; 0
+    for what was found, as sure as it is."""
     label: str = LABEL
     """Of the policies."""
     fit: FitSettings = dataclasses.field(default_factory=FitSettings)
@@ -74,10 +82,10 @@ class RoadSettings:
 
     def __post_init__(self) -> None:
         """Refuse a road that leads nowhere."""
-        if min(self.steps, self.rounds, self.train_steps) < 1 or self.noise < 0:
+        if min(self.steps, self.rounds, self.train_steps) < 1 or min(self.noise, self.widen) < 0:
             raise InvalidValue(
-                f"{self.rounds} rounds of {self.steps} recorded and {self.train_steps} trained steps, "
-                f"noise {self.noise:g}: the counts must be at least 1, the noise not negative"
+                f"{self.rounds} rounds of {self.steps} recorded and {self.train_steps} trained steps, noise "
+                f"{self.noise:g}, widen {self.widen:g}: give counts of at least 1, and no others below 0"
             )
 
 
@@ -130,11 +138,35 @@ def identify_and_train(
         rollouts = _joined(rollouts, _recorded(policy, target, place, settings))
         fits.append(_fitted(world, rollouts, bounds, settings.fit, place, stages))
         training = Training(settings.train_steps, settings.label, settings.watch.progress, target.name)
-        policy = trained(policy, world, fits[-1].domain, place / "policy", training, stages)
+        domain = fits[-1].domain
+        if settings.widen:
+            domain = _widened(domain, fits[-1].physics, bounds, settings.widen)
+        policy = trained(policy, world, domain, place / "policy", training, stages)
     assert rollouts is not None
     policy = dataclasses.replace(policy, name=folder.name)
     policy.save(folder / "policy")
     return Closed(policy, fits[-1].domain, tuple(fits), rollouts)
+
+
+def _widened(domain: Domain, physics: Mapping[str, float], bounds: Domain, share: float) -> Domain:
+    """The domain with a range around the best physics, a share of that of the bounds to each side."""
+    parameters: dict[str, Distribution] = dict(domain.parameters)
+    for name, allowed in bounds.parameters.items():
+        low, high = allowed.support()
+        if low == high or name not in parameters:
+            continue
+        log = isinstance(allowed, LogUniform)
+        at, *ends = np.log([physics[name], low, high]) if log else (physics[name], low, high)
+        reach = share * (ends[1] - ends[0])
+        around = np.array([max(ends[0], at - reach), min(ends[1], at + reach)])
+        if log:
+            around = np.exp(around)
+        if quantity_of(name).integer:
+            around = np.round(around)
+        first, last = map(float, around)
+        kind = LogUniform if log else Uniform
+        parameters[name] = Point(first) if first == last else kind(first, last)
+    return Domain(parameters)
 
 
 def trained(

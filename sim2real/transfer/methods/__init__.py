@@ -9,6 +9,7 @@ from sim2real.errors import InvalidValue, UnknownName
 from sim2real.registry import Registry
 from sim2real.transfer.methods import fine_tuning as tuning
 from sim2real.transfer.methods.controls import ZeroShot
+from sim2real.transfer.methods.identify import Identify, RandomizeAgain
 from sim2real.transfer.methods.method import Card, Case, Method
 
 MethodFactory: TypeAlias = type[Any]
@@ -46,6 +47,8 @@ METHODS: Registry[MethodFactory] = Registry(
         "biases": tuning.Biases,
         "low-rank": tuning.LowRank,
         "adapters": tuning.Adapters,
+        "identify": Identify,
+        "randomize-again": RandomizeAgain,
     },
     _check,
 )

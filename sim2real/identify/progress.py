@@ -20,7 +20,7 @@ from sim2real.world import World
 CHECK, ASSESS, PROPOSE = "check", "intervals and verdicts", "which motion to record next"
 """Stages before and after the fit."""
 
-_SHARES = {CHECK: 0.5, "fit": 2.0, "refit": 1.0, ASSESS: 2.5, PROPOSE: 1.5}
+_SHARES = {CHECK: 0.5, "fit": 2.0, "refit": 0.4, ASSESS: 2.0, PROPOSE: 1.0}
 """How long stages take beside a candidate model."""
 _SEARCHED = 3.0
 _ROUNDS = 8.0  # of a usual stage

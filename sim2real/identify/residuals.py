@@ -157,13 +157,16 @@ def _signals(world: World, motion: Motion, predicted: FloatArray) -> dict[str, F
 
 
 def _gravity(model: mujoco.MjModel, motion: Motion) -> FloatArray:
-    data, out = mujoco.MjData(model), np.empty_like(motion.measured)
+    """Torque that holds the robot still at every measured pose. Shape (n, k)."""
+    data, out, bias = mujoco.MjData(model), np.empty_like(motion.measured), np.empty(model.nv)
     columns = [int(model.joint(j).qposadr[0]) for j in motion.joints]
     dofs = [int(model.joint(j).dofadr[0]) for j in motion.joints]
     for row, pose in enumerate(motion.measured):
         data.qpos[columns] = pose
-        mujoco.mj_forward(model, data)
-        out[row] = data.qfrc_bias[dofs]
+        mujoco.mj_kinematics(model, data)
+        mujoco.mj_comPos(model, data)
+        mujoco.mj_rne(model, data, 0, bias)
+        out[row] = bias[dofs]
     return out
 
 

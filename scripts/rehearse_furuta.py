@@ -38,6 +38,7 @@ METHODS = {
     "rehearsal of training": {"rehearsal": 0.5, "rehearse": "training"},
     "rehearsal, averaged": {"rehearsal": 0.5, "average": 0.1},
     "KL on source states": {"source_kl": 0.5},
+    "rehearsal and KL": {"rehearsal": 0.5, "source_kl": 0.1},
     "L2-SP": {"l2sp": 0.1},
     "EWC": {"ewc": 1.0},
     "averaged": {"average": 0.1},

@@ -67,11 +67,11 @@ def test_a_run_of_an_older_version_is_read_and_a_stranger_is_named(old, tmp_path
 
     table = pq.read_table(old / "episodes.parquet")
     pq.write_table(table.drop_columns(["lineage"]), tmp_path / "older.parquet")
-    pq.write_table(table.drop_columns(["success"]), tmp_path / "stranger.parquet")
+    pq.write_table(table.drop_columns(["length"]), tmp_path / "stranger.parquet")
     with contextlib.chdir(tmp_path):
         assert main([*RUN, "--compare", "older.parquet", "--out", "run"]) == 0
         assert main([*RUN, "--compare", "stranger.parquet", "--out", "run"]) == 2
-    assert "the episode table has no column success" in capsys.readouterr().err
+    assert "the episode table has no column length" in capsys.readouterr().err
 
 
 def test_the_gate_of_the_readme_works(root, tmp_path):

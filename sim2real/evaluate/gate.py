@@ -113,12 +113,7 @@ def require(report: GapReport, *requirements: str | Requirement) -> Gate:
     asked = []
     for given in requirements:
         requirement = parse(given) if isinstance(given, str) else given
-        chosen = check(requirement, groups, report.labels, report.references)
-        if requirement.quantity == "success" and not report.tells_success:
-            raise InvalidValue(
-                f"{requirement.text!r} asks for a success, of which the env tells nothing; ask for 'return' "
-                "or 'score'"
-            )
+        chosen = check(requirement, groups, report.labels, report.references, report.tells_success)
         labels = report.labels if requirement.label is None else (requirement.label,)
         asked += [
             (requirement, label, _measures(report.scores, requirement, label, chosen)) for label in labels

@@ -130,6 +130,7 @@ def check(
     groups: Mapping[str, str],
     labels: Collection[str],
     references: Collection[str],
+    tells_success: bool = True,
 ) -> list[str]:
     """The variants of a requirement that can be decided, before anything runs.
 
@@ -138,13 +139,19 @@ def check(
         groups: the group of each variant that is evaluated.
         labels: the methods that are evaluated.
         references: the variants whose scores can be normalized.
+        tells_success: whether anything says which episodes succeeded.
 
     Raises:
         UnknownName: if it names a variant, group or method that isn't there.
-        InvalidValue: if it asks for a score where there are no references, or for the gap of the control arm
-            itself or without one.
+        InvalidValue: if it asks for a success or score that there is none of, or for the gap of the control
+            arm itself or without one.
     """
     chosen = requirement.variants(groups)
+    if requirement.quantity == "success" and not tells_success:
+        raise InvalidValue(
+            f"{requirement.text!r} asks for a success, of which the env tells nothing; ask for 'return' or "
+            "'score'"
+        )
     if requirement.label is not None and requirement.label not in labels:
         raise UnknownName(f"method in {requirement.text!r}", requirement.label, labels)
     control = [name for name, group in groups.items() if group == _CONTROL]

@@ -19,9 +19,10 @@ import numpy as np
 from sim2real.errors import InvalidValue, PolicyError, UnknownName
 from sim2real.learn.hooks import critic_first
 from sim2real.policy import Network, Policy
+from sim2real.policy.columns import add_column, add_residual
 from sim2real.policy.surgery import add_adapter, add_low_rank, layers_by_depth, merge_low_rank
 
-LEARNS = ("all", "biases", "low_rank", "adapters")
+LEARNS = ("all", "biases", "low_rank", "adapters", "residual", "column")
 """What of the chosen layers learns: everything, biases alone, or what is added beside or behind them."""
 
 _HEAD_GAIN = 0.01
@@ -39,8 +40,9 @@ class Parts:
     critic_warmup: float = 0.04
     """Share of the budget in which the critic alone learns."""
     learns: str = "all"
-    """What of the layers: ``all``, ``biases``, ``low_rank`` (LoRA, Hu et al. 2022), or ``adapters`` (Houlsby
-    et al. 2019)."""
+    """What of the layers: ``all``, ``biases``, ``low_rank`` (LoRA, Hu et al. 2022), ``adapters`` (Houlsby
+    et al. 2019), or what stands beside all of them: ``residual`` (Johannink et al. 2019), ``column`` (Rusu
+    et al. 2016)."""
     top: int = 0
     """Layers that learn, counted from the head; 0 for all."""
     new_head: bool = False
@@ -52,7 +54,9 @@ class Parts:
     rank: int = 4
     """Of low-rank layers."""
     width: int = 16
-    """Of adapters."""
+    """Of adapters, and of the layers of a residual or a column."""
+    limit: float = 0.3
+    """Of a residual, as a share of a full action."""
 
     def __post_init__(self) -> None:
         """Refuse parts that there are not."""
@@ -66,6 +70,8 @@ class Parts:
                 f"layer_decay {self.layer_decay:g} and top {self.top}: give a decay in (0, 1], and a number "
                 "of layers from the head on, 0 for all"
             )
+        if not 0 < self.limit <= 1:
+            raise InvalidValue(f"a residual within ±{self.limit:g} of a full action; give a limit in (0, 1]")
 
     def added_to(self, policy: Policy, seed: int) -> Policy:
         """The policy with the layers that learn, which change nothing at first, and with a new head if asked.
@@ -81,7 +87,9 @@ class Parts:
         if self.learns == "adapters":
             for name in _trunk(policy)[-self.top :]:
                 policy = add_adapter(policy, name, self.width, "tanh", seed)
-        return policy
+        if self.learns == "residual":
+            return add_residual(policy, self.width, self.limit * policy.contract.action_limit, seed)
+        return add_column(policy, self.width, seed) if self.learns == "column" else policy
 
     def merged(self, policy: Policy) -> Policy:
         """The policy with low-rank layers made part of those beside them."""
@@ -127,6 +135,8 @@ def _arrays(network: Network, name: str, kind: str) -> list[str]:
         return [name] if layer.kind == "low_rank" else []
     if kind == "adapters":
         return [name] if ".adapter" in name else []
+    if kind in ("residual", "column"):
+        return [name] if name.startswith(f"{kind}.") and layer.kind == "dense" else []
     if kind == "biases":
         return [array for array in network.arrays_of(name) if array.endswith(".bias")]
     return [name]

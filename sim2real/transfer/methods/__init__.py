@@ -8,9 +8,12 @@ from sim2real.documents import Section
 from sim2real.errors import InvalidValue, UnknownName
 from sim2real.registry import Registry
 from sim2real.transfer.methods import fine_tuning as tuning
+from sim2real.transfer.methods.additions import Progressive, Residual
 from sim2real.transfer.methods.controls import ZeroShot
+from sim2real.transfer.methods.distillation import Distill
 from sim2real.transfer.methods.identify import Identify, RandomizeAgain
 from sim2real.transfer.methods.method import Card, Case, Method
+from sim2real.transfer.methods.normalizer import AdaptNormalizer
 
 MethodFactory: TypeAlias = type[Any]
 """A class of methods: settings by name make one; see `sim2real.transfer.methods.method.Method`."""
@@ -47,6 +50,10 @@ METHODS: Registry[MethodFactory] = Registry(
         "biases": tuning.Biases,
         "low-rank": tuning.LowRank,
         "adapters": tuning.Adapters,
+        "residual": Residual,
+        "progressive": Progressive,
+        "normalizer": AdaptNormalizer,
+        "distill": Distill,
         "identify": Identify,
         "randomize-again": RandomizeAgain,
     },

@@ -206,7 +206,7 @@ def test_budgets_that_buy_nothing(small, tmp_path, capsys):
     assert "a budget of -1.0 seconds buys nothing" in capsys.readouterr().err
     assert run(*command, "--steps", "100") == 1
     assert "100 steps don't pay for one update" in capsys.readouterr().err
-    assert run(*command, "--set", "normalizer=forzen") == 2
+    assert run(*command, "--method", "fine-tune:normalizer=forzen") == 2
     assert "did you mean 'frozen'" in capsys.readouterr().err
     command = ("transfer", tmp_path / "p", "--world", small, "--out", tmp_path / "q")
     assert run(*command, "--target", "hevy") == 2

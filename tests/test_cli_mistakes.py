@@ -69,9 +69,9 @@ WRONG = {
     "parity furuta --simulator nix": "unknown simulator 'nix'",
     f"evaluate {POLICY} --variants nix": "unknown variant of furuta 'nix'",
     f"transfer {POLICY} --target empty": "unknown variant of furuta 'empty'",
-    f"transfer {POLICY} --target combined_a --set normalizer=x": "unknown normalizer handling 'x'",
-    f"transfer {POLICY} --target combined_a --set rate=1": "unknown setting of the method 'fine-tune' 'rate'",
-    f"transfer {POLICY} --target combined_a --set top": "write it as NAME=VALUE",
+    f"transfer {POLICY} --target combined_a --method fine-tune:normalizer=x": "unknown normalizer handling",
+    f"transfer {POLICY} --target combined_a --method fine-tune:rate=1": "unknown setting of",
+    f"transfer {POLICY} --target combined_a --method fine-tune:top": "write it as NAME=VALUE",
     f"transfer {POLICY} --target combined_a --method tune": "unknown method 'tune'",
     "close furuta --target combined_a --free nix": "nix",
     # files of a domain

@@ -5,13 +5,11 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import secrets
-import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sim2real.cli.arguments import positive, seed
 from sim2real.cli.task import add_task, load_world
-from sim2real.errors import InvalidValue
 
 if TYPE_CHECKING:
     from sim2real.cli.arguments import Commands
@@ -26,14 +24,11 @@ def add(commands: Commands) -> None:
     command.add_argument("--episodes", type=positive, help="budget in episodes")
     command.add_argument("--seconds", type=float, help="budget in simulated seconds")
     command.add_argument("--world", help="name or folder of the world; default the one that the policy names")
-    command.add_argument("--method", default="fine-tune", help="see `sim2real methods`; default fine-tune")
     command.add_argument(
-        "--set",
-        dest="settings",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="a setting of the method, such as rehearsal=0.5; may come again",
+        "--method",
+        default="fine-tune",
+        metavar="NAME[:SETTING=VALUE,...]",
+        help="see `sim2real methods`; default fine-tune",
     )
     command.add_argument("--seed", type=seed, help="of exploration; default that of the policy")
     command.add_argument("--label", help="what reports call it; default the method")
@@ -48,7 +43,7 @@ def add(commands: Commands) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Run it."""
     from sim2real.policy import Policy
-    from sim2real.transfer.methods import make_method
+    from sim2real.transfer.methods import read_method
     from sim2real.transfer.source import Source
     from sim2real.transfer.target import Budget, Seal, TargetEnv
     from sim2real.transfer.transfer import Run, transfer
@@ -58,7 +53,7 @@ def run(arguments: argparse.Namespace) -> None:
     given = Path(arguments.target)
     physics = world.domain(arguments.target) if given.is_file() else world.variant(arguments.target)
     budget = Budget(arguments.steps, arguments.episodes, arguments.seconds)
-    method = make_method(arguments.method, dict(map(_setting, arguments.settings)))
+    method = read_method(arguments.method)
     out = arguments.out or Path("runs") / f"{policy.name}-{given.stem}"
     Policy.check_folder(out)
     secret = secrets.randbits(32) if arguments.secret is None else arguments.secret
@@ -77,18 +72,3 @@ def run(arguments: argparse.Namespace) -> None:
         f"episodes with {target.spent.falls} falls and {at_ends}"
     )
     print(f"wrote {out}; --secret {secret} repeats this run")
-
-
-def _setting(text: str) -> tuple[str, object]:
-    """Name and value of a setting, a value as TOML has it or a text as it stands.
-
-    Raises:
-        InvalidValue: for what has no value.
-    """
-    name, equals, value = (part.strip() for part in text.partition("="))
-    if not name or not equals or not value:
-        raise InvalidValue(f"--set {text!r} is no setting; write it as NAME=VALUE, such as rehearsal=0.5")
-    try:
-        return name, tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        return name, value

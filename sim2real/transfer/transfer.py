@@ -16,7 +16,7 @@ from pathlib import Path
 from sim2real.draws import LARGEST_SEED, checked_seed
 from sim2real.errors import BudgetExhausted, InvalidValue, PolicyError, Sim2RealError, told
 from sim2real.policy import Policy, Step
-from sim2real.transfer.methods import METHODS, Case, Method, make_method
+from sim2real.transfer.methods import METHODS, Case, Method, read_method
 from sim2real.transfer.methods.method import check_needs
 from sim2real.transfer.source import Source
 from sim2real.transfer.target import Spent, TargetEnv
@@ -47,7 +47,7 @@ def transfer(
     Args:
         policy: where to start.
         target: where it must work; what is spent there is in the result's provenance.
-        method: a name of `METHODS`, with its usual settings, or a method.
+        method: a name of `METHODS`, with settings where they are not the usual ones, or a method.
         source: what the method has free of charge.
         run: how.
 
@@ -62,8 +62,8 @@ def transfer(
         InvalidValue: for a missing source, a seed that is none, or a method of one's own that raises.
     """
     run = run or Run()
-    name = method if isinstance(method, str) else _name(method)
-    how = make_method(method) if isinstance(method, str) else method
+    how = read_method(method) if isinstance(method, str) else method
+    name = _name(how)
     seed = policy.contract.seed if run.seed is None else checked_seed(run.seed, LARGEST_SEED)
     policy.check(target)
     with tempfile.TemporaryDirectory() as temporary, closed():

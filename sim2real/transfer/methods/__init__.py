@@ -1,6 +1,7 @@
 """Every way to transfer a policy, one file a family; `sim2real methods` lists them."""
 
 import dataclasses
+import tomllib
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
@@ -80,6 +81,31 @@ def make_method(name: str, settings: Mapping[str, object] | None = None) -> Meth
     return made
 
 
+def read_method(spec: str) -> Method:
+    """A method as it is written: ``rehearsal``, or with settings ``rehearsal:average=0.1,rehearse=training``.
+
+    Raises:
+        UnknownName: if there is no such method or setting.
+        InvalidValue: for a setting without a value, or with one that can't be.
+    """
+    name, _, rest = spec.partition(":")
+    return make_method(name.strip(), dict(_setting(part, spec) for part in rest.split(",") if part.strip()))
+
+
+def _setting(text: str, spec: str) -> tuple[str, object]:
+    """Name and value of a setting, a value as TOML has it or a text as it stands."""
+    name, _, value = (part.strip() for part in text.partition("="))
+    if not name or not value:
+        raise InvalidValue(
+            f"{text.strip()!r} in the method {spec!r} is no setting; write it as NAME=VALUE, as in "
+            "rehearsal:average=0.1,rehearse=training"
+        )
+    try:
+        return name, tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return name, value
+
+
 def settings_of(name: str) -> dict[str, object]:
     """Settings of a method, the fields of its class, with their defaults.
 
@@ -96,8 +122,8 @@ __all__ = [
     "Card",
     "Case",
     "Method",
-    "MethodFactory",
     "make_method",
+    "read_method",
     "register_method",
     "settings_of",
 ]

@@ -1,7 +1,7 @@
 """Methods that go on learning in the target: presets of one set of options, which combine.
 
 Each class changes defaults of `sim2real.transfer.fine_tune.FineTuneSettings`; any option of another can be
-given to it: ``LowRank(rehearsal=0.5)``, ``--method low-rank --set rehearsal=0.5``.
+given to it: ``LowRank(rehearsal=0.5)``, ``--method low-rank:rehearsal=0.5``.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
 @dataclass(frozen=True)
 class Mine:
 card = Card("does what I think best", needs=("source",))
-rate: float = 0.1                   # `--set rate=0.2`, `transfer(..., Mine(rate=0.2))`
+rate: float = 0.1                   # `--method mine:rate=0.2`, `transfer(..., Mine(rate=0.2))`
 
 def __call__(self, case: Case) -> Policy: ...
 """

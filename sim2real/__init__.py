@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from sim2real.policy import Policy as Policy
     from sim2real.scaffold import new_world as new_world
     from sim2real.tasks import register_task as register_task
+    from sim2real.transfer.methods import register_method as register_method
     from sim2real.world import World as World
 
 IDS = {
@@ -59,6 +60,7 @@ _NAMES = {
     "load_policy": "sim2real.foreign",
     "new_world": "sim2real.scaffold",
     "play": "sim2real.playback",
+    "register_method": "sim2real.transfer.methods",
     "register_task": "sim2real.tasks",
     "train": "sim2real.learn.train",
 }

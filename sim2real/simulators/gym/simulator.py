@@ -24,8 +24,9 @@ from sim2real.world.gym.rules import Sets, who_sets
 
 _DESK = "sim2real.simulators.gym.shard:Shard"
 _Law = Callable[[], None] | None
-_WORTH_PROCESSES = 4e-3
-"""s that a step of all envs takes, above which others than this process step them."""
+_WORTH_PROCESSES = 20e-3
+"""s of a processor that a step of all envs takes, above which others than this process step them: these wait
+for each other in every step, which costs most where processors are busy."""
 
 
 class GymSimulator(Named):

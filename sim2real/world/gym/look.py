@@ -62,7 +62,7 @@ class GymEnv:
     takes_physics: bool
     """Whether it has a method ``set_physics``, which takes a table of parameters."""
     seconds: float
-    """What a step of it takes, in s of this machine."""
+    """What a step of it takes, in s of a processor of this machine."""
 
     @classmethod
     def look_at(cls, source: Source) -> GymEnv:
@@ -238,7 +238,7 @@ class _Episode:
         """What is observed from the first seed on, and the time that a step takes."""
         rng, space = np.random.default_rng(0), self._env.action_space
         observation, info = self._env.reset(seed=0)
-        path, begun, ended = [signals.apart(observation)[0]], time.perf_counter(), False
+        path, begun, ended = [signals.apart(observation)[0]], time.process_time(), False
         while not ended and len(path) <= steps:
             self._action = rng.uniform(*self._ends)
             action = self._action.reshape(space.shape).astype(space.dtype)
@@ -247,7 +247,7 @@ class _Episode:
             ended = bool(terminated or truncated)
             told_of = [key for key in SUCCESS if key in info]
             self.success = self.success or (told_of[0] if told_of else "")
-        return np.array(path), (time.perf_counter() - begun) / (len(path) - 1)
+        return np.array(path), (time.process_time() - begun) / (len(path) - 1)
 
     def is_commanded(self) -> bool:
         """Whether the last action is what the model's actuators got."""

@@ -10,6 +10,7 @@ from sim2real.errors import InvalidValue, UnknownName
 from sim2real.registry import Registry
 from sim2real.transfer.methods import fine_tuning as tuning
 from sim2real.transfer.methods.additions import Progressive, Residual
+from sim2real.transfer.methods.context import ContextSearch
 from sim2real.transfer.methods.controls import ZeroShot
 from sim2real.transfer.methods.distillation import Distill
 from sim2real.transfer.methods.identify import Identify, RandomizeAgain
@@ -55,6 +56,7 @@ METHODS: Registry[MethodFactory] = Registry(
         "progressive": Progressive,
         "normalizer": AdaptNormalizer,
         "distill": Distill,
+        "context": ContextSearch,
         "identify": Identify,
         "randomize-again": RandomizeAgain,
     },

@@ -1,0 +1,160 @@
+"""A method that searches, in the target, what a policy should take the physics for."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim2real.errors import BudgetExhausted, InvalidValue, MissingExtra, PolicyError
+from sim2real.policy import Policy, Step
+from sim2real.policy.kinds import clipped
+from sim2real.policy.network import Run
+from sim2real.transfer.conditioned import conditioned
+from sim2real.transfer.methods.method import Card, Case
+from sim2real.transfer.source import Source
+from sim2real.transfer.stages import Stages, fingerprint
+from sim2real.transfer.target import TargetEnv
+
+Contexts = NDArray[np.float64]
+_SPREAD = 0.5
+"""Standard deviation of the first generation; ±1 are the ends of training."""
+
+
+@dataclass(frozen=True)
+class ContextSearch:
+    """A policy conditioned on physics keeps its weights, and CMA-ES searches its context (Yu et al. 2019).
+
+    A policy without a context is trained with one first (`sim2real.transfer.conditioned`), and kept in the
+    case's folder. Every row of the target has one episode a generation; the search ends with the mean of its
+    distribution, which a single lucky episode does not move as it does the best sample.
+
+    Raises:
+        InvalidValue: for a search or a training of nothing.
+    """
+
+    card: ClassVar[Card] = Card(
+        "searches what a policy that is conditioned on physics should take them for",
+        "Yu et al. 2019",
+        needs=("source",),
+        costs="800,000 steps of the source, unless the policy has a context",
+        risk="returns of single episodes are noisy",
+    )
+    train_steps: int = 800_000
+    """Control steps of the source, for a policy without a context."""
+    generations: int = 5
+    """At most; fewer where the budget ends before."""
+    population: int = 10
+    """Candidates in each; where the target has more rows, some have several episodes."""
+    bound: float = 1.5
+    """Of the search, in units of half a parameter's training range."""
+
+    def __post_init__(self) -> None:
+        """Refuse what finds nothing."""
+        if min(self.train_steps, self.generations) < 1 or self.population < 4 or not self.bound > 0:
+            raise InvalidValue(
+                f"{self.train_steps} steps, {self.generations} generations of {self.population} within "
+                f"±{self.bound:g} find nothing; give at least 1, 1 and 4, and a bound above 0"
+            )
+
+    def __call__(self, case: Case) -> Policy:
+        """Spend the budget on episodes, whole generations of them.
+
+        Raises:
+            BudgetExhausted: if it does not pay for one generation; nothing is spent then.
+            PolicyError: for a policy that remembers, or has no context and can't be given one.
+            MissingExtra: if cmaes is not installed.
+        """
+        try:
+            from cmaes import CMA
+        except ImportError as error:
+            raise MissingExtra("cmaes", "identify") from error
+        target = case.target
+        if case.policy.remembers:
+            raise PolicyError(
+                f"policy {case.policy.name!r} remembers; contexts are searched for one that does not"
+            )
+        if not self._affordable(target):
+            raise BudgetExhausted(
+                f"{target.steps_left} steps don't pay for a generation of {self.population} episodes in "
+                f"{target.num_envs} rows; raise the budget or lower the population"
+            )
+        policy = case.policy if case.policy.contract.context else self._conditioned(case)
+        size = len(policy.contract.context)
+        bounds = np.repeat([[-self.bound, self.bound]], size, axis=0)
+        begin = np.clip(policy.weights["context"].astype(np.float64), *bounds.T)
+        search = CMA(begin, _SPREAD, bounds, seed=case.seed, population_size=self.population)
+        trail: list[float] = []
+        for generation in range(self.generations):
+            if not self._affordable(target):
+                break
+            asked = [search.ask() for _ in range(self.population)]
+            returns = self._returns(policy, target, np.array(asked), case.seed + generation)
+            trail.append(float(returns.mean()))
+            search.tell([(context, -value) for context, value in zip(asked, returns.tolist(), strict=True)])
+        found = search.mean.astype(np.float32)
+        told = {
+            "target": target.name,
+            **dataclasses.asdict(self),
+            **dataclasses.asdict(target.spent),
+            "returns": trail,
+            "found": dict(zip((s.name for s in policy.contract.context), found.tolist(), strict=True)),
+        }
+        step = Step("context", {}, target.spent.steps, case.seed, told)
+        contract = dataclasses.replace(policy.contract, provenance=(*policy.contract.provenance, step))
+        return dataclasses.replace(policy, contract=contract, weights={**policy.weights, "context": found})
+
+    def _conditioned(self, case: Case) -> Policy:
+        """The policy with a context, trained now or in an earlier call."""
+        source, folder = case.source, case.folder / "conditioned"
+        assert isinstance(source, Source)
+
+        def train() -> None:
+            title = f"condition {case.policy.name}" if case.progress else None
+            conditioned(case.policy, source, self.train_steps, case.seed, title).save(folder)
+
+        key = fingerprint(source.world, case.policy, self.train_steps, case.seed)
+        Stages(case.folder).once("condition", key, train)
+        return Policy.load(folder)
+
+    def _affordable(self, target: TargetEnv) -> bool:
+        """Whether the budget pays for a generation, however long its episodes last."""
+        episodes = -(-self.population // target.num_envs) * target.num_envs
+        limit, spent = target.budget.episodes, target.spent.episodes
+        enough = limit is None or limit - spent >= episodes
+        return enough and target.steps_left >= episodes * target.task.max_steps
+
+    def _returns(self, policy: Policy, target: TargetEnv, contexts: Contexts, seed: int) -> Contexts:
+        """Mean return of each candidate, of one episode a row. Shape (population,)."""
+        batches = -(-len(contexts) // target.num_envs)
+        order = np.resize(np.arange(len(contexts)), batches * target.num_envs)
+        run = Run(policy.network, policy.weights)
+        totals = np.zeros(len(contexts))
+        for number, rows in enumerate(np.split(order, batches)):
+            shown = contexts[rows].astype(np.float32)
+
+            def act(
+                observation: NDArray[np.float32], shown: NDArray[np.float32] = shown
+            ) -> NDArray[np.float32]:
+                given, _ = run({"observation": observation, "context": shown})
+                return clipped(given, policy.contract.action_limit)
+
+            np.add.at(totals, rows, _episodes(target, act, seed + 1000 * number))
+        mean: Contexts = totals / np.bincount(order, minlength=len(contexts))
+        return mean
+
+
+def _episodes(
+    target: TargetEnv, act: Callable[[NDArray[np.float32]], NDArray[np.float32]], seed: int
+) -> NDArray[np.float64]:
+    """Return of one episode in each row. Shape (num_envs,)."""
+    observation, _ = target.reset(seed=seed, options={"one_episode": True})
+    returns = np.zeros(target.num_envs)
+    while not target.resting.all():
+        observation, reward, *_ = target.step(act(observation))
+        returns += reward
+    return returns

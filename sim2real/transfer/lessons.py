@@ -13,14 +13,16 @@ from sim2real.transfer.target import TargetEnv
 Floats = NDArray[np.float32]
 
 
-def lessons(policy: Policy, env: SameStepEnv, steps: int, noise: float, seed: int) -> tuple[Floats, Floats]:
+def lessons(
+    policy: Policy, env: SameStepEnv, steps: int, noise: float | Floats, seed: int
+) -> tuple[Floats, Floats]:
     """Observations and the actions that belong there, while others are taken (DART, Laskey et al. 2017).
 
     Args:
         policy: whose.
         env: where.
         steps: control steps of each row, at most.
-        noise: standard deviation of what is added to the actions that are taken, in units of a full action.
+        noise: standard deviation of what is added to the actions that are taken, of all or of each.
         seed: of the noise and the episodes.
 
     Returns:
@@ -38,7 +40,7 @@ def lessons(policy: Policy, env: SameStepEnv, steps: int, noise: float, seed: in
         action, state = policy.act(observation, state)
         seen.append(np.array(observation[running], dtype=np.float32))
         done.append(action[running])
-        strayed = action + limit * noise * rng.normal(size=action.shape)
+        strayed = action + noise * rng.normal(size=action.shape)
         taken = np.clip(strayed, -limit, limit).astype(np.float32)
         observation, _, terminated, truncated, info = env.step(taken)
         running = ~info.get("resting", np.zeros(rows, dtype=bool))

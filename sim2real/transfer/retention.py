@@ -18,6 +18,7 @@ from sim2real.learn.hooks import Average, Hooks
 from sim2real.learn.regularizers import L2SP, Anchor, Penalty, anchor_to, fisher
 from sim2real.learn.vec_env import SameStepEnv
 from sim2real.policy import Policy
+from sim2real.transfer.lessons import lessons
 from sim2real.transfer.source import Source
 
 REHEARSED = ("nominal", "training")
@@ -104,19 +105,8 @@ def states_of(policy: Policy, source: Source, domain: str, seed: int) -> NDArray
 
     Shape (3200, num_observations).
     """
-    env = source.env(_ROWS, domain)
-    observation, _ = env.reset(seed=seed)
-    rng, std = np.random.default_rng(seed), np.exp(policy.weights["log_std"])
-    state, seen = policy.start(_ROWS), []
-    limit = policy.contract.action_limit
-    for _ in range(_STEPS):
-        seen.append(np.array(observation, dtype=np.float32))
-        action, state = policy.act(observation, state)
-        strayed = np.clip(action + std * rng.normal(size=action.shape), -limit, limit).astype(np.float32)
-        observation, _, terminated, truncated, _ = env.step(strayed)
-        if state is not None:
-            state = policy.start(np.asarray(terminated | truncated), state)
-    return np.concatenate(seen)
+    std = np.exp(policy.weights["log_std"])
+    return lessons(policy, source.env(_ROWS, domain), _STEPS, std, seed)[0]
 
 
 def _given(source: Source | None) -> Source:

@@ -219,14 +219,14 @@ def _is(folder: Path, policy: Policy) -> bool:
 
 def _recorded(policy: Policy, target: TargetEnv, place: Path, settings: RoadSettings) -> Rollouts:
     path, cost = place / "rollouts.npz", place / "spent.json"
-    key = fingerprint(policy, settings.steps, settings.noise, target.num_envs)
+    key = fingerprint(policy, settings.steps, settings.noise, target.num_envs, target.name)
     settings.watch.stage(f"record {place.name}", path.is_file())
     if path.is_file():
         table = Section.read_json(cost)
         if table.text("key") != key:
             raise InvalidValue(
-                f"{path} was recorded by another policy or with other settings; choose another folder, or "
-                "remove it to record again"
+                f"{path} was recorded in another target, by another policy or with other settings; choose "
+                "another folder, or remove it to record again"
             )
         target.go_on_from(_spent(table))
         return Rollouts.load(path)

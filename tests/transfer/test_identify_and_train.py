@@ -78,8 +78,12 @@ def test_a_budget_that_does_not_pay_is_refused_before_anything_is_written(furuta
 def test_recordings_of_another_policy_are_not_taken_for_this_ones(furuta, policy, bounds, tmp_path):
     identify_and_train(policy, target_of(furuta, 160), furuta, tmp_path, bounds, QUICK)
     other = Policy.load("furuta-nominal-1")
-    with pytest.raises(InvalidValue, match="recorded by another policy or with other settings"):
+    with pytest.raises(InvalidValue, match="in another target, by another policy or with other settings"):
         identify_and_train(other, target_of(furuta, 160), furuta, tmp_path, bounds, QUICK)
+    elsewhere = TargetEnv(furuta, furuta.variant("combined_b"), Budget(steps=160), 4)
+    with pytest.raises(InvalidValue, match="in another target"):
+        identify_and_train(policy, elsewhere, furuta, tmp_path, bounds, QUICK)
+    assert elsewhere.spent.steps == 0
 
 
 def test_a_checkpoint_of_another_start_is_not_gone_on_from(furuta, policy, tmp_path, monkeypatch):

@@ -73,15 +73,21 @@ def test_lessons_are_counted_and_hold_what_the_policy_does():
 
 def test_student_of_another_form_does_what_its_teachers_do():
     target, distill = target_of(Budget(steps=400)), METHODS["distill"]
-    method = distill(teachers="cartpole-nominal-1", source_steps=40, target_steps=20, hidden=(32,), epochs=30)
+    method = distill(
+        teachers="cartpole-nominal-1 + cartpole-nominal-2",
+        source_steps=40,
+        target_steps=20,
+        width=32,
+        epochs=30,
+    )
     student = transfer(POLICY, target, method, SOURCE, Run(seed=1))
     step = student.contract.provenance[-1]
-    assert target.spent.steps == step.steps == 2 * 4 * 20
-    assert step.settings["source_steps"] == 2 * 64 * 40
+    assert target.spent.steps == step.steps == 3 * 4 * 20
+    assert step.settings["source_steps"] == 3 * 64 * 40
     assert student.contract.label == "distill"
     assert student.weights["actor.0.weight"].shape[0] == 32
     observations, actions = lessons(POLICY, SOURCE.env(16), 40, 0.1, 9)
-    untaught = fresh_policy(target, PPOSettings(hidden=(32,)), 1)
+    untaught = fresh_policy(target, PPOSettings(hidden=(32, 32)), 1)
     errors = [np.abs(one.act(observations)[0] - actions).mean() for one in (student, untaught)]
     assert errors[0] < 0.5 * errors[1]
 

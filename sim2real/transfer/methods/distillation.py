@@ -47,7 +47,7 @@ class Distill:
         risk="is no better in the target than its teachers",
     )
     teachers: str = ""
-    """More policies, by names or folders with commas between."""
+    """More policies, by names or folders with + between."""
     domain: str = "training"
     """What the source draws its physics from: ``nominal``, or ``training``."""
     source_steps: int = 200
@@ -56,8 +56,8 @@ class Distill:
     """Control steps of each teacher in each row of the target."""
     noise: float = 0.2
     """Standard deviation of the shaking, in units of a full action."""
-    hidden: tuple[int, ...] = (64, 64)
-    """Of the student."""
+    width: int = 64
+    """Of the student's two hidden layers."""
     epochs: int = 60
     learning_rate: float = 2e-3
     """At first; it falls to zero."""
@@ -66,7 +66,7 @@ class Distill:
         """Refuse what can't be done."""
         if self.domain not in REHEARSED:
             raise UnknownName("domain of the source", self.domain, REHEARSED)
-        counts = (self.source_steps, self.epochs, *self.hidden)
+        counts = (self.source_steps, self.epochs, self.width)
         if min(counts) < 1 or min(self.target_steps, self.noise) < 0:
             raise InvalidValue(f"{self} teaches nothing; give counts of at least 1, and none below 0")
 
@@ -80,7 +80,7 @@ class Distill:
             BudgetExhausted: if the budget does not pay for each teacher's steps.
         """
         assert isinstance(case.source, Source)
-        names = [name.strip() for name in self.teachers.split(",") if name.strip()]
+        names = [name.strip() for name in self.teachers.split("+") if name.strip()]
         teachers = [case.policy, *map(Policy.load, names)]
         for teacher in teachers:
             teacher.check(case.target)
@@ -91,7 +91,7 @@ class Distill:
                 in_target(one, case.target, self.target_steps, self.noise, case.seed) for one in teachers
             ]
         observations, actions = (np.concatenate(part) for part in zip(*taught, strict=True))
-        student = fresh_policy(case.target, PPOSettings(hidden=self.hidden), case.seed)
+        student = fresh_policy(case.target, PPOSettings(hidden=(self.width, self.width)), case.seed)
         weights, error = self._cloned(student, observations, actions, case.seed)
         told = {
             "target": case.target.name,

@@ -117,7 +117,7 @@ class Adapters(FineTune):
 
 @dataclass(frozen=True)
 class Rehearsal(FineTune):
-    """Half of every batch comes from the source, and the rate falls to zero."""
+    """More than half of every batch comes from the source, and the rate falls from that of pre-training."""
 
     card: ClassVar[Card] = Card(
         "learns in target and source at once",
@@ -126,8 +126,9 @@ class Rehearsal(FineTune):
         costs="as many steps of the source",
         risk="slower in the first steps",
     )
-    final_learning_rate: float = 0.0
-    rehearsal: float = 0.5
+    learning_rate: float = 1.0
+    final_learning_rate: float = 0.1
+    rehearsal: float = 0.6
 
 
 @dataclass(frozen=True)

@@ -114,5 +114,5 @@ def test_rehearsal_spends_the_budget_and_signs_it():
     adapted = transfer(POLICY, target, "rehearsal", Source(WORLD), Run(seed=3))
     step = adapted.contract.provenance[-1]
     assert step.steps == target.spent.steps == 1_024
-    assert step.settings["source_steps"] == 1_024 * 0.6 / 0.4
+    assert step.settings["source_steps"] == 1_536  # six rows beside four
     assert (adapted.contract.label, step.seed) == ("rehearsal", 3)

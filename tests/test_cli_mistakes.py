@@ -23,6 +23,7 @@ OUT = (
     "recordings logs",
     "identify so101 --recordings logs",
     "close furuta --target combined_a",
+    "compare furuta --targets combined_a --methods fine-tune",
     "demo",
 )
 WRONG = {
@@ -74,6 +75,11 @@ WRONG = {
     f"transfer {POLICY} --target combined_a --method fine-tune:top": "write it as NAME=VALUE",
     f"transfer {POLICY} --target combined_a --method tune": "unknown method 'tune'",
     "close furuta --target combined_a --free nix": "nix",
+    "compare furuta --targets combined_a --methods tune": "unknown method 'tune'",
+    "compare furuta --targets nix --methods fine-tune": "unknown variant of furuta 'nix'",
+    "compare furuta --targets nominal --methods fine-tune": "'nominal' is the source",
+    "compare furuta --targets combined_a --methods fine-tune --seeds 99": "lower --seeds",
+    "compare furuta --targets combined_a --methods fine-tune --policies empty": "has no policy.toml",
     # files of a domain
     "train furuta --domain empty": "no domain 'empty'",
     "train furuta --domain nan.toml": "pole.mass = nan",

@@ -14,6 +14,7 @@ from typing import NoReturn
 from sim2real.cli import (
     audit,
     close,
+    compare,
     demo,
     evaluate,
     export,
@@ -37,6 +38,7 @@ _COMMANDS = (
     train,
     methods,
     transfer,
+    compare,
     evaluate,
     predict,
     export,

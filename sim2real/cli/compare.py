@@ -1,0 +1,116 @@
+"""Run transfer methods side by side under one budget, and say which helped."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sim2real.cli.arguments import positive
+from sim2real.cli.task import add_task, load_world
+from sim2real.cli.terminal import console, counting
+from sim2real.errors import InvalidValue
+
+if TYPE_CHECKING:
+    from sim2real.cli.arguments import Commands
+    from sim2real.policy import Policy
+    from sim2real.transfer.compare import Compared
+    from sim2real.world import World
+
+
+def add(commands: Commands) -> None:
+    """Add the command."""
+    command = commands.add_parser("compare", help="transfer methods side by side: which helped, which hurt")
+    command.add_argument("world", help="a world's name or folder")
+    command.add_argument("--targets", nargs="+", required=True, help="held-out variants, each sealed")
+    command.add_argument(
+        "--methods",
+        nargs="+",
+        required=True,
+        help="see `sim2real methods`; METHOD:NAME=VALUE,NAME=VALUE for settings, all for every one",
+    )
+    command.add_argument("--budget", type=positive, default=50_000, help="control steps a cell (50000)")
+    command.add_argument("--episodes", type=positive, help="budget in episodes as well")
+    command.add_argument(
+        "--seeds", type=positive, help="policies to start from; default up to 5 shipped ones"
+    )
+    command.add_argument("--source", default="nominal", help="label of shipped policies (nominal)")
+    command.add_argument("--policies", nargs="+", help="policies to start from, for shipped ones")
+    command.add_argument(
+        "--variants", nargs="*", help="to try results in beside targets and source; default all that run here"
+    )
+    command.add_argument("--tries", type=positive, default=64, help="episodes per result and physics (64)")
+    command.add_argument("--jobs", type=positive, default=2, help="cells at once (2)")
+    command.add_argument("--out", type=Path, help="folder; default runs/compare-WORLD")
+    add_task(command)
+    command.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Run it."""
+    from sim2real.evaluate.rollouts import Trials
+    from sim2real.transfer.compare import ZERO_SHOT, Design, compare
+    from sim2real.transfer.compare_page import write_comparison
+    from sim2real.transfer.methods import METHODS
+    from sim2real.transfer.target import Budget
+
+    world = load_world(arguments.world, arguments)
+    policies = _policies(arguments, world)
+    methods = list(METHODS) if arguments.methods == ["all"] else arguments.methods
+    methods = list(dict.fromkeys([ZERO_SHOT, *methods]))
+    design = Design(
+        tuple(dict.fromkeys(arguments.targets)),
+        Budget(arguments.budget, arguments.episodes),
+        None if arguments.variants is None else tuple(arguments.variants),
+        Trials(arguments.tries),
+        arguments.jobs,
+        tuple(arguments.imports),
+    )
+    out, show = arguments.out or Path("runs") / f"compare-{world.name}", console()
+    total = len(design.targets) * len(methods) * len(policies)
+    with counting(show, "cells", total) as count:
+
+        def tell(line: str) -> None:
+            count(line)
+            if show.is_terminal:
+                show.print(line, soft_wrap=True)
+
+        found = compare(world, policies, methods, design, out, tell)
+    page = write_comparison(found, out, {"command": shlex.join(["sim2real", *sys.argv[1:]])})
+    _print(found)
+    print(f"wrote {page}")
+
+
+def _policies(arguments: argparse.Namespace, world: World) -> list[Policy]:
+    from sim2real.policy import Policy
+
+    if arguments.policies:
+        return [Policy.load(name) for name in arguments.policies]
+    shipped = Policy.shipped(world.name, arguments.source)
+    if not shipped or len(shipped) < (arguments.seeds or 1):
+        raise InvalidValue(
+            f"{len(shipped)} policies {world.name}-{arguments.source}-SEED are shipped; lower --seeds, "
+            "choose another --source, or name yours with --policies"
+        )
+    return shipped[: arguments.seeds or 5]
+
+
+def _print(found: Compared) -> None:
+    """Print the table and the verdicts."""
+    from rich.table import Column, Table
+
+    from sim2real.evaluate.verdict import number
+
+    show = console()
+    for target in found.targets:
+        name = Column("method", overflow="fold")
+        grid = Table(name, "verdict", "target", "source", "others", "steps", "CPU s", title=target)
+        for row in (row for row in found.rows if row.target == target):
+            places = [row.score.get(place) for place in ("target", "source", "others")]
+            scores = ["–" if score is None else number(score).partition(", interval")[0] for score in places]
+            costs = (f"{row.cost['steps']:,.0f}", f"{row.cost['cpu_seconds']:.1f}")
+            grid.add_row(row.method, row.verdict, *scores, *costs)
+        show.print(grid)
+    show.print(*found.sentences, *(f"left out: {k}: {why}" for k, why in found.failures.items()), sep="\n")

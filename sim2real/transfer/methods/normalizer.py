@@ -24,7 +24,9 @@ class AdaptNormalizer:
     """The policy sees the target's observations with the mean and deviation of the source's (AdaBN).
 
     Li et al. 2016 after Ioffe & Szegedy 2015: with means m and deviations d of source s and target t, an
-    observation x is seen as mₛ + (x − mₜ) dₛ / dₜ; of that, as much as the rows of the target count for.
+    observation x is seen as mₛ + (x − mₜ) dₛ / dₜ; of that, as much as the rows of the target count for. It
+    undoes other gains and offsets of sensors; where it fails in other physics, it sees other states and
+    is misled.
     """
 
     card: ClassVar[Card] = Card(
@@ -32,7 +34,7 @@ class AdaptNormalizer:
         "Li et al. 2016",
         needs=("source",),
         costs="as many steps of the source",
-        risk="takes what a policy does wrong for another sensor",
+        risk="harms where the physics differ and sensors do not",
     )
     steps: int = 200
     """Control steps in each row of the target."""

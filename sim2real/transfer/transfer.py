@@ -107,7 +107,7 @@ def _checked(adapted: object, case: Case, name: str, settings: dict[str, object]
     if adapted is case.policy:
         return adapted
     provenance = contract.provenance
-    if len(provenance) == len(source.provenance):
+    if provenance == source.provenance:
         steps = settings["steps"]
         assert isinstance(steps, int)
         provenance = (*provenance, Step(name, {}, steps, case.seed, settings))

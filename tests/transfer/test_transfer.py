@@ -116,3 +116,13 @@ def test_rehearsal_spends_the_budget_and_signs_it():
     assert step.steps == target.spent.steps == 1_024
     assert step.settings["source_steps"] == 1_536  # six rows beside four
     assert (adapted.contract.label, step.seed) == ("rehearsal", 3)
+
+
+def test_from_scratch_knows_nothing_of_the_source():
+    target = target_of(8_192)
+    adapted = transfer(POLICY, target, "from-scratch")
+    (step,) = adapted.contract.provenance
+    assert step.steps == target.spent.steps == 8_192
+    assert {k: v.shape for k, v in adapted.weights.items()} == {k: v.shape for k, v in POLICY.weights.items()}
+    apart = np.corrcoef(adapted.weights["actor.1.weight"].ravel(), POLICY.weights["actor.1.weight"].ravel())
+    assert abs(apart[0, 1]) < 0.1

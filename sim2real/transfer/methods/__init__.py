@@ -40,6 +40,7 @@ METHODS: Registry[MethodFactory] = Registry(
     "sim2real.methods",
     {
         "zero-shot": ZeroShot,
+        "from-scratch": tuning.FromScratch,
         "fine-tune": tuning.FineTune,
         "rehearsal": tuning.Rehearsal,
         "anchored": tuning.Anchored,

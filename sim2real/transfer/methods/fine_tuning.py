@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from sim2real.learn.settings import PPOSettings
+from sim2real.learn.start import fresh_policy, shaped_like
 from sim2real.policy import Policy
 from sim2real.transfer.fine_tune import FineTuneSettings, fine_tune
 from sim2real.transfer.methods.method import Card, Case
@@ -28,6 +30,28 @@ class FineTune(FineTuneSettings):
     def __call__(self, case: Case) -> Policy:
         """Spend the budget on learning in the target."""
         return fine_tune(case.policy, case.target, self, case.seed, case.progress, case.source)
+
+
+@dataclass(frozen=True)
+class FromScratch(FineTune):
+    """A new network of the policy's sizes learns in the target alone: the control for negative transfer."""
+
+    card: ClassVar[Card] = Card(
+        "learns in the target alone, with a new network",
+        "Wang et al. 2019",
+        needs=("critic",),
+        risk="a small budget teaches little",
+    )
+    learning_rate: float = 1.0
+    final_learning_rate: float = 0.1
+    initial_std: float = 0.6
+    critic_warmup: float = 0.0
+
+    def __call__(self, case: Case) -> Policy:
+        """Spend the budget on learning in the target."""
+        shape = shaped_like(case.policy, PPOSettings(initial_std=self.initial_std))
+        fresh = fresh_policy(case.target, shape, case.seed)
+        return fine_tune(fresh, case.target, self, case.seed, case.progress, case.source)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from sim2real.cli import (
+    attribute,
     audit,
     close,
     compare,
@@ -40,6 +41,7 @@ _COMMANDS = (
     transfer,
     compare,
     evaluate,
+    attribute,
     predict,
     export,
     gap,

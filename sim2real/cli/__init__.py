@@ -30,6 +30,7 @@ from sim2real.cli import (
     train,
     transfer,
     worlds,
+    worst,
 )
 
 _COMMANDS = (
@@ -42,6 +43,7 @@ _COMMANDS = (
     compare,
     evaluate,
     attribute,
+    worst,
     predict,
     export,
     gap,

@@ -22,13 +22,18 @@ class VariantBatch:
     """Variants that share an engine, each for a number of episodes."""
 
     def __init__(
-        self, world: World, variants: Sequence[Variant], episodes: int, engine: str | Engine = "mujoco"
+        self,
+        world: World,
+        variants: Sequence[Variant],
+        episodes: int,
+        engine: str | Engine = "mujoco",
+        draws: int = 0,
     ) -> None:
-        """Make the env; rows are variants × episodes, in this order."""
+        """Make the env; rows are variants × episodes, in this order; ``draws`` seeds their physics."""
         engine = engine_of(world, engine)
         rows = len(variants) * episodes
         self._names = tuple(sorted({name for variant in variants for name in variant.domain.names}))
-        drawn = [variant.domain.sample(np.random.default_rng(0), episodes) for variant in variants]
+        drawn = [variant.domain.sample(np.random.default_rng(draws), episodes) for variant in variants]
         self._values = np.tile([world.nominal[name] for name in self._names], (rows, 1))
         for k, (variant, values) in enumerate(zip(variants, drawn, strict=True)):
             columns = [self._names.index(name) for name in variant.domain.names]

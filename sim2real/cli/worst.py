@@ -1,0 +1,127 @@
+"""Look for the worst physics of policies, and for how far from nominal they can be trusted."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sim2real.cli.arguments import amount, positive, seed
+from sim2real.cli.policies import add_policies, world_of
+from sim2real.cli.task import add_task, load_world
+from sim2real.cli.terminal import console, counting
+
+if TYPE_CHECKING:
+    from sim2real.cli.arguments import Commands
+    from sim2real.domain import Domain
+    from sim2real.evaluate.robust_radius import Radius, RobustRadius
+    from sim2real.evaluate.statistics import Estimate
+    from sim2real.evaluate.worst_case import WorstCase
+    from sim2real.world import World
+
+
+def add(commands: Commands) -> None:
+    """Add the command."""
+    command = commands.add_parser("worst", help="search a domain for the worst physics of policies")
+    add_policies(command, several=True)
+    command.add_argument("--domain", default="training", help="training (default), or a domain's TOML file")
+    command.add_argument("--generations", type=positive, default=12, help="of the search (12)")
+    command.add_argument("--episodes", type=positive, default=16, help="per policy and physics searched (16)")
+    command.add_argument("--fresh", type=positive, default=256, help="episodes that measure the result (256)")
+    command.add_argument("--measure", choices=("return", "success"), default="return", help="(return)")
+    command.add_argument(
+        "--threshold",
+        type=amount,
+        default=0.8,
+        help="success, or share of the nominal return, in the robust radius (0.8)",
+    )
+    command.add_argument("--simulator", help="engine; default mujoco, or the world's own")
+    command.add_argument("--seed", type=seed, help="of search and episodes; default that of evaluation")
+    command.add_argument("--out", type=Path, help="folder of the results; default runs/worst-WORLD")
+    add_task(command)
+    command.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Run it."""
+    from sim2real.errors import InvalidValue
+    from sim2real.evaluate.robust_radius import Bisection, robust_radius
+    from sim2real.evaluate.rollouts import SEED
+    from sim2real.evaluate.worst_case import Search, prepared, worst_case
+    from sim2real.foreign import load_policy
+
+    if not arguments.policies:
+        raise InvalidValue("no policies to find the worst physics of; name at least one")
+    policies = [load_policy(spec, arguments.trust) for spec in arguments.policies]
+    number = SEED if arguments.seed is None else arguments.seed
+    engine = arguments.simulator
+    bisection = Bisection(arguments.threshold, max(arguments.fresh, 3), seed=number + 3, simulator=engine)
+    search = Search(
+        generations=arguments.generations,
+        episodes=arguments.episodes,
+        fresh=arguments.fresh,
+        measure=arguments.measure,
+        seed=number,
+        simulator=engine,
+    )
+    world = load_world(arguments.world or world_of(policies), arguments)
+    world, domain = prepared(world, policies, arguments.domain)
+    out = arguments.out or Path("runs") / f"worst-{world.path.name}"
+    show = console()
+    with counting(show, "search", search.generations) as tell:
+        found = worst_case(world, policies, domain, search, lambda _, low: tell(f"lowest {low:.4g}"))
+    with counting(show, "robust radius", bisection.halvings + 2) as tell:
+        radius = robust_radius(world, policies, domain, bisection, lambda n: tell(f"round {n}"))
+    _write(out, found, radius)
+    _print(world, domain, found, radius)
+    print(f"wrote {out / 'worst.json'} and {out / 'worst.toml'}, for sim2real evaluate --variants")
+
+
+def _write(out: Path, found: WorstCase, radius: RobustRadius) -> None:
+    import json
+    from dataclasses import asdict
+
+    from sim2real.files import write_text
+
+    told = {"worst": asdict(found), "robust_radius": asdict(radius)}
+    found.domain.save(out / "worst.toml")
+    write_text(out / "worst.json", json.dumps(told, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def _print(world: World, domain: Domain, found: WorstCase, radius: RobustRadius) -> None:
+    from rich.table import Table
+
+    grid = Table(
+        "parameter", "nominal", "range", "worst", "robust radius", title=f"{world.title}: worst physics"
+    )
+    for name, distribution in domain.parameters.items():
+        low, high = distribution.support()
+        alone = radius.alone.get(name)
+        own = [f"{x:.4g}" for x in (world.nominal[name], low, high, found.physics[name])]
+        grid.add_row(name, own[0], f"{own[1]} … {own[2]}", own[3], _scale(alone) if alone else "fixed")
+    show = console()
+    show.print(grid)
+    told = f"Return there {_shown(found.returns)}"
+    if found.success is not None:
+        told += f", success {_shown(found.success)}"
+    show.print(
+        f"{told}, from {found.fresh:,} fresh episodes; the search took {found.searched:,} rollouts. An upper "
+        "bound of the true minimum.",
+        f"Robust radius with all parameters at once: {_scale(radius.joint)} of the range, where "
+        f"{radius.measure} is {_shown(radius.joint.measured)} (to stay above {radius.threshold:.4g}; nominal "
+        f"{_shown(radius.nominal)}; {radius.rollouts:,} rollouts).",
+        sep="\n",
+    )
+
+
+def _scale(radius: Radius) -> str:
+    """What holds, and what is shown to fail."""
+    if radius.fails is None:
+        return "1" if radius.scale == 1 else f"{radius.scale:.2g} or more"
+    return f"{radius.scale:.2g} (fails at {radius.fails:.2g})"
+
+
+def _shown(estimate: Estimate) -> str:
+    if estimate.interval is None:
+        return f"{estimate.value:.4g}, no interval"
+    return f"{estimate.value:.4g} [{estimate.interval[0]:.4g}, {estimate.interval[1]:.4g}]"

@@ -176,7 +176,8 @@ def others(names: tuple[str, ...], sizes: tuple[int, ...], threads: int, few: in
         del singles["Hopper-v5"]
     for name, single in singles.items():
         whose = "gymnasium" if name == "Hopper-v5" else "our single env,"
-        sync, processes = (partial(kind, [single] * few) for kind in (SyncVectorEnv, AsyncVectorEnv))
+        sync = partial(SyncVectorEnv, [single] * few)
+        processes = partial(AsyncVectorEnv, [single] * few, context="spawn")  # a fork copies engine threads
         rows.append(Other(name, f"{whose} Sync", few, "1 thread", sync))
         rows.append(Other(name, f"{whose} Async", few, f"{few} processes", processes))
     workers = f"{threads} threads"

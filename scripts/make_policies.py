@@ -4,8 +4,8 @@
     python scripts/make_policies.py furuta --seeds 5  # some worlds, more than three seeds
     python scripts/make_policies.py --quick         # the cart-pole, hardly trained, into runs/quick
 
-*Continued* is what *randomized* is fairly compared with: nominal that goes on in nominal physics until it
-has had as many steps. Policies that exist are kept; delete a folder to train it again. An interrupted
+*Continued* is what *randomized* is fairly compared with: as many steps in nominal physics, from nominal where
+*randomized* goes on from it, and else in one go. Policies that exist are kept; delete a folder to train it again. An interrupted
 training goes on where it was.
 """
 
@@ -45,7 +45,7 @@ def train_one(job: tuple[str, str, int], steps: int | None, out: Path) -> str:
 
 
 def how(world: World, label: str, steps: int | None) -> PPOSettings:
-    """Settings of an arm; *continued* learns as *randomized* does, for the steps that nominal lacks to it."""
+    """Settings of an arm; *continued* takes the steps of *randomized* where nominal took its own."""
     from sim2real.learn.settings import settings_for
 
     nominal = settings_for(world, total_steps=steps)
@@ -54,12 +54,9 @@ def how(world: World, label: str, steps: int | None) -> PPOSettings:
     randomized = settings_for(world, True, total_steps=steps)
     if label == "randomized":
         return randomized
-    ahead = 0 if randomized.start else nominal.total_steps
-    return dataclasses.replace(
-        randomized,
-        start=f"{world.name}-nominal-{{seed}}",
-        total_steps=max(randomized.total_steps - ahead, steps or 1),
-    )
+    if randomized.start:
+        return randomized
+    return dataclasses.replace(nominal, total_steps=randomized.total_steps)
 
 
 def main() -> None:

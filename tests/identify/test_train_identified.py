@@ -32,7 +32,7 @@ TWINS = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", TWINS)
-def test_a_policy_trains_in_the_file_that_identify_wrote(name, twin, tmp_path, capsys):
+def test_a_policy_trains_in_the_file_that_identify_wrote(name, twin, tmp_path):
     physics, start, free = TWINS[name]
     for log in twin(name, physics, count=2, seconds=1.0, start=start):
         write_npz(log, tmp_path / "logs" / f"{log.name}.npz")
@@ -44,9 +44,7 @@ def test_a_policy_trains_in_the_file_that_identify_wrote(name, twin, tmp_path, c
     assert main(["train", name, "--domain", identified, "--steps", "4096", "--out", trained]) == 0
     step = Policy.load(tmp_path / "trained").contract.provenance[-1]
     assert set(free) <= set(step.domain["parameters"])
-    assert main(["evaluate", trained, "--variants", "nominal", "--episodes", "2", "--out", report]) == 2
-    assert "randomized" in capsys.readouterr().err
-    tried = ["evaluate", trained, "--variants", "nominal", "--episodes", "2", "--baseline", "randomized"]
-    assert main([*tried, "--out", report]) == 0
+    tried = ["evaluate", trained, "--variants", "nominal", "--episodes", "2", "--out", report]
+    assert main(tried) == 0
     (cell,) = json.loads((tmp_path / "report" / "summary.json").read_text())["cells"]
     assert cell["diverged"] == 0

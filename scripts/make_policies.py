@@ -4,9 +4,9 @@
     python scripts/make_policies.py furuta --seeds 5  # some worlds, more than three seeds
     python scripts/make_policies.py --quick         # the cart-pole, hardly trained, into runs/quick
 
-*Continued* is what *randomized* is fairly compared with: as many steps in nominal physics, from nominal where
-*randomized* goes on from it, and else in one go. Policies that exist are kept; delete a folder to train it again. An interrupted
-training goes on where it was.
+*Continued* is what *randomized* is fairly compared with: as many steps in nominal physics, from nominal
+where *randomized* goes on from it, and else in one go. Policies that exist are kept; delete a folder to
+train it again. An interrupted training goes on where it was.
 """
 
 from __future__ import annotations

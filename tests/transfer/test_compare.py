@@ -232,7 +232,7 @@ def test_mistakes_are_refused_before_anything_runs(policies, methods, targets, e
 
 def test_settings_stand_behind_the_name():
     method = method_of("rehearsal:average=0.1,rehearse=training")
-    assert (method.average, method.rehearse, method.rehearsal) == (0.1, "training", 0.5)
+    assert (method.average, method.rehearse, method.rehearsal) == (0.1, "training", 0.6)
 
 
 def test_more_seeds_than_are_shipped_are_refused(capsys, tmp_path):

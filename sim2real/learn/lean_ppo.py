@@ -90,17 +90,8 @@ class LeanPPO(PPO):
         super().__init__(
             cast(Any, _NumpyPolicy),
             VecMonitor(venv),
-            learning_rate=settings.rate_left,
-            n_steps=settings.rollout_steps,
-            batch_size=settings.batch_size,
-            n_epochs=settings.epochs,
-            gamma=settings.gamma,
-            gae_lambda=settings.gae_lambda,
-            clip_range=settings.clip_range,
-            ent_coef=settings.entropy,
-            target_kl=settings.target_kl,
+            **settings.for_sb3,
             seed=seed,
-            device="cpu",
             tensorboard_log=None if logs is None else str(logs),
             policy_kwargs={"network": self._network, "inputs": self._inputs},
         )

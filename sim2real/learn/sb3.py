@@ -45,17 +45,8 @@ def as_sb3(policy: Policy, venv: VecEnv, settings: PPOSettings, seed: int = 0) -
     model = PPO(
         "MlpPolicy",
         VecMonitor(venv),
-        learning_rate=settings.rate_left,
-        n_steps=settings.rollout_steps,
-        batch_size=settings.batch_size,
-        n_epochs=settings.epochs,
-        gamma=settings.gamma,
-        gae_lambda=settings.gae_lambda,
-        clip_range=settings.clip_range,
-        ent_coef=settings.entropy,
-        target_kl=settings.target_kl,
+        **settings.for_sb3,
         seed=seed,
-        device="cpu",
         policy_kwargs={"net_arch": list(hidden_of(policy)), "activation_fn": ACTIVATIONS[activation]},
     )
     with torch.no_grad():

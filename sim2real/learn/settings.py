@@ -53,6 +53,22 @@ class PPOSettings:
     allow_dead: bool = False
     """Whether to train with parameters of the domain that change nothing."""
 
+    @property
+    def for_sb3(self) -> dict[str, Any]:
+        """What Stable-Baselines3's PPO takes by name, but its network, seed and logs."""
+        return {
+            "learning_rate": self.rate_left,
+            "n_steps": self.rollout_steps,
+            "batch_size": self.batch_size,
+            "n_epochs": self.epochs,
+            "gamma": self.gamma,
+            "gae_lambda": self.gae_lambda,
+            "clip_range": self.clip_range,
+            "ent_coef": self.entropy,
+            "target_kl": self.target_kl,
+            "device": "cpu",
+        }
+
     def rate_left(self, remaining: float) -> float:
         """Learning rate when this share of the training remains."""
         end, share = self.final_learning_rate, remaining

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import dataclasses
 import statistics
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,7 +33,7 @@ from sim2real.evaluate.variants import chosen_variants
 from sim2real.evaluate.verdict import number
 from sim2real.policy import Policy
 from sim2real.transfer.cells import Cell, Done, keep, kept, place, run
-from sim2real.transfer.methods import Method, make_method
+from sim2real.transfer.methods import Method, read_method
 from sim2real.transfer.target import Budget
 from sim2real.world import CONTROL, World
 
@@ -181,26 +180,6 @@ def compare(
     return _judged(world, [(cells[k], found[k]) for k in sorted(found)], failures, design)
 
 
-def method_of(text: str) -> Method:
-    """The method that a text names, with settings, as in ``rehearsal:average=0.1,rehearsal=0.3``.
-
-    Raises:
-        UnknownName: for a method or a setting that there is not.
-        InvalidValue: for a setting without a value, or with one that the method refuses.
-    """
-    name, _, rest = text.partition(":")
-    settings: dict[str, object] = {}
-    for part in filter(None, rest.split(",")):
-        key, equals, value = (piece.strip() for piece in part.partition("="))
-        if not key or not equals or not value:
-            raise InvalidValue(f"{part!r} of {text!r} is no setting; write METHOD:NAME=VALUE,NAME=VALUE")
-        try:
-            settings[key] = tomllib.loads(f"value = {value}")["value"]
-        except tomllib.TOMLDecodeError:
-            settings[key] = value
-    return make_method(name, settings)
-
-
 def said(difference: Difference | None) -> str:
     """A verdict in a word, in the past, as the comparison is over."""
     words = {"helps": "helped", "hurts": "hurt", "undecided": "undecided"}
@@ -211,8 +190,8 @@ def _cells(
     world: World, policies: Sequence[Policy], methods: Sequence[str] | Mapping[str, Method], design: Design
 ) -> list[Cell]:
     """All cells, after everything that can be refused was."""
-    made = dict(methods) if isinstance(methods, Mapping) else {text: method_of(text) for text in methods}
-    made = {ZERO_SHOT: method_of(ZERO_SHOT), **{k: v for k, v in made.items() if k != ZERO_SHOT}}
+    made = dict(methods) if isinstance(methods, Mapping) else {text: read_method(text) for text in methods}
+    made = {ZERO_SHOT: read_method(ZERO_SHOT), **{k: v for k, v in made.items() if k != ZERO_SHOT}}
     _check_policies(world, policies)
     targets = [world.variant(name) for name in dict.fromkeys(design.targets)]
     names = None if design.variants is None else [*design.targets, *design.variants]

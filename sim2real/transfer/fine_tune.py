@@ -64,6 +64,11 @@ class FineTuneSettings(Parts, Retention):
         if self.schedule not in SCHEDULES:
             raise UnknownName("schedule", self.schedule, SCHEDULES)
 
+    @property
+    def idle(self) -> set[str]:
+        """Settings that change nothing beside the others."""
+        return self.idle_parts() | self.idle_retention()
+
 
 def fine_tune(
     policy: Policy,

@@ -73,6 +73,16 @@ class Parts:
         if not 0 < self.limit <= 1:
             raise InvalidValue(f"a residual within ±{self.limit:g} of a full action; give a limit in (0, 1]")
 
+    def idle_parts(self) -> set[str]:
+        """Settings of parts that change nothing beside the others."""
+        used = {
+            "rank": ("low_rank",),
+            "width": ("adapters", "residual", "column"),
+            "limit": ("residual",),
+            "top": ("all", "biases", "low_rank", "adapters"),
+        }
+        return {name for name, kinds in used.items() if self.learns not in kinds}
+
     def added_to(self, policy: Policy, seed: int) -> Policy:
         """The policy with the layers that learn, which change nothing at first, and with a new head if asked.
 

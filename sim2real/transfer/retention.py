@@ -59,6 +59,10 @@ class Retention:
             if not 0 <= getattr(self, name) < np.inf:
                 raise InvalidValue(f"{name} of {getattr(self, name):g} is no strength; give 0 or more")
 
+    def idle_retention(self) -> set[str]:
+        """Settings of retention that change nothing beside the others."""
+        return set() if self.rehearsal or self.source_kl or self.ewc else {"rehearse"}
+
     def envs(self, target_rows: int, source: Source | None) -> list[SameStepEnv]:
         """The source's rows beside those of a target, as many as give them their share of a batch.
 

@@ -16,7 +16,7 @@ from sim2real.errors import InvalidValue, PolicyError, UnknownName
 from sim2real.evaluate.rollouts import Trials, evaluate
 from sim2real.policy import Policy
 from sim2real.transfer.cells import place
-from sim2real.transfer.compare import Design, compare, method_of
+from sim2real.transfer.compare import Design, compare
 from sim2real.transfer.compare_page import write_comparison
 from sim2real.transfer.methods import Card
 from sim2real.transfer.target import Budget
@@ -215,7 +215,7 @@ def test_joblib_backend_of_the_user_runs_the_cells():
     [
         (POLICIES, ["tune"], ("combined_a",), UnknownName, "unknown method 'tune'"),
         (POLICIES, ["fine-tune:rat=1"], ("combined_a",), UnknownName, "unknown setting"),
-        (POLICIES, ["fine-tune:top"], ("combined_a",), InvalidValue, "METHOD:NAME=VALUE"),
+        (POLICIES, ["fine-tune:top"], ("combined_a",), InvalidValue, "NAME=VALUE"),
         (POLICIES, ["fine-tune"], ("combined",), UnknownName, "did you mean"),
         (POLICIES, ["fine-tune"], ("nominal",), InvalidValue, "is the source"),
         (POLICIES, ["fine-tune"], (), InvalidValue, "name held-out variants"),
@@ -228,11 +228,6 @@ def test_mistakes_are_refused_before_anything_runs(policies, methods, targets, e
     with pytest.raises(error, match=says):
         compare(WORLD, policies, methods, Design(targets), tmp_path, lambda line: pytest.fail(line))
     assert not list(tmp_path.iterdir())
-
-
-def test_settings_stand_behind_the_name():
-    method = method_of("rehearsal:average=0.1,rehearse=training")
-    assert (method.average, method.rehearse, method.rehearsal) == (0.1, "training", 0.6)
 
 
 def test_more_seeds_than_are_shipped_are_refused(capsys, tmp_path):

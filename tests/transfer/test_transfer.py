@@ -8,7 +8,7 @@ import pytest
 
 from sim2real.errors import BudgetExhausted, InvalidValue, PolicyError, UnknownName
 from sim2real.policy import Policy
-from sim2real.transfer.methods import METHODS, Card, register_method
+from sim2real.transfer.methods import METHODS, Card, make_method, read_method, register_method
 from sim2real.transfer.source import Source
 from sim2real.transfer.target import Budget, Seal, TargetEnv
 from sim2real.transfer.transfer import Run, transfer
@@ -102,6 +102,40 @@ def test_registered_method_is_found_by_its_name():
         assert adapted.contract.label == "own"
     with pytest.raises(UnknownName, match="zero-shot"):
         transfer(POLICY, target_of(40), "zero-shoot")
+
+
+def test_settings_stand_behind_the_name():
+    method = read_method("rehearsal:average=0.1,rehearse=training")
+    assert (method.average, method.rehearse, method.rehearsal) == (0.1, "training", 0.6)
+
+
+@pytest.mark.parametrize(
+    ("spec", "idle"),
+    [
+        ("fine-tune:rank=2", "rank"),
+        ("low-rank:width=8", "width"),
+        ("adapters:limit=0.5", "limit"),
+        ("residual:top=1,rank=2", "rank, top"),
+        ("fine-tune:rehearse=training", "rehearse"),
+    ],
+)
+def test_setting_that_changes_nothing_is_refused(spec, idle):
+    with pytest.raises(InvalidValue, match=f"^{idle} changes nothing of the method"):
+        read_method(spec)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("low-rank", {"rank": 2, "top": 1}),
+        ("residual", {"limit": 0.5, "width": 8}),
+        ("anchored", {"rehearse": "training"}),
+        ("biases", {"top": 1}),
+    ],
+)
+def test_setting_that_acts_is_taken(name, settings):
+    method = make_method(name, settings)
+    assert {key: getattr(method, key) for key in settings} == settings
 
 
 def test_what_is_no_method_is_refused():

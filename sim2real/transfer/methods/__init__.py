@@ -73,7 +73,7 @@ def make_method(name: str, settings: Mapping[str, object] | None = None) -> Meth
 
     Raises:
         UnknownName: if there is no such method or setting.
-        InvalidValue: for a value of another type, or one that the method refuses.
+        InvalidValue: for a value of another type, one that the method refuses, or one that changes nothing.
     """
     known = settings_of(name)
     given = Section(f"the method {name!r}", dict(settings or {}))
@@ -81,6 +81,12 @@ def make_method(name: str, settings: Mapping[str, object] | None = None) -> Meth
         if key not in known:
             raise UnknownName(f"setting of the method {name!r}", key, known)
     made: Method = METHODS[name](**{key: given.setting(key, known[key]) for key in given.values})
+    idle = sorted(set(given.values) & getattr(made, "idle", set()))
+    if idle:
+        raise InvalidValue(
+            f"{', '.join(idle)} changes nothing of the method {name!r} beside its other settings; leave it "
+            f"out, or see `sim2real methods {name}`"
+        )
     return made
 
 

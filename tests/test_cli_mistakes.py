@@ -60,6 +60,8 @@ WRONG = {
     f"transfer {POLICY}": "required: --target",
     "transfer file --target combined_a": "unknown policy",
     "transfer empty --target combined_a": "has no policy.toml",
+    "transfer sb3:their.zip --target combined_a": "sim2real import sb3:FILE.zip --world WORLD",
+    "train furuta --start onnx:their.onnx": "which can be evaluated as it is",
     f"transfer {POLICY} --target combined_a --world hopper": "does not fit",
     "audit furuta --policy hopper-nominal-0": "does not fit",
     f"evaluate {POLICY} hopper-nominal-0 --variants combined_a": "does not fit",

@@ -20,6 +20,9 @@ from sim2real.policy.history import History, Past
 from sim2real.policy.kinds import Rows, Weights, clipped
 from sim2real.policy.network import Network, Run
 
+_OTHERS = ("sb3:", "onnx:", "torchscript:")
+"""How files of other libraries are named; see `sim2real.foreign`."""
+
 
 @dataclass(frozen=True)
 class Memory:
@@ -191,8 +194,14 @@ class Policy:
 
         Raises:
             UnknownName: if there is no such policy.
-            PolicyError: if the folder is damaged, foreign or edited; the message says where.
+            PolicyError: if the folder is damaged, foreign or edited, or another library's file; the message
+                says where, or what to do.
         """
+        if str(name_or_path).startswith(_OTHERS):
+            raise PolicyError(
+                f"{name_or_path} is another library's file, which can be evaluated as it is; to adapt a zip "
+                "of Stable-Baselines3, make a policy folder of it: sim2real import sb3:FILE.zip --world WORLD"
+            )
         folder = find("policies", name_or_path)
         contract, network, weights = folders.read(folder)
         try:

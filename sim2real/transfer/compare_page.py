@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from html import escape
 from pathlib import Path
@@ -88,20 +89,21 @@ def draw(found: Compared) -> Figure:
         figure = Figure(figsize=(wide + 2.9, high), facecolor="white")
         FigureCanvasAgg(figure)
         panels = figure.subplots(1, len(targets), squeeze=False, sharex=True, sharey=True)[0]
-        figure.subplots_adjust(0.62 / (wide + 2.9), 0.62 / high, wide / (wide + 2.9), 1 - 0.75 / high, 0.1)
+        figure.subplots_adjust(0.62 / (wide + 2.9), 0.62 / high, wide / (wide + 2.9), 1 - 0.95 / high, 0.1)
         for axes, target in zip(panels, targets, strict=True):
             _panel(axes, [row for row in found.rows if row.target == target], methods)
             axes.set_title(target, fontsize=10, color=INK, loc="left")
             axes.set_xlabel("score in the source", fontsize=9, color=FAINT)
         unit = "normalized score" if found.normalized else "mean return"
         panels[0].set_ylabel(f"score in the target ({unit})", fontsize=9, color=FAINT)
+        title = f"{found.title}: what transfer reaches, and what it keeps"
         figure.suptitle(
-            f"{found.title}: what transfer reaches, and what it keeps",
+            textwrap.fill(title, int(8 * (wide + 2.9))),
             x=0.02, y=1 - 0.12 / high, ha="left", va="top", fontsize=12, fontweight="bold", color=INK,
         )  # fmt: skip
         marks = list(_legend(panels[0], methods))
         figure.legend(
-            marks, methods, loc="upper left", bbox_to_anchor=((wide + 0.1) / (wide + 2.9), 1 - 0.7 / high),
+            marks, methods, loc="upper left", bbox_to_anchor=((wide + 0.1) / (wide + 2.9), 1 - 0.9 / high),
             frameon=False, fontsize=8.5, labelcolor=INK,
         )  # fmt: skip
     return figure

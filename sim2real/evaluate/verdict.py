@@ -18,25 +18,29 @@ def verdict(report: GapReport) -> tuple[str, str, str]:
 
 
 def opening(report: GapReport) -> str:
-    """Which methods help on everything held out, and which don't, in a sentence; empty where none does."""
+    """Which methods help on everything held out, and of which that is not shown; empty where none does."""
     held_out = sum(1 for group in report.groups if group != "control")
     whole = {
         s.label: s.difference for s in report.summaries if s.difference is not None and s.variants == held_out
     }
     told = {label: f"“{label}” ({_signed(report, change)})" for label, change in whole.items()}
-    helps = [told.pop(label) for label, change in whole.items() if change.verdict == "helps"]
+    helps, hurts, open_yet = (
+        [told[label] for label, change in whole.items() if change.verdict == verdict]
+        for verdict in ("helps", "hurts", "undecided")
+    )
     if not helps:
         return ""
-    verb = "helps" if len(helps) == 1 else "help"
-    rest = f", and {_listed(list(told.values()))} {'does' if len(told) == 1 else 'do'} not" if told else ""
-    return (
-        f"Against “{report.baseline}”, {_listed(helps)} {verb} on {held_out} held-out "
-        f"variant{'s as a whole' if held_out > 1 else ''}{rest}."
-    )
+    verb, whole_set = "helps" if len(helps) == 1 else "help", "s as a whole" if held_out > 1 else ""
+    parts = [f"{_listed(helps)} {verb} on {held_out} held-out variant{whole_set}"]
+    if hurts:
+        parts.append(f"{_listed(hurts)} {'hurts' if len(hurts) == 1 else 'hurt'}")
+    if open_yet:
+        parts.append(f"{_listed(open_yet)} {'is' if len(open_yet) == 1 else 'are'} not shown to help")
+    return f"Against “{report.baseline}”, {_listed(parts, ', and ')}."
 
 
-def _listed(names: list[str]) -> str:
-    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+def _listed(names: list[str], last: str = " and ") -> str:
+    return last.join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def _signed(report: GapReport, change: Difference) -> str:

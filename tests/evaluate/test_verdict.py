@@ -43,11 +43,11 @@ def test_size_what_closed_it_and_what_hurt():
 
 def test_the_opening_says_what_helps_on_the_whole_and_what_does_not():
     better, worse = ({v: s + change for v, s in NOMINAL.items()} for change in (30.0, -10.0))
-    table = {"nominal": NOMINAL, "b": better, "w": worse, "part": {"heavy": 90.0}}
+    table = {"nominal": NOMINAL, "b": better, "w": worse, "u": NOMINAL, "part": {"heavy": 90.0}}
     said = opening(reported(table))
     assert re.fullmatch(
         r"Against “nominal”, “b” \(\+30\.0 points \[.*\]\) helps on 2 held-out variants as a whole, "
-        r"and “w” \(−10\.0 points \[.*\]\) does not\.",
+        r"“w” \(−10\.0 points \[.*\]\) hurts, and “u” \(.* points \[.*\]\) is not shown to help\.",
         said,
     )
     assert opening(reported({"nominal": NOMINAL, "w": worse})) == ""

@@ -7,21 +7,28 @@ Importing the package registers its gymnasium ids and nothing else; the public n
 
     env = gym.make("sim2real/Furuta-v0", domain="training")
     envs = gym.make_vec("sim2real/Furuta-v0", num_envs=64)
+
+`sim2real.transfer` and `sim2real.identify` are packages and the functions that these are about: such a
+package can be called, and has its function's signature and documentation.
 """
 
 from __future__ import annotations
 
 import importlib
 import os
+from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import inspect
+
     from sim2real.checker import check_task as check_task
     from sim2real.domain import Domain as Domain
     from sim2real.env import Sim2RealVectorEnv as Sim2RealVectorEnv
     from sim2real.foreign import import_policy as import_policy
     from sim2real.foreign import load_policy as load_policy
     from sim2real.foreign.export import export_policy as export_policy
+    from sim2real.identify.identify import identify as identify
     from sim2real.interface import Drive as Drive
     from sim2real.interface import Joint as Joint
     from sim2real.interface import Signal as Signal
@@ -30,9 +37,17 @@ if TYPE_CHECKING:
     from sim2real.playback import play as play
     from sim2real.policy import Policy as Policy
     from sim2real.scaffold import new_world as new_world
+    from sim2real.single_env import Sim2RealEnv as Sim2RealEnv
     from sim2real.tasks import register_task as register_task
     from sim2real.transfer.methods import register_method as register_method
+    from sim2real.transfer.source import Source as Source
+    from sim2real.transfer.target import Budget as Budget
+    from sim2real.transfer.target import TargetEnv as TargetEnv
+    from sim2real.transfer.transfer import transfer as transfer
     from sim2real.world import World as World
+
+    make, make_vec = Sim2RealEnv, Sim2RealVectorEnv
+    __version__: str
 
 IDS = {
     "sim2real/CartPole-v0": "cartpole",
@@ -46,24 +61,36 @@ IDS = {
 """Gymnasium ids and the worlds that they stand for."""
 
 _NAMES = {
+    "Budget": "sim2real.transfer.target",
     "Domain": "sim2real.domain",
     "Drive": "sim2real.interface",
     "Joint": "sim2real.interface",
     "Policy": "sim2real.policy",
     "Signal": "sim2real.interface",
+    "Sim2RealEnv": "sim2real.single_env",
     "Sim2RealVectorEnv": "sim2real.env",
+    "Source": "sim2real.transfer.source",
+    "TargetEnv": "sim2real.transfer.target",
     "TaskSpec": "sim2real.interface",
     "World": "sim2real.world",
     "check_task": "sim2real.checker",
     "export_policy": "sim2real.foreign.export",
+    "identify": "sim2real.identify.identify",
     "import_policy": "sim2real.foreign",
     "load_policy": "sim2real.foreign",
+    "make": "sim2real.single_env:Sim2RealEnv",
+    "make_vec": "sim2real.env:Sim2RealVectorEnv",
     "new_world": "sim2real.scaffold",
     "play": "sim2real.playback",
     "register_method": "sim2real.transfer.methods",
     "register_task": "sim2real.tasks",
     "train": "sim2real.learn.train",
+    "transfer": "sim2real.transfer.transfer",
 }
+"""Public names and the modules that have them, or the object where it has another name there."""
+
+_CALLABLE = ("identify", "transfer")
+"""Packages that have the name of a public function."""
 
 
 def register_env(world: str | World, id: str, **options: object) -> None:
@@ -104,13 +131,59 @@ def _register(env_id: str, options: dict[str, object]) -> None:
     )
 
 
+def _load(name: str) -> object:
+    module, _, attribute = _NAMES[name].partition(":")
+    return getattr(importlib.import_module(module), attribute or name)
+
+
+class _CallablePackage(ModuleType):
+    """A package that is also the public function of its name, which loads on first use."""
+
+    def _function(self) -> FunctionType:
+        function = _load(self.__name__.rpartition(".")[2])
+        assert isinstance(function, FunctionType)
+        return function
+
+    def __call__(self, *arguments: object, **options: object) -> object:
+        return self._function()(*arguments, **options)
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        import inspect
+
+        return inspect.signature(self._function())
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return importlib.import_module, (self.__name__,)
+
+    @property
+    def __doc__(self) -> str | None:  # type: ignore[override]
+        import inspect
+
+        function = self._function()
+        return f"{function.__name__}{inspect.signature(function)}\n\n{inspect.getdoc(function)}"
+
+
+for _package in _CALLABLE:
+    importlib.import_module(f"sim2real.{_package}").__class__ = _CallablePackage
 for _id, _world in IDS.items():
     _register(_id, {"world": _world})
 
 
 def __getattr__(name: str) -> object:
     """Load a public name on first use, so that importing the package stays cheap."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("sim2real")
     if name not in _NAMES:
         known = ", ".join((*_NAMES, "register_env"))
         raise AttributeError(f"module 'sim2real' has no attribute {name!r}; it has {known}")
-    return getattr(importlib.import_module(_NAMES[name]), name)
+    return _load(name)
+
+
+def __dir__() -> list[str]:
+    """The public names, loaded or not."""
+    return sorted(
+        {*_NAMES, "IDS", "register_env", "__version__", *(name for name in globals() if name[:2] == "__")}
+    )

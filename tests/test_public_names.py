@@ -1,0 +1,106 @@
+"""The public names: what they are, what they cost, and what a user's type checker makes of them."""
+
+import copy
+import importlib.metadata
+import inspect
+import pickle
+import pydoc
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import sim2real
+from sim2real.errors import UnknownName
+
+OWN = [name for name in dir(sim2real) if not name.startswith("_")]
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_every_name_is_there_and_says_what_it_is(name: str) -> None:
+    found = getattr(sim2real, name)
+    if name != "IDS":
+        assert callable(found)
+        assert (inspect.getdoc(found) or "").strip()
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    assert sim2real.__version__ == importlib.metadata.version("sim2real")
+
+
+@pytest.mark.parametrize("name", sim2real._CALLABLE)
+def test_a_package_is_also_the_function_of_its_name(name: str) -> None:
+    package = vars(sim2real)[name]
+    assert isinstance(package, ModuleType)
+    function = sim2real._load(name)
+    assert function.__name__ == name
+    assert inspect.signature(package) == inspect.signature(function)
+    assert inspect.getdoc(function) in inspect.getdoc(package)
+    assert str(inspect.signature(function)) in pydoc.render_doc(package)
+    assert pickle.loads(pickle.dumps(package)) is package
+    assert copy.deepcopy(package) is package
+    assert package.__path__, "its modules can be imported as ever"
+
+
+@pytest.mark.parametrize("before", ["", "import sim2real.transfer.target", "from sim2real import transfer"])
+def test_a_package_can_be_called_whatever_was_imported_before(before: str) -> None:
+    code = f"{before}\nimport sim2real\ntry: sim2real.transfer()\nexcept TypeError as error: print(error)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout == "transfer() missing 2 required positional arguments: 'policy' and 'target'\n"
+
+
+def test_a_call_reaches_the_function() -> None:
+    world = sim2real.World.load("cartpole")
+    target = sim2real.TargetEnv(world, world.variant("combined_a"), sim2real.Budget(steps=64))
+    with pytest.raises(UnknownName, match="did you mean 'fine-tune'"):
+        sim2real.transfer(sim2real.Policy.load("cartpole-nominal-0"), target, "fine-tun")
+
+
+PROGRAM = """
+import sim2real
+from sim2real.transfer.transfer import Run
+
+world = sim2real.World.load("cartpole")
+policy = sim2real.Policy.load("cartpole-nominal-0")
+target = sim2real.TargetEnv(world, world.variant("combined_a"), sim2real.Budget(steps=64))
+reveal_type(sim2real.transfer(policy, target, "rehearsal", sim2real.Source(world), Run(seed=1)))
+reveal_type(sim2real.identify(world, "recordings"))
+reveal_type(sim2real.train("cartpole", "runs/one", steps=1))
+reveal_type(sim2real.make("cartpole"))
+reveal_type(sim2real.make_vec("cartpole", 4))
+reveal_type(sim2real.__version__)
+sim2real.transfer("cartpole-nominal-0", target)
+sim2real.nothing()
+"""
+SAID = [
+    ('"sim2real.policy.policy.Policy"', "note"),
+    ('"sim2real.identify.result.Identification"', "note"),
+    ('Unexpected keyword argument "steps" for "train"', "error"),
+    ('"sim2real.policy.policy.Policy"', "note"),
+    ('"sim2real.single_env.Sim2RealEnv"', "note"),
+    ('"sim2real.env.Sim2RealVectorEnv"', "note"),
+    ('"builtins.str"', "note"),
+    ('Argument 1 to "transfer" has incompatible type "str"; expected "Policy"', "error"),
+    ('Module has no attribute "nothing"', "error"),
+]
+
+
+@pytest.mark.slow
+def test_a_users_program_is_typed(tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(PROGRAM)
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "program.py", "--cache-dir", tmp_path / "cache"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+    )
+    said = [line for line in done.stdout.splitlines() if line[:7] == "program" and "defined in" not in line]
+    for line, (what, kind) in zip(said, SAID, strict=True):
+        assert what in line
+        assert f" {kind}: " in line

@@ -19,7 +19,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from sim2real.distributions import Distribution, LogUniform, Normal, Point, Samples
 from sim2real.domain import Domain
-from sim2real.learn.vec_env import SB3VecEnv
+from sim2real.learn.vec_env import SB3VecEnv, SideBySide
 from sim2real.parameters import quantity_of
 
 
@@ -109,6 +109,8 @@ def _between(start: float, end: float, share: float, logarithmic: bool) -> float
 def _drawn(envs: VecEnv) -> list[dict[str, float]]:
     """What each env drew: the parameters of its domain."""
     inner = envs.unwrapped
+    if isinstance(inner, SideBySide):
+        inner = inner.parts[0]  # those beside it rehearse
     if not isinstance(inner, SB3VecEnv):
         return list(inner.env_method("physics"))
     names = inner.get_attr("domain", 0)[0].names

@@ -36,6 +36,8 @@ from sim2real.learn.settings import PPOSettings
 from sim2real.policy import Policy
 
 Floats = NDArray[np.float32]
+_EXPLODED = 5.0
+"""Nats of one update; a Gaussian policy that moves by three of its deviations moves by less."""
 Space = gym.Space[Any]
 
 
@@ -46,6 +48,7 @@ class LeanPPO(PPO):
         parameters: every array of the policy, in one.
         adam: the optimizer.
         start: the policy that learning begins with.
+        diverged: why learning ended early, with the weights from before; empty if it did not.
     """
 
     def __init__(
@@ -77,6 +80,7 @@ class LeanPPO(PPO):
             venv = SeesInputs(venv, start, self._inputs)
         torch.set_num_threads(1)  # two spinning threads are an order of magnitude slower on small networks
         self.start, self._hooks = start, hooks or Hooks()
+        self.diverged = ""
         explore = np.full(len(start.contract.action), math.log(settings.initial_std), np.float32)
         self.parameters = FlatParameters({**start.weights, "log_std": explore})
         self.adam = Adam(self.parameters)
@@ -132,7 +136,9 @@ class LeanPPO(PPO):
     def collect_rollouts(
         self, env: VecEnv, callback: BaseCallback, rollout_buffer: RolloutBuffer, n_rollout_steps: int
     ) -> bool:
-        """Fill the buffer; False if a callback ends the training."""
+        """Fill the buffer; False if a callback ends the training, or it diverged."""
+        if self.diverged:
+            return False
         self._normalizer.apply()
         rollout_buffer.reset()
         callback.on_rollout_start()
@@ -175,18 +181,33 @@ class LeanPPO(PPO):
         rates = self._hooks.rates_at(self.done, self._learnable)
         self.adam.choose(rates)
         self._network.choose(rates)
+        before = {name: array.copy() for name, array in self.state().items()}
         data, seen = Samples.of(self.rollout_buffer), [Losses()]
         for _ in range(self.n_epochs):
             for batch in data.shuffled(self.batch_size):
                 seen.append(self._differentiate(loss, batch))
-                if seen[-1].approx_kl > far:
+                if not seen[-1].approx_kl <= far:
                     break
                 self.adam.step(rate, self.max_grad_norm)
             self._n_updates += 1
-            if seen[-1].approx_kl > far:
+            if not seen[-1].approx_kl <= far:
                 break
+        if self._has_diverged(seen[-1]):
+            self.restore(before)
+            return
         self._update_average()
         self._record(seen[1:], loss, rate)
+
+    def _has_diverged(self, last: Losses) -> bool:
+        """Whether the update left no policy, or one that has nothing in common with that before it."""
+        if not np.isfinite(self.parameters.value).all() or not np.isfinite(last).all():
+            what = "numbers that are not finite"
+        elif last.approx_kl > _EXPLODED:
+            what = f"a policy {last.approx_kl:.3g} nats from that before"
+        else:
+            return False
+        self.diverged = f"the update after {self.num_timesteps} control steps of all envs led to {what}"
+        return True
 
     def _left(self, schedule: object) -> float:
         """What a schedule says now."""

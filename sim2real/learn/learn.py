@@ -10,6 +10,7 @@ control steps are taken there, and learning ends where its budget does.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,8 @@ from sim2real.learn.settings import PPOSettings
 from sim2real.learn.vec_env import SameStepEnv, SB3VecEnv, SideBySide
 from sim2real.policy import Policy
 from sim2real.process import undisturbed
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,8 @@ class Learnt:
     """With the contract of the policy that it began with."""
     steps: tuple[int, ...]
     """Control steps in each env."""
+    diverged: str = ""
+    """Why learning ended early with the last good weights; empty if it did not."""
 
 
 @undisturbed()
@@ -104,7 +109,10 @@ def learn(
             if not model._n_updates:
                 raise
     taken = model.num_timesteps // venv.num_envs
-    return Learnt(model.policy_now(), tuple(taken * part.num_envs for part in rows))
+    diverged = model.diverged if isinstance(model, LeanPPO) else ""
+    if diverged:
+        _log.warning("learning diverged and ended early: %s; the policy before is kept", diverged)
+    return Learnt(model.policy_now(), tuple(taken * part.num_envs for part in rows), diverged)
 
 
 def run(model: BaseAlgorithm, steps: int, callbacks: list[BaseCallback]) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sim2real.documents import Section
-from sim2real.errors import UnknownName
+from sim2real.errors import InvalidValue, UnknownName
 from sim2real.policy.kinds import ACTIVATIONS
 from sim2real.world import World
 
@@ -50,8 +50,20 @@ class PPOSettings:
     """Engine to train in."""
     normalize_observations: bool = False
     """Whether running means and variances scale what the policy sees; the tasks scale by hand already."""
+    rehearsal: float = 0.0
+    """Share of the envs that keep nominal physics, whatever the domain, so that they are not forgotten."""
     allow_dead: bool = False
     """Whether to train with parameters of the domain that change nothing."""
+
+    def __post_init__(self) -> None:
+        """Refuse a share that is none."""
+        if not 0 <= self.rehearsal < 1:
+            raise InvalidValue(f"rehearsal of {self.rehearsal:g} is outside [0, 1)")
+
+    @property
+    def rehearsing(self) -> int:
+        """Envs that keep nominal physics; at least one learns in the domain."""
+        return min(round(self.num_envs * self.rehearsal), self.num_envs - 1)
 
     @property
     def for_sb3(self) -> dict[str, Any]:

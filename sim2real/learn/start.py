@@ -54,7 +54,8 @@ def begin(
     start = _start_policy(settings.start)
     if start is not None:
         settings = shaped_like(start, settings)
-    env = Sim2RealVectorEnv(world, settings.num_envs, domain, simulator=settings.simulator)
+    rows = settings.num_envs - settings.rehearsing
+    env = Sim2RealVectorEnv(world, rows, domain, simulator=settings.simulator)
     if start is not None:
         start.check(env)
     _check_own_task(world, settings.simulator)

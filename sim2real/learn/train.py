@@ -67,9 +67,14 @@ def train(
         logs=logs,
         run=description(env.world, source, seed, asdict(settings)),
     )
-    learnt = learn(env, start, settings, seed, Hooks(normalizer=normalizer_of(start, settings)), beside)
+    envs, own = [env], settings.total_steps
+    if settings.rehearsing:
+        envs.append(Sim2RealVectorEnv(env.world, settings.rehearsing, simulator=settings.simulator))
+        own = max(own * env.num_envs // settings.num_envs, 1)
+    hooks = Hooks(normalizer=normalizer_of(start, settings))
+    learnt = learn(envs, start, dataclasses.replace(settings, total_steps=own), seed, hooks, beside)
     plain = {**asdict(settings), "hidden": list(settings.hidden)}
-    step = Step("train", source, learnt.steps[0], seed, plain)
+    step = Step("train", source, sum(learnt.steps), seed, plain)
     label = "nominal" if env.domain.is_point else "randomized"
     contract = contract_of(env, label, seed, (*start.contract.provenance, step), start.contract)
     policy = dataclasses.replace(learnt.policy, contract=contract, name=folder.name)

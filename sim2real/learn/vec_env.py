@@ -122,7 +122,7 @@ class SideBySide(VecEnv):
     def __init__(self, parts: Sequence[VecEnv]) -> None:
         """Join them, in this order."""
         self.render_mode = None
-        self._parts = list(parts)
+        self.parts = list(parts)
         self._borders = np.cumsum([part.num_envs for part in parts])[:-1]
         shapes = [(part.observation_space.shape, part.action_space.shape) for part in parts]
         if len(set(shapes)) > 1:
@@ -132,22 +132,22 @@ class SideBySide(VecEnv):
 
     def seed(self, seed: int | None = None) -> Sequence[int | None]:
         """Seed all of them."""
-        for k, part in enumerate(self._parts):
+        for k, part in enumerate(self.parts):
             part.seed(None if seed is None else seed + _APART * k)
         return [seed] * self.num_envs
 
     def reset(self) -> VecEnvObs:
         """Begin all rows."""
-        return np.concatenate([part.reset() for part in self._parts])
+        return np.concatenate([part.reset() for part in self.parts])
 
     def step_async(self, actions: NDArray[np.float32]) -> None:
         """Take the actions of the next `step_wait`."""
-        for part, own in zip(self._parts, np.split(actions, self._borders), strict=True):
+        for part, own in zip(self.parts, np.split(actions, self._borders), strict=True):
             part.step_async(own)
 
     def step_wait(self) -> VecEnvStepReturn:
         """Advance all rows."""
-        observations, rewards, dones, infos = zip(*(part.step_wait() for part in self._parts), strict=True)
+        observations, rewards, dones, infos = zip(*(part.step_wait() for part in self.parts), strict=True)
         told = [info for own in infos for info in own]
         return np.concatenate(observations), np.concatenate(rewards), np.concatenate(dones), told
 
@@ -158,19 +158,19 @@ class SideBySide(VecEnv):
         """Each row's."""
         if attr_name == "render_mode":
             return [None] * self.num_envs
-        values = [value for part in self._parts for value in part.get_attr(attr_name)]
+        values = [value for part in self.parts for value in part.get_attr(attr_name)]
         return [values[row] for row in self._get_indices(indices)]
 
     def set_attr(self, attr_name: str, value: object, indices: VecEnvIndices = None) -> None:
         """Set it in all of them."""
-        for part in self._parts:
+        for part in self.parts:
             part.set_attr(attr_name, value)
 
     def env_method(
         self, method_name: str, *method_args: object, indices: VecEnvIndices = None, **method_kwargs: object
     ) -> list[Any]:
         """Call a method of all of them; each row's result."""
-        calls = (partial(part.env_method, method_name, *method_args) for part in self._parts)
+        calls = (partial(part.env_method, method_name, *method_args) for part in self.parts)
         values = [value for call in calls for value in call(**cast(Any, method_kwargs))]
         return [values[row] for row in self._get_indices(indices)]
 

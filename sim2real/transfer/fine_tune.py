@@ -89,7 +89,8 @@ def fine_tune(
         source: what is kept of the source comes from there.
 
     Returns:
-        The adapted policy, labelled ``fine-tuned``.
+        The adapted policy, labelled ``fine-tuned``; the last good one of a learning that diverged, which its
+        provenance tells then.
 
     Raises:
         PolicyError: if the policy does not fit the target, or can't learn.
@@ -124,6 +125,7 @@ def fine_tune(
         **dataclasses.asdict(target.spent),
         "source_steps": sum(learnt.steps[1:]),
         "trained_weights": settings.count(start),
+        **({"diverged": learnt.diverged} if learnt.diverged else {}),
     }
     step = Step("fine-tune", {}, target.spent.steps, seed, told)
     before = policy.contract

@@ -51,6 +51,8 @@ class Training:
     """Of the new policy."""
     progress: bool = False
     """Whether to show a progress bar."""
+    rehearsal: float = 0.0
+    """Share of the envs that keep nominal physics."""
     target: str = ""
     """Name of the target that the domain was learnt from, for the provenance: seeds of one method learn
     domains that differ a little, and are told to be of one kind by it."""
@@ -75,6 +77,8 @@ class RoadSettings:
     widen: float = 0.0
     """Share of each parameter's range, to both sides of what was found, that training draws from uniformly; 0
     for what was found, as sure as it is."""
+    rehearsal: float = 0.0
+    """Share of training that keeps nominal physics, so that the policy does not forget them."""
     label: str = LABEL
     """Of the policies."""
     fit: FitSettings = dataclasses.field(default_factory=FitSettings)
@@ -137,7 +141,8 @@ def identify_and_train(
         place = folder / f"round-{number}"
         rollouts = _joined(rollouts, _recorded(policy, target, place, settings))
         fits.append(_fitted(world, rollouts, bounds, settings.fit, place, stages))
-        training = Training(settings.train_steps, settings.label, settings.watch.progress, target.name)
+        how = (settings.train_steps, settings.label, settings.watch.progress, settings.rehearsal)
+        training = Training(*how, target.name)
         domain = fits[-1].domain
         if settings.widen:
             domain = _widened(domain, fits[-1].physics, bounds, settings.widen)
@@ -173,7 +178,9 @@ def trained(
     policy: Policy, world: World, domain: Domain, folder: Path, training: Training, stages: Stages
 ) -> Policy:
     """As `continue_training`, once: a training that is done is kept, one that was interrupted goes on."""
-    key = fingerprint(world, policy, domain, training.steps, training.label, training.target)
+    key = fingerprint(
+        world, policy, domain, training.steps, training.label, training.rehearsal, training.target
+    )
     name = f"train {folder.relative_to(stages.folder).as_posix()}"
     stages.once(name, key, lambda: continue_training(policy, world, domain, folder, training))
     return Policy.load(folder)
@@ -198,7 +205,8 @@ def continue_training(
         # a checkpoint beside it went on from another policy
         shutil.rmtree(folder.with_name(folder.name + ".training"), ignore_errors=True)
         policy.save(start)
-    settings = settings_for(world, True, start=str(start), total_steps=training.steps, allow_dead=True)
+    given = {"start": str(start), "total_steps": training.steps, "rehearsal": training.rehearsal}
+    settings = settings_for(world, True, **given, allow_dead=True)
     learnt = train(world, folder, domain, policy.contract.seed, settings, training.progress)
     *past, last = learnt.contract.provenance
     if training.target:

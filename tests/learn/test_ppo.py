@@ -24,6 +24,7 @@ from sim2real.learn.callbacks import Checkpoints
 from sim2real.learn.checkpoint import description
 from sim2real.learn.hooks import Average, Hooks
 from sim2real.learn.lean_ppo import LeanPPO
+from sim2real.learn.learn import learn
 from sim2real.learn.sb3 import as_sb3, named_tensors
 from sim2real.learn.settings import PPOSettings, settings_for
 from sim2real.learn.start import fresh_policy, hidden_of
@@ -51,6 +52,20 @@ def model_of(world, seed=0, hooks=None, **changes):
     settings = dataclasses.replace(TINY, **changes)
     env = Sim2RealVectorEnv(world, settings.num_envs)
     return LeanPPO(fresh_policy(env, settings, seed), SB3VecEnv(env), settings, seed, hooks)
+
+
+def test_rehearsing_envs_keep_nominal_physics_beside_those_of_the_domain(pendulum, tmp_path):
+    """As learning in envs of the domain and nominal ones side by side; steps of all envs count."""
+    domain, settings = Domain.point({"pole.mass": 0.4}), dataclasses.replace(TINY, rehearsal=0.25)
+    policy = train(pendulum, tmp_path / "kept", domain, 3, settings)
+    envs = [Sim2RealVectorEnv(pendulum, 6, domain), Sim2RealVectorEnv(pendulum, 2)]
+    by_hand = learn(envs, fresh_policy(envs[0], TINY, 3), dataclasses.replace(TINY, total_steps=768), 3)
+    for name, array in by_hand.policy.weights.items():
+        np.testing.assert_array_equal(policy.weights[name], array)
+    assert policy.contract.provenance[0].steps == 1024
+    assert [dataclasses.replace(TINY, rehearsal=share).rehearsing for share in (0.0, 0.99)] == [0, 7]
+    with pytest.raises(InvalidValue, match="rehearsal of 1 is outside"):
+        dataclasses.replace(TINY, rehearsal=1.0)
 
 
 @pytest.mark.parametrize("activation", ["tanh", "relu", "gelu"])

@@ -211,6 +211,21 @@ def test_budget_too_small_for_an_update(pendulum, source):
         fine_tune(source, short, QUICK)
 
 
+@pytest.mark.parametrize("rate", [1e3, 1e30])
+def test_learning_that_diverges_keeps_the_last_good_policy_and_says_so(pendulum, source, rate, caplog):
+    target = target_of(pendulum, steps=6 * ROUND)
+    settings = dataclasses.replace(QUICK, learning_rate=rate, critic_warmup=0.0)
+    with np.errstate(all="ignore"):
+        adapted = fine_tune(source, target, settings, seed=2)
+    assert moved(source.weights, adapted.weights) == ["log_std"]  # which exploration begins with
+    told = adapted.contract.provenance[-1].settings
+    assert "the update after 64 control steps of all envs led to" in told["diverged"]
+    assert "learning diverged and ended early" in caplog.text
+    assert target.spent.steps == told["steps"] == ROUND
+    plain = fine_tune(source, target_of(pendulum, steps=2 * ROUND), QUICK, seed=2)
+    assert "diverged" not in plain.contract.provenance[-1].settings
+
+
 def test_limit_on_episodes_keeps_what_was_learnt(tmp_path):
     """Falls end a rollout midway; the updates before it count, and the same again is possible at once."""
     settings = PPOSettings(

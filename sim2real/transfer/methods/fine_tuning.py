@@ -6,6 +6,7 @@ given to it: ``LowRank(rehearsal=0.5)``, ``--method low-rank:rehearsal=0.5``.
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -34,7 +35,10 @@ class FineTune(FineTuneSettings):
 
 @dataclass(frozen=True)
 class FromScratch(FineTune):
-    """A new network of the policy's sizes learns in the target alone: the control for negative transfer."""
+    """A new network of the policy's sizes learns in the target alone: the control for negative transfer.
+
+    Settings of learning are those that the policy was trained with.
+    """
 
     card: ClassVar[Card] = Card(
         "learns in the target alone, with a new network",
@@ -51,7 +55,13 @@ class FromScratch(FineTune):
         """Spend the budget on learning in the target."""
         shape = shaped_like(case.policy, PPOSettings(initial_std=self.initial_std))
         fresh = fresh_policy(case.target, shape, case.seed)
-        return fine_tune(fresh, case.target, self, case.seed, case.progress, case.source)
+        # for its rate and discount alone: what is learnt knows nothing of the source
+        past = case.policy.contract.provenance
+        begun = dataclasses.replace(fresh.contract, provenance=past)
+        fresh = dataclasses.replace(fresh, contract=begun)
+        learnt = fine_tune(fresh, case.target, self, case.seed, case.progress, case.source)
+        own = dataclasses.replace(learnt.contract, provenance=learnt.contract.provenance[len(past) :])
+        return dataclasses.replace(learnt, contract=own)
 
 
 @dataclass(frozen=True)

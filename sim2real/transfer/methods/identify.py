@@ -43,6 +43,8 @@ class Identify:
     """Alternations of recording, fitting and training."""
     train_steps: int = 300_000
     """Control steps of the source in each round."""
+    rehearsal: float = 0.5
+    """Share of that training that stays in nominal physics, so that they are not forgotten."""
     widen: float = 0.0
     """Share of each parameter's range that training draws from to both sides of what was found; 0 for what
     was found, as sure as it is."""
@@ -84,6 +86,7 @@ class Identify:
             self.rounds,
             self.train_steps,
             self.widen,
+            self.rehearsal,
             fit=FitSettings(search=SearchSettings(self.generations, self.population)),
             watch=watch,
         )

@@ -2,13 +2,12 @@
 
     python scripts/coverage_identify.py --twins 20                       # unmodelled latency and dry friction
     python scripts/coverage_identify.py --twins 20 --lacks nothing other
-    python scripts/coverage_identify.py --twins 8 --profile --out runs/coverage-profile
     python scripts/coverage_identify.py --quick                          # one twin of the cart-pole
 
 Each twin has two planted parameters to find and something that the fit knows nothing of. Intervals of
 nominally 95 %: from independent errors (the formula that mujoco.sysid reports; on cartpole its own fit and
 intervals as well, if `mujoco[sysid]` is installed), from drawing blocks of time again, those that
-`sim2real identify` reports, the same with profiled likelihood, and the width of the domain that is handed on.
+`sim2real identify` reports, and the width of the domain that is handed on.
 Coverage comes with Wilson's interval; the width is a share of what the fit could choose from; the score is
 Gneiting and Raftery's (2007), the less the better. Twins that are done are kept in --out, so an interrupted
 run goes on.
@@ -56,7 +55,7 @@ RUNS = 6
 OTHER = ("tilted ground", "sensor that reads 2 % too much", "sensor with an offset", "motor of 20 ms")
 """What a twin can have that is not among the usual missing effects."""
 
-KINDS = ("independent errors", "mujoco.sysid", "blocks of time", "reported", "profiled", "domain")
+KINDS = ("independent errors", "mujoco.sysid", "blocks of time", "reported", "domain")
 
 
 def recorded(world: World, physics: dict[str, float], lack: str, seed: int) -> Recording:
@@ -104,12 +103,10 @@ def twin(name: str, lacks: str, seed: int) -> tuple[World, dict[str, float], lis
     return world, truth, logs
 
 
-def intervals(name: str, lacks: str, seed: int, profile: bool) -> dict[str, list[list[float]]]:
+def intervals(name: str, lacks: str, seed: int) -> dict[str, list[list[float]]]:
     """By kind and parameter: low, high and truth, in shares of what the fit could choose from."""
     world, truth, logs = twin(name, lacks, seed)
-    options = Options(
-        free=FREE[name], generations=0, threads=1, window=WINDOW[name], profile=profile, seed=seed
-    )
+    options = Options(free=FREE[name], generations=0, threads=1, window=WINDOW[name], seed=seed)
     found = identify(world, logs, options)
     space = {free.name: free for free in free_parameters(world, FREE[name])}
     rows: dict[str, list[list[float]]] = {kind: [] for kind in KINDS}
@@ -119,7 +116,6 @@ def intervals(name: str, lacks: str, seed: int, profile: bool) -> dict[str, list
             "independent errors": (e.value - e.independent, e.value + e.independent),
             "blocks of time": e.bootstrap,
             "reported": (e.low, e.high),
-            "profiled": e.profile,
             "domain": (spread.mean - 1.96 * spread.std, spread.mean + 1.96 * spread.std),
         }
         for kind, pair in ends.items():
@@ -196,7 +192,6 @@ def main() -> None:
     parser.add_argument("--worlds", nargs="+", default=list(FREE), choices=list(FREE))
     choices = ("lag and friction", "nothing", "other")
     parser.add_argument("--lacks", nargs="+", default=["lag and friction"], choices=choices)
-    parser.add_argument("--profile", action="store_true", help="profile the likelihood as well")
     parser.add_argument("--out", type=Path, default=Path("runs/coverage"))
     arguments = parser.parse_args()
     if arguments.quick:
@@ -209,7 +204,7 @@ def main() -> None:
             for seed in range(arguments.twins):
                 path = arguments.out / f"{name}-{lacks.replace(' ', '-')}-{seed}.json"
                 if not path.exists():
-                    write_text(path, json.dumps(intervals(name, lacks, seed, arguments.profile)))
+                    write_text(path, json.dumps(intervals(name, lacks, seed)))
                 for kind, ends in json.loads(path.read_text("utf-8")).items():
                     found[kind] += ends
             for kind, ends in found.items():

@@ -79,7 +79,7 @@ def assess(model: FittedModel, options: Options, seconds: float, counts: tuple[i
     spread = bootstrap(linear)
     enlarged = enlarge(problem, point) if options.nuisance else None
     unmodelled = enlarged.unmodelled if enlarged is not None else None
-    estimates = estimates_of(problem, point, spread, enlarged, options.profile)
+    estimates = estimates_of(problem, point, spread, enlarged)
     ground = _ground(model, estimates, spread)
     gap, nominal, predicted = _gaps(model, options.threads, ground)
     hints = diagnose(model.world, model.motions, predicted)

@@ -52,8 +52,6 @@ class Estimate:
     """Value with nuisance effects fitted beside it (`sim2real.identify.nuisance`)."""
     independent: float | None = None
     """Half width of the interval that errors taken for independent would give."""
-    profile: tuple[float, float] | None = None
-    """Ends as `low` and `high`, from the profile likelihood in place of a parabola, if asked for."""
 
     @classmethod
     def of(cls, world: World, free: FreeParameter, at: float, low: float, high: float) -> Estimate:
@@ -106,7 +104,6 @@ def estimates_of(
     point: FloatArray,
     spread: Spread,
     enlarged: Enlarged | None = None,
-    profiled: bool = False,
 ) -> tuple[Estimate, ...]:
     """Every free number with its intervals.
 
@@ -115,13 +112,9 @@ def estimates_of(
         point: where the fit ended, in the unit cube. Shape (p,).
         spread: its scatter, from blocks.
         enlarged: the fit with the usual missing effects beside it, for intervals that count those.
-        profiled: profile that fit's likelihood as well.
     """
     allowed = None if enlarged is None else enlarged.interval()
     covered, blocks = spread.interval(point, allowed), spread.interval(point)
-    ends = None
-    if profiled and enlarged is not None:
-        ends = spread.interval(point, enlarged.interval(profiled))
     beside = point if enlarged is None else enlarged.point
     naive = point - QUANTILE * spread.independent, point + QUANTILE * spread.independent
     found = []
@@ -133,7 +126,6 @@ def estimates_of(
                 bootstrap=_ends(free, blocks, k),
                 with_nuisance=float(free.value(beside[k])),
                 independent=(sides[1] - sides[0]) / 2,
-                profile=None if ends is None else _ends(free, ends, k),
             )
         )
     return tuple(found)

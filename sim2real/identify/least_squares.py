@@ -142,17 +142,6 @@ def least_squares(
     return Fit(point, best)
 
 
-def follow(problem: RecordingProblem, point: FloatArray, held: Sequence[int]) -> FloatArray:
-    """RMSE once the columns that are not held have followed by a round of steps. Shape (motions, k)."""
-    linear = problem.linearize(point)
-    tried = problem.rmse(_candidates(problem, linear, point, 1.0, held))
-    rmse = np.concatenate([linear.rmse[None], tried])
-    if not problem.decoupled:
-        return np.asarray(rmse[int(rmse.mean(axis=(1, 2)).argmin())])
-    best = rmse.mean(axis=1).argmin(axis=0)
-    return np.stack([rmse[k, :, joint] for joint, k in enumerate(best)], axis=1)
-
-
 _MOST_MOVES, _ROUNDS = 4, 4
 _AS_GOOD = 1.01  # times the error of the best fraction: then no other whole number is tried
 

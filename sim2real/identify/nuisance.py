@@ -21,7 +21,7 @@ import mujoco
 import numpy as np
 
 from sim2real.identify.estimates import Estimate
-from sim2real.identify.least_squares import calmer, follow, least_squares, prior_curvature
+from sim2real.identify.least_squares import calmer, least_squares, prior_curvature
 from sim2real.identify.noise import NOISES, sensor_floor, white_errors
 from sim2real.identify.problem import Linear, Problem, RecordingProblem
 from sim2real.identify.space import FloatArray, FreeParameter, ParameterSpace
@@ -50,7 +50,6 @@ _ROUNDS, _SERVO_ROUNDS = 12, 3
 _WHITE = 2.0
 """A measured state's white noise is in the residual once as it is, and once more by what grows from it in a
 window that begins there; errors up to this many times the noise hide no effect."""
-_PROFILE_ROUNDS, _FACTOR = 2, 2.5  # most that a round moves an end, as a factor of its distance
 _GAIN = 0.25
 """Share of the error that all effects must take away to be called missing."""
 _PART = 0.1
@@ -117,39 +116,10 @@ class Enlarged:
         unexplained = float(np.sqrt((linear.weight * left).sum()))
         return np.asarray(np.hypot(chance, scale[:own] * np.sqrt((alike**2).mean(axis=1)) * unexplained))
 
-    def interval(self, profiled: bool = False) -> Interval:
-        """Ends of the first columns' 95 % intervals.
-
-        Profiled, a parabola is replaced by the likelihood itself: each end is held while the other numbers
-        follow, and moved until the cost has risen by as much as it would at that end were the cost a parabola
-        (Venzon and Moolgavkar 1988; what rise is allowed comes from the scatter that is known, as errors are
-        correlated: Chandler and Bate 2007). Numbers that are changed together (`Problem.colours`) share their
-        simulations; an end costs two linearizations and as many rounds of steps.
-        """
+    def interval(self) -> Interval:
+        """Ends of the first columns' 95 % intervals."""
         at, reach = self.point[: self.own], QUANTILE * self.deviations
-        distances = np.stack([reach, reach])
-        for group in self.problem.colours() if profiled else ():
-            chosen = [k for k in group if k < self.own]
-            for row, side in enumerate((-1.0, 1.0)) if chosen else ():
-                distances[row, chosen] = self._distances(reach[chosen], chosen, side)
-        return at - distances[0], at + distances[1]
-
-    def _distances(self, reach: FloatArray, group: list[int], side: float) -> FloatArray:
-        """How far the numbers of a group get to one side. Shape (len(group),)."""
-        problem, point = self.problem, self.point
-        columns, variances = self.covariance[:, group], np.diag(self.covariance)[group]
-        allowed = 0.5 * reach**2 / variances
-        owners = [problem.owner(k) if problem.decoupled else None for k in group]
-        distance = reach
-        for _ in range(_PROFILE_ROUNDS):
-            start = np.clip(point + columns @ (side * distance / variances), 0.0, 1.0)
-            reached = np.abs(start[group] - point[group])
-            # by how much the summed RMSE rose, of the joint that a number is about
-            change = follow(problem, start, group) - self.linear.rmse
-            rise = np.array([change[:, slice(None) if o is None else o].sum() for o in owners])
-            factor = np.sqrt(allowed / np.maximum(rise, 1e-30))
-            distance = reached * np.clip(factor, 1 / _FACTOR, _FACTOR)
-        return distance
+        return at - reach, at + reach
 
     @property
     def unmodelled(self) -> Unmodelled | None:

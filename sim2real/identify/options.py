@@ -32,9 +32,6 @@ class Options:
     nuisance: bool = True
     """Fit once more with nuisance effects, the usual missing ones, for intervals that cover; without, they
     are those of a block bootstrap."""
-    profile: bool = False
-    """Profile the likelihood for the ends of the intervals as well (`sim2real.identify.uncertainty`); takes
-    as long again as a fit."""
     seed: int = 0
     threads: int = 0
     complaints: tuple[str, ...] = ()

@@ -10,7 +10,7 @@ from sim2real.identify.least_squares import least_squares
 from sim2real.identify.nuisance import enlarge, held_in_scale
 from sim2real.identify.problem import RecordingProblem
 from sim2real.identify.space import ParameterSpace, free_parameters
-from sim2real.identify.uncertainty import QUANTILE, bootstrap
+from sim2real.identify.uncertainty import bootstrap
 from sim2real.identify.verdicts import IDENTIFIED, STRUCTURE_MISSING
 from sim2real.replay import Motion, motion_of, windows
 from sim2real.world import World
@@ -44,7 +44,7 @@ def plain(twin):
 
 
 def test_a_latency_and_a_friction_that_are_missing_are_named(late):
-    options = Options(free=tuple(MASSES), generations=0, threads=1, window=0.25, profile=True)
+    options = Options(free=tuple(MASSES), generations=0, threads=1, window=0.25)
     found = identify(World.load("cartpole"), late, options)
     effects = {effect.name: effect.value for effect in found.unmodelled}
     assert effects == pytest.approx(HIDDEN, rel=0.1)
@@ -56,7 +56,6 @@ def test_a_latency_and_a_friction_that_are_missing_are_named(late):
         assert abs(estimate.value - truth) > estimate.independent
         assert abs(estimate.with_nuisance - truth) < 0.3 * abs(estimate.value - truth)
         assert estimate.low <= truth <= estimate.high
-        assert estimate.profile[0] <= truth <= estimate.profile[1]
         assert estimate.low <= estimate.value <= estimate.high
     table = found.to_json()
     assert {s["name"] for s in table["unmodelled"]} == set(HIDDEN)
@@ -94,17 +93,6 @@ def test_without_missing_effects_the_blocks_decide(late):
     for estimate in found.estimates:
         assert (estimate.low, estimate.high) == pytest.approx(estimate.bootstrap)
         assert estimate.with_nuisance == pytest.approx(estimate.value)
-        assert estimate.profile is None
-
-
-def test_the_profile_of_a_parabola_is_the_parabola(plain):
-    problem = problem_of(plain)
-    enlarged = enlarge(problem, fitted(problem))
-    low, high = enlarged.interval(profiled=True)
-    at, reach = enlarged.point[:2], QUANTILE * enlarged.deviations
-    assert (low < at).all()
-    assert (at < high).all()
-    assert (high - low) / (2 * reach) == pytest.approx(1.0, abs=0.6)
 
 
 def test_contacts_don_t_hide_that_the_scale_is_free(twin):

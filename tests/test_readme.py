@@ -47,6 +47,15 @@ def test_a_robot_of_ones_own_in_an_empty_folder(tmp_path: Path, monkeypatch: pyt
 
 
 @pytest.mark.slow
+def test_an_env_of_others_in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (shell,) = [block for block in blocks("sh") if "--gym" in block]
+    few = {"evaluate": ["--episodes", "2"], "train": ["--steps", "4096"]}
+    for _, command, *words in map(shlex.split, shell.splitlines()):
+        assert main([command, *words, *few.get(command, [])]) == 0
+
+
+@pytest.mark.slow
 def test_a_policy_of_others_in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("DISPLAY", raising=False)

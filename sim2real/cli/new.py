@@ -1,10 +1,11 @@
-"""A world folder from anybody's model."""
+"""A world folder from anybody's model or env."""
 
 from __future__ import annotations
 
 import argparse
 from typing import TYPE_CHECKING
 
+from sim2real.cli.task import add_imports
 from sim2real.cli.terminal import console, working
 
 if TYPE_CHECKING:
@@ -14,10 +15,12 @@ if TYPE_CHECKING:
 def add(commands: Commands) -> None:
     """Add the command."""
     command = commands.add_parser(
-        "new", help="write a world folder for an MJCF: parameters, variants, a task"
+        "new", help="write a world folder for an MJCF or a gymnasium env: parameters, variants, a task"
     )
     command.add_argument("folder", help="folder to make; its name is the world's")
-    command.add_argument("--model", required=True, help="MJCF file, or a URDF that MuJoCo loads")
+    what = command.add_mutually_exclusive_group(required=True)
+    what.add_argument("--model", help="MJCF file, or a URDF that MuJoCo loads")
+    what.add_argument("--gym", metavar="ID", help="gymnasium env: Hopper-v5, or my_module:MyEnv-v0")
     command.add_argument("--task", action="store_true", help="write task.py too, an example to edit")
     command.add_argument(
         "--io",
@@ -26,23 +29,30 @@ def add(commands: Commands) -> None:
         "policy.onnx (mjlab) or config.yaml (unitree_rl_gym)",
     )
     command.add_argument("--env", metavar="FILE", help="Isaac Lab's env.yaml of the same run: the gains")
+    add_imports(command)
     command.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Run it."""
     from sim2real.scaffold import new_world
+    from sim2real.world import SCHEME
 
-    with working(console(), f"reading {arguments.model}"):
-        made = new_world(arguments.folder, arguments.model, arguments.task, arguments.io, arguments.env)
+    module, _, _ = (arguments.gym or "").removeprefix(SCHEME).rpartition(":")
+    model = arguments.model or SCHEME + arguments.gym.removeprefix(SCHEME)
+    with working(console(), f"reading {model}"):
+        made = new_world(arguments.folder, model, arguments.task, arguments.io, arguments.env)
     for note in made.notes:
         print(note)
     world, folder = made.world, arguments.folder
     ranges = sum(p.low < p.high for p in world.parameters.values())
     print(f"wrote {folder}: {ranges} parameters to train over, {len(world.variants) - 1} held-out variants")
-    own = f" --import {folder}/task.py" if arguments.task else ""
+    needed = "".join(f" --import {name}" for name in (*arguments.imports, module) if name)
+    own = f"{needed} --import {folder}/task.py" if arguments.task else needed
     policy = (
         f"onnx:{arguments.io}" if (arguments.io or "").endswith(".onnx") else "torchscript:POLICY.pt --trust"
     )
     last = f"; sim2real evaluate {policy} --world {folder}" if arguments.io else ""
-    print(f"next: sim2real worlds {folder}; sim2real audit {folder}{own}{last}")
+    if arguments.gym:
+        last = f"; sim2real train {folder} --domain training{own}"
+    print(f"next: sim2real worlds {folder}{needed}; sim2real audit {folder}{own}{last}")

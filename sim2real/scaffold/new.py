@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import types
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,27 +11,23 @@ import mujoco
 import numpy as np
 import tomli_w
 
-from sim2real.audit import AuditSettings, audit_world, check_variants
-from sim2real.audit.excitation import CHEAP
-from sim2real.audit.finding import ALIVE, PARTLY
 from sim2real.catalog import entries
-from sim2real.env import make_task
-from sim2real.errors import InvalidValue, Sim2RealError
+from sim2real.errors import InvalidValue
 from sim2real.files import replace_folder, write_text
 from sim2real.interface import TaskFactory
 from sim2real.io_table import IO_FILE
-from sim2real.parameters import Parameter
 from sim2real.scaffold.described import Robot as DescribedRobot
-from sim2real.scaffold.example import Robot, example_task, robot_of
+from sim2real.scaffold.example import example_task, robot_of
+from sim2real.scaffold.gym_world import write_env
 from sim2real.scaffold.io_sources import describe
 from sim2real.scaffold.io_text import io_text
 from sim2real.scaffold.model import copy_model
-from sim2real.scaffold.parameters import heaviest, with_parameters, with_usual
-from sim2real.scaffold.variants import structure_of, variants_of
-from sim2real.simulators import installed, make_simulator
+from sim2real.scaffold.parameters import with_usual
+from sim2real.scaffold.physics_text import physics_text, varied, without_dead
+from sim2real.scaffold.variants import pushed, structure_of, variants_of
 from sim2real.tasks import TASKS, check_factory
 from sim2real.tasks.io_task import IO
-from sim2real.world import Variant, World, compile_scene, element_names
+from sim2real.world import SCHEME, World
 from sim2real.world.contacts import possible_partners
 
 
@@ -52,13 +47,13 @@ def new_world(
     io: str | Path | None = None,
     env: str | Path | None = None,
 ) -> Scaffold:
-    """Write a world folder from an MJCF: model and files, parameters with assumed ranges, variants, README.
+    """Write a world folder from an MJCF or a gymnasium env: parameters with assumed ranges, variants, README.
 
-    Parameters that change nothing in a fixed motion of the example task are left out.
+    Parameters that change nothing in a fixed motion of the task are left out.
 
     Args:
         folder: to be made; its name is the world's.
-        model: an MJCF file, or a URDF that MuJoCo loads.
+        model: an MJCF file, a URDF that MuJoCo loads, or ``gym:ID`` for a gymnasium env.
         task: whether to write ``task.py`` too, an example to edit. Nothing imports it by itself.
         io: what says the inputs and outputs of a policy, for an ``io.toml`` and so a task without code:
             Isaac Lab's ``IO_descriptors.yaml``, a ``policy.onnx`` with mjlab's metadata, or a ``config.yaml``
@@ -66,11 +61,14 @@ def new_world(
         env: Isaac Lab's ``env.yaml`` of the same run, which has the gains.
 
     Raises:
-        UnknownName: for a term that can't be read, or a joint that the model lacks.
+        UnknownName: for a term that can't be read, a joint that the model lacks, or an id that nothing
+            registers.
         InvalidValue: for a folder that is there, a name that a world of the catalogue has, a model that is
-            missing or does not compile, or a task for one that nothing moves. Nothing is left behind.
+            missing or does not compile, a task for one that nothing moves, or an env that can't be a world
+            or has no physics. Nothing is left behind.
     """
     folder, source = Path(folder), Path(model)
+    of_env = str(model).startswith(SCHEME)
     if folder.exists() or folder.is_symlink():
         raise InvalidValue(f"{folder} is there already; give another name, or move it away")
     if str(folder) in entries("envs"):
@@ -79,13 +77,21 @@ def new_world(
         raise InvalidValue(
             f"{folder.name!r} is no name for a world; take letters, digits, '_', '-' and '.', as in my_robot"
         )
+    if of_env and (task or io is not None):
+        raise InvalidValue(
+            f"{model} is a gymnasium env, which brings its own task; leave out --task and --io"
+        )
     if io is not None and task:
         raise InvalidValue("io.toml is a task already; leave out --task, or --io")
     if env is not None and io is None:
         raise InvalidValue("--env goes with --io IO_descriptors.yaml; give both")
     asked = _Asked(folder, source, task, *(None if given is None else Path(given) for given in (io, env)))
     notes: list[str] = []
-    replace_folder(folder, lambda place: notes.extend(_write(place, asked)))
+
+    def write(place: Path) -> None:
+        notes.extend(write_env(place, folder, str(model)) if of_env else _write(place, asked))
+
+    replace_folder(folder, write)
     return Scaffold(World.load(folder.resolve()), tuple(notes))
 
 
@@ -109,7 +115,7 @@ def _write(place: Path, asked: _Asked) -> list[str]:
     if asked.io is not None:
         notes += _write_io(place, asked, bare)
         bare = World.load(place)
-    world, variants = with_usual(bare), dict[str, Variant]()
+    world = replace(with_usual(bare), variants={})
     try:
         robot = robot_of(bare)
     except InvalidValue:
@@ -117,13 +123,15 @@ def _write(place: Path, asked: _Asked) -> list[str]:
             raise
         robot = None
     if robot is None:
-        world, dead = _alive(world)
+        world, dead = without_dead(world)
         notes += dead
     else:
         text = example_task(name, robot)
-        world, dead = _alive(world if asked.io else world.with_task(_class_of(text, name)))
+        world, dead = without_dead(world if asked.io else world.with_task(_class_of(text, name)))
         notes += dead
-        world, variants = _varied(world, robot)
+        base, push = pushed(bare.model)
+        structure = structure_of(base if robot.base else "")
+        world = varied(world, structure, lambda parameters: variants_of(parameters, push))
         if robot.base and not _has_ground(bare.model):
             notes.append(
                 "nothing to stand on: scene.xml has no floor; add one, such as "
@@ -132,8 +140,7 @@ def _write(place: Path, asked: _Asked) -> list[str]:
         if asked.task:
             write_text(place / "task.py", text)
     tasks = {"task": IO} if asked.io else {"task": name} if asked.task else {}
-    table = {"title": title, **tasks, **_tables(world, variants.values())}
-    write_text(place / "physics.toml", _HEAD.format(source=source) + tomli_w.dumps(table))
+    write_text(place / "physics.toml", physics_text(source, {"title": title, **tasks}, world))
     write_text(place / "README.md", _readme(asked, notes))
     World.load(place)
     return notes
@@ -162,76 +169,6 @@ def _class_of(text: str, name: str) -> TaskFactory:
     with TASKS.aside():
         exec(compile(text, "task.py", "exec"), module.__dict__)
     return check_factory(module.__dict__["HoldPose"])
-
-
-def _alive(world: World) -> tuple[World, list[str]]:
-    """The world without the parameters that change nothing when its task moves it, and why they don't."""
-    audit = audit_world(world, AuditSettings(policies=(), excitation=CHEAP))
-    dead = {f.name: f.sentence for f in audit.findings if f.verdict not in (ALIVE, PARTLY)}
-    kept = {name: p for name, p in world.parameters.items() if name not in dead}
-    return replace(world, parameters=kept), [f"left out: {sentence}" for sentence in dead.values()]
-
-
-def _varied(world: World, robot: Robot) -> tuple[World, dict[str, Variant]]:
-    """The world with what structural variants need, and the variants that change something in it."""
-    heavy = heaviest(world.model)
-    weight = 9.81 * float(world.model.body_mass[heavy].sum())
-    base = element_names(world.model, "body")[heavy[0]] if robot.base and heavy else ""
-    known = with_parameters(world, structure_of(base))
-    possible = {v.name: v for v in variants_of(known.parameters, float(f"{0.2 * weight:.2g}"))}
-    room = compile_scene(world.path / "scene.xml", known.parameters, possible)
-    known = replace(known, model=room, variants=possible)
-    variants = {name: variant for name, variant in possible.items() if _acts(known, variant)}
-    pushed = any(name.endswith(".push") for v in variants.values() for name in v.physics)
-    used = {name for v in variants.values() for name in v.physics}
-    kept = {
-        name: p
-        for name, p in known.parameters.items()
-        if name in world.parameters or name in used or (pushed and "push" in p.quantity.name)
-    }
-    return replace(known, parameters=kept), variants
-
-
-def _acts(world: World, variant: Variant) -> bool:
-    """Whether a variant is possible, and changes something."""
-    try:
-        world.check(variant.domain)
-        if variant.simulator == "mujoco":
-            check_variants(world, [variant])
-        elif not installed(variant.simulator):
-            return False
-        else:
-            make_task(world, make_simulator(variant.simulator, world, 1), None)
-    except Sim2RealError:
-        return False
-    return True
-
-
-def _tables(world: World, variants: Iterable[Variant]) -> dict[str, object]:
-    groups: dict[str, dict[str, dict[str, object]]] = {}
-    for variant in variants:
-        engine = {"simulator": variant.simulator} if variant.simulator != "mujoco" else {}
-        groups.setdefault(variant.group, {})[variant.name] = {**engine, **variant.physics}
-    return {"parameters": {p.name: _entry(p) for p in world.parameters.values()}, "variants": groups}
-
-
-def _entry(parameter: Parameter) -> dict[str, object]:
-    entry: dict[str, object] = {"unit": parameter.unit, "nominal": parameter.nominal}
-    if parameter.low < parameter.high:
-        digits = [parameter.low, parameter.high]
-        entry["range"] = [float(f"{x:.6g}") for x in digits]
-        if parameter.scale == "log":
-            entry["scale"] = "log"
-    if parameter.elements != (parameter.name.rpartition(".")[0],) and parameter.elements:
-        entry["elements"] = list(parameter.elements)
-    return {**entry, "source": parameter.source}
-
-
-_HEAD = """\
-# Written by `sim2real new`. Nominal values are those of {source}; ranges and variants are assumed. Put
-# in what you know: data sheets, measurements, or `sim2real identify`, and say in `source` where a number
-# comes from.
-"""
 
 
 def _readme(asked: _Asked, notes: list[str]) -> str:

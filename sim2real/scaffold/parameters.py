@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import mujoco
@@ -10,12 +11,10 @@ import numpy as np
 
 from sim2real.errors import InvalidValue, UnknownName
 from sim2real.parameters import QUANTITIES, Parameter
-from sim2real.world import World, compile_scene, element_names, nominal_value
-from sim2real.world.checks import canonical, check_nominal, check_parameters
+from sim2real.world import World, element_names, nominal_value
 from sim2real.world.contacts import possible_partners
 from sim2real.world.levers import is_scalar
 from sim2real.world.refusals import refusal
-from sim2real.world.scene import lacks_room
 
 _BODIES, _SHARE = 8, 0.03  # the heaviest, of at least that share of what moves
 _LATENCY = 0.02  # s
@@ -45,23 +44,14 @@ _OF_ACTUATORS = (
 
 def with_usual(world: World) -> World:
     """The world with what usually differs between two robots, as far as its model can have it."""
-    return with_parameters(world, _candidates(world.model))
+    return with_parameters(world, candidates(world.model))
 
 
-def with_parameters(world: World, candidates: Iterable[Parameter]) -> World:
+def with_parameters(world: World, given: Iterable[Parameter]) -> World:
     """The world with those parameters that its model can have; see `sim2real.world.refusals`."""
-    for given in candidates:
-        try:
-            parameter = canonical(world.model, given)
-            wide = replace(world, parameters={**world.parameters, parameter.name: parameter})
-            if lacks_room(world.model, parameter):
-                wide = replace(wide, model=compile_scene(world.path / "scene.xml", wide.parameters, {}))
-            check_nominal(wide.model, world.path, parameter)
-            check_parameters(wide)
-            wide.check(wide.training_domain)
-        except (InvalidValue, UnknownName):
-            continue  # what the table refuses, a stranger's model does without
-        world = wide
+    for parameter in given:
+        with suppress(InvalidValue, UnknownName):  # what the table refuses, a stranger's model does without
+            world = world.with_parameter(parameter)
     return world
 
 
@@ -73,10 +63,11 @@ def heaviest(model: mujoco.MjModel) -> list[int]:
     return [body for body in order if model.body_mass[body] >= _SHARE * total > 0][:_BODIES]
 
 
-def _candidates(model: mujoco.MjModel) -> Iterator[Parameter]:
+def candidates(model: mujoco.MjModel) -> Iterator[Parameter]:
+    """What usually differs, whether the model can have it or not."""
     heavy, names = heaviest(model), element_names(model, "body")
     for body in sorted(heavy):
-        yield _ranged(f"{names[body]}.mass", "kg", float(model.body_mass[body]), (0.8, 1.2))
+        yield ranged(f"{names[body]}.mass", "kg", float(model.body_mass[body]), (0.8, 1.2))
     if heavy:
         most = 0.1 * float(model.body_mass[heavy].sum())
         name = f"{names[heavy[0]]}.payload"
@@ -124,7 +115,7 @@ def _grouped(model: mujoco.MjModel, kind: _Kind, element: str, numbers: Iterable
     for count, ((value, unit), elements) in enumerate(groups.items(), 1):
         group = kind.group if len(groups) == 1 else f"{kind.group}_{count}"
         name = elements[0] if len(elements) == 1 else group
-        given = _ranged(f"{name}.{kind.quantity}", unit, value, kind.factors, kind.scale)
+        given = ranged(f"{name}.{kind.quantity}", unit, value, kind.factors, kind.scale)
         yield replace(given, elements=tuple(elements))
 
 
@@ -142,9 +133,10 @@ def _latency(model: mujoco.MjModel, actuators: list[int]) -> Iterator[Parameter]
         )
 
 
-def _ranged(
+def ranged(
     name: str, unit: str, nominal: float, factors: tuple[float, float], scale: str = "linear"
 ) -> Parameter:
+    """A parameter whose range is between two shares of its nominal value."""
     low, high = (factor * nominal for factor in factors)
     source = f"assumed: {factors[0]:g} to {factors[1]:g} of the model's"
     return Parameter(name, unit, nominal, low, high, source, (name.rpartition(".")[0],), scale)

@@ -5,10 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 
+import mujoco
+
 from sim2real.parameters import Parameter
-from sim2real.world import Variant
+from sim2real.scaffold.parameters import heaviest
+from sim2real.world import Variant, element_names
 
 _HEAVY, _LOOSE, _MOTOR = ("mass",), ("damping", "frictionloss"), ("strength",)
+
+
+def pushed(model: mujoco.MjModel) -> tuple[str, float]:
+    """The body that is pushed, which is the heaviest, and how hard, N: by a fifth of the weight."""
+    heavy = heaviest(model)
+    weight = 9.81 * float(model.body_mass[heavy].sum())
+    return element_names(model, "body")[heavy[0]] if heavy else "", float(f"{0.2 * weight:.2g}")
 
 
 def structure_of(base: str) -> list[Parameter]:
@@ -61,15 +71,19 @@ def variants_of(parameters: Mapping[str, Parameter], push: float) -> Iterator[Va
     yield Variant("bullet", "simulator", {}, "bullet")
 
 
-def _at(parameters: Mapping[str, Parameter], quantities: tuple[str, ...], share: float) -> dict[str, float]:
-    """Values at a share of the range."""
+def at_share(parameters: Mapping[str, Parameter], share: float) -> dict[str, float]:
+    """Values at a share of the range: 0 its lower end, 1 its upper; others lie outside."""
     return {
         name: _rounded(
             p, p.low * (p.high / p.low) ** share if p.scale == "log" else p.low + share * (p.high - p.low)
         )
         for name, p in parameters.items()
-        if p.quantity.name in quantities and p.low < p.high
+        if p.low < p.high
     }
+
+
+def _at(parameters: Mapping[str, Parameter], quantities: tuple[str, ...], share: float) -> dict[str, float]:
+    return at_share({n: p for n, p in parameters.items() if p.quantity.name in quantities}, share)
 
 
 def _beyond(

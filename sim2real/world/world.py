@@ -164,6 +164,11 @@ class World:
         """The same without its held-out variants."""
         return replace(self, variants={name: v for name, v in self.variants.items() if name == CONTROL})
 
+    def with_variants(self, variants: Mapping[str, Variant]) -> World:
+        """The same with other variants, and with room for what they ask."""
+        wide = replace(self, variants=variants)
+        return replace(wide, model=wide._compiled(wide.parameters))
+
     def with_task(self, task: str | TaskFactory) -> World:
         """The same world with another task: a name, or the class itself.
 
@@ -293,6 +298,23 @@ class World:
         if any(lacks_room(self.model, parameter) for parameter in of_scene.values()):
             wide = replace(wide, model=self._compiled(asked))
         wide._check_parameters([name for name in chosen if name in kept])
+        return wide
+
+    def with_parameter(self, given: Parameter) -> World:
+        """The world with one parameter more, with its range, as if its file named it.
+
+        Raises:
+            UnknownName: for an element that does not exist.
+            InvalidValue: for a quantity, a nominal value or a range that it can't have.
+        """
+        parameter = self._canonical(given)
+        wide = replace(self, parameters={**self.parameters, parameter.name: parameter})
+        for of_scene in self._of_scene({parameter.name: parameter}).values():
+            if lacks_room(self.model, of_scene):
+                wide = replace(wide, model=self._compiled(wide.parameters))
+            check_nominal(wide.model, self.path, of_scene)
+        wide._check_parameters(wide.parameters)
+        wide.check(wide.training_domain)
         return wide
 
     def elements_of(self, name: str) -> tuple[str, ...]:

@@ -235,9 +235,7 @@ class _Graph:
     def _context(self) -> None:
         """The context, as often as there are rows."""
         self.arrays["context_row"] = self._policy.weights["context"][None].astype(np.float32)
-        rows = self._add("Shape", ("observation",), start=0, end=1)
-        size = self._number(len(self._contract.context), kind=np.int64)
-        self._add("Expand", ("context_row", self._add("Concat", (rows, size), axis=0)), "context")
+        self._add("Add", (self._nothing("observation"), "context_row"), "context")
 
     def _history(self) -> None:
         """What was seen and done, out of ``past_in``: observations, actions, and 1 once one has begun."""
@@ -248,14 +246,18 @@ class _Graph:
         observations, actions = steps * len(self._contract.observation), steps * len(self._contract.action)
         self.inputs["past_in"] = self.outputs["past_out"] = observations + actions + 1
         begun = self._columns("past_in", observations + actions, observations + actions + 1)
-        first = self._add("Tile", ("observation", self._number(1, steps, kind=np.int64)))
-        known = self._columns("past_in", 0, observations)
-        has_begun = self._add("Greater", (begun, self._number(0.5)))
-        self._add("Where", (has_begun, known, first), "past_observations")
+        first = self._add("Concat", ("observation",) * steps, axis=-1)
+        first = self._add("Mul", (self._add("Sub", (self._number(1.0), begun)), first))
+        known = self._add("Mul", (begun, self._columns("past_in", 0, observations)))
+        self._add("Add", (known, first), "past_observations")
         self._add(
             "Identity", (self._columns("past_in", observations, observations + actions),), "past_actions"
         )
         self._add("Concat", ("past_observations", "observation", "past_actions"), "history", axis=-1)
+
+    def _nothing(self, value: str) -> str:
+        """A column of zeros, as many as there are rows."""
+        return self._add("Mul", (self._columns(value, 0, 1), self._number(0.0)))
 
     def _past(self) -> None:
         """The past of the next control step."""
@@ -264,8 +266,7 @@ class _Graph:
             len(self._contract.observation),
             len(self._contract.action),
         )
-        none = self._add("Mul", (self._columns("action", 0, 1), self._number(0.0)))
-        ones = self._add("Add", (none, self._number(1.0)))
+        ones = self._add("Add", (self._nothing("action"), self._number(1.0)))
         older = self._columns("past_observations", size, steps * size)
         done = self._columns("past_actions", actions, steps * actions)
         self._add("Concat", (older, "observation", done, "action", ones), "past_out", axis=-1)

@@ -57,6 +57,10 @@ def to_policy(saved: Sb3Policy, normalizer: Normalizer | None, limit: float = 1.
         code_version=version("sim2real"),
     )
     network = feedforward(weights, saved.activation, clip)
+    for k, own in enumerate(saved.memory):
+        (read,) = network.by_name["actor.0"].inputs
+        network = network.inserted(read, Layer(f"actor.lstm.{k}", "lstm", (read,)))
+        weights |= {f"actor.lstm.{k}.{name}": array for name, array in own.items()}
     if saved.squashed:
         network = _squashed(network, saved.mean_clip)
         weights |= {"actor.bounds.scale": np.full(len(factor), limit), "actor.bounds.shift": 0.0 * factor}
@@ -78,17 +82,18 @@ def _squashed(network: Network, mean_clip: float) -> Network:
 def adopt(saved: Sb3Policy, normalizer: Normalizer | None, env: HasTask, name: str) -> Policy:
     """A policy of ours for an env: signals named as there, bounds compared, the critic taken along.
 
-    Critics of SAC, TQC and TD3 value actions, which PPO has no use for: a new one of states begins at 0.
+    Critics of SAC, TQC and TD3 value actions, which PPO has no use for: a new one of states begins at 0. What
+    stands behind an LSTM acts, but doesn't learn here, and gets none.
 
     Raises:
         PolicyError: if observations or actions are not those that the policy was trained with.
     """
     foreign_policy(saved, normalizer, name).check(env)
     task = env.task
-    whole = saved if saved.critic else replace(saved, critic=_new_critic(saved.actor))
+    whole = saved if saved.critic or saved.memory else replace(saved, critic=_new_critic(saved.actor))
     policy = to_policy(whole, normalizer, task.action_limit)
     step = policy.contract.provenance[0]
-    critic = "its critic" if saved.critic else "a new critic"
+    critic = "its critic" if saved.critic else "no critic" if saved.memory else "a new critic"
     contract = replace(
         policy.contract,
         provenance=(replace(step, settings={**step.settings, "critic": critic}),),

@@ -22,6 +22,7 @@ from sim2real.files import write_atomically
 from sim2real.foreign.onnx import CONTRACT, OnnxFile
 from sim2real.policy import Layer, Policy
 from sim2real.policy.folder import to_table
+from sim2real.policy.kinds import KINDS
 
 try:
     import onnx
@@ -201,8 +202,8 @@ class _Graph:
             self._add("Div", (self._add("Sub", (inputs[0], own("mean"))), own("std")), name)
         elif layer.kind == "affine":
             self._add("Add", (self._add("Mul", (inputs[0], own("scale"))), own("shift")), name)
-        elif layer.kind == "gru":
-            self._gru(layer, own)
+        elif layer.kind in ("gru", "lstm"):
+            (self._gru if layer.kind == "gru" else self._lstm)(layer, own)
         elif layer.kind == "clip":
             self._add("Clip", (inputs[0], self._number(-number), self._number(number)), name)
         elif layer.kind == "concat":
@@ -215,18 +216,39 @@ class _Graph:
 
     def _gru(self, layer: Layer, own: Callable[[str], str]) -> None:
         """Gates r, z and n of `sim2real.policy.kinds`, out of plain products."""
-        size = len(self._policy.weights[f"{layer.name}.bias_hh"]) // 3
-        before, after = f"{layer.name}_in", f"{layer.name}_out"
-        self.inputs[before] = self.outputs[after] = size
-        new = self._add("Gemm", (layer.inputs[0], own("weight_ih"), own("bias_ih")))
-        old = self._add("Gemm", (before, own("weight_hh"), own("bias_hh")))
-        parts = [[self._columns(part, k * size, (k + 1) * size) for k in range(3)] for part in (new, old)]
-        r, z = (self._add("Sigmoid", (self._add("Add", (parts[0][k], parts[1][k])),)) for k in range(2))
-        n = self._add("Tanh", (self._add("Add", (parts[0][2], self._add("Mul", (r, parts[1][2])))),))
+        size, before, after = self._memory(layer)
+        new = self._parts(self._add("Gemm", (layer.inputs[0], own("weight_ih"), own("bias_ih"))), size, 3)
+        old = self._parts(self._add("Gemm", (before, own("weight_hh"), own("bias_hh"))), size, 3)
+        r, z = (self._add("Sigmoid", (self._add("Add", (new[k], old[k])),)) for k in range(2))
+        n = self._add("Tanh", (self._add("Add", (new[2], self._add("Mul", (r, old[2])))),))
         kept = self._add("Mul", (z, before))
         fresh = self._add("Mul", (self._add("Sub", (self._number(1.0), z)), n))
         self._add("Add", (fresh, kept), layer.name)
         self._add("Identity", (layer.name,), after)
+
+    def _lstm(self, layer: Layer, own: Callable[[str], str]) -> None:
+        """Gates i, f, g and o, alike; what is remembered is h and c side by side."""
+        size, before, after = self._memory(layer)
+        h, c = self._parts(before, size, 2)
+        new = self._add("Gemm", (layer.inputs[0], own("weight_ih"), own("bias_ih")))
+        old = self._add("Gemm", (h, own("weight_hh"), own("bias_hh")))
+        gates = self._parts(self._add("Add", (new, old)), size, 4)
+        i, f, o = (self._add("Sigmoid", (gates[k],)) for k in (0, 1, 3))
+        added = self._add("Mul", (i, self._add("Tanh", (gates[2],))))
+        c = self._add("Add", (self._add("Mul", (f, c)), added))
+        self._add("Mul", (o, self._add("Tanh", (c,))), layer.name)
+        self._add("Concat", (layer.name, c), after, axis=-1)
+
+    def _memory(self, layer: Layer) -> tuple[int, str, str]:
+        """How many numbers a layer gives, and names of what it remembers, before and after."""
+        size = self._policy.weights[f"{layer.name}.weight_hh"].shape[1]
+        before, after = f"{layer.name}_in", f"{layer.name}_out"
+        self.inputs[before] = self.outputs[after] = KINDS[layer.kind].memory * size
+        return size, before, after
+
+    def _parts(self, value: str, size: int, count: int) -> list[str]:
+        """Columns, so many at a time."""
+        return [self._columns(value, k * size, (k + 1) * size) for k in range(count)]
 
     def _columns(self, value: str, start: int, end: int) -> str:
         bounds = (self._number(start, kind=np.int64), self._number(end, kind=np.int64))

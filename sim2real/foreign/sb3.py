@@ -25,10 +25,13 @@ from numpy.typing import NDArray
 
 from sim2real.errors import PolicyError, UnknownName
 from sim2real.foreign.policy import Bounds
+from sim2real.policy.kinds import KINDS
 
 Floats = NDArray[np.float32]
 Layers = tuple[tuple[Floats, Floats], ...]
 """Weight (out, in) and bias (out,) of each dense layer."""
+Memory = tuple[Mapping[str, Floats], ...]
+"""The arrays of each layer of an LSTM, by their names in `sim2real.policy.kinds`."""
 
 ACTIVATIONS = {
     "ELU": "elu",
@@ -51,7 +54,9 @@ class Sb3Policy:
     """What a zip says, and its weights."""
 
     algorithm: str
-    """``PPO``, ``A2C``, ``TRPO``, ``SAC``, ``TQC``, ``TD3`` or ``DDPG``."""
+    """``PPO``, ``RecurrentPPO``, ``A2C``, ``TRPO``, ``SAC``, ``TQC``, ``TD3`` or ``DDPG``."""
+    memory: Memory
+    """The LSTM before the actor; empty for none."""
     actor: Layers
     activation: str
     """Between the layers, one of `ACTIVATIONS`."""
@@ -60,7 +65,7 @@ class Sb3Policy:
     mean_clip: float
     """What the last layer is clipped to before it is squashed; infinite where it isn't."""
     critic: Layers
-    """The value network; empty where there are critics of actions instead."""
+    """The value network; empty where there are critics of actions instead, or beside an LSTM."""
     log_std: Floats | None
     """Of the exploration; None where the network gives it, or where it is none of each action."""
     observation: Bounds
@@ -74,7 +79,7 @@ class Sb3Policy:
 
 
 def read_sb3(path: Path) -> Sb3Policy:
-    """Read a zip of ``PPO``, ``A2C``, ``TRPO``, ``SAC``, ``TQC``, ``TD3`` or ``DDPG`` with an MLP policy.
+    """Read a zip of any algorithm of `Sb3Policy`, with an MLP policy, also behind an LSTM.
 
     Raises:
         PolicyError: for a file that is damaged or of another kind; the message says what can be read.
@@ -85,19 +90,21 @@ def read_sb3(path: Path) -> Sb3Policy:
     family = _family(arrays)
     if family is None:
         raise PolicyError(
-            f"{path} has none of the networks that can be read here (MLP policies of PPO, A2C, TRPO, SAC, "
-            f"TQC, TD3); its weights are {', '.join(list(arrays)[:4])}"
+            f"{path} has none of the networks that can be read here (MLP policies of PPO, RecurrentPPO, A2C, "
+            f"TRPO, SAC, TQC, TD3); its weights are {', '.join(list(arrays)[:4])}"
         )
     actor, critic = _layers(path, arrays, family)
+    memory = _memory(path, arrays)
     sde = bool(data.get("use_sde"))
     own = arrays.get("log_std")
     found = Sb3Policy(
-        algorithm=_algorithm(data, family),
+        algorithm="RecurrentPPO" if memory else _algorithm(data, family),
+        memory=memory,
         actor=actor,
         activation=_activation(path, kwargs, "Tanh" if family == _ON_POLICY else "ReLU"),
         squashed=family != _ON_POLICY or bool(sde and kwargs.get("squash_output")),
         mean_clip=_mean_clip(kwargs, arrays),
-        critic=critic,
+        critic=() if memory else critic,
         log_std=own if own is not None and family == _ON_POLICY and not sde else None,
         observation=_box(path, data, "observation_space"),
         action=_box(path, data, "action_space"),
@@ -155,7 +162,9 @@ def _refuse(path: Path, data: Mapping[str, Any], arrays: Mapping[str, Floats]) -
     home = str(_table(data.get("policy_class")).get("__module__", "stable_baselines3"))
     reasons = {
         f"a policy class of its own (in {home})": not home.startswith(("stable_baselines3", "sb3_contrib")),
-        "an LSTM": any(".weight_ih_l" in name for name in arrays),
+        "an LSTM that reads both ways, or projects": any(
+            name.startswith("lstm_actor.") and name.endswith(("_reverse", "weight_hr_l0")) for name in arrays
+        ),
         "a features extractor with weights": any("features_extractor." in name for name in arrays),
         "layers that are not dense": any(
             a.ndim > 2 or name.endswith("running_mean") for name, a in arrays.items()
@@ -219,6 +228,22 @@ def _sequence(path: Path, arrays: Mapping[str, Floats], prefix: str) -> Layers:
     return tuple(_dense(path, arrays, f"{prefix}.{place}") for place in sorted(places))
 
 
+def _memory(path: Path, arrays: Mapping[str, Floats]) -> Memory:
+    """The layers of sb3-contrib's ``lstm_actor``; the critic has one of its own, or shares it."""
+    count = sum(name.startswith("lstm_actor.weight_ih_l") for name in arrays)
+    layers = [
+        {
+            name: arrays[f"lstm_actor.{name}_l{k}"]
+            for name in KINDS["lstm"].shapes
+            if f"lstm_actor.{name}_l{k}" in arrays
+        }
+        for k in range(count)
+    ]
+    if any(len(layer) < len(KINDS["lstm"].shapes) for layer in layers):
+        raise PolicyError(f"{path} lacks arrays of its lstm_actor; it is damaged, or has no biases")
+    return tuple(layers)
+
+
 def _dense(path: Path, arrays: Mapping[str, Floats], name: str) -> tuple[Floats, Floats]:
     weight, bias = arrays.get(f"{name}.weight"), arrays.get(f"{name}.bias")
     if weight is None or weight.ndim != 2:
@@ -280,7 +305,7 @@ def _numbers(path: Path, table: Mapping[str, Any], bound: str, size: int) -> NDA
 def _check(path: Path, found: Sb3Policy) -> None:
     """Refuse layers that don't follow each other, or numbers that can't act."""
     for what, layers, end in (("actor", found.actor, len(found.action.low)), ("critic", found.critic, 1)):
-        size = len(found.observation.low)
+        size = found.memory[-1]["weight_hh"].shape[-1] if found.memory else len(found.observation.low)
         for k, (weight, bias) in enumerate(layers):
             if weight.shape[1] != size:
                 raise PolicyError(

@@ -73,11 +73,6 @@ class LeanPPO(PPO):
         Raises:
             PolicyError: for a policy that can't learn so.
         """
-        if "value" not in start.network.outputs:
-            raise PolicyError(f"policy {start.name!r} has no critic, which PPO needs; choose SAC, or add one")
-        self._inputs = Inputs(start)
-        if self._inputs.names != ("observation",):
-            venv = SeesInputs(venv, start, self._inputs)
         torch.set_num_threads(1)  # two spinning threads are an order of magnitude slower on small networks
         self.start, self._hooks = start, hooks or Hooks()
         self.diverged = ""
@@ -85,6 +80,11 @@ class LeanPPO(PPO):
         self.parameters = FlatParameters({**start.weights, "log_std": explore})
         self.adam = Adam(self.parameters)
         self._network = Backprop(start.network, self.parameters.values, self.parameters.grads)
+        if "value" not in start.network.outputs:
+            raise PolicyError(f"policy {start.name!r} has no critic, which PPO needs; choose SAC, or add one")
+        self._inputs = Inputs(start)
+        if self._inputs.names != ("observation",):
+            venv = SeesInputs(venv, start, self._inputs)
         self._log_std = self.parameters.values["log_std"]
         layers = learnable(start.network)
         self._learnable = [name for name in self.parameters.slices if name.rpartition(".")[0] in layers]

@@ -61,9 +61,10 @@ class Twin(nn.Module):
         for layer in self._layers:
             arrays = {a: getattr(self, _key(name)) for a, name in self._names[layer.name].items()}
             taken = [seen[source] for source in layer.inputs]
-            if layer.kind == "gru":
-                before = memory[layer.name] if memory else _nothing(taken[0], arrays)
-                seen[layer.name] = kept[layer.name] = _gru(arrays, taken[0], before)
+            if layer.kind in _REMEMBER:
+                before = memory[layer.name] if memory else _nothing(layer, taken[0], arrays)
+                kept[layer.name] = _REMEMBER[layer.kind](arrays, taken[0], before)
+                seen[layer.name] = kept[layer.name][:, : arrays["weight_hh"].shape[1]]
             else:
                 seen[layer.name] = _FORWARD[layer.kind](layer, arrays, *taken)
         return seen[self._output], kept
@@ -74,13 +75,16 @@ def _key(name: str) -> str:
     return name.replace(".", "/")
 
 
-def _nothing(x: Tensor, arrays: Arrays) -> Tensor:
-    return x.new_zeros((len(x), arrays["weight_hh"].shape[1]))
+def _nothing(layer: Layer, x: Tensor, arrays: Arrays) -> Tensor:
+    return x.new_zeros((len(x), KINDS[layer.kind].memory * arrays["weight_hh"].shape[1]))
 
 
 def _gru(arrays: Arrays, x: Tensor, before: Tensor) -> Tensor:
-    names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-    return torch.gru_cell(x, before, *(arrays[name] for name in names))
+    return torch.gru_cell(x, before, *(arrays[name] for name in _GATES))
+
+
+def _lstm(arrays: Arrays, x: Tensor, before: Tensor) -> Tensor:
+    return torch.cat(torch.lstm_cell(x, before.chunk(2, dim=1), *(arrays[name] for name in _GATES)), dim=1)
 
 
 def _low_rank(layer: Layer, arrays: Arrays, x: Tensor) -> Tensor:
@@ -98,6 +102,8 @@ def _clip(layer: Layer, _: Arrays, x: Tensor) -> Tensor:
     return torch.clamp(x, -limit, limit)
 
 
+_GATES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+_REMEMBER: Mapping[str, Callable[[Arrays, Tensor, Tensor], Tensor]] = {"gru": _gru, "lstm": _lstm}
 _FORWARD: Mapping[str, Callable[..., Tensor]] = {
     "dense": lambda _, arrays, x: functional.linear(x, arrays["weight"], arrays["bias"]),
     "low_rank": _low_rank,

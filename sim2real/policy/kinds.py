@@ -14,6 +14,9 @@ gru        h' = (1 − z) · n + z · h, from 0 on, where            ``weight_ih
            r = σ(Wᵣx + bᵣ + Uᵣh + cᵣ), z alike, and              (3·out): W and b of r, z and n stacked;
            n = tanh(Wₙx + bₙ + r · (Uₙh + cₙ)); as               ``weight_hh`` (3·out, out), ``bias_hh``
            ``torch.nn.GRU``                                      (3·out): U and c
+lstm       h' = o · tanh(c'), c' = f · c + i · g, from 0 on,     of i, f, g and o: ``weight_ih`` (4·out,
+           where i = σ(Wᵢx + bᵢ + Uᵢh + cᵢ), f and o alike, g    in), ``weight_hh`` (4·out, out),
+           with a tanh for σ; as ``torch.nn.LSTM``               ``bias_ih`` (4·out), ``bias_hh`` (4·out)
 clip       min(max(x, −limit), limit)                            none
 sum        x₁ + x₂ + …, of one size                              none
 concat     x₁, x₂, … side by side                                none
@@ -34,7 +37,7 @@ Rows = NDArray[np.float32]
 Weights = Mapping[str, NDArray[np.float32]]
 """Arrays by name."""
 Function = Callable[..., Rows]
-"""From what comes in (for one with memory, then what it remembers) to what comes out."""
+"""From what comes in to what comes out; for one with memory, then from what it remembers to what it will."""
 
 
 @dataclass(frozen=True)
@@ -44,15 +47,16 @@ class Kind:
     bind: Callable[[Weights, float], Function]
     """The layer's function, for its arrays and its number."""
     shapes: Mapping[str, str] = field(default_factory=dict)
-    """Of each array: ``"out in"``, ``"3out"``; a word is any size, but the same wherever it stands."""
+    """Of each array: ``"out in"``, ``"3out"``; a word is any size, but the same wherever it stands, a digit
+    how many times that."""
     out: str = "in"
     """The word that is the size of what comes out."""
     number: str = ""
     """Name of the layer's number, if it has one."""
     several: bool = False
     """Whether it takes several inputs."""
-    memory: bool = False
-    """Whether it remembers what it gave last."""
+    memory: int = 0
+    """How many numbers it remembers for each that it gives; the first of them are what it gave last."""
     positive: tuple[str, ...] = ()
     """Arrays that must be above 0."""
 
@@ -105,6 +109,21 @@ def _gru(arrays: Weights, _: float) -> Function:
     return function
 
 
+def _lstm(arrays: Weights, _: float) -> Function:
+    weight, bias = arrays["weight_ih"].T, arrays["bias_ih"] + arrays["bias_hh"]
+    recurrent = arrays["weight_hh"].T
+    size = recurrent.shape[0]
+
+    def function(x: Rows, before: Rows) -> Rows:
+        h, c = before[..., :size], before[..., size:]
+        gates = x @ weight + h @ recurrent + bias
+        i, f, o = (_sigmoid(gates[..., k * size : (k + 1) * size]) for k in (0, 1, 3))
+        c = f * c + i * np.tanh(gates[..., 2 * size : 3 * size])
+        return np.concatenate((o * np.tanh(c), c), axis=-1)
+
+    return function
+
+
 def _sum(_: Weights, __: float) -> Function:
     def function(first: Rows, *others: Rows) -> Rows:
         for other in others:
@@ -143,14 +162,20 @@ ACTIVATIONS: Mapping[str, Callable[[Rows], Rows]] = {
 }
 """Functions of single numbers, each as torch has it with its defaults."""
 
-_GRU = {"weight_ih": "3out in", "weight_hh": "3out out", "bias_ih": "3out", "bias_hh": "3out"}
+
+def _gates(count: int) -> dict[str, str]:
+    """Arrays of a layer with so many gates."""
+    words = {"weight_ih": "out in", "weight_hh": "out out", "bias_ih": "out", "bias_hh": "out"}
+    return {name: f"{count}{shape}" for name, shape in words.items()}
+
 
 KINDS: Mapping[str, Kind] = {
     "dense": Kind(_dense, {"weight": "out in", "bias": "out"}, "out"),
     "low_rank": Kind(_low_rank, {"A": "rank in", "B": "out rank"}, "out", "factor"),
     "normalize": Kind(_normalize, {"mean": "in", "std": "in"}, positive=("std",)),
     "affine": Kind(_affine, {"scale": "in", "shift": "in"}),
-    "gru": Kind(_gru, _GRU, "out", memory=True),
+    "gru": Kind(_gru, _gates(3), "out", memory=1),
+    "lstm": Kind(_lstm, _gates(4), "out", memory=2),
     "clip": Kind(lambda _, limit: lambda x: clipped(x, limit), number="limit"),
     "sum": Kind(_sum, several=True),
     "concat": Kind(lambda _, __: lambda *parts: np.concatenate(parts, axis=-1), several=True),

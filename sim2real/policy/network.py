@@ -172,18 +172,15 @@ class Run:
         """Bind the layers that it comes from to their arrays."""
         layers = network.order(output)
         self._output = network.outputs[output]
-        kept = {self._output, *(layer.name for layer in layers if KINDS[layer.kind].memory)}
         self._steps = [
-            (layer.name, _bound(layer, weights), layer.inputs, _done(layers[k:], kept))
+            (layer.name, _bound(layer, weights), layer.inputs, _done(layers[k:], self._output))
             for k, layer in enumerate(layers)
         ]
+        remembering = {layer.name: KINDS[layer.kind].memory for layer in layers if KINDS[layer.kind].memory}
+        self._given = {name: weights[f"{name}.weight_hh"].shape[1] for name in remembering}
         self.inputs = network.reads(output)
         """Which of `INPUTS` it is given."""
-        self.memory = {
-            layer.name: len(weights[f"{layer.name}.bias_hh"]) // 3
-            for layer in layers
-            if KINDS[layer.kind].memory
-        }
+        self.memory = {name: times * self._given[name] for name, times in remembering.items()}
         """Layers that remember, and how many numbers of each row."""
 
     def __call__(
@@ -196,15 +193,17 @@ class Run:
             memory: of each layer in ``self.memory``; at first 0. Shape (rows, size).
         """
         rows, memory = len(next(iter(inputs.values()))), memory or {}
-        values = {name: _in_blocks(inputs[name]) for name in self.inputs}
+        values, after = {name: _in_blocks(inputs[name]) for name in self.inputs}, {}
         for name, function, sources, done in self._steps:
             taken = [values[source] for source in sources]
             if name in self.memory:
-                taken.append(_in_blocks(memory[name]))
-            values[name] = function(*taken)
+                kept = function(*taken, _in_blocks(memory[name]))
+                after[name], values[name] = _flat(kept, rows), kept[..., : self._given[name]]
+            else:
+                values[name] = function(*taken)
             for source in done:
                 del values[source]
-        return _flat(values[self._output], rows), {name: _flat(values[name], rows) for name in self.memory}
+        return _flat(values[self._output], rows), after
 
 
 def feedforward(weights: Weights, activation: str, clip: float = math.inf) -> Network:
@@ -311,7 +310,7 @@ def _fits(shape: tuple[int, ...], words: str, known: dict[str, int]) -> bool:
 def _dimensions(words: str) -> Iterator[tuple[int, str]]:
     """``"3out in"`` as (3, "out"), (1, "in")."""
     for word in words.split():
-        yield (3, word[1:]) if word[0] == "3" else (1, word)
+        yield (int(word[0]), word[1:]) if word[0].isdigit() else (1, word)
 
 
 def _meant(words: str, known: Mapping[str, int]) -> str:
@@ -322,10 +321,10 @@ def _meant(words: str, known: Mapping[str, int]) -> str:
     return f"({', '.join(told)}{',' if len(told) == 1 else ''})"
 
 
-def _done(layers: Sequence[Layer], kept: Collection[str]) -> list[str]:
+def _done(layers: Sequence[Layer], output: str) -> list[str]:
     """What the first of some layers reads and no other one does: memory that the next can use."""
-    later = {name for layer in layers[1:] for name in layer.inputs}
-    return [name for name in dict.fromkeys(layers[0].inputs) if name not in later and name not in kept]
+    later = {output, *(name for layer in layers[1:] for name in layer.inputs)}
+    return [name for name in dict.fromkeys(layers[0].inputs) if name not in later]
 
 
 def _bound(layer: Layer, weights: Weights) -> Function:

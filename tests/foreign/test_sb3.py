@@ -1,3 +1,4 @@
+import io
 import json
 import logging
 import zipfile
@@ -9,9 +10,15 @@ import torch
 from gymnasium import spaces
 from stable_baselines3 import A2C, DDPG, DQN, PPO, SAC, TD3
 
+from sim2real.env import Sim2RealVectorEnv
 from sim2real.errors import PolicyError, UnknownName
-from sim2real.foreign import load_policy
+from sim2real.foreign import import_policy, load_policy
+from sim2real.foreign.export import export_policy
 from sim2real.foreign.sb3 import read_sb3
+from sim2real.learn.learn import learn
+from sim2real.learn.settings import PPOSettings
+from sim2real.policy import Policy
+from sim2real.world import World
 
 
 class Skewed(gym.Env):
@@ -134,6 +141,90 @@ def rewritten(path, **members):
 def with_text(path, **changes):
     """The zip with other entries in its text."""
     return rewritten(path, data=lambda raw: json.dumps(json.loads(raw) | changes).encode())
+
+
+class Recurrent(torch.nn.Module):
+    """The networks of sb3-contrib's MlpLstmPolicy by their names there, and its episode starts."""
+
+    def __init__(self, hidden, layers):
+        super().__init__()
+        torch.manual_seed(1)
+        self.lstm_actor = torch.nn.LSTM(4, hidden, layers)
+        self.lstm_critic = torch.nn.LSTM(4, hidden, layers)
+        self.mlp_extractor = torch.nn.Module()
+        for head in ("policy_net", "value_net"):
+            net = torch.nn.Sequential(torch.nn.Linear(hidden, 6), torch.nn.Tanh())
+            setattr(self.mlp_extractor, head, net)
+        self.action_net, self.value_net = torch.nn.Linear(6, 2), torch.nn.Linear(6, 1)
+        self.log_std = torch.nn.Parameter(torch.zeros(2))
+        with torch.no_grad():
+            for parameter in self.parameters():
+                parameter.copy_(0.7 * torch.randn_like(parameter) * (parameter.ndim > 1))
+            self.action_net.weight.mul_(3.0)
+            self.action_net.bias.copy_(torch.tensor([-0.5, 2.5]))
+
+    def play(self, seen, starts):
+        """Actions, clipped to the bounds. Shapes (steps, rows, n) and (steps, rows)."""
+        low, high = (torch.from_numpy(end) for end in (Skewed.action_space.low, Skewed.action_space.high))
+        size = (self.lstm_actor.num_layers, seen.shape[1], self.lstm_actor.hidden_size)
+        state, actions = (torch.zeros(size), torch.zeros(size)), []
+        with torch.no_grad():
+            for rows, begins in zip(torch.from_numpy(seen), torch.from_numpy(starts), strict=True):
+                kept = (~begins).float()[None, :, None]
+                latent, state = self.lstm_actor(rows[None], tuple(kept * part for part in state))
+                mean = self.action_net(self.mlp_extractor.policy_net(latent[0]))
+                actions.append(torch.minimum(torch.maximum(mean, low), high))
+        return torch.stack(actions).numpy()
+
+
+def recurrent(path, hidden=5, layers=1):
+    """A zip as sb3-contrib's RecurrentPPO saves it, and its networks."""
+    MODELS["PPO"]().save(path)
+    model = Recurrent(hidden, layers)
+    held = io.BytesIO()
+    torch.save(model.state_dict(), held)
+    kwargs = {"lstm_hidden_size": hidden, "n_lstm_layers": layers, "net_arch": [6]}
+    home = {"__module__": "sb3_contrib.common.recurrent.policies"}
+    with_text(path, policy_kwargs=kwargs, policy_class=home)
+    return rewritten(path, weights=held.getvalue()), model
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+def test_a_recurrent_policy_acts_as_torchs_lstm(tmp_path, rng, layers):
+    path, model = recurrent(tmp_path / "walk.zip", layers=layers)
+    policy = load_policy(f"sb3:{path}")
+    assert policy.kind == "RecurrentPPO of Stable-Baselines3"
+    seen = rng.normal(size=(200, 7, 4)).astype(np.float32)
+    starts = rng.random((200, 7)) < 0.05
+    starts[0] = True
+    truth, state, found = model.play(seen, starts), policy.start(7), []
+    for rows, begins in zip(seen, starts, strict=True):
+        actions, state = policy.act(rows, policy.start(begins, state))
+        found.append(actions)
+    np.testing.assert_allclose(found, truth, atol=5e-6)
+    assert (np.ptp(truth, axis=(0, 1)) > 1.5).all(), "hardly anything was asked"
+    alone, _ = policy.act(seen[-1], policy.start(7))
+    assert np.abs(alone - truth[-1]).max() > 0.1, "nothing was remembered"
+
+
+def test_a_recurrent_policy_becomes_a_folder_that_is_exported_but_not_tuned(tmp_path, capsys):
+    path, _ = recurrent(tmp_path / "walk.zip")
+    world = World.of_env(lambda: gym.wrappers.TimeLimit(Skewed(), 10), {"env": {"control_dt": 0.1}}, "skewed")
+    policy = import_policy(f"sb3:{path}", world)
+    assert policy.network.by_name["actor.lstm.0"].kind == "lstm"
+    policy.save(tmp_path / "ours")
+    assert export_policy(Policy.load(tmp_path / "ours"), tmp_path / "ours.onnx") < 1e-5
+    with pytest.raises(PolicyError, match=r"layer 'actor\.lstm\.0' of kind lstm can't learn here"):
+        learn(Sim2RealVectorEnv(world, 2), policy, PPOSettings(total_steps=8, rollout_steps=4, batch_size=8))
+
+
+def test_a_recurrent_policy_that_lacks_an_array_is_refused(tmp_path):
+    path, model = recurrent(tmp_path / "walk.zip")
+    for name in ("lstm_actor.bias_hh_l0", "lstm_actor.weight_hh_l0"):
+        held = io.BytesIO()
+        torch.save({key: value for key, value in model.state_dict().items() if key != name}, held)
+        with pytest.raises(PolicyError, match="lacks arrays of its lstm_actor"):
+            read_sb3(rewritten(path, weights=held.getvalue()))
 
 
 def test_hostile_pickles_inside_a_zip_do_not_run(ppo, hostile):

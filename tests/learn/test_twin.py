@@ -22,6 +22,7 @@ SHAPES = {
         "bias_hh": (3 * SIZE,),
     },
 }
+SHAPES["lstm"] = {name: (4 * shape[0] // 3, *shape[1:]) for name, shape in SHAPES["gru"].items()}
 NUMBERS = {"low_rank": 0.5, "clip": 0.5}
 KINDS = [*SHAPES, "clip", "sum", "concat", *ACTIVATIONS]
 

@@ -125,6 +125,35 @@ def test_gru_and_lora_against_torch(motion):
     assert 0.1 < np.mean(np.abs(wanted) < 1) < 1, "the example needs actions inside their range"
 
 
+@pytest.mark.parametrize(("kind", "layer"), [("gru", torch.nn.GRU), ("lstm", torch.nn.LSTM)])
+def test_two_layers_that_remember_against_torch_over_many_steps(kind, layer):
+    torch.manual_seed(0)
+    truth = layer(5, 7, num_layers=2)
+    arrays = {name: 1.5 * value.detach() for name, value in truth.named_parameters()}
+    truth.load_state_dict(arrays)
+    weights = {}
+    for key, value in arrays.items():
+        name, k = key.rsplit("_l", 1)
+        weights[f"memory.{k}.{name}"] = value.numpy()
+    layers = (Layer("memory.0", kind, ("observation",)), Layer("memory.1", kind, ("memory.0",)))
+    network = Network(layers, {"action": "memory.1"})
+    rng = np.random.default_rng(2)
+    seen, resets = rng.normal(size=(200, 11, 5)).astype(np.float32), rng.random((200, 11)) < 0.05
+    run, worst, state = Run(network, weights), 0.0, None
+    memory = {name: np.zeros((11, size), np.float32) for name, size in run.memory.items()}
+    for rows, begins in zip(seen, resets, strict=True):
+        memory = {name: np.where(begins[:, None], np.float32(0), array) for name, array in memory.items()}
+        if state is not None:
+            kept = torch.from_numpy(~begins).float()[None, :, None]
+            state = kept * state if kind == "gru" else tuple(kept * part for part in state)
+        with torch.no_grad():
+            wanted, state = truth(torch.from_numpy(rows)[None], state)
+        found, memory = run({"observation": rows}, memory)
+        worst = max(worst, float(np.abs(found - wanted[0].numpy()).max()))
+    assert worst < 1e-6
+    assert np.std(found) > 0.1
+
+
 @pytest.mark.parametrize("name", list(ACTIVATIONS))
 def test_activations_against_torch(name):
     x = np.concatenate((np.linspace(-8, 8, 1001), [-200, -50, 50, 200])).astype(np.float32)

@@ -20,7 +20,6 @@ from rich.table import Table
 from sim2real.cli.arguments import positive
 from sim2real.episodes import RandomActor
 from sim2real.evaluate.gap import GapOptions, GapReport, gap_report
-from sim2real.evaluate.report import write_report
 from sim2real.evaluate.rollouts import Trials, evaluate, mean_returns, steps_of
 from sim2real.evaluate.scores import Reference
 from sim2real.evaluate.verdict import verdict
@@ -28,6 +27,7 @@ from sim2real.foreign import load_policy
 from sim2real.learn.settings import settings_for
 from sim2real.learn.train import train
 from sim2real.policy import Policy
+from sim2real.report.gap import write_report
 from sim2real.world import World
 
 ASIDE = 2_000_003  # seed of the episodes that references are measured on

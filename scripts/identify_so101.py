@@ -28,11 +28,11 @@ from sim2real.identify.identifiability import combinations
 from sim2real.identify.identify import Options, identify
 from sim2real.identify.problem import RecordingProblem
 from sim2real.identify.residuals import diagnose
-from sim2real.identify.result import write_page
 from sim2real.identify.space import ParameterSpace, free_parameters
 from sim2real.recordings import Recording, load_recordings
 from sim2real.replay import Motion, Replayer, motion_of
 from sim2real.replay.motion import liveliest
+from sim2real.report.identification import write_identification
 from sim2real.world import World
 
 CONTACT = ("hold_under_gravity", "workspace_sweep")
@@ -110,7 +110,7 @@ def print_with_contact(train: list[Recording], test: list[Recording], options: O
             world, given, dataclasses.replace(options, checkpoint=out / name / "checkpoint.json")
         )
         found.save(out / name)
-        write_page(found, out / name)
+        write_identification(found, out / name)
         point = dict(found.point)
         rest = [motion_of(world, recording) for recording in test if recording.name != name]
         base = world.for_domain(Domain.point(point))
@@ -171,7 +171,7 @@ def main() -> None:
     checkpoint = arguments.out / "checkpoint.json"
     found = identify(world, recordings, dataclasses.replace(options, checkpoint=checkpoint))
     found.save(arguments.out)
-    write_page(found, arguments.out)
+    write_identification(found, arguments.out)
     for table in identification_tables(found):
         console.print(table)
     point = dict(found.point)

@@ -18,11 +18,11 @@ from pathlib import Path
 from sim2real.catalog import catalog, entries
 from sim2real.cli.arguments import positive
 from sim2real.evaluate.gap import GapOptions, GapReport, gap_report
-from sim2real.evaluate.report import write_report
 from sim2real.evaluate.rollouts import Trials, evaluate, references, steps_of
 from sim2real.evaluate.verdict import number, opening, verdict
 from sim2real.files import write_text
 from sim2real.policy import Policy
+from sim2real.report.gap import write_report
 from sim2real.transfer.fine_tune import fine_tune
 from sim2real.transfer.stages import fingerprint
 from sim2real.transfer.target import Budget, Seal, TargetEnv

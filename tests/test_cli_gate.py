@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sim2real.cli import main
-from sim2real.evaluate.report import read_episodes, write_episodes
+from sim2real.evaluate.episodes_file import read_episodes, write_episodes
 
 POLICY = "furuta-nominal-0"  # swings up in its own physics, and never under combined_a
 RUN = ("evaluate", POLICY, "--variants", "combined_a", "--episodes", "16")

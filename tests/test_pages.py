@@ -1,6 +1,8 @@
 """No name of a joint, a world, a recording or a policy becomes markup, in any page, picture or table."""
 
+import base64
 import dataclasses
+import hashlib
 import html.parser
 import json
 import re
@@ -18,12 +20,14 @@ from sim2real.cli import main
 from sim2real.cli.terminal import console
 from sim2real.domain import Domain
 from sim2real.evaluate.gap import GapOptions, Reference, gap_report
-from sim2real.evaluate.report import write_report
 from sim2real.evaluate.table import COLUMNS
 from sim2real.identify.verdicts import Verdict
-from sim2real.pages import Html, embedded, fill, in_markdown
+from sim2real.policy.folder import in_markdown
 from sim2real.recordings import Recording, write_npz
-from sim2real.transfer.close_page import Story, write_story
+from sim2real.report.chart import Chart, Take
+from sim2real.report.close import write_story
+from sim2real.report.gap import write_report
+from sim2real.report.page import Page, Section, render
 from sim2real.transfer.learnt import Learnt
 from sim2real.world import World
 
@@ -138,8 +142,7 @@ def test_a_report_has_the_same_tags_whatever_methods_and_variants_are_called(tmp
         learnt = Learnt(
             Domain.point({"pole.mass": 0.02}), Domain.point({"pole.mass": 0.02}), (Verdict("BAD_DATA", a, b),)
         )
-        story = Story(dataclasses.replace(world, title=b), {a: learnt}, report, {a: b})
-        write_story(story, tmp_path / kind)
+        write_story(dataclasses.replace(world, title=b), {a: learnt}, report, tmp_path / kind, {a: b})
         pages.append((tmp_path / kind / page).read_text("utf-8"))
         drawn = [ET.fromstring(svg) for svg in re.findall(r"<svg.*?</svg>", pages[-1], re.DOTALL)]
         assert drawn
@@ -150,28 +153,32 @@ def test_a_report_has_the_same_tags_whatever_methods_and_variants_are_called(tmp
         assert name in hostile.text
 
 
-def test_only_one_module_fills_templates():
-    """All pages go through `fill`, which escapes."""
+def test_only_one_module_fills_templates_and_no_other_writes_html():
+    """All pages go through `render`, which escapes."""
     package = Path(sim2real.__file__).parent
-    users = [path.name for path in package.rglob("*.py") if "from string import Template" in path.read_text()]
-    assert users == ["pages.py"]
+    texts = {path.relative_to(package).as_posix(): path.read_text() for path in package.rglob("*.py")}
+    assert [name for name, text in texts.items() if "jinja2" in text] == ["report/page.py"]
+    assert [
+        name for name, text in texts.items() if re.search(r"""["']<(div|t[dhr]|p|b|span|table)\b""", text)
+    ] == []
 
 
 def test_what_is_embedded_neither_ends_nor_opens_a_script():
-    table = {"name": "</script><!--<script>", "é": ["\u2028", 1.5, None]}
-    text = embedded(table)
-    assert "<" not in text
-    assert json.loads(text) == table
-    with pytest.raises(ValueError, match="not JSON compliant"):
-        embedded({"x": float("nan")})
+    take = Take("</script><!--<script>", np.arange(3.0), {"é": np.array([[1.0], [np.nan], [2.0]])})
+    page = render(Page("x", "y", [], [Section("z", charts=[Chart(["<b>"], [take], {"é": "ink"})])]))
+    (found,) = re.findall(r'<script type="application/json">(.*?)</script>', page, re.DOTALL)
+    assert "<" not in found
+    assert json.loads(found)["takes"][0]["name"] == "</script><!--<script>"
 
 
-def test_text_is_escaped_unless_it_says_that_it_is_html():
-    parts = dict.fromkeys(
-        ("title", "world", "state", "tone", "sentence", "findings", "facts", "joints", "recordings"), "<i>"
-    )
-    assert "<i>" not in fill("sim2real.doctor", "page.html", parts)
-    assert fill("sim2real.doctor", "page.html", {**parts, "facts": Html("<i>")}).count("<i>") == 1
+def test_scripts_run_only_as_they_were_written():
+    page = render(Page("x", "y", []))
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', page)[1].replace("&#39;", "'")
+    scripts = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
+    hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in scripts]
+    assert policy.startswith("default-src 'none'; style-src 'unsafe-inline'; script-src ")
+    assert re.findall(r"'sha256-([^']*)'", policy) == hashes
+    assert len(hashes) == 2
 
 
 @pytest.mark.parametrize(

@@ -23,8 +23,8 @@ from sim2real.catalog import catalog
 from sim2real.doctor import diagnose, expected_of
 from sim2real.domain import Domain
 from sim2real.errors import Sim2RealError
+from sim2real.evaluate.episodes_file import read_episodes, write_episodes
 from sim2real.evaluate.predictivity import predictivity
-from sim2real.evaluate.report import read_episodes, write_episodes
 from sim2real.evaluate.results_file import read_columns, results_of
 from sim2real.evaluate.rollouts import references
 from sim2real.identify.checkpoint import Checkpoint, Structure

@@ -45,11 +45,11 @@ def run(arguments: argparse.Namespace) -> None:
 
     from sim2real.errors import InvalidValue
     from sim2real.evaluate.attribution import attribute
-    from sim2real.evaluate.figure import save_png
     from sim2real.evaluate.rollouts import Trials
-    from sim2real.evaluate.waterfall import draw_waterfall
     from sim2real.files import Write, check_folder, write_together
     from sim2real.foreign import load_policy
+    from sim2real.report.style import save_png
+    from sim2real.report.waterfall import draw_waterfall
 
     if not arguments.policies:
         raise InvalidValue("no policies to attribute a drop of; name at least one")

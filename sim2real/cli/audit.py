@@ -34,8 +34,8 @@ def add(commands: Commands) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Run it."""
     from sim2real.audit import AuditSettings, audit_world
-    from sim2real.audit.report import write_audit
     from sim2real.policy import Policy
+    from sim2real.report.audit import write_audit
     from sim2real.world import with_usual
 
     world = load_world(arguments.world, arguments)

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sim2real.cli.arguments import Commands
+    from sim2real.close import Closing, Sealed
     from sim2real.policy import Policy
-    from sim2real.transfer.close import Closing, Sealed
     from sim2real.world import World
 
 
@@ -65,9 +65,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _road(arguments: argparse.Namespace, world: World, policies: Sequence[Policy]) -> Closing:
+    from sim2real.close import CloseSettings, close_gap, close_on_target
     from sim2real.evaluate.rollouts import Trials
     from sim2real.identify.identify import Options
-    from sim2real.transfer.close import CloseSettings, close_gap, close_on_target
     from sim2real.transfer.shown import Shown
 
     kind = "recordings" if arguments.recordings else "target"
@@ -92,9 +92,9 @@ def _road(arguments: argparse.Namespace, world: World, policies: Sequence[Policy
 
 
 def _sealed(arguments: argparse.Namespace, world: World) -> Sealed:
+    from sim2real.close import Sealed
     from sim2real.domain import Domain
     from sim2real.errors import InvalidValue, UnknownName
-    from sim2real.transfer.close import Sealed
     from sim2real.world import Variant
 
     path = Path(arguments.target)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sim2real.cli.arguments import positive
 from sim2real.cli.task import add_task, load_world
-from sim2real.cli.terminal import console, counting
+from sim2real.cli.terminal import command_line, console, counting
 from sim2real.errors import InvalidValue
 
 if TYPE_CHECKING:
@@ -51,8 +49,8 @@ def add(commands: Commands) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Run it."""
     from sim2real.evaluate.rollouts import Trials
+    from sim2real.report.compare import write_comparison
     from sim2real.transfer.compare import ZERO_SHOT, Design, compare
-    from sim2real.transfer.compare_page import write_comparison
     from sim2real.transfer.methods import METHODS
     from sim2real.transfer.target import Budget
 
@@ -78,7 +76,7 @@ def run(arguments: argparse.Namespace) -> None:
                 show.print(line, soft_wrap=True)
 
         found = compare(world, policies, methods, design, out, tell)
-    page = write_comparison(found, out, {"command": shlex.join(["sim2real", *sys.argv[1:]])})
+    page = write_comparison(found, out, {"command": command_line()})
     _print(found)
     print(f"wrote {page}")
 

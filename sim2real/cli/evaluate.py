@@ -111,8 +111,8 @@ def evaluated(
 def report(world: World, table: Episodes, baseline: str, out: Path, facts: Mapping[str, str]) -> GapReport:
     """The gap report of an episode table, written and printed."""
     from sim2real.evaluate.gap import GapOptions, gap_report
-    from sim2real.evaluate.report import write_report
     from sim2real.evaluate.rollouts import references
+    from sim2real.report.gap import write_report
 
     met = set(map(str, table["variant"]))
     known = {name: reference for name, reference in references(world).items() if name in met}

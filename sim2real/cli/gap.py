@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sim2real.cli.arguments import add_recordings
-from sim2real.cli.terminal import console, working
+from sim2real.cli.recordings import taken_in
+from sim2real.cli.terminal import command_line, console, working
 
 if TYPE_CHECKING:
     from sim2real.cli.arguments import Commands
@@ -30,11 +31,11 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run it."""
-    from sim2real.doctor import BAD_DATA, take_in, verdict_sentence
+    from sim2real.doctor import BAD_DATA, verdict_sentence
     from sim2real.errors import InvalidValue
     from sim2real.evaluate.replay import replay_gap
-    from sim2real.evaluate.replay_report import write_replay_report
     from sim2real.evaluate.replay_summary import replay_tables, verdict
+    from sim2real.report.replay import write_replay_report
     from sim2real.world import World
 
     world = World.load(arguments.world)
@@ -46,13 +47,13 @@ def run(arguments: argparse.Namespace) -> None:
             )
         physics = world.domain(str(arguments.physics)).median()
     out = arguments.out or Path("runs") / f"gap-{world.name}"
-    taken = take_in(world, arguments.recordings, out, arguments.allow_bad_data, arguments.unwrap)
+    taken = taken_in(world, arguments, out)
     if taken.diagnosis.verdict == BAD_DATA:
         print(verdict_sentence(taken.diagnosis))
     recordings, show = taken.recordings, console()
     with working(show, f"replaying {len(recordings)} recordings"):
         gap = replay_gap(world, recordings, physics, horizons=True)
-    page = write_replay_report(gap, out)
+    page = write_replay_report(gap, out, {"command": command_line()})
     for table in replay_tables(gap):
         show.print(table)
     nominal = None if physics is None else replay_gap(world, recordings)

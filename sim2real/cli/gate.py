@@ -67,7 +67,7 @@ def labels_of(policies: Sequence[Candidate]) -> list[str]:
 def old_run(path: Path | None) -> Episodes | None:
     """The episode table of another run, given the file or its folder."""
     from sim2real.errors import InvalidValue
-    from sim2real.evaluate.report import read_episodes
+    from sim2real.evaluate.episodes_file import read_episodes
 
     if path is None:
         return None

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sim2real.cli.arguments import add_recordings, amount, seed
-from sim2real.cli.terminal import console, identifying
+from sim2real.cli.recordings import taken_in
+from sim2real.cli.terminal import command_line, console, identifying
 
 if TYPE_CHECKING:
     from sim2real.cli.arguments import Commands
@@ -44,9 +46,9 @@ def add(commands: Commands) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run it; the exit status is that of the verdicts."""
     from sim2real.cli.identification import check_tables, identification_tables
-    from sim2real.doctor.intake import take_in
     from sim2real.identify.check import check
     from sim2real.identify.identify import Options, identify
+    from sim2real.report.identification import write_identification
     from sim2real.simulators.inertial import inertial_of, whole_bodies
     from sim2real.world import World
 
@@ -58,18 +60,18 @@ def run(arguments: argparse.Namespace) -> int:
         held=tuple(arguments.held) if arguments.held else None,
         select=arguments.select,
         seed=arguments.seed,
-        allow_bad=arguments.allow_bad_data,
-        unwrap=arguments.unwrap,
         top_speed=arguments.top_speed,
     )
+    taken = taken_in(world, arguments, out)
+    options = dataclasses.replace(options, complaints=taken.complaints)
     if arguments.check:
-        taken = take_in(world, arguments.recordings, out, options.allow_bad, options.unwrap)
         before = check(world, taken.recordings, options)
         for table in check_tables(before):
             show.print(table)
         return before.exit_code
     with identifying(show, world, options) as watch:
-        found = identify(world, arguments.recordings, options, watch, out)
+        found = identify(world, taken.recordings, options, watch, out)
+    page = write_identification(found, out, {"command": command_line()})
     for note in found.notes:
         show.print(note, soft_wrap=True)
     for table in identification_tables(found):
@@ -78,5 +80,5 @@ def run(arguments: argparse.Namespace) -> int:
         print(inertial_of(world, found.point, body).text)
     if found.next_motion is not None:
         print(found.next_motion["text"])
-    print(f"wrote {out / 'identified.toml'} and {out / 'identification.html'}")
+    print(f"wrote {out / 'identified.toml'} and {page}")
     return found.exit_code

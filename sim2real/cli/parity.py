@@ -27,7 +27,7 @@ def add(commands: Commands) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Run it."""
     from sim2real.parity.measure import measure
-    from sim2real.parity.report import tables, write
+    from sim2real.report.parity import tables, write
 
     world = load_world(arguments.world, arguments)
     show = console()

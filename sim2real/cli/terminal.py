@@ -5,6 +5,8 @@ Progress is a line that changes where there is a terminal, and a line of its own
 
 from __future__ import annotations
 
+import shlex
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -15,6 +17,11 @@ if TYPE_CHECKING:
     from sim2real.identify.options import Options
     from sim2real.identify.progress import Progress
     from sim2real.world import World
+
+
+def command_line() -> str:
+    """What was typed, to be typed again."""
+    return shlex.join(["sim2real", *sys.argv[1:]])
 
 
 def console() -> Console:

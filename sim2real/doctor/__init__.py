@@ -4,7 +4,6 @@ from sim2real.doctor.diagnose import diagnose
 from sim2real.doctor.expected import Expected, expected_of
 from sim2real.doctor.finding import BAD_DATA, USABLE, Diagnosis, Finding
 from sim2real.doctor.intake import Intake, take_in
-from sim2real.doctor.report import write_diagnosis
 from sim2real.doctor.summary import tables, verdict_sentence
 
 __all__ = [
@@ -19,5 +18,4 @@ __all__ = [
     "tables",
     "take_in",
     "verdict_sentence",
-    "write_diagnosis",
 ]

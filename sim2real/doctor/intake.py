@@ -6,14 +6,13 @@ found = identify(world, taken.recordings, Options(complaints=taken.complaints))
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from sim2real.doctor.diagnose import diagnose
 from sim2real.doctor.expected import expected_of
 from sim2real.doctor.finding import BAD, Diagnosis, Finding
-from sim2real.doctor.report import write_diagnosis
 from sim2real.doctor.summary import where
 from sim2real.errors import BadData, RecordingError
 from sim2real.recordings import RawLog, Recording, read_raw
@@ -38,16 +37,20 @@ class Intake:
 
 
 def take_in(
-    world: World, folder: Path, out: Path | None = None, allow_bad: bool = False, unwrap: bool = False
+    world: World,
+    folder: Path,
+    allow_bad: bool = False,
+    unwrap: bool = False,
+    show: Callable[[Diagnosis], Path] | None = None,
 ) -> Intake:
     """Read the recordings in a folder and look at them before anything is computed from them.
 
     Args:
         world: whose joints, ranges and units they must fit.
         folder: of recordings, or one of them.
-        out: gets the doctor's page and JSON, in a folder of their own; by default nothing is written.
         allow_bad: take what can be read all the same; logs that can't be read or trusted stay out.
         unwrap: take jumps by a whole turn out of angles first.
+        show: writes the doctor's page, which a refusal then names; see `sim2real.report.doctor`.
 
     Raises:
         RecordingError: if there is no recording, or none that can be read.
@@ -56,7 +59,7 @@ def take_in(
     """
     logs = read_raw(folder, unwrap)
     diagnosis = diagnose(logs, expected_of(world))
-    page = "" if out is None else str(write_diagnosis(diagnosis, out / PAGE, str(folder)))
+    page = "" if show is None else str(show(diagnosis))
     bad = diagnosis.of(BAD)
     if bad and not allow_bad:
         raise BadData(_refusal(folder, bad, page))

@@ -1,4 +1,4 @@
-"""From recordings to a domain in one call: doctor, check, fit, verdicts, next motion and a page.
+"""From recordings to a domain in one call: doctor, check, fit, verdicts and next motion.
 
 found = identify(World.load("so101"), Path("recordings"), out=Path("runs/identified"))
 env = Sim2RealVectorEnv("so101", 64, domain=found.domain)       # or train --domain .../identified.toml
@@ -22,7 +22,7 @@ from sim2real.identify.experiment_design import next_motion
 from sim2real.identify.fit import Fitter, Watch
 from sim2real.identify.options import Options as Options
 from sim2real.identify.progress import ASSESS, CHECK, PROPOSE
-from sim2real.identify.result import Identification, write_page
+from sim2real.identify.result import Identification
 from sim2real.recordings import Recording
 from sim2real.world import World
 
@@ -45,9 +45,9 @@ def identify(
             the log doctor first.
         options: what is free, fixed and held out.
         watch: called with what is going on, the number of the round and the least error so far (mean RMSE).
-        out: folder that gets everything: the doctor's page, the domain, the page, the next motion to record,
-            and what an interrupted call goes on from. By default nothing is written, checked beforehand or
-            proposed.
+        out: folder that gets everything: the domain, the numbers, the next motion to record, and what an
+            interrupted call goes on from. By default nothing is written, checked beforehand or proposed.
+            `sim2real.report.identification` then makes a page.
         before: what `sim2real.identify.check.Check.to_json` said, if that was asked already.
 
     Raises:
@@ -60,7 +60,7 @@ def identify(
     options = dataclasses.replace(options, seed=checked_seed(options.seed))
     out = None if out is None else Path(out)
     if isinstance(recordings, Path | str):
-        taken = take_in(world, Path(recordings), out, options.allow_bad, options.unwrap)
+        taken = take_in(world, Path(recordings), options.allow_bad, options.unwrap)
         recordings = taken.recordings
         options = dataclasses.replace(options, complaints=(*options.complaints, *taken.complaints))
     if not recordings:
@@ -90,5 +90,4 @@ def identify(
     found.save(out)
     if motion is not None:
         motion.save(out)
-    write_page(found, out, None if motion is None else motion.recording)
     return found

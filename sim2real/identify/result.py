@@ -1,6 +1,6 @@
 """The result of an identification: a domain to train in, and everything that was found out on the way.
 
-Saved, it is two domains, a table in JSON, and one page that opens offline, drawn from data inside it.
+Saved, it is two domains and a table in JSON; `sim2real.report.identification` makes a page of it.
 """
 
 from __future__ import annotations
@@ -11,21 +11,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, is_dataclass
 from pathlib import Path
 
-import numpy as np
-
 from sim2real.distributions import Point
 from sim2real.domain import Domain
 from sim2real.files import write_text
-from sim2real.identify.estimates import FITTED, MEASURED, Estimate, GapRow
+from sim2real.identify.estimates import Estimate, GapRow
 from sim2real.identify.model_selection import Comparison
 from sim2real.identify.residuals import Hint
 from sim2real.identify.space import FloatArray
 from sim2real.identify.verdicts import Verdict, exit_code, ranked
-from sim2real.pages import embedded, fill
-from sim2real.recordings import Recording
-
-_MOVING = 0.05  # share of the top speed from which on a joint moves
-_MOST_ROWS = 1500  # of a curve; the eye sees no more
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,46 +85,6 @@ class Identification:
         shapes = {name: d.value for name, d in self.domain.parameters.items() if isinstance(d, Point)}
         Domain.point({**shapes, **self.point}).save(folder / "point.toml")
         write_text(folder / "identification.json", json.dumps(self.to_json(), indent=1, ensure_ascii=False))
-
-
-def write_page(found: Identification, folder: Path, motion: Recording | None = None) -> Path:
-    """Write ``identification.html``, verdicts first, with a motion to record next if there is one.
-
-    Raises:
-        OSError: as raised by the file system; an older page is then still there.
-    """
-    table, page = found.to_json(), folder / "identification.html"
-    table["traces"] = [{"name": t.name, "held": t.held, **_curves(t.time, t.lines)} for t in found.traces]
-    table["residuals"] = [_left(found, k) for k in range(len(found.joints))] if found.traces else []
-    table["motion"] = None
-    if motion is not None:
-        lines = _curves(motion.time, {"command": motion.command, "expected": motion.position})
-        table["motion"] = {"joints": list(motion.joints), **lines}
-    worst = ranked(found.verdicts)
-    lead = worst[-1].text if worst else "nothing was found"
-    parts = {"world": found.world, "lead": lead, "data": embedded(table)}
-    write_text(page, fill("sim2real.identify", "page.html", parts))
-    return page
-
-
-def _curves(time: FloatArray, lines: Mapping[str, FloatArray]) -> dict[str, object]:
-    """Every so many-th row, angles to a tenth of a thousandth."""
-    every = max(1, len(time) // _MOST_ROWS)
-    shown = {name: np.round(values[::every], 4).T.tolist() for name, values in lines.items()}
-    return {"time": np.round(time[::every], 3).tolist(), "lines": shown}
-
-
-def _left(found: Identification, joint: int) -> dict[str, object]:
-    """Of predicted minus measured, over all recordings: size, still and moving, offset, memory."""
-    errors = [(t.lines[FITTED] - t.lines[MEASURED])[:, joint] for t in found.traces]
-    speeds = [np.abs(np.gradient(t.lines[MEASURED][:, joint], t.time)) for t in found.traces]
-    error, speed = np.concatenate(errors), np.concatenate(speeds)
-    moving = speed > _MOVING * max(float(np.quantile(speed, 0.99)), 1e-12)
-    memory = [np.corrcoef(e[:-1], e[1:])[0, 1] for e in errors if len(e) > 2 and e.std() > 0]
-    parts = {"rmse": error, "still": error[~moving], "moving": error[moving]}
-    sizes = {name: float(np.sqrt((x**2).mean())) if len(x) else None for name, x in parts.items()}
-    mean, alike = float(error.mean()), float(np.mean(memory)) if memory else None
-    return {"joint": found.joints[joint], **sizes, "offset": mean, "autocorrelation": alike}
 
 
 def _plain(value: object) -> object:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -20,7 +21,6 @@ from sim2real.documents import Section
 from sim2real.errors import PolicyError, UnknownName
 from sim2real.files import replace_folder
 from sim2real.interface import Signal
-from sim2real.pages import in_markdown
 from sim2real.policy.contract import Contract, Step
 from sim2real.policy.kinds import KINDS, Weights
 from sim2real.policy.network import Layer, Network, feedforward
@@ -217,3 +217,8 @@ def _card(name: str, contract: Contract) -> str:
         f"## What was measured when it was made\n\n"
         f"{measured or '- nothing'}\n\n`policy.toml` holds the whole contract.\n"
     )
+
+
+def in_markdown(text: str) -> str:
+    """A text in a line of Markdown, in which nothing is markup; an underscore inside a word is none."""
+    return re.sub(r"([\\`*{}\[\]<>#|!~&]|\b_|_\b)", r"\\\1", " ".join(text.split()))

@@ -21,7 +21,7 @@ from joblib import Parallel, delayed
 
 from sim2real.documents import Section
 from sim2real.errors import BudgetExhausted, Sim2RealError, told
-from sim2real.evaluate.report import read_episodes, write_episodes
+from sim2real.evaluate.episodes_file import read_episodes, write_episodes
 from sim2real.evaluate.rollouts import Trials, evaluate
 from sim2real.evaluate.table import Episodes
 from sim2real.files import replace_folder, write_text

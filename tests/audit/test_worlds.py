@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from sim2real.audit import AuditSettings, audit_world, check_domain, check_variants, excitation
-from sim2real.audit.report import write_audit
 from sim2real.catalog import entries
 from sim2real.cli import main
 from sim2real.distributions import Normal, Point, Uniform
@@ -17,6 +16,7 @@ from sim2real.evaluate.rollouts import Trials, evaluate
 from sim2real.learn.settings import PPOSettings
 from sim2real.learn.train import train
 from sim2real.policy import Policy
+from sim2real.report.audit import write_audit
 from sim2real.simulators import Engine
 from sim2real.simulators.mujoco import MujocoSimulator
 from sim2real.world import World

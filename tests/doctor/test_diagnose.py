@@ -5,11 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sim2real.doctor import BAD_DATA, USABLE, Expected, diagnose, expected_of, write_diagnosis
+from sim2real.doctor import BAD_DATA, USABLE, Expected, diagnose, expected_of
 from sim2real.doctor.finding import BAD, FACT, WARNING
 from sim2real.errors import RecordingError
 from sim2real.recordings import read_raw
 from sim2real.recordings.raw import Damage, raw_of, trusted, unreadable
+from sim2real.report.doctor import write_diagnosis
 from sim2real.world import World
 
 DEGREES = 180 / np.pi

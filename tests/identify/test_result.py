@@ -11,10 +11,11 @@ from rich.console import Console
 from sim2real.cli.identification import identification_tables
 from sim2real.identify.estimates import Estimate, gap_row
 from sim2real.identify.problem import Linear
-from sim2real.identify.result import Identification, Trace, write_page
+from sim2real.identify.result import Identification, Trace
 from sim2real.identify.space import FreeParameter
 from sim2real.identify.uncertainty import bootstrap, make_domain, widening_of
 from sim2real.identify.verdicts import IDENTIFIED, NO_HELDOUT_GAIN, ON_BOUND, Evidence, exit_code, judge
+from sim2real.report.identification import write_identification
 
 
 def free(name="cart.mass", low=0.5, high=2.0, log=True):
@@ -135,11 +136,11 @@ def test_the_page_holds_everything_and_asks_for_nothing(tmp_path):
     time = np.arange(4000) * 0.01
     wave = np.sin(time)[:, None]
     trace = Trace("</script>", True, time, {"measured": wave, "nominal": wave, "identified": wave})
-    page = write_page(dataclasses.replace(result(), traces=(trace,)), tmp_path).read_text("utf-8")
+    found = dataclasses.replace(result(), traces=(trace,))
+    page = write_identification(found, tmp_path).read_text("utf-8")
     assert not re.search(r"https?://|src=|@import", page)
-    data = json.loads(
-        re.search(r'application/json">(.*?)</script>', page, re.DOTALL)[1].replace("<\\/", "</")
-    )
-    assert data["verdicts"][0]["name"] == IDENTIFIED
-    assert 1000 < len(data["traces"][0]["time"]) < 2500
-    assert data["traces"][0]["name"] == "</script>"
+    assert "The fit predicts." in page
+    (chart,) = re.findall(r'<script type="application/json">(.*?)</script>', page, re.DOTALL)
+    (take,) = json.loads(chart)["takes"]
+    assert take["rows"] == 4000
+    assert take["name"] == "</script> (held out)"

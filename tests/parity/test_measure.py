@@ -10,7 +10,7 @@ from rich.console import Console
 from sim2real.errors import InvalidValue
 from sim2real.parameters import MODEL
 from sim2real.parity.measure import measure
-from sim2real.parity.report import tables, write
+from sim2real.report.parity import tables, write
 from sim2real.simulators import Engine, make_simulator
 from sim2real.simulators.mujoco import MujocoSimulator
 from sim2real.world import World

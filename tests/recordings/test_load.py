@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
-from sim2real.doctor import diagnose, write_diagnosis
+from sim2real.doctor import diagnose
 from sim2real.errors import RecordingError
 from sim2real.recordings import load_recordings, read_raw
+from sim2real.report.doctor import write_diagnosis
 
 
 def test_all_formats_are_found_in_all_folders(motion, write_npz, write_sage, tmp_path):

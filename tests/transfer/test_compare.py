@@ -15,9 +15,9 @@ from sim2real.cli import main
 from sim2real.errors import InvalidValue, PolicyError, UnknownName
 from sim2real.evaluate.rollouts import Trials, evaluate
 from sim2real.policy import Policy
+from sim2real.report.compare import write_comparison
 from sim2real.transfer.cells import place
 from sim2real.transfer.compare import Design, compare
-from sim2real.transfer.compare_page import write_comparison
 from sim2real.transfer.methods import Card
 from sim2real.transfer.target import Budget
 from sim2real.world import World

@@ -11,7 +11,7 @@ from sim2real.cli import main
 from sim2real.documents import Section
 from sim2real.env import Sim2RealVectorEnv
 from sim2real.episodes import RandomActor, run_episodes
-from sim2real.evaluate.report import read_episodes
+from sim2real.evaluate.episodes_file import read_episodes
 from sim2real.policy import Policy
 from sim2real.transfer.remote import RemoteTarget
 from sim2real.transfer.target import Budget, Seal, TargetEnv, salted

@@ -20,13 +20,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sim2real.catalog import entries
-from sim2real.doctor.intake import Intake, take_in
+from sim2real.doctor.intake import PAGE, Intake, take_in
 from sim2real.documents import Section, read_text
 from sim2real.domain import Domain
 from sim2real.env import Sim2RealVectorEnv, make_task
 from sim2real.errors import InvalidValue
+from sim2real.evaluate.episodes_file import read_episodes, write_episodes
 from sim2real.evaluate.gap import GapOptions, GapReport, gap_report
-from sim2real.evaluate.report import read_episodes, write_episodes, write_report
 from sim2real.evaluate.rollouts import Trials, evaluate, references
 from sim2real.evaluate.table import Episodes
 from sim2real.files import write_text
@@ -36,8 +36,11 @@ from sim2real.identify.rollout_fit import FitSettings
 from sim2real.identify.verdicts import judge
 from sim2real.policy import Policy
 from sim2real.replay.rollouts import TellsState
+from sim2real.report.close import write_story
+from sim2real.report.doctor import write_diagnosis
+from sim2real.report.gap import write_report
+from sim2real.report.identification import write_identification
 from sim2real.simulators.mujoco import MujocoSimulator
-from sim2real.transfer.close_page import Story, write_story
 from sim2real.transfer.identify_and_train import RoadSettings, Training, identify_and_train, trained
 from sim2real.transfer.learnt import RECORDED, Learnt, with_identified
 from sim2real.transfer.stages import Stages, Watch, fingerprint
@@ -153,7 +156,13 @@ def close_gap(
     _check(world, policies)
     stages = Stages(out, settings.watch)
     settings.watch.stage("doctor", False)
-    taken = take_in(world, folder, out, settings.allow_bad, settings.unwrap)
+    taken = take_in(
+        world,
+        folder,
+        settings.allow_bad,
+        settings.unwrap,
+        lambda found: write_diagnosis(found, out / PAGE, str(folder)),
+    )
     learnt = _identified(world, taken, settings, stages)
     wide = with_identified(world, learnt, settings.draws)
     made = _trained(world, learnt, policies, settings, stages)
@@ -205,7 +214,8 @@ def _identified(world: World, taken: Intake, settings: CloseSettings, stages: St
 
     def fit() -> None:
         before = Section.read_json(out / "check.json").values
-        identify(world, recordings, options, watch.fit, out, before)
+        found = identify(world, recordings, options, watch.fit, out, before)
+        write_identification(found, out, settings.facts)
 
     key = fingerprint(world, recordings, options)
     stages.once("check", key, look)
@@ -280,8 +290,8 @@ def _arrive(
     known = {name: reference for name, reference in references(world).items() if name in met}
     report = gap_report(table, known, GapOptions(title=world.title, baseline=given[0].contract.label))
     write_report(report, table, out, settings.facts)
-    story = Story(world, learnt, report, settings.facts)
-    return Closing(world, learnt, everyone, table, report, write_story(story, out))
+    page = write_story(world, learnt, report, out, settings.facts)
+    return Closing(world, learnt, everyone, table, report, page)
 
 
 def _shipped(world: World, policies: Sequence[Policy]) -> list[Policy]:

@@ -8,8 +8,8 @@ import pytest
 from rich.console import Console
 
 from sim2real.evaluate.replay import COMMAND, DELAYED, SIMULATION, Errors, Motion, ReplayGap
-from sim2real.evaluate.replay_report import write_replay_report
 from sim2real.evaluate.replay_summary import overall, replay_tables, summary, verdict
+from sim2real.report.replay import write_replay_report
 
 PREDICTORS = (SIMULATION, COMMAND, DELAYED)
 
@@ -99,17 +99,17 @@ def test_the_page_needs_no_network(five, tmp_path):
     addresses = set(re.findall(r"https?://[^\s\"'<>)]+", page))
     assert addresses <= {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}
     assert not re.search(r"<link|<script[^>]+src=|@import", page)
-    assert "nan" not in re.sub(r'"data": "[^"]*"', "", page)
+    assert "nan" not in re.sub(r'"data": "[^"]*"|<script>.*?</script>', "", page, flags=re.DOTALL)
 
 
 def test_the_page_carries_the_trajectories(five, tmp_path):
     page = write_replay_report(five, tmp_path).read_text(encoding="utf-8")
-    data = json.loads(re.search(r'<script id="data"[^>]*>(.*?)</script>', page)[1])
-    packed = zlib.decompress(base64.b64decode(data["motions"][2]["data"]))
-    columns = np.frombuffer(packed, "<i4").reshape(-1, data["motions"][2]["rows"])
-    columns = np.cumsum(columns, axis=1) * data["quantum"]
+    data = json.loads(re.search(r'<script type="application/json">(.*?)</script>', page)[1])
+    packed = zlib.decompress(base64.b64decode(data["takes"][2]["data"]))
+    columns = np.cumsum(np.frombuffer(packed, "<i4").reshape(-1, data["takes"][2]["rows"]), axis=1)
     motion = five.motions[2]
-    assert columns[0] == pytest.approx(motion.time - motion.time[0], abs=5.1e-5)
+    assert columns[0] * data["quantum"][0] == pytest.approx(motion.time - motion.time[0], abs=5.1e-5)
+    columns = columns * data["quantum"][1]
     for i, series in enumerate(data["series"]):
         name = series["name"]
         angles = motion.measured if name == "measured" else motion.predictions[name]
@@ -120,4 +120,4 @@ def test_a_name_can_not_break_out_of_the_page(tmp_path):
     evil = "</script><script>alert(1)</script>"
     page = write_replay_report(gap([(3, 2)], [evil]), tmp_path).read_text(encoding="utf-8")
     assert "<script>alert" not in page
-    assert json.loads(re.search(r'<script id="data"[^>]*>(.*?)</script>', page)[1])
+    assert json.loads(re.search(r'<script type="application/json">(.*?)</script>', page)[1])

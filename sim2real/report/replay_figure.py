@@ -2,40 +2,33 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
-
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpecFromSubplotSpec, SubplotSpec
 
 from sim2real.evaluate.replay import COMMAND, DELAYED, SIMULATION, Motion, ReplayGap
 from sim2real.evaluate.replay_summary import PREDICTORS, verdict
 from sim2real.evaluate.tracking import FloatArray
-from sim2real.pages import plain_text
+from sim2real.report.style import COLOURS, INK, bare, blank, style
 
-COLOURS = {"measured": "#1c2126", SIMULATION: "#d55e00", DELAYED: "#0072b2", COMMAND: "#9aa5b0"}
-"""Okabe and Ito's set, which colour-blind readers can tell apart."""
-
-_INK, _FAINT, _GRID = "#1c2126", "#5d6771", "#e3e7eb"
+_OF = {"measured": INK, SIMULATION: COLOURS[2], DELAYED: COLOURS[1], COMMAND: COLOURS[0]}
 _LETTERS = 18  # of a joint's name
 _WINDOW = 12.0  # seconds shown of one motion
 
 
+@style()
 def draw_replay(gap: ReplayGap) -> Figure:
     """Left, the error per joint of every predictor; right, a stretch of a typical motion."""
-    with _style():
-        height = 0.9 * max(len(gap.joints), 4) + 2.2
-        figure = Figure(figsize=(12.0, height), facecolor="white")
-        FigureCanvasAgg(figure)
-        figure.text(0.012, 1 - 0.16 / height, _heading(gap), fontsize=12, va="top", linespacing=1.45)
-        top, bottom = 1 - 1.55 / height, 0.55 / height
-        grid = figure.add_gridspec(
-            1, 2, width_ratios=(1, 1.5), left=0.105, right=0.985, top=top, bottom=bottom, wspace=0.2
-        )
-        _bars(figure.add_subplot(grid[0]), gap)
-        _traces(figure, grid[1], gap)
+    height = 0.9 * max(len(gap.joints), 4) + 2.2
+    figure = blank(12.0, height)
+    figure.text(0.012, 1 - 0.16 / height, _heading(gap), fontsize=12, va="top", linespacing=1.45)
+    top, bottom = 1 - 1.55 / height, 0.55 / height
+    grid = figure.add_gridspec(
+        1, 2, width_ratios=(1, 1.5), left=0.105, right=0.985, top=top, bottom=bottom, wspace=0.2
+    )
+    _bars(figure.add_subplot(grid[0]), gap)
+    _traces(figure, grid[1], gap)
     return figure
 
 
@@ -47,18 +40,17 @@ def _heading(gap: ReplayGap) -> str:
 def _bars(axes: Axes, gap: ReplayGap) -> None:
     rng = np.random.default_rng(0)
     rows = np.arange(len(gap.joints))
+    bare(axes)
     for i, name in enumerate(PREDICTORS):
         errors = 1000 * gap.errors[name].rmse
         at = rows + 0.27 * (i - 1)
-        axes.barh(at, errors.mean(axis=0), 0.24, color=COLOURS[name], label=name, zorder=2)
+        axes.barh(at, errors.mean(axis=0), 0.24, color=_OF[name], label=name, zorder=2)
         spread = np.repeat(at[None], len(errors), axis=0) + rng.uniform(-0.07, 0.07, errors.shape)
-        axes.plot(errors, spread, ".", color=_INK, alpha=0.3, ms=3, mew=0, zorder=3)
-    axes.set_yticks(rows, [_short(joint) for joint in gap.joints], color=_INK)
+        axes.plot(errors, spread, ".", color=INK, alpha=0.3, ms=3, mew=0, zorder=3)
+    axes.set_yticks(rows, [_short(joint) for joint in gap.joints], color=INK)
     axes.invert_yaxis()
     axes.set_xlim(0, 1.08 * _largest(gap))
     axes.set_xlabel("RMSE, mrad: bar = mean over motions, dot = one motion")
-    axes.grid(axis="x", color=_GRID, zorder=0)
-    _bare(axes)
     axes.legend(frameon=False, loc="lower right", fontsize=8.5)
     axes.set_title("How far off", loc="left", fontsize=11, fontweight="bold", pad=17)
 
@@ -81,13 +73,14 @@ def _traces(figure: Figure, place: SubplotSpec, gap: ReplayGap) -> None:
     panels = GridSpecFromSubplotSpec(len(gap.joints), 1, subplot_spec=place, hspace=0.48)
     for j, joint in enumerate(gap.joints):
         axes = figure.add_subplot(panels[j])
+        bare(axes, ("bottom", "left"), "both")
         lines = {**motion.predictions, "measured": motion.measured}
         for name in (COMMAND, DELAYED, SIMULATION, "measured"):
             style = "steps-post" if name in (COMMAND, DELAYED) else "default"
             axes.plot(
                 motion.time[rows],
                 lines[name][rows, j],
-                color=COLOURS[name],
+                color=_OF[name],
                 lw=1.6 if name == "measured" else 1.1,
                 drawstyle=style,
                 label=name,
@@ -96,8 +89,6 @@ def _traces(figure: Figure, place: SubplotSpec, gap: ReplayGap) -> None:
         axes.margins(y=0.12)
         axes.set_title(joint, loc="left", fontsize=8.5, pad=2)
         axes.tick_params(labelbottom=j == len(gap.joints) - 1, labelsize=7.5, length=2)
-        axes.grid(color=_GRID, lw=0.6)
-        _bare(axes)
         if j == 0:
             _heading_of_traces(axes, motion)
     axes.set_xlabel("time, s (angles in rad)")
@@ -129,20 +120,3 @@ def _liveliest(motion: Motion) -> slice:
     starts = np.flatnonzero(fits)
     start = int(starts[np.argmax(travel[ends[starts]] - travel[starts])])
     return slice(start, int(ends[start]) + 1)
-
-
-def _bare(axes: Axes) -> None:
-    axes.spines[["top", "right"]].set_visible(False)
-
-
-def _style() -> AbstractContextManager[None]:
-    return plain_text(
-        {
-            "font.size": 9,
-            "text.color": _INK,
-            "axes.edgecolor": "#b9c2ca",
-            "axes.labelcolor": _FAINT,
-            "xtick.color": _FAINT,
-            "ytick.color": _FAINT,
-        }
-    )

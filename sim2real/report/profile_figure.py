@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from sim2real.evaluate.figure import COLOURS, FAINT, GRID, plain_style
 from sim2real.evaluate.gap import GapReport
 from sim2real.evaluate.profiles import performance_profile
 from sim2real.evaluate.statistics import Array, Estimate, over_starts, spread
+from sim2real.report.style import COLOURS, WIDTH, bare, blank, style
 
-_WIDTH, _HEIGHT = 9.6, 3.6
+_HEIGHT = 3.6
 _STEPS = 41
 
 
+@style()
 def draw_profiles(report: GapReport) -> Figure | None:
     """A line for each method over the held-out variants that all have met, its band from three seeds on.
 
@@ -34,28 +34,21 @@ def draw_profiles(report: GapReport) -> Figure | None:
     low = min(0.0, *(float(np.nanmin(own)) for own in means.values()))
     high = max(100.0, *(float(np.nanmax(own)) for own in means.values()))
     thresholds = np.linspace(low, high, _STEPS)
-    with plain_style():
-        figure = Figure(figsize=(_WIDTH, _HEIGHT), facecolor="white", layout="constrained")
-        FigureCanvasAgg(figure)
-        axes = figure.add_subplot(facecolor="none")
-        for side in ("left", "right", "top"):
-            axes.spines[side].set_visible(False)
-        axes.spines["bottom"].set_color(GRID)
-        axes.tick_params(length=0, labelsize=8.5, labelcolor=FAINT)
-        axes.grid(color=GRID, linewidth=0.6)
-        axes.set_axisbelow(True)
-        axes.set_xlim(low, high)
-        axes.set_ylim(-0.02, 1.02)
-        axes.set_xlabel("score  (0 = random actions, 100 = oracle)", fontsize=9, color=FAINT)
-        axes.set_ylabel("share above it", fontsize=9, color=FAINT)
-        for place, (label, sample) in enumerate(samples.items()):
-            colour = COLOURS[place % len(COLOURS)]
-            fine = np.linspace(low, high, 20 * _STEPS)
-            axes.step(fine, performance_profile(means[label], fine), color=colour, label=folded.labels[label])
-            band = [interval for tau in thresholds if (interval := _share(sample, tau).interval)]
-            if len(band) == len(thresholds):
-                axes.fill_between(thresholds, *_falling(band), color=colour, alpha=0.15, linewidth=0)
-        axes.legend(fontsize=8.5, frameon=False, labelcolor="linecolor", loc="lower left")
+    figure = blank(WIDTH, _HEIGHT, constrained=True)
+    axes = figure.add_subplot()
+    bare(axes, grid="both")
+    axes.set_xlim(low, high)
+    axes.set_ylim(-0.02, 1.02)
+    axes.set_xlabel("score  (0 = random actions, 100 = oracle)")
+    axes.set_ylabel("share above it")
+    for place, (label, sample) in enumerate(samples.items()):
+        colour = COLOURS[place % len(COLOURS)]
+        fine = np.linspace(low, high, 20 * _STEPS)
+        axes.step(fine, performance_profile(means[label], fine), color=colour, label=folded.labels[label])
+        band = [interval for tau in thresholds if (interval := _share(sample, tau).interval)]
+        if len(band) == len(thresholds):
+            axes.fill_between(thresholds, *_falling(band), color=colour, alpha=0.15, linewidth=0)
+    axes.legend(fontsize=8.5, frameon=False, labelcolor="linecolor", loc="lower left")
     return figure
 
 

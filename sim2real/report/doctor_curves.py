@@ -1,17 +1,19 @@
-"""For each finding the curve in which it is seen, with its rows shaded."""
+"""For each finding of the log doctor the curves in which it is seen, over rows, with its own shaded."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sim2real.doctor.finding import FACT, Diagnosis, Finding, Rows
-from sim2real.doctor.plot import Line, chart, legend
 from sim2real.doctor.view import View
 from sim2real.recordings.raw import RawLog
 from sim2real.recordings.recording import FloatArray
+from sim2real.report.chart import Chart, Take
 
 _STAMPS = {"shuffled stamps", "duplicated stamps", "gap", "jitter", "time unit"}
 _AROUND = 150  # rows shown on each side of what is shown
@@ -27,13 +29,13 @@ _WHOLE = {
 }
 
 
-def picture(finding: Finding, diagnosis: Diagnosis) -> str:
-    """Chart, legend and caption of a finding; empty where nothing can be drawn."""
+def curves_of(finding: Finding, diagnosis: Diagnosis) -> Chart | None:
+    """The chart of a finding; None where nothing can be drawn."""
     logs = {log.name: log for log in diagnosis.logs}
     views = {view.log.name: view for view in diagnosis.views}
     log = logs.get(finding.recordings[0]) if finding.recordings else None
     if log is None or len(log.time) < 3:
-        return ""
+        return None
     if finding.severity == FACT:
         return _fact(finding, diagnosis.views)
     if finding.kind in _STAMPS:
@@ -45,17 +47,17 @@ def picture(finding: Finding, diagnosis: Diagnosis) -> str:
     if finding.kind == "two robots" and finding.joint:
         usual = [other for name, other in logs.items() if name not in finding.recordings]
         alike = [other for other in usual if finding.joint in other.joints and len(other.time) > 2]
-        return _pair(log, alike[0], finding.joint) if alike else ""
+        return _pair(log, alike[0], finding.joint) if alike else None
     if not log.position.size or finding.kind in ("two robots", "joint"):
-        return ""
+        return None
     return _signal(finding, log, views.get(log.name))
 
 
-def _fact(finding: Finding, views: Sequence[View]) -> str:
+def _fact(finding: Finding, views: Sequence[View]) -> Chart | None:
     """A place where it can be seen: where a joint moves fastest, for its steps where it is slow."""
     shown = [view for view in views if view.log.name in finding.recordings and view.moves.any()]
     if not shown or finding.kind not in ("rate", "lag", "quantization", "velocity"):
-        return ""
+        return None
     if finding.kind == "rate":
         return _steps(finding, shown[0].log)
     if finding.kind == "velocity":
@@ -64,17 +66,16 @@ def _fact(finding: Finding, views: Sequence[View]) -> str:
         )
     view = max(shown, key=lambda v: float(np.std(v.position, axis=0).max()))
     j, row = _fastest(view)
-    if finding.kind == "quantization" and finding.joint in view.log.joints:
+    stairs = finding.kind == "quantization"
+    if stairs and finding.joint in view.log.joints:
         j = view.log.joints.index(finding.joint)
-    around = 30 if finding.kind == "quantization" else 60
+    around = 30 if stairs else 60
     part = slice(max(0, row - around), row + around)
-    rows = view.rows[part].astype(float)
-    lines = [Line("command", "command", rows, view.command[part, j], held=True)]
-    lines.append(Line("measured", "measured", rows, view.position[part, j], finding.kind == "quantization"))
-    name, ylabel = view.log.name, view.log.joints[j]
-    if finding.kind == "quantization":
-        return _framed(lines[1:], (), name, ylabel)
-    return _framed(lines, (), name, ylabel)
+    lines = {"measured": view.position[part, j]}
+    if not stairs:
+        lines["command"] = view.command[part, j]
+    held = "measured" if stairs else "command"
+    return _chart(view.rows[part].astype(float), lines, (), view.log.name, view.log.joints[j], held)
 
 
 def _fastest(view: View) -> tuple[int, int]:
@@ -83,13 +84,13 @@ def _fastest(view: View) -> tuple[int, int]:
     return j, int(np.argmax(np.abs(np.diff(view.command[:, j]))))
 
 
-def _steps(finding: Finding, log: RawLog) -> str:
+def _steps(finding: Finding, log: RawLog) -> Chart:
     rows = np.arange(1, len(log.time), dtype=np.float64)
     step, unit = _readable(np.diff(log.time))
     first, last = _window(finding, log, len(log.time))
     part = slice(max(0, first - 1), last)
-    lines = [Line("step between stamps", "measured", rows[part], step[part])]
-    return _framed(lines, finding.rows, log.name, f"step, {unit}")
+    lines = {"step between stamps": step[part]}
+    return _chart(rows[part], lines, finding.rows, log.name, f"step, {unit}")
 
 
 def _readable(step: FloatArray) -> tuple[FloatArray, str]:
@@ -100,53 +101,43 @@ def _readable(step: FloatArray) -> tuple[FloatArray, str]:
     return step / 1e-9, "ns"
 
 
-def _signal(finding: Finding, log: RawLog, view: View | None) -> str:
+def _signal(finding: Finding, log: RawLog, view: View | None) -> Chart:
     joint = _joint(log, finding)
     j = log.joints.index(joint)
     first, last = (0, len(log.time) - 1) if finding.kind in _WHOLE else _window(finding, log, len(log.time))
     part = slice(first, last + 1)
-    rows = np.arange(len(log.time), dtype=np.float64)
-    lines = []
+    rows = np.arange(len(log.time), dtype=np.float64)[part]
+    lines = {"measured": log.position[part, j]}
     if log.shared:
-        lines.append(Line("command", "command", rows[part], log.command[part, j], held=True))
+        lines["command"] = log.command[part, j]
     elif view is not None:
-        inside = (view.rows >= first) & (view.rows <= last)
-        command = view.command[inside, j]
-        lines.append(Line("command", "command", view.rows[inside].astype(float), command, held=True))
-    lines.append(Line("measured", "measured", rows[part], log.position[part, j]))
-    return _framed(lines, finding.rows, log.name, joint)
+        at = np.searchsorted(view.rows, rows, side="right") - 1
+        lines["command"] = np.where(at < 0, np.nan, view.command[np.maximum(at, 0), j])
+    return _chart(rows, lines, finding.rows, log.name, joint, "command")
 
 
-def _pair(one: RawLog, other: RawLog, joint: str) -> str:
-    lines = [
-        Line(
-            log.name,
-            style,
-            np.arange(len(log.time), dtype=np.float64),
-            log.position[:, log.joints.index(joint)],
-        )
-        for log, style in ((other, "command"), (one, "measured"))
-    ]
-    return _framed(lines, (), "", joint)
+def _pair(one: RawLog, other: RawLog, joint: str) -> Chart:
+    longest = max(len(one.time), len(other.time))
+    lines = {}
+    for log in (one, other):
+        lines[log.name] = np.full(longest, np.nan)
+        lines[log.name][: len(log.time)] = log.position[:, log.joints.index(joint)]
+    return _chart(np.arange(longest, dtype=np.float64), lines, (), "", joint)
 
 
-def _velocities(finding: Finding, views: Sequence[View]) -> str:
+def _velocities(finding: Finding, views: Sequence[View]) -> Chart | None:
     """The reported velocity over the differentiated position, where the joint moves most."""
     reporting = [view for view in views if view.velocity is not None and finding.joint in view.log.joints]
     if not reporting:
-        return ""
+        return None
     view = max(reporting, key=lambda v: float(np.std(v.position[:, v.log.joints.index(finding.joint)])))
     j = view.log.joints.index(finding.joint)
     assert view.velocity is not None
     slope = np.gradient(view.position[:, j], view.time)
     middle = int(np.argmax(np.abs(view.velocity[:, j])))
     part = slice(max(0, middle - 2 * _AROUND), middle + 2 * _AROUND)
-    rows = view.rows[part].astype(float)
-    lines = [
-        Line("reported velocity", "command", rows, view.velocity[part, j]),
-        Line("differentiated position", "measured", rows, slope[part]),
-    ]
-    return _framed(lines, (), view.log.name, f"{finding.joint}, per s")
+    lines = {"differentiated position": slope[part], "reported velocity": view.velocity[part, j]}
+    return _chart(view.rows[part].astype(float), lines, (), view.log.name, f"{finding.joint}, per s")
 
 
 def _joint(log: RawLog, finding: Finding) -> str:
@@ -168,13 +159,36 @@ def _window(finding: Finding, log: RawLog, count: int) -> tuple[int, int]:
     return max(0, longest.first - around), min(count - 1, longest.last + around)
 
 
-def _framed(lines: Sequence[Line], marked: Sequence[Rows], name: str, ylabel: str) -> str:
-    low = min(float(line.x.min()) for line in lines)
-    high = max(float(line.x.max()) for line in lines)
+def _chart(
+    x: FloatArray,
+    lines: Mapping[str, FloatArray],
+    marked: Sequence[Rows],
+    name: str,
+    panel: str,
+    held: str = "",
+) -> Chart:
+    """One panel over rows, the first line in blue; rows of this recording that are marked are shaded."""
+    kept = _telling(list(lines.values()))
+    columns = {line: values[kept, None] for line, values in lines.items()}
     shaded = [
-        (rows.first, rows.last)
+        (max(rows.first - 0.5, x[0]), min(rows.last + 0.5, x[-1]))
         for rows in marked
-        if rows.recording == name and rows.last >= low and rows.first <= high
+        if rows.recording == name and rows.last >= x[0] and rows.first <= x[-1]
     ]
-    keys = legend(lines)
-    return f"<figure>{chart(lines, shaded[:200], 'row', ylabel)}<figcaption>{keys}</figcaption></figure>"
+    colours = dict(zip(lines, ("series-1", "series-0"), strict=False))
+    return Chart([panel], [Take(name, x[kept], columns, shaded[:200])], colours, held=(held,))
+
+
+def _telling(lines: Sequence[FloatArray], bins: int = 600) -> NDArray[np.intp]:
+    """Rows that are worth drawing: the least and the largest of each bin, so that spikes survive."""
+    count = len(lines[0])
+    if count <= 2 * bins or not all(np.isfinite(line).all() for line in lines):
+        return np.arange(count)
+    edges = np.linspace(0, count, bins + 1).astype(int)
+    kept = {
+        a + int(pick(line[a:b]))
+        for line in lines
+        for a, b in pairwise(edges)
+        for pick in (np.argmin, np.argmax)
+    }
+    return np.array(sorted({0, *kept, count - 1}))

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 from rich.console import Group
@@ -16,8 +15,8 @@ from rich.table import Table
 
 from sim2real.files import write_together
 from sim2real.interface import Array
-from sim2real.pages import plain_text
 from sim2real.parity.measure import Effect, Parity
+from sim2real.report.style import COLOURS, INK, WIDTH, bare, blank, save_png, style
 
 _SAME = 0.999  # cosine from which two effects count as the same
 
@@ -61,9 +60,8 @@ def write(parity: Parity, folder: Path) -> None:
         "effects": [asdict(effect) for effect in parity.effects],
     }
     text = json.dumps(numbers, indent=2) + "\n"
-    with plain_text():
-        drawn = {"parity.png": lambda path: _draw(parity).savefig(path, dpi=150)}
-        write_together(folder, {"parity.json": text, **drawn})
+    figure = draw_parity(parity)
+    write_together(folder, {"parity.json": text, "parity.png": lambda path: save_png(figure, path)})
 
 
 def _findings(parity: Parity) -> list[tuple[str, str]]:
@@ -99,14 +97,17 @@ def _finite(number: float) -> float | None:
     return None if np.isinf(number) else number
 
 
-def _draw(parity: Parity) -> Figure:
-    figure = Figure(figsize=(9.6, 6.4), layout="constrained")
-    FigureCanvasAgg(figure)
+@style()
+def draw_parity(parity: Parity) -> Figure:
+    """Paths, distances over time, and the effects of parameters, in both engines."""
+    figure = blank(WIDTH, 6.4, constrained=True)
     axes = figure.subplot_mosaic([["paths", "effects"], ["distances", "effects"]])
     _paths(axes["paths"], parity)
     _distances(axes["distances"], parity)
     _bars(axes["effects"], parity)
-    figure.suptitle(f"{parity.simulator} against mujoco on {parity.world}")
+    for each in axes.values():
+        bare(each, ("left", "bottom"), "both")
+    figure.suptitle(f"{parity.simulator} against mujoco on {parity.world}", fontweight="bold", color=INK)
     return figure
 
 
@@ -119,28 +120,29 @@ def _paths(axes: Axes, parity: Parity) -> None:
     for k, (one, other) in enumerate(
         zip(parity.reference_contact_path.T, parity.contact_path.T, strict=True)
     ):
-        axes.plot(times, one, color=f"C{k % 10}", linewidth=2.5, alpha=0.35)
-        axes.plot(times, other, color=f"C{k % 10}", linewidth=0.9)
+        axes.plot(times, one, color=COLOURS[1 + k % 5], linewidth=2.5, alpha=0.35)
+        axes.plot(times, other, color=COLOURS[1 + k % 5], linewidth=0.9)
     axes.set(ylabel="positions, rad and m", title=f"as it is: mujoco wide, {parity.simulator} thin")
 
 
 def _distances(axes: Axes, parity: Parity) -> None:
     free = np.abs(parity.path - parity.reference_path).max(axis=1)
-    for distance, label in ((free, "untouched"), (parity.apart, "with contacts and limits")):
-        axes.semilogy(_times(parity, distance), np.maximum(distance, 1e-18), label=label)
+    kinds = ((free, "untouched", COLOURS[1]), (parity.apart, "with contacts and limits", COLOURS[2]))
+    for distance, label, colour in kinds:
+        axes.semilogy(_times(parity, distance), np.maximum(distance, 1e-18), label=label, color=colour)
     axes.set(xlabel="time, s", ylabel="largest difference, rad and m")
-    axes.legend()
+    axes.legend(frameon=False, fontsize=8.5)
 
 
 def _bars(axes: Axes, parity: Parity) -> None:
     effects = [effect for effect in parity.effects if effect.reference or effect.size]
     places = np.arange(len(effects))
-    axes.barh(places - 0.2, [e.reference for e in effects], 0.4, label="mujoco")
-    axes.barh(places + 0.2, [e.size for e in effects], 0.4, label=parity.simulator)
+    axes.barh(places - 0.2, [e.reference for e in effects], 0.4, label="mujoco", color=COLOURS[0])
+    axes.barh(places + 0.2, [e.size for e in effects], 0.4, label=parity.simulator, color=COLOURS[1])
     axes.set_yticks(places, [e.parameter for e in effects], fontsize=7)
     axes.invert_yaxis()
     axes.set(
         xscale="log" if effects else "linear", xlabel="effect, rms rad and m", title="parameters' effects"
     )
     axes.xaxis.set_minor_formatter(NullFormatter())  # numbers between the powers of ten would overlap
-    axes.legend()
+    axes.legend(frameon=False, fontsize=8.5)

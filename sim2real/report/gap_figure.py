@@ -8,64 +8,33 @@ the seeds.
 
 from __future__ import annotations
 
-import io
-import re
-from contextlib import AbstractContextManager
-from pathlib import Path
-
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 
 from sim2real.evaluate.gap import Cell, GapReport
-from sim2real.pages import plain_text
+from sim2real.report.style import BAND, COLOURS, FAINT, GRID, INK, MARKERS, bare, blank, style
+from sim2real.report.style import WIDTH as _WIDTH
 
-INK, FAINT, GRID, BAND = "#1c2126", "#5d6771", "#d3d9df", "#f3f5f8"
-COLOURS = ("#66717c", "#0072b2", "#d55e00", "#00876a", "#b0589a", "#8f7000")
-"""Baseline grey, then Okabe and Ito's colour-blind-safe set, darkened where thin on white."""
-_MARKERS = ("o", "s", "D", "^", "v", "P")
 _LINE, _PAD, _HEADING = 0.185, 0.11, 0.30
-_WIDTH, _LEFT, _RIGHT, _TOP, _BOTTOM = 9.6, 1.65, 0.85, 1.42, 0.62
+_LEFT, _RIGHT, _TOP, _BOTTOM = 1.65, 0.85, 1.42, 0.62
 _STORY = ": what other physics costs, and what wins it back"
 _TITLE = 76  # letters that fit the width
 
 
-def draw(report: GapReport) -> Figure:
-    """Draw the report; ``save_png`` and ``svg`` turn it into bytes."""
+@style()
+def draw_gap(report: GapReport) -> Figure:
+    """Draw the report."""
     height = sum(_heights(report)) + _HEADING * len(set(report.groups))
     total = height + _TOP + _BOTTOM
-    with plain_style():
-        figure = Figure(figsize=(_WIDTH, total), facecolor="white")
-        FigureCanvasAgg(figure)
-        box = (_LEFT / _WIDTH, _BOTTOM / total, 1 - (_LEFT + _RIGHT) / _WIDTH, height / total)
-        axes = figure.add_axes(box, facecolor="none")
-        axes.set_ylim(height, 0)
-        axes.set_xlim(*_limits(report))
-        _titles(figure, axes, report)
-        _rulers(axes, report)
-        _rows(axes, report)
+    figure = blank(_WIDTH, total)
+    axes = figure.add_axes((_LEFT / _WIDTH, _BOTTOM / total, 1 - (_LEFT + _RIGHT) / _WIDTH, height / total))
+    axes.set_ylim(height, 0)
+    axes.set_xlim(*_limits(report))
+    _titles(figure, axes, report)
+    _rulers(axes, report)
+    _rows(axes, report)
     return figure
-
-
-def save_png(figure: Figure, path: Path) -> None:
-    """Write the figure as a PNG, 180 dots per inch."""
-    with plain_style():
-        figure.savefig(path, dpi=180, format="png", metadata={"Software": None})
-
-
-def svg(figure: Figure) -> str:
-    """The figure as an ``<svg>`` element with a transparent ground, to be put into a page."""
-    buffer = io.StringIO()
-    with plain_style():
-        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    text = buffer.getvalue()
-    return re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
-
-
-def plain_style() -> AbstractContextManager[None]:
-    """One font, names are never formulas, SVG text stays text, same report same bytes."""
-    return plain_text({"svg.fonttype": "none", "svg.hashsalt": "sim2real"})
 
 
 def _present(report: GapReport, variant: str) -> list[tuple[int, Cell]]:
@@ -126,19 +95,15 @@ def _key_marker(figure: Figure, axes: Axes, index: int, points: float) -> None:
     axes.plot(
         [points / 72 / (box.width * width)], [1 + 0.70 / (box.height * height)],
         transform=axes.transAxes, clip_on=False, markersize=5.5,
-        marker=_MARKERS[index % len(_MARKERS)], color=COLOURS[index % len(COLOURS)],
+        marker=MARKERS[index % len(MARKERS)], color=COLOURS[index % len(COLOURS)],
     )  # fmt: skip
 
 
 def _rulers(axes: Axes, report: GapReport) -> None:
     """Reference lines with their names above, the axis, and the head of the success column."""
-    for side in ("left", "right", "top"):
-        axes.spines[side].set_visible(False)
-    axes.spines["bottom"].set_color(GRID)
+    bare(axes)
     axes.set_yticks([])
-    axes.tick_params(axis="x", length=0, labelsize=8.5, labelcolor=FAINT, pad=6)
-    axes.grid(axis="x", color=GRID, linewidth=0.6, zorder=0)
-    axes.set_axisbelow(True)
+    axes.tick_params(axis="x", pad=6)
     unit = "score  (0 = random actions, 100 = oracle)"
     unit = unit if report.normalized else "mean return"
     axes.set_xlabel(unit, fontsize=9, color=FAINT, labelpad=5)
@@ -230,7 +195,7 @@ def _dot(axes: Axes, index: int, cell: Cell, y: float) -> None:
         axes.hlines(y, *cell.score.interval, color=colour, linewidth=2.6, alpha=0.55, zorder=3)
     axes.vlines(cell.by_seed, y - 0.045, y + 0.045, color=colour, linewidth=0.9, zorder=3)
     axes.plot(
-        [cell.score.value], [y], marker=_MARKERS[index % len(_MARKERS)], color=colour,
+        [cell.score.value], [y], marker=MARKERS[index % len(MARKERS)], color=colour,
         markersize=5.5, markeredgecolor="white", markeredgewidth=0.6, zorder=4,
     )  # fmt: skip
     axes.annotate(

@@ -1,0 +1,217 @@
+"""A comparison of transfer methods as files: ``compare.html``, ``.png``, ``.parquet`` and ``.json``."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from sim2real.evaluate.statistics import Estimate
+from sim2real.files import write_together
+from sim2real.report.page import Page, Section, render
+from sim2real.report.style import COLOURS, INK, MARKERS, bare, blank, save_png, style
+from sim2real.report.tables import NONE, Cell, Table, estimate
+from sim2real.report.tables import Row as TableRow
+from sim2real.transfer.compare import SCRATCH, ZERO_SHOT, Compared, Row, said
+
+_COSTS = {
+    "trained_weights": "weights",
+    "steps": "steps",
+    "episodes": "episodes",
+    "falls": "falls",
+    "limit_hits": "at joint ends",
+    "cpu_seconds": "CPU s",
+}
+
+
+def write_comparison(found: Compared, folder: Path, facts: Mapping[str, str] | None = None) -> Path:
+    """Write the page, the figure, the numbers as JSON, and a Parquet row for each cell and physics.
+
+    Args:
+        found: what the comparison found.
+        folder: made if missing; the four files in it are replaced together.
+        facts: lines of provenance, such as the command.
+
+    Returns:
+        Path: of the page.
+
+    Raises:
+        OSError: as raised by the file system.
+    """
+    figure = draw_comparison(found)
+    told = {
+        "title": found.title,
+        "budget": dataclasses.asdict(found.budget),
+        "normalized": found.normalized,
+        "sentences": found.sentences,
+        "rows": [{**dataclasses.asdict(row), "verdict": row.verdict} for row in found.rows],
+        "failures": dict(found.failures),
+        "facts": dict(facts or {}),
+    }
+    table = pa.Table.from_pylist(list(_cells(found)))
+    page = folder / "compare.html"
+    write_together(
+        folder,
+        {
+            page.name: render(_page(found, figure, dict(facts or {}))),
+            "compare.png": lambda path: save_png(figure, path),
+            "compare.json": json.dumps(told, indent=1, allow_nan=False, ensure_ascii=False) + "\n",
+            "compare.parquet": lambda path: pq.write_table(table, path),
+        },
+    )
+    return page
+
+
+@style()
+def draw_comparison(found: Compared) -> Figure:
+    """Score in the target against score in the source, a panel for each target and a mark for each method.
+
+    Zero-shot is grey, with lines through it: above it is better in the target, left of it is forgotten.
+    """
+    targets = found.targets
+    methods = list(dict.fromkeys(row.method for row in found.rows))
+    wide, high = 3.9 * len(targets), max(4.2, 1.2 + 0.24 * len(methods))
+    figure = blank(wide + 2.9, high)
+    panels = figure.subplots(1, len(targets), squeeze=False, sharex=True, sharey=True)[0]
+    figure.subplots_adjust(0.62 / (wide + 2.9), 0.62 / high, wide / (wide + 2.9), 1 - 0.95 / high, 0.1)
+    for axes, target in zip(panels, targets, strict=True):
+        _panel(axes, [row for row in found.rows if row.target == target], methods)
+        axes.set_title(target, fontsize=10, color=INK, loc="left")
+        axes.set_xlabel("score in the source")
+    unit = "normalized score" if found.normalized else "mean return"
+    panels[0].set_ylabel(f"score in the target ({unit})")
+    title = f"{found.title}: what transfer reaches, and what it keeps"
+    figure.suptitle(
+        textwrap.fill(title, int(8 * (wide + 2.9))),
+        x=0.02, y=1 - 0.12 / high, ha="left", va="top", fontsize=12, fontweight="bold", color=INK,
+    )  # fmt: skip
+    figure.legend(
+        list(_legend(panels[0], methods)), methods, loc="upper left", frameon=False, fontsize=8.5,
+        bbox_to_anchor=((wide + 0.1) / (wide + 2.9), 1 - 0.9 / high), labelcolor=INK,
+    )  # fmt: skip
+    return figure
+
+
+def _legend(axes: Axes, methods: Iterable[str]) -> Iterator[Artist]:
+    for k, _ in enumerate(methods):
+        yield axes.plot([], [], linestyle="", markersize=6, **_look(k))[0]
+
+
+def _look(k: int) -> dict[str, Any]:
+    """Colour and marker of a method; no two of 30 are alike."""
+    if k == 0:
+        return {"color": COLOURS[0], "marker": "o"}
+    colours = COLOURS[1:]
+    return {"color": colours[(k - 1) % len(colours)], "marker": MARKERS[(k + (k - 1) // 5) % len(MARKERS)]}
+
+
+def _panel(axes: Axes, rows: Iterable[Row], methods: list[str]) -> None:
+    bare(axes, ("left", "bottom"), "both")
+    for row in rows:
+        look = _look(methods.index(row.method))
+        x, y = row.score["source"], row.score["target"]
+        axes.errorbar(
+            [x.value], [y.value], _bar(y), _bar(x), linestyle="", linewidth=1.2, alpha=0.45,
+            color=look["color"],
+        )  # fmt: skip
+        axes.plot(
+            [x.value], [y.value], linestyle="", markersize=7, markeredgecolor="white", markeredgewidth=0.7,
+            **look,
+        )  # fmt: skip
+        if row.method == ZERO_SHOT:
+            for line, at in ((axes.axhline, y.value), (axes.axvline, x.value)):
+                line(at, color=COLOURS[0], linewidth=0.9, linestyle=(0, (3, 2.5)), zorder=1)
+
+
+def _bar(estimate: Estimate) -> list[list[float]] | None:
+    if estimate.interval is None:
+        return None
+    low, high = estimate.interval
+    return [[max(0.0, estimate.value - low)], [max(0.0, high - estimate.value)]]
+
+
+def _cells(found: Compared) -> Iterator[dict[str, object]]:
+    """A row for each cell and physics."""
+    for cell, done in found.done:
+        for variant in dict.fromkeys(map(str, done.episodes["variant"])):
+            here = done.episodes["variant"] == variant
+            yield {
+                "target": cell.target.name,
+                "method": cell.label,
+                "policy": cell.policy.name,
+                "seed": cell.policy.seed,
+                "variant": variant,
+                "return": float(done.episodes["return"][here].astype(float).mean()),
+                "success": float(done.episodes["success"][here].astype(float).mean())
+                if "success" in done.episodes
+                else None,
+                "evaluated": int(here.sum()),
+                **dataclasses.asdict(done.spent),
+                "cpu_seconds": done.cpu_seconds,
+                "trained_weights": done.trained_weights,
+            }
+
+
+def _page(found: Compared, figure: Figure, facts: dict[str, str]) -> Page:
+    budget = [f"{value:,g} {name}" for name, value in dataclasses.asdict(found.budget).items() if value]
+    unit = "0 for random actions and 100 for the oracle" if found.normalized else "mean returns"
+    note = (
+        f"Each cell had {' and '.join(budget)}. Scores are {unit}. Brackets are 95 % intervals over "
+        "training seeds and starts; below three seeds there is none, and no verdict. All results meet the "
+        "same starts. Helped and hurt are decided for all comparisons of this page together (Holm): where "
+        "nothing differs, a page says so 19 times in 20."
+    )
+    sections = [Section("", note, figure=figure, label="Score in target and source, as in the tables below")]
+    sections += [Section(f"In {target}", tables=[_target(found, target)]) for target in found.targets]
+    if found.failures:
+        rows: list[TableRow] = [
+            [name, Cell(why, kind="long")] for name, why in sorted(found.failures.items())
+        ]
+        sections.append(Section("Left out", tables=[Table("Left out", ["cell", "why"], rows)]))
+    lead = [(sentence, "") for sentence in found.sentences]
+    return Page(
+        "transfer methods", found.title, lead, sections, command=facts.pop("command", ""), facts=facts
+    )
+
+
+def _target(found: Compared, target: str) -> Table:
+    rows = [row for row in found.rows if row.target == target]
+    bases = [base for base in (ZERO_SHOT, SCRATCH) if any(base in row.against for row in rows)]
+    places = [place for place in ("target", "source", "others") if place in rows[0].score]
+    success = [place for place in places if place in rows[0].success]
+    head = [
+        "method",
+        *(name for base in bases for name in (f"against {base}", f"change against {base}")),
+        *(f"score, {place}" for place in places),
+        *(f"success, {place}" for place in success),
+        *_COSTS.values(),
+        "seeds",
+    ]
+    return Table(f"In {target}", head, [_row(row, bases, places, success) for row in rows])
+
+
+def _row(row: Row, bases: Iterable[str], places: Iterable[str], success: Iterable[str]) -> TableRow:
+    cells: TableRow = [row.method]
+    for base in bases:
+        against = row.against.get(base)
+        word = said(against)
+        cells += [NONE, NONE] if against is None else [Cell(word, kind=word), estimate(against.estimate)]
+    cells += [estimate(row.score[place]) for place in places]
+    cells += [estimate(row.success[place], 100, 0, " %") for place in success]
+    cells += [_count(row.cost.get(name)) for name in _COSTS]
+    return [*cells, ", ".join(map(str, row.seeds))]
+
+
+def _count(value: float | None) -> Cell:
+    if value is None:
+        return NONE
+    return Cell(f"{value:,.0f}" if value >= 10 or value == 0 else f"{value:.1f}", value=value)

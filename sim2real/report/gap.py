@@ -1,0 +1,257 @@
+"""A gap report as files: ``episodes.parquet``, ``summary.json``, ``report.png``, ``report.html``.
+
+::
+
+    write_report(gap_report(episodes, references), episodes, Path("runs/furuta"))
+
+Everything is computed before the first file is written, and each file is replaced whole: a kill
+or a full disk leaves old files, never half of a new one. The four are not replaced in one step.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+from sim2real.evaluate.episodes_file import write_rows
+from sim2real.evaluate.gap import Cell as Result
+from sim2real.evaluate.gap import GapReport
+from sim2real.evaluate.robustness import HELD_OUT
+from sim2real.evaluate.table import Episodes, checked
+from sim2real.evaluate.verdict import opening, verdict
+from sim2real.files import Write, write_together
+from sim2real.report.gap_figure import draw_gap
+from sim2real.report.page import Page, Section, render
+from sim2real.report.profile_figure import draw_profiles
+from sim2real.report.style import save_png
+from sim2real.report.tables import NONE, Cell, Row, Table, estimate
+
+_COVERAGE = "94 to 96 %"
+"""As ``scripts/coverage_evaluate.py`` measures it, at 3, 5 and 10 seeds."""
+
+_MARKS = {"helps": "▲ helps", "hurts": "▼ hurts", "undecided": "○ undecided"}
+_PACKAGES = ("sim2real", "mujoco", "gymnasium", "numpy", "torch", "stable-baselines3")
+
+
+def write_report(
+    report: GapReport,
+    episodes: Episodes,
+    folder: str | Path,
+    facts: Mapping[str, str] | None = None,
+    more: Sequence[Section] = (),
+) -> Path:
+    """Write the table, the summary, the plot and the page into a folder.
+
+    Args:
+        report: made from ``episodes``.
+        episodes: the episode table.
+        folder: made if missing; the four files in it are replaced.
+        facts: further lines of provenance; ``command`` is what makes the page again.
+        more: sections of the page besides, such as the worst physics.
+
+    Returns:
+        Path of the page, ``report.html``.
+
+    Raises:
+        InvalidValue: if the table is malformed.
+        OSError: as raised by the file system.
+    """
+    folder, table = Path(folder), checked(episodes)
+    provenance = _provenance(report) | dict(facts or {})
+    sentences = dict(zip(("gap", "closed", "hurt"), verdict(report), strict=True))
+    summary = {"verdict": sentences, "provenance": provenance, **report.plain()}
+    figure = draw_gap(report)
+    page = _page(report, provenance, [Section("", figure=figure, label=_LABEL), *more, *sections(report)])
+    files: dict[str, Write] = {
+        "episodes.parquet": lambda path: write_rows(table, path),
+        "summary.json": json.dumps(summary, indent=1, allow_nan=False, ensure_ascii=False) + "\n",
+        "report.png": lambda path: save_png(figure, path),
+        "report.html": render(page, "gap.html", coverage=_coverage(report), baseline=report.baseline),
+    }
+    write_together(folder, files)
+    return folder / "report.html"
+
+
+_LABEL = "Score per variant and method, as in the table Score per variant"
+
+
+def _page(report: GapReport, provenance: Mapping[str, str], parts: Sequence[Section]) -> Page:
+    size, closed, hurt = verdict(report)
+    harmed = any(c.difference and c.difference.verdict == "hurts" for c in report.cells)
+    lead = [sentence for sentence in (opening(report), size, *closed.split("\n")) if sentence]
+    facts = {name: value for name, value in provenance.items() if name != "command"}
+    return Page(
+        "gap report",
+        report.title,
+        [*((sentence, "") for sentence in lead), (hurt, "bad" if harmed else "calm")],
+        parts,
+        command=provenance.get("command", ""),
+        facts=facts,
+    )
+
+
+def sections(report: GapReport) -> list[Section]:
+    """The tables of a report, and its performance profiles."""
+    unit = "normalized score" if report.normalized else "mean return"
+    success = "Share of episodes. Below 3 seeds the interval is about more episodes of these policies alone."
+    if not report.tells_success:
+        success = "No success signal: the env does not say which episodes succeeded; returns count alone."
+    tables = [
+        _by_variant(report, "score", f"The {unit}, averaged over training seeds. Click a heading to sort."),
+        _by_variant(report, "success", success),
+        _comparisons(report, f"In units of the {unit}; positive change is better."),
+        _groups(report),
+        _summaries(report),
+    ]
+    made = [Section(table.title, tables=[table]) for table in tables]
+    profiles = draw_profiles(report)
+    if profiles is not None:
+        made.append(
+            Section(
+                "Performance profiles",
+                "Share of training seeds and held-out variants with a score above each one on the axis "
+                "(Agarwal et al. 2021). Higher is better; a line that falls early has bad seeds or hard "
+                "variants. Band: 95 % interval at each score.",
+                figure=profiles,
+                label="Share of seeds and variants above each score",
+            )
+        )
+    return made
+
+
+def _by_variant(report: GapReport, what: str, note: str) -> Table:
+    """Rows are variants, columns methods."""
+    rows: list[list[Cell]] = []
+    for variant, group in zip(report.variants, report.groups, strict=True):
+        row = [Cell(variant, group)]
+        for label in report.labels:
+            cell = report.cell(label, variant)
+            if cell is None:
+                row.append(Cell("not evaluated", kind="na"))
+            elif what == "score":
+                row.append(estimate(cell.score))
+            else:
+                row.append(estimate(cell.success, 100, 0, " %"))
+        rows.append(row)
+    shown = rows if what == "score" or report.tells_success else []
+    return Table(
+        f"{what.capitalize()} per variant",
+        ["variant", *(_key(report, label) for label in report.labels)],
+        shown,
+        note,
+    )
+
+
+def _key(report: GapReport, label: str) -> Cell:
+    """A method's name with its colour in the figure."""
+    return Cell(label, series=report.labels.index(label))
+
+
+def _comparisons(report: GapReport, note: str) -> Table:
+    """One row per method and variant: the gap, the change against the baseline, the verdict."""
+    rows = [
+        [
+            Cell(cell.variant, cell.group),
+            _key(report, label),
+            NONE if cell.variant == report.control else estimate(cell.gap),
+            *_change(cell, label == report.baseline),
+        ]
+        for variant in report.variants
+        for label in report.labels
+        if (cell := report.cell(label, variant)) is not None
+    ]
+    head = ["variant", "method", "gap", f"change vs {report.baseline}", "gap closed", "verdict"]
+    return Table("The gap, and what closed it", head, rows, note)
+
+
+def _change(cell: Result, is_baseline: bool) -> list[Cell]:
+    difference = cell.difference
+    if is_baseline or difference is None:
+        return [NONE] * 3
+    p = difference.adjusted
+    notes = [] if p is None else [f"p {p:.3f}" if p >= 1e-3 else "p < 0.001"]
+    if difference.seeds_needed:
+        notes.append(f"{difference.seeds_needed} seeds would tell")
+    mark = Cell(_MARKS[difference.verdict], ", ".join(notes), kind=difference.verdict)
+    return [estimate(difference.estimate), estimate(cell.closed, 100, 0, " %"), mark]
+
+
+def _groups(report: GapReport) -> Table:
+    """Means: rows are methods, columns groups, and last the interquartile mean."""
+    found = {(a.label, a.group): a for a in report.aggregates}
+    groups = list(dict.fromkeys(a.group for a in report.aggregates if a.group != HELD_OUT))
+    groups += [HELD_OUT] * any(a.group == HELD_OUT for a in report.aggregates)
+    rows: list[Row] = []
+    for label in report.labels:
+        row: Row = [Cell(label)]
+        for group in groups:
+            own = found.get((label, group))
+            part = f"{own.variants} of {own.of} variants" if own and own.variants < own.of else ""
+            row.append(estimate(own.mean if own else None, note=part))
+        whole = found.get((label, groups[-1]))
+        rows.append([*row, estimate(whole.iqm if whole else None)])
+    note = (
+        "Mean over the variants of a group. The interquartile mean (IQM), last, leaves out the quarter of "
+        "runs that went worst, which are the hardest variants, and the best quarter."
+    )
+    return Table("Per group", ["method", *groups, f"IQM of {groups[-1]}"], rows, note)
+
+
+def _summaries(report: GapReport) -> Table:
+    rows: list[Row] = [
+        [
+            Cell(s.label, f"{s.variants} variant{'s' * (s.variants > 1)}"),
+            estimate(s.mean),
+            estimate(s.cvar),
+            s.worst_variant,
+            estimate(s.worst),
+            estimate(s.closed, 100, 0, " %"),
+            estimate(s.improvement, 1, 2),
+            estimate(s.optimality_gap),
+            str(sum(cell.diverged for cell in report.cells if cell.label == s.label)),
+        ]
+        for s in report.summaries
+    ]
+    percent = f"{100 * report.cvar_fraction:.0f} %"
+    head = ["method", "mean", f"CVaR {percent}", "worst variant", "score there", "gap closed"]
+    head += [f"P(beats {report.baseline})", "optimality gap", "diverged"]
+    note = (
+        f"Over the held-out variants a method was evaluated on. CVaR is the mean of the worst {percent} of "
+        "its variant means. The optimality gap is by how much scores fall short of the oracle, where what "
+        "lies above it makes up for nothing. The true minimum between the listed variants can be lower. "
+        "The last column counts episodes that ended because the simulation diverged."
+    )
+    return Table("As a whole, and at worst", head, rows, note)
+
+
+def _coverage(report: GapReport) -> str:
+    """What an interval from this many seeds is worth."""
+    count = len(report.seeds)
+    if count < 3:
+        return "With fewer than 3 seeds there is no interval and no verdict."
+    return (
+        f"With {count} seeds, on data like the shipped worlds', they cover {_COVERAGE} of the true scores of "
+        "a variant, and about as many of the means over variants. What no seed has shown they can't know."
+    )
+
+
+def _provenance(report: GapReport) -> dict[str, str]:
+    versions = [f"{name} {version}" for name in _PACKAGES if (version := _version(name))]
+    return {
+        "written": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "episodes": f"{report.episodes:,}",
+        "training seeds": ", ".join(map(str, report.seeds)),
+        "methods × variants": f"{len(report.labels)} × {len(report.variants)}",
+        "versions": ", ".join([*versions, f"Python {platform.python_version()}"]),
+    }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None

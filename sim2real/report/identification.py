@@ -1,0 +1,326 @@
+"""The page of an identification: verdicts first, then errors, curves, parameters, and what to record next."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from sim2real.files import write_text
+from sim2real.identify.estimates import COMMAND, DELAYED, FITTED, MEASURED, NOMINAL, Estimate
+from sim2real.identify.result import Identification
+from sim2real.identify.verdicts import BAD_DATA, IDENTIFIED, NO_HELDOUT_GAIN, ranked
+from sim2real.recordings import load_recordings
+from sim2real.report.chart import Chart, Take
+from sim2real.report.page import Page, Section, render
+from sim2real.report.style import COLOURS, WIDTH, bare, blank, style
+from sim2real.report.tables import Cell, Row, Table
+
+_SERIES = {MEASURED: "ink", FITTED: "series-1", NOMINAL: "series-2"}
+_COLOURS = {NOMINAL: COLOURS[2], FITTED: COLOURS[1], DELAYED: COLOURS[4], COMMAND: COLOURS[0]}
+_MOVING = 0.05  # share of the top speed from which on a joint moves
+_LISTED = 6
+
+
+def tone_of(verdict: str) -> str:
+    """How a page colours a verdict of an identification: ``good``, ``fair`` or ``bad``."""
+    return {IDENTIFIED: "good", NO_HELDOUT_GAIN: "bad", BAD_DATA: "bad"}.get(verdict, "fair")
+
+
+def write_identification(found: Identification, folder: Path, facts: Mapping[str, str] | None = None) -> Path:
+    """Write ``identification.html``, verdicts first.
+
+    Args:
+        found: what was found.
+        folder: where it was saved, with the motion to record next if there is one.
+        facts: provenance; ``command`` is what makes the page again.
+
+    Raises:
+        OSError: as raised by the file system; an older page is then still there.
+    """
+    known = dict(facts or {})
+    known |= {"fitted": ", ".join(found.fitted) or "nothing", "held out": ", ".join(found.held) or "nothing"}
+    page = Page(
+        "identification from recordings",
+        found.world,
+        _lead(found),
+        [*_fit(found), *_left(found), *_before(found.check or {}), *_next(found, folder)],
+        _tiles(found),
+        known.pop("command", ""),
+        facts=known,
+    )
+    text = render(page, "identification.html", correlation=found.domain.correlation)
+    write_text(folder / "identification.html", text)
+    return folder / "identification.html"
+
+
+def _lead(found: Identification) -> list[tuple[str, str]]:
+    """Whether the fit predicts, and the gravest thing to say against it."""
+    verdicts = ranked(found.verdicts)
+    if not verdicts:
+        return [("Nothing was found.", "bad")]
+    worst, tones = verdicts[0], {tone_of(verdict.name) for verdict in verdicts}
+    if "bad" in tones or IDENTIFIED not in {verdict.name for verdict in verdicts}:
+        return [
+            (worst.name.replace("_", " ").capitalize() + ".", ""),
+            (f"{worst.text}.", tone_of(worst.name)),
+        ]
+    said = "The fit predicts." if tones == {"good"} else "The fit predicts, but not all is well."
+    return [(said, ""), (f"{worst.text}.", tone_of(worst.name))]
+
+
+def _tiles(found: Identification) -> list[tuple[str, str, str, str]]:
+    """Numbers to see first."""
+    rows = {row.predictor: row for row in found.gap}
+    judged = [
+        rows[name].held if found.held else rows[name].fitted for name in (NOMINAL, FITTED) if name in rows
+    ]
+    counts = f"{found.simulations:,} simulations, {found.diverged} diverged"
+    error = " → ".join(f"{1000 * error:.2f}" for error in judged)
+    return [
+        (error, f"error {'held out' if found.held else 'fitted'}, thousandths", "", "series-1"),
+        (str(len(found.estimates)), "parameters", "", ""),
+        (f"{len(found.fitted)} + {len(found.held)}", "recordings fitted + held out", "", ""),
+        (f"{found.seconds:.0f} s", "in all", counts, ""),
+    ]
+
+
+def _fit(found: Identification) -> list[Section]:
+    verdicts = [
+        [Cell(v.name, kind=f"badge {tone_of(v.name)}"), Cell(_short(v.subject)), Cell(v.text, kind="long")]
+        for v in ranked(found.verdicts)
+    ]
+    unit = (
+        "Root mean square over each recording, then the mean over recordings, in thousandths of rad or m; "
+        "where joints of unlike units are fitted together, of how far each moves."
+    )
+    sections = [
+        Section(
+            "Verdicts", "Worst first, each with what it rests on.", [Table("Verdicts", _VERDICT, verdicts)]
+        ),
+        Section("Error before and after", unit, _errors(found), draw_errors(found)),
+    ]
+    if found.traces:
+        takes = [Take(t.name + " (held out)" * t.held, t.time, t.lines) for t in found.traces]
+        first = next((k for k, trace in enumerate(found.traces) if trace.held), 0)
+        chart = Chart(found.joints, takes, _SERIES, "s", first, reference=MEASURED)
+        sections.append(Section("Measured and predicted", "In rad or m.", charts=[chart]))
+    if found.model_selection:
+        rows: list[Row] = [
+            [
+                step.model,
+                str(step.parameters),
+                _milli(step.fit),
+                _milli(step.held),
+                _kept(step.kept, found.joints),
+            ]
+            for step in found.model_selection
+        ]
+        note = "Fitted in turn, kept only for the joints whose held-out error it lowers; thousandths."
+        head = ["model", "numbers", "fitted", "held out", "kept for"]
+        sections.append(
+            Section("Model selection: what each candidate bought", note, [Table("Models", head, rows)])
+        )
+    note = (
+        "The bar is what the fit could choose from: its blue stretch is the 95 % interval, the dark mark "
+        "the value, the dot the published one; a question mark where recordings can't tell numbers apart."
+    )
+    doubtful = {
+        name for v in found.verdicts if v.name == "NOT_IDENTIFIABLE" for name in v.subject.split(", ")
+    }
+    numbers = [_parameter(e, e.name in doubtful) for e in found.estimates]
+    return [*sections, Section("Parameters", note, [Table("Parameters", _PARAMETER, numbers)])]
+
+
+_VERDICT = ("verdict", "about", "evidence")
+_PARAMETER = (
+    "parameter", "nominal", "value", "95 % interval", "bootstrap alone", "± if errors were independent",
+    "unit", "in what it could be",
+)  # fmt: skip
+
+
+@style()
+def draw_errors(found: Identification) -> Figure:
+    """Bars of the error by joint and predictor, on what was held out if anything was."""
+    figure = blank(WIDTH, 3.0, constrained=True)
+    axes = figure.add_subplot()
+    bare(axes, grid="y")
+    wide = 0.8 / max(len(found.gap), 1)
+    for k, row in enumerate(found.gap):
+        at = np.arange(len(row.joints)) + (k - (len(found.gap) - 1) / 2) * wide
+        bars = axes.bar(at, [1000 * e for e in row.joints], 0.9 * wide, label=row.predictor)
+        for bar in bars:
+            bar.set_color(_COLOURS.get(row.predictor, COLOURS[5]))
+        if len(row.joints) * len(found.gap) <= 32:
+            axes.bar_label(bars, fmt="%.1f", fontsize=7.5)
+    turned = 0 if len(found.joints) <= 8 else 60
+    axes.set_xticks(range(len(found.joints)), found.joints, rotation=turned)
+    axes.set_ylabel(f"RMSE, thousandths, {'held out' if found.held else 'fitted'}")
+    axes.legend(frameon=False, ncols=4, fontsize=8.5, loc="lower left", bbox_to_anchor=(0, 1))
+    return figure
+
+
+def _errors(found: Identification) -> list[Table]:
+    """By predictor, on what was held out and on what was fitted."""
+    shown = {"held out": [(row.held, row.joints) for row in found.gap]} if found.held else {}
+    shown["fitted"] = [(row.fitted, row.fitted_joints) for row in found.gap]
+    return [
+        Table(
+            f"Error, {title}",
+            [title, "mean", *found.joints],
+            [
+                [row.predictor, *map(_milli, (mean, *by))]
+                for row, (mean, by) in zip(found.gap, own, strict=True)
+            ],
+        )
+        for title, own in shown.items()
+        if all(len(by) == len(found.joints) for _, by in own)
+    ]
+
+
+def _parameter(e: Estimate, doubtful: bool) -> Row:
+    mark = "bound" if e.on_bound else "?" if doubtful else ""
+    low, high = e.range
+    logarithmic = low > 0 and high / low > 4
+
+    def place(value: float) -> float:
+        """In percent of what the fit could choose from."""
+        at = (value - low) / (high - low or 1.0)
+        if logarithmic:
+            at = math.log(max(value, low) / low) / math.log(high / low)
+        return round(100 * min(max(at, 0.0), 1.0), 2)
+
+    bar = (place(e.low), place(e.high), place(e.value), place(e.nominal))
+    return [
+        Cell(e.name, mark),
+        _plain(e.nominal),
+        _plain(e.value),
+        _between(e.low, e.high, e.value),
+        _between(*e.bootstrap, e.value) if e.bootstrap else "",
+        "" if e.independent is None else _plain(e.independent),
+        e.unit,
+        Cell("", f"{low:.4g} … {high:.4g}", range=bar),
+    ]
+
+
+def _left(found: Identification) -> list[Section]:
+    """What the model leaves unexplained, and what that points to."""
+    sections = []
+    if found.traces:
+        note = (
+            "Of predicted minus measured, over all recordings. White noise has an autocorrelation of 0; "
+            "near 1, the model lacks something that lasts."
+        )
+        head = ["joint", "error", "still", "moving", "offset", "autocorrelation"]
+        rows = [_residual(found, k) for k in range(len(found.joints))]
+        sections.append(Section("What is left", note, [Table("What is left", head, rows)]))
+    if found.hints:
+        signs: list[Row] = [
+            [h.joint, h.signal, f"{100 * h.share:.0f} %", _milli(h.rms), Cell(h.text, kind="long")]
+            for h in found.hints
+        ]
+        head = ["joint", "signal", "explains", "of", "what that points to"]
+        lead = "Signals that still explain a good part of it."
+        sections.append(Section("What that points to", lead, [Table("What that points to", head, signs)]))
+    return sections
+
+
+def _residual(found: Identification, joint: int) -> Row:
+    """Size, still and moving, offset and memory of predicted minus measured, over all recordings."""
+    errors = [(t.lines[FITTED] - t.lines[MEASURED])[:, joint] for t in found.traces]
+    speeds = [np.abs(np.gradient(t.lines[MEASURED][:, joint], t.time)) for t in found.traces]
+    error, speed = np.concatenate(errors), np.concatenate(speeds)
+    moving = speed > _MOVING * max(float(np.quantile(speed, 0.99)), 1e-12)
+    memory = [np.corrcoef(e[:-1], e[1:])[0, 1] for e in errors if len(e) > 2 and e.std() > 0]
+    sizes = [
+        float(np.sqrt((x**2).mean())) if len(x) else math.nan for x in (error, error[~moving], error[moving])
+    ]
+    alike = f"{np.mean(memory):.2f}" if memory else ""
+    return [found.joints[joint], *map(_milli, (*sizes, float(error.mean()))), alike]
+
+
+def _before(check: Mapping[str, Any]) -> list[Section]:
+    """What was known before the fit."""
+    if not check:
+        return []
+    moved: list[Row] = [
+        [
+            e["joint"],
+            "not driven" if _unknown(e["commanded"]) else _plain(e["commanded"]),
+            *(_plain(e[name]) for name in ("span", "speed")),
+            f"{100 * e['moving']:.0f} %",
+            _plain(e["noise"]),
+        ]
+        for e in check["excitation"]
+    ]
+    expected: list[Row] = [
+        [
+            e["name"],
+            _plain(e["value"]),
+            _between(e["low"], e["high"], e["value"]),
+            _between(e["range"][0], e["range"][1], None),
+            f"{100 * e['share']:.2g} %" + ("" if e["identifiable"] else " (can't tell)"),
+        ]
+        for e in check["expected"]
+    ]
+    tables = [
+        Table(
+            "Excitation",
+            ["joint", "commands span", "positions span", "top speed, /s", "moving", "noise"],
+            moved,
+        ),
+        Table(
+            "Expected", ["parameter", "looked at", "95 % interval", "it could be", "share of that"], expected
+        ),
+    ]
+    note = (
+        "How much the recordings move each joint, and the widths that a model without faults could hope for."
+    )
+    return [Section("Before the fit", note, tables)]
+
+
+def _next(found: Identification, folder: Path) -> list[Section]:
+    if found.next_motion is None:
+        return []
+    text, charts = str(found.next_motion["text"]), []
+    path = folder / str(found.next_motion["file"])
+    if path.is_file():
+        text += (
+            ". Look at it before you play it: only the world's own ranges, speeds and contacts were checked."
+        )
+        (motion,) = load_recordings(path)
+        take = Take(
+            "next motion", motion.time, {"expected position": motion.position, "command": motion.command}
+        )
+        colours = {"expected position": "series-1", "command": "series-0"}
+        charts = [Chart(motion.joints, [take], colours, "s", held=("command",))]
+    return [Section("What to record next", text, charts=charts)]
+
+
+def _kept(kept: Sequence[str], joints: Sequence[str]) -> str:
+    return "all joints" if len(kept) >= len(joints) > 1 else ", ".join(kept) or "none"
+
+
+def _short(subject: str) -> str:
+    parts = subject.split(", ")
+    return subject if len(parts) <= _LISTED else f"{', '.join(parts[:5])} and {len(parts) - 5} more"
+
+
+def _milli(value: float) -> Cell:
+    return Cell("") if _unknown(value) else Cell(f"{1000 * value:.2f}", value=1000 * value)
+
+
+def _plain(value: float) -> Cell:
+    return Cell("") if _unknown(value) else Cell(f"{value:.4g}", value=value)
+
+
+def _between(low: float, high: float, value: float | None) -> Cell:
+    return Cell(f"{low:.4g} … {high:.4g}", value=value)
+
+
+def _unknown(value: float | None) -> bool:
+    return value is None or math.isnan(value)

@@ -1,0 +1,98 @@
+"""Tables of a page: what stands in a cell, what it is sorted by, and what goes into the CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+from urllib.parse import quote
+
+from sim2real.evaluate.statistics import Estimate
+from sim2real.evaluate.verdict import missing, number
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What stands in a table."""
+
+    text: str
+    small: str = ""
+    """Said beside it, smaller."""
+    value: float | None = None
+    """What the column is sorted by, and what the CSV has; by default the text."""
+    interval: tuple[float, float] | None = None
+    kind: str = ""
+    """Class of the style sheet, such as ``helps``, ``na``, ``long`` or ``badge bad``."""
+    series: int | None = None
+    """Number of the colour that it has in figures."""
+    range: tuple[float, float, float, float] | None = None
+    """Drawn as a bar: ends of an interval, value and nominal value, in percent of its width."""
+    spark: tuple[str, ...] = ()
+    """Polylines of a tiny picture, as SVG writes their points."""
+    chart: int | None = None
+    """Number of the recording that a click on it shows in the page's chart."""
+
+
+NONE = Cell("–", kind="na")
+Row: TypeAlias = list[Cell | str]
+"""A text is a cell as well."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table that can be sorted, and taken along as CSV.
+
+    Its first column names the rows.
+    """
+
+    title: str
+    head: Sequence[Cell | str]
+    rows: Sequence[Sequence[Cell | str]]
+    note: str = ""
+
+    @property
+    def cells(self) -> list[list[Cell]]:
+        """The head and the rows, each of cells."""
+        return [[c if isinstance(c, Cell) else Cell(c) for c in row] for row in (self.head, *self.rows)]
+
+    @property
+    def csv_url(self) -> str:
+        """The CSV as an address that holds it, so that no network is needed."""
+        return "data:text/csv;charset=utf-8," + quote(self.csv)
+
+    @property
+    def csv(self) -> str:
+        """Numbers in full, the ends of their intervals in columns of their own."""
+        head, *cells = self.cells
+        wide = [any(row[k].interval for row in cells) for k in range(len(head))]
+        text = io.StringIO()
+        lines = csv.writer(text, lineterminator="\n")
+        heads = (
+            [c.text, f"{c.text}, low", f"{c.text}, high"] if w else [c.text]
+            for c, w in zip(head, wide, strict=True)
+        )
+        lines.writerow([name for head in heads for name in head])
+        for row in cells:
+            lines.writerow([v for cell, w in zip(row, wide, strict=True) for v in _values(cell, w)])
+        return text.getvalue()
+
+
+def _values(cell: Cell, with_interval: bool) -> Iterator[float | str]:
+    yield cell.text if cell.value is None else cell.value
+    if with_interval:
+        yield from cell.interval or ("", "")
+
+
+def estimate(
+    found: Estimate | None, scale: float = 1.0, digits: int = 1, unit: str = "", note: str = ""
+) -> Cell:
+    """A cell with a value and, smaller, its interval or why there is none, and a note."""
+    if found is None:
+        return Cell("NA", kind="na")
+    value, _, rest = number(found, scale, digits).partition(" ")
+    if found.interval is None:
+        return Cell(f"{value.rstrip(',')}{unit}", f"{missing(found)} {note}".strip(), found.value * scale)
+    low, high = found.interval
+    return Cell(f"{value}{unit}", f"{rest} {note}".strip(), found.value * scale, (low * scale, high * scale))

@@ -67,10 +67,10 @@ def _lead(found: Identification) -> list[tuple[str, str]]:
     if "bad" in tones or IDENTIFIED not in {verdict.name for verdict in verdicts}:
         return [
             (worst.name.replace("_", " ").capitalize() + ".", ""),
-            (f"{worst.text}.", tone_of(worst.name)),
+            (f"{worst.text[0].upper()}{worst.text[1:]}.", tone_of(worst.name)),
         ]
     said = "The fit predicts." if tones == {"good"} else "The fit predicts, but not all is well."
-    return [(said, ""), (f"{worst.text}.", tone_of(worst.name))]
+    return [(said, ""), (f"{worst.text[0].upper()}{worst.text[1:]}.", tone_of(worst.name))]
 
 
 def _tiles(found: Identification) -> list[tuple[str, str, str, str]]:
@@ -138,8 +138,8 @@ def _fit(found: Identification) -> list[Section]:
 
 _VERDICT = ("verdict", "about", "evidence")
 _PARAMETER = (
-    "parameter", "nominal", "value", "95 % interval", "bootstrap alone", "± if errors were independent",
-    "unit", "in what it could be",
+    "parameter", "in what it could be", "value", "unit", "nominal", "95 % interval", "bootstrap alone",
+    "± if errors were independent",
 )  # fmt: skip
 
 
@@ -197,13 +197,13 @@ def _parameter(e: Estimate, doubtful: bool) -> Row:
     bar = (place(e.low), place(e.high), place(e.value), place(e.nominal))
     return [
         Cell(e.name, mark),
-        _plain(e.nominal),
+        Cell("", f"{low:.4g} … {high:.4g}", range=bar),
         _plain(e.value),
+        e.unit,
+        _plain(e.nominal),
         _between(e.low, e.high, e.value),
         _between(*e.bootstrap, e.value) if e.bootstrap else "",
         "" if e.independent is None else _plain(e.independent),
-        e.unit,
-        Cell("", f"{low:.4g} … {high:.4g}", range=bar),
     ]
 
 

@@ -20,12 +20,11 @@ from sim2real.evaluate.replay_summary import (
     per_joint,
     shown,
     summary,
-    verdict,
 )
 from sim2real.files import Write, write_together
 from sim2real.report.chart import Chart, Take
 from sim2real.report.page import Page, Section, render
-from sim2real.report.replay_figure import draw_replay
+from sim2real.report.replay_figure import draw_replay, verdict_lines
 from sim2real.report.style import save_png
 from sim2real.report.tables import Cell, Table
 
@@ -33,11 +32,11 @@ SERIES = {"measured": "ink", SIMULATION: "series-2", DELAYED: "series-1", COMMAN
 """Colours of the page's style."""
 
 _COLUMNS = (
-    ("RMSE, mrad", "rmse_mrad", PREDICTORS, "", 1, 1.0),
-    ("moving RMSE, mrad", "moving_rmse_mrad", (SIMULATION,), "", 1, 1.0),
-    ("resting error, mrad", "resting_error_mrad", (SIMULATION,), "", 1, 1.0),
+    ("RMSE", "rmse_mrad", PREDICTORS, "", 1, 1.0),
+    ("moving RMSE", "moving_rmse_mrad", (SIMULATION,), "", 1, 1.0),
+    ("resting error", "resting_error_mrad", (SIMULATION,), "", 1, 1.0),
     ("NRMSE", "nrmse", (SIMULATION,), " %", 1, 100.0),
-    ("real comes later, ms", "lag_ms", (SIMULATION, DELAYED), "", 0, 1.0),
+    ("real comes later", "lag_ms", (SIMULATION, DELAYED), " ms", 0, 1.0),
 )
 """Columns of the table per joint: name, metric, predictors, unit, digits, factor."""
 
@@ -56,13 +55,13 @@ def write_replay_report(gap: ReplayGap, folder: Path, facts: Mapping[str, str] |
     sections = [
         Section("At a glance", figure=figure, label="Error per joint, and a typical motion"),
         Section("Every motion, laid over its predictions", "Angles in rad.", charts=[_chart(gap)]),
-        Section("Per joint", tables=[_joints(gap)]),
-        Section("Per motion", tables=[_motions(gap)]),
+        Section("Per joint", "Mean over motions; RMSE and resting error in mrad.", [_joints(gap)]),
+        Section("Per motion", "Mean RMSE over joints, mrad.", [_motions(gap)]),
         *(Section(title, tables=[Table(title, head, rows)]) for title, head, rows in _detail(gap)),
     ]
     known = dict(facts or {})
     tiles = [_tile(gap, name) for name in PREDICTORS]
-    lead, command = [(verdict(gap), "")], known.pop("command", "")
+    lead, command = [(sentence, "") for sentence in verdict_lines(gap)], known.pop("command", "")
     page = Page("replay gap", gap.world, lead, sections, tiles, command, facts=known)
     files: dict[str, Write] = {
         "gap.json": text + "\n",
@@ -117,7 +116,7 @@ def _motions(gap: ReplayGap) -> Table:
         ]
         for i, motion in enumerate(gap.motions)
     ]
-    head = ["motion", "seconds", *(f"mean RMSE, mrad: {name}" for name in PREDICTORS), "delay, ms"]
+    head = ["motion", "seconds", *PREDICTORS, "delay, ms"]
     return Table("Per motion", head, rows)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -13,6 +15,7 @@ from sim2real.evaluate.tracking import FloatArray
 from sim2real.report.style import COLOURS, INK, bare, blank, style
 
 _OF = {"measured": INK, SIMULATION: COLOURS[2], DELAYED: COLOURS[1], COMMAND: COLOURS[0]}
+_LINE = 140  # letters that fit the width
 _LETTERS = 18  # of a joint's name
 _WINDOW = 12.0  # seconds shown of one motion
 
@@ -22,7 +25,8 @@ def draw_replay(gap: ReplayGap) -> Figure:
     """Left, the error per joint of every predictor; right, a stretch of a typical motion."""
     height = 0.9 * max(len(gap.joints), 4) + 2.2
     figure = blank(12.0, height)
-    figure.text(0.012, 1 - 0.16 / height, _heading(gap), fontsize=12, va="top", linespacing=1.45)
+    heading = "\n".join(textwrap.fill(line, _LINE) for line in verdict_lines(gap))
+    figure.text(0.012, 1 - 0.16 / height, heading, fontsize=11, va="top", linespacing=1.4)
     top, bottom = 1 - 1.55 / height, 0.55 / height
     grid = figure.add_gridspec(
         1, 2, width_ratios=(1, 1.5), left=0.105, right=0.985, top=top, bottom=bottom, wspace=0.2
@@ -32,9 +36,9 @@ def draw_replay(gap: ReplayGap) -> Figure:
     return figure
 
 
-def _heading(gap: ReplayGap) -> str:
+def verdict_lines(gap: ReplayGap) -> list[str]:
     """The verdict, a sentence a line."""
-    return verdict(gap).replace(". ", ".\n")
+    return verdict(gap).replace(". ", ".\n").split("\n")
 
 
 def _bars(axes: Axes, gap: ReplayGap) -> None:

@@ -125,7 +125,7 @@ class Chart {
     if (!(high > low)) { const v = Number.isFinite(low) ? low : 0; low = v - .01; high = v + .01; }
     const pad = .08 * (high - low), bottom = top + this.high, y = v => bottom - (v - low + pad) / (high - low + 2 * pad) * this.high;
     g.strokeStyle = css("grid"); g.lineWidth = 1; g.fillStyle = css("faint"); g.textAlign = "right"; g.beginPath();
-    for (const v of ticks(low - pad, high + pad, this.high / 32)) { g.moveTo(LEFT, y(v)); g.lineTo(w - RIGHT, y(v)); g.fillText(v, LEFT - 6, y(v) + 4); }
+    for (const v of ticks(low - pad, high + pad, this.high / 24)) { g.moveTo(LEFT, y(v)); g.lineTo(w - RIGHT, y(v)); g.fillText(v, LEFT - 6, y(v) + 4); }
     for (const v of times) { g.moveTo(x(v), top); g.lineTo(x(v), bottom); }
     g.stroke(); g.save(); g.beginPath(); g.rect(LEFT, top, w - LEFT - RIGHT, this.high); g.clip();
     g.fillStyle = css("shade");

@@ -45,7 +45,7 @@ def _identified(world: World, policy: Policy, folder: Path) -> Policy:
     target = _target(world, Budget(steps=_EPISODES * _STEPS), _EPISODES)
     place = folder / "policies" / f"{policy.name}-identified"
     road = RoadSettings(steps=_STEPS, train_steps=200_000, watch=_Shown())
-    return identify_and_train(policy, target, world.without_variants(), place, settings=road).policy
+    return identify_and_train(policy, target, world, place, settings=road).policy
 
 
 def _fine_tuned(world: World, policy: Policy, folder: Path) -> Policy:

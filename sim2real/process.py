@@ -1,4 +1,4 @@
-"""What belongs to the process of a user: its random generators and its threads are found as they were left.
+"""What belongs to the process of a user is found as it was left; and other processes beside it.
 
 Learners seed Python's, numpy's and torch's own generators, and want one thread for small networks. Whoever
 calls us may have seeded them for something else.
@@ -6,12 +6,19 @@ calls us may have seeded them for something else.
 
 from __future__ import annotations
 
+import os
 import random
+import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import numpy as np
+
+_PROGRAM = (
+    "import sys; sys.path[:] = sys.argv[1].split('|'); from importlib import import_module; "
+    "module, name = sys.argv[2].split(':'); getattr(import_module(module), name)(*sys.argv[3:])"
+)
 
 
 @contextmanager
@@ -32,3 +39,22 @@ def undisturbed() -> Iterator[None]:
             torch.set_rng_state(torchs)
             if on_gpu is not None:
                 torch.cuda.set_rng_state_all(on_gpu)
+
+
+def fresh_interpreter(
+    function: str, *arguments: str, files: tuple[int, ...] = (), variables: Mapping[str, str] | None = None
+) -> subprocess.Popen[bytes]:
+    """Start a process that runs a function of ours: no fork, and not the caller's script once more.
+
+    Args:
+        function: ``module:name``.
+        arguments: that it gets.
+        files: open ones that the process keeps, by the same numbers.
+        variables: of its environment, beside those of this process.
+    """
+    return subprocess.Popen(
+        [sys.executable, "-c", _PROGRAM, "|".join(sys.path), function, *arguments],
+        pass_fds=files,
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, **(variables or {})},
+    )

@@ -19,6 +19,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Generic, TypeVar
 
+import cloudpickle
+
 from sim2real.errors import InvalidValue, UnknownName
 
 T = TypeVar("T")
@@ -174,6 +176,22 @@ def load_module(name: str) -> ModuleType:
         return _import_file(Path(name)) if name.endswith(".py") else importlib.import_module(name)
     except (Exception, SystemExit) as error:
         raise InvalidValue(_why_not(name, error)) from error
+
+
+def pickled(thing: object) -> bytes:
+    """A thing for another process, with what ``.py`` files and notebooks define, which no import finds.
+
+    Raises:
+        pickle.PicklingError, TypeError, AttributeError: for open files, locks and the like.
+    """
+    files = [module for name, module in list(sys.modules.items()) if name.endswith(".py")]
+    for module in files:
+        cloudpickle.register_pickle_by_value(module)
+    try:
+        return bytes(cloudpickle.dumps(thing))
+    finally:
+        for module in files:
+            cloudpickle.unregister_pickle_by_value(module)
 
 
 def _registered() -> set[tuple[str, str, str]]:

@@ -35,6 +35,11 @@ def add(commands: Commands) -> None:
     command.add_argument(
         "--secret", type=seed, help="of the target's draws, to repeat a run; default one that nobody knows"
     )
+    command.add_argument(
+        "--remote",
+        action="store_true",
+        help="keep the target in a process of its own, which can't be looked into",
+    )
     command.add_argument("--out", type=Path, help="folder of the new policy; default runs/POLICY-TARGET")
     add_task(command)
     command.set_defaults(run=run)
@@ -44,6 +49,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Run it."""
     from sim2real.policy import Policy
     from sim2real.transfer.methods import read_method
+    from sim2real.transfer.remote import RemoteTarget
     from sim2real.transfer.source import Source
     from sim2real.transfer.target import Budget, Seal, TargetEnv
     from sim2real.transfer.transfer import Run, transfer
@@ -58,7 +64,8 @@ def run(arguments: argparse.Namespace) -> None:
     Policy.check_folder(out)
     secret = secrets.randbits(32) if arguments.secret is None else arguments.secret
     rows = min(16, arguments.episodes or 16)
-    target = TargetEnv(world, physics, budget, rows, seal=Seal(secret, name=given.stem))
+    kind = RemoteTarget if arguments.remote else TargetEnv
+    target = kind(world, physics, budget, rows, seal=Seal(secret, name=given.stem))
     run = Run(arguments.seed, out.with_name(f"{out.name}.transfer"), progress=True)
     adapted = transfer(policy, target, method, Source(world), run)
     label = arguments.label or adapted.contract.label

@@ -15,7 +15,6 @@ import mmap
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 import weakref
 from collections.abc import Callable, Iterable, Mapping
@@ -28,11 +27,8 @@ import numpy as np
 
 from sim2real.errors import InvalidValue, Sim2RealError
 from sim2real.interface import Array, Ids
+from sim2real.process import fresh_interpreter
 
-_PROGRAM = (
-    "import sys; sys.path[:] = sys.argv[1].split('|'); "
-    f"from {__name__} import serve; serve(sys.argv[2], *map(int, sys.argv[3:]))"
-)
 _PATIENCE = 5.0  # s for a worker to end by itself
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -145,14 +141,11 @@ class _Worker:
     def __init__(self, desk: str, file: int, rows: slice) -> None:
         self.rows, self._engine, self._number = rows, desk.split(".")[2], 0
         self._pipe, theirs = Pipe()
-        command = [sys.executable, "-c", _PROGRAM, "|".join(sys.path), desk, str(theirs.fileno()), str(file)]
         one_thread = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
         with theirs:
-            self._process = subprocess.Popen(
-                command,
-                pass_fds=(theirs.fileno(), file),
-                stdin=subprocess.DEVNULL,
-                env={**os.environ, **one_thread},
+            files = (theirs.fileno(), file)
+            self._process = fresh_interpreter(
+                f"{__name__}:serve", desk, *map(str, files), files=files, variables=one_thread
             )
         self.close = weakref.finalize(self, _end, self._pipe, self._process)
 
@@ -183,11 +176,11 @@ class _Worker:
             raise InvalidValue(error)
 
 
-def serve(desk: str, pipe: int, file: int) -> None:
-    """Be a worker until the pipe ends: what the process runs."""
+def serve(desk: str, pipe: str, file: str) -> None:
+    """Be a worker until the pipe ends: what the process runs, with the numbers of pipe and file."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     make = _found(desk)
-    with contextlib.suppress(EOFError, ConnectionError), Connection(pipe) as caller:
+    with contextlib.suppress(EOFError, ConnectionError), Connection(int(pipe)) as caller:
         made: Any = None
         while True:
             number, name, *arguments = caller.recv()
@@ -195,7 +188,7 @@ def serve(desk: str, pipe: int, file: int) -> None:
             try:
                 if made is None:
                     shapes, num_envs, rows, *given = arguments
-                    arrays = shared(file, shapes, num_envs)
+                    arrays = shared(int(file), shapes, num_envs)
                     made = make({key: array[rows] for key, array in arrays.items()}, *given)
                 else:
                     getattr(made, name)(*arguments)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import pickle
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
@@ -15,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-import cloudpickle
 import numpy as np
 from joblib import Parallel, delayed
 
@@ -26,11 +26,12 @@ from sim2real.evaluate.rollouts import Trials, evaluate
 from sim2real.evaluate.table import Episodes
 from sim2real.files import replace_folder, write_text
 from sim2real.policy import Policy
-from sim2real.registry import import_module
+from sim2real.registry import import_module, pickled
 from sim2real.transfer.methods import Method
+from sim2real.transfer.remote import RemoteTarget
 from sim2real.transfer.source import Source
 from sim2real.transfer.stages import fingerprint
-from sim2real.transfer.target import Budget, Seal, Spent, TargetEnv
+from sim2real.transfer.target import Budget, Seal, Spent
 from sim2real.transfer.transfer import transfer
 from sim2real.world import Variant, World
 
@@ -78,7 +79,7 @@ class Done:
     spent: Spent
     """In the target."""
     cpu_seconds: float
-    """Of the transfer, without the evaluation."""
+    """Of the transfer, without the target's own process and the evaluation."""
     trained_weights: int | None
     """Weights that learnt; None where the method doesn't say."""
 
@@ -95,7 +96,7 @@ def run(cells: Sequence[Cell], jobs: int | None, imports: Sequence[str]) -> Iter
     while left:
         alone = deaths >= _DEATHS
         its = left[:1] if alone else list(left)
-        calls = (delayed(_run)(k, _pickled(cells[k], imports), tuple(imports)) for k in its)
+        calls = (delayed(_run)(k, pickled(cells[k]), tuple(imports)) for k in its)
         try:
             for number, outcome in Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)(
                 calls
@@ -109,24 +110,12 @@ def run(cells: Sequence[Cell], jobs: int | None, imports: Sequence[str]) -> Iter
                 yield cells[its[0]], "the process that ran it died; is there memory enough for it?"
 
 
-def _pickled(cell: Cell, imports: Sequence[str]) -> bytes:
-    """A cell for another process, with classes of ``.py`` files, which no import finds."""
-    files = [import_module(name) for name in imports if name.endswith(".py")]
-    for module in files:
-        cloudpickle.register_pickle_by_value(module)
-    try:
-        return bytes(cloudpickle.dumps(cell))
-    finally:
-        for module in files:
-            cloudpickle.unregister_pickle_by_value(module)
-
-
-def _run(number: int, pickled: bytes, imports: Sequence[str]) -> tuple[int, Done | str]:
+def _run(number: int, given: bytes, imports: Sequence[str]) -> tuple[int, Done | str]:
     """One cell, wherever this process is."""
     try:
         for module in imports:
             import_module(module)
-        return number, _done(cloudpickle.loads(pickled))
+        return number, _done(pickle.loads(given))
     except (Sim2RealError, BudgetExhausted, ImportError) as error:
         return number, str(error)
     except Exception as error:
@@ -137,10 +126,10 @@ def _done(cell: Cell) -> Done:
     goal, policy = cell.target, cell.policy
     secret = int(fingerprint("target", policy.seed, goal.name)[:15], 16)
     rows = min(16, cell.budget.episodes or 16)
-    target = TargetEnv(cell.world, goal, cell.budget, rows, seal=Seal(secret, name=goal.name))
-    begun = time.process_time()
-    adapted = transfer(policy, target, cell.method, Source(cell.world))
-    seconds = time.process_time() - begun
+    with RemoteTarget(cell.world, goal, cell.budget, rows, seal=Seal(secret, name=goal.name)) as target:
+        begun = time.process_time()
+        adapted = transfer(policy, target, cell.method, Source(cell.world))
+        seconds, spent = time.process_time() - begun, target.spent
     trained: object = 0
     if adapted is not policy:
         trained = adapted.contract.provenance[-1].settings.get("trained_weights")
@@ -150,7 +139,7 @@ def _done(cell: Cell) -> Done:
     table = evaluate(wide, [adapted], [v.name for v in cell.variants], cell.trials)
     # seeds of a method are one method, whatever each of them spent
     episodes = {**table, "lineage": np.full(len(table["label"]), cell.label)}
-    return Done(adapted, episodes, target.spent, seconds, trained if isinstance(trained, int) else None)
+    return Done(adapted, episodes, spent, seconds, trained if isinstance(trained, int) else None)
 
 
 def place(folder: Path, cell: Cell) -> Path:

@@ -25,9 +25,10 @@ from sim2real.learn.start import contract_of
 from sim2real.learn.vec_env import SameStepEnv
 from sim2real.policy import Policy, Step
 from sim2real.transfer.parts import Parts
+from sim2real.transfer.remote import Target
 from sim2real.transfer.retention import Retention
 from sim2real.transfer.source import Source
-from sim2real.transfer.target import TargetEnv
+from sim2real.world import closed
 
 
 @dataclass(frozen=True)
@@ -70,9 +71,10 @@ class FineTuneSettings(Parts, Retention):
         return self.idle_parts() | self.idle_retention()
 
 
+@closed()
 def fine_tune(
     policy: Policy,
-    target: TargetEnv,
+    target: Target,
     settings: FineTuneSettings | None = None,
     seed: int | None = None,
     progress: bool = False,

@@ -33,9 +33,10 @@ from sim2real.learn.train import train
 from sim2real.parameters import quantity_of
 from sim2real.policy import Policy
 from sim2real.recordings.rollouts import Rollouts
+from sim2real.transfer.remote import Target
 from sim2real.transfer.stages import Stages, Watch, fingerprint
-from sim2real.transfer.target import Spent, TargetEnv
-from sim2real.world import World
+from sim2real.transfer.target import Spent
+from sim2real.world import World, closed
 
 LABEL = "identified"
 """What a policy from here is called in reports."""
@@ -107,9 +108,10 @@ class Closed:
     """Everything that was recorded."""
 
 
+@closed()
 def identify_and_train(
     policy: Policy,
-    target: TargetEnv,
+    target: Target,
     world: World,
     folder: Path,
     bounds: Domain | None = None,
@@ -120,7 +122,7 @@ def identify_and_train(
     Args:
         policy: where to start; its seed is that of the shaking, the fit and the training.
         target: where to record; what is spent there, also by an earlier call, stands in its ``spent``.
-        world: the simulator's side.
+        world: the simulator's side; its held-out variants are not looked at.
         folder: gets the recordings, fit, domain and policy of every round, and the last policy itself.
         bounds: parameters to identify and their ranges; by default the world's training domain.
         settings: how.
@@ -131,7 +133,7 @@ def identify_and_train(
         RecordingError: for a target of a single row, whose only recording leaves none to hold out.
         InvalidValue: if the folder holds recordings that another policy made, or other settings.
     """
-    settings = settings or RoadSettings()
+    settings, world = settings or RoadSettings(), world.without_variants()
     bounds = bounds or world.training_domain
     policy.check(target)
     stages = Stages(folder, settings.watch)
@@ -225,7 +227,7 @@ def _is(folder: Path, policy: Policy) -> bool:
         return False
 
 
-def _recorded(policy: Policy, target: TargetEnv, place: Path, settings: RoadSettings) -> Rollouts:
+def _recorded(policy: Policy, target: Target, place: Path, settings: RoadSettings) -> Rollouts:
     path, cost = place / "rollouts.npz", place / "spent.json"
     key = fingerprint(policy, settings.steps, settings.noise, target.num_envs, target.name)
     settings.watch.stage(f"record {place.name}", path.is_file())

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from sim2real.errors import BudgetExhausted
 from sim2real.learn.vec_env import SameStepEnv
 from sim2real.policy import Policy
-from sim2real.transfer.target import TargetEnv
+from sim2real.transfer.remote import Target
 
 Floats = NDArray[np.float32]
 
@@ -51,9 +51,7 @@ def lessons(
     return np.concatenate(seen), np.concatenate(done)
 
 
-def in_target(
-    policy: Policy, target: TargetEnv, steps: int, noise: float, seed: int
-) -> tuple[Floats, Floats]:
+def in_target(policy: Policy, target: Target, steps: int, noise: float, seed: int) -> tuple[Floats, Floats]:
     """`lessons` in a target, as many as its budget still allows, after which its rows rest.
 
     Raises:

@@ -9,8 +9,12 @@ physics goes to the other process once, and nothing on this side keeps it.
 
 from __future__ import annotations
 
-import multiprocessing
+import contextlib
 import pickle
+import signal
+import subprocess
+import weakref
+from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any, TypeAlias, cast
@@ -24,18 +28,21 @@ from sim2real.domain import Domain
 from sim2real.env import task_class
 from sim2real.errors import BudgetExhausted, InvalidValue, MissingExtra, Sim2RealError, UnknownName
 from sim2real.interface import TaskSpec
+from sim2real.process import fresh_interpreter
+from sim2real.registry import pickled
 from sim2real.simulators import Engine
 from sim2real.tasks import TASKS
-from sim2real.transfer.target import Budget, Seal, Spent, TargetEnv
+from sim2real.transfer.target import Budget, Seal, Spent, TargetEnv, Uncopied
 from sim2real.world import Variant, World
 
 _CALLS = ("reset", "step", "stop", "go_on_from")
-_COUNTS = ("spent", "steps_left", "resting")
+_COUNTS = ("budget", "spent", "steps_left", "resting")
 _FACTS = (
     *("name", "num_envs", "single_observation_space", "single_action_space"),
-    *("task", "engine", "world_name", "contents", "budget", "native_actions", "limited_joints"),
+    *("task", "engine", "world_name", "contents", "native_actions", "limited_joints"),
 )
 _ENDED = "the process of this target has ended; make the target again"
+_PATIENCE = 10.0  # s for the process to end by itself
 
 Begun: TypeAlias = tuple[NDArray[np.float32], dict[str, Any]]
 Stepped: TypeAlias = tuple[
@@ -43,7 +50,7 @@ Stepped: TypeAlias = tuple[
 ]
 
 
-class RemoteTarget:
+class RemoteTarget(Uncopied):
     """A `TargetEnv` that lives in another process."""
 
     name: str
@@ -54,7 +61,6 @@ class RemoteTarget:
     engine: Engine
     world_name: str
     contents: Contents
-    budget: Budget
     native_actions: tuple[NDArray[np.float64], NDArray[np.float64]]
     limited_joints: int
 
@@ -70,17 +76,22 @@ class RemoteTarget:
         """Start the process; arguments and errors are those of `TargetEnv`.
 
         Raises:
-            InvalidValue: for a task of one's own that the other process can't import.
+            InvalidValue: for a task or an env of one's own that can't go to another process.
         """
-        context = multiprocessing.get_context("spawn")
-        self._pipe, theirs = context.Pipe()
-        arguments = (_with_own_task(world), physics, budget, num_envs, simulator, seal)
-        self._process = context.Process(target=_serve, args=(theirs,), daemon=True)
-        self._process.start()
-        theirs.close()
-        self._pipe.send(arguments)
+        content = _packed((_with_own_task(world), physics, budget, num_envs, simulator, seal))
+        self._pipe, theirs = Pipe()
+        with theirs:
+            pipe = theirs.fileno()
+            process = fresh_interpreter(f"{__name__}:serve", str(pipe), files=(pipe,))
+        self._end, self._asked = weakref.finalize(self, _end, self._pipe, process), 0
+        self._send(content)
         for name, value in cast(dict[str, object], self._answer()).items():
             setattr(self, name, value)
+
+    @property
+    def budget(self) -> Budget:
+        """What may be spent."""
+        return cast(Budget, self._ask("budget"))
 
     @property
     def spent(self) -> Spent:
@@ -115,9 +126,7 @@ class RemoteTarget:
 
     def close(self) -> None:
         """End the process, with what was spent written down."""
-        if self._process.is_alive():
-            self._pipe.close()
-            self._process.join(10)
+        self._end()
 
     def __enter__(self) -> RemoteTarget:
         return self
@@ -128,15 +137,21 @@ class RemoteTarget:
         self.close()
 
     def _ask(self, name: str, *arguments: object, **named: object) -> object:
-        try:
-            self._pipe.send((name, arguments, named))
-        except OSError as error:
-            raise Sim2RealError(_ENDED) from error
+        self._send((name, arguments, named))
         return self._answer()
 
-    def _answer(self) -> object:
+    def _send(self, message: object) -> None:
+        self._asked += 1
         try:
-            kind, value = self._pipe.recv()
+            self._pipe.send((self._asked, message))
+        except OSError as error:
+            raise Sim2RealError(_ENDED) from error
+
+    def _answer(self) -> object:
+        number = 0
+        try:
+            while number != self._asked:  # an interrupt may have left an earlier answer unread
+                number, kind, value = self._pipe.recv()
         except (EOFError, OSError) as error:
             raise Sim2RealError(_ENDED) from error
         if kind is not None:
@@ -144,46 +159,64 @@ class RemoteTarget:
         return cast(object, value)
 
 
-def _with_own_task(world: str | World) -> str | World:
-    """What names a task of one's own, with the task itself: nothing is registered in another process."""
+Target: TypeAlias = TargetEnv | RemoteTarget
+"""What a method gets: a sealed target, wherever it is."""
+
+
+def _with_own_task(world: str | World) -> World:
+    """With a task of one's own itself: nothing is registered in another process."""
     loaded = world if isinstance(world, World) else World.load(world)
     factory = task_class(loaded)
-    if TASKS.is_built_in(factory):
-        return world
+    return loaded if TASKS.is_built_in(factory) else loaded.with_task(factory)
+
+
+def _packed(
+    arguments: tuple[World, Variant | Domain, Budget, int, str | Engine | None, Seal | None],
+) -> bytes:
     try:
-        pickle.dumps(factory)
+        return pickled(arguments)
     except (pickle.PicklingError, AttributeError, TypeError) as error:
+        world = arguments[0]
         raise InvalidValue(
-            f"task {factory.spec.name} can't go to another process; import it from a module, by its name "
-            f"({error})"
+            f"task {world.task} can't go to another process ({error}); make it without open files or locks"
         ) from error
-    return loaded.with_task(factory)
 
 
-def _serve(pipe: Connection) -> None:
+def serve(pipe: str) -> None:
     """Make the target and answer until the other side closes; nothing but what is public is answered."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     target: TargetEnv | None = None
-    answer: object
-    while True:
-        try:
-            message = pipe.recv()
-        except EOFError:
-            break
-        try:
-            if target is None:
-                target = TargetEnv(*message)
-                answer = {name: getattr(target, name) for name in _FACTS}
-            elif message[0] in _CALLS:
-                answer = getattr(target, message[0])(*message[1], **message[2])
-            elif message[0] in _COUNTS:
-                answer = getattr(target, message[0])
-            else:
-                raise UnknownName("question to a target", str(message[0]), (*_CALLS, *_COUNTS))
-        except (Sim2RealError, BudgetExhausted, MissingExtra) as error:
-            pipe.send((type(error), str(error)))
-        except Exception as error:  # its text and traceback may hold what the target is made of
-            pipe.send((Sim2RealError, f"the target failed with {type(error).__name__}"))
-        else:
-            pipe.send((None, answer))
+    answer: tuple[type[Exception] | None, object]
+    with contextlib.suppress(EOFError, ConnectionError), Connection(int(pipe)) as caller:
+        while True:
+            number, message = caller.recv()
+            try:
+                if target is None:
+                    target = TargetEnv(*pickle.loads(message))
+                    answer = None, {name: getattr(target, name) for name in _FACTS}
+                else:
+                    answer = None, _answered(target, *message)
+            except (Sim2RealError, BudgetExhausted, MissingExtra) as error:
+                answer = type(error), str(error)
+            except Exception as error:  # its text and traceback may hold what the target is made of
+                answer = Sim2RealError, f"the target failed with {type(error).__name__}"
+            caller.send((number, *answer))
     if target is not None:
         target.stop()
+
+
+def _answered(target: TargetEnv, name: str, arguments: tuple[Any, ...], named: dict[str, Any]) -> object:
+    if name in _CALLS:
+        return getattr(target, name)(*arguments, **named)
+    if name in _COUNTS:
+        return getattr(target, name)
+    raise UnknownName("question to a target", str(name), (*_CALLS, *_COUNTS))
+
+
+def _end(pipe: Connection, process: subprocess.Popen[bytes]) -> None:
+    pipe.close()
+    try:
+        process.wait(_PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

@@ -13,11 +13,12 @@ the same; a target in a process of its own (`sim2real.transfer.remote`) can't be
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn, SupportsIndex
 
 import mujoco
 import numpy as np
@@ -33,7 +34,7 @@ from sim2real.simulators import Engine
 from sim2real.transfer.account import Account, Budget, Spent
 from sim2real.world import Variant, World
 
-__all__ = ["Budget", "Seal", "Spent", "TargetEnv", "salted"]
+__all__ = ["Budget", "Seal", "Spent", "TargetEnv", "Uncopied", "salted"]
 
 _FORWARDED = ("success", "_success")
 
@@ -50,7 +51,19 @@ class Seal:
     """What results call the target; by default a digest, which tells two apart and nothing else."""
 
 
-class TargetEnv:
+class Uncopied:
+    """What there is once: a twin would have a budget of its own."""
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
+        """Refuse to be copied or pickled.
+
+        Raises:
+            InvalidValue: always.
+        """
+        raise InvalidValue("a target can't be copied or pickled, as its budget is spent once; use it itself")
+
+
+class TargetEnv(Uncopied):
     """A vector env whose physics is sealed and whose use is metered."""
 
     def __init__(
@@ -92,13 +105,13 @@ class TargetEnv:
 
     @property
     def budget(self) -> Budget:
-        """What may be spent."""
-        return self.__account.budget
+        """What may be spent; a copy, as the account keeps its own."""
+        return dataclasses.replace(self.__account.budget)
 
     @property
     def spent(self) -> Spent:
-        """What was spent so far."""
-        return self.__account.spent
+        """What was spent so far; a copy, too."""
+        return dataclasses.replace(self.__account.spent)
 
     @property
     def task(self) -> TaskSpec:

@@ -18,8 +18,9 @@ from sim2real.errors import BudgetExhausted, InvalidValue, PolicyError, Sim2Real
 from sim2real.policy import Policy, Step
 from sim2real.transfer.methods import METHODS, Case, Method, read_method
 from sim2real.transfer.methods.method import check_needs
+from sim2real.transfer.remote import Target
 from sim2real.transfer.source import Source
-from sim2real.transfer.target import Spent, TargetEnv
+from sim2real.transfer.target import Spent
 from sim2real.world import closed
 
 
@@ -37,7 +38,7 @@ class Run:
 
 def transfer(
     policy: Policy,
-    target: TargetEnv,
+    target: Target,
     method: str | Method = "fine-tune",
     source: Source | None = None,
     run: Run | None = None,
@@ -91,7 +92,7 @@ def _is_ours(method: Method) -> bool:
     return METHODS.is_built_in(type(method))
 
 
-def _settings(method: Method, target: TargetEnv, before: Spent) -> dict[str, object]:
+def _settings(method: Method, target: Target, before: Spent) -> dict[str, object]:
     """What stands in the provenance of a method that writes none itself."""
     own: dict[str, object] = dataclasses.asdict(method) if dataclasses.is_dataclass(method) else {}
     after, earlier = dataclasses.asdict(target.spent), dataclasses.asdict(before)

@@ -1,8 +1,14 @@
 """A method that cheats learns nothing, and gets nothing back that it spent."""
 
+import contextlib
+import copy
+import dataclasses
+import pickle
 import subprocess
 import sys
 import textwrap
+from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -10,12 +16,19 @@ import pytest
 from sim2real.domain import Domain
 from sim2real.env import Sim2RealVectorEnv
 from sim2real.errors import BudgetExhausted, InvalidValue, Sim2RealError, UnknownName
-from sim2real.evaluate.rollouts import SEED
+from sim2real.evaluate.rollouts import SEED, Trials
+from sim2real.policy import Policy
 from sim2real.transfer.account import Account
+from sim2real.transfer.compare import Design, compare
+from sim2real.transfer.fine_tune import FineTuneSettings, fine_tune
+from sim2real.transfer.identify_and_train import identify_and_train
+from sim2real.transfer.methods import Card
 from sim2real.transfer.remote import RemoteTarget
 from sim2real.transfer.source import Source
 from sim2real.transfer.target import Budget, Seal, Spent, TargetEnv
+from sim2real.transfer.transfer import transfer
 from sim2real.world import World, closed
+from sim2real.world.variant import are_closed
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +95,103 @@ def test_worlds_have_no_held_out_variants_while_a_method_runs(hopper, target):
             pass
         assert set(World.load(hopper.path).variants) == {"nominal"}
     assert "combined_a" in World.load("hopper").variants
+
+
+class Spying(TargetEnv):
+    """Notes which variants a world has while the target is stepped."""
+
+    seen: ClassVar[set[str]] = set()
+
+    def step(self, actions):
+        self.seen.update(World.load("hopper").variants)
+        return super().step(actions)
+
+
+def test_they_have_none_either_where_a_method_is_called_by_itself(hopper, tmp_path):
+    policy, physics = Policy.load("hopper-nominal-0"), hopper.variant("combined_a")
+    fine_tune(policy, Spying(hopper, physics, Budget(steps=512), 4), FineTuneSettings(rollout_steps=128))
+    assert Spying.seen == {"nominal"}
+    target = Spying(hopper, physics, Budget(steps=8), 2)
+    with pytest.raises(BudgetExhausted):
+        identify_and_train(policy, target, hopper, tmp_path)
+    assert Spying.seen == {"nominal"}
+    assert not are_closed()
+
+
+@dataclass(frozen=True)
+class Cheat:
+    """Tries what no method should be able to, and notes what came of it."""
+
+    card: ClassVar[Card] = Card("cheats")
+    known: list = field(default_factory=list)
+    """Names and values of the target's physics that were come by."""
+    episodes: list = field(default_factory=list)
+    """Starts of evaluation that were come by."""
+
+    def __call__(self, case):
+        target, world = case.target, case.source.world
+        for loaded in (world, World.load(target.world_name), World.load(world.path)):
+            self.known.extend(set(loaded.variants) - {"nominal"})
+        for name, value in (("steps", 10**9), ("episodes", None), ("seconds", 1e9)):
+            for record in (target.budget, target.spent):
+                with contextlib.suppress(AttributeError):
+                    object.__setattr__(record, name, value)
+        for name in ("spent", "budget", "steps_left"):
+            with contextlib.suppress(AttributeError):
+                setattr(target, name, Spent())
+        for twin in (copy.copy, copy.deepcopy, pickle.dumps):
+            with contextlib.suppress(InvalidValue):
+                self.known.append(twin(target))
+        target.go_on_from(Spent())
+        with contextlib.suppress(InvalidValue):
+            target.reset(options={"domain": Domain({})})
+        begun, told = target.reset(seed=SEED)
+        self.episodes.append(begun)
+        told = [told, target.step(zeros(target))[4], target.contents, target.name]
+        told += [str(value) for name, value in vars(target).items() if not name.startswith("_")]
+        self.known.extend(name for name in PHYSICS if name in repr(told))
+        target.stop()
+        before = target.steps_left
+        with contextlib.suppress(BudgetExhausted):
+            while True:
+                target.reset()
+        assert target.steps_left <= before - 4
+        return case.policy
+
+
+PHYSICS = ("torso.mass", "foot.friction", "latency", "combined_a")
+
+
+@pytest.mark.parametrize("kind", [TargetEnv, RemoteTarget])
+def test_a_cheating_method_learns_nothing_and_pays_for_it(hopper, kind):
+    physics, cheat = hopper.variant("combined_a"), Cheat()
+    target = kind(hopper, physics, Budget(steps=200, episodes=40), 4, seal=Seal(name="sealed"))
+    transfer(Policy.load("hopper-nominal-0"), target, cheat, Source(hopper))
+    assert cheat.known == []
+    judge = Sim2RealVectorEnv(hopper, 4, physics.domain)
+    assert not np.isclose(cheat.episodes[0], judge.reset(seed=SEED)[0]).all(axis=1).any()
+    assert target.budget == Budget(steps=200, episodes=40)
+    assert target.spent.episodes == 40
+    with pytest.raises(BudgetExhausted):
+        target.reset()
+
+
+def test_a_method_of_a_comparison_has_a_target_in_another_process(hopper):
+    policies, found = [Policy.load("hopper-nominal-0")], []
+
+    @dataclass(frozen=True)
+    class Look:
+        card: ClassVar[Card] = Card("looks where its target is")
+
+        def __call__(self, case):
+            kind = type(case.target).__name__
+            contract = dataclasses.replace(case.policy.contract, measured={kind: 1.0})
+            return dataclasses.replace(case.policy, contract=contract)
+
+    design = Design(("combined_a",), Budget(steps=200), (), Trials(2))
+    done = compare(hopper, policies, {"look": Look()}, design).done
+    found = [its.policy.contract.measured for cell, its in done if cell.label == "look"]
+    assert found == [{"RemoteTarget": 1.0}]
 
 
 def test_a_source_is_free_and_has_what_training_has(hopper):

@@ -16,9 +16,9 @@ from sim2real.policy.kinds import clipped
 from sim2real.policy.network import Run
 from sim2real.transfer.conditioned import conditioned
 from sim2real.transfer.methods.method import Card, Case
+from sim2real.transfer.remote import Target
 from sim2real.transfer.source import Source
 from sim2real.transfer.stages import Stages, fingerprint
-from sim2real.transfer.target import TargetEnv
 
 Contexts = NDArray[np.float64]
 _SPREAD = 0.5
@@ -121,14 +121,14 @@ class ContextSearch:
         Stages(case.folder).once("condition", key, train)
         return Policy.load(folder)
 
-    def _affordable(self, target: TargetEnv) -> bool:
+    def _affordable(self, target: Target) -> bool:
         """Whether the budget pays for a generation, however long its episodes last."""
         episodes = -(-self.population // target.num_envs) * target.num_envs
         limit, spent = target.budget.episodes, target.spent.episodes
         enough = limit is None or limit - spent >= episodes
         return enough and target.steps_left >= episodes * target.task.max_steps
 
-    def _returns(self, policy: Policy, target: TargetEnv, contexts: Contexts, seed: int) -> Contexts:
+    def _returns(self, policy: Policy, target: Target, contexts: Contexts, seed: int) -> Contexts:
         """Mean return of each candidate, of one episode a row. Shape (population,)."""
         batches = -(-len(contexts) // target.num_envs)
         order = np.resize(np.arange(len(contexts)), batches * target.num_envs)
@@ -149,7 +149,7 @@ class ContextSearch:
 
 
 def _episodes(
-    target: TargetEnv, act: Callable[[NDArray[np.float32]], NDArray[np.float32]], seed: int
+    target: Target, act: Callable[[NDArray[np.float32]], NDArray[np.float32]], seed: int
 ) -> NDArray[np.float64]:
     """Return of one episode in each row. Shape (num_envs,)."""
     observation, _ = target.reset(seed=seed, options={"one_episode": True})

@@ -12,9 +12,9 @@ from sim2real.identify.search import SearchSettings
 from sim2real.policy import Policy, Step
 from sim2real.transfer.identify_and_train import RoadSettings, identify_and_train
 from sim2real.transfer.methods.method import Card, Case
+from sim2real.transfer.remote import Target
 from sim2real.transfer.source import Source
 from sim2real.transfer.stages import Watch
-from sim2real.transfer.target import TargetEnv
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class Identify:
             watch=watch,
         )
 
-    def _check_budget(self, target: TargetEnv) -> None:
+    def _check_budget(self, target: Target) -> None:
         wanted = self.record_steps * target.num_envs * self.rounds
         if target.budget.episodes is None and target.steps_left < wanted:
             raise BudgetExhausted(

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from sim2real.errors import InvalidValue, PolicyError
 from sim2real.policy import Policy
+from sim2real.transfer.remote import Target
 from sim2real.transfer.source import Source
-from sim2real.transfer.target import TargetEnv
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Case:
 
     policy: Policy
     """Where to start."""
-    target: TargetEnv
+    target: Target
     """Where the result must work; everything in it is counted."""
     source: Source | None
     """What is free of charge."""

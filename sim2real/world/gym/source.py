@@ -5,18 +5,16 @@ from __future__ import annotations
 import difflib
 import json
 import pickle
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-import cloudpickle
 import gymnasium as gym
 from gymnasium.envs.registration import EnvSpec
 
 from sim2real.documents import Section
 from sim2real.errors import InvalidValue, Sim2RealError, UnknownName, told
-from sim2real.registry import load_module
+from sim2real.registry import load_module, pickled
 
 SCHEME = "gym:"
 """What the name of a world begins with that is an env: ``gym:Hopper-v5``, ``gym:my_module:MyEnv-v0``."""
@@ -120,21 +118,13 @@ class Source:
 
     def __reduce__(self) -> tuple[object, ...]:
         """By value where another process can't import it: functions of a script, of a notebook, of a file."""
-        owner = self.what.entry_point if isinstance(self.what, EnvSpec) else self.what
-        module = sys.modules.get(getattr(owner, "__module__", None) or "")
-        by_value = module is not None and str(module.__name__).endswith(".py")
-        if by_value:
-            cloudpickle.register_pickle_by_value(module)
         try:
-            content = cloudpickle.dumps({entry.name: getattr(self, entry.name) for entry in fields(self)})
+            content = pickled({entry.name: getattr(self, entry.name) for entry in fields(self)})
         except (pickle.PicklingError, TypeError, AttributeError) as error:
             raise InvalidValue(
                 f"{self.name} can't go to another process ({error}); make it by a function without open "
                 'files or locks, or keep it in this one: simulator=Engine("gym", threads=1)'
             ) from error
-        finally:
-            if by_value:
-                cloudpickle.unregister_pickle_by_value(module)
         return _restored, (content,)
 
 

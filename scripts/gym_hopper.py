@@ -20,7 +20,7 @@ from rich.table import Table
 from sim2real.cli.arguments import positive
 from sim2real.episodes import RandomActor
 from sim2real.evaluate.gap import GapOptions, GapReport, gap_report
-from sim2real.evaluate.rollouts import Trials, evaluate, mean_returns, steps_of
+from sim2real.evaluate.rollouts import Trials, mean_returns, run_policies, steps_of
 from sim2real.evaluate.scores import Reference
 from sim2real.evaluate.verdict import verdict
 from sim2real.foreign import load_policy
@@ -54,7 +54,7 @@ def main() -> None:
     if not theirs:
         print(f"no {file.name}: give its path; only what is trained here is evaluated")
     everyone = [*policies, *theirs]
-    table = evaluate(world, everyone, names, Trials(episodes))
+    table = run_policies(world, everyone, names, Trials(episodes))
     references = measured(world, everyone, names, episodes)
     report = gap_report(table, references, GapOptions(title=world.title))
     page = write_report(report, table, out, {"control steps": steps_of(everyone)})
@@ -74,7 +74,7 @@ def measured(world: World, policies: list, names: list[str], episodes: int) -> d
     aside, variants = Trials(episodes, ASIDE), [world.variants[name] for name in names]
     size = len(world.own_task.spec.action)
     random = mean_returns(world, RandomActor(size, 0), variants, aside)
-    table = evaluate(world, policies, names, aside)
+    table = run_policies(world, policies, names, aside)
 
     def best(variant: str) -> float:
         here = table["variant"] == variant

@@ -18,8 +18,8 @@ from pathlib import Path
 from sim2real.catalog import catalog, entries
 from sim2real.cli.arguments import positive
 from sim2real.evaluate.gap import GapOptions, GapReport, gap_report
-from sim2real.evaluate.rollouts import Trials, evaluate, references, steps_of
-from sim2real.evaluate.verdict import number, opening, verdict
+from sim2real.evaluate.rollouts import Trials, references, run_policies, steps_of
+from sim2real.evaluate.verdict import headline, number, verdict
 from sim2real.files import write_text
 from sim2real.policy import Policy
 from sim2real.report.gap import write_report
@@ -58,7 +58,7 @@ def report_on(name: str, effort: Effort) -> tuple[GapReport, list[Policy]]:
     tuned = [adapted(world, policy, effort.budget) for policy in nominal]
     everyone = [*nominal, *continued, *randomized, *tuned]
     at_home = [variant.name for variant in world.variants.values() if variant.simulator == "mujoco"]
-    table = evaluate(world, everyone, at_home, Trials(effort.episodes))
+    table = run_policies(world, everyone, at_home, Trials(effort.episodes))
     baseline = "continued" if continued else "nominal"
     report = gap_report(table, references(world), GapOptions(world.title, baseline))
     write_report(
@@ -74,7 +74,7 @@ def report_on(name: str, effort: Effort) -> tuple[GapReport, list[Policy]]:
 
 def section(report: GapReport, policies: list[Policy], name: str) -> str:
     lines = [f"# {report.title}", ""]
-    for sentence in "\n".join((opening(report), *verdict(report))).strip().split("\n"):
+    for sentence in "\n".join((headline(report), *verdict(report))).strip().split("\n"):
         lines += [sentence, ""]
     head = " | ".join(f"{label}: score | success, %" for label in report.labels)
     lines += [f"| variant | {head} |", "|---|" + "---|---|" * len(report.labels)]

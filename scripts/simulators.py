@@ -16,10 +16,10 @@ import numpy as np
 
 from sim2real.catalog import catalog, entries
 from sim2real.cli.arguments import positive
+from sim2real.evaluate.episode_table import Episodes
 from sim2real.evaluate.metrics import mean
-from sim2real.evaluate.rollouts import Trials, evaluate
+from sim2real.evaluate.rollouts import Trials, run_policies
 from sim2real.evaluate.statistics import spread
-from sim2real.evaluate.table import Episodes
 from sim2real.evaluate.verdict import number
 from sim2real.files import write_text
 from sim2real.policy import Policy
@@ -70,7 +70,7 @@ def section(name: str, engines: list[str], episodes: int) -> str:
     world = World.load(name)
     rows = groups_of(world)
     policies = [policy for group in rows.values() for policy in group]
-    tables = {e: evaluate(world, policies, [CONTROL], Trials(episodes, simulator=e)) for e in engines}
+    tables = {e: run_policies(world, policies, [CONTROL], Trials(episodes, simulator=e)) for e in engines}
     lines = [heading(name), "", f"Episodes of each policy: {episodes}.", ""]
     lines.append("| trained in | " + " | ".join(engines) + " |")
     lines.append("|---|" + "---|" * len(engines))

@@ -20,15 +20,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sim2real.catalog import entries
-from sim2real.doctor.intake import PAGE, Intake, take_in
+from sim2real.doctor.screening import PAGE, ScreenedRecordings, screen_recordings
 from sim2real.documents import Section, read_text
 from sim2real.domain import Domain
 from sim2real.env import Sim2RealVectorEnv, make_task
 from sim2real.errors import InvalidValue
+from sim2real.evaluate.episode_table import Episodes
 from sim2real.evaluate.episodes_file import read_episodes, write_episodes
 from sim2real.evaluate.gap import GapOptions, GapReport, gap_report
-from sim2real.evaluate.rollouts import Trials, evaluate, references
-from sim2real.evaluate.table import Episodes
+from sim2real.evaluate.rollouts import Trials, references, run_policies
 from sim2real.files import write_text
 from sim2real.identify.check import check
 from sim2real.identify.identify import Options, identify
@@ -41,8 +41,8 @@ from sim2real.report.doctor import write_diagnosis
 from sim2real.report.gap import write_report
 from sim2real.report.identification import write_identification
 from sim2real.simulators.mujoco import MujocoSimulator
+from sim2real.transfer.identified import RECORDED, Identified, with_identified
 from sim2real.transfer.identify_and_train import RoadSettings, Training, identify_and_train, trained
-from sim2real.transfer.learnt import RECORDED, Learnt, with_identified
 from sim2real.transfer.stages import Stages, Watch, fingerprint
 from sim2real.transfer.target import Budget, TargetEnv
 from sim2real.world import Variant, World
@@ -119,7 +119,7 @@ class Closing:
 
     world: World
     """With what policies were compared in among its variants."""
-    learnt: Mapping[str, Learnt]
+    identified: Mapping[str, Identified]
     """By the policy that the data are of; from recordings a single one, under the folder's name."""
     policies: tuple[Policy, ...]
     """Those that were given, the shipped ones beside them, then ``point`` and ``posterior``."""
@@ -131,7 +131,7 @@ class Closing:
     @property
     def exit_code(self) -> int:
         """0, or the code of the worst verdict."""
-        return max(learnt.exit_code for learnt in self.learnt.values())
+        return max(learnt.exit_code for learnt in self.identified.values())
 
 
 def close_gap(
@@ -156,7 +156,7 @@ def close_gap(
     _check(world, policies)
     stages = Stages(out, settings.watch)
     settings.watch.stage("doctor", False)
-    taken = take_in(
+    taken = screen_recordings(
         world,
         folder,
         settings.allow_bad,
@@ -203,7 +203,9 @@ def close_on_target(
     return _arrive(wide, (policies, made), names, learnt, settings, stages)
 
 
-def _identified(world: World, taken: Intake, settings: CloseSettings, stages: Stages) -> Learnt:
+def _identified(
+    world: World, taken: ScreenedRecordings, settings: CloseSettings, stages: Stages
+) -> Identified:
     options = dataclasses.replace(settings.options, complaints=taken.complaints)
     out, watch, recordings = stages.folder, stages.watch, taken.recordings
 
@@ -220,12 +222,12 @@ def _identified(world: World, taken: Intake, settings: CloseSettings, stages: St
     key = fingerprint(world, recordings, options)
     stages.once("check", key, look)
     stages.once("identify", key, fit)
-    return Learnt.load(out)
+    return Identified.load(out)
 
 
 def _trained(
     world: World,
-    learnt: Learnt,
+    learnt: Identified,
     policies: Sequence[Policy],
     settings: CloseSettings,
     stages: Stages,
@@ -244,7 +246,7 @@ def _trained(
 
 def _learnt_in(
     world: World, sealed: Sealed, policy: Policy, settings: CloseSettings, stages: Stages
-) -> tuple[Learnt, Policy]:
+) -> tuple[Identified, Policy]:
     """What a policy's own excitation in the target teaches, and the policy after the last round."""
     each = sealed.episodes // sealed.rounds
     target = TargetEnv(world, sealed.variant, Budget(episodes=sealed.episodes), num_envs=each)
@@ -261,14 +263,14 @@ def _learnt_in(
     closed = identify_and_train(policy, target, world, folder, bounds, road)
     last = closed.fits[-1]
     verdicts = judge(last.evidence(world, bounds))
-    return Learnt(Domain.point(last.physics), last.domain, verdicts, target.spent), closed.policy
+    return Identified(Domain.point(last.physics), last.domain, verdicts, target.spent), closed.policy
 
 
 def _arrive(
     world: World,
     groups: tuple[Sequence[Policy], Sequence[Policy]],
     names: Sequence[str],
-    learnt: Mapping[str, Learnt],
+    learnt: Mapping[str, Identified],
     settings: CloseSettings,
     stages: Stages,
 ) -> Closing:
@@ -283,7 +285,7 @@ def _arrive(
     stages.once(
         "evaluate",
         fingerprint(world, everyone, list(names), physics, trials),
-        lambda: write_episodes(evaluate(world, everyone, names, trials, stages.watch.evaluated), path),
+        lambda: write_episodes(run_policies(world, everyone, names, trials, stages.watch.evaluated), path),
     )
     table = read_episodes(path)
     met = set(map(str, table["variant"]))

@@ -191,7 +191,7 @@ class Section:
         rows = {f"{key}[{k}]": entry for k, entry in enumerate(value)}
         return tuple(map(dataclasses.replace(self, values=rows).number, rows))
 
-    def setting(self, key: str, default: object) -> object:
+    def value_like(self, key: str, default: object) -> object:
         """What is meant by a setting that has this default.
 
         A flag, a text, a whole number above 0 or a row of those, or a number that is not below 0.
@@ -207,7 +207,7 @@ class Section:
             if not isinstance(value, list | tuple) or not value:
                 raise self._refusal(key, value, "a list of whole numbers")
             rows = {f"{key}[{k}]": entry for k, entry in enumerate(value)}
-            return tuple(dataclasses.replace(self, values=rows).setting(name, 1) for name in rows)
+            return tuple(dataclasses.replace(self, values=rows).value_like(name, 1) for name in rows)
         whole = isinstance(default, int)
         number = self.whole(key) if whole else self.number(key)
         if number < whole:

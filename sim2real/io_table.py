@@ -231,7 +231,8 @@ class _Reader:
             episode=episode,
             hold=file.number("hold", 0.0),
             action_limit=self._above(file, "action_limit", 100.0),
-            implicit_damping="implicit_damping" in file and file.setting("implicit_damping", False) is True,
+            implicit_damping="implicit_damping" in file
+            and file.value_like("implicit_damping", False) is True,
             base=self.base,
             joints=self.joints,
             observation=observation,
@@ -290,7 +291,7 @@ class _Reader:
         if len(at) != 3:
             raise InvalidValue(f"{entry.path}: {entry.place}at has {len(at)} numbers where 3 are meant")
         period = self._above(entry, "period") if name == "phase" else term.period
-        relative = entry.setting("relative", True) is True if "relative" in entry else True
+        relative = entry.value_like("relative", True) is True if "relative" in entry else True
         term = replace(term, history=max(history, 1), period=period, at=at, relative=relative)
         return replace(term, bodies=bodies)
 

@@ -172,7 +172,7 @@ def test_the_road_in_a_sealed_target_counts_and_alternates(tmp_path):
         "train furuta-nominal-0-point": False,
         "evaluate": False,
     }
-    learnt = closing.learnt["furuta-nominal-0"]
+    learnt = closing.identified["furuta-nominal-0"]
     assert (learnt.spent.episodes, learnt.spent.steps) == (4, 4 * 40)
     assert set(learnt.values) == set(names)
     assert {policy.contract.label for policy in closing.policies} == LABELS

@@ -141,7 +141,7 @@ def test_planted_violation_is_found(file: str, line: str, complaint: str) -> Non
     [
         ("tasks/hopper.py", "from sim2real.tasks.rewards import tolerance"),
         ("learn/lean_ppo.py", "from sim2real.randomize import uniform"),
-        ("transfer/finetune.py", "from sim2real.evaluate.rollouts import evaluate"),
+        ("transfer/finetune.py", "from sim2real.evaluate.rollouts import run_policies"),
         ("cli.py", "def main():\n    import torch, sim2real.transfer"),
         ("__main__.py", "from sim2real.cli import main"),
         ("policy/network.py", "from sim2realistic import torch_like"),

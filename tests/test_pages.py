@@ -19,8 +19,8 @@ import sim2real
 from sim2real.cli import main
 from sim2real.cli.terminal import console
 from sim2real.domain import Domain
+from sim2real.evaluate.episode_table import COLUMNS
 from sim2real.evaluate.gap import GapOptions, Reference, gap_report
-from sim2real.evaluate.table import COLUMNS
 from sim2real.identify.verdicts import Verdict
 from sim2real.policy.folder import in_markdown
 from sim2real.recordings import Recording, write_npz
@@ -28,7 +28,7 @@ from sim2real.report.chart import Chart, Take
 from sim2real.report.close import write_story
 from sim2real.report.gap import write_report
 from sim2real.report.page import Page, Section, render
-from sim2real.transfer.learnt import Learnt
+from sim2real.transfer.identified import Identified
 from sim2real.world import World
 
 PLAIN = ("j1", "j2")
@@ -139,7 +139,7 @@ def test_a_report_has_the_same_tags_whatever_methods_and_variants_are_called(tmp
         report = gap_report(table, known, GapOptions(title=a, baseline=a))
         write_report(report, table, tmp_path / kind, {b: a})
         world = World.load("furuta")
-        learnt = Learnt(
+        learnt = Identified(
             Domain.point({"pole.mass": 0.02}), Domain.point({"pole.mass": 0.02}), (Verdict("BAD_DATA", a, b),)
         )
         write_story(dataclasses.replace(world, title=b), {a: learnt}, report, tmp_path / kind, {a: b})

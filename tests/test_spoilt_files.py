@@ -34,7 +34,7 @@ from sim2real.learn.settings import settings_for
 from sim2real.policy import Policy
 from sim2real.recordings import Recording, load_recordings, read_raw, write_lerobot, write_npz
 from sim2real.recordings.rollouts import Episode, Rollouts
-from sim2real.transfer.learnt import Learnt
+from sim2real.transfer.identified import Identified
 from sim2real.transfer.stages import Stages
 from sim2real.world import World
 
@@ -210,7 +210,7 @@ def run_folder(folder):
 
 def read_run(folder):
     RolloutFit.load(folder)
-    assert Learnt.load(folder).exit_code in EXIT_CODES.values()
+    assert Identified.load(folder).exit_code in EXIT_CODES.values()
     kept = Checkpoint.at(folder / "checkpoint.json", World.load("furuta"), [])
     assert kept.point("a", ["pole.mass"]) in (None, 0.5)
     kept.structure()

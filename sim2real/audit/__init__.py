@@ -10,7 +10,7 @@
 
 from sim2real.audit.check import check_domain, check_variants
 from sim2real.audit.finding import Audit, End, Finding
-from sim2real.audit.models import Motion, Randomization, audit_randomization
+from sim2real.audit.models import Randomization, RandomMotion, audit_randomization
 from sim2real.audit.worlds import AuditSettings, audit_world
 
 __all__ = [
@@ -18,7 +18,7 @@ __all__ = [
     "AuditSettings",
     "End",
     "Finding",
-    "Motion",
+    "RandomMotion",
     "Randomization",
     "audit_randomization",
     "audit_world",

@@ -45,7 +45,7 @@ class Randomization:
 
 
 @dataclass(frozen=True)
-class Motion:
+class RandomMotion:
     """How a model is moved."""
 
     seconds: float = 2.0
@@ -60,7 +60,7 @@ class Motion:
 
 
 def audit_randomization(
-    model: mujoco.MjModel, randomizations: Mapping[str, Randomization], motion: Motion = Motion()
+    model: mujoco.MjModel, randomizations: Mapping[str, Randomization], motion: RandomMotion = RandomMotion()
 ) -> Audit:
     """Find what each randomization changes.
 
@@ -123,7 +123,7 @@ def _changed(model: mujoco.MjModel, name: str, randomization: Randomization, val
     return changed
 
 
-def _move(models: Sequence[mujoco.MjModel], motion: Motion) -> tuple[Paths, Pairs]:
+def _move(models: Sequence[mujoco.MjModel], motion: RandomMotion) -> tuple[Paths, Pairs]:
     """Paths of all models, and the geoms that touched in the first one's."""
     nominal, count = models[0], len(models)
     batch = Batch(nominal, count * motion.starts, 0)
@@ -150,7 +150,7 @@ def _move(models: Sequence[mujoco.MjModel], motion: Motion) -> tuple[Paths, Pair
     }
 
 
-def _starts(model: mujoco.MjModel, motion: Motion) -> Array:
+def _starts(model: mujoco.MjModel, motion: RandomMotion) -> Array:
     """Full states. Shape (starts, size)."""
     states, rng = [], np.random.default_rng((motion.seed, 1))
     spec = mujoco.mjtState.mjSTATE_INTEGRATION

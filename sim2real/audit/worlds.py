@@ -17,7 +17,7 @@ from sim2real.env import Sim2RealVectorEnv, engine_for, has_task
 from sim2real.episodes import run_episodes
 from sim2real.policy import Policy
 from sim2real.simulators import Engine, engine_of
-from sim2real.world import World, with_usual
+from sim2real.world import World, with_default_parameters
 
 SEED = 3_000_017
 """Of the episodes, apart from those of training and evaluation."""
@@ -39,7 +39,7 @@ def audit_world(world: World, settings: AuditSettings = AuditSettings()) -> Audi
     """Move every parameter of a world to both ends.
 
     A world that names no task is moved by its actuators alone, and one that names no parameters is audited
-    by those that `with_usual` gives it.
+    by those that `with_default_parameters` gives it.
 
     Args:
         world: which.
@@ -50,7 +50,7 @@ def audit_world(world: World, settings: AuditSettings = AuditSettings()) -> Audi
         MissingExtra: if the engine is not installed.
         InvalidValue: for a world in which nothing can move, or policies in one that names no task.
     """
-    world = with_usual(world)
+    world = with_default_parameters(world)
     policies = shipped(world) if settings.policies is None else settings.policies
     if not has_task(world) and not policies:
         world = world.with_task(FreeMotion(world))

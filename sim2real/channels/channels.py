@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from sim2real.arrays import Arrays
 from sim2real.channels.actuators import Jitter, actuator_chain
 from sim2real.channels.disturbances import Pushes
-from sim2real.channels.levels import Levels
+from sim2real.channels.filters import FilterInputs
+from sim2real.channels.magnitudes import Magnitudes
 from sim2real.channels.physics_rate import ExplicitDamping, Friction, TorqueSpeed, explicit_damping
 from sim2real.channels.schedule import Schedule
 from sim2real.channels.sensors import sensor_chain
-from sim2real.channels.stages import Kit
 from sim2real.domain import Domain
 from sim2real.draws import StepDraws
 from sim2real.interface import Array, Ids, Simulator, TaskSpec
@@ -34,19 +34,21 @@ class Channels:
             UnknownName: for an element that does not exist, as a sensor that the task does not have.
             InvalidValue: for a parameter in another unit than its signal, or that lacks what it needs.
         """
-        levels = self._levels = Levels(world, Arrays(simulator.qpos), simulator.num_envs)
-        kit = Kit(levels, draws, task.control_dt)
-        self._sensors = sensor_chain(kit, task.observation, domain)
-        self._actuators = actuator_chain(kit, simulator)
-        self._jitter = Jitter(kit, simulator, domain) if levels.has("latency", "latency_jitter") else None
-        self._pushes = Pushes(kit, simulator) if levels.has("push") else None
-        self._schedule = Schedule(kit, domain) if levels.has("drift", "redraw") else None
+        magnitudes = self._magnitudes = Magnitudes(world, Arrays(simulator.qpos), simulator.num_envs)
+        inputs = FilterInputs(magnitudes, draws, task.control_dt)
+        self._sensors = sensor_chain(inputs, task.observation, domain)
+        self._actuators = actuator_chain(inputs, simulator)
+        self._jitter = (
+            Jitter(inputs, simulator, domain) if magnitudes.has("latency", "latency_jitter") else None
+        )
+        self._pushes = Pushes(inputs, simulator) if magnitudes.has("push") else None
+        self._schedule = Schedule(inputs, domain) if magnitudes.has("drift", "redraw") else None
         of_joints = any(
             p.quantity.acts == LAW and p.quantity.element == "joint" for p in world.parameters.values()
         )
-        self._laws: list[_Law] = [Friction(kit, simulator)] if of_joints else []
-        self._laws += [TorqueSpeed(kit, simulator)] if levels.has("speed_loss") else []
-        self._laws += filter(None, [explicit_damping(kit, simulator)])
+        self._laws: list[_Law] = [Friction(inputs, simulator)] if of_joints else []
+        self._laws += [TorqueSpeed(inputs, simulator)] if magnitudes.has("speed_loss") else []
+        self._laws += filter(None, [explicit_damping(inputs, simulator)])
         self._obeyed: list[_Law] = []
 
     @property
@@ -69,12 +71,12 @@ class Channels:
         if self._schedule is not None:
             self._schedule.note(env_ids, names, values)
             for name in self._schedule.names:
-                for level in self._levels.of_parameter(name):
-                    level.held_on = self._schedule.on
+                for magnitude in self._magnitudes.of_parameter(name):
+                    magnitude.held_on = self._schedule.on
 
     def change(self, env_ids: Ids, names: tuple[str, ...], values: Array) -> None:
         """The same for values that last until the episode ends."""
-        self._levels.set_physics(env_ids, names, values)
+        self._magnitudes.set_physics(env_ids, names, values)
         for law in self._laws:
             law.take_base(env_ids)
 

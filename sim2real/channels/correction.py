@@ -14,8 +14,8 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from sim2real.channels.levels import Level
-from sim2real.channels.stages import Kit, rows
+from sim2real.channels.filters import FilterInputs, rows
+from sim2real.channels.magnitudes import Magnitude
 from sim2real.errors import InvalidValue
 from sim2real.interface import Array, Ids, Simulator
 from sim2real.world import World, drives
@@ -24,19 +24,19 @@ from sim2real.world import World, drives
 class Correction:
     """Adds a share of what a network says to the commands."""
 
-    def __init__(self, kit: Kit, level: Level, simulator: Simulator) -> None:
+    def __init__(self, inputs: FilterInputs, magnitude: Magnitude, simulator: Simulator) -> None:
         """Load the world's network.
 
         Raises:
             InvalidValue: if there is none, it can't be read, or its shapes do not fit the world.
         """
-        world = kit.levels.world
-        self.level, self.columns = level, slice(0, world.model.nu)
-        self._xp, self._simulator = kit.arrays.xp, simulator
+        world = inputs.magnitudes.world
+        self.magnitude, self.columns = magnitude, slice(0, world.model.nu)
+        self._xp, self._simulator = inputs.arrays.xp, simulator
         driven = drives(world.model)[0]
         self._qpos, self._qvel = simulator.joints(driven)
         self._layers = [
-            (kit.arrays.put(weight.T.astype(float)), kit.arrays.put(bias.astype(float)))
+            (inputs.arrays.put(weight.T.astype(float)), inputs.arrays.put(bias.astype(float)))
             for weight, bias in _layers(world, 3 * world.model.nu)
         ]
 
@@ -51,7 +51,7 @@ class Correction:
         x = self._xp.concat(seen, axis=1)
         for k, (weight, bias) in enumerate(self._layers):
             x = (self._xp.tanh(x) if k else x) @ weight + bias
-        corrected: Array = part + rows(self.level, ids) * x
+        corrected: Array = part + rows(self.magnitude, ids) * x
         return corrected
 
 

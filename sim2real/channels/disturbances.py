@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sim2real.channels.stages import STREAMS, Kit
+from sim2real.channels.filters import STREAMS, FilterInputs
 from sim2real.interface import Ids, Simulator
 from sim2real.world import element_names
 
@@ -15,18 +15,18 @@ class Pushes:
     In every control step without a push one begins with the chance control_dt / push_interval.
     """
 
-    def __init__(self, kit: Kit, simulator: Simulator) -> None:
-        """Bind the levels of every body that has a ``push``.
+    def __init__(self, inputs: FilterInputs, simulator: Simulator) -> None:
+        """Bind the magnitudes of every body that has a ``push``.
 
         Raises:
             UnknownName: for a body that does not exist.
         """
-        bodies = element_names(kit.levels.world.model, "body")
-        bodies = bodies[kit.levels.columns("push", bodies)]
-        self._kit = kit
-        self._force = kit.levels.bind("push", bodies)
-        self._interval = kit.levels.bind("push_interval", bodies, default=1.0)
-        self._duration = kit.levels.bind("push_duration", bodies, default=0.1)
+        bodies = element_names(inputs.magnitudes.world.model, "body")
+        bodies = bodies[inputs.magnitudes.columns("push", bodies)]
+        self._inputs = inputs
+        self._force = inputs.magnitudes.bind("push", bodies)
+        self._interval = inputs.magnitudes.bind("push_interval", bodies, default=1.0)
+        self._duration = inputs.magnitudes.bind("push_duration", bodies, default=0.1)
         self._wrenches = [simulator.force(body) for body in bodies]
         shape = simulator.num_envs, len(bodies)
         self._left = np.zeros(shape, dtype=np.int64)
@@ -40,14 +40,14 @@ class Pushes:
         """Push for this control step."""
         if not self._force.on and not self._left.any():
             return
-        kit, (_, width) = self._kit, self._left.shape
+        inputs, (_, width) = self._inputs, self._left.shape
         self._left = np.maximum(self._left - 1, 0)
-        u = kit.draws.uniform(STREAMS.index("push"), 2 * width)
-        begins = (self._left == 0) & (u[:, :width] * self._interval.host < kit.control_dt)
-        steps = np.maximum(np.round(self._duration.host / kit.control_dt), 1).astype(np.int64)
+        u = inputs.draws.uniform(STREAMS.index("push"), 2 * width)
+        begins = (self._left == 0) & (u[:, :width] * self._interval.host < inputs.control_dt)
+        steps = np.maximum(np.round(self._duration.host / inputs.control_dt), 1).astype(np.int64)
         self._left = np.where(begins, steps, self._left)
         self._angle = np.where(begins, 2 * np.pi * u[:, width:], self._angle)
         size = self._force.host * (self._left > 0)
-        level = kit.arrays.put(np.stack((size * np.cos(self._angle), size * np.sin(self._angle)), axis=2))
+        level = inputs.arrays.put(np.stack((size * np.cos(self._angle), size * np.sin(self._angle)), axis=2))
         for k, wrench in enumerate(self._wrenches):
             wrench[:, :2] = level[:, k]

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from sim2real.channels.stages import STREAMS, Kit
+from sim2real.channels.filters import STREAMS, FilterInputs
 from sim2real.distributions import Distribution, Samples
 from sim2real.domain import Domain
 from sim2real.errors import InvalidValue
@@ -23,24 +23,24 @@ class Schedule:
     correlated or as rows of samples, is drawn together here. A new episode begins with its own value.
     """
 
-    def __init__(self, kit: Kit, domain: Domain) -> None:
+    def __init__(self, inputs: FilterInputs, domain: Domain) -> None:
         """Every simulation begins at nominal values.
 
         Raises:
             InvalidValue: for a parameter that should be drawn anew, but from nothing.
         """
-        levels, known = kit.levels, kit.levels.world.parameters
+        magnitudes, known = inputs.magnitudes, inputs.magnitudes.world.parameters
         moved = [p for p in known.values() if p.quantity.element == "parameter"]
         self.names = tuple(name for name in known if any(name in p.elements for p in moved))
-        self._kit = kit
-        self._drift = levels.bind("drift", self.names)
-        self._redraw = levels.bind("redraw", self.names)
+        self._inputs = inputs
+        self._drift = magnitudes.bind("drift", self.names)
+        self._redraw = magnitudes.bind("redraw", self.names)
         self._drawn = {e for p in moved if p.quantity.name == "redraw" for e in p.elements}
         self.draw_from(domain)
         quantities = [known[name].quantity for name in self.names]
         self._low, self._high = np.array([q.low for q in quantities]), np.array([q.high for q in quantities])
         self._whole = [q.integer for q in quantities]
-        self._own: Array = np.tile([known[name].nominal for name in self.names], (levels.num_envs, 1))
+        self._own: Array = np.tile([known[name].nominal for name in self.names], (magnitudes.num_envs, 1))
         self._base, self._now = self._own.copy(), self._own.copy()
 
     def draw_from(self, domain: Domain) -> None:
@@ -50,7 +50,7 @@ class Schedule:
             InvalidValue: for a parameter that should be drawn anew, but from nothing, or without one that is
                 drawn together with it.
         """
-        known = self._kit.levels.world.parameters
+        known = self._inputs.magnitudes.world.parameters
         drawn = {name: _source(known[name], domain) for name in self.names if name in self._drawn}
         _check_together(known, domain, list(drawn))
         correlated = domain.correlation is not None and set(domain.correlation.names) & set(drawn)
@@ -75,11 +75,11 @@ class Schedule:
 
     def due(self) -> Iterator[tuple[Ids, tuple[str, ...], Array]]:
         """Rows, names and values to write before the next control step."""
-        steps = self._kit.draws.steps
+        steps = self._inputs.draws.steps
         if self._redraw.on:
             self._draw(steps)
         values = np.clip(
-            self._base + self._drift.host * (steps * self._kit.control_dt)[:, None], self._low, self._high
+            self._base + self._drift.host * (steps * self._inputs.control_dt)[:, None], self._low, self._high
         )
         values[:, self._whole] = np.round(values[:, self._whole])
         ids = np.flatnonzero((values != self._now).any(axis=1))
@@ -88,10 +88,10 @@ class Schedule:
             yield ids, self.names, values[ids]
 
     def _draw(self, steps: np.ndarray[tuple[int], np.dtype[np.int64]]) -> None:
-        every = np.maximum(np.round(self._redraw.host / self._kit.control_dt), 1)
+        every = np.maximum(np.round(self._redraw.host / self._inputs.control_dt), 1)
         due: Mask = (self._redraw.host > 0) & (steps[:, None] % every == 0) & (steps > 0)[:, None]
         if due.any():
-            u = self._kit.draws.uniform(STREAMS.index("redraw"), len(self.names))[:, self._columns]
+            u = self._inputs.draws.uniform(STREAMS.index("redraw"), len(self.names))[:, self._columns]
             columns = self._columns
             self._base[:, columns] = np.where(due[:, columns], self._from.quantile(u), self._base[:, columns])
 

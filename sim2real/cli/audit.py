@@ -36,13 +36,13 @@ def run(arguments: argparse.Namespace) -> None:
     from sim2real.audit import AuditSettings, audit_world
     from sim2real.policy import Policy
     from sim2real.report.audit import write_audit
-    from sim2real.world import with_usual
+    from sim2real.world import with_default_parameters
 
     world = load_world(arguments.world, arguments)
     given = arguments.policy
     policies = None if given is None else [Policy.load(name) for name in given]
     show = console()
-    with working(show, f"moving {len(with_usual(world).parameters)} parameters to both ends"):
+    with working(show, f"moving {len(with_default_parameters(world).parameters)} parameters to both ends"):
         audit = audit_world(world, AuditSettings(arguments.simulator, arguments.episodes, policies))
     _print(show, audit)
     print(f"wrote {write_audit(audit, arguments.out or Path('runs') / f'audit-{world.path.name}')}")

@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     world = load_world(arguments.world, arguments)
     policies = [Policy.load(name) for name in arguments.policy or [f"{world.name}-nominal-0"]]
     closing = _road(arguments, world, policies)
-    for name, learnt in closing.learnt.items():
+    for name, learnt in closing.identified.items():
         for verdict in learnt.verdicts:
             print(f"{name}: {verdict.name}: {verdict.text}")
         if learnt.spent is not None:
@@ -68,11 +68,11 @@ def _road(arguments: argparse.Namespace, world: World, policies: Sequence[Policy
     from sim2real.close import CloseSettings, close_gap, close_on_target
     from sim2real.evaluate.rollouts import Trials
     from sim2real.identify.identify import Options
-    from sim2real.transfer.shown import Shown
+    from sim2real.transfer.console import ConsoleWatch
 
     kind = "recordings" if arguments.recordings else "target"
     command = f"sim2real close {arguments.world} --{kind} {getattr(arguments, kind)}"
-    with Shown(console()) as watch:
+    with ConsoleWatch(console()) as watch:
         settings = CloseSettings(
             arguments.steps,
             variants=tuple(arguments.variants),

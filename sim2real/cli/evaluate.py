@@ -15,9 +15,9 @@ from sim2real.cli.terminal import console, counting
 
 if TYPE_CHECKING:
     from sim2real.cli.arguments import Commands
+    from sim2real.evaluate.episode_table import Episodes
     from sim2real.evaluate.gap import Cell, GapReport
     from sim2real.evaluate.rollouts import Trials
-    from sim2real.evaluate.table import Episodes
     from sim2real.foreign import ForeignPolicy
     from sim2real.policy import Policy
     from sim2real.world import World
@@ -102,10 +102,10 @@ def evaluated(
     world: World, policies: Sequence[Policy | ForeignPolicy], variants: Sequence[str] | None, trials: Trials
 ) -> Episodes:
     """The episode table, with its progress."""
-    from sim2real.evaluate.rollouts import evaluate
+    from sim2real.evaluate.rollouts import run_policies
 
     with counting(console(), "evaluate", len(policies)) as tell:
-        return evaluate(world, policies, variants, trials, done=lambda policy: tell(policy.name))
+        return run_policies(world, policies, variants, trials, done=lambda policy: tell(policy.name))
 
 
 def report(world: World, table: Episodes, baseline: str, out: Path, facts: Mapping[str, str]) -> GapReport:
@@ -134,7 +134,7 @@ def print_report(report: GapReport) -> None:
     """Print scores by method and physics, and the verdict."""
     from rich.table import Column, Table
 
-    from sim2real.evaluate.verdict import opening, verdict
+    from sim2real.evaluate.verdict import headline, verdict
 
     labels, variants = report.labels, report.variants
     grid = Table(
@@ -147,4 +147,4 @@ def print_report(report: GapReport) -> None:
         grid.add_row(variant, *map(_told, cells))
     show = console()
     show.print(grid)
-    show.print(*filter(None, (opening(report), *verdict(report))), sep="\n")
+    show.print(*filter(None, (headline(report), *verdict(report))), sep="\n")

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sim2real.evaluate.candidates import Candidate
+    from sim2real.evaluate.episode_table import Episodes
     from sim2real.evaluate.gap import GapReport
-    from sim2real.evaluate.table import Episodes
     from sim2real.world import World
 
 
@@ -58,7 +58,7 @@ def labels_of(policies: Sequence[Candidate]) -> list[str]:
     """What a report calls the method of each policy."""
     import numpy as np
 
-    from sim2real.evaluate.table import told_apart
+    from sim2real.evaluate.episode_table import told_apart
 
     names = np.array([policy.label for policy in policies])
     return [str(name) for name in told_apart(names, np.array([policy.lineage for policy in policies]))]

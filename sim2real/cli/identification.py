@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from rich.table import Column, Table
 
 from sim2real.identify.check import Check, Excitation
-from sim2real.identify.estimates import Estimate
+from sim2real.identify.estimates import ParameterEstimate
 from sim2real.identify.result import Identification
 from sim2real.identify.verdicts import ranked
 
@@ -86,7 +86,7 @@ def _parameters(found: Identification) -> Table:
     return table
 
 
-def _estimate(estimate: Estimate) -> tuple[str, ...]:
+def _estimate(estimate: ParameterEstimate) -> tuple[str, ...]:
     value = f"{estimate.value:.4g}" + (" (bound)" if estimate.on_bound else "")
     return (
         estimate.name,

@@ -12,7 +12,7 @@ from sim2real.cli.task import add_task, load_world
 
 if TYPE_CHECKING:
     from sim2real.cli.arguments import Commands
-    from sim2real.playback import Motion
+    from sim2real.playback import Clip
 
 
 def add(commands: Commands) -> None:
@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> None:
     world = load_world(arguments.world or world_of([policy]), arguments)
     video = arguments.video or (None if has_display() else default_video(policy))
 
-    def tell(motion: Motion) -> None:
+    def tell(motion: Clip) -> None:
         end = f", {motion.end}" if motion.end else ""
         print(f"{motion.title}: {motion.seconds:.1f} s, return {motion.total:.1f}{end}", flush=True)
 

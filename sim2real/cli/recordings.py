@@ -10,7 +10,7 @@ from sim2real.cli.terminal import command_line, console
 
 if TYPE_CHECKING:
     from sim2real.cli.arguments import Commands
-    from sim2real.doctor import Diagnosis, Intake
+    from sim2real.doctor import Diagnosis, ScreenedRecordings
     from sim2real.world import World
 
 
@@ -46,12 +46,12 @@ def run(arguments: argparse.Namespace) -> int:
     return int(diagnosis.verdict == BAD_DATA)
 
 
-def taken_in(world: World, arguments: argparse.Namespace, out: Path) -> Intake:
+def taken_in(world: World, arguments: argparse.Namespace, out: Path) -> ScreenedRecordings:
     """Recordings for a replay or a fit, with the doctor's page in a folder of its own."""
-    from sim2real.doctor.intake import PAGE, take_in
+    from sim2real.doctor.screening import PAGE, screen_recordings
     from sim2real.report.doctor import write_diagnosis
 
     def show(diagnosis: Diagnosis) -> Path:
         return write_diagnosis(diagnosis, out / PAGE, str(arguments.recordings), command_line())
 
-    return take_in(world, arguments.recordings, arguments.allow_bad_data, arguments.unwrap, show)
+    return screen_recordings(world, arguments.recordings, arguments.allow_bad_data, arguments.unwrap, show)

@@ -28,7 +28,7 @@ def run(arguments: argparse.Namespace) -> None:
     from rich.table import Column, Table
 
     from sim2real.catalog import entries
-    from sim2real.world import World, with_usual
+    from sim2real.world import World, with_default_parameters
 
     show = console()
     if arguments.world is None:
@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace) -> None:
         Column("parameter", no_wrap=True), "nominal", "training range", "unit", "source", title=world.title,
         caption=None if world.parameters else "physics.toml names none; these and others can be named",
     )  # fmt: skip
-    for p in with_usual(world).parameters.values():
+    for p in with_default_parameters(world).parameters.values():
         table.add_row(p.name, f"{p.nominal:g}", f"{p.low:g} … {p.high:g}", p.unit, p.source)
     show.print(table)
     table = Table(Column("variant", no_wrap=True), "group", "physics")

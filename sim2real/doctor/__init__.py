@@ -3,7 +3,7 @@
 from sim2real.doctor.diagnose import diagnose
 from sim2real.doctor.expected import Expected, expected_of
 from sim2real.doctor.finding import BAD_DATA, USABLE, Diagnosis, Finding
-from sim2real.doctor.intake import Intake, take_in
+from sim2real.doctor.screening import ScreenedRecordings, screen_recordings
 from sim2real.doctor.summary import tables, verdict_sentence
 
 __all__ = [
@@ -12,10 +12,10 @@ __all__ = [
     "Diagnosis",
     "Expected",
     "Finding",
-    "Intake",
+    "ScreenedRecordings",
     "diagnose",
     "expected_of",
+    "screen_recordings",
     "tables",
-    "take_in",
     "verdict_sentence",
 ]

@@ -14,11 +14,11 @@ import numpy as np
 
 from sim2real.errors import InvalidValue
 from sim2real.evaluate.compare import Comparison, Difference, compare, decide
+from sim2real.evaluate.episode_table import Episodes, checked, told_apart
 from sim2real.evaluate.gap import GapOptions, gap_report
 from sim2real.evaluate.metrics import mean
 from sim2real.evaluate.scores import Reference, Scores
 from sim2real.evaluate.statistics import MINIMUM_RUNS, over_starts, spread
-from sim2real.evaluate.table import Episodes, checked, told_apart
 from sim2real.evaluate.verdict import number
 
 _NEW, _OLD = "new ", "old "

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sim2real.errors import InvalidValue
-from sim2real.evaluate.table import COLUMNS, Episodes, checked
+from sim2real.evaluate.episode_table import COLUMNS, Episodes, checked
 from sim2real.files import write_atomically
 
 _PLAIN = {np.str_: (str,), np.int64: (int,), np.float64: (float, int), np.bool_: (bool,)}

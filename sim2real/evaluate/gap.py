@@ -21,11 +21,11 @@ import numpy as np
 
 from sim2real.errors import InvalidValue, UnknownName
 from sim2real.evaluate.compare import Difference, decide
+from sim2real.evaluate.episode_table import Episodes, Folded, fold
 from sim2real.evaluate.metrics import mean
 from sim2real.evaluate.robustness import Aggregate, LabelSummary, aggregate, gap_closed, summarize
 from sim2real.evaluate.scores import Reference, Scores
 from sim2real.evaluate.statistics import MINIMUM_RUNS, Estimate, over_starts, spread, wilson
-from sim2real.evaluate.table import Episodes, Folded, fold
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ _FALLBACK_DELAY = 0.1
 
 
 @dataclass(frozen=True, eq=False)
-class Motion:
+class ReplayedMotion:
     """One recording and what was predicted of it; angles in rad, shape (n, k)."""
 
     name: str
@@ -88,7 +88,7 @@ class ReplayGap:
 
     world: str
     joints: tuple[str, ...]
-    motions: tuple[Motion, ...]
+    motions: tuple[ReplayedMotion, ...]
     errors: Mapping[str, Errors]
     """By predictor."""
     physics: Mapping[str, float] = field(default_factory=dict)
@@ -251,12 +251,12 @@ def _delays(told: Sequence[replays.Motion], angles: Sequence[FloatArray]) -> lis
     return chosen
 
 
-def _motion(told: replays.Motion, angles: FloatArray, simulated: FloatArray, delay: float) -> Motion:
+def _motion(told: replays.Motion, angles: FloatArray, simulated: FloatArray, delay: float) -> ReplayedMotion:
     predictions = {SIMULATION: simulated, COMMAND: angles, DELAYED: delayed(told.time, angles, delay)}
-    return Motion(told.name, told.time, told.measured, predictions, delay)
+    return ReplayedMotion(told.name, told.time, told.measured, predictions, delay)
 
 
-def _errors(motions: Sequence[Motion], rest: Sequence[Mask], predictor: str) -> Errors:
+def _errors(motions: Sequence[ReplayedMotion], rest: Sequence[Mask], predictor: str) -> Errors:
     pairs = [(motion.measured, motion.predictions[predictor]) for motion in motions]
     return Errors(
         rmse=np.stack([rmse(*pair) for pair in pairs]),

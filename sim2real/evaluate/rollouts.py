@@ -21,9 +21,9 @@ from sim2real.episodes import Outcomes
 from sim2real.errors import InvalidValue
 from sim2real.evaluate.batches import VariantBatch, joined
 from sim2real.evaluate.candidates import Candidate, seeds_of
+from sim2real.evaluate.episode_table import Episodes
 from sim2real.evaluate.scores import Reference
 from sim2real.evaluate.statistics import Array
-from sim2real.evaluate.table import Episodes
 from sim2real.evaluate.variants import chosen_variants
 from sim2real.interface import ActorLike
 from sim2real.simulators import Engine
@@ -60,7 +60,7 @@ class Trials:
             raise InvalidValue(f"{self.episodes} episodes leave nothing to evaluate; give at least 1")
 
 
-def evaluate(
+def run_policies(
     world: World,
     policies: Sequence[SomePolicy],
     variants: Sequence[str | Domain] | None = None,

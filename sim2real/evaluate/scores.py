@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from sim2real.evaluate.compare import Comparison, compare
+from sim2real.evaluate.episode_table import Folded
 from sim2real.evaluate.statistics import Array, Estimate, Statistic, over_starts, spread
-from sim2real.evaluate.table import Folded
 
 
 @dataclass(frozen=True)

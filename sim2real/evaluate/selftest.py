@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from sim2real.evaluate.episode_table import COLUMNS, Episodes
 from sim2real.evaluate.gap import GapReport, gap_report
 from sim2real.evaluate.metrics import mean
 from sim2real.evaluate.scores import Reference
 from sim2real.evaluate.statistics import Array, spread
-from sim2real.evaluate.table import COLUMNS, Episodes
 
 VARIANTS, STARTS = 15, 64
 LABELS = ("nominal", "same", "other")

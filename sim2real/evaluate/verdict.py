@@ -17,7 +17,7 @@ def verdict(report: GapReport) -> tuple[str, str, str]:
     return _size(report), closed, _hurt(report)
 
 
-def opening(report: GapReport) -> str:
+def headline(report: GapReport) -> str:
     """Which methods help on everything held out, and of which that is not shown; empty where none does."""
     held_out = sum(1 for group in report.groups if group != "control")
     whole = {
@@ -83,12 +83,12 @@ def number(estimate: Estimate | None, scale: float = 1.0, digits: int = 1, unit:
         return "NA"
     text = f"{_minus(estimate.value * scale, digits)}{unit}"
     if estimate.interval is None:
-        return f"{text}, interval {missing(estimate)}"
+        return f"{text}, interval {why_no_interval(estimate)}"
     low, high = (_minus(end * scale, digits) for end in estimate.interval)
     return f"{text} [{low}, {high}]"
 
 
-def missing(estimate: Estimate) -> str:
+def why_no_interval(estimate: Estimate) -> str:
     """Why an estimate has no interval."""
     return "n/a (needs 3 seeds)" if estimate.n < 3 else "n/a"
 

@@ -14,7 +14,7 @@ from sim2real.foreign.normalizer import Normalizer
 from sim2real.foreign.policy import ForeignPolicy
 from sim2real.foreign.sb3 import Layers, Sb3Policy
 from sim2real.interface import Mask, Signal, State
-from sim2real.policy import Contract, HasTask, Layer, Network, Policy, Step, feedforward
+from sim2real.policy import Contract, HasTask, Layer, Network, Policy, ProvenanceStep, feedforward
 
 Floats = NDArray[np.float32]
 
@@ -151,9 +151,9 @@ def _new_critic(actor: Layers) -> Layers:
     return (*layers, (np.zeros((1, last), dtype=np.float32), np.zeros(1, dtype=np.float32)))
 
 
-def _step(saved: Sb3Policy) -> Step:
+def _step(saved: Sb3Policy) -> ProvenanceStep:
     settings = {"with": "Stable-Baselines3", "gamma": saved.gamma}
-    return Step(saved.algorithm, {}, saved.steps, saved.seed or 0, settings)
+    return ProvenanceStep(saved.algorithm, {}, saved.steps, saved.seed or 0, settings)
 
 
 def _named(head: str, layers: Layers) -> dict[str, NDArray[Any]]:

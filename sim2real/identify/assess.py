@@ -14,8 +14,8 @@ from sim2real.identify.estimates import (
     FITTED,
     MEASURED,
     NOMINAL,
-    Estimate,
     GapRow,
+    ParameterEstimate,
     baselines,
     estimates_of,
     gap_row,
@@ -123,7 +123,10 @@ def assess(model: FittedModel, options: Options, seconds: float, counts: tuple[i
 
 
 def _missing(
-    hints: Sequence[Hint], plane: Plane | None, unmodelled: Unmodelled | None, moved: Sequence[Estimate]
+    hints: Sequence[Hint],
+    plane: Plane | None,
+    unmodelled: Unmodelled | None,
+    moved: Sequence[ParameterEstimate],
 ) -> Iterator[Verdict]:
     """On what the model lacks: signals and a plane that explain the rest, usual effects, what they move."""
     for h in hints:
@@ -137,7 +140,7 @@ def _missing(
         yield Verdict(STRUCTURE_MISSING, subject, text, unmodelled.errors, names)
 
 
-def _ground(model: FittedModel, estimates: Sequence[Estimate], spread: Spread) -> Ground | None:
+def _ground(model: FittedModel, estimates: Sequence[ParameterEstimate], spread: Spread) -> Ground | None:
     """A plane that was kept, its interval no narrower than the joints' own intervals make it."""
     if model.ground is None:
         return None

@@ -23,7 +23,7 @@ from sim2real.identify.defaults import (
     problem_of,
     trained_parameters,
 )
-from sim2real.identify.estimates import Estimate
+from sim2real.identify.estimates import ParameterEstimate
 from sim2real.identify.excitation import STRIDE, speeds
 from sim2real.identify.identifiability import Combination, combinations, information
 from sim2real.identify.noise import noise_of
@@ -67,7 +67,7 @@ class Check:
 
     world: str
     excitation: tuple[Excitation, ...]
-    expected: tuple[Estimate, ...]
+    expected: tuple[ParameterEstimate, ...]
     """What a fit will know of each parameter at best, about the point where the recordings were looked at."""
     confounded: tuple[str, ...]
     """Sentences on what can't be told apart."""
@@ -131,7 +131,7 @@ def check(world: World, recordings: Sequence[Recording], options: Options | None
         point = search_recordings(lively, point, min(_GLANCE, options.generations), options.seed)
     (known,) = information(problem, point, levels)
     rows = zip(problem.space.free, point, known.std, strict=True)
-    expected = tuple(Estimate.about(problem.world, *row) for row in rows)
+    expected = tuple(ParameterEstimate.about(problem.world, *row) for row in rows)
     # the residual as it would be if nothing but the noise were left
     rmse = np.tile(levels / problem.scale, (len(problem.motions), 1))
     curvature, scatter = (x.mean(axis=0, keepdims=True) for x in (known.curvature, known.scatter))

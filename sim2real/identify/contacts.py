@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim2real.domain import Domain
-from sim2real.identify.estimates import Estimate, estimates_of
+from sim2real.identify.estimates import ParameterEstimate, estimates_of
 from sim2real.identify.ground import RESOLUTION, Planes, plane_parameters, touching
 from sim2real.identify.identifiability import Combination, combinations
 from sim2real.identify.model_selection import Comparison
@@ -79,7 +79,7 @@ class Ground:
     """As the recordings show it that were fitted first; empty if those touch nothing."""
     values: Values
     """As all of them do."""
-    estimates: tuple[Estimate, ...]
+    estimates: tuple[ParameterEstimate, ...]
     domain: Domain
     untold: tuple[Combination, ...]
     """What contacts leave open."""

@@ -29,7 +29,7 @@ _DELAYS = np.arange(0.0, 0.301, 0.01)
 
 
 @dataclass(frozen=True)
-class Estimate:
+class ParameterEstimate:
     """One number, as a fit found it, or as well as data can tell it at best."""
 
     name: str
@@ -54,7 +54,7 @@ class Estimate:
     """Half width of the interval that errors taken for independent would give."""
 
     @classmethod
-    def of(cls, world: World, free: FreeParameter, at: float, low: float, high: float) -> Estimate:
+    def of(cls, world: World, free: FreeParameter, at: float, low: float, high: float) -> ParameterEstimate:
         """A number of a space, from its value and the ends of its interval in the unit cube."""
         nominal, unit = free.start, "s"
         if free.quantity != READ_DELAY:  # which belongs to no world
@@ -68,7 +68,7 @@ class Estimate:
         return cls(free.name, unit, value, first, last, nominal, ends, float(share), on_bound)
 
     @classmethod
-    def about(cls, world: World, free: FreeParameter, at: float, std: float) -> Estimate:
+    def about(cls, world: World, free: FreeParameter, at: float, std: float) -> ParameterEstimate:
         """A number of a space that is known like a normal's mean, in the unit cube."""
         return cls.of(world, free, float(at), float(at - QUANTILE * std), float(at + QUANTILE * std))
 
@@ -104,7 +104,7 @@ def estimates_of(
     point: FloatArray,
     spread: Spread,
     enlarged: Enlarged | None = None,
-) -> tuple[Estimate, ...]:
+) -> tuple[ParameterEstimate, ...]:
     """Every free number with its intervals.
 
     Args:
@@ -122,7 +122,7 @@ def estimates_of(
         sides = _ends(free, naive, k)
         found.append(
             dataclasses.replace(
-                Estimate.of(problem.world, free, float(point[k]), covered[0][k], covered[1][k]),
+                ParameterEstimate.of(problem.world, free, float(point[k]), covered[0][k], covered[1][k]),
                 bootstrap=_ends(free, blocks, k),
                 with_nuisance=float(free.value(beside[k])),
                 independent=(sides[1] - sides[0]) / 2,

@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from sim2real.doctor.intake import take_in
+from sim2real.doctor.screening import screen_recordings
 from sim2real.draws import checked_seed
 from sim2real.errors import RecordingError
 from sim2real.identify.assess import assess
@@ -60,7 +60,7 @@ def identify(
     options = dataclasses.replace(options, seed=checked_seed(options.seed))
     out = None if out is None else Path(out)
     if isinstance(recordings, Path | str):
-        taken = take_in(world, Path(recordings), options.allow_bad, options.unwrap)
+        taken = screen_recordings(world, Path(recordings), options.allow_bad, options.unwrap)
         recordings = taken.recordings
         options = dataclasses.replace(options, complaints=(*options.complaints, *taken.complaints))
     if not recordings:

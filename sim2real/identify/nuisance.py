@@ -20,7 +20,7 @@ from functools import cached_property
 import mujoco
 import numpy as np
 
-from sim2real.identify.estimates import Estimate
+from sim2real.identify.estimates import ParameterEstimate
 from sim2real.identify.least_squares import calmer, least_squares, prior_curvature
 from sim2real.identify.noise import NOISES, sensor_floor, white_errors
 from sim2real.identify.problem import Linear, Problem, RecordingProblem
@@ -60,7 +60,7 @@ _PART = 0.1
 class Unmodelled:
     """What the model lacks, as far as the usual effects can say."""
 
-    effects: tuple[Estimate, ...]
+    effects: tuple[ParameterEstimate, ...]
     """The one that explains most first."""
     errors: Mapping[str, float]
     """Mean RMSE as fitted (``before``) and with all usual effects beside it (``after``), scaled."""
@@ -136,7 +136,9 @@ class Enlarged:
         share = worth / max(float(worth.sum()), 1e-30)
         rows = list(zip(self.problem.space.free, self.point, std, strict=True))[self.own :]
         named = [
-            Estimate.about(self.problem.world, *rows[k]) for k in np.argsort(-share) if share[k] >= _PART
+            ParameterEstimate.about(self.problem.world, *rows[k])
+            for k in np.argsort(-share)
+            if share[k] >= _PART
         ]
         return Unmodelled(tuple(named), errors)
 

@@ -35,7 +35,7 @@ class Options:
     seed: int = 0
     threads: int = 0
     complaints: tuple[str, ...] = ()
-    """What the log doctor has against the recordings (`sim2real.doctor.intake`); it stays a verdict."""
+    """What the log doctor has against the recordings (`sim2real.doctor.screening`); it stays a verdict."""
     checkpoint: Path | None = None
     """File that an interrupted fit goes on from."""
     allow_bad: bool = False

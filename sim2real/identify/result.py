@@ -14,7 +14,7 @@ from pathlib import Path
 from sim2real.distributions import Point
 from sim2real.domain import Domain
 from sim2real.files import write_text
-from sim2real.identify.estimates import Estimate, GapRow
+from sim2real.identify.estimates import GapRow, ParameterEstimate
 from sim2real.identify.model_selection import Comparison
 from sim2real.identify.residuals import Hint
 from sim2real.identify.space import FloatArray
@@ -44,7 +44,7 @@ class Identification:
     """The fitted physics, with what was fixed."""
     signals: Mapping[str, float]
     """Fitted numbers that belong to the recordings, not to the world: reading delays."""
-    estimates: tuple[Estimate, ...]
+    estimates: tuple[ParameterEstimate, ...]
     gap: tuple[GapRow, ...]
     model_selection: tuple[Comparison, ...]
     """Candidate models in the order in which they were tried, and what each bought."""
@@ -62,7 +62,7 @@ class Identification:
     """What was said before the fit, as plain values (`sim2real.identify.check.Check.to_json`)."""
     next_motion: Mapping[str, object] | None = None
     """What to record next, as plain values (`sim2real.identify.experiment_design.NextMotion.to_json`)."""
-    unmodelled: tuple[Estimate, ...] = ()
+    unmodelled: tuple[ParameterEstimate, ...] = ()
     """Effects that the model seems to lack, with the values that they would have."""
     notes: tuple[str, ...] = ()
     """What the recordings don't say of the robot, as joints that were not measured, a sentence each."""

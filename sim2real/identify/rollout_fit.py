@@ -21,7 +21,7 @@ from scipy.sparse.csgraph import connected_components
 from sim2real.documents import Section
 from sim2real.domain import Domain
 from sim2real.files import write_text
-from sim2real.identify.estimates import FITTED, NOMINAL, Estimate, GapRow
+from sim2real.identify.estimates import FITTED, NOMINAL, GapRow, ParameterEstimate
 from sim2real.identify.least_squares import least_squares
 from sim2real.identify.noise import white_noise
 from sim2real.identify.nuisance import open_scale
@@ -92,7 +92,7 @@ class RolloutFit:
         space = ParameterSpace.of(world, bounds)
         point = space.units(np.array([self.physics[name] for name in space.names]))
         std = np.array([self.std[name] for name in space.names]) / space.widths(point, np.ones(len(point)))
-        estimates = [Estimate.about(world, *row) for row in zip(space.free, point, std, strict=True)]
+        estimates = [ParameterEstimate.about(world, *row) for row in zip(space.free, point, std, strict=True)]
         unknown = f"is as unknown after {self.evaluations} candidates as its range was"
         advice = "record episodes that it matters in, or leave it out"
         findings = [

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sim2real.identify.estimates import COMMAND, DELAYED, FITTED, NOMINAL, Estimate, GapRow
+from sim2real.identify.estimates import COMMAND, DELAYED, FITTED, NOMINAL, GapRow, ParameterEstimate
 
 IDENTIFIED = "IDENTIFIED"
 ON_BOUND = "ON_BOUND"
@@ -54,7 +54,7 @@ class Verdict:
 class Evidence:
     """What the verdicts on a fit rest on, whether recordings were fitted or rollouts."""
 
-    estimates: Sequence[Estimate]
+    estimates: Sequence[ParameterEstimate]
     gap: Sequence[GapRow]
     """Errors of the nominal and of the fitted model, and of predictors that know no physics."""
     findings: Sequence[Verdict] = ()

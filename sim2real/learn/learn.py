@@ -46,7 +46,7 @@ class Beside:
 
 
 @dataclass(frozen=True)
-class Learnt:
+class LearningResult:
     """What came of learning."""
 
     policy: Policy
@@ -65,7 +65,7 @@ def learn(
     seed: int = 0,
     hooks: Hooks | None = None,
     beside: Beside | None = None,
-) -> Learnt:
+) -> LearningResult:
     """Go on learning with PPO or SAC.
 
     Args:
@@ -112,7 +112,7 @@ def learn(
     diverged = model.diverged if isinstance(model, LeanPPO) else ""
     if diverged:
         _log.warning("learning diverged and ended early: %s; the policy before is kept", diverged)
-    return Learnt(model.policy_now(), tuple(taken * part.num_envs for part in rows), diverged)
+    return LearningResult(model.policy_now(), tuple(taken * part.num_envs for part in rows), diverged)
 
 
 def run(model: BaseAlgorithm, steps: int, callbacks: list[BaseCallback]) -> None:
@@ -126,7 +126,7 @@ def run(model: BaseAlgorithm, steps: int, callbacks: list[BaseCallback]) -> None
 
 def _on_device(
     envs: object, policy: Policy, settings: PPOSettings, seed: int, hooks: Hooks | None, beside: Beside
-) -> Learnt:
+) -> LearningResult:
     from sim2real.learn.rsl_rl import learn_on_device
 
     plain = hooks is None or hooks == Hooks(normalizer=hooks.normalizer)
@@ -136,4 +136,4 @@ def _on_device(
             "the learner stable_baselines3"
         )
     learnt, steps = learn_on_device(envs, policy, settings, seed, beside)
-    return Learnt(learnt, (steps,))
+    return LearningResult(learnt, (steps,))

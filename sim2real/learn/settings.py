@@ -110,7 +110,7 @@ def settings_for(world: World, randomized: bool = False, **changes: object) -> P
         if name not in known:
             raise UnknownName("training setting", name, known)
     file = Section(str(world.path / "physics.toml"), given, place="training.")
-    values: dict[str, Any] = {name: file.setting(name, known[name]) for name in given}
+    values: dict[str, Any] = {name: file.value_like(name, known[name]) for name in given}
     settings = dataclasses.replace(PPOSettings(), **values)
     if settings.activation not in ACTIVATIONS:
         raise UnknownName("activation", settings.activation, ACTIVATIONS)

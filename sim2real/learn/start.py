@@ -18,7 +18,16 @@ from sim2real.checker import check_task
 from sim2real.env import DomainLike, Sim2RealVectorEnv, task_class
 from sim2real.errors import PolicyError, UnknownName
 from sim2real.learn.settings import PPOSettings, settings_for
-from sim2real.policy import Contract, HasTask, History, Policy, Step, as_feedforward, feedforward, num_layers
+from sim2real.policy import (
+    Contract,
+    HasTask,
+    History,
+    Policy,
+    ProvenanceStep,
+    as_feedforward,
+    feedforward,
+    num_layers,
+)
 from sim2real.tasks import TASKS
 from sim2real.world import World
 
@@ -156,7 +165,11 @@ def normalizer_of(start: Policy, settings: PPOSettings) -> str:
 
 
 def contract_of(
-    env: HasTask, label: str, seed: int, provenance: tuple[Step, ...], before: Contract | None = None
+    env: HasTask,
+    label: str,
+    seed: int,
+    provenance: tuple[ProvenanceStep, ...],
+    before: Contract | None = None,
 ) -> Contract:
     """The contract of what was learnt in an env; nothing is measured yet.
 

@@ -21,7 +21,7 @@ from sim2real.learn.hooks import Hooks
 from sim2real.learn.learn import Beside, learn
 from sim2real.learn.settings import PPOSettings
 from sim2real.learn.start import begin, contract_of, normalizer_of
-from sim2real.policy import Policy, Step
+from sim2real.policy import Policy, ProvenanceStep
 from sim2real.world import World
 
 MEASURE_SEED = 2**31
@@ -74,7 +74,7 @@ def train(
     hooks = Hooks(normalizer=normalizer_of(start, settings))
     learnt = learn(envs, start, dataclasses.replace(settings, total_steps=own), seed, hooks, beside)
     plain = {**asdict(settings), "hidden": list(settings.hidden)}
-    step = Step("train", source, sum(learnt.steps), seed, plain)
+    step = ProvenanceStep("train", source, sum(learnt.steps), seed, plain)
     label = "nominal" if env.domain.is_point else "randomized"
     contract = contract_of(env, label, seed, (*start.contract.provenance, step), start.contract)
     policy = dataclasses.replace(learnt.policy, contract=contract, name=folder.name)

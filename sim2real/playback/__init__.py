@@ -5,9 +5,9 @@
 The motion is that of the first episode of an evaluation.
 """
 
-from sim2real.playback.motion import Motion, record
+from sim2real.playback.clip import Clip, record
 from sim2real.playback.side_by_side import default_video, play
 from sim2real.playback.video import write_video
 from sim2real.playback.viewer import has_display, show
 
-__all__ = ["Motion", "default_video", "has_display", "play", "record", "show", "write_video"]
+__all__ = ["Clip", "default_video", "has_display", "play", "record", "show", "write_video"]

@@ -8,7 +8,7 @@ from pathlib import Path
 from sim2real.evaluate.candidates import Candidate
 from sim2real.evaluate.rollouts import SEED
 from sim2real.evaluate.variants import chosen_variants
-from sim2real.playback.motion import Motion, record
+from sim2real.playback.clip import Clip, record
 from sim2real.playback.video import check_suffix, write_video
 from sim2real.playback.viewer import has_display, show
 from sim2real.world import World
@@ -21,8 +21,8 @@ def play(
     video: str | Path | None = None,
     seconds: float = 10.0,
     *,
-    done: Callable[[Motion], None] = lambda _: None,
-) -> list[Motion]:
+    done: Callable[[Clip], None] = lambda _: None,
+) -> list[Clip]:
     """Watch a policy in a window, or as a video, with a variant beside the nominal physics.
 
     Args:

@@ -15,8 +15,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from sim2real.errors import InvalidValue
 from sim2real.files import write_atomically
+from sim2real.playback.clip import Clip
 from sim2real.playback.drawing import Picture, View, pictures
-from sim2real.playback.motion import Motion
 
 _WIDTH, _HEIGHT = 480, 360
 """Of one motion, in pixels."""
@@ -25,7 +25,7 @@ _RATE = 25
 SUFFIXES = (".mp4", ".webp", ".gif")
 
 
-def write_video(motions: Sequence[Motion], path: Path) -> None:
+def write_video(motions: Sequence[Clip], path: Path) -> None:
     """Write a video in real time; who ends earlier stays where it ended.
 
     Args:
@@ -75,7 +75,7 @@ def ffmpeg() -> str | None:
     return found
 
 
-def _frames(motions: Sequence[Motion]) -> Iterator[Picture]:
+def _frames(motions: Sequence[Clip]) -> Iterator[Picture]:
     """Pictures of all motions side by side, with their titles."""
     font = ImageFont.load_default(16)
     with ExitStack() as stack:
@@ -93,11 +93,11 @@ def _frames(motions: Sequence[Motion]) -> Iterator[Picture]:
             yield np.concatenate(panes, axis=1)
 
 
-def _view(motion: Motion) -> View:
+def _view(motion: Clip) -> View:
     return View.of(motion.model, motion.qpos[:: max(1, len(motion.qpos) // 50)])
 
 
-def _caption(motion: Motion, step: int) -> str:
+def _caption(motion: Clip, step: int) -> str:
     text = f"{motion.title}\n{step * motion.dt:.1f} s"
     if step < len(motion.qpos) - 1:
         return text

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import mujoco
 import numpy as np
 
+from sim2real.playback.clip import Clip
 from sim2real.playback.drawing import visible
-from sim2real.playback.motion import Motion
 
 _GHOST = 0.25
 """Opacity of what stands beside."""
@@ -24,7 +24,7 @@ def has_display() -> bool:
     return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
-def show(motions: Sequence[Motion]) -> None:
+def show(motions: Sequence[Clip]) -> None:
     """Play the last motion in real time, and the others as ghosts, until the window is closed."""
     import mujoco.viewer
 
@@ -47,7 +47,7 @@ def show(motions: Sequence[Motion]) -> None:
             time.sleep(1 / 60)
 
 
-def pose(motion: Motion, data: mujoco.MjData, seconds: float) -> None:
+def pose(motion: Clip, data: mujoco.MjData, seconds: float) -> None:
     """Put a model where a motion had it."""
     step = min(int(seconds / motion.dt), len(motion.qpos) - 1)
     data.qpos[:] = motion.qpos[step]

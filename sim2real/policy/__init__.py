@@ -12,7 +12,7 @@ needs numpy alone. ``check`` compares the contract with an env and says everythi
 """
 
 from sim2real.policy.actors import as_actor
-from sim2real.policy.contract import Contract, HasTask, Step
+from sim2real.policy.contract import Contract, HasTask, ProvenanceStep
 from sim2real.policy.history import History
 from sim2real.policy.kinds import Weights
 from sim2real.policy.network import Layer, Network, as_feedforward, feedforward, num_layers
@@ -25,7 +25,7 @@ __all__ = [
     "Layer",
     "Network",
     "Policy",
-    "Step",
+    "ProvenanceStep",
     "Weights",
     "as_actor",
     "as_feedforward",

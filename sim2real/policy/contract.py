@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Step:
+class ProvenanceStep:
     """One link of the chain that a policy comes from."""
 
     method: str
@@ -46,7 +46,7 @@ class Contract:
     control_dt: float
     """Control period, s."""
     seed: int
-    provenance: tuple[Step, ...]
+    provenance: tuple[ProvenanceStep, ...]
     """Oldest first."""
     measured: Mapping[str, float]
     """What was measured when it was made, for example ``return`` and ``success`` in its source."""
@@ -109,7 +109,7 @@ def lineage(contract: Contract) -> str:
     return f"{contract.label}: " + " → ".join(map(_of_step, contract.provenance))
 
 
-def _of_step(step: Step) -> str:
+def _of_step(step: ProvenanceStep) -> str:
     """Method, and the target's name or the domain by a digest of what it says."""
     if "target" in step.settings:
         return f"{step.method} in {step.settings['target']}"

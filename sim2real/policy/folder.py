@@ -21,7 +21,7 @@ from sim2real.documents import Section
 from sim2real.errors import PolicyError, UnknownName
 from sim2real.files import replace_folder
 from sim2real.interface import Signal
-from sim2real.policy.contract import Contract, Step
+from sim2real.policy.contract import Contract, ProvenanceStep
 from sim2real.policy.kinds import KINDS, Weights
 from sim2real.policy.network import Layer, Network, feedforward
 
@@ -123,10 +123,12 @@ def _signal(entry: Section) -> Signal:
     return Signal(entry.text("name"), entry.text("unit"), entry.number("scale"))
 
 
-def _step(entry: Section) -> Step:
+def _step(entry: Section) -> ProvenanceStep:
     entry.only("method", "domain", "steps", "seed", "settings")
     tables = (entry.section("domain").values, entry.section("settings").values)
-    return Step(entry.text("method"), tables[0], entry.whole("steps"), entry.whole("seed"), tables[1])
+    return ProvenanceStep(
+        entry.text("method"), tables[0], entry.whole("steps"), entry.whole("seed"), tables[1]
+    )
 
 
 def _network(table: Section, weights: Weights) -> Network:

@@ -19,8 +19,8 @@ from sim2real.replay.commands import controls, orders_of
 from sim2real.replay.held import Held
 from sim2real.replay.motion import FloatArray, Motion
 from sim2real.replay.start import holding, start_pose
+from sim2real.simulators.backlash import with_backlash
 from sim2real.simulators.mujoco import MujocoSimulator
-from sim2real.simulators.play import with_play
 from sim2real.world import World
 
 Ids = NDArray[np.intp]
@@ -51,7 +51,7 @@ class Engine:
         """
         kept = {n: p for n, p in world.parameters.items() if p.quantity.name != "backlash" or n in loose}
         self.world, self.motions, self.width = dataclasses.replace(world, parameters=kept), motions, width
-        self.simulator = MujocoSimulator(with_play(self.world), width * len(motions), threads)
+        self.simulator = MujocoSimulator(with_backlash(self.world), width * len(motions), threads)
         # the replayer delays commands itself, by any fraction of a step
         self.simulator.delay_commands(np.zeros((self.simulator.num_envs, world.model.nactuator)))
         self.dt = self.simulator.physics_dt

@@ -13,7 +13,7 @@ from sim2real.report.gap_figure import draw_gap
 from sim2real.report.identification import tone_of
 from sim2real.report.page import Page, Section, render
 from sim2real.report.tables import NONE, Cell, Row, Table
-from sim2real.transfer.learnt import RECORDED, Learnt
+from sim2real.transfer.identified import RECORDED, Identified
 from sim2real.world import World
 
 _PAGES = {
@@ -27,7 +27,7 @@ _PAGES = {
 
 def write_story(
     world: World,
-    learnt: Mapping[str, Learnt],
+    learnt: Mapping[str, Identified],
     report: GapReport,
     folder: Path,
     facts: Mapping[str, str] | None = None,
@@ -74,7 +74,7 @@ def write_story(
     return folder / "close.html"
 
 
-def _doubts(learnt: Mapping[str, Learnt]) -> Iterator[tuple[str, str]]:
+def _doubts(learnt: Mapping[str, Identified]) -> Iterator[tuple[str, str]]:
     """The gravest verdict of each identification that has something to say against itself."""
     for name, found in learnt.items():
         if found.exit_code:
@@ -100,7 +100,7 @@ def _scores(report: GapReport) -> Table:
     return Table("Policies side by side", ["physics", *report.labels], rows)
 
 
-def _learnt(world: World, name: str, found: Learnt) -> Section:
+def _learnt(world: World, name: str, found: Identified) -> Section:
     verdicts = [
         [Cell(v.name, kind=f"badge {tone_of(v.name)}"), Cell(v.text, kind="long")]
         for v in ranked(found.verdicts)
@@ -121,7 +121,7 @@ def _learnt(world: World, name: str, found: Learnt) -> Section:
     return Section(f"What was learnt from {name}", cost, tables)
 
 
-def _parameter(world: World, found: Learnt, name: str) -> Row:
+def _parameter(world: World, found: Identified, name: str) -> Row:
     known, interval, best = world.parameters[name], found.interval(name), found.values[name]
     between = Cell("certain")
     if interval:

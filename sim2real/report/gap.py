@@ -17,12 +17,12 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
+from sim2real.evaluate.episode_table import Episodes, checked
 from sim2real.evaluate.episodes_file import write_rows
 from sim2real.evaluate.gap import Cell as Result
 from sim2real.evaluate.gap import GapReport
 from sim2real.evaluate.robustness import HELD_OUT
-from sim2real.evaluate.table import Episodes, checked
-from sim2real.evaluate.verdict import opening, verdict
+from sim2real.evaluate.verdict import headline, verdict
 from sim2real.files import Write, write_together
 from sim2real.report.gap_figure import draw_gap
 from sim2real.report.page import Page, Section, render
@@ -82,7 +82,7 @@ _LABEL = "Score per variant and method, as in the table Score per variant"
 def _page(report: GapReport, provenance: Mapping[str, str], parts: Sequence[Section]) -> Page:
     size, closed, hurt = verdict(report)
     harmed = any(c.difference and c.difference.verdict == "hurts" for c in report.cells)
-    lead = [sentence for sentence in (opening(report), size, *closed.split("\n")) if sentence]
+    lead = [sentence for sentence in (headline(report), size, *closed.split("\n")) if sentence]
     facts = {name: value for name, value in provenance.items() if name != "command"}
     return Page(
         "gap report",

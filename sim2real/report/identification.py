@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from sim2real.files import write_text
-from sim2real.identify.estimates import COMMAND, DELAYED, FITTED, MEASURED, NOMINAL, Estimate
+from sim2real.identify.estimates import COMMAND, DELAYED, FITTED, MEASURED, NOMINAL, ParameterEstimate
 from sim2real.identify.result import Identification
 from sim2real.identify.verdicts import BAD_DATA, IDENTIFIED, NO_HELDOUT_GAIN, ranked
 from sim2real.recordings import load_recordings
@@ -182,7 +182,7 @@ def _errors(found: Identification) -> list[Table]:
     ]
 
 
-def _parameter(e: Estimate, doubtful: bool) -> Row:
+def _parameter(e: ParameterEstimate, doubtful: bool) -> Row:
     mark = "bound" if e.on_bound else "?" if doubtful else ""
     low, high = e.range
     logarithmic = low > 0 and high / low > 4

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpecFromSubplotSpec, SubplotSpec
 
-from sim2real.evaluate.replay import COMMAND, DELAYED, SIMULATION, Motion, ReplayGap
+from sim2real.evaluate.replay import COMMAND, DELAYED, SIMULATION, ReplayedMotion, ReplayGap
 from sim2real.evaluate.replay_summary import PREDICTORS, verdict
 from sim2real.evaluate.tracking import FloatArray
 from sim2real.report.style import COLOURS, INK, bare, blank, style
@@ -98,13 +98,13 @@ def _traces(figure: Figure, place: SubplotSpec, gap: ReplayGap) -> None:
     axes.set_xlabel("time, s (angles in rad)")
 
 
-def _heading_of_traces(axes: Axes, motion: Motion) -> None:
+def _heading_of_traces(axes: Axes, motion: ReplayedMotion) -> None:
     title = f"What it looks like: {motion.name}"
     axes.annotate(title, (0, 1), (0, 26), "axes fraction", "offset points", fontsize=11, fontweight="bold")
     axes.legend(frameon=False, ncols=4, loc="lower right", bbox_to_anchor=(1.01, 0.99), fontsize=8.5)
 
 
-def _typical(gap: ReplayGap) -> Motion:
+def _typical(gap: ReplayGap) -> ReplayedMotion:
     """The motion with the median simulation error among those in which most joints move."""
     moving = np.isfinite(gap.errors[SIMULATION].nrmse).sum(axis=1)
     busy = np.flatnonzero(moving == moving.max())
@@ -112,7 +112,7 @@ def _typical(gap: ReplayGap) -> Motion:
     return gap.motions[int(order[len(order) // 2])]
 
 
-def _liveliest(motion: Motion) -> slice:
+def _liveliest(motion: ReplayedMotion) -> slice:
     """The rows of the window in which the command travels farthest."""
     travel = np.zeros(len(motion.time))
     steps: FloatArray = np.abs(np.diff(motion.predictions[COMMAND], axis=0))

@@ -10,7 +10,7 @@ from typing import TypeAlias
 from urllib.parse import quote
 
 from sim2real.evaluate.statistics import Estimate
-from sim2real.evaluate.verdict import missing, number
+from sim2real.evaluate.verdict import number, why_no_interval
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,8 @@ def estimate(
         return Cell("NA", kind="na")
     value, _, rest = number(found, scale, digits).partition(" ")
     if found.interval is None:
-        return Cell(f"{value.rstrip(',')}{unit}", f"{missing(found)} {note}".strip(), found.value * scale)
+        return Cell(
+            f"{value.rstrip(',')}{unit}", f"{why_no_interval(found)} {note}".strip(), found.value * scale
+        )
     low, high = found.interval
     return Cell(f"{value}{unit}", f"{rest} {note}".strip(), found.value * scale, (low * scale, high * scale))

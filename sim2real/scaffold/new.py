@@ -22,7 +22,7 @@ from sim2real.scaffold.gym_world import write_env
 from sim2real.scaffold.io_sources import describe
 from sim2real.scaffold.io_text import io_text
 from sim2real.scaffold.model import copy_model
-from sim2real.scaffold.parameters import with_usual
+from sim2real.scaffold.parameters import with_common_parameters
 from sim2real.scaffold.physics_text import physics_text, varied, without_dead
 from sim2real.scaffold.variants import pushed, structure_of, variants_of
 from sim2real.tasks import TASKS, check_factory
@@ -115,7 +115,7 @@ def _write(place: Path, asked: _Asked) -> list[str]:
     if asked.io is not None:
         notes += _write_io(place, asked, bare)
         bare = World.load(place)
-    world = replace(with_usual(bare), variants={})
+    world = replace(with_common_parameters(bare), variants={})
     try:
         robot = robot_of(bare)
     except InvalidValue:

@@ -42,7 +42,7 @@ _OF_ACTUATORS = (
 )
 
 
-def with_usual(world: World) -> World:
+def with_common_parameters(world: World) -> World:
     """The world with what usually differs between two robots, as far as its model can have it."""
     return with_parameters(world, candidates(world.model))
 

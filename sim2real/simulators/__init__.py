@@ -22,7 +22,7 @@ class Engine:
     threads: int = 0
     """Threads or worker processes; 0 means as many as the work is worth, at most one for each core."""
     play: bool = False
-    """Whether joints with a ``backlash`` parameter get their second joint; see `sim2real.simulators.play`."""
+    """Whether joints with a ``backlash`` parameter get their second joint: `sim2real.simulators.backlash`."""
 
 
 _PACKAGES = {"mujoco": "mujoco", "bullet": "pybullet", "warp": "mujoco_warp", "gym": "gymnasium"}
@@ -69,9 +69,9 @@ def make_simulator(engine: str | Engine, world: World, num_envs: int) -> Simulat
     if not installed(engine.name):
         raise MissingExtra(_PACKAGES[engine.name].replace("_", "-"), engine.name)
     if engine.play:
-        from sim2real.simulators.play import with_play
+        from sim2real.simulators.backlash import with_backlash
 
-        world = with_play(world)
+        world = with_backlash(world)
     module = importlib.import_module(f"sim2real.simulators.{engine.name}")
     simulator: Simulator = getattr(module, f"{engine.name.capitalize()}Simulator")(
         world, num_envs, engine.threads

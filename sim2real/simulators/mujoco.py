@@ -23,10 +23,10 @@ from mujoco.batch import Batch
 from sim2real.errors import InvalidValue
 from sim2real.interface import Array, Ids, Mask
 from sim2real.simulators.activation import filtered, settled
+from sim2real.simulators.backlash import Backlash
 from sim2real.simulators.named import Named
-from sim2real.simulators.play import Play
+from sim2real.simulators.physics_table import FieldNumbers, PhysicsTable
 from sim2real.simulators.quiet import quiet
-from sim2real.simulators.table import FieldNumbers, PhysicsTable
 from sim2real.world import World
 
 _ALL = int(mujoco.mjtStage.mjSTAGE_ACC)
@@ -72,7 +72,7 @@ class MujocoSimulator(Named):
         self._batch = Batch(world.model, num_envs, min(threads, num_envs))
         self._warned = self._batch.warning[:, _DIVERGED, 1]
         self._none = np.zeros(num_envs, dtype=bool)
-        self._play = Play.of(world.model)
+        self._play = Backlash.of(world.model)
         self._qpos: Array = self._batch.bind("qpos")
         self._qvel: Array = self._batch.bind("qvel")
         self.qpos: Array = self._qpos if self._play is None else self._play.shown_qpos(self._qpos)

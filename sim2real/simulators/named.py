@@ -9,7 +9,7 @@ import numpy as np
 
 from sim2real.errors import InvalidValue, UnknownName
 from sim2real.interface import Array, Drive, Ids, Joint, TaskSpec
-from sim2real.simulators.play import Play, shown_columns
+from sim2real.simulators.backlash import Backlash, shown_columns
 from sim2real.world import World, drive_of, drives, element_names
 
 HOME = "home"
@@ -31,7 +31,7 @@ class Named:
         Raises:
             InvalidValue: for a joint or an actuator that is missing, or of another kind.
         """
-        model, play = self.world.model, Play.of(self.world.model)
+        model, play = self.world.model, Backlash.of(self.world.model)
         hidden = 0 if play is None else len(play.play[0])
         qpos, qvel = np.arange(model.nq - hidden), np.arange(model.nv - hidden)
         wants = f"{self.world.path / 'scene.xml'} does not suit task {task.name}: "
@@ -62,7 +62,7 @@ class Named:
 
         The keyframe ``home``, else the first one, else ``qpos0`` with commands that hold it.
         """
-        model, play = self.world.model, Play.of(self.world.model)
+        model, play = self.world.model, Backlash.of(self.world.model)
         qpos, qvel, ctrl = model.qpos0.copy(), np.zeros(model.nv), _holding(model)
         if model.nkey:
             key = max(mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_KEY, HOME), 0)

@@ -25,9 +25,9 @@ import torch
 from sim2real.errors import InvalidValue
 from sim2real.interface import Array, Ids
 from sim2real.simulators.activation import settled
+from sim2real.simulators.backlash import Backlash
 from sim2real.simulators.named import Named
-from sim2real.simulators.play import Play
-from sim2real.simulators.table import FieldNumbers, PhysicsTable, Plan, possible_entries
+from sim2real.simulators.physics_table import FieldNumbers, PhysicsTable, Plan, possible_entries
 from sim2real.simulators.warp_model import WarpModel
 from sim2real.world import World
 
@@ -72,7 +72,7 @@ class WarpSimulator(Named):
         data, tensor = engine.data, engine.tensor
         self._qpos, self._qvel, self._ctrl = tensor(data.qpos), tensor(data.qvel), tensor(data.ctrl)
         self._history, self._overflow = tensor(data.history), tensor(data.overflow)
-        self._play: Any = Play.of(world.model)  # it serves tensors as well as arrays
+        self._play: Any = Backlash.of(world.model)  # it serves tensors as well as arrays
         self.qpos = self._qpos if self._play is None else self._qpos[:, self._play.qpos]
         self.qvel = self._qvel if self._play is None else self._qvel[:, self._play.qvel]
         self._reference = self._qpos.clone()

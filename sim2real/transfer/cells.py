@@ -21,9 +21,9 @@ from joblib import Parallel, delayed
 
 from sim2real.documents import Section
 from sim2real.errors import BudgetExhausted, Sim2RealError, told
+from sim2real.evaluate.episode_table import Episodes
 from sim2real.evaluate.episodes_file import read_episodes, write_episodes
-from sim2real.evaluate.rollouts import Trials, evaluate
-from sim2real.evaluate.table import Episodes
+from sim2real.evaluate.rollouts import Trials, run_policies
 from sim2real.files import replace_folder, write_text
 from sim2real.policy import Policy
 from sim2real.registry import import_module, pickled
@@ -136,7 +136,7 @@ def _done(cell: Cell) -> Done:
     contract = dataclasses.replace(adapted.contract, label=cell.label)
     adapted = dataclasses.replace(adapted, contract=contract, name=f"{policy.name}-{goal.name}-{cell.label}")
     wide = dataclasses.replace(cell.world, variants={v.name: v for v in cell.variants})
-    table = evaluate(wide, [adapted], [v.name for v in cell.variants], cell.trials)
+    table = run_policies(wide, [adapted], [v.name for v in cell.variants], cell.trials)
     # seeds of a method are one method, whatever each of them spent
     episodes = {**table, "lineage": np.full(len(table["label"]), cell.label)}
     return Done(adapted, episodes, spent, seconds, trained if isinstance(trained, int) else None)

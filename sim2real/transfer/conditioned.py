@@ -24,7 +24,7 @@ from sim2real.errors import InvalidValue
 from sim2real.interface import Signal
 from sim2real.learn.learn import Beside, learn
 from sim2real.learn.settings import settings_for
-from sim2real.policy import Contract, Layer, Policy, Step, as_feedforward
+from sim2real.policy import Contract, Layer, Policy, ProvenanceStep, as_feedforward
 from sim2real.transfer.source import Source
 
 Floats = NDArray[np.float32]
@@ -102,7 +102,7 @@ def conditioned(policy: Policy, source: Source, steps: int, seed: int, title: st
     env = ShowsPhysics(source.env(settings.num_envs, domain, settings.simulator))
     learnt = learn(env, _shown(policy, signals), settings, seed, beside=Beside(title=title))
     told = {**dataclasses.asdict(settings), "hidden": list(settings.hidden), "context": list(domain.names)}
-    step = Step("condition", domain.to_toml(), learnt.steps[0], seed, told)
+    step = ProvenanceStep("condition", domain.to_toml(), learnt.steps[0], seed, told)
     contract = replace(policy.contract, context=signals, provenance=(*policy.contract.provenance, step))
     return _split(learnt.policy, contract)
 

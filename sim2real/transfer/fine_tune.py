@@ -23,7 +23,7 @@ from sim2real.learn.learn import Beside, learn
 from sim2real.learn.settings import SCHEDULES, PPOSettings
 from sim2real.learn.start import contract_of
 from sim2real.learn.vec_env import SameStepEnv
-from sim2real.policy import Policy, Step
+from sim2real.policy import Policy, ProvenanceStep
 from sim2real.transfer.parts import Parts
 from sim2real.transfer.remote import Target
 from sim2real.transfer.retention import Retention
@@ -129,7 +129,7 @@ def fine_tune(
         "trained_weights": settings.count(start),
         **({"diverged": learnt.diverged} if learnt.diverged else {}),
     }
-    step = Step("fine-tune", {}, target.spent.steps, seed, told)
+    step = ProvenanceStep("fine-tune", {}, target.spent.steps, seed, told)
     before = policy.contract
     contract = contract_of(target, "fine-tuned", before.seed, (*before.provenance, step), before)
     # it keeps the source's contents, as a sealed target tells nothing of its own

@@ -35,7 +35,7 @@ from sim2real.learn.lean_ppo import LeanPPO
 from sim2real.learn.learn import Beside, learn
 from sim2real.learn.settings import settings_for
 from sim2real.learn.start import contract_of, normalizer_of, shaped_like
-from sim2real.policy import Policy, Step
+from sim2real.policy import Policy, ProvenanceStep
 from sim2real.simulators import Engine
 from sim2real.transfer.stages import fingerprint
 from sim2real.world import Variant, World
@@ -193,7 +193,7 @@ def train_oracle(
     table = {**dataclasses.asdict(ppo), "hidden": list(ppo.hidden), "start": start.name}
 
     def look(policy: Policy, steps: int) -> tuple[float, Policy]:
-        step = Step("train", env.domain.to_toml(), steps, seed, table)
+        step = ProvenanceStep("train", env.domain.to_toml(), steps, seed, table)
         contract = contract_of(env, LABEL, seed, (*start.contract.provenance, step), start.contract)
         policy = dataclasses.replace(policy, contract=contract, name="policy")
         return float(_returns(world, policy, variant, looks).mean()), policy

@@ -18,7 +18,7 @@ from sim2real.learn.hooks import Average, Hooks
 from sim2real.learn.regularizers import L2SP, Anchor, Penalty, anchor_to, fisher
 from sim2real.learn.vec_env import SameStepEnv
 from sim2real.policy import Policy
-from sim2real.transfer.lessons import lessons
+from sim2real.transfer.demonstrations import demonstrations
 from sim2real.transfer.source import Source
 
 REHEARSED = ("nominal", "training")
@@ -110,7 +110,7 @@ def states_of(policy: Policy, source: Source, domain: str, seed: int) -> NDArray
     Shape (3200, num_observations).
     """
     std = np.exp(policy.weights["log_std"])
-    return lessons(policy, source.env(_ROWS, domain), _STEPS, std, seed)[0]
+    return demonstrations(policy, source.env(_ROWS, domain), _STEPS, std, seed)[0]
 
 
 def _given(source: Source | None) -> Source:

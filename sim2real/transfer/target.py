@@ -31,7 +31,7 @@ from sim2real.env import Sim2RealVectorEnv
 from sim2real.errors import InvalidValue
 from sim2real.interface import TaskSpec
 from sim2real.simulators import Engine
-from sim2real.transfer.account import Account, Budget, Spent
+from sim2real.transfer.budget import Account, Budget, Spent
 from sim2real.world import Variant, World
 
 __all__ = ["Budget", "Seal", "Spent", "TargetEnv", "Uncopied", "salted"]

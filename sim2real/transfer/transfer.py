@@ -15,7 +15,7 @@ from pathlib import Path
 
 from sim2real.draws import LARGEST_SEED, checked_seed
 from sim2real.errors import BudgetExhausted, InvalidValue, PolicyError, Sim2RealError, told
-from sim2real.policy import Policy, Step
+from sim2real.policy import Policy, ProvenanceStep
 from sim2real.transfer.methods import METHODS, Case, Method, read_method
 from sim2real.transfer.methods.method import check_needs
 from sim2real.transfer.remote import Target
@@ -111,7 +111,7 @@ def _checked(adapted: object, case: Case, name: str, settings: dict[str, object]
     if provenance == source.provenance:
         steps = settings["steps"]
         assert isinstance(steps, int)
-        provenance = (*provenance, Step(name, {}, steps, case.seed, settings))
+        provenance = (*provenance, ProvenanceStep(name, {}, steps, case.seed, settings))
     contract = dataclasses.replace(
         contract, label=name, seed=source.seed, provenance=provenance, contents=source.contents
     )

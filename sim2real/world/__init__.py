@@ -3,6 +3,7 @@
 >>> world = World.load("furuta")
 """
 
+from sim2real.world.default_parameters import with_default_parameters as with_default_parameters
 from sim2real.world.drives import commanded as commanded
 from sim2real.world.drives import drive_of as drive_of
 from sim2real.world.drives import drives as drives
@@ -16,7 +17,6 @@ from sim2real.world.names import element_name as element_name
 from sim2real.world.names import element_names as element_names
 from sim2real.world.physics_file import JointMapping as JointMapping
 from sim2real.world.scene import compile_scene as compile_scene
-from sim2real.world.usual import with_usual as with_usual
 from sim2real.world.values import nominal_value as nominal_value
 from sim2real.world.variant import CONTROL as CONTROL
 from sim2real.world.variant import GROUPS as GROUPS

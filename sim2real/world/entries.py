@@ -21,7 +21,7 @@ from sim2real.world.names import by_number, element_id, element_name
 from sim2real.world.refusals import refusal, shortcut
 from sim2real.world.terms import Described, Entry, owner, term
 
-PLAY = "_play"
+BACKLASH = "_play"
 """What the second joint of a joint with free play adds to its name."""
 
 _STUCK = 1e4  # N·m or N of dry friction that no motor overcomes
@@ -200,7 +200,7 @@ def _of_tendon(world: Described, number: int, quantity: str) -> Iterator[Entry]:
 
 def _play(world: Described, element: str) -> Iterator[Entry]:
     """Half of the play to either side; a model that was compiled without play has no such numbers."""
-    joint = mujoco.mj_name2id(world.model, mujoco.mjtObj.mjOBJ_JOINT, element + PLAY)
+    joint = mujoco.mj_name2id(world.model, mujoco.mjtObj.mjOBJ_JOINT, element + BACKLASH)
     if joint >= 0:
         for side, sign in enumerate((-0.5, 0.5)):
             yield Entry("jnt_range", 2 * joint + side, sign, owner(world, "backlash", element))

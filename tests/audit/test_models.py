@@ -4,7 +4,7 @@ import mujoco
 import numpy as np
 import pytest
 
-from sim2real.audit import Motion, Randomization, audit_randomization
+from sim2real.audit import Randomization, RandomMotion, audit_randomization
 from sim2real.errors import DeadParameter, InvalidValue
 
 # a foot with an arm, a wheel on its end, and scenery
@@ -211,7 +211,7 @@ def test_the_distance_is_that_of_the_closed_form():
         "</mujoco>"
     )
     gravity = {"gravity": Randomization(lambda m, v: m.opt.gravity.put(2, v), -9.0, -9.81, "m/s²")}
-    audit = audit_randomization(model, gravity, Motion(seconds=1.0, starts=1, hold=0.04, speed=0.0))
+    audit = audit_randomization(model, gravity, RandomMotion(seconds=1.0, starts=1, hold=0.04, speed=0.0))
     assert model.opt.gravity[2] == -9.81
     (end,) = audit["gravity"].ends  # the other end is nominal, which is no move
     n = np.arange(5, 501, 5)  # steps of 2 ms at which the motion is looked at

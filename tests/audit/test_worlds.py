@@ -12,7 +12,7 @@ from sim2real.cli import main
 from sim2real.distributions import Normal, Point, Uniform
 from sim2real.domain import Domain
 from sim2real.errors import DeadParameter, InvalidValue
-from sim2real.evaluate.rollouts import Trials, evaluate
+from sim2real.evaluate.rollouts import Trials, run_policies
 from sim2real.learn.settings import PPOSettings
 from sim2real.learn.train import train
 from sim2real.policy import Policy
@@ -109,8 +109,8 @@ def test_training_refuses_before_it_starts(planted, tmp_path, learner):
 def test_evaluation_refuses_before_it_starts(planted):
     policy = Policy.load("cartpole-nominal-0")
     with pytest.raises(DeadParameter, match=r"stone.height"):
-        evaluate(planted, [policy], ["high_post"], Trials(2))
-    table = evaluate(planted, [policy], ["high_post"], Trials(2, allow_dead=True))
+        run_policies(planted, [policy], ["high_post"], Trials(2))
+    table = run_policies(planted, [policy], ["high_post"], Trials(2, allow_dead=True))
     assert len(table["return"]) == 4
     returns = np.reshape(table["return"], (2, 2))
     assert np.array_equal(returns[0], returns[1]), "dead indeed"

@@ -192,10 +192,10 @@ def test_correction_adds_its_share_of_what_the_network_says(network):
 
 
 def test_torch_moves_as_numpy_does(network, tools, torch_env):
-    """Every stage, the correction and jittering latency at once."""
+    """Every filter, the correction and jittering latency at once."""
     table, roll = tools
     make, _ = network
-    levels = {
+    magnitudes = {
         "command_resolution": (0.5, 0),
         "rate_limit": (60.0, 1e6),
         "goal_braking": (300.0, 1e6),
@@ -205,18 +205,18 @@ def test_torch_moves_as_numpy_does(network, tools, torch_env):
         "latency_jitter": (3, 0),
     }
     rows = []
-    for quantity, (_, neutral) in levels.items():
+    for quantity, (_, neutral) in magnitudes.items():
         unit = {"goal_braking": "m/s²", "latency_jitter": "physics steps"}.get(quantity)
         if quantity != "correction":
             rows.append(
                 table(f"motor.{quantity}", neutral, unit, None, [0, 3] if unit == "physics steps" else None)
             )
     world = make(tables=rows)
-    physics = {f"motor.{quantity}": float(level) for quantity, (level, _) in levels.items()}
+    physics = {f"motor.{quantity}": float(magnitude) for quantity, (magnitude, _) in magnitudes.items()}
     ours = roll(Sim2RealVectorEnv(world, 4), 40, physics=physics)
     theirs = roll(torch_env(world, 4), 40, physics=physics)
     np.testing.assert_allclose(theirs, ours, atol=1e-6)
-    for name, (_, neutral) in levels.items():  # none of them is at rest
+    for name, (_, neutral) in magnitudes.items():  # none of them is at rest
         without = physics | {f"motor.{name}": float(neutral)}
         assert np.abs(roll(Sim2RealVectorEnv(world, 4), 40, physics=without) - ours).max() > 1e-3, name
 

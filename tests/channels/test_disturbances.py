@@ -48,7 +48,7 @@ def pushed(env, steps):
 
 
 def test_a_push_gives_its_force_times_its_duration(puck):
-    """Δv = F Δt / m, level, in a random direction; at rest before and coasting after."""
+    """Δv = F Δt / m, magnitude, in a random direction; at rest before and coasting after."""
     env = Sim2RealVectorEnv(puck(*PUSH), 50, max_episode_steps=400)
     physics = {"cart.push": 8.0, "cart.push_interval": 1e5, "cart.push_duration": 0.16}
     env.set_physics(tuple(physics), np.tile(list(physics.values()), (50, 1)))

@@ -11,7 +11,7 @@ from sim2real.distributions import Uniform
 from sim2real.domain import Domain
 from sim2real.errors import InvalidValue, UnknownName
 from sim2real.evaluate.attribution import attribute
-from sim2real.evaluate.rollouts import Trials, evaluate
+from sim2real.evaluate.rollouts import Trials, run_policies
 from sim2real.evaluate.shapley import EXACT, Game
 from sim2real.policy import Policy
 from sim2real.world import World
@@ -118,7 +118,9 @@ def test_values_against_an_evaluation_of_each_set_by_itself(cartpole):
     trials = Trials(3, seed=5)
     sets = [{}, {"cart.mass": 1.6}, {"world.gravity": 8.0}, physics]
     means = [
-        evaluate(cartpole, policies, [Domain.point(own)], trials)["return"].reshape(3, -1, 3)[:, -1].mean()
+        run_policies(cartpole, policies, [Domain.point(own)], trials)["return"]
+        .reshape(3, -1, 3)[:, -1]
+        .mean()
         for own in sets
     ]
     found = attribute(cartpole, policies, Domain.point(physics), trials)

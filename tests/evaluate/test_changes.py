@@ -3,8 +3,8 @@ import pytest
 
 from sim2real.errors import InvalidValue
 from sim2real.evaluate.changes import changes, told
+from sim2real.evaluate.episode_table import COLUMNS
 from sim2real.evaluate.scores import Reference
-from sim2real.evaluate.table import COLUMNS
 
 GROUPS = {"home": "control", "heavy": "combined", "late": "combined"}
 REFERENCES = {name: Reference(0.0, 100.0) for name in GROUPS}

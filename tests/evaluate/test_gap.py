@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from sim2real.errors import InvalidValue, UnknownName
+from sim2real.evaluate.episode_table import fold
 from sim2real.evaluate.gap import GapOptions, gap_report
 from sim2real.evaluate.robustness import HELD_OUT
 from sim2real.evaluate.scores import Reference
-from sim2real.evaluate.table import fold
 
 REFERENCES = {
     "home": Reference(0.0, 200.0),

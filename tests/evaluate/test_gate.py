@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from sim2real.errors import InvalidValue, UnknownName
+from sim2real.evaluate.episode_table import COLUMNS
 from sim2real.evaluate.gap import GapOptions, gap_report
 from sim2real.evaluate.gate import require
 from sim2real.evaluate.gate_files import junit, markdown
@@ -13,7 +14,6 @@ from sim2real.evaluate.metrics import mean
 from sim2real.evaluate.requirements import parse
 from sim2real.evaluate.scores import Reference
 from sim2real.evaluate.selftest import MadeWorld, episodes_of
-from sim2real.evaluate.table import COLUMNS
 
 GROUPS = {"home": "control", "light": "interpolation", "heavy": "combined", "late": "combined"}
 REFERENCES = {name: Reference(0.0, 100.0) for name in GROUPS}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sim2real.evaluate.frequency import BANDS
-from sim2real.evaluate.replay import HORIZONS, SIMULATION, Errors, Motion, ReplayGap, replay_gap
+from sim2real.evaluate.replay import HORIZONS, SIMULATION, Errors, ReplayedMotion, ReplayGap, replay_gap
 from sim2real.evaluate.replay_detail import detail_json, detail_rows, replay_detail
 from sim2real.recordings import Recording
 from sim2real.replay import Replayer, motion_of, windows
@@ -25,7 +25,9 @@ def planted_gap(count=4, ratio=0.9, late=0.04, horizon=None):
         def tones(time, phases=phases):
             return np.sin(2 * np.pi * TONES[:, None] * time[:, None, None] + phases).sum(axis=1)
 
-        motions.append(Motion(str(k), TIME, ratio * tones(TIME - late), {SIMULATION: tones(TIME)}, 0.1))
+        motions.append(
+            ReplayedMotion(str(k), TIME, ratio * tones(TIME - late), {SIMULATION: tones(TIME)}, 0.1)
+        )
     nothing = np.zeros((count, 2))
     errors = {SIMULATION: Errors(*[nothing] * 5)}
     return ReplayGap("so101", ("hip", "knee"), tuple(motions), errors, horizon=horizon)

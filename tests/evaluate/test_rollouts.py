@@ -12,11 +12,11 @@ from sim2real.episodes import RandomActor, run_episodes
 from sim2real.errors import InvalidValue, PolicyError, UnknownName
 from sim2real.evaluate import batches
 from sim2real.evaluate.batches import VariantBatch
-from sim2real.evaluate.rollouts import SEED, Trials, evaluate, mean_returns, references, steps_of
+from sim2real.evaluate.episode_table import COLUMNS, checked, fold
+from sim2real.evaluate.rollouts import SEED, Trials, mean_returns, references, run_policies, steps_of
 from sim2real.evaluate.scores import Reference
-from sim2real.evaluate.table import COLUMNS, checked, fold
 from sim2real.learn.train import MEASURE_SEED
-from sim2real.policy import Contract, Policy, Step, feedforward
+from sim2real.policy import Contract, Policy, ProvenanceStep, feedforward
 from sim2real.tasks import TASKS
 from sim2real.world import CONTROL, Variant, World
 
@@ -67,7 +67,7 @@ def test_table_against_one_env_per_variant_and_policy(random_policy):
     world = World.load("hopper")
     policies = [random_policy(world, 0), random_policy(world, 1), random_policy(world, 0, "other")]
     variants = [variant for variant in world.variants.values() if variant.simulator == "mujoco"]
-    table = evaluate(world, policies, [variant.name for variant in variants], Trials(3, seed=7))
+    table = run_policies(world, policies, [variant.name for variant in variants], Trials(3, seed=7))
     assert set(table) == set(COLUMNS)
     assert len(table["return"]) == len(policies) * len(variants) * 3
     checked(table)
@@ -126,7 +126,7 @@ def test_rows_have_the_physics_of_their_variant(pendulum):
 
 def test_control_arm_is_always_there(pendulum, random_policy):
     for variants in (None, ["heavy"], ["heavy", "heavy"], [CONTROL, "heavy"], []):
-        table = evaluate(pendulum, [random_policy(pendulum, 0)], variants, trials=Trials(2))
+        table = run_policies(pendulum, [random_policy(pendulum, 0)], variants, trials=Trials(2))
         assert table["variant"][0] == CONTROL
         assert (table["group"] == "control").sum() == 2
         wanted = set(pendulum.variants) if variants is None else {CONTROL, *variants}
@@ -137,20 +137,20 @@ def test_control_arm_is_always_there(pendulum, random_policy):
 def test_a_policy_does_not_depend_on_the_others(pendulum, random_policy):
     a, b = random_policy(pendulum, 0), random_policy(pendulum, 1)
     seen = []
-    both = evaluate(pendulum, [a, b], trials=Trials(3), done=seen.append)
+    both = run_policies(pendulum, [a, b], trials=Trials(3), done=seen.append)
     assert seen == [a, b]
-    alone = evaluate(pendulum, [b], trials=Trials(3))
+    alone = run_policies(pendulum, [b], trials=Trials(3))
     np.testing.assert_array_equal(both["return"][rows(both, policy=b.name)], alone["return"])
-    again = evaluate(pendulum, [a, b], trials=Trials(3))
+    again = run_policies(pendulum, [a, b], trials=Trials(3))
     for name in COLUMNS:
         np.testing.assert_array_equal(both[name], again[name])
-    other = evaluate(pendulum, [b], trials=Trials(3, SEED + 1))
+    other = run_policies(pendulum, [b], trials=Trials(3, SEED + 1))
     assert not np.array_equal(other["return"], alone["return"])
 
 
 def test_more_episodes_keep_the_first_ones(pendulum, random_policy):
     policy = random_policy(pendulum, 0)
-    few, many = (evaluate(pendulum, [policy], trials=Trials(n)) for n in (2, 5))
+    few, many = (run_policies(pendulum, [policy], trials=Trials(n)) for n in (2, 5))
     for variant in pendulum.variants:
         longer = many["return"][rows(many, variant=variant)]
         np.testing.assert_array_equal(longer[:2], few["return"][rows(few, variant=variant)])
@@ -169,7 +169,7 @@ def test_a_diverged_episode_is_a_failure_with_a_finite_return(random_policy):
 
 def test_table_folds_into_seeds(pendulum, random_policy):
     policies = [random_policy(pendulum, seed) for seed in range(3)]
-    table = evaluate(pendulum, policies, trials=Trials(4))
+    table = run_policies(pendulum, policies, trials=Trials(4))
     folded = fold(table)
     assert folded.variants == (CONTROL, "heavy", "heavy_late")
     assert folded.returns.shape == (1, 3, 3, 4)
@@ -181,7 +181,7 @@ def test_table_folds_into_seeds(pendulum, random_policy):
 def test_mean_returns_of_any_actor(pendulum, random_policy):
     variants = list(pendulum.variants.values())
     policy = random_policy(pendulum, 0)
-    table = evaluate(pendulum, [policy], trials=Trials(4))
+    table = run_policies(pendulum, [policy], trials=Trials(4))
     means = mean_returns(pendulum, policy, variants, Trials(4))
     for variant in pendulum.variants:
         assert means[variant] == pytest.approx(table["return"][rows(table, variant=variant)].mean())
@@ -193,13 +193,13 @@ def test_mean_returns_of_any_actor(pendulum, random_policy):
 def test_what_can_not_be_evaluated(pendulum, random_policy):
     policy = random_policy(pendulum, 0)
     with pytest.raises(InvalidValue, match="no policies to evaluate; name at least one"):
-        evaluate(pendulum, [])
+        run_policies(pendulum, [])
     with pytest.raises(InvalidValue, match="0 episodes leave nothing to evaluate"):
-        evaluate(pendulum, [policy], trials=Trials(0))
+        run_policies(pendulum, [policy], trials=Trials(0))
     with pytest.raises(UnknownName, match="unknown variant of pendulum 'hevy': did you mean 'heavy'"):
-        evaluate(pendulum, [policy], ["hevy"])
+        run_policies(pendulum, [policy], ["hevy"])
     with pytest.raises(PolicyError, match="world: 'furuta' against 'pendulum'"):
-        evaluate(pendulum, [policy, random_policy(World.load("furuta"), 1)])
+        run_policies(pendulum, [policy, random_policy(World.load("furuta"), 1)])
 
 
 def test_references(pendulum):
@@ -237,7 +237,7 @@ def test_stored_references_are_of_these_variants(name):
 
 def test_steps_of_every_label(pendulum, random_policy):
     policy = random_policy(pendulum, 0)
-    stages = tuple(Step("train", {}, steps, 0, {}) for steps in (901_120, 50_000))
+    stages = tuple(ProvenanceStep("train", {}, steps, 0, {}) for steps in (901_120, 50_000))
     tuned = replace(policy, contract=replace(policy.contract, label="tuned", provenance=stages))
     once = replace(policy, contract=replace(policy.contract, provenance=stages[:1]))
     assert steps_of([once, once, tuned]) == "nominal 901,120; tuned 901,120 + 50,000"
@@ -269,9 +269,9 @@ def test_few_rows_at_a_time_go_as_all_at_once(pendulum, random_policy, monkeypat
 def test_variants_of_other_engines_stand_in_the_same_table(pendulum, random_policy):
     there = {"in_bullet": Variant("in_bullet", "simulator", {"pole.mass": 0.3}, "bullet")}
     world = replace(pendulum, variants={**pendulum.variants, **there})
-    table = evaluate(world, [random_policy(world, 0)], trials=Trials(2))
+    table = run_policies(world, [random_policy(world, 0)], trials=Trials(2))
     assert list(dict.fromkeys(table["variant"].tolist())) == list(world.variants)
-    everywhere = evaluate(world, [random_policy(world, 0)], trials=Trials(2, simulator="bullet"))
+    everywhere = run_policies(world, [random_policy(world, 0)], trials=Trials(2, simulator="bullet"))
     same = table["variant"] == "in_bullet"
     assert np.array_equal(table["return"][same], everywhere["return"][same])
     moved = np.abs(table["return"] - everywhere["return"])[~same]

@@ -2,8 +2,8 @@ import numpy as np
 
 from sim2real.cli import main
 from sim2real.evaluate import compare
+from sim2real.evaluate.episode_table import fold
 from sim2real.evaluate.selftest import COLUMNS, episodes_of, run_selftest
-from sim2real.evaluate.table import fold
 
 
 def test_planted_cases_come_out_right():

@@ -3,11 +3,11 @@ import re
 import numpy as np
 import pytest
 
+from sim2real.evaluate.episode_table import COLUMNS
 from sim2real.evaluate.gap import gap_report
 from sim2real.evaluate.scores import Reference
 from sim2real.evaluate.statistics import Estimate
-from sim2real.evaluate.table import COLUMNS
-from sim2real.evaluate.verdict import number, opening, verdict
+from sim2real.evaluate.verdict import headline, number, verdict
 
 GROUPS = {"home": "control", "light": "interpolation", "heavy": "combined"}
 
@@ -44,13 +44,13 @@ def test_size_what_closed_it_and_what_hurt():
 def test_the_opening_says_what_helps_on_the_whole_and_what_does_not():
     better, worse = ({v: s + change for v, s in NOMINAL.items()} for change in (30.0, -10.0))
     table = {"nominal": NOMINAL, "b": better, "w": worse, "u": NOMINAL, "part": {"heavy": 90.0}}
-    said = opening(reported(table))
+    said = headline(reported(table))
     assert re.fullmatch(
         r"Against “nominal”, “b” \(\+30\.0 points \[.*\]\) helps on 2 held-out variants as a whole, "
         r"“w” \(−10\.0 points \[.*\]\) hurts, and “u” \(.* points \[.*\]\) is not shown to help\.",
         said,
     )
-    assert opening(reported({"nominal": NOMINAL, "w": worse})) == ""
+    assert headline(reported({"nominal": NOMINAL, "w": worse})) == ""
 
 
 def test_a_method_above_the_oracle_is_said():

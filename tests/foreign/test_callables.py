@@ -4,7 +4,7 @@ from stable_baselines3 import PPO
 
 from sim2real.env import Sim2RealVectorEnv
 from sim2real.errors import InvalidValue, PolicyError
-from sim2real.evaluate.rollouts import Trials, evaluate
+from sim2real.evaluate.rollouts import Trials, run_policies
 from sim2real.foreign import load_policy
 from sim2real.policy import Policy
 from sim2real.world import World
@@ -120,7 +120,7 @@ def test_it_is_evaluated_beside_ours(module):
 
     same.__name__ = "copy"
     policies = [ours, load_policy(same), load_policy(same), load_policy(f"{module}:Counter")]
-    table = evaluate(World.load("furuta"), policies, ["nominal"], Trials(4))
+    table = run_policies(World.load("furuta"), policies, ["nominal"], Trials(4))
     returns = table["return"].reshape(4, 4)
     np.testing.assert_array_equal(returns[0], returns[1])
     assert (returns[3] < returns[0]).all()

@@ -10,7 +10,7 @@ import pytest
 
 from sim2real.cli import main
 from sim2real.errors import InvalidValue, PolicyError
-from sim2real.evaluate.rollouts import Trials, evaluate
+from sim2real.evaluate.rollouts import Trials, run_policies
 from sim2real.foreign import export, load_policy
 from sim2real.foreign.export import export_policy
 from sim2real.foreign.onnx import OnnxFile
@@ -162,12 +162,12 @@ def test_what_is_exported_is_evaluated_as_what_it_comes_from(tmp_path, capsys):
     assert main(["export", "furuta-nominal-0", "--onnx", str(path)]) == 0
     assert "on 1000 observations" in capsys.readouterr().out
     ours, exported = Policy.load("furuta-nominal-0"), load_policy(f"again=onnx:{path}")
-    table = evaluate(World.load("furuta"), [ours, exported], ["nominal"], Trials(4))
+    table = run_policies(World.load("furuta"), [ours, exported], ["nominal"], Trials(4))
     one, other = table["return"].reshape(2, 4)
     np.testing.assert_allclose(other, one, rtol=1e-3)
     assert exported.label == "again"
     with pytest.raises(PolicyError, match=r"does not fit this env.*world: 'furuta' against 'hopper'"):
-        evaluate(World.load("hopper"), [exported], ["nominal"], Trials(1))
+        run_policies(World.load("hopper"), [exported], ["nominal"], Trials(1))
 
 
 def test_an_export_that_acts_otherwise_is_not_written(tmp_path, monkeypatch):

@@ -8,7 +8,7 @@ import pytest
 from sim2real.cli import main
 from sim2real.doctor import diagnose, expected_of
 from sim2real.doctor.finding import BAD
-from sim2real.doctor.intake import take_in
+from sim2real.doctor.screening import screen_recordings
 from sim2real.errors import BadData, RecordingError
 from sim2real.identify.identify import Options, identify
 from sim2real.identify.verdicts import BAD_DATA, EXIT_CODES, IDENTIFIED, NOT_IDENTIFIABLE
@@ -115,7 +115,7 @@ def test_nan_rows_are_named(logs, saved, tmp_path, capsys):
     assert "run0: position is no number in 3 rows (elbow_flex); remove the rows or mend the log" in (
         capsys.readouterr().err
     )
-    taken = take_in(World.load("so101"), folder, allow_bad=True)
+    taken = screen_recordings(World.load("so101"), folder, allow_bad=True)
     assert [log.name for log in taken.recordings] == ["run1", "run2"], "what can't be trusted stays out"
     assert len(taken.complaints) == 1
 
@@ -126,7 +126,7 @@ def test_nan_rows_are_named(logs, saved, tmp_path, capsys):
 def test_all_logs_without_a_joint_do_not_fit_the_world(change, said, arm, logs, saved):
     folder = saved(change(logs[0]), [change(log) for log in logs[1:]])
     with pytest.raises(BadData, match=said):
-        take_in(arm, folder)
+        screen_recordings(arm, folder)
     with pytest.raises(RecordingError, match="elbow_flex"):
         identify(arm, [change(log) for log in logs])
 
@@ -142,11 +142,11 @@ def test_an_empty_folder_says_what_was_looked_for(tmp_path, capsys):
 
 
 def test_clean_logs_are_taken_whole(arm, logs, saved, real):
-    taken = take_in(arm, saved(logs[0]))
+    taken = screen_recordings(arm, saved(logs[0]))
     assert [log.name for log in taken.recordings] == ["run0", "run1", "run2"]
     assert taken.complaints == ()
     for part in ("train", "test"):
-        taken = take_in(arm, real / "npz" / part)
+        taken = screen_recordings(arm, real / "npz" / part)
         assert taken.complaints == ()
         assert len(taken.recordings) == len(load_recordings(real / "npz" / part))
 

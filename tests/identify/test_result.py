@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from sim2real.cli.identification import identification_tables
-from sim2real.identify.estimates import Estimate, gap_row
+from sim2real.identify.estimates import ParameterEstimate, gap_row
 from sim2real.identify.problem import Linear
 from sim2real.identify.result import Identification, Trace
 from sim2real.identify.space import FreeParameter
@@ -26,7 +26,7 @@ def estimate(**changes):
     values = {"name": "cart.mass", "unit": "kg", "value": 1.3, "low": 1.2, "high": 1.4, "independent": 0.01}
     values |= {"bootstrap": (1.25, 1.35), "with_nuisance": 1.28, "nominal": 1.0, "range": (0.5, 2.0)}
     values |= {"share": 0.1, "on_bound": False} | changes
-    return Estimate(**values)
+    return ParameterEstimate(**values)
 
 
 def gap(before, after):

@@ -12,9 +12,9 @@ from PIL import Image
 from sim2real.cli import main
 from sim2real.domain import Domain
 from sim2real.errors import InvalidValue, MissingDisplay, PolicyError
-from sim2real.evaluate.rollouts import Trials, evaluate
+from sim2real.evaluate.rollouts import Trials, run_policies
 from sim2real.foreign import load_policy
-from sim2real.playback import Motion, record, write_video
+from sim2real.playback import Clip, record, write_video
 from sim2real.playback.drawing import View, pictures, visible
 from sim2real.playback.video import ffmpeg
 from sim2real.playback.viewer import add_ghost, pose
@@ -33,7 +33,7 @@ BALL = """
 def ball():
     """A red ball that rises from 1 m to 3 m within a second."""
     heights = np.linspace(0.0, 2.0, 11)[:, None]
-    return Motion("rises", mujoco.MjModel.from_xml_string(BALL), heights, 0.1, 0.0, "")
+    return Clip("rises", mujoco.MjModel.from_xml_string(BALL), heights, 0.1, 0.0, "")
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def drawing():
 def test_the_motion_is_that_of_an_evaluation(variant):
     world, policy = World.load("furuta"), Policy.load("furuta-nominal-0")
     motion = record(world, world.variant(variant), policy)
-    table = evaluate(world, [policy], [variant], Trials(1))
+    table = run_policies(world, [policy], [variant], Trials(1))
     row = np.flatnonzero(table["variant"] == variant)[0]
     assert motion.total == pytest.approx(float(table["return"][row]), abs=1e-9)
     assert len(motion.qpos) == table["length"][row] + 1
@@ -114,7 +114,7 @@ def test_a_ball_that_rises_rises_in_the_picture(ball):
 @pytest.mark.usefixtures("drawing")
 @pytest.mark.parametrize("suffix", [".webp", ".gif"])
 def test_motions_stand_side_by_side_in_real_time(ball, tmp_path, suffix):
-    still = Motion("stays", ball.model, ball.qpos[:1], 0.1, 0.0, "fell")
+    still = Clip("stays", ball.model, ball.qpos[:1], 0.1, 0.0, "fell")
     write_video([ball, still], tmp_path / f"play{suffix}")
     with Image.open(tmp_path / f"play{suffix}") as video:
         assert video.size == (960, 360)

@@ -15,7 +15,7 @@ from sim2real.catalog import entries
 from sim2real.env import Sim2RealVectorEnv
 from sim2real.errors import InvalidValue, PolicyError, UnknownName
 from sim2real.interface import Signal
-from sim2real.policy import Contract, Policy, Step, feedforward
+from sim2real.policy import Contract, Policy, ProvenanceStep, feedforward
 from sim2real.single_env import Sim2RealEnv
 from sim2real.tasks import Furuta
 from sim2real.world import World
@@ -33,7 +33,9 @@ def contract():
         action=spec.action,
         control_dt=spec.control_dt,
         seed=3,
-        provenance=(Step("train", {"parameters": {"pole.mass": {"value": 0.1}}}, 1000, 3, {"gamma": 0.99}),),
+        provenance=(
+            ProvenanceStep("train", {"parameters": {"pole.mass": {"value": 0.1}}}, 1000, 3, {"gamma": 0.99}),
+        ),
         measured={"source_return": 1 / 3},
         code_version="0.1.0",
     )

@@ -12,10 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from sim2real.errors import InvalidValue
+from sim2real.evaluate.episode_table import COLUMNS
 from sim2real.evaluate.episodes_file import read_episodes
 from sim2real.evaluate.gap import GapOptions, gap_report
 from sim2real.evaluate.scores import Reference
-from sim2real.evaluate.table import COLUMNS
 from sim2real.report.gap import write_report
 from sim2real.report.profile_figure import draw_profiles
 

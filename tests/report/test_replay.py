@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from sim2real.evaluate.replay import COMMAND, DELAYED, SIMULATION, Errors, Motion, ReplayGap
+from sim2real.evaluate.replay import COMMAND, DELAYED, SIMULATION, Errors, ReplayedMotion, ReplayGap
 from sim2real.evaluate.replay_summary import overall, replay_tables, summary, verdict
 from sim2real.report.replay import write_replay_report
 
@@ -23,7 +23,7 @@ def gap(errors, names=None):
     for name in names:
         angles = np.cumsum(rng.normal(0, 0.01, (700, 2)), axis=0)
         predictions = {predictor: angles + rng.normal(0, 0.01) for predictor in PREDICTORS}
-        motions.append(Motion(name, time, angles, predictions, 0.1))
+        motions.append(ReplayedMotion(name, time, angles, predictions, 0.1))
     columns = np.array(errors, dtype=float).T / 1000
     table = dict(zip((SIMULATION, DELAYED, COMMAND), [*columns, columns[0] + 0.01], strict=True))
     return ReplayGap("so101", ("hip", "knee"), tuple(motions), {k: all_alike(v) for k, v in table.items()})

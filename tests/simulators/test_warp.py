@@ -375,7 +375,7 @@ def test_a_number_that_simulations_share_is_refused_by_name(furuta, monkeypatch)
     def shared(world, parameter):
         return [Entry("jnt_limited", 0, 1.0, (parameter.name,))] if parameter.name == "pole.mass" else []
 
-    monkeypatch.setattr("sim2real.simulators.table.entries", shared)
+    monkeypatch.setattr("sim2real.simulators.physics_table.entries", shared)
     simulator = WarpSimulator(furuta, 1)
     simulator.set_physics(np.array([0]), ("pole.com_z",), np.array([[0.01]]))
     with pytest.raises(InvalidValue, match=r"pole\.mass: MuJoCo Warp shares jnt_limited between simulations"):

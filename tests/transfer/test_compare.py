@@ -13,7 +13,7 @@ import pytest
 
 from sim2real.cli import main
 from sim2real.errors import InvalidValue, PolicyError, UnknownName
-from sim2real.evaluate.rollouts import Trials, evaluate
+from sim2real.evaluate.rollouts import Trials, run_policies
 from sim2real.policy import Policy
 from sim2real.report.compare import write_comparison
 from sim2real.transfer.cells import place
@@ -76,7 +76,7 @@ def test_table_says_what_every_cell_reached_and_cost(tmp_path):
     assert [row.method for row in found.rows] == ["zero-shot", "same", "broken"]
     zero, same, broken = found.rows
     # the mean over seeds of plain evaluations of the same policies from the same starts
-    table = evaluate(WORLD, POLICIES, ["combined_a"], Trials(4))
+    table = run_policies(WORLD, POLICIES, ["combined_a"], Trials(4))
     for place_, variant in (("target", "combined_a"), ("source", "nominal")):
         expected = table["return"][table["variant"] == variant].mean()
         assert zero.returns[place_].value == pytest.approx(expected)

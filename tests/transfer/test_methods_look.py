@@ -9,7 +9,7 @@ from sim2real.errors import BudgetExhausted, PolicyError, UnknownName
 from sim2real.learn.settings import PPOSettings
 from sim2real.learn.start import fresh_policy
 from sim2real.policy import Layer, Network, Policy
-from sim2real.transfer.lessons import lessons
+from sim2real.transfer.demonstrations import demonstrations
 from sim2real.transfer.methods import METHODS
 from sim2real.transfer.methods.normalizer import aligned
 from sim2real.transfer.source import Source
@@ -63,11 +63,11 @@ def test_policy_without_a_normalizer_is_refused_before_anything_is_spent():
 
 def test_lessons_are_counted_and_hold_what_the_policy_does():
     target = target_of(Budget(steps=200))
-    observations, actions = lessons(POLICY, target, 30, 0.2, 0)
+    observations, actions = demonstrations(POLICY, target, 30, 0.2, 0)
     assert len(observations) == target.spent.steps == 120
     np.testing.assert_allclose(POLICY.act(observations)[0], actions, atol=1e-5)
     few = target_of(Budget(episodes=4))
-    observations, _ = lessons(POLICY, few, 10_000, 3.0, 0)
+    observations, _ = demonstrations(POLICY, few, 10_000, 3.0, 0)
     assert len(observations) == few.spent.steps, "rows that rest teach nothing"
 
 
@@ -86,7 +86,7 @@ def test_student_of_another_form_does_what_its_teachers_do():
     assert step.settings["source_steps"] == 3 * 64 * 40
     assert student.contract.label == "distill"
     assert student.weights["actor.0.weight"].shape[0] == 32
-    observations, actions = lessons(POLICY, SOURCE.env(16), 40, 0.1, 9)
+    observations, actions = demonstrations(POLICY, SOURCE.env(16), 40, 0.1, 9)
     untaught = fresh_policy(target, PPOSettings(hidden=(32, 32)), 1)
     errors = [np.abs(one.act(observations)[0] - actions).mean() for one in (student, untaught)]
     assert errors[0] < 0.5 * errors[1]

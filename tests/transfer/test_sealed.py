@@ -18,7 +18,7 @@ from sim2real.env import Sim2RealVectorEnv
 from sim2real.errors import BudgetExhausted, InvalidValue, Sim2RealError, UnknownName
 from sim2real.evaluate.rollouts import SEED, Trials
 from sim2real.policy import Policy
-from sim2real.transfer.account import Account
+from sim2real.transfer.budget import Account
 from sim2real.transfer.compare import Design, compare
 from sim2real.transfer.fine_tune import FineTuneSettings, fine_tune
 from sim2real.transfer.identify_and_train import identify_and_train

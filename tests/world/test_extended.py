@@ -9,7 +9,7 @@ from sim2real.distributions import Point, Uniform
 from sim2real.domain import Domain
 from sim2real.env import Sim2RealVectorEnv
 from sim2real.errors import InvalidValue, UnknownName
-from sim2real.evaluate.rollouts import Trials, evaluate
+from sim2real.evaluate.rollouts import Trials, run_policies
 from sim2real.learn.settings import PPOSettings
 from sim2real.learn.train import train
 from sim2real.policy import Policy
@@ -75,7 +75,7 @@ def test_evaluation_takes_it(bare, tmp_path):
     policy = Policy.load("cartpole-nominal-0")
     FOUND.save(tmp_path / "found.toml")
     given = [str(tmp_path / "found.toml"), Domain({"hinge.damping": Point(2.0)})]
-    table = evaluate(bare, [policy], given, Trials(4))
+    table = run_policies(bare, [policy], given, Trials(4))
     assert list(dict.fromkeys(table["variant"])) == ["nominal", "found", "domain_1"]
     returns = {name: np.mean(table["return"][table["variant"] == name]) for name in ("nominal", "domain_1")}
     assert returns["nominal"] != returns["domain_1"]

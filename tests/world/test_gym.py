@@ -13,7 +13,7 @@ import sim2real
 from sim2real.domain import Domain
 from sim2real.env import Sim2RealVectorEnv
 from sim2real.errors import InvalidValue, UnknownName
-from sim2real.world import World, with_usual
+from sim2real.world import World, with_default_parameters
 
 
 class Cart(gym.Env):
@@ -79,7 +79,7 @@ def test_an_env_without_a_model_has_its_attributes():
 
 
 def test_usual_parameters_of_an_env_without_a_model_are_its_constants():
-    usual = with_usual(World.load("gym:Pendulum-v1"))
+    usual = with_default_parameters(World.load("gym:Pendulum-v1"))
     assert {"env.m", "env.l", "env.g", "env.max_torque"} < set(usual.parameters)
     assert "env.last_u" not in usual.parameters  # which an episode changes
     assert (usual.parameters["env.g"].low, usual.parameters["env.g"].high) == (5.0, 15.0)

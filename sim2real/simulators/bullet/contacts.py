@@ -20,7 +20,7 @@ from sim2real.errors import InvalidValue
 from sim2real.interface import Array, Ids, Mask
 from sim2real.world import World
 from sim2real.world.contacts import contact_dim, possible_partners
-from sim2real.world.entries import PLAY
+from sim2real.world.entries import BACKLASH
 
 Shape = tuple[int, int]
 """A geom, and 0 for its only or owner's shape, 1 for its guest."""
@@ -151,7 +151,7 @@ def limited(model: mujoco.MjModel) -> Mask:
     The ends of free play are left to MuJoCo's step: Bullet acts only once a joint is past its limit, by more
     than such a play is wide. So are the limits of ball joints, which Bullet lacks.
     """
-    plays = [model.joint(joint).name.endswith(PLAY) for joint in range(model.njnt)]
+    plays = [model.joint(joint).name.endswith(BACKLASH) for joint in range(model.njnt)]
     left = np.array(plays, dtype=bool) | (model.jnt_type == mujoco.mjtJoint.mjJNT_BALL)
     off = mujoco.mjtDisableBit.mjDSBL_LIMIT | mujoco.mjtDisableBit.mjDSBL_CONSTRAINT
     return np.asarray((model.jnt_limited == 1) & ~left & (not model.opt.disableflags & off))

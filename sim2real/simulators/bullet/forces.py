@@ -30,7 +30,7 @@ from sim2real.simulators.bullet.contacts import limited
 from sim2real.simulators.bullet.reactions import Contacts, Reactions, ancestors, impulses
 from sim2real.simulators.bullet.trees import Numbers
 from sim2real.simulators.mujoco import MujocoSimulator
-from sim2real.simulators.table import PhysicsTable
+from sim2real.simulators.physics_table import PhysicsTable
 from sim2real.world import World
 
 _BALLAST = 0.3

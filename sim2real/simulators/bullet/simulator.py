@@ -30,8 +30,8 @@ from sim2real.simulators.bullet.engine import load
 from sim2real.simulators.bullet.shard import Law, Shard
 from sim2real.simulators.bullet.workers import place, shapes_of
 from sim2real.simulators.named import Named
+from sim2real.simulators.physics_table import PhysicsTable
 from sim2real.simulators.processes import Crew
-from sim2real.simulators.table import PhysicsTable
 from sim2real.world import World
 
 _WORTH_A_WORKER = 4

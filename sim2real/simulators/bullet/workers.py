@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sim2real.interface import Array, Ids
+from sim2real.simulators.backlash import Backlash
 from sim2real.simulators.bullet.shard import Shard
-from sim2real.simulators.play import Play
 from sim2real.simulators.processes import Shapes
 from sim2real.world import World
 
@@ -16,7 +16,7 @@ _INPUTS = ("force", "dry_friction", "force_limit")
 def shapes_of(world: World) -> Shapes:
     """What each simulation of a world has on the board."""
     model = world.model
-    hidden = 0 if (play := Play.of(model)) is None else len(play.play[0])
+    hidden = 0 if (play := Backlash.of(model)) is None else len(play.play[0])
     return {
         "qpos": (model.nq - hidden,),
         "qvel": (model.nv - hidden,),

@@ -26,7 +26,7 @@ from sim2real.simulators.gym.delay import DelayLine
 from sim2real.simulators.gym.elements import Naming, as_world
 from sim2real.simulators.gym.mujoco_view import View
 from sim2real.simulators.gym.nominal import Nominal, field_of
-from sim2real.simulators.table import FieldNumbers, PhysicsTable
+from sim2real.simulators.physics_table import FieldNumbers, PhysicsTable
 from sim2real.world import World, commanded, nominal_value
 from sim2real.world.checks import canonical, check_parameters
 from sim2real.world.entries import elements_of, entries

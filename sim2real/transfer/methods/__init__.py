@@ -80,7 +80,7 @@ def make_method(name: str, settings: Mapping[str, object] | None = None) -> Meth
     for key in given.values:
         if key not in known:
             raise UnknownName(f"setting of the method {name!r}", key, known)
-    made: Method = METHODS[name](**{key: given.setting(key, known[key]) for key in given.values})
+    made: Method = METHODS[name](**{key: given.value_like(key, known[key]) for key in given.values})
     idle = sorted(set(given.values) & getattr(made, "idle", set()))
     if idle:
         raise InvalidValue(

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim2real.errors import BudgetExhausted, InvalidValue, MissingExtra, PolicyError
-from sim2real.policy import Policy, Step
+from sim2real.policy import Policy, ProvenanceStep
 from sim2real.policy.kinds import clipped
 from sim2real.policy.network import Run
 from sim2real.transfer.conditioned import conditioned
@@ -104,7 +104,7 @@ class ContextSearch:
             "returns": trail,
             "found": dict(zip((s.name for s in policy.contract.context), found.tolist(), strict=True)),
         }
-        step = Step("context", {}, target.spent.steps, case.seed, told)
+        step = ProvenanceStep("context", {}, target.spent.steps, case.seed, told)
         contract = dataclasses.replace(policy.contract, provenance=(*policy.contract.provenance, step))
         return dataclasses.replace(policy, contract=contract, weights={**policy.weights, "context": found})
 

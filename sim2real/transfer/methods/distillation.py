@@ -13,9 +13,9 @@ from sim2real.learn.backprop import Backprop
 from sim2real.learn.flat import Adam, FlatParameters
 from sim2real.learn.settings import PPOSettings
 from sim2real.learn.start import fresh_policy
-from sim2real.policy import Policy, Step
+from sim2real.policy import Policy, ProvenanceStep
 from sim2real.process import undisturbed
-from sim2real.transfer.lessons import Floats, in_target, lessons
+from sim2real.transfer.demonstrations import Floats, demonstrations, demonstrations_in_target
 from sim2real.transfer.methods.method import Card, Case
 from sim2real.transfer.retention import REHEARSED
 from sim2real.transfer.source import Source
@@ -85,10 +85,13 @@ class Distill:
         for teacher in teachers:
             teacher.check(case.target)
         env = case.source.env(_ROWS, self.domain)
-        taught = [lessons(teacher, env, self.source_steps, self.noise, case.seed) for teacher in teachers]
+        taught = [
+            demonstrations(teacher, env, self.source_steps, self.noise, case.seed) for teacher in teachers
+        ]
         if self.target_steps:
             taught += [
-                in_target(one, case.target, self.target_steps, self.noise, case.seed) for one in teachers
+                demonstrations_in_target(one, case.target, self.target_steps, self.noise, case.seed)
+                for one in teachers
             ]
         observations, actions = (np.concatenate(part) for part in zip(*taught, strict=True))
         student = fresh_policy(case.target, PPOSettings(hidden=(self.width, self.width)), case.seed)
@@ -100,7 +103,7 @@ class Distill:
             "source_steps": len(teachers) * self.source_steps * _ROWS,
             "clone_error": error,
         }
-        step = Step("distill", {}, case.target.spent.steps, case.seed, told)
+        step = ProvenanceStep("distill", {}, case.target.spent.steps, case.seed, told)
         contract = dataclasses.replace(
             case.policy.contract,
             history=1,

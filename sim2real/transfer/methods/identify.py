@@ -9,7 +9,7 @@ from typing import ClassVar
 from sim2real.errors import BudgetExhausted
 from sim2real.identify.rollout_fit import FitSettings
 from sim2real.identify.search import SearchSettings
-from sim2real.policy import Policy, Step
+from sim2real.policy import Policy, ProvenanceStep
 from sim2real.transfer.identify_and_train import RoadSettings, identify_and_train
 from sim2real.transfer.methods.method import Card, Case
 from sim2real.transfer.remote import Target
@@ -72,7 +72,7 @@ class Identify:
         policy = identify_and_train(seeded, target, world, case.folder, settings=road).policy
         spent = {name: count - before[name] for name, count in dataclasses.asdict(target.spent).items()}
         told = {"target": target.name, **dataclasses.asdict(self), **spent}
-        step = Step("identify", {}, int(spent["steps"]), case.seed, told)
+        step = ProvenanceStep("identify", {}, int(spent["steps"]), case.seed, told)
         learnt = policy.contract.provenance[len(own.provenance) :]
         contract = dataclasses.replace(policy.contract, provenance=(*own.provenance, step, *learnt))
         return dataclasses.replace(policy, contract=contract)

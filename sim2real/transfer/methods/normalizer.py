@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sim2real.errors import PolicyError
 from sim2real.policy import Policy
-from sim2real.transfer.lessons import in_target, lessons
+from sim2real.transfer.demonstrations import demonstrations, demonstrations_in_target
 from sim2real.transfer.methods.method import Card, Case
 from sim2real.transfer.source import Source
 
@@ -59,8 +59,8 @@ class AdaptNormalizer:
             raise PolicyError(
                 f"policy {policy.name!r} has no layer that normalizes observations; fine-tune it"
             )
-        before, _ = lessons(policy, case.source.env(target.num_envs), self.steps, 0.0, case.seed)
-        now, _ = in_target(policy, target, self.steps, 0.0, case.seed)
+        before, _ = demonstrations(policy, case.source.env(target.num_envs), self.steps, 0.0, case.seed)
+        now, _ = demonstrations_in_target(policy, target, self.steps, 0.0, case.seed)
         share, weights = len(now) / (len(now) + self.trust), dict(policy.weights)
         for name in layers:
             mean, std = (weights[f"{name}.{array}"] for array in ("mean", "std"))

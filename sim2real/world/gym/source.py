@@ -147,5 +147,5 @@ def _options(table: Section, others: tuple[str, ...]) -> dict[str, Any]:
     options: dict[str, Any] = {"setters": {parameter: names.text(parameter) for parameter in names.values}}
     for key, like in (("control_dt", 1.0), ("max_episode_steps", 1), ("success", "")):
         if key in table:
-            options[key] = table.setting(key, like)
+            options[key] = table.value_like(key, like)
     return options

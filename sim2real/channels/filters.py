@@ -1,4 +1,4 @@
-"""What a row of numbers passes on its way: a chain of stages, and those that commands and readings share."""
+"""What a row of numbers passes on its way: a chain of filters, and those that commands and readings share."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from sim2real.arrays import Arrays
 from sim2real.channels.laws import rounded
-from sim2real.channels.levels import Either, Level, Levels
+from sim2real.channels.magnitudes import Either, Magnitude, Magnitudes
 from sim2real.draws import NORMALS, UNIFORMS, StepDraws, levels_elsewhere
 from sim2real.interface import Array, Ids
 
@@ -26,13 +26,13 @@ STREAMS = (
 """What draws numbers, each from a stream of its own."""
 
 
-class Kit:
-    """What every stage is made of."""
+class FilterInputs:
+    """What every filter is made of."""
 
-    def __init__(self, levels: Levels, draws: StepDraws, control_dt: float) -> None:
-        """Levels of an env's parameters, its draws, and the control period in s."""
-        self.levels, self.draws, self.control_dt = levels, draws, control_dt
-        self.arrays = levels.arrays
+    def __init__(self, magnitudes: Magnitudes, draws: StepDraws, control_dt: float) -> None:
+        """Magnitudes of an env's parameters, its draws, and the control period in s."""
+        self.magnitudes, self.draws, self.control_dt = magnitudes, draws, control_dt
+        self.arrays = magnitudes.arrays
         self._normals, self._uniforms = self.arrays.put(NORMALS), self.arrays.put(UNIFORMS)
 
     def normal(self, stream: str, width: int, ids: Ids | None = None) -> Array:
@@ -54,14 +54,14 @@ class Kit:
         return picked
 
 
-class Stage(Protocol):
+class Filter(Protocol):
     """One thing that happens to numbers on their way."""
 
     columns: slice
     """The columns that it acts on."""
 
     @property
-    def level(self) -> Level | Either:
+    def magnitude(self) -> Magnitude | Either:
         """How much; at rest while that is neutral."""
 
     def begin(self, part: Array, ids: Ids) -> None:
@@ -72,48 +72,48 @@ class Stage(Protocol):
 
 
 class Chain:
-    """Stages, one after the other."""
+    """Filters, one after the other."""
 
-    def __init__(self, arrays: Arrays, stages: Sequence[Stage]) -> None:
+    def __init__(self, arrays: Arrays, filters: Sequence[Filter]) -> None:
         """In this order."""
-        self._arrays, self._stages = arrays, stages
+        self._arrays, self._filters = arrays, filters
 
     def run(self, numbers: Array) -> Array:
-        """What comes out of all rows; the numbers themselves while every stage is at rest."""
-        running = [stage for stage in self._stages if stage.level.on]
+        """What comes out of all rows; the numbers themselves while every filter is at rest."""
+        running = [each for each in self._filters if each.magnitude.on]
         if not running:
             return numbers
         result = self._arrays.copy(numbers)
-        for stage in running:
-            result[:, stage.columns] = stage.apply(result[:, stage.columns])
+        for each in running:
+            result[:, each.columns] = each.apply(result[:, each.columns])
         return result
 
     def begin(self, numbers: Array, ids: Ids) -> Array:
         """What comes out of rows that begin with these numbers, shape (len(ids), n)."""
-        if not self._stages:
+        if not self._filters:
             return numbers
         result = self._arrays.copy(numbers)
-        for stage in self._stages:
-            part = result[:, stage.columns]
-            stage.begin(part, ids)
-            if stage.level.on:
-                result[:, stage.columns] = stage.apply(part, ids)
+        for each in self._filters:
+            part = result[:, each.columns]
+            each.begin(part, ids)
+            if each.magnitude.on:
+                result[:, each.columns] = each.apply(part, ids)
         return result
 
 
 class Noise:
     """White noise, normal and independent."""
 
-    def __init__(self, kit: Kit, level: Level, columns: slice, stream: str) -> None:
-        """Of the level's standard deviation."""
-        self._kit, self.level, self.columns, self._stream = kit, level, columns, stream
+    def __init__(self, inputs: FilterInputs, magnitude: Magnitude, columns: slice, stream: str) -> None:
+        """Of the magnitude's standard deviation."""
+        self._inputs, self.magnitude, self.columns, self._stream = inputs, magnitude, columns, stream
 
     def begin(self, part: Array, ids: Ids) -> None:
         """Nothing is remembered."""
 
     def apply(self, part: Array, ids: Ids | None = None) -> Array:
         """The numbers with noise."""
-        noise = rows(self.level, ids) * self._kit.normal(self._stream, part.shape[1], ids)
+        noise = rows(self.magnitude, ids) * self._inputs.normal(self._stream, part.shape[1], ids)
         noise += part
         return noise
 
@@ -121,18 +121,18 @@ class Noise:
 class Rounding:
     """Rounding to whole multiples of a step."""
 
-    def __init__(self, kit: Kit, level: Level, columns: slice) -> None:
-        """To the level; 0 leaves the number as it is."""
-        self._xp, self.level, self.columns = kit.arrays.xp, level, columns
+    def __init__(self, inputs: FilterInputs, magnitude: Magnitude, columns: slice) -> None:
+        """To the magnitude; 0 leaves the number as it is."""
+        self._xp, self.magnitude, self.columns = inputs.arrays.xp, magnitude, columns
 
     def begin(self, part: Array, ids: Ids) -> None:
         """Nothing is remembered."""
 
     def apply(self, part: Array, ids: Ids | None = None) -> Array:
         """The nearest multiples; half-way cases to the even one."""
-        return rounded(self._xp, part, rows(self.level, ids))
+        return rounded(self._xp, part, rows(self.magnitude, ids))
 
 
-def rows(level: Level, ids: Ids | None) -> Array:
+def rows(magnitude: Magnitude, ids: Ids | None) -> Array:
     """Values of all simulations, or of some."""
-    return level.values if ids is None else level.values[ids]
+    return magnitude.values if ids is None else magnitude.values[ids]

@@ -1,6 +1,6 @@
 """What comes before a replay or a fit: recordings are read, looked at by the log doctor, and refused if bad.
 
-taken = take_in(World.load("so101"), Path("recordings"))
+taken = screen_recordings(World.load("so101"), Path("recordings"))
 found = identify(world, taken.recordings, Options(complaints=taken.complaints))
 """
 
@@ -24,7 +24,7 @@ PAGE = "doctor"
 
 
 @dataclass(frozen=True, eq=False)
-class Intake:
+class ScreenedRecordings:
     """Recordings that may be replayed and fitted, and what there is to say against them."""
 
     recordings: tuple[Recording, ...]
@@ -36,13 +36,13 @@ class Intake:
         return tuple(finding.text for finding in self.diagnosis.of(BAD))
 
 
-def take_in(
+def screen_recordings(
     world: World,
     folder: Path,
     allow_bad: bool = False,
     unwrap: bool = False,
     show: Callable[[Diagnosis], Path] | None = None,
-) -> Intake:
+) -> ScreenedRecordings:
     """Read the recordings in a folder and look at them before anything is computed from them.
 
     Args:
@@ -63,7 +63,7 @@ def take_in(
     bad = diagnosis.of(BAD)
     if bad and not allow_bad:
         raise BadData(_refusal(folder, bad, page))
-    return Intake(tuple(_readable(logs)), diagnosis)
+    return ScreenedRecordings(tuple(_readable(logs)), diagnosis)
 
 
 def _refusal(folder: Path, bad: Sequence[Finding], page: str) -> str:

@@ -7,8 +7,8 @@ import pytest
 from sim2real.env import Sim2RealVectorEnv, engine_for
 from sim2real.errors import InvalidValue
 from sim2real.simulators import Engine, make_simulator
+from sim2real.simulators.backlash import with_backlash
 from sim2real.simulators.mujoco import MujocoSimulator
-from sim2real.simulators.play import with_play
 from sim2real.world import World
 
 SERVO_ARM = """
@@ -93,7 +93,7 @@ def rolled(simulator, substeps=1):
 
 def test_play_is_that_of_a_second_joint_written_by_hand(arm):
     """Each simulation has its own; nothing of the classes' defaults gets into the second joint."""
-    simulator = MujocoSimulator(with_play(arm), 3)
+    simulator = MujocoSimulator(with_backlash(arm), 3)
     widths = [0.02, 0.1, 0.3]
     simulator.set_physics(np.arange(3), ("elbow.backlash",), np.array(widths)[:, None])
     paths = rolled(simulator)
@@ -114,7 +114,7 @@ def test_task_sees_the_columns_of_a_model_without_play(arm):
 
 
 def test_no_play_is_nearly_the_plain_model_and_play_is_not(arm):
-    simulator = MujocoSimulator(with_play(arm), 2)
+    simulator = MujocoSimulator(with_backlash(arm), 2)
     simulator.set_physics(np.arange(2), ("elbow.backlash",), np.array([[0.0], [0.2]]))
     plain = loop(arm.model, play=False)
     none, wide = np.abs(rolled(simulator) - plain[:, None]).max(axis=(0, 2))
@@ -123,7 +123,7 @@ def test_no_play_is_nearly_the_plain_model_and_play_is_not(arm):
 
 
 def test_reset_puts_the_link_where_it_is_wanted_and_the_play_in_its_middle(arm):
-    simulator = MujocoSimulator(with_play(arm), 3)
+    simulator = MujocoSimulator(with_backlash(arm), 3)
     simulator.set_physics(np.arange(3), ("elbow.backlash",), np.full((3, 1), 0.1))
     first = rolled(simulator)
     again = rolled(simulator)
@@ -139,7 +139,7 @@ def test_reset_puts_the_link_where_it_is_wanted_and_the_play_in_its_middle(arm):
 
 def test_the_link_is_free_within_its_play(arm):
     """Held by a stiff servo, gravity moves it from one stop to the other, and no farther."""
-    simulator = MujocoSimulator(with_play(arm), 1)
+    simulator = MujocoSimulator(with_backlash(arm), 1)
     simulator.set_physics(np.array([0]), ("elbow.backlash",), np.array([[0.2]]))
     simulator.reset(np.array([0]), *np.zeros((3, 1, 3)))
     for _ in range(400):
@@ -153,7 +153,7 @@ def test_steps_at_once_are_steps_one_by_one(arm):
     """With a law between the physics steps as well as without."""
     paths = []
     for between in (None, lambda: None):
-        simulator = MujocoSimulator(with_play(arm), 2)
+        simulator = MujocoSimulator(with_backlash(arm), 2)
         simulator.set_physics(np.arange(2), ("elbow.backlash",), np.array([[0.1], [0.3]]))
         simulator.reset(np.arange(2), *np.zeros((3, 2, 3)))
         for control in commands(20):
@@ -163,7 +163,7 @@ def test_steps_at_once_are_steps_one_by_one(arm):
 
 
 def test_friction_is_the_motors(arm):
-    simulator = MujocoSimulator(with_play(arm), 1)
+    simulator = MujocoSimulator(with_backlash(arm), 1)
     simulator.set_physics(np.array([0]), ("elbow.frictionloss",), np.array([[0.15]]))
     np.testing.assert_array_equal(simulator.dry_friction(), [[0.05, 0.15, 0.0, 0.05]])
 
@@ -233,4 +233,4 @@ def test_a_joint_that_is_not_the_last_of_its_body(write_world):
     scene = SERVO_ARM.replace("{extra}", '<joint name="twist" axis="1 0 0"/>')
     world = World.load(write_world(scene, PHYSICS, "twisted"))
     with pytest.raises(InvalidValue, match=r"joint 'elbow' is not the last of body 'lower'"):
-        with_play(world)
+        with_backlash(world)

@@ -16,10 +16,10 @@ import numpy as np
 from sim2real.errors import InvalidValue
 from sim2real.interface import Array, Ids
 from sim2real.world import World, compile_scene
-from sim2real.world.entries import PLAY
+from sim2real.world.entries import BACKLASH
 
 
-def with_play(world: World) -> World:
+def with_backlash(world: World) -> World:
     """The world compiled with play in every joint that has a ``backlash`` parameter; itself if none has.
 
     Raises:
@@ -47,7 +47,7 @@ def _add_play(spec: mujoco.MjSpec, joint: mujoco._specs.MjsJoint) -> None:
     scratch = mujoco.MjSpec()
     bare = scratch.worldbody.add_body().add_joint()
     body.add_joint(
-        name=joint.name + PLAY,
+        name=joint.name + BACKLASH,
         type=joint.type,
         axis=joint.axis,
         pos=joint.pos,
@@ -77,7 +77,7 @@ _TINY = 1e-6  # rad or m; the engine wants a range
 
 
 @dataclass(frozen=True)
-class Play:
+class Backlash:
     """Where the shown coordinates are among those of a model with play."""
 
     qpos: Ids
@@ -87,14 +87,14 @@ class Play:
     """Columns of the play in ``qpos`` and ``qvel``, and of the joints in what is shown of both."""
 
     @classmethod
-    def of(cls, model: mujoco.MjModel) -> Play | None:
+    def of(cls, model: mujoco.MjModel) -> Backlash | None:
         """The play of a model; None if it has none."""
         names = [model.joint(j).name for j in range(model.njnt)]
-        plays = [model.joint(name) for name in names if name.endswith(PLAY)]
+        plays = [model.joint(name) for name in names if name.endswith(BACKLASH)]
         if not plays:
             return None
         hidden_q, hidden_v = ([int(getattr(j, adr)[0]) for j in plays] for adr in ("qposadr", "dofadr"))
-        joints = [joint.name.removesuffix(PLAY) for joint in plays]
+        joints = [joint.name.removesuffix(BACKLASH) for joint in plays]
         return cls(
             np.setdiff1d(np.arange(model.nq), hidden_q),
             np.setdiff1d(np.arange(model.nv), hidden_v),
@@ -134,7 +134,7 @@ class Play:
 
 def shown_columns(model: mujoco.MjModel, names: Sequence[str]) -> tuple[Ids, Ids]:
     """Columns of joints, one after the other, in the ``qpos`` and ``qvel`` that are shown."""
-    hidden = [model.joint(j) for j in range(model.njnt) if model.joint(j).name.endswith(PLAY)]
+    hidden = [model.joint(j) for j in range(model.njnt) if model.joint(j).name.endswith(BACKLASH)]
     joints = [model.joint(name) for name in names]
 
     def columns(address: str, field: str) -> Ids:

@@ -10,7 +10,7 @@ from sim2real.policy import Policy
 from sim2real.transfer.stages import Watch
 
 
-class Shown(Watch):
+class ConsoleWatch(Watch):
     """Shows a road on a console; use it as a context, which takes the last line away again."""
 
     progress = True
@@ -20,7 +20,7 @@ class Shown(Watch):
         self._console = console
         self._status: Status | None = None
 
-    def __enter__(self) -> Shown:
+    def __enter__(self) -> ConsoleWatch:
         """Begin."""
         return self
 

@@ -19,7 +19,7 @@ _FROM_ZERO = {"damping": 0.1, "frictionloss": 0.1, "armature": 0.01}
 """Upper ends where the nominal value is 0, in SI units."""
 
 
-def with_usual(world: World) -> World:
+def with_default_parameters(world: World) -> World:
     """The same world if it names parameters, else one with those that most robots are identified by.
 
     Every joint has damping, dry friction and armature, every actuator a gain, every body that moves a mass;

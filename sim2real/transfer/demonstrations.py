@@ -13,7 +13,7 @@ from sim2real.transfer.remote import Target
 Floats = NDArray[np.float32]
 
 
-def lessons(
+def demonstrations(
     policy: Policy, env: SameStepEnv, steps: int, noise: float | Floats, seed: int
 ) -> tuple[Floats, Floats]:
     """Observations and the actions that belong there, while others are taken (DART, Laskey et al. 2017).
@@ -51,8 +51,10 @@ def lessons(
     return np.concatenate(seen), np.concatenate(done)
 
 
-def in_target(policy: Policy, target: Target, steps: int, noise: float, seed: int) -> tuple[Floats, Floats]:
-    """`lessons` in a target, as many as its budget still allows, after which its rows rest.
+def demonstrations_in_target(
+    policy: Policy, target: Target, steps: int, noise: float, seed: int
+) -> tuple[Floats, Floats]:
+    """`demonstrations` in a target, as many as its budget still allows, after which its rows rest.
 
     Raises:
         BudgetExhausted: if that is none.
@@ -62,6 +64,6 @@ def in_target(policy: Policy, target: Target, steps: int, noise: float, seed: in
         raise BudgetExhausted(
             f"{target.steps_left} steps don't pay for one in each of {target.num_envs} rows; raise the budget"
         )
-    found = lessons(policy, target, affordable, noise, seed)
+    found = demonstrations(policy, target, affordable, noise, seed)
     target.stop()
     return found

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sim2real.cli import main
-from sim2real.doctor import take_in
+from sim2real.doctor import screen_recordings
 from sim2real.errors import BadData
 from sim2real.recordings import Recording, write_npz
 from sim2real.world import World
@@ -80,9 +80,9 @@ def test_the_call_does_what_the_commands_do(arm, log):
     folder = log(wrapped(3 + 0.3 * np.sin(2 * TIME)), wrapped(3 + 0.3 * np.sin(2 * TIME - 0.2)))
     world = World.load(arm)
     with pytest.raises(BadData, match=r"elbow jumps by a whole turn of 6\.2832 in its position and command"):
-        take_in(world, folder)
-    assert take_in(world, folder, unwrap=True).complaints == ()
-    assert len(take_in(world, folder, allow_bad=True).complaints) == 1
+        screen_recordings(world, folder)
+    assert screen_recordings(world, folder, unwrap=True).complaints == ()
+    assert len(screen_recordings(world, folder, allow_bad=True).complaints) == 1
 
 
 HAND = """
@@ -122,7 +122,7 @@ def test_only_joints_that_are_driven_alone_are_asked_for(tmp_path, joints, missi
     write_npz(Recording("a", joints, TIME, command, np.roll(goal, 4, axis=0)), tmp_path / "logs" / "a.npz")
     world = World.load(folder)
     if not missing:
-        assert take_in(world, tmp_path / "logs").complaints == ()
+        assert screen_recordings(world, tmp_path / "logs").complaints == ()
         return
     with pytest.raises(BadData, match=missing):
-        take_in(world, tmp_path / "logs")
+        screen_recordings(world, tmp_path / "logs")

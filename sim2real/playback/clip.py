@@ -18,7 +18,7 @@ from sim2real.world import Variant, World
 
 
 @dataclass(frozen=True)
-class Motion:
+class Clip:
     """What a policy did."""
 
     title: str
@@ -41,7 +41,7 @@ class Motion:
 
 def record(
     world: World, variant: Variant, policy: Candidate, seconds: float = np.inf, seed: int = SEED
-) -> Motion:
+) -> Clip:
     """Play one episode, the first of those that an evaluation with this seed plays.
 
     Args:
@@ -78,7 +78,7 @@ def record(
             end = next((word for word, true in told.items() if true), "")
     snapshot = getattr(env.simulator, "snapshot", None)
     model = world.model if snapshot is None else snapshot(0)[0]
-    return Motion(variant.name, model, np.array(poses), env.task.control_dt, total, end)
+    return Clip(variant.name, model, np.array(poses), env.task.control_dt, total, end)
 
 
 def _pose(env: Sim2RealVectorEnv) -> Array:

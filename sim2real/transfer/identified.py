@@ -23,7 +23,7 @@ RECORDED = "recorded"
 
 
 @dataclass(frozen=True, eq=False)
-class Learnt:
+class Identified:
     """The physics that were found, how sure they are, and what there is to say of them."""
 
     point: Domain
@@ -35,7 +35,7 @@ class Learnt:
     """In a sealed target, to learn it."""
 
     @classmethod
-    def load(cls, folder: Path) -> Learnt:
+    def load(cls, folder: Path) -> Identified:
         """Read what `sim2real.identify.result.Identification.save` wrote."""
         table = Section.read_json(folder / "identification.json")
         point, posterior = (Domain.load(folder / f"{name}.toml") for name in ("point", "identified"))
@@ -70,7 +70,7 @@ def _verdict(entry: Section) -> Verdict:
     return Verdict(name, entry.text("subject"), entry.text("text"), numbers)
 
 
-def with_identified(world: World, learnt: Learnt, draws: int) -> World:
+def with_identified(world: World, learnt: Identified, draws: int) -> World:
     """The world with what was identified as held-out variants: the best physics, and draws.
 
     Args:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from sim2real.errors import InvalidValue
-from sim2real.evaluate.table import COLUMNS, checked, fold
+from sim2real.evaluate.episode_table import COLUMNS, checked, fold
 
 
 def one_row(**changes):

@@ -15,7 +15,7 @@ from sim2real.parameters import QUANTITIES, Parameter
 from sim2real.world import World
 
 
-class Level:
+class Magnitude:
     """Values of one quantity: a row for each simulation, a column for each element in a range of them."""
 
     def __init__(self, arrays: Arrays, num_envs: int, start: Array, neutral: float | None) -> None:
@@ -49,24 +49,24 @@ class Level:
 
 @dataclass(frozen=True)
 class Either:
-    """Several levels of one stage, which runs while any of them is on."""
+    """Several magnitudes of one filter, which runs while any of them is on."""
 
-    levels: tuple[Level, ...]
+    magnitudes: tuple[Magnitude, ...]
 
     @property
     def on(self) -> bool:
         """Whether any has a value that changes something."""
-        return any(level.on for level in self.levels)
+        return any(magnitude.on for magnitude in self.magnitudes)
 
 
-class Levels:
-    """The levels of a world's parameters, made on demand, and what sets them."""
+class Magnitudes:
+    """The magnitudes of a world's parameters, made on demand, and what sets them."""
 
     def __init__(self, world: World, arrays: Arrays, num_envs: int) -> None:
         """Nothing is bound yet."""
         self.world, self.arrays, self.num_envs = world, arrays, num_envs
-        self._levels: list[Level] = []
-        self._decided: dict[str, list[tuple[Level, Ids, Array]]] = {}
+        self._magnitudes: list[Magnitude] = []
+        self._decided: dict[str, list[tuple[Magnitude, Ids, Array]]] = {}
         self._plans: dict[tuple[str, ...], list[_Write]] = {}
 
     def has(self, *quantities: str) -> bool:
@@ -94,8 +94,8 @@ class Levels:
         elements: Sequence[str],
         scales: Array | None = None,
         default: float | Array = np.nan,
-    ) -> Level:
-        """The level of a quantity on these elements.
+    ) -> Magnitude:
+        """The magnitude of a quantity on these elements.
 
         Args:
             quantity: by name.
@@ -120,18 +120,18 @@ class Levels:
                 f"{self.world.name} has no {quantity} for {missing[0]!r}; give it a parameter "
                 f'"{missing[0]}.{quantity}" in physics.toml'
             )
-        level = Level(self.arrays, self.num_envs, start * scales, kind.neutral)
-        self._levels.append(level)
+        magnitude = Magnitude(self.arrays, self.num_envs, start * scales, kind.neutral)
+        self._magnitudes.append(magnitude)
         for parameter in self._parameters(quantity):
             columns = np.array([k for k, e in enumerate(elements) if e in parameter.elements], np.intp)
             if columns.size:
                 decided = self._decided.setdefault(parameter.name, [])
-                decided.append((level, columns, scales[columns]))
-        return level
+                decided.append((magnitude, columns, scales[columns]))
+        return magnitude
 
-    def of_parameter(self, name: str) -> list[Level]:
-        """The levels that a parameter decides."""
-        return [level for level, _, _ in self._decided.get(name, ())]
+    def of_parameter(self, name: str) -> list[Magnitude]:
+        """The magnitudes that a parameter decides."""
+        return [magnitude for magnitude, _, _ in self._decided.get(name, ())]
 
     def set_physics(self, env_ids: Ids, names: tuple[str, ...], values: Array) -> None:
         """Take new values of parameters. Shape (len(env_ids), len(names)); others than ours are left.
@@ -144,24 +144,24 @@ class Levels:
         for write in self._plans[names]:
             given = values[:, write.picks]
             self._check_room(write, names, given)
-            write.level.set(env_ids, write.columns, given * write.scales)
+            write.magnitude.set(env_ids, write.columns, given * write.scales)
 
     def _plan(self, names: tuple[str, ...]) -> list[_Write]:
-        """One write for each level that some of these parameters decide."""
+        """One write for each magnitude that some of these parameters decide."""
         plan = []
-        for level in self._levels:
+        for magnitude in self._magnitudes:
             parts = [
                 (np.full(len(columns), k), columns, scales)
                 for k, name in enumerate(names)
                 for decided, columns, scales in self._decided.get(name, ())
-                if decided is level
+                if decided is magnitude
             ]
             if parts:
-                plan.append(_Write(level, *map(np.concatenate, zip(*parts, strict=True))))
+                plan.append(_Write(magnitude, *map(np.concatenate, zip(*parts, strict=True))))
         return plan
 
     def _check_room(self, write: _Write, names: tuple[str, ...], given: Array) -> None:
-        limits = write.level.limits
+        limits = write.magnitude.limits
         if limits is not None and (given > limits[write.columns]).any():
             _, column = np.argwhere(given > limits[write.columns])[0]
             parameter = self.world.parameters[names[write.picks[column]]]
@@ -176,9 +176,9 @@ class Levels:
 
 @dataclass(frozen=True)
 class _Write:
-    """Columns of a level, and what they get: values of these picks times scales. All of shape (k,)."""
+    """Columns of a magnitude, and what they get: values of these picks times scales. All of shape (k,)."""
 
-    level: Level
+    magnitude: Magnitude
     picks: Ids
     columns: Ids
     scales: Array

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from gymnasium import spaces
@@ -17,7 +17,7 @@ from sim2real.policy.network import INPUTS
 
 Floats = NDArray[np.float32]
 _SHOWN = ("observation", "history", "context")
-"""Inputs that an env and a policy give; the others need somebody who knows more."""
+"""Inputs that an env and a policy give an actor; a critic may read ``privileged`` too, which is physics."""
 
 
 class Inputs:
@@ -29,8 +29,9 @@ class Inputs:
         Raises:
             PolicyError: for inputs that no env shows.
         """
-        read = policy.network.reads("action") | policy.network.reads("value")
-        for name in sorted(read - set(_SHOWN)):
+        acting, valuing = policy.network.reads("action"), policy.network.reads("value")
+        read = acting | valuing
+        for name in sorted(acting - set(_SHOWN) | valuing - {*_SHOWN, "privileged"}):
             raise PolicyError(
                 f"policy {policy.name!r} reads {name}, which no env shows; PPO here can't give it"
             )
@@ -58,11 +59,14 @@ class SeesInputs(VecEnvWrapper):
         self._names = inputs.names
         self._history = History(contract.history, len(contract.observation), len(contract.action))
         self._context = policy.weights["context"] if contract.context else np.zeros(0, np.float32)
+        self._known = tuple(signal.name for signal in contract.privileged)
+        self._physics = np.zeros((self.num_envs, len(self._known)), np.float32)
 
     def reset(self) -> VecEnvObs:
         """Begin all rows."""
         self._observation = np.asarray(self.venv.reset(), np.float32)
         self._past = self._history.start(self.num_envs)
+        self._look()
         return self._seen()
 
     def step_async(self, actions: NDArray[np.float32]) -> None:
@@ -85,10 +89,17 @@ class SeesInputs(VecEnvWrapper):
                 infos[row]["terminal_observation"] = last[row]
             self._observation[ended] = begun
             self._past = self._history.start(dones, self._past)
+            self._look()
         return self._seen(), rewards, dones, infos
+
+    def _look(self) -> None:
+        """See the physics of the episodes that have begun."""
+        if "privileged" in self._names:
+            self._physics = cast(Any, self.venv).physics(self._known)
 
     def _seen(self) -> Floats:
         past, self._past = self._history.seen(self._observation, self._past)
         given: dict[str, Any] = {"observation": self._observation, "history": past}
+        given["privileged"] = self._physics
         given["context"] = np.broadcast_to(self._context, (self.num_envs, len(self._context)))
         return np.concatenate([given[name] for name in self._names], axis=1, dtype=np.float32)

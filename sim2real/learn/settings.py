@@ -42,6 +42,8 @@ class PPOSettings:
     activation: str = "tanh"
     history: int = 1
     """Observations that a new policy sees at once, with the actions between them."""
+    privileged: bool = False
+    """Whether the critic sees each episode's physics while it learns; see `sim2real.learn.privileged`."""
     start: str = ""
     """Name or folder of a policy to go on from, with ``{seed}`` for the seed; empty to begin anew."""
     learner: str = "stable_baselines3"

@@ -19,6 +19,7 @@ from sim2real.learn.checkpoint import description
 from sim2real.learn.domain_callbacks import LogDomain
 from sim2real.learn.hooks import Hooks
 from sim2real.learn.learn import Beside, learn
+from sim2real.learn.privileged import hide_physics, show_physics
 from sim2real.learn.settings import PPOSettings
 from sim2real.learn.start import begin, contract_of, normalizer_of
 from sim2real.policy import Policy, ProvenanceStep
@@ -60,6 +61,7 @@ def train(
     folder, seed = Path(folder), checked_seed(seed, LARGEST_SEED)
     Policy.check_folder(folder)
     env, start, settings = begin(world, domain, seed, settings)
+    first = show_physics(start, env) if settings.privileged else start
     source, logs = env.domain.to_toml(), folder.with_name(folder.name + ".training")
     beside = Beside(
         callbacks=(LogDomain(),),
@@ -72,12 +74,13 @@ def train(
         envs.append(Sim2RealVectorEnv(env.world, settings.rehearsing, simulator=settings.simulator))
         own = max(own * env.num_envs // settings.num_envs, 1)
     hooks = Hooks(normalizer=normalizer_of(start, settings))
-    learnt = learn(envs, start, dataclasses.replace(settings, total_steps=own), seed, hooks, beside)
+    learnt = learn(envs, first, dataclasses.replace(settings, total_steps=own), seed, hooks, beside)
+    acting = hide_physics(learnt.policy) if settings.privileged else learnt.policy
     plain = {**asdict(settings), "hidden": list(settings.hidden)}
     step = ProvenanceStep("train", source, sum(learnt.steps), seed, plain)
     label = "nominal" if env.domain.is_point else "randomized"
     contract = contract_of(env, label, seed, (*start.contract.provenance, step), start.contract)
-    policy = dataclasses.replace(learnt.policy, contract=contract, name=folder.name)
+    policy = dataclasses.replace(acting, contract=contract, name=folder.name)
     policy = measured(policy, env.world, domain, settings.simulator)
     policy.save(folder)
     (logs / "checkpoint.safetensors").unlink(missing_ok=True)

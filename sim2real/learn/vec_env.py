@@ -14,7 +14,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvObs, VecEnvStepReturn
 
 from sim2real.arrays import host
-from sim2real.errors import BudgetExhausted, InvalidValue
+from sim2real.errors import BudgetExhausted, InvalidValue, PolicyError
 
 
 class SameStepEnv(Protocol):
@@ -83,6 +83,24 @@ class SB3VecEnv(VecEnv):
                 }
         return host(observation), host(reward).astype(np.float32), done, infos
 
+    def physics(self, names: Sequence[str]) -> NDArray[np.float32]:
+        """Some parameters of every row. Shape (num_envs, len(names)).
+
+        Raises:
+            PolicyError: for an env that doesn't tell one of them, as a sealed target.
+        """
+        told = getattr(self.env, "physics", None)
+        known = {} if told is None else told(0)
+        missing = [name for name in names if name not in known]
+        if told is None or missing:
+            raise PolicyError(
+                f"the policy's critic reads {', '.join(missing)}, which this env doesn't tell; a sealed target "
+                "tells no physics, and other envs that of their parameters: take it from the critic first "
+                "(sim2real.learn.privileged.hide_physics)"
+            )
+        rows = (told(row) for row in range(self.num_envs))
+        return np.array([[physics[name] for name in names] for physics in rows], np.float32)
+
     def close(self) -> None:
         """Nothing to close."""
 
@@ -150,6 +168,10 @@ class SideBySide(VecEnv):
         observations, rewards, dones, infos = zip(*(part.step_wait() for part in self.parts), strict=True)
         told = [info for own in infos for info in own]
         return np.concatenate(observations), np.concatenate(rewards), np.concatenate(dones), told
+
+    def physics(self, names: Sequence[str]) -> NDArray[np.float32]:
+        """Some parameters of every row. Shape (num_envs, len(names))."""
+        return np.concatenate([cast(Any, part).physics(names) for part in self._parts])
 
     def close(self) -> None:
         """Nothing to close."""

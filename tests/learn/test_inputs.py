@@ -121,5 +121,12 @@ def test_what_no_env_shows_is_refused(world):
         for layer in policy.network.layers
     ]
     knowing = Policy(contract, Network(tuple(layers), policy.network.outputs), policy.weights)
-    with pytest.raises(PolicyError, match="reads privileged, which no env shows"):
+    with pytest.raises(PolicyError, match="critic reads cart_position, .*which this env doesn't tell"):
         learn(env_of(world), knowing, TINY)
+    layers = [
+        dataclasses.replace(layer, inputs=("privileged",)) if layer.name == "actor.0" else layer
+        for layer in policy.network.layers
+    ]
+    teacher = Policy(contract, Network(tuple(layers), policy.network.outputs), policy.weights)
+    with pytest.raises(PolicyError, match="reads privileged, which no env shows"):
+        learn(env_of(world), teacher, TINY)

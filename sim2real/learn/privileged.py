@@ -58,8 +58,9 @@ def show_physics(policy: Policy, env: Sim2RealVectorEnv) -> Policy:
 
 
 def hide_physics(policy: Policy) -> Policy:
-    """The policy of before, with a critic that values as in the middle of every range; it acts the same."""
+    """The policy without what its critic reads of physics: it values as in the middle of every range."""
     network = policy.network.without(_SUM, _KNOWS, _READ, instead="critic.0")
     gone = policy.network.arrays_of(_KNOWS, _READ)
     weights = {name: array for name, array in policy.weights.items() if name not in gone}
+    weights["critic.0.bias"] = weights["critic.0.bias"] + policy.weights[f"{_KNOWS}.bias"]
     return Policy(replace(policy.contract, privileged=()), network, weights, policy.name)

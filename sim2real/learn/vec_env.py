@@ -94,9 +94,9 @@ class SB3VecEnv(VecEnv):
         missing = [name for name in names if name not in known]
         if told is None or missing:
             raise PolicyError(
-                f"the policy's critic reads {', '.join(missing)}, which this env doesn't tell; a sealed target "
-                "tells no physics, and other envs that of their parameters: take it from the critic first "
-                "(sim2real.learn.privileged.hide_physics)"
+                f"the policy's critic reads {', '.join(missing)}, which this env doesn't tell; a sealed "
+                "target tells no physics, and other envs that of their parameters: take it from the critic "
+                "first (sim2real.learn.privileged.hide_physics)"
             )
         rows = (told(row) for row in range(self.num_envs))
         return np.array([[physics[name] for name in names] for physics in rows], np.float32)
@@ -171,7 +171,7 @@ class SideBySide(VecEnv):
 
     def physics(self, names: Sequence[str]) -> NDArray[np.float32]:
         """Some parameters of every row. Shape (num_envs, len(names))."""
-        return np.concatenate([cast(Any, part).physics(names) for part in self._parts])
+        return np.concatenate([cast(Any, part).physics(names) for part in self.parts])
 
     def close(self) -> None:
         """Nothing to close."""

@@ -121,7 +121,7 @@ def test_what_no_env_shows_is_refused(world):
         for layer in policy.network.layers
     ]
     knowing = Policy(contract, Network(tuple(layers), policy.network.outputs), policy.weights)
-    with pytest.raises(PolicyError, match="critic reads cart_position, .*which this env doesn't tell"):
+    with pytest.raises(PolicyError, match=r"critic reads cart_position, .*which this env doesn't tell"):
         learn(env_of(world), knowing, TINY)
     layers = [
         dataclasses.replace(layer, inputs=("privileged",)) if layer.name == "actor.0" else layer

@@ -3,6 +3,7 @@
     python scripts/methods_furuta.py                       # combined_a from nominal, 50,000 steps, five seeds
     python scripts/methods_furuta.py --methods rehearsal rehearsal:average=0.1,rehearse=training --seeds 3
     python scripts/methods_furuta.py --source randomized --target combined_b --steps 100000
+    python scripts/methods_furuta.py --methods context --target three_periods_late --episodes 50
     python scripts/methods_furuta.py --quick               # one method, one seed, a single update
 
 Success over fresh episodes of the sealed target and of nominal physics, with Student's intervals over seeds
@@ -39,23 +40,31 @@ def said(estimate: Estimate) -> str:
     return f"{estimate.value:.2f}" + (f" [{interval[0]:.2f}, {interval[1]:.2f}]" if interval else "")
 
 
+def said_of(budget: Budget) -> str:
+    """What may be spent."""
+    limits = {"target steps": budget.steps, "target episodes": budget.episodes}
+    return ", ".join(f"{limit:,} {name}" for name, limit in limits.items() if limit)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--methods", nargs="+", default=list(METHODS), metavar="NAME[:SETTING=VALUE,...]")
     parser.add_argument("--target", default="combined_a")
     parser.add_argument("--source", default="nominal")
-    parser.add_argument("--steps", type=positive, default=50_000)
+    parser.add_argument("--steps", type=positive, help="of the target; default 50,000, unless --episodes")
+    parser.add_argument("--episodes", type=positive, help="of the target")
     parser.add_argument("--seeds", type=positive, default=5)
     parser.add_argument("--jobs", type=positive, default=2)
     parser.add_argument("--quick", action="store_true", help="one method, one seed, a single update")
     asked = parser.parse_args()
-    methods, seeds, steps, out = asked.methods, asked.seeds, asked.steps, Path("runs/methods-furuta")
+    methods, seeds, out = asked.methods, asked.seeds, Path("runs/methods-furuta")
+    budget = Budget(asked.steps or (None if asked.episodes else 50_000), asked.episodes)
     if asked.quick:
-        methods, seeds, steps, out = ["rehearsal"], 1, 1_024, Path("runs/quick/methods-furuta")
+        methods, seeds, budget, out = ["rehearsal"], 1, Budget(1_024), Path("runs/quick/methods-furuta")
     policies = [Policy.load(f"{WORLD}-{asked.source}-{seed}") for seed in range(seeds)]
-    design = Design((asked.target,), Budget(steps=steps), variants=(), jobs=min(asked.jobs, seeds))
+    design = Design((asked.target,), budget, variants=(), jobs=min(asked.jobs, seeds))
     found = compare(World.load(WORLD), policies, methods, design, out, print)
-    title = f"{asked.source} to {asked.target}, {steps:,} target steps, {seeds} seeds"
+    title = f"{asked.source} to {asked.target}, {said_of(budget)}, {seeds} seeds"
     table = Table("method", "target", "by seed", "source", "by seed", "trained weights", "CPU s", title=title)
     for row in found.rows:
         trained = row.cost.get("trained_weights")

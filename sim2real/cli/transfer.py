@@ -63,9 +63,8 @@ def run(arguments: argparse.Namespace) -> None:
     out = arguments.out or Path("runs") / f"{policy.name}-{given.stem}"
     Policy.check_folder(out)
     secret = secrets.randbits(32) if arguments.secret is None else arguments.secret
-    rows = min(16, arguments.episodes or 16)
     kind = RemoteTarget if arguments.remote else TargetEnv
-    target = kind(world, physics, budget, rows, seal=Seal(secret, name=given.stem))
+    target = kind(world, physics, budget, budget.rows, seal=Seal(secret, name=given.stem))
     run = Run(arguments.seed, out.with_name(f"{out.name}.transfer"), progress=True)
     adapted = transfer(policy, target, method, Source(world), run)
     label = arguments.label or adapted.contract.label

@@ -82,14 +82,14 @@ class PolicySAC(SAC):
             venv: what it learns in.
             settings: how.
             seed: of critics, exploration and episodes.
-            hooks: of which SAC knows ``free``; of the names there those of the actor count.
+            hooks: of which SAC knows ``free``, with the names of the actor, and ``anchors``.
 
         Raises:
             InvalidValue: for other hooks, or a policy that reads more than observations.
         """
         self._hooks = hooks or Hooks()
-        if self._hooks != Hooks(free=self._hooks.free):
-            raise InvalidValue("SAC knows the hook free alone; choose PPO for the others")
+        if self._hooks != Hooks(free=self._hooks.free, anchors=self._hooks.anchors):
+            raise InvalidValue("SAC knows the hooks free and anchors; choose PPO for the others")
         if start.remembers or start.network.reads() != {"observation"}:
             raise InvalidValue(f"policy {start.name!r} reads more than the observation, which SAC here can't")
         torch.set_num_threads(1)
@@ -114,6 +114,11 @@ class PolicySAC(SAC):
             },
         )
         self.set_logger(Logger(None, []))
+        self._anchors = [
+            (torch.from_numpy(anchor.observations), torch.from_numpy(anchor.actions), anchor)
+            for anchor in self._hooks.anchors
+        ]
+        self.actor.optimizer.register_step_pre_hook(lambda *_: self._pull())
 
     def policy_now(self) -> Policy:
         """What is learnt, with the critic of the policy that it began with, whose weights did not move."""
@@ -133,6 +138,18 @@ class PolicySAC(SAC):
         for key, tensor in actor.twin.named_parameters():
             tensor.requires_grad_(key.replace("/", ".") in rates)
         super().train(gradient_steps, batch_size)
+
+    def _pull(self) -> None:
+        """Add the gradient of the anchors to that of the actor, which is about to step."""
+        actor = cast(_Actor, self.actor)
+        if not any(tensor.requires_grad for tensor in actor.twin.parameters()):
+            return
+        variance = torch.exp(2 * actor.explore.detach())
+        for observations, actions, anchor in self._anchors:
+            rows = torch.randint(len(actions), (anchor.rows,))
+            mean = actor.twin({"observation": observations[rows]})[0]
+            loss = ((mean - actions[rows]) ** 2 / variance).sum(dim=1).mean() * (anchor.strength / 2)
+            loss.backward()
 
     def _sample_action(
         self, learning_starts: int, action_noise: object = None, n_envs: int = 1

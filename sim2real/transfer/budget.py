@@ -16,6 +16,7 @@ from pathlib import Path
 from sim2real.errors import BudgetExhausted, InvalidValue
 from sim2real.files import write_text
 
+_ROWS = 16
 _AHEAD = {"steps": 1024, "episodes": 32}
 
 
@@ -39,6 +40,13 @@ class Budget:
         for name, limit in dataclasses.asdict(self).items():
             if limit is not None and not limit > 0:
                 raise InvalidValue(f"a budget of {limit} {name} buys nothing; give more than 0")
+
+    @property
+    def rows(self) -> int:
+        """Rows of a target that it suits: 16, or of few episodes as many as leave the fewest of them over."""
+        if self.episodes is None or self.episodes < _ROWS:
+            return min(_ROWS, self.episodes or _ROWS)
+        return min(range(_ROWS, _ROWS // 2 - 1, -1), key=lambda rows: (self.episodes or 0) % rows)
 
 
 @dataclass(frozen=True)

@@ -125,8 +125,8 @@ def _run(number: int, given: bytes, imports: Sequence[str]) -> tuple[int, Done |
 def _done(cell: Cell) -> Done:
     goal, policy = cell.target, cell.policy
     secret = int(fingerprint("target", policy.seed, goal.name)[:15], 16)
-    rows = min(16, cell.budget.episodes or 16)
-    with RemoteTarget(cell.world, goal, cell.budget, rows, seal=Seal(secret, name=goal.name)) as target:
+    budget = cell.budget
+    with RemoteTarget(cell.world, goal, budget, budget.rows, seal=Seal(secret, name=goal.name)) as target:
         begun = time.process_time()
         adapted = transfer(policy, target, cell.method, Source(cell.world))
         seconds, spent = time.process_time() - begun, target.spent

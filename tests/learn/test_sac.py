@@ -9,6 +9,7 @@ from sim2real.env import Sim2RealVectorEnv
 from sim2real.errors import InvalidValue
 from sim2real.learn.hooks import Average, Hooks, critic_first
 from sim2real.learn.learn import Beside, learn
+from sim2real.learn.regularizers import anchor_to
 from sim2real.learn.sac import PolicySAC, SACSettings
 from sim2real.learn.settings import PPOSettings
 from sim2real.learn.start import fresh_policy
@@ -86,6 +87,22 @@ def test_it_learns_to_push_where_that_is_what_pays(world, policy):
     assert after > 0.5
 
 
+def test_an_anchor_holds_the_actor(world, policy):
+    """The stronger, the closer it stays to what it did in the anchor's states."""
+    observation = np.random.default_rng(0).normal(size=(200, 5)).astype(np.float32)
+    settings = dataclasses.replace(TINY, total_steps=300, learning_rate=1e-2)
+    before, _ = policy.act(observation)
+
+    def strayed(strength):
+        hooks = Hooks(anchors=[anchor_to(policy, observation, strength)] if strength else [])
+        learnt = learn(Sim2RealVectorEnv(world, 4), policy, settings, hooks=hooks).policy
+        return np.abs(learnt.act(observation)[0] - before).mean()
+
+    free, held, tight = map(strayed, (0.0, 1.0, 1000.0))
+    assert free > 2 * held
+    assert held > tight
+
+
 def test_it_stops_where_the_budget_does(world, policy):
     target = TargetEnv(world, world.variant("heavy"), Budget(steps=90), num_envs=4, seal=Seal(0))
     learnt = learn(target, policy, TINY)
@@ -95,7 +112,7 @@ def test_it_stops_where_the_budget_does(world, policy):
 
 def test_what_it_can_not_do(world, policy, tmp_path):
     env = Sim2RealVectorEnv(world, 4)
-    with pytest.raises(InvalidValue, match="SAC knows the hook free alone"):
+    with pytest.raises(InvalidValue, match="SAC knows the hooks free and anchors"):
         learn(env, policy, TINY, hooks=Hooks(average=Average()))
     with pytest.raises(InvalidValue, match="SAC keeps no checkpoint"):
         learn(env, policy, TINY, beside=Beside(logs=tmp_path, run="mine"))

@@ -231,3 +231,11 @@ def test_what_was_spent_before_counts(hopper):
     assert target.spent.steps == 100
     target.go_on_from(Spent(steps=92))
     assert target.spent.steps == 100
+
+
+@pytest.mark.parametrize(
+    ("limits", "rows"),
+    [({"steps": 50_000}, 16), ({"episodes": 50}, 10), ({"episodes": 10}, 10), ({"episodes": 48}, 16)],
+)
+def test_rows_leave_few_episodes_over(limits, rows):
+    assert Budget(**limits).rows == rows

@@ -16,6 +16,7 @@ from sim2real.transfer.methods.distillation import Distill
 from sim2real.transfer.methods.identify import Identify, RandomizeAgain
 from sim2real.transfer.methods.method import Card, Case, Method
 from sim2real.transfer.methods.normalizer import AdaptNormalizer
+from sim2real.transfer.methods.off_policy import OffPolicy
 
 MethodFactory: TypeAlias = type[Any]
 """A class of methods: settings by name make one; see `sim2real.transfer.methods.method.Method`."""
@@ -56,6 +57,7 @@ METHODS: Registry[MethodFactory] = Registry(
         "residual": Residual,
         "progressive": Progressive,
         "normalizer": AdaptNormalizer,
+        "off-policy": OffPolicy,
         "distill": Distill,
         "context": ContextSearch,
         "identify": Identify,

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sim2real.draws import LARGEST_SEED, checked_seed
-from sim2real.errors import BudgetExhausted, UnknownName
+from sim2real.errors import BudgetExhausted, InvalidValue, UnknownName
 from sim2real.learn.hooks import Hooks
 from sim2real.learn.learn import Beside, learn
 from sim2real.learn.settings import SCHEDULES, PPOSettings
@@ -37,9 +37,11 @@ class FineTuneSettings(Parts, Retention):
 
     Raises:
         UnknownName: for a normalizer handling, schedule, part, or domain to rehearse that does not exist.
-        InvalidValue: for a share outside [0, 1), or a negative strength.
+        InvalidValue: for a share outside its range, or a negative strength.
     """
 
+    budget_share: float = 1.0
+    """Share of the budget that is left which it spends; the rest is for what comes after."""
     learning_rate: float = 0.5
     """At the start, as a share of what pre-training began with."""
     final_learning_rate: float = 0.5
@@ -62,6 +64,8 @@ class FineTuneSettings(Parts, Retention):
         Parts.__post_init__(self)
         Retention.__post_init__(self)
         Hooks(normalizer=self.normalizer)
+        if not 0 < self.budget_share <= 1:
+            raise InvalidValue(f"budget_share of {self.budget_share:g} is outside (0, 1]")
         if self.schedule not in SCHEDULES:
             raise UnknownName("schedule", self.schedule, SCHEDULES)
 
@@ -103,10 +107,10 @@ def fine_tune(
     seed = policy.contract.seed if seed is None else checked_seed(seed, LARGEST_SEED)
     policy.check(target)
     rollout = settings.rollout_steps * target.num_envs
-    total = target.steps_left // rollout * rollout
+    total = int(target.steps_left * settings.budget_share) // rollout * rollout
     if not total:
         raise BudgetExhausted(
-            f"{target.steps_left} steps don't pay for one update of {rollout}; raise the budget or lower "
+            f"{_few(target, settings)} don't pay for one update of {rollout}; raise the budget or lower "
             "rollout_steps"
         )
     envs: list[SameStepEnv] = [target, *settings.envs(target.num_envs, source)]
@@ -135,6 +139,11 @@ def fine_tune(
     # it keeps the source's contents, as a sealed target tells nothing of its own
     contract = dataclasses.replace(contract, contents=before.contents)
     return dataclasses.replace(settings.merged(learnt.policy), contract=contract, name="policy")
+
+
+def _few(target: Target, settings: FineTuneSettings) -> str:
+    part = "" if settings.budget_share == 1 else f"{settings.budget_share:.0%} of "
+    return f"{part}{target.steps_left} steps"
 
 
 def _ppo_settings(policy: Policy, settings: FineTuneSettings) -> PPOSettings:

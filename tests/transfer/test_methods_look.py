@@ -75,6 +75,7 @@ def test_student_of_another_form_does_what_its_teachers_do():
     target, distill = target_of(Budget(steps=400)), METHODS["distill"]
     method = distill(
         teachers="cartpole-nominal-1 + cartpole-nominal-2",
+        tune=0.0,
         source_steps=40,
         target_steps=20,
         width=32,
@@ -92,6 +93,16 @@ def test_student_of_another_form_does_what_its_teachers_do():
     assert errors[0] < 0.5 * errors[1]
 
 
+def test_a_tuned_copy_teaches_in_the_target_and_the_policy_in_the_source():
+    target = target_of(Budget(steps=2_000))
+    method = METHODS["distill"](tune=0.6, source_steps=20, target_steps=100, epochs=30)
+    student = transfer(POLICY, target, method, SOURCE, Run(seed=1))
+    step = student.contract.provenance[-1]
+    assert target.spent.steps == step.steps == 4 * 256 + 4 * 100
+    assert step.settings["source_steps"] == 64 * 20
+    assert [s.method for s in student.contract.provenance[-2:]] == ["train", "distill"]
+
+
 def test_distillation_refuses_what_it_can_not_do_before_anything_is_spent():
     target = target_of(Budget(steps=2))
     with pytest.raises(UnknownName, match="nobody"):
@@ -99,7 +110,9 @@ def test_distillation_refuses_what_it_can_not_do_before_anything_is_spent():
     with pytest.raises(PolicyError, match="does not fit"):
         transfer(POLICY, target, METHODS["distill"](teachers="furuta-nominal-0"), SOURCE)
     with pytest.raises(BudgetExhausted, match="one in each of 4 rows"):
-        transfer(POLICY, target, METHODS["distill"](source_steps=2), SOURCE)
+        transfer(POLICY, target, METHODS["distill"](source_steps=2, tune=0.0), SOURCE)
+    with pytest.raises(BudgetExhausted, match="85% of 2 steps don't pay for one update of 256"):
+        transfer(POLICY, target, "distill", SOURCE)
     assert target.spent.steps == 0
     with pytest.raises(UnknownName, match="domain of the source"):
         replace(METHODS["distill"](), domain="everywhere")

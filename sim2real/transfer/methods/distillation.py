@@ -16,6 +16,7 @@ from sim2real.learn.start import fresh_policy
 from sim2real.policy import Policy, ProvenanceStep
 from sim2real.process import undisturbed
 from sim2real.transfer.demonstrations import Floats, demonstrations, demonstrations_in_target
+from sim2real.transfer.fine_tune import FineTuneSettings, fine_tune
 from sim2real.transfer.methods.method import Card, Case
 from sim2real.transfer.retention import REHEARSED
 from sim2real.transfer.source import Source
@@ -29,8 +30,9 @@ _HELD_OUT = 10
 class Distill:
     """One feedforward student learns what several teachers do where they come (Rusu et al. 2016).
 
-    Teachers are the policy itself and others; each acts in the source, and in the target where the budget is
-    shared, with shaken actions, and labels the states that it sees. The student's mean is pulled to its
+    The policy itself and others teach what they do in the source. A copy of the policy that is fine-tuned
+    first, with a share of the budget, teaches what it does in the target; without it all of them teach there
+    too. Each acts with shaken actions and labels the states that it sees. The student's mean is pulled to its
     teacher's with a mean squared error, a KL divergence between Gaussians of one spread. It may have another
     form than its teachers, and goes on learning as any policy; its critic begins anew.
 
@@ -40,20 +42,22 @@ class Distill:
     """
 
     card: ClassVar[Card] = Card(
-        "clones the policy, and others beside it, into one student",
+        "clones the policy in the source and a tuned copy in the target, or others, into one student",
         "Rusu et al. 2016",
         needs=("source",),
         costs="12,800 steps of the source a teacher",
-        risk="is no better in the target than its teachers",
+        risk="is no better than its teachers, and between them where they contradict each other",
     )
     teachers: str = ""
     """More policies, by names or folders with + between."""
-    domain: str = "training"
+    tune: float = 0.85
+    """Share of the budget with which a teacher for the target is tuned; 0 for none."""
+    domain: str = "nominal"
     """What the source draws its physics from: ``nominal``, or ``training``."""
     source_steps: int = 200
     """Control steps of each teacher in each of 64 rows of the source."""
-    target_steps: int = 64
-    """Control steps of each teacher in each row of the target."""
+    target_steps: int = 200
+    """Control steps of each teacher in each row of the target, at most."""
     noise: float = 0.2
     """Standard deviation of the shaking, in units of a full action."""
     width: int = 64
@@ -67,8 +71,10 @@ class Distill:
         if self.domain not in REHEARSED:
             raise UnknownName("domain of the source", self.domain, REHEARSED)
         counts = (self.source_steps, self.epochs, self.width)
-        if min(counts) < 1 or min(self.target_steps, self.noise) < 0:
-            raise InvalidValue(f"{self} teaches nothing; give counts of at least 1, and none below 0")
+        if min(counts) < 1 or min(self.target_steps, self.noise) < 0 or not 0 <= self.tune < 1:
+            raise InvalidValue(
+                f"{self} teaches nothing; give counts of at least 1, none below 0, and tune in [0, 1)"
+            )
 
     @undisturbed()
     def __call__(self, case: Case) -> Policy:
@@ -84,6 +90,16 @@ class Distill:
         teachers = [case.policy, *map(Policy.load, names)]
         for teacher in teachers:
             teacher.check(case.target)
+        there = teachers
+        if self.tune:
+            tuned = fine_tune(
+                case.policy,
+                case.target,
+                FineTuneSettings(budget_share=self.tune),
+                case.seed,
+                case.progress,
+            )
+            there = [tuned]
         env = case.source.env(_ROWS, self.domain)
         taught = [
             demonstrations(teacher, env, self.source_steps, self.noise, case.seed) for teacher in teachers
@@ -91,7 +107,7 @@ class Distill:
         if self.target_steps:
             taught += [
                 demonstrations_in_target(one, case.target, self.target_steps, self.noise, case.seed)
-                for one in teachers
+                for one in there
             ]
         observations, actions = (np.concatenate(part) for part in zip(*taught, strict=True))
         student = fresh_policy(case.target, PPOSettings(hidden=(self.width, self.width)), case.seed)

@@ -30,6 +30,8 @@ from sim2real.transfer.retention import Retention
 from sim2real.transfer.source import Source
 from sim2real.world import closed
 
+_FEW_UPDATES = 5
+
 
 @dataclass(frozen=True)
 class FineTuneSettings(Parts, Retention):
@@ -43,7 +45,7 @@ class FineTuneSettings(Parts, Retention):
     budget_share: float = 1.0
     """Share of the budget that is left which it spends; the rest is for what comes after."""
     learning_rate: float = 0.5
-    """At the start, as a share of what pre-training began with."""
+    """At the start, as a share of what the last training in a source began with."""
     final_learning_rate: float = 0.5
     """Share of the learning rate that is left at the end."""
     schedule: str = "linear"
@@ -120,6 +122,10 @@ def fine_tune(
         total_steps=total,
         batch_size=settings.batch_size * rows // target.num_envs,
     )
+    if settings.critic_warmup and total >= _FEW_UPDATES * rollout:
+        # of a small budget the first update at least
+        least = (rollout + 1) / total
+        settings = dataclasses.replace(settings, critic_warmup=max(settings.critic_warmup, least))
     start = settings.added_to(policy, seed)
     free, rates = settings.free(start.network), settings.rates(start.network)
     hooks = settings.hooks(Hooks(free, rates, normalizer=settings.normalizer), start, source, seed)
@@ -147,7 +153,7 @@ def _few(target: Target, settings: FineTuneSettings) -> str:
 
 
 def _ppo_settings(policy: Policy, settings: FineTuneSettings) -> PPOSettings:
-    source = policy.contract.provenance[0].settings if policy.contract.provenance else {}
+    source = trained_with(policy)
     defaults = PPOSettings()
     return dataclasses.replace(
         defaults,
@@ -160,6 +166,14 @@ def _ppo_settings(policy: Policy, settings: FineTuneSettings) -> PPOSettings:
         schedule=settings.schedule,
         gamma=_number(source, "gamma", defaults.gamma),
     )
+
+
+def trained_with(policy: Policy) -> Mapping[str, object]:
+    """Settings of the last training in a source; empty for a policy that tells of none."""
+    trainings = [
+        step.settings for step in policy.contract.provenance if step.method in ("train", "condition")
+    ]
+    return trainings[-1] if trainings else {}
 
 
 def _number(settings: Mapping[str, object], name: str, default: float) -> float:

@@ -13,6 +13,7 @@ from sim2real.learn.regularizers import anchor_to
 from sim2real.learn.sac import SACSettings
 from sim2real.learn.vec_env import SameStepEnv
 from sim2real.policy import Policy
+from sim2real.transfer.fine_tune import trained_with
 from sim2real.transfer.methods.method import Card, Case
 from sim2real.transfer.retention import states_of
 from sim2real.transfer.source import Source
@@ -64,8 +65,7 @@ class OffPolicy:
         """
         assert isinstance(case.source, Source)
         policy, target = case.policy, case.target
-        told = policy.contract.provenance[0].settings if policy.contract.provenance else {}
-        gamma = told.get("gamma")
+        gamma = trained_with(policy).get("gamma")
         settings = SACSettings(
             total_steps=target.steps_left,
             updates=self.updates,

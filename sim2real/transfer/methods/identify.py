@@ -29,7 +29,7 @@ class Identify:
     """
 
     card: ClassVar[Card] = Card(
-        "finds the target's physics from recordings, and goes on training in the source that has them",
+        "finds the target's physics, and goes on training in a source that has them and in its own",
         "Chebotar et al. 2019",
         needs=("critic", "source"),
         costs="300,000 steps of the source, and a fit",
@@ -106,7 +106,7 @@ class RandomizeAgain(Identify):
     """As `Identify`, but trains in a domain around what was found, for what the fit does not know."""
 
     card: ClassVar[Card] = Card(
-        "finds the target's physics, and trains in a domain around them",
+        "finds the target's physics, and trains in a domain around them and in the source",
         "Chebotar et al. 2019",
         needs=("critic", "source"),
         costs="300,000 steps of the source, and a fit",

@@ -62,7 +62,8 @@ def untold(world: World, motions: list[Motion], point: dict[str, float], names: 
     free = free_parameters(world.with_parameters({}, point), names)
     space = ParameterSpace(tuple(free))
     problem = RecordingProblem.of(world.with_parameters({}, point), space, motions, fast=True)
-    return [c.text for c in combinations(problem, problem.linearize(space.start, central=True))]
+    linear = problem.linearize(space.start, central=True)
+    return [c.text for c in combinations(problem, linear.hessian, linear.loss)]
 
 
 def print_untold(world: World, motions: list[Motion], point: dict[str, float]) -> None:

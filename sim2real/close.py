@@ -33,7 +33,6 @@ from sim2real.files import write_text
 from sim2real.identify.check import check
 from sim2real.identify.identify import Options, identify
 from sim2real.identify.rollout_fit import FitSettings
-from sim2real.identify.verdicts import judge
 from sim2real.policy import Policy
 from sim2real.replay.rollouts import TellsState
 from sim2real.report.close import write_story
@@ -262,7 +261,7 @@ def _learnt_in(
     folder = stages.folder / f"{policy.name}-{POSTERIOR}"
     closed = identify_and_train(policy, target, world, folder, bounds, road)
     last = closed.fits[-1]
-    verdicts = judge(last.evidence(world, bounds))
+    verdicts = last.verdicts(world, bounds)
     return Identified(Domain.point(last.physics), last.domain, verdicts, target.spent), closed.policy
 
 

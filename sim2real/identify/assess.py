@@ -22,17 +22,16 @@ from sim2real.identify.estimates import (
 )
 from sim2real.identify.ground import Plane, Planes, touching
 from sim2real.identify.identifiability import combinations
-from sim2real.identify.least_squares import prior_curvature
 from sim2real.identify.model_selection import Comparison
 from sim2real.identify.noise import visible_error
-from sim2real.identify.nuisance import Unmodelled, enlarge
+from sim2real.identify.nuisance import Enlarged, enlarge
 from sim2real.identify.options import Options
 from sim2real.identify.problem import Linear, RecordingProblem
 from sim2real.identify.residuals import Hint, diagnose
 from sim2real.identify.result import Identification, Trace
 from sim2real.identify.space import FloatArray, ParameterSpace
 from sim2real.identify.uncertainty import QUANTILE, Spread, bootstrap, joined, make_domain, widening_of
-from sim2real.identify.verdicts import STRUCTURE_MISSING, Evidence, Verdict, judge
+from sim2real.identify.verdicts import STRUCTURE_MISSING, Verdict, judge
 from sim2real.parameters import quantity_of
 from sim2real.replay import READ_DELAY, Motion, is_servo_robot
 from sim2real.world import World, drives
@@ -77,13 +76,13 @@ def assess(model: FittedModel, options: Options, seconds: float, counts: tuple[i
     problem, point, space = model.problem, model.points[1], model.problem.space
     linear = problem.linearize(point, central=True)
     spread = bootstrap(linear)
-    enlarged = enlarge(problem, point) if options.nuisance else None
-    unmodelled = enlarged.unmodelled if enlarged is not None else None
-    estimates = estimates_of(problem, point, spread, enlarged)
+    before = float(linear.rmse.mean())
+    enlarged = enlarge(problem, point, before) if options.nuisance else None
+    estimates = estimates_of(problem, point, spread, None if enlarged is None else enlarged.interval)
     ground = _ground(model, estimates, spread)
     gap, nominal, predicted = _gaps(model, options.threads, ground)
     hints = diagnose(model.world, model.motions, predicted)
-    untold = combinations(problem, linear, prior_curvature(problem, linear))
+    untold = combinations(problem, linear.hessian, linear.loss)
     domain, found, plane = _domain(model, linear, spread, gap), {}, None
     if ground is not None:
         estimates, untold = estimates + ground.estimates, [*untold, *ground.untold]
@@ -92,7 +91,9 @@ def assess(model: FittedModel, options: Options, seconds: float, counts: tuple[i
         hits = touching(model.world, model.motions, predicted)
         plane = Planes(problem.world, space.physics(point), hits, options.threads).best()
     said = findings(model.world, model.motions, untold, options.complaints)
-    said += _missing(hints, plane, unmodelled, [e for e in estimates if e.moved])
+    said += _missing(hints, plane)
+    if enlarged is not None and enlarged.missing:
+        said.append(_unmodelled(enlarged, before, [e for e in estimates if e.moved]))
     values = dict(zip(space.names, map(float, space.values(point)), strict=True))
     physical = {n: float(round(v)) if quantity_of(n).integer else v for n, v in space.physics(point).items()}
     split, held = len(model.parts[0]), _names(model.parts[1])
@@ -107,7 +108,7 @@ def assess(model: FittedModel, options: Options, seconds: float, counts: tuple[i
         gap=gap,
         model_selection=model.selection,
         hints=tuple(hints),
-        verdicts=judge(Evidence(estimates, gap, said, judged, visible_error(problem))),
+        verdicts=judge(estimates, gap, said, judged, visible_error(problem)),
         fitted=_names(model.parts[0]),
         held=held,
         seconds=seconds,
@@ -117,27 +118,31 @@ def assess(model: FittedModel, options: Options, seconds: float, counts: tuple[i
             Trace(m.name, k >= split, m.time, {MEASURED: m.measured, NOMINAL: before, FITTED: after})
             for k, (m, before, after) in enumerate(zip(model.motions, nominal, predicted, strict=True))
         ),
-        unmodelled=unmodelled.effects if unmodelled is not None else (),
+        unmodelled=enlarged.missing if enlarged is not None else (),
         notes=tuple(dict.fromkeys(note for motion in model.motions for note in motion.notes)),
     )
 
 
-def _missing(
-    hints: Sequence[Hint],
-    plane: Plane | None,
-    unmodelled: Unmodelled | None,
-    moved: Sequence[ParameterEstimate],
-) -> Iterator[Verdict]:
-    """On what the model lacks: signals and a plane that explain the rest, usual effects, what they move."""
+def _missing(hints: Sequence[Hint], plane: Plane | None) -> Iterator[Verdict]:
+    """On what the model lacks: signals and a plane that explain the rest."""
     for h in hints:
         yield Verdict(STRUCTURE_MISSING, f"{h.joint}: {h.signal}", h.text, {"share": h.share, "rms": h.rms})
     if plane is not None:
         yield Verdict(STRUCTURE_MISSING, ", ".join(plane.values), plane.text, dict(plane.values))
-    if unmodelled is not None:
+
+
+def _unmodelled(enlarged: Enlarged, before: float, moved: Sequence[ParameterEstimate]) -> Verdict:
+    """On usual effects that the model lacks, what the error would be with them, and what they move."""
+    named = ", ".join(f"{e.name} = {e.value:.3g} {e.unit}".rstrip() for e in enlarged.missing)
+    text = (
+        f"with {named} the error would be {1000 * enlarged.error:.3g} in place of {1000 * before:.3g} "
+        "(mrad, or thousandths of what joints of unlike units move); free that too"
+    )
+    if moved:
         spoilt = ", ".join(f"{e.name} = {e.with_nuisance:.5g} in place of {e.value:.5g}" for e in moved)
-        text = f"{unmodelled.text}, which moves {spoilt}" if moved else unmodelled.text
-        subject, names = ", ".join(e.name for e in unmodelled.effects), tuple(e.name for e in moved)
-        yield Verdict(STRUCTURE_MISSING, subject, text, unmodelled.errors, names)
+        text += f", which moves {spoilt}"
+    subject, names = ", ".join(e.name for e in enlarged.missing), tuple(e.name for e in moved)
+    return Verdict(STRUCTURE_MISSING, subject, text, {"before": before, "after": enlarged.error}, names)
 
 
 def _ground(model: FittedModel, estimates: Sequence[ParameterEstimate], spread: Spread) -> Ground | None:
@@ -185,7 +190,7 @@ def _domain(model: FittedModel, linear: Linear, spread: Spread, gap: Sequence[Ga
     """
     row = next(row for row in gap if row.predictor == FITTED)
     share = row.held / max(row.fitted, 1e-12) if np.isfinite(row.held) else 1.0
-    held = float((linear.weight * linear.rmse**2).sum()) * max(1.0, share**2)
+    held = float(linear.loss.sum()) * max(1.0, share**2)
     keep = [k for k, f in enumerate(model.problem.space.free) if f.quantity != READ_DELAY]
     free = [model.problem.space.free[k] for k in keep]
     rubs = ("stribeck", "stribeck_motor", "stribeck_external")

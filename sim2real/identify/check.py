@@ -9,7 +9,9 @@ sensors alone (`sim2real.identify.identifiability`). What can't be told even so,
 
 from __future__ import annotations
 
+import functools
 import math
+import operator
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
@@ -17,6 +19,7 @@ import numpy as np
 
 from sim2real.errors import RecordingError
 from sim2real.identify.defaults import (
+    cut,
     fixed_values,
     masses_of,
     motions_of,
@@ -28,8 +31,7 @@ from sim2real.identify.excitation import STRIDE, speeds
 from sim2real.identify.identifiability import Combination, combinations, information
 from sim2real.identify.noise import noise_of
 from sim2real.identify.options import Options
-from sim2real.identify.problem import Linear
-from sim2real.identify.search import search_recordings
+from sim2real.identify.search import SearchSettings, search
 from sim2real.identify.verdicts import BAD_DATA, Verdict, exit_code
 from sim2real.recordings import Recording
 from sim2real.replay import Motion, is_servo_robot
@@ -124,22 +126,21 @@ def check(world: World, recordings: Sequence[Recording], options: Options | None
         raise RecordingError("there are no recordings to check; load_recordings(folder) reads them")
     motions = motions_of(world, recordings)
     base = world.with_parameters({}, fixed_values(world, options))
-    problem = problem_of(base, motions, first_parameters(world, options), options)
+    parts = cut(world, motions, options.window)
+    problem = problem_of(base, parts, first_parameters(world, options), options)
     levels, point = noise_of(motions), problem.space.start
     if problem.fast and options.generations:
         lively = problem.on(liveliest(motions, options.window or _SECONDS, _COUNT))
-        point = search_recordings(lively, point, min(_GLANCE, options.generations), options.seed)
-    (known,) = information(problem, point, levels)
+        glance = SearchSettings(min(_GLANCE, options.generations), seed=options.seed)
+        point = search(lively, point, glance).point
+    known = functools.reduce(operator.add, information(problem, point, levels))
     rows = zip(problem.space.free, point, known.std, strict=True)
     expected = tuple(ParameterEstimate.about(problem.world, *row) for row in rows)
     # the residual as it would be if nothing but the noise were left
     rmse = np.tile(levels / problem.scale, (len(problem.motions), 1))
-    curvature, scatter = (x.mean(axis=0, keepdims=True) for x in (known.curvature, known.scatter))
-    one, none = np.ones(1, dtype=np.intp), np.zeros((1, len(point)))
-    weights = problem.weights(rmse)
-    linear = Linear(point, curvature, none, scatter, rmse[:1] ** 2, one, 0 * one, rmse, weights)
+    loss = (problem.weights(rmse) * rmse**2).sum(axis=0)
     open_still = {e.name for e in expected if not e.identifiable}
-    apart = [c for c in combinations(problem, linear) if open_still & {*c.names}]
+    apart = [c for c in combinations(problem, known.curvature, loss) if open_still & {*c.names}]
     verdicts = findings(world, motions, apart, options.complaints)
     for e in expected:
         if e.name in open_still - {name for c in apart for name in c.names}:

@@ -16,14 +16,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sim2real.domain import Domain
 from sim2real.identify.estimates import ParameterEstimate, estimates_of
 from sim2real.identify.ground import RESOLUTION, Planes, plane_parameters, touching
 from sim2real.identify.identifiability import Combination, combinations
 from sim2real.identify.model_selection import Comparison
-from sim2real.identify.problem import Linear, RecordingProblem
+from sim2real.identify.problem import RecordingProblem
 from sim2real.identify.residuals import diagnose
 from sim2real.identify.space import FloatArray, ParameterSpace, free_parameters
 from sim2real.identify.uncertainty import Spread, bootstrap, make_domain, widening_of
@@ -115,11 +114,13 @@ def find_contacts(
         motions[place : place + 1] = windows(hits[0], hits[0].duration / 2)
         predicted = _predicted(problem, point, motions)
         hits = touching(problem.world, motions, predicted)
-    physics, threads = problem.space.physics(point), problem.threads
     pairs = zip(predicted, motions, strict=True)
     before = np.stack([np.sqrt(((p - m.measured) ** 2).mean(axis=0)) for p, m in pairs])
-    after, each, planes = before.copy(), [], Planes(problem.world, physics, hits, threads)
-    for group in _groups(hits):
+    after, each = before.copy(), []
+    planes = Planes(problem.world, problem.space.physics(point), hits, problem.threads)
+    recordings = sorted({_recording(m) for m in hits})
+    groups = [[m for m in hits if _recording(m) == name] for name in recordings]
+    for group in groups if len(groups) > 1 else [[hit] for hit in hits]:
         plane = planes.best([m for m in hits if m not in group], near)
         if plane is not None:
             each.append(plane.values)
@@ -127,9 +128,8 @@ def find_contacts(
             after[rows] = planes.errors([[*plane.values.values()]], group)[0]
     if not each:
         return None
-    rows = [k for k, m in enumerate(motions) if m in hits]
+    rows = [motions.index(m) for m in hits]
     least, most = float(after[rows].mean()), float(before[rows].mean())
-    recordings = sorted({_recording(m) for m in hits})
     where = f"where {len(recordings)} recordings touch, each with the others' table"
     if len(recordings) == 1:
         where = f"in {recordings[0]}, each part with the others' table; nothing else touches"
@@ -152,14 +152,6 @@ def _predicted(problem: RecordingProblem, point: FloatArray, motions: Sequence[M
     return [np.where(np.isfinite(p[0]), p[0], m.measured) for p, m in pairs]
 
 
-def _groups(hits: Sequence[Motion]) -> list[list[Motion]]:
-    """Windows by recording; one by one if all are of the same."""
-    found: dict[str, list[Motion]] = {}
-    for hit in hits:
-        found.setdefault(_recording(hit), []).append(hit)
-    return list(found.values()) if len(found) > 1 else [[hit] for hit in hits]
-
-
 def _recording(motion: Motion) -> str:
     return motion.name.split("@")[0]
 
@@ -179,58 +171,33 @@ def ground_of(
     values = contacts.at(problem, point).plane_in(contacts.hits) or dict(contacts.each[0])
     base = problem.world.with_parameters({}, problem.space.physics(point))
     plane = ParameterSpace(tuple(free_parameters(base, list(values)))).with_start(values)
-    both = ParameterSpace((*problem.space.free, *plane.free))
-    linear = RecordingProblem.of(base, both, contacts.hits, problem.threads).linearize(
-        np.concatenate([point, plane.start]), central=True
-    )
     alone = RecordingProblem.of(base, plane, contacts.hits, problem.threads)
-    own = np.arange(len(point), len(both.free))
-    seen = np.array([[each[name] for name in values] for each in contacts.each])
+    part = alone.linearize(plane.start, central=True)
+    blocks, unmoved = bootstrap(part), plane_parameters(problem.world)
+    seen = plane.units(np.array([[each[name] for name in values] for each in contacts.each])).std(axis=0)
     # what lies between two planes that were tried is not known either
-    shares = [1.0 if name.endswith(".height") else value for name, value in values.items()]
-    steps = np.array([RESOLUTION[n.rpartition(".")[2]] * s for n, s in zip(values, shares, strict=True)])
-    apart = np.abs(plane.units(np.array(list(values.values())) + steps) - plane.start) / 12**0.5
-    draws = _draws(linear, own, joints, np.maximum(plane.units(seen).std(axis=0), apart))
-    part = _part(linear, own)
-    spread = Spread(draws, bootstrap(part).independent)
-    widening = widening_of(float((part.weight * part.rmse**2).sum()), draws, part)
-    unmoved = plane_parameters(problem.world)
-    estimates = tuple(
-        dataclasses.replace(e, nominal=unmoved[e.name]) for e in estimates_of(alone, plane.start, spread)
-    )
-    domain = make_domain(plane.free, plane.start, draws, widening, {})
-    return Ground(first, values, estimates, domain, tuple(combinations(alone, part)))
-
-
-def _part(linear: Linear, columns: NDArray[np.intp]) -> Linear:
-    """The residual as a function of some columns alone."""
-    block = np.ix_(np.arange(len(linear.slope)), columns, columns)
-    return dataclasses.replace(
-        linear,
-        point=linear.point[columns],
-        curvature=linear.curvature[block],
-        slope=linear.slope[:, columns],
-        noise=linear.noise[block],
-    )
-
-
-def _draws(linear: Linear, own: NDArray[np.intp], joints: FloatArray, seen: FloatArray) -> FloatArray:
-    """Scatter of the plane: from blocks of time, from the joints' own, and from recording to recording.
-
-    Args:
-        linear: of joints and plane where something is touched.
-        own: the plane's columns.
-        joints: covariance of the others. Shape (p, p).
-        seen: scatter of the planes found without one recording each. Shape (len(own),).
-
-    Returns:
-        FloatArray: points of the plane's unit cube. Shape (400, len(own)).
-    """
-    blocks = bootstrap(_part(linear, own)).draws
-    curvature = linear.curvature.sum(axis=0)
-    rest = np.arange(len(joints))
-    follows = -np.linalg.lstsq(curvature[np.ix_(own, own)], curvature[np.ix_(own, rest)], rcond=None)[0]
+    steps = [
+        RESOLUTION[n.rpartition(".")[2]] * (1.0 if n.endswith("height") else v) for n, v in values.items()
+    ]
+    apart = np.abs(plane.units(np.array([*values.values()]) + steps) - plane.start) / 12**0.5
     rng = np.random.default_rng(0)
-    others = rng.multivariate_normal(np.zeros(len(joints)), joints, len(blocks), "ignore", method="eigh")
-    between = seen * rng.normal(size=blocks.shape)
-    return np.asarray(blocks + others @ follows.T + between)
+    others = rng.multivariate_normal(
+        np.zeros(len(joints)), joints, len(blocks.draws), "ignore", method="eigh"
+    )
+    between = np.maximum(seen, apart) * rng.normal(size=blocks.draws.shape)
+    draws = blocks.draws + others @ _follows(problem, point, alone) + between
+    estimates = estimates_of(alone, plane.start, Spread(draws, blocks.independent))
+    estimates = tuple(dataclasses.replace(e, nominal=unmoved[e.name]) for e in estimates)
+    widening = widening_of(float(part.loss.sum()), draws, part)
+    domain = make_domain(plane.free, plane.start, draws, widening, {})
+    return Ground(first, values, estimates, domain, tuple(combinations(alone, part.hessian, part.loss)))
+
+
+def _follows(problem: RecordingProblem, point: FloatArray, plane: RecordingProblem) -> FloatArray:
+    """How a plane moves if the joints' numbers do, where something is touched. Shape (p, plane's)."""
+    both, own = ParameterSpace((*problem.space.free, *plane.space.free)), len(point)
+    problem = RecordingProblem.of(plane.world, both, plane.motions, plane.threads)
+    linear = problem.linearize(np.concatenate([point, plane.space.start]), central=True)
+    return np.asarray(
+        -np.linalg.lstsq(linear.hessian[own:, own:], linear.hessian[own:, :own], rcond=None)[0].T
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -94,18 +95,20 @@ def problem_of(
     options: Options,
     start: Mapping[str, float] | None = None,
 ) -> RecordingProblem:
-    """The problem of some parameters on windows of motions, each joint alone where that can be.
+    """The problem of some parameters on motions, each joint alone where that can be.
 
     Args:
         world: with what is fixed.
-        motions: of whole recordings.
+        motions: or windows of them.
         names: of the parameters.
-        options: bounds, windows and threads.
+        options: bounds, priors and threads.
         start: where a fit begins, if not at the nominal values.
     """
-    space = ParameterSpace(tuple(free_parameters(world, names, options.bounds))).with_start(start or {})
-    fast, parts = is_servo_robot(world) and can_stand_in(names), cut(world, motions, options.window)
-    return RecordingProblem.of(world, space, parts, options.threads, fast)
+    free = free_parameters(world, names, options.bounds)
+    free = [dataclasses.replace(f, prior=options.priors.get(f.name)) for f in free]
+    space = ParameterSpace(tuple(free)).with_start(start or {})
+    fast = is_servo_robot(world) and can_stand_in(names)
+    return RecordingProblem.of(world, space, motions, options.threads, fast)
 
 
 def cut(world: World, motions: Sequence[Motion], window: float) -> list[Motion]:

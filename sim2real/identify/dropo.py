@@ -28,8 +28,8 @@ from sim2real.distributions import Distribution, Normal
 from sim2real.domain import Domain
 from sim2real.errors import InvalidValue
 from sim2real.identify.problem import RolloutProblem
-from sim2real.identify.rollout_fit import deviations, scatter_of
-from sim2real.identify.search import SearchSettings, minimize
+from sim2real.identify.rollout_fit import scatter_of
+from sim2real.identify.search import SearchSettings, minimize, search
 from sim2real.identify.space import FloatArray, FreeParameter, ParameterSpace
 from sim2real.recordings.rollouts import Rollouts
 from sim2real.world import World
@@ -37,7 +37,6 @@ from sim2real.world import World
 _NARROW, _WIDE = 1e-4, 0.25
 """Standard deviations that are searched, as shares of a parameter's range."""
 _SEARCH = SearchSettings(generations=80)
-_LEAST_EPSILON = 1e-10  # observations are single precision
 
 
 @dataclass(frozen=True)
@@ -112,13 +111,10 @@ def dropo(
         raise InvalidValue(f"{name} counts whole numbers and has no normal; fix it, or use fit_rollouts")
     problem = RolloutProblem(world, space, rollouts, settings.horizon)
     count = len(space.free)
-    single = minimize(problem.cost, np.full(count, 0.5), space.steps, settings.search)
-    spread = deviations(problem, problem.rows(single.point[None])[0])
-    std = scatter_of(problem, single.point, spread).std
-    implied = np.minimum(std, np.sqrt(1 / 12))
-    likelihood = Likelihood(
-        problem, settings, settings.epsilon or np.maximum(spread[-1] ** 2, _LEAST_EPSILON)
-    )
+    single = search(problem, np.full(count, 0.5), settings.search)
+    implied = np.minimum(scatter_of(problem, single.point).std, np.sqrt(1 / 12))
+    spreads = problem.spreads([errors[0] for errors in problem.errors(single.point[None])])
+    likelihood = Likelihood(problem, settings, settings.epsilon or spreads[-1] ** 2)
     candidates = _near(space.names, single.point, np.clip(8 * implied, 0.01, 0.5))
 
     def loss(coordinates: FloatArray) -> FloatArray:
@@ -175,7 +171,8 @@ class Likelihood:
     def __call__(self, mean: FloatArray, std: FloatArray) -> FloatArray:
         """The likelihood of candidates, -inf where a simulation diverged; means and std in the unit cube."""
         draws = mean[:, None] + std[:, None] * self._normals
-        errors = self.problem.rows(draws.reshape(-1, draws.shape[2]))[:, self.ends]
+        predicted = np.concatenate(self.problem.predict(draws.reshape(-1, draws.shape[2])), axis=1)
+        errors = (predicted - self.problem.replay.observed)[:, self.ends]
         by_candidate = errors.reshape(*draws.shape[:2], *errors.shape[1:])
         return np.array([_log_density(each, self.epsilon, self._tails) for each in by_candidate])
 

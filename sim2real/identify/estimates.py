@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,9 +13,6 @@ from sim2real.identify.space import FloatArray, FreeParameter
 from sim2real.identify.uncertainty import QUANTILE, Interval, Spread
 from sim2real.replay import READ_DELAY, Motion
 from sim2real.world import World
-
-if TYPE_CHECKING:
-    from sim2real.identify.nuisance import Enlarged
 
 MEASURED, NOMINAL, FITTED = "measured", "nominal", "identified"
 COMMAND, DELAYED = "command", "delayed command"
@@ -100,10 +96,7 @@ class GapRow:
 
 
 def estimates_of(
-    problem: RecordingProblem,
-    point: FloatArray,
-    spread: Spread,
-    enlarged: Enlarged | None = None,
+    problem: RecordingProblem, point: FloatArray, spread: Spread, beside: Interval | None = None
 ) -> tuple[ParameterEstimate, ...]:
     """Every free number with its intervals.
 
@@ -111,29 +104,25 @@ def estimates_of(
         problem: what was fitted.
         point: where the fit ended, in the unit cube. Shape (p,).
         spread: its scatter, from blocks.
-        enlarged: the fit with the usual missing effects beside it, for intervals that count those.
+        beside: intervals of the fit that has the usual missing effects beside it.
     """
-    allowed = None if enlarged is None else enlarged.interval()
-    covered, blocks = spread.interval(point, allowed), spread.interval(point)
-    beside = point if enlarged is None else enlarged.point
-    naive = point - QUANTILE * spread.independent, point + QUANTILE * spread.independent
+    covered, blocks = spread.interval(point, beside), spread.interval(point)
+    naive = QUANTILE * spread.independent
     found = []
     for k, free in enumerate(problem.space.free):
-        sides = _ends(free, naive, k)
+        first, last, least, most = (
+            float(free.value(x))
+            for x in (blocks[0][k], blocks[1][k], point[k] - naive[k], point[k] + naive[k])
+        )
         found.append(
             dataclasses.replace(
                 ParameterEstimate.of(problem.world, free, float(point[k]), covered[0][k], covered[1][k]),
-                bootstrap=_ends(free, blocks, k),
-                with_nuisance=float(free.value(beside[k])),
-                independent=(sides[1] - sides[0]) / 2,
+                bootstrap=(first, last),
+                with_nuisance=float(free.value(point[k] if beside is None else np.mean(beside, axis=0)[k])),
+                independent=(most - least) / 2,
             )
         )
     return tuple(found)
-
-
-def _ends(free: FreeParameter, ends: Interval, column: int) -> tuple[float, float]:
-    """Of an interval in the unit cube, in the parameter's unit and within its range."""
-    return float(free.value(ends[0][column])), float(free.value(ends[1][column]))
 
 
 def gap_row(predictor: str, fitted: FloatArray, held: FloatArray | None) -> GapRow:

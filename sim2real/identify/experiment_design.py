@@ -17,6 +17,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import functools
+import operator
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,8 +117,9 @@ def next_motion(
     if not _all_driven(world, motions[0]):
         return None
     known = _Known(world, motions, found, options)
-    safe = _safe(known, _Envelope(world, motions, options.top_speed, found.point), options)
-    tried = [(motion, kind, known.left(*known.told(motion, len(motions)))) for motion, kind in safe]
+    safe = list(_safe(known, _Envelope(world, motions, options.top_speed, found.point), options))
+    told = known.told([motion for motion, _ in safe]) if safe else []
+    tried = [(*way, known.left(more)) for way, more in zip(safe, told, strict=True)]
     for k in known.widest:
         useful = [t for t in tried if t[2][k] < min(_WORTH, known.repeated[k])]
         if useful:
@@ -155,17 +157,19 @@ class _Known:
         self.widest = np.argsort([-e.share for e in self.estimates]).tolist()
         start = {e.name: e.value for e in self.estimates}
         base = world.with_parameters({}, {n: v for n, v in found.point.items() if n not in start})
-        self.problem = problem_of(base, motions, list(start), options, start)
+        self.problem = problem_of(base, cut(world, motions, options.window), list(start), options, start)
         self._world, self._window, self._noise = world, options.window, noise_of(motions)
-        told = [self.told(motion, seed, len(motions)) for seed, motion in enumerate(motions)]
-        self._sum = functools.reduce(Information.__add__, [first for first, _ in told])
-        self.repeated = np.min([self.left(again) for _, again in told], axis=0)
+        told = self.told(motions)
+        self._sum = functools.reduce(operator.add, told)
+        self.repeated = np.min([self.left(again) for again in told], axis=0)
         """What is left of each interval if the most telling motion is recorded again, as a share."""
 
-    def told(self, motion: Motion, *seeds: int) -> list[Information]:
-        """What a motion tells alone, under noise of some seeds."""
-        problem = self.problem.on(cut(self._world, [motion], self._window))
-        return information(problem, problem.space.start, self._noise, seeds)
+    def told(self, motions: Sequence[Motion]) -> list[Information]:
+        """What each of some motions tells."""
+        cuts = [cut(self._world, [motion], self._window) for motion in motions]
+        problem = self.problem.on([part for parts in cuts for part in parts])
+        found = iter(information(problem, problem.space.start, self._noise))
+        return [functools.reduce(operator.add, [next(found) for _ in parts]) for parts in cuts]
 
     def left(self, more: Information) -> FloatArray:
         """What is left of every interval, as a share."""
@@ -237,7 +241,7 @@ def _safe(known: _Known, envelope: _Envelope, options: Options) -> Iterator[tupl
     period = float(np.median(np.concatenate([np.diff(m.time) for m in envelope.motions])))
     time = np.arange(round(options.motion_seconds / period) + 1, dtype=np.float64) * period
     driven = envelope.world.model.actuator_trnid[:, 0].tolist()
-    owners = [known.problem.owner(k) for k in known.widest]
+    owners = [known.problem.about(k) for k in known.widest]
     focus = list(dict.fromkeys(driven.index(o) for o in owners if o is not None and o in driven))
     tried = list(candidates(time, envelope.commands(), focus[:_FOCUS], options.seed))
     first, begun = envelope.motions[0], []

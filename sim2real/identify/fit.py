@@ -11,25 +11,24 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
 from sim2real.errors import RecordingError, UnknownName
-from sim2real.identify.actuator_models import EFFECTS, candidate_models
 from sim2real.identify.assess import FittedModel
 from sim2real.identify.checkpoint import Checkpoint
 from sim2real.identify.contacts import CLEAR, Contacts, find_contacts
-from sim2real.identify.defaults import FREE_WINDOW, cut, fixed_values, trained_parameters
+from sim2real.identify.defaults import FREE_WINDOW, cut, fixed_values, problem_of, trained_parameters
 from sim2real.identify.identifiability import traceless
 from sim2real.identify.least_squares import least_squares, settle_integers
-from sim2real.identify.model_selection import Comparison, ModelSelection, Structure
+from sim2real.identify.model_selection import EFFECTS, Comparison, ModelSelection, Structure, candidate_models
 from sim2real.identify.options import Options
 from sim2real.identify.problem import RecordingProblem
-from sim2real.identify.search import search_recordings
-from sim2real.identify.space import FloatArray, ParameterSpace, free_parameters
+from sim2real.identify.search import SearchSettings, search
+from sim2real.identify.space import FloatArray, ParameterSpace
 from sim2real.replay import Motion, is_servo_robot, stays_put
-from sim2real.replay.decoupled import can_stand_in
 from sim2real.replay.motion import LEAST_ROWS, liveliest
 from sim2real.world import World
 
@@ -102,17 +101,12 @@ class Fitter:
     def _joints(self, fitted: list[Motion], held: list[Motion], again: str = "") -> _Joints:
         """Structure and values of all but a plane, from some windows and judged on others."""
         found = self._structure(fitted, held, again)
-        names, fixed, selection = found.names, found.fixed, tuple(found.steps)
-        base = self.world.with_parameters({}, fixed)
-        free = free_parameters(base, names, self.options.bounds)
-        free = [dataclasses.replace(f, prior=self.options.priors.get(f.name)) for f in free]
-        space = ParameterSpace(tuple(free)).with_start(found.values)
-        fast = is_servo_robot(self.world) and can_stand_in(names)
-        problem = RecordingProblem.of(base, space, fitted, self.options.threads, fast)
-        point = self._solve(f"fit{again}", problem, space.start, not selection)
+        selection, base = tuple(found.steps), self.world.with_parameters({}, found.fixed)
+        problem = problem_of(base, fitted, found.names, self.options, found.values)
+        point = self._solve(f"fit{again}", problem, problem.space.start, not selection)
         if selection:
             problem, point = _without_idle_effects(problem, point)
-        return _Joints(*self._in_earnest(problem, point), selection, fixed)
+        return _Joints(*self._in_earnest(problem, point), selection, found.fixed)
 
     def _in_earnest(
         self, problem: RecordingProblem, point: FloatArray
@@ -184,7 +178,7 @@ class Fitter:
             if begun and begun[0][1].fixed == fixed:
                 break
             world = self.world.with_parameters({}, fixed)
-            selection = ModelSelection(world, *windows, self.options, self.watch, servos)
+            selection = ModelSelection(world, *windows, self.options, self.watch)
             begun.append((selection, selection.select(models[:1], joints, Structure(fixed=fixed))))
         selection, first = min(begun, key=lambda pair: pair[1].steps[0].held)
         structure = selection.select(models, joints, first)
@@ -196,27 +190,24 @@ class Fitter:
         name: str,
         problem: RecordingProblem,
         start: FloatArray,
-        search: bool = False,
+        anew: bool = False,
         settled: bool = False,
     ) -> FloatArray:
-        """Where a fit ends; latencies that are settled stay."""
+        """Where a fit ends, begun with a search if anew; latencies that are settled stay."""
         saved = self.checkpoint.point(name, problem.space.names)
         if saved is not None:
             return saved
 
-        def watching(stage: str) -> Callable[[int, float], None]:
-            return lambda number, cost: self.watch(stage, number, cost)
-
-        if search and self.options.generations:
+        if anew and self.options.generations:
             lively = problem.on(self._lively(problem.motions))
-            generations, seed = self.options.generations, self.options.seed
-            start = search_recordings(lively, start, generations, seed, watch=watching(f"{name}: search"))
+            settings = SearchSettings(self.options.generations, seed=self.options.seed)
+            start = search(lively, start, settings, partial(self.watch, f"{name}: search")).point
             self._count(lively)
         rounds = _ROUNDS if problem.decoupled else 2 * _ROUNDS
         frozen = problem.space.late() if settled else []
-        point = least_squares(problem, start, rounds, watch=watching(name), frozen=frozen).point
+        point = least_squares(problem, start, rounds, watch=partial(self.watch, name), frozen=frozen).point
         if not settled:
-            point = settle_integers(problem, point, watching(f"{name}: whole steps"))
+            point = settle_integers(problem, point, partial(self.watch, f"{name}: whole steps"))
         self.checkpoint.keep_point(name, problem.space.names, point)
         return point
 
@@ -263,7 +254,11 @@ def _without_idle_effects(
 ) -> tuple[RecordingProblem, FloatArray]:
     """The problem and the point without effects that were kept, but of which nothing is left to see."""
     seen = problem.linearize(point, central=True)
-    idle = {n for n in traceless(problem, seen) if n.rpartition(".")[2] in EFFECTS}
+    idle = {
+        n
+        for n in traceless(problem, seen.curvature.sum(axis=0), seen.loss)
+        if n.rpartition(".")[2] in EFFECTS
+    }
     idle |= {f"{n}_velocity" for n in idle if n.endswith(".stribeck")}  # it shapes nothing then
     keep = [k for k, f in enumerate(problem.space.free) if f.name not in idle]
     if len(keep) == len(point):

@@ -17,15 +17,19 @@ from sim2real.identify.residuals import tip_height
 from sim2real.identify.space import FloatArray, ParameterSpace, free_parameters
 from sim2real.replay import Motion
 from sim2real.world import World, nominal_value
+from sim2real.world.contacts import possible_partners
 
 _GAIN = 0.05
 """Share of the error that a plane must take away to be proposed."""
 
-# a pressed tip is measured lower than the surface: links, clamp and table give way, capsules are no meshes
-_AROUND = np.arange(-0.01, 0.0251, 0.005)
-_FINE = np.arange(-0.004, 0.0041, 0.001)
-_FRICTIONS = (0.1, 0.2, 0.3, 0.5)  # more lets a simulated jaw that is pressed down lock, as no real one does
-_NEAR = (0.8, 1.0, 1.25)
+_MOST_FRICTION = 0.5  # more lets a simulated jaw that is pressed down lock, as no real one does
+_GRIDS: tuple[tuple[FloatArray, tuple[float, ...]], ...] = (
+    # a pressed tip is measured lower than the surface: links, clamp and table give way
+    (np.arange(-0.01, 0.0251, 0.005), (0.1, 0.2, 0.3, 0.5)),
+    (np.arange(-0.004, 0.0041, 0.001), (1.0,)),
+    (np.arange(-0.004, 0.0041, 0.001) / 4, (0.8, 1.0, 1.25)),
+)
+"""Steps of height, m, and factors on friction, from the best so far."""
 _DEEPER = 0.004  # m
 RESOLUTION = {"height": 2.5e-4, "friction": 0.25}
 """How far apart the planes are that are tried last: m, and a share."""
@@ -44,16 +48,14 @@ class Plane:
     """And with it."""
 
     @property
-    def height(self) -> float:
-        """In the world's frame, m."""
-        return next(value for name, value in self.values.items() if name.endswith(".height"))
-
-    @property
     def text(self) -> str:
         """In one sentence."""
         before, after = 1000 * self.before.mean(), 1000 * self.after.mean()
-        gain = f"takes the error from {before:.1f} to {after:.1f} mrad"
-        return f"a plane at a height of {self.height:.3f} m {gain}; set {' and '.join(self.values)}"
+        gain, height = (
+            f"takes the error from {before:.1f} to {after:.1f} mrad",
+            next(iter(self.values.values())),
+        )
+        return f"a plane at a height of {height:.3f} m {gain}; set {' and '.join(self.values)}"
 
 
 class Planes:
@@ -77,10 +79,10 @@ class Planes:
             planes: a value for each of `plane_parameters`.
             motions: that the planes were prepared for.
         """
-        new = [list(plane) for plane in dict.fromkeys(map(tuple, planes)) if plane not in self._known]
+        new = [plane for plane in dict.fromkeys(map(tuple, planes)) if plane not in self._known]
         if new and self._problem is not None:
             errors = self._problem.rmse(self._problem.space.units(np.array(new)))
-            self._known |= {tuple(plane): e for plane, e in zip(new, errors, strict=True)}
+            self._known |= dict(zip(new, errors, strict=True))
         rows = [self.motions.index(motion) for motion in motions]
         return np.stack([self._known[tuple(plane)][rows] for plane in planes])
 
@@ -94,31 +96,24 @@ class Planes:
             near: a plane to look around; by default the lowest that the tip was measured at.
         """
         motions = self.motions if motions is None else motions
-        names = list(self._own)
-        if not names or not motions:
+        if not self._own or not motions:
             return None
-
-        def tried(heights: Sequence[float], frictions: Sequence[float]) -> tuple[list[float], FloatArray]:
-            planes = [
-                [h, f][: len(names)] for h in heights for f in (frictions if len(names) > 1 else (0.0,))
-            ]
-            errors = self.errors(planes, motions).mean(axis=2)
-            best = int(errors.mean(axis=1).argmin())
-            return planes[best], errors[best]
-
-        before = self.errors([[*self._own.values()]], motions)[0].mean(axis=1)
+        after = before = self.errors([[*self._own.values()]], motions)[0].mean(axis=1)
         if near:
-            best = [near[name] for name in names]
+            best, grids = [*near.values()], _GRIDS[1:]
         else:
             tips = [tip_height(self.world, m.measured[::5], m.joints) for m in self.motions]
             lowest = min(float(np.quantile(tip, 0.01)) for tip in tips)  # hardly ever undercut
-            best, _ = tried([lowest + step for step in _AROUND], _FRICTIONS)
-        best, _ = tried([best[0] + step for step in _FINE], best[1:] or _FRICTIONS)
-        frictions = [min(factor * best[-1], _FRICTIONS[-1]) for factor in _NEAR]
-        best, after = tried([best[0] + step for step in _FINE / 4], frictions)
+            best, grids = [lowest, 1.0][: len(self._own)], _GRIDS
+        for steps, factors in grids:
+            frictions = [min(best[-1] * factor, _MOST_FRICTION) for factor in factors]
+            planes = [[best[0] + step, f][: len(best)] for step in steps for f in frictions]
+            errors = self.errors(planes, motions).mean(axis=2)
+            k = int(errors.mean(axis=1).argmin())
+            best, after = planes[k], errors[k]
         if after.mean() >= before.mean() * (1 - _GAIN):  # equal where a replay is exact
             return None
-        return Plane(dict(zip(names, map(float, best), strict=True)), before, after)
+        return Plane(dict(zip(self._own, map(float, best), strict=True)), before, after)
 
 
 def touching(world: World, motions: Sequence[Motion], predicted: Sequence[FloatArray]) -> list[Motion]:
@@ -142,14 +137,7 @@ def plane_parameters(world: World) -> dict[str, float]:
     if not len(planes):
         return {}
     plane = int(planes[0])
-    partners = [
-        g
-        for g in range(model.ngeom)
-        if g != plane
-        and (model.geom_contype[g] & model.geom_conaffinity[plane])
-        | (model.geom_contype[plane] & model.geom_conaffinity[g])
-    ]
-    name = str(model.geom(plane).name)
-    rules = all(model.geom_priority[g] < model.geom_priority[plane] for g in partners)
+    partners, name = possible_partners(model, plane), str(model.geom(plane).name)
+    rules = (model.geom_priority[partners] < model.geom_priority[plane]).all()
     quantities = ("height", "friction") if rules else ("height",)
     return {f"{name}.{quantity}": nominal_value(model, quantity, name) for quantity in quantities}

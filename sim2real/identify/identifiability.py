@@ -1,13 +1,12 @@
 """What recordings tell of parameters, and what they cannot tell apart, before or after anything is fitted.
 
-    (known,) = information(problem, point, noise_of(motions))   # of the problem's motions
-    (known + other).std                             # standard deviations, in the unit cube
-    combinations(problem, problem.linearize(point, central=True))       # in words
+    one, other = information(problem, point, noise_of(motions))     # of the problem's motions
+    (one + other).std                               # standard deviations, in the unit cube
+    combinations(problem, linear.hessian, linear.loss)      # in words
 
 `Information` is the sandwich H⁻¹ N H⁻¹ of a weighted least-squares fit: H its curvature, N the scatter of its
-slope under white noise of the measured positions. The noise of the state that each window begins with moves
-the whole window; it is drawn, because a fit that minimizes the sum of RMSEs gives windows that begin badly
-less weight.
+slope under white noise of the measured positions, and under that of the state that each window begins with,
+which moves the whole window.
 
 The curvature, each column as a share of its parameter's range, has directions along which the prediction
 hardly changes. Moving along one by a good part of the range and seeing no more error than the noise hides:
@@ -17,16 +16,14 @@ that combination is not identifiable, whatever an optimizer returns for it.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from sim2real.identify.noise import white_noise
-from sim2real.identify.problem import Linear, RecordingProblem
+from sim2real.identify.problem import Problem, RecordingProblem
 from sim2real.identify.space import FloatArray, ParameterSpace
 from sim2real.identify.uncertainty import MOST_STD
-from sim2real.replay import Motion
 
 _AWAY = 0.15
 """How far a combination is moved, as a share of the range of the parameter that moves most."""
@@ -34,7 +31,6 @@ _HIDDEN = 0.03
 """Relative growth of the mean square error that nobody would notice."""
 _PART = 0.2  # share of the largest entry from which on a parameter belongs to a combination
 _RIDGE = 1e-8
-_DRAWS = 32  # of the noise in the first states
 _ROUNDING = 5e-5  # rad or m: of a derivative by the unit cube, from positions in single precision
 _PARABOLA = 28.0  # Σ k² of the seven rows that give a window its first velocity
 
@@ -52,19 +48,15 @@ class Combination:
     text: str
 
 
-def combinations(
-    problem: RecordingProblem, linear: Linear, priors: FloatArray | None = None
-) -> list[Combination]:
+def combinations(problem: Problem, hessian: FloatArray, loss: FloatArray) -> list[Combination]:
     """All that the data cannot tell apart, worst first: what leaves no trace at all, then what goes together.
 
     Args:
         problem: what is free, and which joint each parameter is about.
-        linear: the residual to first order at the fitted point, from central differences.
-        priors: curvature that priors add, in units of the weighted mean square error. Shape (p,).
+        hessian: curvature at the fitted point, from central differences. Shape (p, p).
+        loss: weighted mean square error of each signal. Shape (k,).
     """
-    space, size = problem.space, len(problem.space.free)
-    hessian = linear.curvature.sum(axis=0) + np.diag(np.zeros(size) if priors is None else priors)
-    shares = _growths(problem, linear, hessian)
+    space, size, shares = problem.space, len(hessian), _growths(problem, hessian, loss)
     alone = [k for k in np.argsort(shares).tolist() if shares[k] < _HIDDEN]
     found = [_combination(space, np.eye(size)[k], float(shares[k])) for k in alone]
     seen = np.flatnonzero(shares >= _HIDDEN)
@@ -73,7 +65,7 @@ def combinations(
         direction = np.zeros(size)
         direction[seen] = vector / vector[np.abs(vector).argmax()]
         members = np.flatnonzero(np.abs(direction) >= _PART).tolist()
-        growth = float(max(value, 0.0) / (vector**2).max()) * _AWAY**2 / _base(problem, linear, members)
+        growth = float(max(value, 0.0) / (vector**2).max()) * _AWAY**2 / _base(problem, loss, members)
         if growth < _HIDDEN:
             found.append(_combination(space, direction, growth))
     first: dict[frozenset[str], Combination] = {}
@@ -82,24 +74,23 @@ def combinations(
     return list(first.values())
 
 
-def traceless(problem: RecordingProblem, linear: Linear) -> list[str]:
+def traceless(problem: Problem, hessian: FloatArray, loss: FloatArray) -> list[str]:
     """Parameters of which these recordings show nothing."""
-    shares = _growths(problem, linear, linear.curvature.sum(axis=0))
+    shares = _growths(problem, hessian, loss)
     return [f.name for f, share in zip(problem.space.free, shares, strict=True) if share < _HIDDEN]
 
 
-def _growths(problem: RecordingProblem, linear: Linear, hessian: FloatArray) -> FloatArray:
+def _growths(problem: Problem, hessian: FloatArray, loss: FloatArray) -> FloatArray:
     """Growth of the error for each column alone. Shape (p,)."""
-    bases = [_base(problem, linear, [k]) for k in range(len(hessian))]
+    bases = [_base(problem, loss, [k]) for k in range(len(hessian))]
     return np.asarray(np.diag(hessian) * _AWAY**2 / np.array(bases))
 
 
-def _base(problem: RecordingProblem, linear: Linear, members: list[int]) -> float:
+def _base(problem: Problem, loss: FloatArray, members: list[int]) -> float:
     """Weighted mean square error of the joints that the members are about."""
-    errors = (linear.weight * linear.rmse**2).sum(axis=0)
-    owners = {problem.owner(k) if problem.decoupled else None for k in members}
-    joints = sorted(owner for owner in owners if owner is not None)
-    return max(float(errors.sum() if None in owners else errors[joints].sum()), 1e-30)
+    owners = {problem.owner(k) for k in members}
+    total = loss.sum() if None in owners else sum(loss[k] for k in owners if k is not None)
+    return max(float(total), 1e-30)
 
 
 def _combination(space: ParameterSpace, direction: FloatArray, growth: float) -> Combination:
@@ -121,89 +112,63 @@ def _combination(space: ParameterSpace, direction: FloatArray, growth: float) ->
 
 @dataclass(frozen=True, eq=False)
 class Information:
-    """Curvature of a fit and scatter of its slope, summed over motions, for some draws of the noise."""
+    """Curvature of a fit and scatter of its slope, of a motion or of several."""
 
     curvature: FloatArray
-    """Shape (draws, p, p)."""
+    """Shape (p, p)."""
     scatter: FloatArray
-    """Shape (draws, p, p)."""
-    slope: FloatArray
-    """What the noise of the first states does. Shape (draws, p)."""
+    """Shape (p, p)."""
     floor: float = 0.0
     """Curvature that differences of single-precision positions would show where there is none."""
 
     def __add__(self, other: Information) -> Information:
         """What both sets of motions tell together."""
-        return Information(
-            self.curvature + other.curvature,
-            self.scatter + other.scatter,
-            self.slope + other.slope,
-            self.floor + other.floor,
-        )
+        sums = self.curvature + other.curvature, self.scatter + other.scatter, self.floor + other.floor
+        return Information(*sums)
 
     @property
     def std(self) -> FloatArray:
         """Standard deviations of the fitted point in the unit cube, at most that of a uniform. Shape (p,)."""
-        largest = float(np.diagonal(self.curvature, axis1=1, axis2=2).max(initial=0.0))
-        ridge = max(_RIDGE * largest, self.floor, 1e-30)
-        eye = np.eye(self.curvature.shape[1])
+        ridge = max(_RIDGE * float(np.diag(self.curvature).max(initial=0.0)), self.floor, 1e-30)
+        eye = np.eye(len(self.curvature))
         inverse = np.linalg.inv(self.curvature + ridge * eye)
         # a direction that nothing tells may move each of its parameters through its range
         scatter = self.scatter + len(eye) * (ridge * MOST_STD) ** 2 * eye
-        white = np.einsum("dpq,dqr,dpr->dp", inverse, scatter, inverse)
-        begun = np.einsum("dpq,dq->dp", inverse, self.slope)
-        return np.asarray(np.minimum(np.sqrt((white + begun**2).mean(axis=0)), MOST_STD))
+        return np.asarray(np.minimum(np.sqrt(np.diag(inverse @ scatter @ inverse)), MOST_STD))
 
     @property
     def condition(self) -> float:
         """Condition number of the curvature, columns as shares of their ranges; infinite if singular."""
-        values = np.linalg.eigvalsh(self.curvature.mean(axis=0))
+        values = np.linalg.eigvalsh(self.curvature)
         return float(values[-1] / values[0]) if values[0] > self.floor else np.inf
 
 
-def information(
-    problem: RecordingProblem, point: FloatArray, noise: FloatArray, seeds: Sequence[int] = (0,)
-) -> list[Information]:
-    """What the problem's motions tell at a point, for each of some seeds.
+def information(problem: RecordingProblem, point: FloatArray, noise: FloatArray) -> list[Information]:
+    """What each of the problem's motions tells at a point, weighed as a fit of all of them weighs it.
 
     Args:
         problem: whose motions they are.
         point: of the unit cube. Shape (p,).
         noise: of each measured joint, rad or m. Shape (k,).
-        seeds: of the noise in the first states; another one for motions that are added.
     """
     jacobians = problem.jacobians(point, central=True)[1]
-    starts = [np.array(e) for e in zip(*_starts(problem, point, noise), strict=True)]
-    by_joint = [np.einsum("nkp,nkq->kpq", jacobian, jacobian) for jacobian in jacobians]
-    return [_drawn(problem, (jacobians, by_joint), starts, noise / problem.scale, seed) for seed in seeds]
-
-
-def _drawn(
-    problem: RecordingProblem,
-    columns: tuple[list[FloatArray], list[FloatArray]],
-    starts: list[FloatArray],
-    scaled: FloatArray,
-    seed: int,
-) -> Information:
-    """The same under some draws of the noise."""
-    jacobians, by_joint = columns
-    size = jacobians[0].shape[2]
-    sizes = np.random.default_rng(seed).normal(size=(_DRAWS, len(starts[0]), len(jacobians), len(scaled)))
-    if not problem.decoupled:
-        sizes[:] = sizes[..., :1]
-    begun = [np.einsum("dsk,snk->dnk", sizes[:, :, m], e) for m, e in enumerate(starts)]
+    starts, scaled = _starts(problem, point, noise), noise / problem.scale
+    begun = [sum((e[m] ** 2).mean(axis=0) for e in starts) for m in range(len(jacobians))]
     # a fit weighs each window by what is left of it: the noise, and that of the state it began with
-    left = np.stack([np.sqrt(scaled**2 + (e**2).mean(axis=1)) for e in begun], axis=1)
-    weights = np.stack([problem.weights(rmse) for rmse in left])
-    curvature, scatter = np.zeros((2, _DRAWS, size, size))
-    slope = np.zeros((_DRAWS, size))
+    weights = problem.weights(np.sqrt(scaled**2 + np.array(begun)))
+    found = []
     for m, jacobian in enumerate(jacobians):
-        share = weights[:, m] / len(jacobian)
-        curvature += np.tensordot(share, by_joint[m], 1)
-        scatter += np.tensordot((share * scaled) ** 2, by_joint[m], 1)
-        slope += np.einsum("dk,nkp,dnk->dp", share, jacobian, begun[m], optimize=True)
-    floor = float((weights.mean(axis=0) * (_ROUNDING / problem.scale) ** 2).sum())
-    return Information(curvature, scatter, slope, floor)
+        share = weights[m] / len(jacobian)
+        by_joint = np.einsum("nkp,nkq->kpq", jacobian, jacobian)
+        scatter = np.tensordot((share * scaled) ** 2, by_joint, 1)
+        for errors in starts:
+            slopes = np.einsum("k,nkp,nk->kp", share, jacobian, errors[m], optimize=True)
+            if not problem.decoupled:
+                slopes = slopes.sum(axis=0, keepdims=True)
+            scatter += slopes.T @ slopes
+        floor = float((weights[m] * (_ROUNDING / problem.scale) ** 2).sum())
+        found.append(Information(np.tensordot(share, by_joint, 1), scatter, floor))
+    return found
 
 
 def _starts(problem: RecordingProblem, point: FloatArray, noise: FloatArray) -> list[list[FloatArray]]:
@@ -211,33 +176,25 @@ def _starts(problem: RecordingProblem, point: FloatArray, noise: FloatArray) -> 
 
     And of the velocities: measured, or a slope through rows, or at rest.
     """
-    speeds = [np.zeros_like(noise) for _ in problem.motions]
-    for m, motion in enumerate(problem.motions):
+    motions, count = problem.motions, len(problem.motions)
+    speeds = [np.zeros_like(noise) for _ in motions]
+    for m, motion in enumerate(motions):
         if motion.speeds is not None:
             speeds[m] = np.array([white_noise([x]) for x in motion.speeds.T])
         elif len(motion.past_time):
             speeds[m] = noise / (float(np.median(np.diff(motion.time))) * _PARABOLA**0.5)
-    changes = [([noise] * len(speeds), [0 * s for s in speeds])]
-    if np.any(speeds):
-        changes.append(([0 * noise] * len(speeds), speeds))
-    nominal = _alone(problem, problem.motions, point)
-    found = []
+    every = list(motions)
     for group in [np.ones(len(noise))] if problem.decoupled else np.eye(len(noise)):
-        for positions, velocities in changes:
-            moved = [
-                _begun(motion, group * p, group * v)
-                for motion, p, v in zip(problem.motions, positions, velocities, strict=True)
-            ]
-            pairs = zip(_alone(problem, moved, point), nominal, strict=True)
-            found.append([(a - b) / problem.scale for a, b in pairs])
-    return found
-
-
-def _alone(problem: RecordingProblem, motions: Sequence[Motion], point: FloatArray) -> list[FloatArray]:
-    return [np.nan_to_num(p[0]) for p in problem.on(motions).predict(point[None])]
-
-
-def _begun(motion: Motion, position: FloatArray, velocity: FloatArray) -> Motion:
-    measured = motion.measured.copy()
-    measured[0] += position
-    return dataclasses.replace(motion, measured=measured, velocity=motion.velocity + velocity)
+        for motion in motions:
+            measured = motion.measured.copy()
+            measured[0] += group * noise
+            every.append(dataclasses.replace(motion, measured=measured))
+        if np.any(speeds):
+            pairs = zip(motions, speeds, strict=True)
+            every += [dataclasses.replace(m, velocity=m.velocity + group * speed) for m, speed in pairs]
+    predicted = [np.nan_to_num(p[0]) / problem.scale for p in problem.on(every).predict(point[None])]
+    nominal = predicted[:count]
+    return [
+        [moved - still for moved, still in zip(predicted[k : k + count], nominal, strict=True)]
+        for k in range(count, len(every), count)
+    ]

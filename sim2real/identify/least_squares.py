@@ -29,31 +29,9 @@ class Fit:
     cost: float
 
 
-def prior_curvature(problem: Problem, linear: Linear) -> FloatArray:
-    """What priors add to the curvature of the cost, in its unit: each weighs as one joint of one motion."""
-    return _prior_terms(problem, linear, linear.point)[0]
-
-
-def _prior_terms(problem: Problem, linear: Linear, point: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Curvature and slope that the priors add, on the diagonal. Shapes (p,)."""
-    # what a prior of standard deviation 1 weighs beside the data, so that both are in the same unit
-    weight = float((linear.squares.sum() / max(linear.rows.sum(), 1)) ** 0.5) + 1e-12
-    curvature, slope = np.zeros((2, len(point)))
-    for k, free in enumerate(problem.space.free):
-        if free.prior is not None:
-            mean, std = free.prior
-            curvature[k] = weight * (free.span / std) ** 2
-            slope[k] = curvature[k] * (point[k] - float(free.unit(mean)))
-    return curvature, slope
-
-
-def _steps(
-    problem: Problem, linear: Linear, point: FloatArray, dampings: FloatArray, frozen: Sequence[int]
-) -> FloatArray:
+def _steps(linear: Linear, dampings: FloatArray, frozen: Sequence[int]) -> FloatArray:
     """Points after a step under each damping; frozen columns stay. Shape (len(dampings), p)."""
-    prior = _prior_terms(problem, linear, point)
-    hessian = linear.curvature.sum(axis=0) + np.diag(prior[0])
-    slope = linear.slope.sum(axis=0) + prior[1]
+    point, hessian, slope = linear.point, linear.hessian, linear.slope.sum(axis=0) + linear.pull
     diagonal = np.maximum(np.diag(hessian), 1e-6 * np.diag(hessian).max() + 1e-15)
     free = ~(((point <= 0) & (slope > 0)) | ((point >= 1) & (slope < 0)))
     free[list(frozen)] = False
@@ -65,22 +43,20 @@ def _steps(
     return found
 
 
-def _candidates(
-    problem: Problem, linear: Linear, point: FloatArray, damping: float, frozen: Sequence[int]
-) -> FloatArray:
+def _candidates(linear: Linear, decoupled: bool, damping: float, frozen: Sequence[int]) -> FloatArray:
     """Points that a round tries: under each damping, and for robots that touch things further ones.
 
     Where a foot lands a step earlier, the slope of a window is huge and means nothing. Such windows rule the
     curvature and make steps short; so longer ones are tried too, and those of the calmer windows alone.
     """
-    candidates = _steps(problem, linear, point, damping * _DAMPINGS, frozen)
-    if problem.decoupled:
+    candidates = _steps(linear, damping * _DAMPINGS, frozen)
+    if decoupled:
         return candidates
-    found = [candidates, _stretched(point, candidates[0], (2.0, 4.0, 8.0))]
-    for share in (0.5, 0.75):
-        step = _steps(problem, calmer(linear, share), point, _DAMPINGS[:1], frozen)[0]
-        found.append(_stretched(point, step, (1.0, 2.0)))
-    return np.vstack(found)
+    calm = [_steps(calmer(linear, share), _DAMPINGS[:1], frozen)[0] for share in (0.5, 0.75)]
+    tried = ((candidates[0], [2.0, 4.0, 8.0]), *((step, [1.0, 2.0]) for step in calm))
+    moves = np.vstack([np.multiply.outer(factors, step - linear.point) for step, factors in tried])
+    further = np.clip(linear.point + np.clip(moves, -_REACH, _REACH), 0.0, 1.0)
+    return np.vstack([candidates, further])
 
 
 def calmer(linear: Linear, share: float) -> Linear:
@@ -94,12 +70,6 @@ def calmer(linear: Linear, share: float) -> Linear:
     stays = size <= np.quantile(size, share)
     names = ("curvature", "slope", "noise", "squares", "rows", "motion")
     return dataclasses.replace(linear, **{name: getattr(linear, name)[stays] for name in names})
-
-
-def _stretched(point: FloatArray, candidate: FloatArray, factors: Sequence[float]) -> FloatArray:
-    """Points along a step. Shape (len(factors), p)."""
-    moves = np.clip(np.multiply.outer(factors, candidate - point), -_REACH, _REACH)
-    return np.asarray(np.clip(point + moves, 0.0, 1.0))
 
 
 def least_squares(
@@ -124,7 +94,7 @@ def least_squares(
     linear = problem.linearize(point)
     best = linear.cost
     for number in range(rounds):
-        candidates = _candidates(problem, linear, point, damping, frozen)
+        candidates = _candidates(linear, problem.decoupled, damping, frozen)
         costs = problem.cost(candidates)
         k = int(costs.argmin())
         gain = best - float(costs[k])
@@ -152,9 +122,9 @@ def settle_integers(
     """The point with whole latencies, as an engine has them, and the rest fitted to those.
 
     From the nearest whole numbers on, one less and one more are tried until neither is better; joint by joint
-    where joints are decoupled.
+    where joints stand alone.
     """
-    whole = [k for k, f in enumerate(problem.space.free) if f.quantity == "latency"]
+    whole = problem.space.late()
     tried: set[tuple[float, ...]] = set()
 
     def fitted(start: FloatArray, side: int) -> FloatArray:
@@ -166,23 +136,30 @@ def settle_integers(
 
     if not whole:
         return point
-    best = fitted(point, 0)
-    before, errors = (rmse.copy() for rmse in problem.rmse(np.stack([point, best])))
-    if errors.mean() <= before.mean() * _AS_GOOD:
+    best, blocks = fitted(point, 0), _blocks_of(problem, whole)
+    before, costs = problem.block_costs(np.stack([point, best]), blocks)
+    if costs.mean() <= before.mean() * _AS_GOOD:
         return best
     for _ in range(_MOST_MOVES):
         better = best.copy()
         for side in (-1, 1):
             candidate = fitted(best, side)
-            error = problem.rmse(candidate[None])[0]
-            for columns, of_joint in _together(problem, whole):
-                if error[:, of_joint].mean() < errors[:, of_joint].mean():
-                    better[columns] = candidate[columns]
-                    errors[:, of_joint] = error[:, of_joint]
+            found = problem.block_costs(candidate[None], blocks)[0]
+            for b, columns in enumerate(blocks.values()):
+                if found[b] < costs[b]:
+                    better[columns], costs[b] = candidate[columns], found[b]
         if np.array_equal(better, best):
             break
         best = better
     return best
+
+
+def _blocks_of(problem: RecordingProblem, whole: Sequence[int]) -> dict[int | None, list[int]]:
+    """Columns that follow latencies, by the joint whose error judges them, or all by all."""
+    owners = {problem.owner(k) for k in whole}
+    if None in owners:
+        return {None: list(range(len(problem.space.free)))}
+    return {owner: columns for owner, columns in problem.blocks().items() if owner in owners}
 
 
 def _moved(problem: RecordingProblem, point: FloatArray, whole: Sequence[int], side: int) -> FloatArray:
@@ -190,17 +167,6 @@ def _moved(problem: RecordingProblem, point: FloatArray, whole: Sequence[int], s
     moved = point.copy()
     for k in whole:
         free = problem.space.free[k]
-        steps = min(max(round(float(free.value(point[k]))) + side, np.ceil(free.low)), np.floor(free.high))
-        moved[k] = float(free.unit(float(steps)))
+        steps = round(float(free.value(point[k]))) + side
+        moved[k] = free.unit(float(min(max(steps, np.ceil(free.low)), np.floor(free.high))))
     return moved
-
-
-def _together(problem: RecordingProblem, whole: Sequence[int]) -> list[tuple[list[int], slice]]:
-    """Columns that follow a latency, and the joints whose error judges them."""
-    owners, columns = [problem.owner(k) for k in whole], range(len(problem.space.free))
-    found = [
-        ([k for k in columns if problem.owner(k) == joint], slice(joint, joint + 1))
-        for joint in owners
-        if joint is not None and problem.decoupled
-    ]
-    return found if len(found) == len(owners) else [(list(columns), slice(None))]

@@ -9,23 +9,53 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
-from sim2real.identify.actuator_models import Extension
+from sim2real.identify.defaults import masses_of, problem_of, trained_parameters
 from sim2real.identify.least_squares import Fit, least_squares
 from sim2real.identify.options import Options
 from sim2real.identify.problem import RecordingProblem
-from sim2real.identify.search import search_recordings
-from sim2real.identify.space import FloatArray, ParameterSpace, free_parameters
-from sim2real.replay import Motion
-from sim2real.world import World
+from sim2real.identify.search import SearchSettings, search
+from sim2real.identify.space import FloatArray
+from sim2real.parameters import MODEL, quantity_of
+from sim2real.replay import Motion, is_servo_robot
+from sim2real.replay.decoupled import stand_alone
+from sim2real.world import World, drives
 
 _GAIN = 0.01
 """Share of the held-out error that an extension must take away to be kept."""
 _AGAIN = 5
 _FAR = 2
 """Models whose search begins far from the answer."""
+
+EFFECTS = ("goal_braking", "rate_limit", "stribeck", "load_friction_motor", "backlash", "speed_loss")
+"""Quantities that stand for an effect, which is not there without them."""
+
+
+@dataclass(frozen=True)
+class Extension:
+    """What a candidate model frees beyond the one before."""
+
+    name: str
+    per_joint: tuple[str, ...] = ()
+    """Quantities that every driven joint gets one of, or its actuator."""
+    shared: tuple[str, ...] = ()
+    """Names of single parameters."""
+
+    def names(self, world: World, joints: Sequence[str]) -> list[str]:
+        """Parameters of some joints, then the shared ones."""
+        own = [world.of_joint(joint, quantity) for quantity in self.per_joint for joint in joints]
+        return [*own, *self.shared]
+
+    def kept(self, joints: Sequence[str], held: FloatArray, best: FloatArray | None) -> tuple[str, ...]:
+        """Joints, or shared parameters, for which it lowers the held-out error; all of a first model."""
+        if best is None:
+            return tuple(joints)
+        if self.shared:
+            return self.shared if held.mean() < best.mean() * (1 - _GAIN) else ()
+        return tuple(np.array(joints)[held < best * (1 - _GAIN)].tolist())
 
 
 @dataclass(frozen=True)
@@ -57,6 +87,17 @@ class Structure:
     best: FloatArray | None = None
     """Held-out error by joint of what has been kept."""
 
+    def take(
+        self, world: World, extension: Extension, kept: tuple[str, ...], values: dict[str, float]
+    ) -> None:
+        """Take over the values of the joints that gained; the others stay as they were."""
+        if kept:
+            self.names += extension.names(world, kept)
+            if not extension.shared:
+                theirs = {world.of_joint(joint, n.rpartition(".")[2]) for n in values for joint in kept}
+                values = {n: v for n, v in values.items() if n in theirs}
+            self.values |= values
+
 
 @dataclass(frozen=True)
 class ModelSelection:
@@ -71,70 +112,119 @@ class ModelSelection:
     """Windows of the recordings that the fit does not see."""
     options: Options
     watch: Callable[[str, int, float], None] = lambda *_: None
-    fast: bool = True
-    """Each joint alone meanwhile, where joints stand alone; for robots of position servos only."""
 
     def select(self, models: Sequence[Extension], joints: Sequence[str], state: Structure) -> Structure:
         """Try every extension in turn; those that a state has behind it are not tried again."""
-        generations, seed = self.options.generations, self.options.seed
+        generations = self.options.generations
         for number, extension in list(enumerate(models))[len(state.steps) :]:
             names = state.names + extension.names(self.world, joints)
-            free = free_parameters(self.world, names, self.options.bounds)
-            space = ParameterSpace(tuple(free)).with_start(state.values)
-            problem = RecordingProblem.of(self.world, space, self.fitted, self.options.threads, self.fast)
-            start = space.start
+            problem = problem_of(self.world, self.fitted, names, self.options, state.values)
+            space, start = problem.space, problem.space.start
             # the first models are far from the nominal values, the later ones near the last
             far = number < _FAR
             few, spread = (generations, 0.25) if far else (generations // 3, 0.08)
             if few:
-                watch = self._watching(f"{extension.name}: search")
-                start = search_recordings(problem.on(self.lively), start, few, seed, spread, watch)
-            fit = self._fitted(problem, start, extension.name)
+                settings = SearchSettings(few, spread=spread, seed=self.options.seed)
+                watch = partial(self.watch, f"{extension.name}: search")
+                start = search(problem.on(self.lively), start, settings, watch).point
+            fit = self._fitted(problem, start, partial(self.watch, extension.name))
             held = problem.on(self.held).rmse(fit.point[None])[0].mean(axis=0)
-            kept = self._kept(extension, joints, held, state.best)
-            self._keep(
-                state, extension, kept, dict(zip(names, map(float, space.values(fit.point)), strict=True))
+            kept = extension.kept(joints, held, state.best)
+            state.take(
+                self.world,
+                extension,
+                kept,
+                dict(zip(names, map(float, space.values(fit.point)), strict=True)),
             )
-            if state.best is None or (extension.shared and kept):
-                state.best = held
-            else:
-                state.best = np.where([joint in kept for joint in joints], held, state.best)
+            gained = [extension.shared == kept != () or joint in kept for joint in joints]
+            state.best = held if state.best is None else np.where(gained, held, state.best)
             by_joint = tuple(float(x) for x in held)
             comparison = Comparison(extension.name, len(names), fit.cost, float(held.mean()), kept, by_joint)
             state.steps.append(comparison)
         return state
 
-    def _fitted(self, problem: RecordingProblem, start: FloatArray, name: str) -> Fit:
+    @staticmethod
+    def _fitted(problem: RecordingProblem, start: FloatArray, watch: Callable[[int, float], None]) -> Fit:
         """Least squares; of motors until no fresh start of it gains, so that no model gets another's gain."""
-        fit = least_squares(problem, start, 8 if problem.decoupled else 24, watch=self._watching(name))
+        fit = least_squares(problem, start, 8 if problem.decoupled else 24, watch=watch)
         for _ in range(0 if problem.fast else _AGAIN):
             before = fit.cost
-            fit = least_squares(problem, fit.point, watch=self._watching(name))
+            fit = least_squares(problem, fit.point, watch=watch)
             if fit.cost > before * (1 - _GAIN / 2):
                 break
         return fit
 
-    @staticmethod
-    def _kept(
-        extension: Extension, joints: Sequence[str], held: FloatArray, best: FloatArray | None
-    ) -> tuple[str, ...]:
-        if best is None:
-            return tuple(joints)
-        if extension.shared:
-            return extension.shared if held.mean() < best.mean() * (1 - _GAIN) else ()
-        gained = held < best * (1 - _GAIN)
-        return tuple(joint for joint, gain in zip(joints, gained, strict=True) if gain)
 
-    def _keep(
-        self, state: Structure, extension: Extension, kept: tuple[str, ...], values: dict[str, float]
-    ) -> None:
-        """Take over the values of the joints that gained; the others stay as they were."""
-        if kept:
-            state.names += extension.names(self.world, kept)
-            if not extension.shared:
-                theirs = {self.world.of_joint(joint, n.rpartition(".")[2]) for n in values for joint in kept}
-                values = {n: v for n, v in values.items() if n in theirs}
-            state.values.update(values)
+def candidate_models(world: World, motions: Sequence[Motion] | None = None) -> tuple[Extension, ...]:
+    """Nested models of position servos, or of motors that are told a force or a voltage.
 
-    def _watching(self, what: str) -> Callable[[int, float], None]:
-        return lambda number, cost: self.watch(what, number, cost)
+    Args:
+        world: whose actuators they are.
+        motions: what they are fitted to; None if that is not known yet.
+    """
+    if not is_servo_robot(world):
+        return _motor_models(world)
+    return _servo_models(world, geared=motions is None or stand_alone(world, motions))
+
+
+def _servo_models(world: World, geared: bool) -> tuple[Extension, ...]:
+    """Position servos: linear, dry friction, a goal with limits, masses, friction by speed, load, backlash.
+
+    The torque-speed line comes last, and only for servos that have a force limit to fall with speed.
+
+    Args:
+        world: whose servos they are.
+        geared: whether rotors outweigh links. Where they don't, servos can't be told before the masses are:
+            both make the first model.
+    """
+    linear, masses = ("kp", "damping", "latency", "bias_torque"), masses_of(world)
+    first = (
+        Extension("linear servo", linear) if geared else Extension("linear servo and masses", linear, masses)
+    )
+    models = [
+        first,
+        Extension("+ Coulomb friction", ("frictionloss",)),
+        Extension("+ braking of the goal", ("goal_braking",)),
+        Extension("+ top speed of the goal", ("rate_limit",)),
+        *([Extension("+ masses", (), masses)] if geared else []),
+        Extension("+ Stribeck friction", ("stribeck", "stribeck_velocity")),
+        Extension("+ load friction", ("load_friction_motor",)),
+    ]
+    if (world.model.body_jntnum <= 1).all():
+        models.append(Extension("+ backlash", ("backlash",)))
+    if world.model.actuator_forcelimited.all():
+        models.append(Extension("+ torque-speed line", ("speed_loss",)))
+    return tuple(models)
+
+
+def _motor_models(world: World) -> tuple[Extension, ...]:
+    """Motors: linear with viscous friction, latency, dry friction, by speed and load, torque by speed.
+
+    The first model frees what the world's training range names, less what later ones are about. A motor with
+    a force limit gets a line that falls with speed; any other loses torque by its back-EMF, unless its joint
+    has a damping of its own, which is the same column.
+    """
+    model = world.model
+    trained = [n for n in trained_parameters(world) if quantity_of(n).acts == MODEL]
+    late = tuple(n for n in trained if n.endswith(".latency"))
+    dry = tuple(n for n in trained if n.endswith(".frictionloss"))
+    first = tuple(n for n in trained if n not in (*late, *dry))
+    driven, names = drives(world.model)
+    joints = [joint for joint in driven if joint]
+    at_rest = tuple(f"{joint}.{q}" for joint in joints for q in ("stribeck", "stribeck_velocity"))
+    damped = {p.elements for n, p in world.parameters.items() if n in first and n.endswith(".damping")}
+    line = [
+        f"{name}.speed_loss" if model.actuator_forcelimited[k] else f"{name}.back_emf"
+        for k, name in enumerate(names)
+        if model.actuator_forcelimited[k] or (driven[k],) not in damped
+    ]
+    line = [name for name in line if world.can_have(name)]
+    models = [
+        Extension("linear motor", (), first),
+        Extension("+ latency", (), late or tuple(f"{name}.latency" for name in names)),
+        Extension("+ Coulomb friction", (), dry or tuple(f"{joint}.frictionloss" for joint in joints)),
+        Extension("+ Stribeck friction", (), at_rest),
+        Extension("+ load friction", (), tuple(f"{joint}.load_friction_motor" for joint in joints)),
+        Extension("+ torque-speed line", (), tuple(line)),
+    ]
+    return tuple(extension for extension in models if extension.shared)

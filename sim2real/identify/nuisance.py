@@ -1,7 +1,6 @@
 """What a fit may have taken for something else: the usual effects that a model lacks, opened beside it.
 
-    enlarged = enlarge(problem, point)
-    print(enlarged.unmodelled.text)     # "with motor.latency = 2 physics steps the error would be …"
+    enlarge(problem, point, error).missing      # estimates of motor.latency and what else makes the error
 
 A robot that answers late, seen by a model without latency, looks heavy; no resampling of its recordings says
 so, for all of them are biased alike. So the fit is done once more with nuisance parameters (Kennedy and
@@ -13,17 +12,16 @@ the error that is left.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import mujoco
 import numpy as np
 
 from sim2real.identify.estimates import ParameterEstimate
-from sim2real.identify.least_squares import calmer, least_squares, prior_curvature
+from sim2real.identify.least_squares import calmer, least_squares
 from sim2real.identify.noise import NOISES, sensor_floor, white_errors
-from sim2real.identify.problem import Linear, Problem, RecordingProblem
+from sim2real.identify.problem import Problem, RecordingProblem
 from sim2real.identify.space import FloatArray, FreeParameter, ParameterSpace
 from sim2real.identify.uncertainty import QUANTILE, Interval, bootstrap
 from sim2real.parameters import MODEL, quantity_of
@@ -56,108 +54,48 @@ _PART = 0.1
 """Share of that for which an effect must stand to be named."""
 
 
-@dataclass(frozen=True)
-class Unmodelled:
-    """What the model lacks, as far as the usual effects can say."""
-
-    effects: tuple[ParameterEstimate, ...]
-    """The one that explains most first."""
-    errors: Mapping[str, float]
-    """Mean RMSE as fitted (``before``) and with all usual effects beside it (``after``), scaled."""
-
-    @property
-    def text(self) -> str:
-        """In one sentence."""
-        named = ", ".join(f"{s.name} = {s.value:.3g} {s.unit}".rstrip() for s in self.effects)
-        before, after = (1000 * self.errors[when] for when in ("before", "after"))
-        return (
-            f"with {named} the error would be {after:.3g} in place of {before:.3g} "
-            "(mrad, or thousandths of what joints of unlike units move); free that too"
-        )
-
-
 @dataclass(frozen=True, eq=False)
 class Enlarged:
     """The fit with the usual missing effects beside it."""
 
-    problem: RecordingProblem
-    """Its first columns are those of the problem that was enlarged."""
-    own: int
-    """How many those are."""
-    point: FloatArray
-    """In the unit cube. Shape (p,)."""
-    linear: Linear
-    """At the point."""
-    white: FloatArray
-    """Standard deviation of what is white in the residual, by motion and joint. Shape (motions, k)."""
-    floor: FloatArray
-    """What the sensors' own noise and steps come to in the residual. Shape (k,)."""
-    before: float
-    """Mean RMSE without the effects, scaled."""
-
-    @cached_property
-    def prior(self) -> FloatArray:
-        """Curvature that the priors add. Shape (p,)."""
-        return prior_curvature(self.problem, self.linear)
-
-    @cached_property
-    def covariance(self) -> FloatArray:
-        """Inverse of the curvature with the priors. Shape (p, p)."""
-        return _inverse(self.linear.curvature.sum(axis=0) + np.diag(self.prior))
-
-    @cached_property
-    def deviations(self) -> FloatArray:
-        """Standard deviations of the first columns, from chance and what this fit lacks. Shape (own,)."""
-        own, linear = self.own, self.linear
-        chance = bootstrap(linear, prior=self.prior).std[:own]
-        scale = np.sqrt(np.diag(self.covariance))
-        alike = self.covariance[:own, own:] / np.outer(scale[:own], scale[own:])
-        left = np.maximum(linear.rmse**2 - (_WHITE * self.white) ** 2, 0.0)
-        unexplained = float(np.sqrt((linear.weight * left).sum()))
-        return np.asarray(np.hypot(chance, scale[:own] * np.sqrt((alike**2).mean(axis=1)) * unexplained))
-
-    def interval(self) -> Interval:
-        """Ends of the first columns' 95 % intervals."""
-        at, reach = self.point[: self.own], QUANTILE * self.deviations
-        return at - reach, at + reach
-
-    @property
-    def unmodelled(self) -> Unmodelled | None:
-        """Effects that matter, if together they take away a good part of the error.
-
-        An error that the noise or the step of the sensors makes lacks nothing.
-        """
-        after = float(self.linear.rmse.mean())
-        noise = max(float(self.white.mean()), float(self.floor.mean()))
-        if after > self.before * (1 - _GAIN) or self.before < NOISES * noise:
-            return None
-        errors, std = {"before": self.before, "after": after}, np.sqrt(np.diag(self.covariance))
-        worth = ((self.point - self.problem.space.start) / std)[self.own :] ** 2
-        share = worth / max(float(worth.sum()), 1e-30)
-        rows = list(zip(self.problem.space.free, self.point, std, strict=True))[self.own :]
-        named = [
-            ParameterEstimate.about(self.problem.world, *rows[k])
-            for k in np.argsort(-share)
-            if share[k] >= _PART
-        ]
-        return Unmodelled(tuple(named), errors)
+    names: tuple[str, ...]
+    """What was free: first what was free without them."""
+    interval: Interval
+    """95 % intervals of those, from chance and what this fit lacks."""
+    error: float
+    """Mean RMSE, scaled."""
+    missing: tuple[ParameterEstimate, ...]
+    """Effects that matter, the one that explains most first; none if together they take away little of the
+    error, or if the noise or the step of the sensors makes it."""
 
 
-def enlarge(problem: RecordingProblem, point: FloatArray) -> Enlarged | None:
+def enlarge(problem: RecordingProblem, point: FloatArray, before: float) -> Enlarged | None:
     """Fit again with the usual missing effects; None if there are none that the data could show.
 
     Args:
         problem: that was fitted.
         point: where the fit ended. Shape (p,).
+        before: mean RMSE there, scaled.
     """
-    effects, before = _sized(problem, point, _usual_effects(problem))
+    effects, own = _sized(problem, point, _usual_effects(problem)), len(point)
     if not effects:
         return None
     larger, start = _with(problem, point, effects)
-    fit = least_squares(larger, start, _SERVO_ROUNDS if problem.decoupled else _ROUNDS)
-    linear = larger.linearize(fit.point)
-    white = np.array([white_errors(errors[0]) for errors in larger.errors(fit.point[None])])
-    return Enlarged(larger, len(point), fit.point, linear, white, sensor_floor(problem), before)
+    at = least_squares(larger, start, _SERVO_ROUNDS if problem.decoupled else _ROUNDS).point
+    linear, free = larger.linearize(at), larger.space.free
+    white = np.array([white_errors(errors[0]) for errors in larger.errors(at[None])])
+    covariance = _inverse(linear.hessian)
+    scale, chance = np.sqrt(np.diag(covariance)), bootstrap(linear).std[:own]
+    alike = covariance[:own, own:] / np.outer(scale[:own], scale[own:])
+    unexplained = (linear.weight * np.maximum(linear.rmse**2 - (_WHITE * white) ** 2, 0.0)).sum()
+    reach = QUANTILE * np.hypot(chance, scale[:own] * np.sqrt((alike**2).mean(axis=1) * unexplained))
+    worth = ((at - larger.space.start) / scale)[own:] ** 2
+    share = worth / max(float(worth.sum()), 1e-30)
+    error, noise = float(linear.rmse.mean()), max(white.mean(), sensor_floor(problem).mean())
+    matter = error <= before * (1 - _GAIN) and before >= NOISES * noise
+    named = [own + k for k in np.argsort(-share) if share[k] >= _PART] if matter else []
+    missing = tuple(ParameterEstimate.about(larger.world, free[k], at[k], scale[k]) for k in named)
+    return Enlarged(larger.space.names, (at[:own] - reach, at[:own] + reach), error, missing)
 
 
 def _inverse(curvature: FloatArray) -> FloatArray:
@@ -227,15 +165,10 @@ def _effect(problem: RecordingProblem, name: str, elements: tuple[str, ...], siz
     return FreeParameter(name, low, high, nominal, False, elements, prior=(nominal, size))
 
 
-def _sized(
-    problem: RecordingProblem, point: FloatArray, effects: list[FreeParameter]
-) -> tuple[list[FreeParameter], float]:
-    """Effects with a trace of their own, each at the size at which it makes the error that is left.
-
-    And the mean RMSE that is left.
-    """
+def _sized(problem: RecordingProblem, point: FloatArray, effects: list[FreeParameter]) -> list[FreeParameter]:
+    """Effects with a trace of their own, each at the size at which it makes the error that is left."""
     if not effects:
-        return [], 0.0
+        return []
     larger, start = _with(problem, point, effects)
     linear = larger.linearize(start)
     seen = calmer(linear, _CALM) if larger.fine else linear
@@ -250,7 +183,7 @@ def _sized(
         kept.append(column)
         size = (effect.high - effect.low) * float(np.sqrt(left / own))
         found.append(_effect(problem, effect.name, effect.elements, size))
-    return held_in_scale(*_with(problem, point, found), len(point)), float(linear.rmse.mean())
+    return held_in_scale(*_with(problem, point, found), len(point))
 
 
 def held_in_scale(problem: RecordingProblem, start: FloatArray, own: int) -> list[FreeParameter]:

@@ -21,18 +21,18 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sim2real.identify.parallel import ForkedReplayer
 from sim2real.identify.space import FloatArray, ParameterSpace
 from sim2real.parameters import quantity_of
 from sim2real.recordings.rollouts import Rollouts
 from sim2real.replay import READ_DELAY, Motion, Replayer, is_servo_robot
 from sim2real.replay.decoupled import stand_alone
+from sim2real.replay.forked import ForkedReplayer
 from sim2real.replay.rollouts import RolloutReplayer
 from sim2real.world import World, actuator_of
 
@@ -44,8 +44,9 @@ WIDTH = 16
 _STEP = 0.01  # of a parameter's range: over the kinks that dry friction makes
 _SMALL_STEP = 0.002
 _BLOCK = 4.0  # s of a block, beyond which errors are hardly correlated
-_ROUNDING = 1e-6  # observations are single precision
-_OUTLIER = 4.0  # standard deviations beyond which an error says no more
+FINEST = 1e-4
+"""Of a scaled signal of an episode: what sensors round to, at 13 bits."""
+_NORMAL = (np.pi / 2) ** 0.5  # from the mean of absolute values to a normal's standard deviation
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +72,20 @@ class Linear:
     """Of all rows of each part and signal. Shape (parts, k)."""
     cost: float = np.nan
     """What the fit minimizes, at the point."""
+    prior: FloatArray | float = 0.0
+    """Curvature that priors add, on the diagonal. Shape (p,)."""
+    pull: FloatArray | float = 0.0
+    """And slope. Shape (p,)."""
+
+    @property
+    def hessian(self) -> FloatArray:
+        """Curvature of all blocks and of the priors. Shape (p, p)."""
+        return np.asarray(self.curvature.sum(axis=0) + np.eye(len(self.point)) * self.prior)
+
+    @property
+    def loss(self) -> FloatArray:
+        """Σ w e² of each signal. Shape (k,)."""
+        return np.asarray((self.weight * self.rmse**2).sum(axis=0))
 
 
 @dataclass
@@ -78,8 +93,10 @@ class Problem(ABC):
     """What is free, and what it predicts."""
 
     world: World
-    """As `opened` for the space."""
+    """With a parameter for every name of the space."""
     space: ParameterSpace
+    scale: FloatArray
+    """What an error of each signal is divided by. Shape (k,)."""
     decoupled: bool = field(default=False, kw_only=True)
     """Whether a parameter of one signal moves that signal alone."""
     fine: bool = field(default=False, kw_only=True)
@@ -90,78 +107,78 @@ class Problem(ABC):
     diverged: int = field(default=0, kw_only=True)
     """How many of them blew up."""
 
+    @property
+    @abstractmethod
+    def measured(self) -> list[FloatArray]:
+        """Of every part. Shapes (n, k)."""
+
     @abstractmethod
     def predict(self, points: FloatArray) -> list[FloatArray]:
-        """What would have been measured of every part, NaN where diverged. Shapes (c, n, k)."""
+        """What would have been measured, NaN where diverged. Shapes (c, n, k)."""
 
     @abstractmethod
-    def errors(self, points: FloatArray) -> list[FloatArray]:
-        """Predicted minus measured, scaled; finite. Shapes (c, n, k)."""
+    def sizes(self, errors: Sequence[FloatArray]) -> FloatArray:
+        """What a fit minimizes, above 0, of the errors of candidates, shapes (c, n, k). Shape (c,)."""
 
     @abstractmethod
-    def size(self, errors: Sequence[FloatArray]) -> float:
-        """What a fit minimizes, above 0, of the errors of one candidate. Shapes (n, k)."""
+    def row_weights(self, errors: Sequence[FloatArray]) -> tuple[list[FloatArray], list[FloatArray]]:
+        """Weights under which least squares descend the cost, and how large errors are held to be.
 
-    @abstractmethod
-    def row_weights(self, errors: Sequence[FloatArray]) -> list[FloatArray]:
-        """Weights under which least squares descend the cost. Errors and weights of shapes (n, k)."""
+        Shapes (n, k), as those of the errors.
+        """
 
     @abstractmethod
     def edges(self, part: int, rows: int) -> NDArray[np.intp]:
         """Rows at which the blocks of a part begin and end."""
 
+    def errors(self, points: FloatArray) -> list[FloatArray]:
+        """Predicted minus measured, scaled; finite. Shapes (c, n, k)."""
+        pairs = zip(self.predict(points), self.measured, strict=True)
+        return [np.nan_to_num((p - m) / self.scale, nan=DIVERGED) for p, m in pairs]
+
+    def rmse(self, points: FloatArray) -> FloatArray:
+        """Root mean square error by point, part and signal, scaled. Shape (c, parts, k)."""
+        return np.stack([np.sqrt((e**2).mean(axis=1)) for e in self.errors(points)], axis=1)
+
     def cost(self, points: FloatArray) -> FloatArray:
         """What a fit minimizes. Shape (c,)."""
         return self.sizes(self.errors(points))
 
-    def sizes(self, errors: Sequence[FloatArray]) -> FloatArray:
-        """The same of the errors of some candidates, shapes (c, n, k). Shape (c,)."""
-        return np.array([self.size([e[c] for e in errors]) for c in range(len(errors[0]))])
-
     def owner(self, column: int) -> int | None:
-        """The signal that a column is about, if it is about one."""
+        """The signal that alone shows what a column is about, if one does."""
         del column
         return None
 
-    def blocks(self) -> list[list[int]]:
-        """Columns that one error judges: those of each joint by that joint's where decoupled, all by all."""
+    def blocks(self) -> dict[int | None, list[int]]:
+        """Columns that one error judges: by signal, and None for those that all signals judge."""
         groups: dict[int | None, list[int]] = {}
         for column in range(len(self.space.free)):
-            groups.setdefault(self.owner(column) if self.decoupled else None, []).append(column)
-        return list(groups.values()) or [[]]
+            groups.setdefault(self.owner(column), []).append(column)
+        return groups
 
-    def block_costs(self, points: FloatArray) -> FloatArray:
-        """What a fit minimizes, of each of the `blocks`. Shape (c, blocks)."""
-        return self.cost(points)[:, None]
+    def block_costs(self, points: FloatArray, owners: Iterable[int | None]) -> FloatArray:
+        """What a fit minimizes, in single signals and, for None, in all. Shape (c, owners)."""
+        errors = self.errors(points)
+        shown = [slice(None) if k is None else slice(k, k + 1) for k in owners]
+        return np.stack([self.sizes([e[:, :, signals] for e in errors]) for signals in shown], axis=1)
 
     def colours(self) -> list[list[int]]:
-        """Columns that are changed together: those of one quantity on different joints, if decoupled."""
+        """Columns that are changed together: those of one quantity that different signals show."""
         groups: dict[str, list[int]] = {}
         for k, free in enumerate(self.space.free):
-            alone = not self.decoupled or self.owner(k) is None
-            groups.setdefault(free.name if alone else free.quantity, []).append(k)
+            groups.setdefault(free.name if self.owner(k) is None else free.quantity, []).append(k)
         return list(groups.values())
 
-    def linearize(
-        self, point: FloatArray, central: bool = False, scatter: Sequence[FloatArray] | None = None
-    ) -> Linear:
+    def linearize(self, point: FloatArray, central: bool = False) -> Linear:
         """Finite differences about a point, all columns in one batch.
 
         Args:
             point: of the unit cube. Shape (p,).
             central: differences to both sides with a small step, for what is read from the curvature; a fit
                 is better served by steps that reach over the kinks of dry friction.
-            scatter: standard deviations of the errors that weigh them, in place of the noise model's
-                weights. Shapes (n, k).
         """
         errors, jacobians = self.jacobians(point, central or self.fine)
-        rmse, cost = _rmse(errors), self.size(errors)
-        if scatter is None:
-            weights = self.row_weights(errors)
-            spreads = [np.broadcast_to(r, e.shape) for r, e in zip(rmse, errors, strict=True)]
-        else:
-            weights, spreads = [1.0 / s**2 for s in scatter], list(scatter)
-            errors = [np.clip(e, -_OUTLIER * s, _OUTLIER * s) for e, s in zip(errors, scatter, strict=True)]
+        weights, spreads = self.row_weights(errors)
         blocks = []
         for m, (error, jacobian, weight, spread) in enumerate(
             zip(errors, jacobians, weights, spreads, strict=True)
@@ -172,20 +189,21 @@ class Problem(ABC):
                 noisy = (columns * (w * spread[a:b])[:, :, None]).reshape(-1, columns.shape[2])
                 slope = flat.T @ (e * np.sqrt(w)).ravel()
                 blocks.append((flat.T @ flat, slope, noisy.T @ noisy, (e**2).sum(axis=0), b - a, m))
-        curvature, slopes, noise, squares, rows, motion = zip(*blocks, strict=True)
-        total = np.stack([w.sum(axis=0) for w in weights])
-        return Linear(
-            point,
-            np.stack(curvature),
-            np.stack(slopes),
-            np.stack(noise),
-            np.stack(squares),
-            np.array(rows),
-            np.array(motion),
-            rmse,
-            total,
-            cost,
-        )
+        curvature, slope, noise, squares, rows, part = map(np.array, zip(*blocks, strict=True))
+        sums = curvature, slope, noise, squares, rows, part
+        total, cost = np.stack([w.sum(axis=0) for w in weights]), self.sizes([e[None] for e in errors])
+        return Linear(point, *sums, _rmse(errors), total, float(cost[0]), *self._priors(point, errors))
+
+    def _priors(self, point: FloatArray, errors: Sequence[FloatArray]) -> tuple[FloatArray, FloatArray]:
+        """Curvature and slope that priors add, in the cost's unit: each weighs as one joint of one part."""
+        weight = float(np.sqrt((np.concatenate(errors) ** 2).sum(axis=1).mean())) + 1e-12
+        curvature, slope = np.zeros((2, len(point)))
+        for k, free in enumerate(self.space.free):
+            if free.prior is not None:
+                mean, std = free.prior
+                curvature[k] = weight * (free.span / std) ** 2
+                slope[k] = curvature[k] * (point[k] - float(free.unit(mean)))
+        return curvature, slope
 
     def jacobians(
         self, point: FloatArray, central: bool = False
@@ -216,7 +234,7 @@ class Problem(ABC):
         for row, columns in enumerate(colours, start=1):
             change = error[row] - error[row + len(colours) if len(error) > 1 + len(colours) else 0]
             for column in columns:
-                owner = self.owner(column) if self.decoupled else None
+                owner = self.owner(column)
                 where = slice(None) if owner is None else owner
                 jacobian[:, where, column] = change[:, where] / spans[column]
         return np.clip(jacobian, -1e3, 1e3)
@@ -227,8 +245,6 @@ class RecordingProblem(Problem):
     """Recordings, and the world that they are replayed in."""
 
     motions: list[Motion]
-    scale: FloatArray
-    """What an error of each joint is divided by. Shape (k,)."""
     threads: int = 1
     """Of the full simulation, or processes of the fast one; 0 means all cores."""
     fast: bool = False
@@ -259,7 +275,7 @@ class RecordingProblem(Problem):
         if not servos:
             scale = np.maximum(np.mean([m.measured.std(axis=0) for m in motions], axis=0), 1e-6)
         world, fast = world.with_parameters(space.elements), fast and decoupled
-        return cls(world, space, list(motions), scale, threads, fast, decoupled=decoupled)
+        return cls(world, space, scale, list(motions), threads, fast, decoupled=decoupled)
 
     def on(self, motions: Sequence[Motion], fast: bool | None = None) -> RecordingProblem:
         """The same problem on other motions, or in the other simulation."""
@@ -271,6 +287,11 @@ class RecordingProblem(Problem):
     def among(self, world: World, space: ParameterSpace, fine: bool = False) -> RecordingProblem:
         """The same problem with other parameters free, in a world that is opened for them."""
         return dataclasses.replace(self.on(self.motions), world=world, space=space, fine=fine)
+
+    @property
+    def measured(self) -> list[FloatArray]:
+        """Positions of every motion."""
+        return [motion.measured for motion in self.motions]
 
     def predict(self, points: FloatArray) -> list[FloatArray]:
         """Positions at the stamps of every motion, NaN where diverged. Shapes (c, n, k)."""
@@ -292,43 +313,31 @@ class RecordingProblem(Problem):
         assert self._replayer is not None
         return self._replayer
 
-    def errors(self, points: FloatArray) -> list[FloatArray]:
-        """Predicted minus measured, scaled. Shapes (c, n, k)."""
-        predicted = self.predict(points)
-        return [
-            np.nan_to_num((p - m.measured) / self.scale, nan=DIVERGED)
-            for p, m in zip(predicted, self.motions, strict=True)
-        ]
-
-    def rmse(self, points: FloatArray) -> FloatArray:
-        """Root mean square error by point, motion and joint, scaled. Shape (c, motions, k)."""
-        return np.stack([np.sqrt((e**2).mean(axis=1)) for e in self.errors(points)], axis=1)
-
-    def block_costs(self, points: FloatArray) -> FloatArray:
-        """Mean RMSE of the joint that each block is about, or of all. Shape (c, blocks)."""
-        rmse = self.rmse(points).mean(axis=1)
-        owners = [self.owner(block[0]) if self.decoupled and block else None for block in self.blocks()]
-        return np.stack([rmse.mean(axis=1) if o is None else rmse[:, o] for o in owners], axis=1)
-
-    def size(self, errors: Sequence[FloatArray]) -> float:
+    def sizes(self, errors: Sequence[FloatArray]) -> FloatArray:
         """Mean over motions of the mean over joints of the RMSE."""
-        return float(_rmse(errors).mean())
+        return np.asarray(np.mean([np.sqrt((e**2).mean(axis=1)).mean(axis=1) for e in errors], axis=0))
 
     def weights(self, rmse: FloatArray) -> FloatArray:
         """Of motions and joints: so that the fit minimizes the sum of RMSEs and none rules alone."""
         floor = max(0.25 * float(np.median(rmse)), 1e-9)
         return np.asarray(1.0 / np.maximum(rmse, floor))
 
-    def row_weights(self, errors: Sequence[FloatArray]) -> list[FloatArray]:
-        """The same for every row."""
-        weights = self.weights(_rmse(errors))
-        return [np.broadcast_to(w / len(e), e.shape) for w, e in zip(weights, errors, strict=True)]
+    def row_weights(self, errors: Sequence[FloatArray]) -> tuple[list[FloatArray], list[FloatArray]]:
+        """The same for every row of a motion; its errors are as large as their RMSE."""
+        rmse = _rmse(errors)
+        rows = list(zip(self.weights(rmse), rmse, errors, strict=True))
+        weights = [np.broadcast_to(w / len(e), e.shape) for w, _, e in rows]
+        return weights, [np.broadcast_to(r, e.shape) for _, r, e in rows]
 
     def edges(self, part: int, rows: int) -> NDArray[np.intp]:
         """Blocks of a few seconds."""
         return np.linspace(0, rows, max(2, int(self.motions[part].duration / _BLOCK) + 1)).astype(np.intp)
 
     def owner(self, column: int) -> int | None:
+        """The measured joint that a column is about, where joints stand alone."""
+        return self.about(column) if self.decoupled else None
+
+    def about(self, column: int) -> int | None:
         """The measured joint that a column is about, if it is about one."""
         free = self.space.free[column]
         kind = "joint" if free.quantity == READ_DELAY else quantity_of(free.name).element
@@ -356,55 +365,53 @@ class RolloutProblem(Problem):
             RecordingError: if the rollouts are not of the world's task.
             InvalidValue: as `RolloutReplayer` has it.
         """
-        super().__init__(world, space)
         self.rollouts, self.window = rollouts, window
         self.replay = RolloutReplayer(world, rollouts, window)
-        self.ends: NDArray[np.intp] = np.flatnonzero(np.diff(self.replay.episode)) + 1
-        """Rows at which the second episode begins, the third and so on."""
+        self._ends = np.flatnonzero(np.diff(self.replay.episode)) + 1
+        super().__init__(world, space, np.ones(self.replay.observed.shape[1]))
 
     def on(self, rollouts: Rollouts) -> RolloutProblem:
         """The same problem on other episodes."""
         return RolloutProblem(self.world, self.space, rollouts, self.window)
 
-    def rows(self, points: FloatArray) -> FloatArray:
-        """Predicted minus seen, NaN where diverged. Shape (c, steps, signals)."""
-        predicted = self.replay.predict(self.space.names, self.space.values(points))
-        self.simulations += len(points) * len(self.rollouts.episodes)
-        self.diverged = self.replay.diverged
-        return np.asarray(predicted - self.replay.observed)
+    @property
+    def measured(self) -> list[FloatArray]:
+        """What was seen in every episode."""
+        return np.split(self.replay.observed, self._ends)
 
     def predict(self, points: FloatArray) -> list[FloatArray]:
         """What would have been seen in every episode, NaN where diverged. Shapes (c, n, k)."""
-        return np.split(self.rows(points) + self.replay.observed, self.ends, axis=1)
+        predicted = self.replay.predict(self.space.names, self.space.values(points))
+        self.simulations += len(points) * len(self.rollouts.episodes)
+        self.diverged = self.replay.diverged
+        return np.split(predicted, self._ends, axis=1)
 
-    def errors(self, points: FloatArray) -> list[FloatArray]:
-        """Predicted minus seen, 0 where diverged. Shapes (c, n, k)."""
-        return np.split(np.nan_to_num(self.rows(points)), self.ends, axis=1)
-
-    def cost(self, points: FloatArray) -> FloatArray:
-        """What a fit minimizes, infinite where a simulation diverged. Shape (c,)."""
-        rows = self.rows(points)
-        return np.array([self.size([e]) if np.isfinite(e).all() else np.inf for e in rows])
-
-    def size(self, errors: Sequence[FloatArray]) -> float:
+    def sizes(self, errors: Sequence[FloatArray]) -> FloatArray:
         """Geometric mean of the errors' sizes over ages and signals."""
-        return float(np.exp(np.log(self.by_age(np.abs(np.concatenate(errors))) + _ROUNDING).mean()))
+        spreads = [self.spreads([e[c] for e in errors]) for c in range(len(errors[0]))]
+        return np.asarray(np.exp(np.log(spreads).mean(axis=(1, 2))))
+
+    def spreads(self, errors: Sequence[FloatArray]) -> FloatArray:
+        """Standard deviation of errors for each age and signal, from their mean size. Shape (window, k).
+
+        Not from the median one, which is none where a block lies still most of the time; and more than any
+        sensor rounds to, since the differences that derivatives are made of are no finer.
+        """
+        return np.asarray(_NORMAL * self.by_age(np.abs(np.concatenate(errors))) + FINEST)
 
     def by_age(self, values: FloatArray) -> FloatArray:
-        """Means of rows of one age. Shape (window, signals)."""
-        counts = np.bincount(self.replay.age)
-        sums = np.zeros((len(counts), values.shape[1]))
-        np.add.at(sums, self.replay.age, values)
-        return np.asarray(sums / counts[:, None])
+        """Means of rows of one age. Shape (window, k)."""
+        age = self.replay.age
+        sums = np.zeros((age.max() + 1, values.shape[1]))
+        np.add.at(sums, age, values)
+        return np.asarray(sums / np.bincount(age)[:, None])
 
-    def split(self, of_age: FloatArray) -> list[FloatArray]:
-        """What is known by age, for every row of every episode. Shapes (n, signals)."""
-        return np.split(of_age[self.replay.age], self.ends)
-
-    def row_weights(self, errors: Sequence[FloatArray]) -> list[FloatArray]:
+    def row_weights(self, errors: Sequence[FloatArray]) -> tuple[list[FloatArray], list[FloatArray]]:
         """By the inverse of the errors' profiled scale, large ones less (Huber 1964)."""
-        scales = self.split(self.by_age(np.abs(np.concatenate(errors))) + _ROUNDING)
-        return [1.0 / (s * np.maximum(np.abs(e), s)) for e, s in zip(errors, scales, strict=True)]
+        scales = np.split(self.spreads(errors)[self.replay.age], self._ends)
+        pairs = list(zip(scales, errors, strict=True))
+        spreads = [np.maximum(np.abs(e), s) for s, e in pairs]
+        return [1.0 / (s * spread) for s, spread in zip(scales, spreads, strict=True)], spreads
 
     def edges(self, part: int, rows: int) -> NDArray[np.intp]:
         """An episode is a block."""

@@ -12,7 +12,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 
-from sim2real.identify.actuator_models import motor_models, servo_models
+from sim2real.identify.model_selection import candidate_models
 from sim2real.identify.options import Options
 from sim2real.replay import is_servo_robot
 from sim2real.world import World
@@ -30,9 +30,7 @@ def planned_stages(world: World, options: Options) -> dict[str, float]:
     """The stages of an identification in their order, and how long each takes beside the others."""
     models: dict[str, float] = {}
     if not options.free and (is_servo_robot(world) or options.select):
-        servos = is_servo_robot(world)
-        candidates = servo_models(world, geared=True) if servos else motor_models(world)
-        models = dict.fromkeys((extension.name for extension in candidates), 1.0)
+        models = dict.fromkeys((extension.name for extension in candidate_models(world)), 1.0)
     fit = {"fit": _SHARES["fit"] if models else _SEARCHED}
     rest = {name: _SHARES[name] for name in ("refit", ASSESS, PROPOSE)}
     return {CHECK: _SHARES[CHECK], **models, **fit, **rest}

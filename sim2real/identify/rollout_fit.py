@@ -25,16 +25,15 @@ from sim2real.identify.estimates import FITTED, NOMINAL, GapRow, ParameterEstima
 from sim2real.identify.least_squares import least_squares
 from sim2real.identify.noise import white_noise
 from sim2real.identify.nuisance import open_scale
-from sim2real.identify.problem import RolloutProblem
-from sim2real.identify.search import SearchSettings, minimize
+from sim2real.identify.problem import FINEST, RolloutProblem
+from sim2real.identify.search import SearchSettings, search
 from sim2real.identify.space import FloatArray, ParameterSpace
 from sim2real.identify.uncertainty import Spread, bootstrap, make_domain, widening_of
-from sim2real.identify.verdicts import GAIN, STRUCTURE_MISSING, Evidence, Verdict
+from sim2real.identify.verdicts import GAIN, STRUCTURE_MISSING, Verdict, judge
 from sim2real.recordings.rollouts import Rollouts
 from sim2real.world import World
 
 _NOISES = 4.0  # noise of a measurement, and what that of the first state has become
-_FINEST = 1e-4  # of a scaled signal: what sensors round to, at 13 bits
 _UNIFORM = 12.0  # curvature of what a range tells: a uniform has the variance 1/12
 _ROUNDS = 20
 _LOOSE, _AS_ONE = 0.2, 0.98  # share of the range that an interval covers; correlation
@@ -82,8 +81,8 @@ class RolloutFit:
         rest = {name: value for name, value in vars(self).items() if name != "domain"}
         write_text(folder / "fit.json", json.dumps(rest, indent=1))
 
-    def evidence(self, world: World, bounds: Domain) -> Evidence:
-        """What `sim2real.identify.verdicts.judge` is to judge.
+    def verdicts(self, world: World, bounds: Domain) -> tuple[Verdict, ...]:
+        """What `sim2real.identify.verdicts.judge` has to say.
 
         Args:
             world: where.
@@ -103,7 +102,7 @@ class RolloutFit:
         for names in _together(self.domain, [e.name for e in estimates if e.share > _LOOSE]):
             text = f"{', '.join(names)} can only be told together: one makes up for another; fix one of them"
             findings.append(Verdict.not_identifiable(names, text, std=self.std[names[0]]))
-        times = self.error / max(self.noise, _FINEST)
+        times = self.error / max(self.noise, FINEST)
         if times > _WHITE and self.error <= self.error_before * (1 - GAIN):
             text = (
                 f"what is left is {times:.0f} times the noise in it: another effect is missing, or the "
@@ -112,8 +111,7 @@ class RolloutFit:
             numbers = {"before": self.error_before, "after": self.error}
             findings.append(Verdict(STRUCTURE_MISSING, "fit", text, numbers, space.names))
         gap = [GapRow(NOMINAL, np.nan, self.error_before), GapRow(FITTED, np.nan, self.error)]
-        judged = "the held-out episodes"
-        return Evidence(estimates, gap, findings, judged, _FINEST, (1.0, "scaled units"))
+        return judge(estimates, gap, findings, "the held-out episodes", FINEST, (1.0, "scaled units"))
 
     @classmethod
     def load(cls, folder: Path) -> RolloutFit:
@@ -152,49 +150,34 @@ def fit_rollouts(
     space = ParameterSpace.of(world, bounds)
     training, held_out = rollouts.split(settings.held_out, settings.search.seed)
     problem = RolloutProblem(world, space, training, settings.window)
-    found = minimize(problem.cost, np.full(len(space.free), 0.5), space.steps, settings.search)
+    found = search(problem, np.full(len(space.free), 0.5), settings.search)
     whole = np.flatnonzero(space.steps).tolist()
     point = least_squares(problem, found.point, _ROUNDS, 1e-3, frozen=whole).point
     held = problem.on(held_out)
     best = space.values(point)
     nominal = np.array([world.nominal[name] for name in space.names])
-    before, after = held.rows(space.units(np.stack((nominal, best))))
-    scatter = deviations(held, after)
-    spread = scatter_of(problem, point, scatter)
+    before, after = zip(*held.errors(space.units(np.stack((nominal, best)))), strict=True)
+    spread, left = scatter_of(problem, point), np.concatenate(after)
     # white noise is no lack of the model, nor is what it has become since the first state
     signals = zip(*(e.observation[1:].T for e in held_out.episodes), strict=True)
     noise = np.array([white_noise(pieces) for pieces in signals])
-    missed = np.maximum(held.by_age(after**2) - _NOISES * noise**2, 0.0) / scatter**2
-    seen = held.linearize(point, True, held.split(scatter))
+    missed = np.maximum(held.by_age(left**2) - _NOISES * noise**2, 0.0) / held.spreads(after) ** 2
+    seen = held.linearize(point, central=True)
     widening = widening_of(float(missed[held.replay.age].sum()), spread.draws, seen)
     std = space.widths(point, np.minimum(spread.std * widening, np.sqrt(1 / 12)))
     return RolloutFit(
         domain=make_domain(space.free, point, spread.draws, widening, {}),
         physics=dict(zip(space.names, map(float, best), strict=True)),
         std=dict(zip(space.names, map(float, std), strict=True)),
-        error=_rms(after),
-        error_before=_rms(before),
+        error=_rms(left),
+        error_before=_rms(np.concatenate(before)),
         evaluations=found.evaluations,
         diverged=problem.diverged,
         noise=_rms(noise),
     )
 
 
-def deviations(problem: RolloutProblem, error: FloatArray) -> FloatArray:
-    """Standard deviation of errors for each age and signal, from their mean size. Shape (window, signals).
-
-    Not from the median one, which is none where a block lies still most of the time; and no less than any
-    sensor rounds to, since the differences that derivatives are made of are no finer.
-
-    Args:
-        problem: whose errors they are.
-        error: of one candidate. Shape (steps, signals).
-    """
-    sizes = problem.by_age(np.abs(np.nan_to_num(error)))
-    return np.asarray(np.maximum(np.sqrt(np.pi / 2) * sizes, _FINEST))
-
-
-def scatter_of(problem: RolloutProblem, point: FloatArray, scatter: FloatArray) -> Spread:
+def scatter_of(problem: RolloutProblem, point: FloatArray) -> Spread:
     """Scatter of the fitted point in the unit cube, the range that each number has known beforehand.
 
     It is as open as the range where all forces and inertias can grow together without a trace.
@@ -202,9 +185,8 @@ def scatter_of(problem: RolloutProblem, point: FloatArray, scatter: FloatArray) 
     Args:
         problem: recorded episodes.
         point: best point of the unit cube. Shape (p,).
-        scatter: standard deviation of the residual for each age and signal. Shape (window, signals).
     """
-    spread = bootstrap(problem.linearize(point, True, problem.split(scatter)), ranges=_UNIFORM)
+    spread = bootstrap(problem.linearize(point, central=True), ranges=_UNIFORM)
     along = open_scale(problem, point)
     if along is None:
         return spread

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sim2real.errors import InvalidValue, MissingExtra
-from sim2real.identify.problem import WIDTH, RecordingProblem
+from sim2real.identify.problem import Problem
 from sim2real.identify.space import FloatArray
 
 Loss = Callable[[FloatArray], FloatArray]
@@ -22,6 +22,8 @@ Loss = Callable[[FloatArray], FloatArray]
 point, or one for each of several blocks of columns, shape (n, blocks)."""
 Watch = Callable[[int, float], None]
 """Is told the number of every round and the best cost so far."""
+
+_ADVICE = "narrow the ranges or check the data"
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,6 @@ class Found:
     loss: float
     """Mean over blocks."""
     evaluations: int
-    failed: int
-    """Candidates whose loss was not finite."""
 
 
 def minimize(
@@ -100,7 +100,7 @@ def minimize(
         for number, block in enumerate(blocks)
     ]
     best, least = np.array(start, dtype=np.float64), np.full(len(blocks), np.inf)
-    evaluations, failed = 0, 0
+    evaluations = 0
     for generation in range(settings.generations):
         asked = [[search.ask() for _ in range(settings.population)] for search in searches]
         points = np.tile(best, (settings.population, 1))
@@ -111,7 +111,6 @@ def minimize(
         losses = loss(points).reshape(len(points), -1)
         fine = np.isfinite(losses)
         evaluations += len(points)
-        failed += int((~fine.all(axis=1)).sum())
         for number, (block, pairs) in enumerate(zip(blocks, asked, strict=True)):
             column = np.where(fine[:, number], losses[:, number], np.inf)
             k = int(column.argmin())
@@ -124,24 +123,24 @@ def minimize(
         if points.std(axis=0).max() < settings.tolerance:
             break
     if not np.isfinite(least).all():
-        raise InvalidValue(
-            f"all {evaluations} candidates diverged or predicted nothing; narrow the ranges or check the data"
-        )
-    return Found(best, float(least.mean()), evaluations, failed)
+        raise InvalidValue(f"all {evaluations} candidates diverged or predicted nothing; {_ADVICE}")
+    return Found(best, float(least.mean()), evaluations)
 
 
-def search_recordings(
-    problem: RecordingProblem,
-    start: FloatArray,
-    generations: int,
-    seed: int = 0,
-    spread: float = 0.2,
-    watch: Watch = lambda *_: None,
-) -> FloatArray:
-    """The best point found from ``start``, joint by joint where joints are decoupled. Shape (p,).
+def search(
+    problem: Problem, start: FloatArray, settings: SearchSettings, watch: Watch = lambda *_: None
+) -> Found:
+    """Search a problem's space, joint by joint where joints stand alone; see `minimize`.
 
     Raises:
-        MissingExtra: if cmaes is not installed.
+        InvalidValue: if every simulation diverged.
     """
-    settings = SearchSettings(generations, WIDTH, spread=spread, seed=seed)
-    return minimize(problem.block_costs, start, np.zeros(len(start)), settings, problem.blocks(), watch).point
+    blocks = problem.blocks()
+
+    def loss(points: FloatArray) -> FloatArray:
+        return problem.block_costs(points, blocks)
+
+    found = minimize(loss, start, problem.space.steps, settings, list(blocks.values()), watch)
+    if problem.diverged >= problem.simulations:
+        raise InvalidValue(f"all {problem.simulations} simulations diverged; {_ADVICE}")
+    return found

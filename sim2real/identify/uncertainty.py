@@ -76,26 +76,18 @@ class Spread:
         return (low, high) if beside is None else (np.minimum(low, beside[0]), np.maximum(high, beside[1]))
 
 
-def bootstrap(
-    linear: Linear,
-    draws: int = 400,
-    seed: int = 0,
-    prior: FloatArray | float = 0.0,
-    ranges: float = 0.0,
-) -> Spread:
+def bootstrap(linear: Linear, draws: int = 400, ranges: float = 0.0) -> Spread:
     """Scatter of the fitted point from drawing blocks again, and no less than independent errors have.
 
     Args:
         linear: at the fitted point.
         draws: resamples.
-        seed: of the resamples.
-        prior: curvature that priors add. Shape (p,).
         ranges: curvature of what the range itself tells, which scatters with it (that of a uniform is 12).
     """
-    hessian, (count, size) = linear.curvature.sum(axis=0), linear.slope.shape
+    hessian, (count, size) = linear.hessian, linear.slope.shape
     held = _RIDGE * max(float(np.diag(hessian).max()), 1e-30) + ranges
-    ridge = np.diag(np.full(size, held) + prior)
-    rng = np.random.default_rng(seed)
+    ridge, prior = held * np.eye(size), linear.prior * np.eye(size)
+    rng = np.random.default_rng(0)
     # the fit stopped where the slope is nearly nothing; what is left of it is not scatter
     centred = linear.slope - linear.slope.sum(axis=0) / count
     found = np.empty((draws, size))
@@ -104,7 +96,7 @@ def bootstrap(
         slope = times @ centred
         if ranges:
             slope = slope + math.sqrt(ranges) * rng.normal(size=size)
-        found[k] = -np.linalg.solve(np.tensordot(times, linear.curvature, 1) + ridge, slope)
+        found[k] = -np.linalg.solve(np.tensordot(times, linear.curvature, 1) + prior + ridge, slope)
     inverted = np.linalg.inv(hessian + ridge)
     noise = linear.noise.sum(axis=0) + ranges * np.eye(size)
     independent = np.sqrt(np.maximum(np.diag(inverted @ noise @ inverted), 0.0))

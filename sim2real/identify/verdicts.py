@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -50,31 +50,6 @@ class Verdict:
         return cls(NOT_IDENTIFIABLE, ", ".join(names), text, evidence, names)
 
 
-@dataclass(frozen=True)
-class Evidence:
-    """What the verdicts on a fit rest on, whether recordings were fitted or rollouts."""
-
-    estimates: Sequence[ParameterEstimate]
-    gap: Sequence[GapRow]
-    """Errors of the nominal and of the fitted model, and of predictors that know no physics."""
-    findings: Sequence[Verdict] = ()
-    """On the data, on what they leave open, and on what the model lacks."""
-    judged: str = "what was held out"
-    """On what those errors are, in words."""
-    floor: float = 0.0
-    """Error that the sensors' own noise and steps make; what is less is none."""
-    unit: tuple[float, str] = (1000.0, "mrad, or thousandths of what joints of unlike units move")
-    """Factor on the errors, and their unit then."""
-
-    def error(self, predictor: str) -> float:
-        """Of a predictor, on what was held out."""
-        return next(row.held for row in self.gap if row.predictor == predictor)
-
-    def told(self, error: float) -> str:
-        """An error in the unit."""
-        return f"{self.unit[0] * error:#.3g}"
-
-
 def exit_code(verdicts: Sequence[Verdict]) -> int:
     """The code of the worst verdict; 0 if there is nothing to complain of."""
     return max((EXIT_CODES[verdict.name] for verdict in verdicts), default=0)
@@ -85,13 +60,40 @@ def ranked(verdicts: Sequence[Verdict]) -> list[Verdict]:
     return sorted(verdicts, key=lambda verdict: -EXIT_CODES[verdict.name])
 
 
-def judge(evidence: Evidence) -> tuple[Verdict, ...]:
-    """Every verdict; `IDENTIFIED` for the parameters that nothing casts doubt on, if the fit predicts."""
-    before, after = evidence.error(NOMINAL), evidence.error(FITTED)
+def judge(
+    estimates: Sequence[ParameterEstimate],
+    gap: Sequence[GapRow],
+    findings: Sequence[Verdict] = (),
+    judged: str = "what was held out",
+    floor: float = 0.0,
+    unit: tuple[float, str] = (1000.0, "mrad, or thousandths of what joints of unlike units move"),
+) -> tuple[Verdict, ...]:
+    """Every verdict; `IDENTIFIED` for the parameters that nothing casts doubt on, if the fit predicts.
+
+    Args:
+        estimates: what was fitted.
+        gap: errors of the nominal and of the fitted model, and of predictors that know no physics.
+        findings: on the data, on what they leave open, and on what the model lacks.
+        judged: on what the held-out errors are, in words.
+        floor: error that the sensors' own noise and steps make; what is less is none.
+        unit: factor on the errors, and their unit then.
+    """
+    held = {row.predictor: row.held for row in gap}
+    told = {predictor: f"{unit[0] * error:#.3g}" for predictor, error in held.items()}
+    change = f"the error on {judged} went from {told[NOMINAL]} to {told[FITTED]} ({unit[1]})"
+    before, after = held[NOMINAL], held[FITTED]
     numbers = {"before": before, "after": after}
-    ends = f"from {evidence.told(before)} to {evidence.told(after)} ({evidence.unit[1]})"
-    change = f"the error on {evidence.judged} went {ends}"
-    no_gain = [Verdict(NO_HELDOUT_GAIN, "fit", text, numbers) for text in _no_gain(evidence, change)]
+    no_gain = []
+    simple = min((p for p in (COMMAND, DELAYED) if p in held), key=lambda p: held[p], default=NOMINAL)
+    if not np.isfinite(after):
+        no_gain = ["nothing was held out, so nothing says whether the fit predicts; record another motion"]
+    elif after > max(floor, before * (1 - GAIN)):
+        no_gain = [f"{change}: no gain"]
+    elif after > max(floor, held[simple]):
+        no_gain = [
+            f"the fit ({told[FITTED]} held out) predicts worse than the {simple} ({told[simple]}), which "
+            "knows no physics"
+        ]
     on_bound = [
         Verdict(
             ON_BOUND,
@@ -101,32 +103,14 @@ def judge(evidence: Evidence) -> tuple[Verdict, ...]:
             {"value": e.value},
             (e.name,),
         )
-        for e in evidence.estimates
+        for e in estimates
         if e.on_bound
     ]
-    verdicts = [*no_gain, *evidence.findings, *on_bound]
+    verdicts = [*(Verdict(NO_HELDOUT_GAIN, "fit", text, numbers) for text in no_gain), *findings, *on_bound]
     doubtful = {name for verdict in verdicts for name in verdict.doubtful}
-    sure = [e.name for e in evidence.estimates if e.name not in doubtful]
+    sure = [e.name for e in estimates if e.name not in doubtful]
     if sure and not no_gain:
-        if before <= evidence.floor:
+        if before <= floor:
             change = "the published values already predict as well as sensors can show"
         verdicts.append(Verdict(IDENTIFIED, ", ".join(sure), f"{len(sure)} parameters; {change}", numbers))
     return tuple(verdicts)
-
-
-def _no_gain(evidence: Evidence, change: str) -> Iterator[str]:
-    """Whether the fit predicts no better than without it; what sensors can't show is no error."""
-    before, after = evidence.error(NOMINAL), evidence.error(FITTED)
-    rivals = [row for row in evidence.gap if row.predictor in (COMMAND, DELAYED)]
-    simple = min(rivals, key=lambda row: row.held, default=None)
-    if not np.isfinite(after):
-        yield "nothing was held out, so nothing says whether the fit predicts; record another motion"
-    elif after <= evidence.floor:
-        return
-    elif after > before * (1 - GAIN):
-        yield f"{change}: no gain"
-    elif simple is not None and after > simple.held:
-        yield (
-            f"the fit ({evidence.told(after)} held out) predicts worse than the {simple.predictor} "
-            f"({evidence.told(simple.held)}), which knows no physics"
-        )

@@ -112,7 +112,7 @@ def test_a_motionless_joint_of_an_arm_is_named(twin):
 
 
 def test_what_nothing_tells_keeps_its_range():
-    known = Information(np.diag([1e4, 0.0])[None], np.diag([1.0, 0.0])[None], np.zeros((1, 2)))
+    known = Information(np.diag([1e4, 0.0]), np.diag([1.0, 0.0]))
     assert known.std == pytest.approx([1e-4, 0.29], rel=1e-3)
     assert known.condition == np.inf
     assert (known + known).std[0] == pytest.approx(1e-4 / 2**0.5, rel=1e-3)

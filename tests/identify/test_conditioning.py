@@ -26,7 +26,8 @@ def told(twin):
         space = ParameterSpace(tuple(free)).with_start({f.name: f.start for f in free})
         motions = [motion_of(world, recording) for recording in recordings]
         problem = RecordingProblem.of(world, space, motions, fast=True)
-        return [c.text for c in combinations(problem, problem.linearize(space.start, central=True))]
+        linear = problem.linearize(space.start, central=True)
+        return [c.text for c in combinations(problem, linear.hessian, linear.loss)]
 
     return of
 
@@ -80,7 +81,8 @@ def told_of_the_arm(real):
         base = world.with_parameters({}, (shared if groups else values) | {"servos.kd": 0.0})
         space = ParameterSpace(tuple(free_parameters(base, names)))
         problem = RecordingProblem.of(base, space, motions, fast=True)
-        return [c.text for c in combinations(problem, problem.linearize(space.start, central=True))]
+        linear = problem.linearize(space.start, central=True)
+        return [c.text for c in combinations(problem, linear.hessian, linear.loss)]
 
     return of
 

@@ -48,7 +48,7 @@ def test_a_table_is_seen_and_found(arm, pressing):
     assert plane.values == pytest.approx(table, abs=0.002)
     assert plane.after.mean() < 0.1 * plane.before.mean()
     assert "set floor.height and floor.friction" in plane.text
-    assert placed(arm, plane.values).geom("floor").pos[2] == plane.height
+    assert placed(arm, plane.values).geom("floor").pos[2] == plane.values["floor.height"]
     assert arm.model.geom("floor").pos[2] == -0.3
 
 

@@ -14,7 +14,6 @@ from sim2real.identify.verdicts import (
     ON_BOUND,
     STRUCTURE_MISSING,
     exit_code,
-    judge,
 )
 from sim2real.world import World
 
@@ -37,7 +36,7 @@ def fit():
 
 
 def judged(fit):
-    verdicts = judge(fit.evidence(World.load("furuta"), BOUNDS))
+    verdicts = fit.verdicts(World.load("furuta"), BOUNDS)
     return {verdict.name: verdict for verdict in verdicts}, exit_code(verdicts)
 
 
@@ -64,7 +63,7 @@ def test_what_makes_up_for_each_other_is_not_identified(fit):
         physics={"pole.mass": 0.025, "motor.strength": 0.8},
         std={"pole.mass": 1e-3, "motor.strength": 0.05},
     )
-    [verdict] = judge(together.evidence(World.load("furuta"), bounds))
+    [verdict] = together.verdicts(World.load("furuta"), bounds)
     assert (verdict.name, verdict.subject) == (NOT_IDENTIFIABLE, "pole.mass, motor.strength")
 
 
@@ -90,7 +89,7 @@ def test_a_published_value_at_an_end_of_the_range_is_a_bound(fit):
     nominal = world.nominal["pole.mass"]
     bounds = Domain({**BOUNDS.parameters, "pole.mass": Uniform(nominal, 0.04)})
     physics = {**fit.physics, "pole.mass": nominal}
-    verdicts = judge(dataclasses.replace(fit, physics=physics).evidence(world, bounds))
+    verdicts = dataclasses.replace(fit, physics=physics).verdicts(world, bounds)
     assert {v.name: v.subject for v in verdicts}[ON_BOUND] == "pole.mass"
 
 

@@ -7,9 +7,8 @@ import pytest
 from sim2real.cli import main
 from sim2real.domain import Domain
 from sim2real.env import Sim2RealVectorEnv
-from sim2real.identify.actuator_models import Extension, candidate_models, motor_models, servo_models
 from sim2real.identify.identify import Options, identify
-from sim2real.identify.model_selection import ModelSelection, Structure
+from sim2real.identify.model_selection import Extension, ModelSelection, Structure, candidate_models
 from sim2real.recordings import Recording
 from sim2real.replay import motion_of, windows
 from sim2real.world import World
@@ -93,9 +92,7 @@ def test_a_motor_gets_what_it_shows(physics, kept, twin):
     world = World.load("furuta")
     recordings = twin("furuta", physics, count=4, seconds=1.0, noise=1e-3)
     cut = [part for r in recordings for part in windows(motion_of(world, r), 0.5)]
-    selection = ModelSelection(
-        world, cut[2:], cut[2:], cut[:2], Options(generations=0, threads=1), fast=False
-    )
+    selection = ModelSelection(world, cut[2:], cut[2:], cut[:2], Options(generations=0, threads=1))
     first = Extension("linear motor", (), ("pole.mass", "motor.strength", "arm_hinge.damping"))
     found = selection.select(
         [first, *candidate_models(world, cut)[1:4]], ("arm_hinge", "pole_hinge"), Structure()
@@ -124,12 +121,12 @@ def test_the_command_takes_the_older_word_as_well(capsys):
 
 
 def test_candidate_models_name_what_the_world_has():
-    models = {model.name: model for model in motor_models(World.load("furuta"))}
+    models = {model.name: model for model in candidate_models(World.load("furuta"))}
     assert "motor.latency" not in models["linear motor"].shared
     assert models["+ latency"].shared == ("motor.latency",)
     # the damping of the arm's hinge is the same column as the motor's back-EMF
     assert "+ torque-speed line" not in models
-    hopper, arm = motor_models(World.load("hopper")), servo_models(World.load("so101"), geared=True)
+    hopper, arm = (candidate_models(World.load(name)) for name in ("hopper", "so101"))
     assert hopper[-1].shared == tuple(f"{joint}_motor.back_emf" for joint in ("hip", "knee", "ankle"))
     assert [model.name for model in arm[-2:]] == ["+ backlash", "+ torque-speed line"]
 

@@ -65,9 +65,10 @@ def test_a_latency_and_a_friction_that_are_missing_are_named(late):
 def test_nothing_is_called_missing_where_nothing_is(plain):
     problem = problem_of(plain)
     point = fitted(problem)
-    enlarged = enlarge(problem, point)
-    assert enlarged.unmodelled is None
-    low, high = bootstrap(problem.linearize(point, central=True)).interval(point, enlarged.interval())
+    linear = problem.linearize(point, central=True)
+    enlarged = enlarge(problem, point, float(linear.rmse.mean()))
+    assert enlarged.missing == ()
+    low, high = bootstrap(linear).interval(point, enlarged.interval)
     truth = np.array([float(f.unit(MASSES[f.name])) for f in problem.space.free])
     assert (low <= truth).all()
     assert (truth <= high).all()
@@ -77,8 +78,7 @@ def test_nothing_is_called_missing_where_nothing_is(plain):
 def test_what_is_free_or_looks_like_it_is_not_opened_again(plain):
     names = (*MASSES, "slider.frictionloss")
     problem = problem_of(plain, names)
-    enlarged = enlarge(problem, fitted(problem))
-    opened_names = enlarged.problem.space.names
+    opened_names = enlarge(problem, fitted(problem), 1.0).names
     assert opened_names[:3] == names
     assert len(set(opened_names)) == len(opened_names)
     assert {"motor.latency", "hinge.damping", "pole.com_z"} <= set(opened_names)

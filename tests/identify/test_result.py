@@ -14,7 +14,7 @@ from sim2real.identify.problem import Linear
 from sim2real.identify.result import Identification, Trace
 from sim2real.identify.space import FreeParameter
 from sim2real.identify.uncertainty import bootstrap, make_domain, widening_of
-from sim2real.identify.verdicts import IDENTIFIED, NO_HELDOUT_GAIN, ON_BOUND, Evidence, exit_code, judge
+from sim2real.identify.verdicts import IDENTIFIED, NO_HELDOUT_GAIN, ON_BOUND, exit_code, judge
 from sim2real.report.identification import write_identification
 
 
@@ -92,14 +92,14 @@ def test_the_width_follows_the_held_out_error():
 
 
 def test_no_gain_and_bounds_are_said():
-    verdicts = judge(Evidence([estimate(on_bound=True)], gap(0.03, 0.0299)))
+    verdicts = judge([estimate(on_bound=True)], gap(0.03, 0.0299))
     assert {v.name for v in verdicts} == {NO_HELDOUT_GAIN, ON_BOUND}
     assert exit_code(verdicts) == 14
     assert "from 30.0 to 29.9 (mrad" in verdicts[0].text
 
 
 def test_a_fit_that_predicts_is_identified():
-    (verdict,) = judge(Evidence([estimate()], gap(0.03, 0.003)))
+    (verdict,) = judge([estimate()], gap(0.03, 0.003))
     assert verdict.name == IDENTIFIED
     assert "from 30.0 to 3.0" in verdict.text
     assert exit_code([verdict]) == 0
@@ -107,14 +107,14 @@ def test_a_fit_that_predicts_is_identified():
 
 def test_a_fit_worse_than_the_delayed_command_is_no_gain():
     rows = [*gap(0.03, 0.02), gap_row("delayed command", np.full((2, 1), 0.01), np.full((1, 1), 0.01))]
-    (verdict,) = judge(Evidence([estimate()], rows))
+    (verdict,) = judge([estimate()], rows)
     assert verdict.name == NO_HELDOUT_GAIN
     assert "worse than the delayed command" in verdict.text
 
 
 def result():
     rows = gap(0.03, 0.003)
-    verdicts = judge(Evidence([estimate()], rows))
+    verdicts = judge([estimate()], rows)
     domain = make_domain([free()], np.array([0.5]), np.full((9, 1), 0.5), 1.0, {})
     found = Identification(
         "cartpole", ("slider",), domain, {"cart.mass": 1.3}, {}, (estimate(),), tuple(rows), (), (),

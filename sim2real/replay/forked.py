@@ -14,9 +14,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from sim2real.identify.space import FloatArray
-from sim2real.replay import Motion
 from sim2real.replay.decoupled import DecoupledReplayer
+from sim2real.replay.motion import FloatArray, Motion
 from sim2real.world import World
 
 _MOST = 4

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sim2real.cli.arguments import add_recordings, positive
 from sim2real.cli.task import add_task, load_world
-from sim2real.cli.terminal import console
+from sim2real.cli.terminal import command_line, console
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,8 +70,6 @@ def _road(arguments: argparse.Namespace, world: World, policies: Sequence[Policy
     from sim2real.identify.identify import Options
     from sim2real.transfer.console import ConsoleWatch
 
-    kind = "recordings" if arguments.recordings else "target"
-    command = f"sim2real close {arguments.world} --{kind} {getattr(arguments, kind)}"
     with ConsoleWatch(console()) as watch:
         settings = CloseSettings(
             arguments.steps,
@@ -80,7 +78,10 @@ def _road(arguments: argparse.Namespace, world: World, policies: Sequence[Policy
             options=Options(free=tuple(arguments.free)),
             allow_bad=arguments.allow_bad_data,
             unwrap=arguments.unwrap,
-            facts={"command": command, "continued training": f"{arguments.steps:,} control steps a policy"},
+            facts={
+                "command": command_line(),
+                "continued training": f"{arguments.steps:,} control steps a policy",
+            },
             watch=watch,
         )
         if arguments.recordings:

@@ -11,7 +11,7 @@ from sim2real.cli.arguments import positive
 from sim2real.cli.gate import add_gate, check_gate, hold, labels_of, old_run
 from sim2real.cli.policies import add_policies, world_of
 from sim2real.cli.task import add_task, load_world
-from sim2real.cli.terminal import console, counting
+from sim2real.cli.terminal import command_line, console, counting
 
 if TYPE_CHECKING:
     from sim2real.cli.arguments import Commands
@@ -69,13 +69,13 @@ def run(arguments: argparse.Namespace) -> int:
     baseline = arguments.baseline or ("nominal" if "nominal" in labels else labels[0])
     if baseline not in labels:
         raise UnknownName("baseline label", baseline, labels)
-    command = "sim2real evaluate " + " ".join(arguments.policies)
     from sim2real.evaluate.rollouts import Trials, steps_of
+    from sim2real.report.gap import contracts_of
 
     episodes = arguments.episodes or _usual_episodes(world)
     trials = Trials(episodes, simulator=arguments.simulator, allow_dead=arguments.allow_dead)
     table = evaluated(world, policies, arguments.variants, trials)
-    facts = {"command": command, "control steps": steps_of(policies)}
+    facts = {"command": command_line(), "control steps": steps_of(policies), **contracts_of(policies)}
     return hold(arguments, report(world, table, baseline, out, facts), (table, old))
 
 

@@ -10,6 +10,7 @@ or a full disk leaves old files, never half of a new one. The four are not repla
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import platform
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,7 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
+from sim2real.evaluate.candidates import Candidate
 from sim2real.evaluate.episode_table import Episodes, checked
 from sim2real.evaluate.episodes_file import write_rows
 from sim2real.evaluate.gap import Cell as Result
@@ -24,6 +26,7 @@ from sim2real.evaluate.gap import GapReport
 from sim2real.evaluate.robustness import HELD_OUT
 from sim2real.evaluate.verdict import headline, verdict
 from sim2real.files import Write, write_together
+from sim2real.policy import Policy
 from sim2real.report.gap_figure import draw_gap
 from sim2real.report.page import Page, Section, render
 from sim2real.report.profile_figure import draw_profiles
@@ -43,6 +46,7 @@ def write_report(
     folder: str | Path,
     facts: Mapping[str, str] | None = None,
     more: Sequence[Section] = (),
+    links: Mapping[str, str] | None = None,
 ) -> Path:
     """Write the table, the summary, the plot and the page into a folder.
 
@@ -52,6 +56,7 @@ def write_report(
         folder: made if missing; the four files in it are replaced.
         facts: further lines of provenance; ``command`` is what makes the page again.
         more: sections of the page besides, such as the worst physics.
+        links: files to name on the page, relative to it, and what they are.
 
     Returns:
         Path of the page, ``report.html``.
@@ -65,7 +70,8 @@ def write_report(
     sentences = dict(zip(("gap", "closed", "hurt"), verdict(report), strict=True))
     summary = {"verdict": sentences, "provenance": provenance, **report.plain()}
     figure = draw_gap(report)
-    page = _page(report, provenance, [Section("", figure=figure, label=_LABEL), *more, *sections(report)])
+    parts = [Section("", figure=figure, label=_LABEL), *more, *sections(report)]
+    page = dataclasses.replace(_page(report, provenance, parts), links=dict(links or {}))
     files: dict[str, Write] = {
         "episodes.parquet": lambda path: write_rows(table, path),
         "summary.json": json.dumps(summary, indent=1, allow_nan=False, ensure_ascii=False) + "\n",
@@ -226,6 +232,19 @@ def _summaries(report: GapReport) -> Table:
         "The last column counts episodes that ended because the simulation diverged."
     )
     return Table("As a whole, and at worst", head, rows, note)
+
+
+def contracts_of(policies: Sequence[Candidate]) -> dict[str, str]:
+    """What policies of each label see and drive, for a report's provenance."""
+    told = {}
+    for policy in (policy for policy in policies if isinstance(policy, Policy)):
+        c = policy.contract
+        sees, drives = (", ".join(f"{s.name} ({s.unit})" for s in side) for side in (c.observation, c.action))
+        told[f"contract of {c.label}"] = (
+            f"task {c.task} {c.task_version} of {c.world}, every {c.control_dt:g} s; sees {sees}; drives "
+            f"{drives}; by sim2real {c.code_version or 'of an older version'}"
+        )
+    return told
 
 
 def _coverage(report: GapReport) -> str:

@@ -1,0 +1,141 @@
+"""What a browser makes of the pages: no complaint, no request, tables that sort, curves that zoom."""
+
+import re
+from urllib.parse import unquote
+
+import numpy as np
+import pytest
+
+from sim2real.evaluate.episode_table import COLUMNS
+from sim2real.evaluate.gap import GapOptions, gap_report
+from sim2real.evaluate.replay import COMMAND, DELAYED, SIMULATION, Errors, ReplayedMotion, ReplayGap
+from sim2real.evaluate.scores import Reference
+from sim2real.report.gap import write_report
+from sim2real.report.replay import write_replay_report
+
+pytestmark = pytest.mark.slow
+
+HOSTILE = "<script>alert(1)</script>"
+VARIANTS = {"home": "control", "light": "interpolation", HOSTILE: "combined"}
+
+
+def gap_page(folder):
+    rng = np.random.default_rng(0)
+    rows = [
+        (label, label, f"{label}-{seed}", seed, variant, group, episode,
+         90 - 20.0 * j + 9 * i + rng.normal(), 80, True, False)
+        for i, label in enumerate(("nominal", "randomized", HOSTILE))
+        for seed in range(3)
+        for j, (variant, group) in enumerate(VARIANTS.items())
+        for episode in range(3)
+    ]  # fmt: skip
+    table = dict(zip(COLUMNS, map(np.array, zip(*rows, strict=True)), strict=True))
+    report = gap_report(table, {v: Reference(0.0, 120.0) for v in VARIANTS}, GapOptions(title=HOSTILE))
+    return write_report(report, table, folder, {"command": f"sim2real evaluate '{HOSTILE}'"})
+
+
+def replay_page(folder):
+    rng = np.random.default_rng(0)
+    time, motions = np.arange(4000) * 0.02, []
+    for name in ("first", HOSTILE, "third"):
+        angles = np.cumsum(rng.normal(0, 0.01, (4000, 3)), axis=0)
+        told = {p: angles + rng.normal(0, 0.01) for p in (SIMULATION, COMMAND, DELAYED)}
+        motions.append(ReplayedMotion(name, time, angles, told, 0.1))
+    error = rng.uniform(0.01, 0.02, (3, 3))
+    errors = Errors(rmse=error, nrmse=error, lag=error, steady=error, moving=error)
+    gap = ReplayGap("arm", ("hip", HOSTILE, "ankle"), tuple(motions), dict.fromkeys(told, errors))
+    return write_replay_report(gap, folder)
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory):
+    return {
+        kind: made(tmp_path_factory.mktemp(kind))
+        for kind, made in (("gap", gap_page), ("replay", replay_page))
+    }
+
+
+@pytest.mark.parametrize("kind", ["gap", "replay"])
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
+def test_a_page_opens_without_complaint_or_request_and_fits(kind, width, scheme, pages, browser):
+    page = pages[kind]
+    assert page.stat().st_size < 2e6
+    browser.open(page, width, scheme)
+    if kind == "replay":
+        browser.wait("charts[0].now && charts[0].canvas.width > 0")
+    assert browser.complaints == []
+    assert [url for url in browser.requests if not url.startswith("data:")] == [page.as_uri()]
+    assert browser.run("document.documentElement.scrollWidth") <= width
+    assert browser.run("document.title").startswith(HOSTILE if kind == "gap" else "arm")
+    paper = browser.run("getComputedStyle(document.body).backgroundColor")
+    assert (paper == "rgb(255, 255, 255)") == (scheme == "light")
+
+
+def test_a_dark_page_is_printed_on_white(pages, browser):
+    browser.open(pages["gap"], scheme="dark", media="print")
+    assert browser.run("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+
+
+def test_a_heading_sorts_by_numbers_there_and_back_also_by_keyboard(pages, browser):
+    browser.open(pages["gap"])
+    column = "[...document.querySelector('tbody').rows].map(row => +row.cells[1].dataset.v)"
+    order = browser.run(column)
+    button = "document.querySelectorAll('thead button')[1]"
+    browser.run(f"{button}.click()")
+    assert browser.run(column) == sorted(order)
+    assert browser.run(f"{button}.parentNode.ariaSort") == "ascending"
+    browser.run(f"{button}.focus()")
+    browser.press("Enter", 13, "\r")
+    assert browser.run(column) == sorted(order, reverse=True)
+    assert browser.run(f"{button}.parentNode.ariaSort") == "descending"
+
+
+def test_tab_reaches_all_that_can_be_used(pages, browser):
+    browser.open(pages["gap"])
+    wanted = "document.querySelectorAll('button, a[href], [tabindex]')"
+    count = browser.run(f"{wanted}.length")
+    reached = set()
+    for _ in range(count + 3):
+        browser.press("Tab", 9)
+        reached.add(browser.run(f"[...{wanted}].indexOf(document.activeElement)"))
+    assert set(range(count)) <= reached
+
+
+def test_dragging_zooms_and_keys_zoom_back(pages, browser):
+    browser.open(pages["replay"])
+    browser.wait("charts[0].now")
+    whole = browser.run("charts[0].view")
+    assert whole == pytest.approx([0, 79.98])
+    browser.run("charts[0].canvas.scrollIntoView({ block: 'center' })")
+    left, top, width = browser.run(
+        "(b => [b.left, b.top, b.width])(charts[0].canvas.getBoundingClientRect())"
+    )
+    inner = width - 70
+    browser.drag((left + 56 + inner / 4, top + 60), (left + 56 + inner / 2, top + 60))
+    view = browser.run("charts[0].view")
+    assert view == pytest.approx([whole[1] / 4, whole[1] / 2], abs=0.02 * whole[1])
+    browser.run("charts[0].canvas.focus()")
+    browser.press("ArrowRight", 39)
+    assert browser.run("charts[0].view[0]") > view[0]
+    browser.press("0", 48, "0")
+    assert browser.run("charts[0].view") == pytest.approx(whole)
+
+
+def test_a_motion_is_shown_from_its_row_and_less_what_was_measured(pages, browser):
+    browser.open(pages["replay"])
+    browser.wait("charts[0].now")
+    browser.run("[...document.querySelectorAll('[data-take]')].find(b => b.dataset.take === '1').click()")
+    browser.wait("charts[0].kept.has(1) && charts[0].now === charts[0].kept.get(1)")
+    assert browser.run("document.querySelector('.chart select').selectedOptions[0].text") == HOSTILE
+    browser.run("document.querySelectorAll('.chart input')[4].click()")
+    assert browser.run("charts[0].less") is True
+    assert browser.complaints == []
+
+
+def test_a_table_can_be_taken_along(pages, browser):
+    browser.open(pages["gap"])
+    address = browser.run("document.querySelector('.csv a').href")
+    lines = unquote(re.sub("^data:[^,]*,", "", address)).splitlines()
+    assert lines[0].startswith('variant,nominal,"nominal, low","nominal, high",randomized,')
+    assert len(lines) == 1 + len(VARIANTS)
+    assert float(lines[1].split(",")[1]) == pytest.approx(90 / 1.2, abs=1.5)

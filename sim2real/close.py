@@ -35,9 +35,8 @@ from sim2real.identify.identify import Options, identify
 from sim2real.identify.rollout_fit import FitSettings
 from sim2real.policy import Policy
 from sim2real.replay.rollouts import TellsState
-from sim2real.report.close import write_story
+from sim2real.report.close import write_closing
 from sim2real.report.doctor import write_diagnosis
-from sim2real.report.gap import write_report
 from sim2real.report.identification import write_identification
 from sim2real.simulators.mujoco import MujocoSimulator
 from sim2real.transfer.identified import RECORDED, Identified, with_identified
@@ -290,8 +289,7 @@ def _arrive(
     met = set(map(str, table["variant"]))
     known = {name: reference for name, reference in references(world).items() if name in met}
     report = gap_report(table, known, GapOptions(title=world.title, baseline=given[0].contract.label))
-    write_report(report, table, out, settings.facts)
-    page = write_story(world, learnt, report, out, settings.facts)
+    page = write_closing(world, learnt, report, table, out, settings.facts)
     return Closing(world, learnt, everyone, table, report, page)
 
 

@@ -90,9 +90,9 @@ def test_the_road_from_recordings_to_its_end(logs, tmp_path, capsys):
         assert made.label == label
         assert [step.steps for step in made.provenance] == [made.provenance[0].steps, 4096]
         assert set(made.provenance[-1].domain["parameters"]) == set(PHYSICS)
-    page = (out / "close.html").read_text()
-    assert all(f"<th>{name}</th>" in page for name in (*LABELS, *PHYSICS))
-    for link in ("report.html", "identification.html", "doctor/recordings.html", "identified.toml"):
+    page = (out / "report.html").read_text()
+    assert all(f">{name}</" in page for name in (*LABELS, *PHYSICS))
+    for link in ("identification.html", "doctor/recordings.html", "identified.toml"):
         assert f'href="{link}"' in page
         assert (out / link).is_file()
     assert "IDENTIFIED" in page

@@ -10,13 +10,15 @@ or a full disk leaves old files, never half of a new one. The four are not repla
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import platform
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
+
+from matplotlib.figure import Figure
 
 from sim2real.evaluate.candidates import Candidate
 from sim2real.evaluate.episode_table import Episodes, checked
@@ -40,13 +42,24 @@ _MARKS = {"helps": "▲ helps", "hurts": "▼ hurts", "undecided": "○ undecide
 _PACKAGES = ("sim2real", "mujoco", "gymnasium", "numpy", "torch", "stable-baselines3")
 
 
+@dataclass(frozen=True)
+class Beside:
+    """What the page of a report says besides."""
+
+    sections: Sequence[Section] = ()
+    """Such as the worst physics."""
+    links: Mapping[str, str] = field(default_factory=dict)
+    """Files to name, relative to the page, and what they are."""
+    doubts: Sequence[str] = ()
+    """Sentences of its verdict that warn."""
+
+
 def write_report(
     report: GapReport,
     episodes: Episodes,
     folder: str | Path,
     facts: Mapping[str, str] | None = None,
-    more: Sequence[Section] = (),
-    links: Mapping[str, str] | None = None,
+    beside: Beside = Beside(),
 ) -> Path:
     """Write the table, the summary, the plot and the page into a folder.
 
@@ -55,8 +68,7 @@ def write_report(
         episodes: the episode table.
         folder: made if missing; the four files in it are replaced.
         facts: further lines of provenance; ``command`` is what makes the page again.
-        more: sections of the page besides, such as the worst physics.
-        links: files to name on the page, relative to it, and what they are.
+        beside: what the page says besides.
 
     Returns:
         Path of the page, ``report.html``.
@@ -70,8 +82,7 @@ def write_report(
     sentences = dict(zip(("gap", "closed", "hurt"), verdict(report), strict=True))
     summary = {"verdict": sentences, "provenance": provenance, **report.plain()}
     figure = draw_gap(report)
-    parts = [Section("", figure=figure, label=_LABEL), *more, *sections(report)]
-    page = dataclasses.replace(_page(report, provenance, parts), links=dict(links or {}))
+    page = _page(report, provenance, figure, beside)
     files: dict[str, Write] = {
         "episodes.parquet": lambda path: write_rows(table, path),
         "summary.json": json.dumps(summary, indent=1, allow_nan=False, ensure_ascii=False) + "\n",
@@ -85,17 +96,18 @@ def write_report(
 _LABEL = "Score per variant and method, as in the table Score per variant"
 
 
-def _page(report: GapReport, provenance: Mapping[str, str], parts: Sequence[Section]) -> Page:
+def _page(report: GapReport, provenance: Mapping[str, str], figure: Figure, beside: Beside) -> Page:
     size, closed, hurt = verdict(report)
     harmed = any(c.difference and c.difference.verdict == "hurts" for c in report.cells)
-    lead = [sentence for sentence in (headline(report), size, *closed.split("\n")) if sentence]
+    lead = [(sentence, "") for sentence in (headline(report), size, *closed.split("\n")) if sentence]
     facts = {name: value for name, value in provenance.items() if name != "command"}
     return Page(
         "gap report",
         report.title,
-        [*((sentence, "") for sentence in lead), (hurt, "bad" if harmed else "calm")],
-        parts,
+        [*lead, (hurt, "bad" if harmed else "calm"), *((doubt, "bad") for doubt in beside.doubts)],
+        [Section("", figure=figure, label=_LABEL), *beside.sections, *sections(report)],
         command=provenance.get("command", ""),
+        links=beside.links,
         facts=facts,
     )
 

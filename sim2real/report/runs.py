@@ -23,13 +23,12 @@ from sim2real.evaluate.robust_radius import RobustRadius
 from sim2real.evaluate.scores import Reference
 from sim2real.evaluate.worst_case import WorstCase
 from sim2real.files import check_folder, write_text
-from sim2real.report.gap import write_report
+from sim2real.report.gap import Beside, write_report
 from sim2real.report.page import Page, Section, render
 from sim2real.report.plain import as_type, read_as
 from sim2real.report.run_sections import attribution_section, worst_section
 
 _PAGES = {
-    "close.html": "the road that it comes from",
     "compare.html": "transfer methods side by side",
     "gap.html": "a world against recordings of the robot",
     "identification.html": "what was identified from recordings",
@@ -81,7 +80,7 @@ def write_runs(
     facts = {"command": command, "runs": ", ".join(map(str, folders))}
     facts |= {"episodes of several runs": note} if note else {}
     facts |= {k: v for summary in summaries for k, v in _contracts(summary).items()}
-    return write_report(report, table, out, facts, parts, links), report
+    return write_report(report, table, out, facts, Beside(parts, links)), report
 
 
 def joined(tables: Sequence[Episodes]) -> tuple[Episodes, str]:

@@ -56,6 +56,14 @@ WRONG = {
     "worlds empty": "has no physics.toml",
     "audit furutta": "did you mean 'furuta'",
     "parity ''": "has no physics.toml",
+    # recordings, which a gymnasium env can't replay
+    **{
+        f"{command} gym:Hopper-v5 --recordings logs": "in which no recording can be replayed"
+        for command in ("gap", "identify", "close")
+    },
+    "identify gym:Pendulum-v1 --recordings logs --check": "in which no recording can be replayed",
+    "close gym:Hopper-v5 --target heavy": "in which no recording can be replayed",
+    "parity gym:Hopper-v5": "brings its own engine",
     # policies and what they fit
     f"transfer {POLICY}": "required: --target",
     "transfer file --target combined_a": "unknown policy",

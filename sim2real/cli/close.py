@@ -51,6 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     from sim2real.policy import Policy
 
     world = load_world(arguments.world, arguments)
+    world.check_replayable()
     policies = [Policy.load(name) for name in arguments.policy or [f"{world.name}-nominal-0"]]
     closing = _road(arguments, world, policies)
     for name, learnt in closing.identified.items():

@@ -55,8 +55,10 @@ def screen_recordings(
     Raises:
         RecordingError: if there is no recording, or none that can be read.
         BadData: if the doctor finds data that nothing should be fitted to, unless ``allow_bad``.
+        InvalidValue: for a gymnasium env, in which none can be replayed.
         MissingExtra: for a format whose package is not installed.
     """
+    world.check_replayable()
     logs = read_raw(folder, unwrap)
     diagnosis = diagnose(logs, expected_of(world))
     page = "" if show is None else str(show(diagnosis))

@@ -95,16 +95,16 @@ class TorchScript:
         with _one_thread(), torch.no_grad():
             if how == "copies":
                 state.copies = state.copies or [copy.deepcopy(self._module) for _ in range(state.rows)]
-                parts = [module(row[None]) for module, row in zip(state.copies, seen, strict=True)]
-                return torch.cat([_action(part) for part in parts]).numpy(), state
+                parts = [_act(module, row[None]) for module, row in zip(state.copies, seen, strict=True)]
+                return torch.cat(parts).numpy(), state
             if how == "single":
-                return torch.cat([_action(self._module(row[None])) for row in seen]).numpy(), state
+                return torch.cat([_act(self._module, row[None]) for row in seen]).numpy(), state
             buffers = state.buffers or {
                 name: self._rows(name, axis, state.rows) for name, axis in axes.items()
             }
             for name, value in buffers.items():
                 _put(self._module, name, value)
-            actions = _action(self._module(seen)).numpy()
+            actions = _act(self._module, seen).numpy()
             held = dict(self._module.named_buffers())
             state.buffers = {name: held[name].clone() for name in axes}
             return actions, state
@@ -126,10 +126,7 @@ class TorchScript:
         before = own[0].save_to_buffer()
         with _one_thread(), torch.no_grad():
             truth = torch.stack(
-                [
-                    torch.cat([_action(m(row[None])) for m, row in zip(own, rows, strict=True)])
-                    for rows in seen
-                ]
+                [torch.cat([_act(m, row[None]) for m, row in zip(own, rows, strict=True)]) for rows in seen]
             )
         if own[0].save_to_buffer() == before:
             return ("batch" if _agrees(lambda: self._tried(seen, {}), truth) else "single"), {}
@@ -150,7 +147,7 @@ class TorchScript:
         for _ in range(2):
             for name, axis in axes.items():
                 _put(module, name, self._rows(name, axis, seen.shape[1]))
-            actions = torch.stack([_action(module(rows)) for rows in seen])
+            actions = torch.stack([_act(module, rows) for rows in seen])
         return actions
 
 
@@ -180,8 +177,16 @@ def _row_axis(shape: torch.Size) -> int | None:
     return axis if len(shape) > 1 and shape[axis] == 1 else None
 
 
-def _action(given: object) -> torch.Tensor:
-    """The first output."""
+def _act(module: torch.jit.ScriptModule, rows: torch.Tensor) -> torch.Tensor:
+    """The first output of a module, which tells in its last line what it does not take."""
+    try:
+        given: object = module(rows)
+    except Exception as error:  # whatever a stranger's module raises
+        last = str(error).strip().splitlines()[-1:] or [type(error).__name__]
+        raise PolicyError(
+            f"the module fails on observations of shape {tuple(rows.shape)}: {last[0][:200]}; is it the "
+            "policy of another robot or task?"
+        ) from error
     first = given[0] if isinstance(given, tuple | list) else given
     if not isinstance(first, torch.Tensor):
         raise PolicyError(f"the module gives a {type(first).__name__} where a tensor of actions is meant")

@@ -164,6 +164,18 @@ class World:
         """The same without its held-out variants."""
         return replace(self, variants={name: v for name, v in self.variants.items() if name == CONTROL})
 
+    def check_replayable(self) -> None:
+        """Refuse what has no scene, in which a recording could be replayed.
+
+        Raises:
+            InvalidValue: for a gymnasium env.
+        """
+        if self.env is not None:
+            raise InvalidValue(
+                f"{self.name} is a gymnasium env, in which no recording can be replayed, compared or "
+                "identified from; make a world of its model (sim2real new NAME --model FILE.xml)"
+            )
+
     def with_variants(self, variants: Mapping[str, Variant]) -> World:
         """The same with other variants, and with room for what they ask."""
         wide = replace(self, variants=variants)

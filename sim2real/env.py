@@ -42,6 +42,7 @@ from sim2real.tasks import TASKS, check_factory
 from sim2real.tasks.binding import bind
 from sim2real.tasks.io_task import IO, IOTask
 from sim2real.world import World
+from sim2real.world.contacts import level_ground
 
 _log = logging.getLogger(__name__)
 
@@ -398,7 +399,7 @@ def task_class(world: World) -> TaskFactory:
     if world.own_task is not None:
         return world.own_task
     if world.io is not None and world.task == IO:
-        return IOTask(world.io)
+        return IOTask(world.io, level_ground(world.model) if world.io.scans else 0.0)
     own = world.path / "task.py" if (world.path / "task.py").is_file() else "my_module"
     if not has_task(world):
         raise InvalidValue(

@@ -38,11 +38,15 @@ TOUCH = "touch of "
 FAR = 1e9
 """A tracking error that nothing has, m/s: where none is asked for."""
 
+SCAN_OFFSET = 0.5
+"""How far below the base a height scan calls the ground 0, m: Isaac Lab's default."""
+
 OBSERVATIONS = {
     "base_lin_vel": ("base", "clip", "history", "scale", "at"),
     "base_ang_vel": ("base", "clip", "history", "scale"),
     "projected_gravity": ("base", "clip", "history", "scale"),
     "height": ("base", "clip", "history", "scale"),
+    "height_scan": ("base", "clip", "history", "scale", "rays", "offset"),
     "command": ("clip", "history", "scale"),
     "joint_pos": ("clip", "history", "scale", "joints", "relative"),
     "joint_vel": ("clip", "history", "scale", "joints"),
@@ -82,7 +86,7 @@ class Term:
     scale: tuple[float, ...]
     """Factor of each entry: on what is seen, or on the action."""
     offset: tuple[float, ...] = ()
-    """Of an action term: the target for an action of 0."""
+    """Of an action term: the target for an action of 0. Of a height scan: what each ray's is less by, m."""
     clip: tuple[tuple[float, float], ...] = ()
     """Least and most of each entry: of an observation before its scale, of an action term's target."""
     history: int = 1
@@ -165,6 +169,11 @@ class IoTable:
         """Bodies whose contacts matter."""
         seen = [body for term in self.observation for body in term.bodies]
         return tuple(dict.fromkeys((*seen, *self.fall_contacts)))
+
+    @property
+    def scans(self) -> bool:
+        """Whether the ground's height around the base is seen."""
+        return any(term.name == "height_scan" for term in self.observation)
 
     @cached_property
     def driven(self) -> dict[str, str]:
@@ -270,11 +279,11 @@ class _Reader:
         joints = self._joints(entry) if name.startswith("joint_") else ()
         bodies = entry.texts("bodies") if name == "contacts" else ()
         sizes = {"command": len(self.command), "last_action": actions, "phase": 2, "height": 1}
-        sizes["contacts"] = len(bodies)
+        sizes |= {"contacts": len(bodies), "height_scan": entry.whole("rays", 0)}
         size = len(joints) or sizes.get(name, 3)
         if not size:
             raise InvalidValue(
-                f"{entry.path}: term {name} sees nothing; name bodies, or command = [0.5, 0, 0]"
+                f"{entry.path}: term {name} sees nothing; name bodies, rays = 187, or command = [0.5, 0, 0]"
             )
         history = entry.whole("history", 1)
         if history < 0:
@@ -293,7 +302,8 @@ class _Reader:
         period = self._above(entry, "period") if name == "phase" else term.period
         relative = entry.value_like("relative", True) is True if "relative" in entry else True
         term = replace(term, history=max(history, 1), period=period, at=at, relative=relative)
-        return replace(term, bodies=bodies)
+        below = self._each(entry, "offset", size, SCAN_OFFSET) if name == "height_scan" else ()
+        return replace(term, bodies=bodies, offset=below)
 
     def _action(self, entry: Section) -> Term:
         name = entry.text("term")

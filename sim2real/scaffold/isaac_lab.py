@@ -9,6 +9,7 @@ from pathlib import Path
 
 from sim2real.documents import Section, is_number
 from sim2real.errors import InvalidValue, UnknownName
+from sim2real.io_table import SCAN_OFFSET
 from sim2real.scaffold.described import Description, Robot
 from sim2real.world import element_names
 
@@ -22,6 +23,7 @@ _OBSERVATIONS = {
     "base_ang_vel": "base_ang_vel",
     "projected_gravity": "projected_gravity",
     "base_pos_z": "height",
+    "height_scan": "height_scan",
     "generated_commands": "command",
     "velocity_commands": "command",
     "command": "command",
@@ -69,6 +71,11 @@ def isaac_lab(file: Section, env: Section | None, robot: Robot) -> Description:
     sizes = [_size(entry) for entry in observed]
     if all(sizes):
         found.num_obs = sum(size * _history(entry) for size, entry in zip(sizes, observed, strict=True))
+    if any(term["term"] == "height_scan" for term in found.observation):
+        found.notes.append(
+            f"height_scan is that of level ground, from the base, less {SCAN_OFFSET:g} m as is usual; its "
+            "offset in io.toml can say another"
+        )
     for term, size in zip(found.observation, sizes, strict=True):
         if term["term"] == "command":
             found.command = _VELOCITY if size in (0, len(_VELOCITY)) else [0.0] * size
@@ -136,7 +143,13 @@ def _observation(entry: Section, names: list[str], robot: Robot) -> dict[str, ob
         base = robot.base(names)
         if base and any(robot.base_mass_at(base)):
             term["at"] = robot.base_mass_at(base)  # Isaac Lab's root velocity is that of the centre of mass
-    _check(entry, name, {"last_action": 0, "command": 0, "height": 1}.get(known, len(joints) or 3))
+    if known == "height_scan":
+        term["rays"] = _size(entry)
+    _check(
+        entry,
+        name,
+        {"last_action": 0, "height_scan": 0, "command": 0, "height": 1}.get(known, len(joints) or 3),
+    )
     for key in ("scale", "clip"):
         if options.values.get(key) is not None:
             term[key] = options.values[key]

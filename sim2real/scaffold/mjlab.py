@@ -93,6 +93,10 @@ def _observation(file: Section, robot: Robot, base: str) -> list[dict[str, objec
     names = file.texts("observation_names")
     terms: list[dict[str, object]] = []
     for name in names:
+        if name == "height_scan":
+            raise InvalidValue(
+                f"{file.path} has a height_scan, and doesn't say of how many rays; write io.toml by hand"
+            )
         if name not in _TERMS:
             raise UnknownName(f"observation term of {Path(file.path).name}:", name, _TERMS)
         terms.append({"term": _TERMS[name]})

@@ -33,9 +33,9 @@ class IOTask:
         InvalidValue: for times that are no multiples of the control period.
     """
 
-    def __init__(self, table: IoTable) -> None:
-        """Read what is fixed about the task off its table."""
-        self.table = table
+    def __init__(self, table: IoTable, ground: float = 0.0) -> None:
+        """Read what is fixed about the task off its table; the ground, which is level, is at a height in m."""
+        self.table, self.ground = table, ground
         self.spec: TaskSpec = self._spec()
 
     @property
@@ -192,6 +192,7 @@ class _Run:
             "base_ang_vel": lambda: self._qvel[:, 3:6],
             "projected_gravity": lambda: -up_in_body(self._qpos[:, 3:7]),
             "height": lambda: self._qpos[:, 2:3],
+            "height_scan": lambda: self._qpos[:, 2:3] - self._of.ground - self._row(term.offset),
             "command": lambda: self._command,
             "joint_vel": lambda: self._speeds[:, joints],
             "last_action": lambda: self._action,
@@ -327,6 +328,8 @@ def _entries(table: IoTable, term: Term) -> Iterator[tuple[str, str]]:
         yield from ((f"{joint}_action", "1") for joint in table.driven)
     elif term.name == "phase":
         yield from (("phase_sin", "1"), ("phase_cos", "1"))
+    elif term.name == "height_scan":
+        yield from ((f"ground_{k}_below", "m") for k in range(len(term.scale)))
     elif term.name == "contacts":
         yield from ((f"{body}_contact", "1") for body in term.bodies)
     else:

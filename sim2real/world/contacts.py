@@ -12,12 +12,41 @@ from collections.abc import Iterator
 import mujoco
 import numpy as np
 
+from sim2real.errors import InvalidValue
 from sim2real.world.names import element_names
+
+_LEVEL = 1 - 1e-9
+"""Least cosine of a plane's tilt that is none."""
 
 
 def possible_partners(model: mujoco.MjModel, geom: int) -> list[int]:
     """Geoms that the engine would let ``geom`` collide with."""
     return [other for other in range(model.ngeom) if _may_touch(model, geom, other)]
+
+
+def level_ground(model: mujoco.MjModel) -> float:
+    """Height of the horizontal planes that are all that stands still and can be touched, m.
+
+    Raises:
+        InvalidValue: for ground that isn't level, or none.
+    """
+    data, heights = mujoco.MjData(model), set()
+    mujoco.mj_kinematics(model, data)
+    for geom in range(model.ngeom):
+        if model.body_weldid[model.geom_bodyid[geom]] or not (
+            model.geom_contype[geom] or model.geom_conaffinity[geom]
+        ):
+            continue
+        is_plane = model.geom_type[geom] == mujoco.mjtGeom.mjGEOM_PLANE
+        heights.add(float(data.geom_xpos[geom, 2]))
+        if not is_plane or data.geom_xmat[geom, 8] < _LEVEL or len(heights) > 1:
+            raise InvalidValue(
+                f"a height scan is computed over level ground alone, and geom "
+                f"{element_names(model, 'geom')[geom]!r} is none; leave it out, or take a policy without a scan"
+            )
+    if not heights:
+        raise InvalidValue("a height scan needs level ground; give the scene a plane")
+    return heights.pop()
 
 
 def pair_of(model: mujoco.MjModel, one: int, other: int) -> int | None:

@@ -177,13 +177,26 @@ def test_isaac_labs_descriptor_drives_joints_in_another_order(tmp_path, model, d
     assert np.abs(forces[0]).argmax() == names.index("RF_KFE")
 
 
+def test_isaac_labs_height_scan_is_that_of_level_ground(tmp_path, model, descriptor, env_yaml):
+    gravity = "observations.projected_gravity"
+    before, after = descriptor.read_text().split(gravity)
+    scan = after.replace("clip: null", "clip:\n      - -1.0\n      - 1.0", 1).replace("- 3\n", "- 187\n", 1)
+    path = tmp_path / "io.yaml"
+    path.write_text(f"{before}observations.height_scan{scan}")
+    made = new_world(tmp_path / "new", model, io=path, env=env_yaml)
+    assert any("height_scan is that of level ground" in note for note in made.notes)
+    seen, _ = Sim2RealVectorEnv(made.world, 1).reset(seed=0)
+    assert seen.shape == (1, 48 - 3 + 187)
+    np.testing.assert_allclose(seen[0, 6 : 6 + 187], 0.6 - 0.5, atol=1e-6)  # it begins 0.6 m above the ground
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
         (("LF_HAA", "FL_hip"), "unknown joint of io.yaml in dog.xml: 'FL_hip'"),
         (
-            ("observations.base_ang_vel", "observations.height_scan"),
-            "unknown observation term of io.yaml: 'height_scan'",
+            ("observations.base_ang_vel", "observations.body_pose_w"),
+            "unknown observation term of io.yaml: 'body_pose_w'",
         ),
         (("JointPositionAction", "DifferentialInverseKinematicsAction"), "unknown action term of io.yaml"),
         (
@@ -336,6 +349,7 @@ def test_metadata_of_joints_that_nothing_drives_and_of_an_imu(tmp_path):
     [
         ({"size": 19}, InvalidValue, "the terms make 18 numbers (3 base_ang_vel + 3 projected_gravity"),
         ({"observation_names": "motion_anchor_pos_b"}, UnknownName, "observation term of policy.onnx"),
+        ({"observation_names": "height_scan"}, InvalidValue, "doesn't say of how many rays"),
         ({"joint_names": "a,b,c"}, UnknownName, "'a'"),
         (
             {"joint_stiffness": "1.0,2.0"},

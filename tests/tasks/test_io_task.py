@@ -1,5 +1,7 @@
 """A task from a table, against a plain loop that computes torques and observations by hand."""
 
+from itertools import product
+
 import mujoco
 import numpy as np
 import pytest
@@ -265,6 +267,63 @@ def test_starts_are_spread_about_the_pose(make):
     np.testing.assert_allclose(off.std(axis=0), 0.2 / np.sqrt(12), rtol=0.15)
 
 
+ACTION = '[[action]]\nterm = "joint_position"'
+SCAN = '[[observation]]\nterm = "height_scan"\nrays = 6\noffset = 0.4\nclip = 0.3\nscale = 5.0\n'
+
+
+def test_a_height_scan_is_what_rays_to_level_ground_measure(make):
+    """Isaac Lab's: z of the base less z of the hit and the offset, of a grid that turns with the heading."""
+    scene = SCENE.replace('size="0 0 1"', 'size="0 0 1" pos="0 0 -0.2"')
+    world = make(("num_obs = 34", ""), (ACTION, SCAN + ACTION), scene=scene)
+    env = sim2real.Sim2RealVectorEnv(world, 2)
+    assert [s.name for s in env.task.observation[-6:]] == [f"ground_{k}_below" for k in range(6)]
+    alone = '<mujoco><worldbody><geom type="plane" size="0 0 1" pos="0 0 -0.2"/></worldbody></mujoco>'
+    ground = mujoco.MjModel.from_xml_string(alone)
+    data = mujoco.MjData(ground)
+    mujoco.mj_forward(ground, data)
+    rng, (seen, _), changed = np.random.default_rng(0), env.reset(seed=0), set()
+    for _ in range(12):
+        for row, pose in zip(seen, env.simulator.qpos[:, :7], strict=True):
+            w, x, y, z = pose[3:]
+            yaw = np.arctan2(2 * (w * z + x * y), 1 - 2 * (y * y + z * z))
+            turn = np.array([[np.cos(yaw), -np.sin(yaw)], [np.sin(yaw), np.cos(yaw)]])
+            wanted = []
+            for point in product((-0.1, 0.0, 0.1), (-0.05, 0.05)):
+                start = np.array([*(pose[:2] + turn @ point), pose[2] + 20.0])
+                far = mujoco.mj_ray(
+                    ground, data, start, np.array([0, 0, -1.0]), None, 1, -1, np.zeros(1, np.int32)
+                )
+                wanted.append(5 * np.clip(pose[2] - (start[2] - far) - 0.4, -0.3, 0.3))
+            np.testing.assert_allclose(row[-6:], wanted, atol=1e-6)
+            changed.add(round(float(row[-1]), 3))
+        seen, *_ = env.step(rng.uniform(-1, 1, (2, 4)).astype(np.float32))
+    assert len(changed) > 5
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (
+            "</worldbody>",
+            '<geom name="step" type="box" size="1 1 .1" pos="3 0 0"/></worldbody>',
+            "geom 'step'",
+        ),
+        (
+            "</worldbody>",
+            '<geom name="low" type="plane" size="0 0 1" pos="0 0 -1"/></worldbody>',
+            "geom 'low'",
+        ),
+        ('size="0 0 1"', 'size="0 0 1" euler="0 5 0"', "geom 'floor' is none"),
+        ('size="0 0 1"', 'size="0 0 1" contype="0" conaffinity="0"', "give the scene a plane"),
+    ],
+)
+def test_a_height_scan_over_other_ground_is_refused(make, old, new, said):
+    scene = SCENE.replace(old, new)
+    world = make(("num_obs = 34", ""), (ACTION, SCAN + ACTION), scene=scene)
+    with pytest.raises(InvalidValue, match=said):
+        sim2real.Sim2RealVectorEnv(world, 1)
+
+
 def test_a_keyframe_is_where_the_scene_puts_it_unless_it_is_left_out(make):
     key = '<keyframe><key qpos="0 0 0.9 1 0 0 0 0.1 0 0 0"/></keyframe></mujoco>'
     scene, heights = SCENE.replace("</mujoco>", key), []
@@ -383,7 +442,13 @@ def test_success_is_staying_up_and_following(make):
             InvalidValue,
             "drives joint 'ankle', which the scene lacks; it has: floating, hip",
         ),
-        ('term = "phase"', 'term = "height_scan"', UnknownName, "unknown observation term"),
+        ('term = "phase"', 'term = "phases"', UnknownName, "did you mean 'phase'"),
+        (
+            'term = "phase"\nperiod = 0.5',
+            'term = "height_scan"',
+            InvalidValue,
+            "sees nothing; name bodies, rays",
+        ),
         ('"joint_effort"', '"joint_efort"', UnknownName, "did you mean 'joint_effort'"),
         ('"joint_velocity"', '"joint_position"', InvalidValue, "'wrist' needs a stiffness above 0"),
         ('"joint_effort"', '"joint_position"', InvalidValue, "shoulder_motor' is a motor where"),

@@ -34,7 +34,7 @@ class IOTask:
     """
 
     def __init__(self, table: IoTable, ground: float = 0.0) -> None:
-        """Read what is fixed about the task off its table; the ground, which is level, is at a height in m."""
+        """Read what is fixed about the task off its table; ``ground`` is the level ground's height, m."""
         self.table, self.ground = table, ground
         self.spec: TaskSpec = self._spec()
 

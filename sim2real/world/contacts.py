@@ -42,7 +42,7 @@ def level_ground(model: mujoco.MjModel) -> float:
         if not is_plane or data.geom_xmat[geom, 8] < _LEVEL or len(heights) > 1:
             raise InvalidValue(
                 f"a height scan is computed over level ground alone, and geom "
-                f"{element_names(model, 'geom')[geom]!r} is none; leave it out, or take a policy without a scan"
+                f"{element_names(model, 'geom')[geom]!r} is none; leave it out, or take a policy without"
             )
     if not heights:
         raise InvalidValue("a height scan needs level ground; give the scene a plane")

@@ -69,7 +69,8 @@ SETTINGS = {
     "entropy": {"entropy": 0.02},
     "value loss": {"changes": {"vf_coef": 0.9}},
     "target_kl": {"target_kl": 0.002},
-    "tight clip": {"clip_range": 0.02},
+    # in few epochs no sample comes to the very edge of the clip, where rounding decides whether it counts
+    "tight clip": {"clip_range": 0.02, "epochs": 5},
     "clipped values": {"changes": {"clip_range_vf": lambda _: 0.05}},
     "short gradients": {"changes": {"max_grad_norm": 0.01}},
     "long gradients": {"changes": {"max_grad_norm": 100.0}},
@@ -89,7 +90,7 @@ def test_update_is_that_of_stable_baselines3(write_world, name):
     train_both(models)
     assert np.abs(ours.parameters.value - before).max() > 1e-3
     assert theirs._n_updates == ours._n_updates
-    assert (ours._n_updates < BASE.epochs) == (name == "target_kl")
+    assert (ours._n_updates < ours.n_epochs) == (name == "target_kl")
     assert largest_difference(models) < 1e-5
 
 

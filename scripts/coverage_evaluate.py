@@ -66,8 +66,7 @@ def verdicts(seeds: int, repeats: int, better: float) -> tuple[float, float, flo
     """Share of reports in which anything is decided; the better one as a whole; on at least one variant."""
     rng, found = np.random.default_rng(100 + seeds), []
     for _ in track(range(repeats), f"{'false alarms' if better == 0 else 'power'}, {seeds} seeds"):
-        report = MadeWorld(rng).report(seeds, {"other": better})
-        told = {label: verdicts_of(report, label) for label in report.labels if label != report.baseline}
+        told = verdicts_of(MadeWorld(rng).scores(seeds, {"other": better}))
         decided = {v for whole, cells in told.values() for v in (whole, *cells)} - {"undecided"}
         found.append((bool(decided), told["other"][0] == "helps", "helps" in told["other"][1]))
     return tuple(np.mean(found, axis=0))

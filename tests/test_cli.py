@@ -9,6 +9,7 @@ import sys
 
 import numpy as np
 import pytest
+from sim2real.evaluate.report import read_episodes
 
 import sim2real
 from sim2real.cli import main
@@ -165,7 +166,18 @@ def test_the_whole_way(small, tmp_path, capsys):
         sources = [f"runs/pendulum-nominal-{seed}" for seed in (0, 1, 2)]
         adapted = []
         for source in sources:
-            assert run("transfer", source, "--world", small, "--target", "heavy", "--steps", "4_096") == 0
+            given = (
+                "--world",
+                small,
+                "--target",
+                "heavy",
+                "--steps",
+                "4_096",
+                "--label",
+                "tuned",
+                "--remote",
+            )
+            assert run("transfer", source, *given) == 0
             told = " ".join(capsys.readouterr().out.split())
             assert "spent 4,096 steps = 82 s in" in told
             adapted.append(f"{source}-heavy")
@@ -177,6 +189,12 @@ def test_the_whole_way(small, tmp_path, capsys):
         assert "evaluate: 0 of 6 done evaluate: 1 of 6 done, pendulum-nominal-0 evaluate: 2 of 6" in told
         assert "wrote report/report.html" in told
     report = tmp_path / "report"
+    table = read_episodes(report / "episodes.parquet")
+    of_tuned = table["label"] == "tuned"
+    assert set(table["label"].tolist()) == {"nominal", "tuned"}
+    assert set(table["seed"][of_tuned].tolist()) == {0, 1, 2}
+    assert len(set(table["lineage"][of_tuned].tolist())) == 1
+    assert "heavy" in table["lineage"][of_tuned][0]
     assert {"report.html", "episodes.parquet", "summary.json"} <= {path.name for path in report.iterdir()}
     assert json.loads((report / "summary.json").read_text())
     assert "heavy_late" in (report / "report.html").read_text()

@@ -16,7 +16,7 @@ import numpy as np
 from scipy.special import nctdtr, stdtrit
 
 from sim2real.evaluate.metrics import mean
-from sim2real.evaluate.statistics import LEVEL, MINIMUM_RUNS, Array, Estimate, Spread, spread
+from sim2real.evaluate.statistics import LEVEL, MINIMUM_RUNS, Array, Estimate, Spread, first, spread
 
 Verdict: TypeAlias = Literal["helps", "hurts", "undecided"]
 
@@ -126,9 +126,10 @@ def seeds_needed(seen: Spread, level: float) -> int | None:
     """
     if seen.value == 0 or seen.error == 0:
         return None
-    for count in range(seen.n + 1, _MOST_SEEDS + 1):
+
+    def found(count: int) -> bool:
         grown = seen.with_seeds(count)
         bound = stdtrit(grown.freedom, 1 - level / 2)
-        if 1 - nctdtr(grown.freedom, abs(seen.value) / grown.error, bound) >= _POWER:
-            return count
-    return None
+        return bool(1 - nctdtr(grown.freedom, abs(seen.value) / grown.error, bound) >= _POWER)
+
+    return first(found, range(seen.n + 1, _MOST_SEEDS + 1))

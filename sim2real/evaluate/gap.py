@@ -14,7 +14,7 @@ are known, other references; what helps or hurts is decided for all comparisons 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
@@ -128,21 +128,9 @@ def gap_report(
             or the CVaR fraction is outside (0, 1].
         UnknownName: if the baseline is not a label of the table.
     """
-    options = options or GapOptions()
-    folded = fold(episodes)
-    if options.baseline not in folded.labels:
-        raise UnknownName("baseline label", options.baseline, folded.labels)
-    if not 0 < options.cvar_fraction <= 1:
-        raise InvalidValue(f"CVaR fraction {options.cvar_fraction} was given; it must lie in (0, 1]")
-    known = {name: references[name] for name in folded.variants if name in references}
-    scores = _scores(folded, known, options)
-    places = [
-        (label, variant)
-        for label in scores.label_order
-        for variant in range(len(folded.variants))
-        if folded.episodes[label, variant]
-    ]
-    verdicts = _verdicts(scores, places)
+    options, folded = options or GapOptions(), fold(episodes)
+    scores = scores_of(folded, references, options)
+    verdicts = decided(scores)
     summaries = (summarize(scores, label, verdicts.get((label, None))) for label in scores.label_order)
     return GapReport(
         title=options.title,
@@ -155,17 +143,30 @@ def gap_report(
         seeds=folded.seeds,
         episodes=int(folded.episodes.sum()),
         cvar_fraction=options.cvar_fraction,
-        references=known,
-        cells=tuple(_cell(scores, label, variant, verdicts[label, variant]) for label, variant in places),
+        references={name: references[name] for name in folded.variants if name in references},
+        cells=tuple(_cell(scores, *place, verdicts[place]) for place in _places(scores)),
         aggregates=aggregate(scores),
         summaries=tuple(summary for summary in summaries if summary is not None),
         scores=scores,
     )
 
 
-def _scores(folded: Folded, references: Mapping[str, Reference], options: GapOptions) -> Scores:
-    """Normalize, choose the unit and find the control arm."""
-    for name, reference in references.items():
+def scores_of(
+    folded: Folded, references: Mapping[str, Reference], options: GapOptions | None = None
+) -> Scores:
+    """Normalize, choose the unit and find the control arm.
+
+    Raises:
+        InvalidValue: as `gap_report`.
+        UnknownName: as `gap_report`.
+    """
+    options = options or GapOptions()
+    if options.baseline not in folded.labels:
+        raise UnknownName("baseline label", options.baseline, folded.labels)
+    if not 0 < options.cvar_fraction <= 1:
+        raise InvalidValue(f"CVaR fraction {options.cvar_fraction} was given; it must lie in (0, 1]")
+    known = {name: references[name] for name in folded.variants if name in references}
+    for name, reference in known.items():
         if not (math.isfinite(reference.random) and 0 < reference.oracle - reference.random < math.inf):
             raise InvalidValue(
                 f"references of {name!r} are random {reference.random}, oracle {reference.oracle}; "
@@ -175,8 +176,8 @@ def _scores(folded: Folded, references: Mapping[str, Reference], options: GapOpt
     baseline = folded.labels.index(options.baseline)
     return Scores(
         folded=folded,
-        references=tuple(references.get(name, absent) for name in folded.variants),
-        normalized=len(references) == len(folded.variants),
+        references=tuple(known.get(name, absent) for name in folded.variants),
+        normalized=len(known) == len(folded.variants),
         baseline=baseline,
         label_order=(baseline, *(i for i in range(len(folded.labels)) if i != baseline)),
         control=folded.groups.index("control") if "control" in folded.groups else None,
@@ -184,14 +185,22 @@ def _scores(folded: Folded, references: Mapping[str, Reference], options: GapOpt
     )
 
 
-def _verdicts(
-    scores: Scores, places: Sequence[tuple[int, int]]
-) -> dict[tuple[int, int | None], Difference | None]:
+def _places(scores: Scores) -> list[tuple[int, int]]:
+    """Methods, the baseline first, and variants that each was evaluated on."""
+    return [
+        (label, variant)
+        for label in scores.label_order
+        for variant in range(len(scores.folded.variants))
+        if scores.folded.episodes[label, variant]
+    ]
+
+
+def decided(scores: Scores) -> dict[tuple[int, int | None], Difference | None]:
     """What each method does on each variant and, behind None, on everything held out, decided together.
 
     Half of the 5 % belongs to the methods as a whole, which are few, the other half to their variants.
     """
-    keys: list[tuple[int, int | None]] = [*((label, None) for label in scores.label_order), *places]
+    keys: list[tuple[int, int | None]] = [*((label, None) for label in scores.label_order), *_places(scores)]
     found = [
         scores.against_baseline(label, scores.held_out if variant is None else [variant])
         for label, variant in keys

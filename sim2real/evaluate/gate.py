@@ -36,6 +36,7 @@ from sim2real.evaluate.statistics import (
     Estimate,
     Spread,
     Statistic,
+    first,
     over_starts,
     spread,
 )
@@ -239,16 +240,16 @@ def _what_would_decide(requirement: Requirement, measures: Sequence[_Measure], s
     fails = [m for m in measures if not requirement.holds(m.spread.value)]
     about = fails or [m for m in measures if not _surely(m.at(LEVEL), requirement.holds)]
 
-    def first(counts: range, grown: Callable[[_Measure, int], _Measure]) -> int | None:
-        for count in counts:
-            told = [_would_tell(grown(m, count), requirement, strict if fails else LEVEL) for m in about]
-            if any(told) if fails else all(told):
-                return count
-        return None
+    def least(counts: range, grown: Callable[[_Measure, int], _Measure]) -> int | None:
+        def told(count: int) -> bool:
+            each = (_would_tell(grown(m, count), requirement, strict if fails else LEVEL) for m in about)
+            return any(each) if fails else all(each)
+
+        return first(told, counts)
 
     more = range(max(m.spread.n for m in about) + 1, _MOST_SEEDS + 1)
-    seeds = None if policies else first(more, _Measure.with_seeds)
-    times = first(range(2, _MOST_STARTS + 1), _Measure.with_starts)
+    seeds = None if policies else least(more, _Measure.with_seeds)
+    times = least(range(2, _MOST_STARTS + 1), _Measure.with_starts)
     ways = [f"{seeds} seeds"] * bool(seeds) + [f"{times} times as many episodes"] * bool(times)
     if not ways:
         most = "" if policies else f"{_MOST_SEEDS} seeds or "

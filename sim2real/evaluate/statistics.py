@@ -15,6 +15,7 @@ are common, and no interval that is made of them knows better. Below three seeds
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from statistics import NormalDist
@@ -195,6 +196,12 @@ def wilson(successes: float, trials: float) -> Estimate:
             f"{successes} successes in {trials} trials is impossible; give 0 <= successes <= trials"
         )
     return Estimate(successes / trials, _wilson(successes / trials, trials, _Z), int(trials))
+
+
+def first(enough: Callable[[int], bool], counts: range) -> int | None:
+    """The least of some counts that is enough, where all above are enough too; None where none is."""
+    place = bisect_left(counts, True, key=enough)
+    return counts[place] if place < len(counts) else None
 
 
 def _wilson(rate: float, trials: float, quantile: float) -> tuple[float, float]:

@@ -8,6 +8,7 @@ from sim2real.evaluate.episode_table import fold
 from sim2real.evaluate.gap import GapOptions, gap_report
 from sim2real.evaluate.robustness import HELD_OUT
 from sim2real.evaluate.scores import Reference
+from sim2real.evaluate.statistics import wilson
 
 REFERENCES = {
     "home": Reference(0.0, 200.0),
@@ -214,3 +215,15 @@ def test_an_unknown_baseline_is_refused():
 def test_a_cvar_fraction_outside_its_range_is_refused():
     with pytest.raises(InvalidValue, match="CVaR"):
         gap_report(make_table(), REFERENCES, GapOptions(cvar_fraction=0))
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_starts_that_all_policies_meet_count_once(seeds):
+    """Success is the start's alone here: more policies tell nothing more of other starts."""
+    table = make_table({"nominal": {"light": 60.0, "home": 90.0}}, seeds, episodes=40)
+    success = (
+        gap_report({**table, "success": table["episode"] < 30}, REFERENCES).cell("nominal", "light").success
+    )
+    assert (success.value, success.n) == (0.75, 40 * seeds)
+    assert success.interval == pytest.approx(wilson(30, 40).interval, abs=0.01)
+    assert success.interval[0] < wilson(30 * 2, 40 * 2).interval[0] - 0.03

@@ -4,6 +4,7 @@
 #   make test     everything CI runs
 #   make lint     the quick part of it: ruff and mypy
 #   make format   let ruff rewrite what it can
+#   make pages    every page and picture under policies/ anew, in an hour or two
 #
 # PYTHON=python3.12 picks another interpreter for .venv; WORKERS=0 runs the tests one after another.
 
@@ -15,7 +16,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 LOG := $(VENV)/install.log
 
-.PHONY: demo test lint format clean
+.PHONY: demo test lint format pages clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMP)
@@ -36,6 +37,10 @@ lint: $(STAMP)
 format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+pages: $(STAMP)
+	$(BIN)/python scripts/results.py
+	$(BIN)/python scripts/simulators.py
 
 clean:
 	rm -rf $(VENV) dist .mypy_cache .pytest_cache .ruff_cache

@@ -9,10 +9,10 @@ import sys
 
 import numpy as np
 import pytest
-from sim2real.evaluate.report import read_episodes
 
 import sim2real
 from sim2real.cli import main
+from sim2real.evaluate.episodes_file import read_episodes
 from sim2real.policy import Policy
 
 HEAVY = ("torch", "mujoco", "scipy.stats", "matplotlib", "stable_baselines3", "pyarrow", "tensorboard")

@@ -4,7 +4,7 @@ import scipy.stats
 
 from sim2real.evaluate.compare import compare, decide, holm, seeds_needed
 from sim2real.evaluate.metrics import mean
-from sim2real.evaluate.statistics import spread
+from sim2real.evaluate.statistics import Spread, spread
 
 NAN = np.nan
 
@@ -101,3 +101,21 @@ def test_seeds_needed_find_the_difference_four_times_in_five():
     assert fewer.mean() < 0.8
     assert seeds_needed(seen, 0.005) > count
     assert seeds_needed(spread(mean, scores(0, 0, 0)), 0.05) is None
+
+
+@pytest.mark.parametrize("level", [0.05, 0.001])
+def test_seeds_needed_are_the_first_that_find_it(level):
+    rng = np.random.default_rng(4)
+    told = []
+    for _ in range(60):
+        seeds = (float(rng.gamma(1.0)), int(rng.integers(3, 9))), (float(rng.gamma(1.0)), 5)
+        seen = Spread(float(rng.normal(0, 3)), seeds, starts=float(0.1 * rng.gamma(1.0)))
+        enough = []
+        for count in range(seen.n + 1, 100):
+            grown = seen.with_seeds(count)
+            bound = scipy.stats.t.isf(level / 2, grown.freedom)
+            enough.append(scipy.stats.nct.sf(bound, grown.freedom, abs(seen.value) / grown.error) >= 0.8)
+        told.append(seeds_needed(seen, level))
+        assert told[-1] == (seen.n + 1 + enough.index(True) if any(enough) else None)
+        assert enough == sorted(enough)
+    assert len(set(told)) > 10

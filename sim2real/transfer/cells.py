@@ -1,7 +1,8 @@
 """The cells of a comparison: one transfer method from one policy to one target, run, kept and read again.
 
-Cells run through joblib, on this machine's cores or wherever ``joblib.parallel_config`` says. What a cell
-brings back is written here, whole or not at all, so that only cells that were running are lost by a kill.
+Cells run through joblib, on this machine's cores or wherever ``joblib.parallel_config`` says, each with its
+target in one more process, whose physics no method reaches. What a cell brings back is written here, whole
+or not at all, so that only cells that were running are lost by a kill.
 """
 
 from __future__ import annotations

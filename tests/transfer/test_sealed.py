@@ -242,6 +242,9 @@ def test_a_target_in_another_process_steps_alike(hopper):
         for question in ("_TargetEnv__env", "__dict__", "__class__", "__init__"):
             with pytest.raises(UnknownName, match="question to a target"):
                 there._ask(question)
+        there._send(("stop", (), {}))  # as an interrupt leaves it, its answer unread
+        here.stop()
+        assert there.spent == here.spent
         seen = [repr(value) for value in vars(there).values()]
         assert not any("torso.mass" in text or "combined_a" in text for text in seen)
     with pytest.raises(Sim2RealError, match="has ended"):
@@ -274,16 +277,17 @@ def test_a_spoilt_ledger_is_refused(tmp_path, text):
         Account(Budget(steps=10), 0.01, 100, ledger)
 
 
-def test_what_was_spent_before_a_kill_stays_spent(tmp_path):
+@pytest.mark.parametrize("kind", [TargetEnv, RemoteTarget])
+def test_what_was_spent_before_a_kill_stays_spent(tmp_path, kind):
     ledger = tmp_path / "spent.json"
     script = f"""
         import os, signal
         import numpy as np
         from pathlib import Path
         from sim2real.domain import Domain
-        from sim2real.transfer.target import Budget, Seal, TargetEnv
+        from {kind.__module__} import Budget, Seal, {kind.__name__}
         seal = Seal(ledger=Path({str(ledger)!r}))
-        target = TargetEnv("hopper", Domain({{}}), Budget(steps=4000), 4, seal=seal)
+        target = {kind.__name__}("hopper", Domain({{}}), Budget(steps=4000), 4, seal=seal)
         target.reset(seed=0)
         for _ in range(300):
             target.step(np.zeros((4, 3), np.float32))

@@ -8,8 +8,8 @@ Importing the package registers its gymnasium ids and nothing else; the public n
     env = gym.make("sim2real/Furuta-v0", domain="training")
     envs = gym.make_vec("sim2real/Furuta-v0", num_envs=64)
 
-`sim2real.transfer` and `sim2real.identify` are packages and the functions that these are about: such a
-package can be called, and has its function's signature and documentation.
+`sim2real.transfer`, `evaluate`, `identify` and `parity` are packages and the functions that these are about:
+such a package can be called, and has its function's signature and documentation.
 """
 
 from __future__ import annotations
@@ -22,23 +22,37 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import inspect
 
+    from sim2real.audit import audit_world as audit_world
     from sim2real.checker import check_task as check_task
     from sim2real.domain import Domain as Domain
     from sim2real.env import Sim2RealVectorEnv as Sim2RealVectorEnv
+    from sim2real.evaluate.attribution import attribute as attribute
+    from sim2real.evaluate.predictivity import predictivity as predictivity
+    from sim2real.evaluate.rollouts import Trials as Trials
+    from sim2real.evaluate.worst_case import worst_case as worst_case
     from sim2real.foreign import import_policy as import_policy
     from sim2real.foreign import load_policy as load_policy
     from sim2real.foreign.export import export_policy as export_policy
-    from sim2real.identify.identify import identify as identify
     from sim2real.interface import Drive as Drive
     from sim2real.interface import Joint as Joint
     from sim2real.interface import Signal as Signal
     from sim2real.interface import TaskSpec as TaskSpec
     from sim2real.learn.train import train as train
+    from sim2real.parity.measure import measure as measure
+    from sim2real.pipelines.close import close as close
+    from sim2real.pipelines.demo import demo as demo
+    from sim2real.pipelines.evaluate import evaluate as evaluate
+    from sim2real.pipelines.gap import gap as gap
+    from sim2real.pipelines.identify import identify as identify
+    from sim2real.pipelines.recordings import diagnose as diagnose
     from sim2real.playback import play as play
     from sim2real.policy import Policy as Policy
+    from sim2real.report.runs import write_runs as write_runs
     from sim2real.scaffold import new_world as new_world
     from sim2real.single_env import Sim2RealEnv as Sim2RealEnv
     from sim2real.tasks import register_task as register_task
+    from sim2real.transfer.compare import compare as compare
+    from sim2real.transfer.methods import METHODS as METHODS
     from sim2real.transfer.methods import register_method as register_method
     from sim2real.transfer.source import Source as Source
     from sim2real.transfer.target import Budget as Budget
@@ -46,6 +60,7 @@ if TYPE_CHECKING:
     from sim2real.transfer.transfer import transfer as transfer
     from sim2real.world import World as World
 
+    parity = measure
     make, make_vec = Sim2RealEnv, Sim2RealVectorEnv
     __version__: str
 
@@ -64,6 +79,7 @@ _NAMES = {
     "Budget": "sim2real.transfer.target",
     "Domain": "sim2real.domain",
     "Drive": "sim2real.interface",
+    "METHODS": "sim2real.transfer.methods",
     "Joint": "sim2real.interface",
     "Policy": "sim2real.policy",
     "Signal": "sim2real.interface",
@@ -72,24 +88,37 @@ _NAMES = {
     "Source": "sim2real.transfer.source",
     "TargetEnv": "sim2real.transfer.target",
     "TaskSpec": "sim2real.interface",
+    "Trials": "sim2real.evaluate.rollouts",
     "World": "sim2real.world",
+    "attribute": "sim2real.evaluate.attribution",
+    "audit_world": "sim2real.audit",
     "check_task": "sim2real.checker",
+    "close": "sim2real.pipelines.close",
+    "compare": "sim2real.transfer.compare",
+    "demo": "sim2real.pipelines.demo",
+    "diagnose": "sim2real.pipelines.recordings",
+    "evaluate": "sim2real.pipelines.evaluate",
     "export_policy": "sim2real.foreign.export",
-    "identify": "sim2real.identify.identify",
+    "gap": "sim2real.pipelines.gap",
+    "identify": "sim2real.pipelines.identify",
     "import_policy": "sim2real.foreign",
     "load_policy": "sim2real.foreign",
     "make": "sim2real.single_env:Sim2RealEnv",
     "make_vec": "sim2real.env:Sim2RealVectorEnv",
     "new_world": "sim2real.scaffold",
+    "parity": "sim2real.parity.measure:measure",
     "play": "sim2real.playback",
+    "predictivity": "sim2real.evaluate.predictivity",
     "register_method": "sim2real.transfer.methods",
     "register_task": "sim2real.tasks",
     "train": "sim2real.learn.train",
     "transfer": "sim2real.transfer.transfer",
+    "worst_case": "sim2real.evaluate.worst_case",
+    "write_runs": "sim2real.report.runs",
 }
 """Public names and the modules that have them, or the object where it has another name there."""
 
-_CALLABLE = ("identify", "transfer")
+_CALLABLE = ("evaluate", "identify", "parity", "transfer")
 """Packages that have the name of a public function."""
 
 

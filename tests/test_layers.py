@@ -30,7 +30,7 @@ ROWS = (
     ("evaluate", "parity"),
     ("transfer", "playback"),
     ("report",),
-    ("close", "demo"),
+    ("pipelines",),
     ("__init__",),
     ("cli",),
     ("__main__",),

@@ -1,10 +1,12 @@
 """The public names: what they are, what they cost, and what a user's type checker makes of them."""
 
 import copy
+import functools
 import importlib.metadata
 import inspect
 import pickle
 import pydoc
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +15,7 @@ from types import ModuleType
 import pytest
 
 import sim2real
+from sim2real.cli import _parser, main
 from sim2real.errors import UnknownName
 
 OWN = [name for name in dir(sim2real) if not name.startswith("_")]
@@ -21,7 +24,7 @@ OWN = [name for name in dir(sim2real) if not name.startswith("_")]
 @pytest.mark.parametrize("name", OWN)
 def test_every_name_is_there_and_says_what_it_is(name: str) -> None:
     found = getattr(sim2real, name)
-    if name != "IDS":
+    if name not in ("IDS", "METHODS"):
         assert callable(found)
         assert (inspect.getdoc(found) or "").strip()
 
@@ -35,7 +38,6 @@ def test_a_package_is_also_the_function_of_its_name(name: str) -> None:
     package = vars(sim2real)[name]
     assert isinstance(package, ModuleType)
     function = sim2real._load(name)
-    assert function.__name__ == name
     assert inspect.signature(package) == inspect.signature(function)
     assert inspect.getdoc(function) in inspect.getdoc(package)
     assert str(inspect.signature(function)) in pydoc.render_doc(package)
@@ -60,6 +62,19 @@ def test_a_call_reaches_the_function() -> None:
         sim2real.transfer(sim2real.Policy.load("cartpole-nominal-0"), target, "fine-tun")
 
 
+@pytest.mark.parametrize("command", sorted(_parser()._subparsers._group_actions[0].choices))
+def test_every_command_names_the_public_function_that_does_it(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    (path,) = re.findall(r"In Python: sim2real\.([\w.]+)", capsys.readouterr().out)
+    name, *rest = path.split(".")
+    assert name in OWN
+    found = functools.reduce(getattr, rest, getattr(sim2real, name))
+    assert callable(found) or name == "METHODS"
+
+
 PROGRAM = """
 import sim2real
 from sim2real.transfer.transfer import Run
@@ -69,6 +84,8 @@ policy = sim2real.Policy.load("cartpole-nominal-0")
 target = sim2real.TargetEnv(world, world.variant("combined_a"), sim2real.Budget(steps=64))
 reveal_type(sim2real.transfer(policy, target, "rehearsal", sim2real.Source(world), Run(seed=1)))
 reveal_type(sim2real.identify(world, "recordings"))
+reveal_type(sim2real.evaluate("cartpole", [policy], ["combined_a"]))
+reveal_type(sim2real.close("cartpole", target="combined_a"))
 reveal_type(sim2real.train("cartpole", "runs/one", steps=1))
 reveal_type(sim2real.make("cartpole"))
 reveal_type(sim2real.make_vec("cartpole", 4))
@@ -79,6 +96,8 @@ sim2real.nothing()
 SAID = [
     ('"sim2real.policy.policy.Policy"', "note"),
     ('"sim2real.identify.result.Identification"', "note"),
+    ('"sim2real.pipelines.evaluate.Evaluation"', "note"),
+    ('"sim2real.pipelines.close.Closing"', "note"),
     ('Unexpected keyword argument "steps" for "train"', "error"),
     ('"sim2real.policy.policy.Policy"', "note"),
     ('"sim2real.single_env.Sim2RealEnv"', "note"),

@@ -4,15 +4,22 @@ import re
 import shlex
 import sys
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from sim2real.cli import main
 from sim2real.domain import Domain
+from sim2real.evaluate.rollouts import Trials
+from sim2real.evaluate.worst_case import Search
+from sim2real.learn.settings import settings_for
+from sim2real.pipelines.close import CloseSettings
+from sim2real.recordings import Recording, write_npz
 from sim2real.tasks import TASKS
 from sim2real.world import World
 
+Twin = Callable[..., list[Recording]]
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -21,7 +28,10 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
 
 
-@pytest.mark.parametrize("code", blocks("python"))
+LONG = [code for code in blocks("python") if "sim2real.close(" in code or "sim2real.train(" in code]
+
+
+@pytest.mark.parametrize("code", [code for code in blocks("python") if code not in LONG])
 def test_python_blocks_run_in_an_empty_folder(
     code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -30,6 +40,30 @@ def test_python_blocks_run_in_an_empty_folder(
     with TASKS.aside():
         exec(compile(code, "README.md", "exec"), namespace)
     assert len(namespace) > 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("code", LONG)
+def test_long_python_blocks_run_with_shorter_training(
+    code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, twin: Twin
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["sim2real"])
+    monkeypatch.delenv("DISPLAY", raising=False)
+    logs = tmp_path / "path" / "to" / "recordings"
+    for recording in twin("furuta", {"pole.mass": 0.03}, count=4, seconds=2.0):
+        write_npz(recording, logs / f"{recording.name}.npz")
+    short = {
+        "seed=0)": "seed=0, settings=settings_for(world, True, total_steps=2048))",
+        'out="runs/closed")': 'out="runs/closed", settings=CloseSettings(2048, 1, trials=Trials(4)))',
+        '"training").physics': '"training", Search(generations=2, fresh=16)).physics',
+        '"combined_a").causes': '"combined_a", sim2real.Trials(2)).causes',
+    }
+    names = {"Trials": Trials, "settings_for": settings_for, "CloseSettings": CloseSettings, "Search": Search}
+    for whole, part in short.items():
+        code = code.replace(whole, part)
+    exec(compile(code, "README.md", "exec"), names)
+    assert "runs" in {path.name for path in tmp_path.iterdir()}
 
 
 @pytest.mark.slow

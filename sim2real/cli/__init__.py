@@ -57,6 +57,31 @@ _COMMANDS = (
     demo,
 )
 
+IN_PYTHON = {
+    "worlds": "World.load",
+    "new": "new_world",
+    "audit": "audit_world",
+    "train": "train",
+    "methods": "METHODS",
+    "transfer": "transfer",
+    "compare": "compare",
+    "evaluate": "evaluate",
+    "attribute": "attribute",
+    "worst": "worst_case",
+    "predict": "predictivity",
+    "export": "export_policy",
+    "import": "import_policy",
+    "gap": "gap",
+    "parity": "parity",
+    "play": "play",
+    "recordings": "diagnose",
+    "identify": "identify",
+    "close": "close",
+    "demo": "demo",
+    "report": "write_runs",
+}
+"""The public name that does what a command does."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command.
@@ -121,4 +146,6 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in _COMMANDS:
         command.add(commands)
+    for name, made in commands.choices.items():
+        made.epilog = f"In Python: sim2real.{IN_PYTHON[name]}"
     return parser

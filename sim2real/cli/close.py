@@ -11,12 +11,7 @@ from sim2real.cli.task import add_task, load_world
 from sim2real.cli.terminal import command_line, console
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from sim2real.cli.arguments import Commands
-    from sim2real.close import Closing, Sealed
-    from sim2real.policy import Policy
-    from sim2real.world import World
 
 
 def add(commands: Commands) -> None:
@@ -48,29 +43,15 @@ def add(commands: Commands) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run it; the exit status is the identification's."""
     from sim2real.cli.evaluate import print_report
-    from sim2real.policy import Policy
-
-    world = load_world(arguments.world, arguments)
-    world.check_replayable()
-    policies = [Policy.load(name) for name in arguments.policy or [f"{world.name}-nominal-0"]]
-    closing = _road(arguments, world, policies)
-    for name, learnt in closing.identified.items():
-        for verdict in learnt.verdicts:
-            print(f"{name}: {verdict.name}: {verdict.text}")
-        if learnt.spent is not None:
-            spent = learnt.spent
-            print(f"{name}: spent {spent.steps:,} steps in {spent.episodes} episodes, {spent.falls} falls")
-    print_report(closing.report)
-    print(f"wrote {closing.page}")
-    return closing.exit_code
-
-
-def _road(arguments: argparse.Namespace, world: World, policies: Sequence[Policy]) -> Closing:
-    from sim2real.close import CloseSettings, close_gap, close_on_target
     from sim2real.evaluate.rollouts import Trials
-    from sim2real.identify.identify import Options
+    from sim2real.identify.options import Options
+    from sim2real.pipelines.close import CloseSettings, Sealed, close
     from sim2real.transfer.console import ConsoleWatch
 
+    world, target = load_world(arguments.world, arguments), None
+    if arguments.target:
+        budget = arguments.budget_episodes, arguments.rounds
+        target = Sealed.named(world, arguments.target, *budget, arguments.free)
     with ConsoleWatch(console()) as watch:
         settings = CloseSettings(
             arguments.steps,
@@ -85,31 +66,13 @@ def _road(arguments: argparse.Namespace, world: World, policies: Sequence[Policy
             },
             watch=watch,
         )
-        if arguments.recordings:
-            out = arguments.out or Path("runs") / f"close-{world.name}"
-            return close_gap(world, arguments.recordings, policies, out, settings)
-        sealed = _sealed(arguments, world)
-        out = arguments.out or Path("runs") / f"close-{world.name}-{sealed.variant.name}"
-        return close_on_target(world, sealed, policies, out, settings)
-
-
-def _sealed(arguments: argparse.Namespace, world: World) -> Sealed:
-    from sim2real.close import Sealed
-    from sim2real.domain import Domain
-    from sim2real.errors import InvalidValue, UnknownName
-    from sim2real.world import Variant
-
-    path = Path(arguments.target)
-    if path.is_file():
-        domain = world.domain(str(path))
-        if not domain.is_point:
-            raise InvalidValue(f"{path} is a distribution; a target is one physics, each parameter a value")
-        variant = Variant(path.stem, "combined", domain.median())
-    else:
-        variant = world.variant(arguments.target)
-    box = world.training_domain.parameters
-    for name in arguments.free:
-        if name not in box:
-            raise UnknownName(f"parameter with a training range in {world.name}", name, box)
-    bounds = Domain({name: box[name] for name in arguments.free}) if arguments.free else None
-    return Sealed(variant, arguments.budget_episodes, arguments.rounds, bounds=bounds)
+        closing = close(world, arguments.recordings, target, arguments.policy or (), arguments.out, settings)
+    for name, found in closing.identified.items():
+        for verdict in found.verdicts:
+            print(f"{name}: {verdict.name}: {verdict.text}")
+        if found.spent is not None:
+            spent = found.spent
+            print(f"{name}: spent {spent.steps:,} steps in {spent.episodes} episodes, {spent.falls} falls")
+    print_report(closing.report)
+    print(f"wrote {closing.page}")
+    return closing.exit_code

@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sim2real.cli.evaluate import evaluated, report
+from sim2real.cli.evaluate import print_report
+from sim2real.cli.terminal import command_line, console, counting
 
 if TYPE_CHECKING:
     from sim2real.cli.arguments import Commands
@@ -21,11 +22,8 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run it."""
-    from sim2real.demo import BASELINE, demo_policies
-    from sim2real.evaluate.rollouts import Trials, steps_of
+    from sim2real.pipelines.demo import demo
 
-    out: Path = arguments.out
-    world, policies = demo_policies(out)
-    at_home = [variant.name for variant in world.variants.values() if variant.simulator == "mujoco"]
-    facts = {"command": f"sim2real demo --out {out}", "control steps": steps_of(policies)}
-    report(world, evaluated(world, policies, at_home, Trials()), BASELINE, out, facts)
+    found = demo(arguments.out, command_line(), lambda total: counting(console(), "evaluate", total))
+    print_report(found.report)
+    print(f"wrote {found.page}")

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sim2real.cli.arguments import add_recordings
-from sim2real.cli.recordings import taken_in
 from sim2real.cli.terminal import command_line, console, working
 
 if TYPE_CHECKING:
@@ -31,31 +30,36 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run it."""
+    from contextlib import ExitStack
+
     from sim2real.doctor import BAD_DATA, verdict_sentence
+    from sim2real.domain import Domain
     from sim2real.errors import InvalidValue
-    from sim2real.evaluate.replay import replay_gap
-    from sim2real.evaluate.replay_summary import replay_tables, verdict
-    from sim2real.report.replay import write_replay_report
+    from sim2real.evaluate.replay_summary import replay_tables
+    from sim2real.pipelines.gap import gap
+    from sim2real.pipelines.recordings import RecordingSettings
     from sim2real.world import World
 
-    world = World.load(arguments.world)
-    physics = None
-    if arguments.physics:
-        if not arguments.physics.is_file():
-            raise InvalidValue(
-                f"no file {arguments.physics}; give a domain's TOML, such as point.toml of sim2real identify"
-            )
-        physics = world.domain(str(arguments.physics)).median()
+    world, physics = World.load(arguments.world), arguments.physics
+    if physics and not physics.is_file():
+        raise InvalidValue(
+            f"no file {physics}; give a domain's TOML, such as point.toml of sim2real identify"
+        )
     out = arguments.out or Path("runs") / f"gap-{world.name}"
-    taken = taken_in(world, arguments, out)
-    if taken.diagnosis.verdict == BAD_DATA:
-        print(verdict_sentence(taken.diagnosis))
-    recordings, show = taken.recordings, console()
-    with working(show, f"replaying {len(recordings)} recordings"):
-        gap = replay_gap(world, recordings, physics, horizons=True)
-    page = write_replay_report(gap, out, {"command": command_line()})
-    for table in replay_tables(gap):
+    settings = RecordingSettings(arguments.allow_bad_data, arguments.unwrap, {"command": command_line()})
+    show = console()
+    with ExitStack() as stack:
+        found = gap(
+            world,
+            arguments.recordings,
+            Domain.load(physics) if physics else None,
+            out,
+            settings,
+            lambda count: stack.enter_context(working(show, f"replaying {count} recordings")),
+        )
+    if found.diagnosis.verdict == BAD_DATA:
+        print(verdict_sentence(found.diagnosis))
+    for table in replay_tables(found.replay):
         show.print(table)
-    nominal = None if physics is None else replay_gap(world, recordings)
-    show.print(verdict(gap, nominal))
-    print(f"wrote {page}")
+    show.print(found.verdict)
+    print(f"wrote {found.page}")

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sim2real.cli.arguments import add_recordings, amount, seed
-from sim2real.cli.recordings import taken_in
 from sim2real.cli.terminal import command_line, console, identifying
 
 if TYPE_CHECKING:
@@ -47,31 +46,33 @@ def run(arguments: argparse.Namespace) -> int:
     """Run it; the exit status is that of the verdicts."""
     from sim2real.cli.identification import check_tables, identification_tables
     from sim2real.identify.check import check
-    from sim2real.identify.identify import Options, identify
-    from sim2real.report.identification import write_identification
+    from sim2real.identify.options import Options
+    from sim2real.pipelines.identify import identify
+    from sim2real.pipelines.recordings import RecordingSettings, screened
     from sim2real.simulators.inertial import inertial_of, whole_bodies
     from sim2real.world import World
 
     world = World.load(arguments.world)
     out = arguments.out or Path("runs") / f"identify-{world.name}"
-    show = console()
+    show, facts = console(), {"command": command_line()}
     options = Options(
         free=tuple(arguments.free),
         held=tuple(arguments.held) if arguments.held else None,
         select=arguments.select,
         seed=arguments.seed,
+        allow_bad=arguments.allow_bad_data,
+        unwrap=arguments.unwrap,
         top_speed=arguments.top_speed,
     )
-    taken = taken_in(world, arguments, out)
-    options = dataclasses.replace(options, complaints=taken.complaints)
     if arguments.check:
-        before = check(world, taken.recordings, options)
+        how = RecordingSettings(arguments.allow_bad_data, arguments.unwrap, facts)
+        taken = screened(world, arguments.recordings, out, how)
+        before = check(world, taken.recordings, dataclasses.replace(options, complaints=taken.complaints))
         for table in check_tables(before):
             show.print(table)
         return before.exit_code
     with identifying(show, world, options) as watch:
-        found = identify(world, taken.recordings, options, watch, out)
-    page = write_identification(found, out, {"command": command_line()})
+        found = identify(world, arguments.recordings, options, watch, out, facts)
     for note in found.notes:
         show.print(note, soft_wrap=True)
     for table in identification_tables(found):
@@ -80,5 +81,5 @@ def run(arguments: argparse.Namespace) -> int:
         print(inertial_of(world, found.point, body).text)
     if found.next_motion is not None:
         print(found.next_motion["text"])
-    print(f"wrote {out / 'identified.toml'} and {page}")
+    print(f"wrote {out / 'identified.toml'} and {out / 'identification.html'}")
     return found.exit_code

@@ -10,8 +10,6 @@ from sim2real.cli.terminal import command_line, console
 
 if TYPE_CHECKING:
     from sim2real.cli.arguments import Commands
-    from sim2real.doctor import Diagnosis, ScreenedRecordings
-    from sim2real.world import World
 
 
 def add(commands: Commands) -> None:
@@ -30,28 +28,14 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run it; 1 for logs that nothing should be fitted to."""
-    from sim2real.doctor import BAD_DATA, diagnose, expected_of, tables, verdict_sentence
-    from sim2real.recordings import read_raw
-    from sim2real.report.doctor import write_diagnosis
-    from sim2real.world import World
+    from sim2real.doctor import BAD_DATA, tables, verdict_sentence
+    from sim2real.pipelines.recordings import RecordingSettings, diagnose
 
-    expected = expected_of(World.load(arguments.world)) if arguments.world else None
-    diagnosis = diagnose(read_raw(arguments.folder, arguments.unwrap), expected)
-    page = write_diagnosis(diagnosis, arguments.out, str(arguments.folder), command_line())
+    settings = RecordingSettings(unwrap=arguments.unwrap, facts={"command": command_line()})
+    diagnosis = diagnose(arguments.folder, arguments.world, arguments.out, settings)
     show = console()
     for table in tables(diagnosis):
         show.print(table)
     show.print(verdict_sentence(diagnosis))
-    print(f"wrote {page}")
+    print(f"wrote {arguments.out / 'recordings.html'}")
     return int(diagnosis.verdict == BAD_DATA)
-
-
-def taken_in(world: World, arguments: argparse.Namespace, out: Path) -> ScreenedRecordings:
-    """Recordings for a replay or a fit, with the doctor's page in a folder of its own."""
-    from sim2real.doctor.screening import PAGE, screen_recordings
-    from sim2real.report.doctor import write_diagnosis
-
-    def show(diagnosis: Diagnosis) -> Path:
-        return write_diagnosis(diagnosis, out / PAGE, str(arguments.recordings), command_line())
-
-    return screen_recordings(world, arguments.recordings, arguments.allow_bad_data, arguments.unwrap, show)

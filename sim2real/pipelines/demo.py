@@ -1,4 +1,4 @@
-"""The whole way once, on the rotary pendulum: meet other physics, adapt in two ways; the CLI then evaluates.
+"""The whole way once, on the rotary pendulum: meet other physics, adapt in two ways, evaluate.
 
 Several seeds are shipped of two methods (``scripts/make_policies.py`` makes them) that went on from the same
 nominal policies for equally many steps: *continued* in nominal physics, *randomized* in randomized ones.
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sim2real.pipelines.evaluate import EvaluateSettings, Evaluation, Progress, evaluate, silent
 from sim2real.policy import Policy
 from sim2real.transfer.fine_tune import fine_tune
 from sim2real.transfer.identify_and_train import RoadSettings, identify_and_train
@@ -31,7 +32,21 @@ class _Shown(Watch):
     progress = True
 
 
-def demo_policies(folder: Path) -> tuple[World, list[Policy]]:
+def demo(out: str | Path = "runs/demo", command: str = "", progress: Progress = silent) -> Evaluation:
+    """The whole way once: policies are made where they are not shipped, and all are evaluated side by side.
+
+    Args:
+        out: folder of the report and of the policies that are made.
+        command: what the report says that made it.
+        progress: as in `EvaluateSettings`.
+    """
+    world, policies = _policies(Path(out))
+    at_home = [variant.name for variant in world.variants.values() if variant.simulator == "mujoco"]
+    settings = EvaluateSettings(BASELINE, facts={"command": command} if command else {}, progress=progress)
+    return evaluate(world, policies, at_home, out=out, settings=settings)
+
+
+def _policies(folder: Path) -> tuple[World, list[Policy]]:
     """The world, and shipped, identified and fine-tuned policies; what is made is saved in ``folder``."""
     world = World.load(_WORLD)
     nominal, *arms = (Policy.shipped(_WORLD, label) for label in ("nominal", BASELINE, "randomized"))

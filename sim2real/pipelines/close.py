@@ -1,6 +1,6 @@
 """The whole road from a robot to a policy that suits it: doctor, identify, go on training, evaluate, report.
 
-    closing = close_gap(World.load("so101"), folder, [Policy.load("so101-nominal-0")], out)
+    closing = close("so101", recordings=folder)
     closing.report      # nominal, randomized, point and posterior policies side by side
 
 From recordings, policies are compared in the unperturbed world and in what was identified: its best physics
@@ -20,11 +20,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sim2real.catalog import entries
-from sim2real.doctor.screening import PAGE, ScreenedRecordings, screen_recordings
+from sim2real.doctor.screening import ScreenedRecordings
 from sim2real.documents import Section, read_text
 from sim2real.domain import Domain
 from sim2real.env import Sim2RealVectorEnv, make_task
-from sim2real.errors import InvalidValue
+from sim2real.errors import InvalidValue, UnknownName
 from sim2real.evaluate.episode_table import Episodes
 from sim2real.evaluate.episodes_file import read_episodes, write_episodes
 from sim2real.evaluate.gap import GapOptions, GapReport, gap_report
@@ -33,10 +33,10 @@ from sim2real.files import write_text
 from sim2real.identify.check import check
 from sim2real.identify.identify import Options, identify
 from sim2real.identify.rollout_fit import FitSettings
+from sim2real.pipelines.recordings import RecordingSettings, screened
 from sim2real.policy import Policy
 from sim2real.replay.rollouts import TellsState
 from sim2real.report.close import write_closing
-from sim2real.report.doctor import write_diagnosis
 from sim2real.report.identification import write_identification
 from sim2real.simulators.mujoco import MujocoSimulator
 from sim2real.transfer.identified import RECORDED, Identified, with_identified
@@ -110,6 +110,40 @@ class Sealed:
                 "one to hold out; raise the budget or lower the rounds"
             )
 
+    @classmethod
+    def named(
+        cls, world: World, target: str | Path, episodes: int = 10, rounds: int = 1, free: Sequence[str] = ()
+    ) -> Sealed:
+        """A target by what a user types.
+
+        Args:
+            world: the simulator's side.
+            target: a held-out variant's name, or the path of a TOML file of one physics.
+            episodes: budget.
+            rounds: of recording, identifying and training.
+            free: parameters to identify, each in its training range; by default all that have one.
+
+        Raises:
+            InvalidValue: for a distribution, or a budget that doesn't pay for the rounds.
+            UnknownName: for a variant that does not exist, or a parameter without a training range.
+        """
+        path = Path(target)
+        if path.is_file():
+            domain = world.domain(str(path))
+            if not domain.is_point:
+                raise InvalidValue(
+                    f"{path} is a distribution; a target is one physics, each parameter a value"
+                )
+            variant = Variant(path.stem, "combined", domain.median())
+        else:
+            variant = world.variant(str(target))
+        box = world.training_domain.parameters
+        for name in free:
+            if name not in box:
+                raise UnknownName(f"parameter with a training range in {world.name}", name, box)
+        bounds = Domain({name: box[name] for name in free}) if free else None
+        return cls(variant, episodes, rounds, bounds=bounds)
+
 
 @dataclass(frozen=True, eq=False)
 class Closing:
@@ -130,6 +164,41 @@ class Closing:
     def exit_code(self) -> int:
         """0, or the code of the worst verdict."""
         return max(learnt.exit_code for learnt in self.identified.values())
+
+
+def close(
+    world: str | World,
+    recordings: str | Path | None = None,
+    target: str | Path | Sealed | None = None,
+    policies: Sequence[str | Policy] = (),
+    out: str | Path | None = None,
+    settings: CloseSettings | None = None,
+) -> Closing:
+    """Take the whole road, from recordings of a robot or in a sealed target: `close_gap`, `close_on_target`.
+
+    Args:
+        world: the simulator's side, or its name or folder.
+        recordings: folder of recordings of the robot.
+        target: in their place, a held-out variant's name, or the path of a TOML file of one physics.
+        policies: where training goes on from, the seeds of one label; by default ``WORLD-nominal-0``.
+        out: gets the page and all that is made; by default ``runs/close-WORLD``, with ``-TARGET``.
+        settings: how.
+
+    Raises:
+        InvalidValue: if not one of recordings and target is given; and as both roads raise.
+    """
+    world = World.load(world) if isinstance(world, str) else world
+    if (recordings is None) == (target is None):
+        raise InvalidValue("give recordings of the robot, or a target that records by itself: one of both")
+    world.check_replayable()
+    named = [Policy.load(p) if isinstance(p, str) else p for p in policies or [f"{world.name}-nominal-0"]]
+    if recordings is not None:
+        place = Path(out or Path("runs") / f"close-{world.name}")
+        return close_gap(world, Path(recordings), named, place, settings)
+    assert target is not None
+    sealed = target if isinstance(target, Sealed) else Sealed.named(world, target)
+    place = Path(out or Path("runs") / f"close-{world.name}-{sealed.variant.name}")
+    return close_on_target(world, sealed, named, place, settings)
 
 
 def close_gap(
@@ -154,13 +223,8 @@ def close_gap(
     _check(world, policies)
     stages = Stages(out, settings.watch)
     settings.watch.stage("doctor", False)
-    taken = screen_recordings(
-        world,
-        folder,
-        settings.allow_bad,
-        settings.unwrap,
-        lambda found: write_diagnosis(found, out / PAGE, str(folder)),
-    )
+    how = RecordingSettings(settings.allow_bad, settings.unwrap, settings.facts)
+    taken = screened(world, folder, out, how)
     learnt = _identified(world, taken, settings, stages)
     wide = with_identified(world, learnt, settings.draws)
     made = _trained(world, learnt, policies, settings, stages)

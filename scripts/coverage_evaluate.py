@@ -1,6 +1,6 @@
 """How often a report's intervals hold the truth, and how often it calls something decided that is not.
 
-    python scripts/coverage_evaluate.py            # 1,000 reports for each number of seeds, about 10 minutes
+    python scripts/coverage_evaluate.py            # 1,000 reports for each number of seeds, about 12 minutes
     python scripts/coverage_evaluate.py --quick
 
 The data are made like what the shipped policies show: fifteen variants, most of them near one end; seeds

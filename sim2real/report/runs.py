@@ -27,6 +27,7 @@ from sim2real.report.gap import Beside, write_report
 from sim2real.report.page import Page, Section, render
 from sim2real.report.plain import as_type, read_as
 from sim2real.report.run_sections import attribution_section, worst_section
+from sim2real.report.training_curves import curves_section, logs_of
 
 _PAGES = {
     "compare.html": "transfer methods side by side",
@@ -35,7 +36,7 @@ _PAGES = {
     "recordings.html": "the log doctor on recordings",
 }
 _VIDEOS = (".webp", ".mp4", ".gif")
-_HOLDS = "episodes.parquet, attribution.json, worst.json, a page or a video"
+_HOLDS = "episodes.parquet, attribution.json, worst.json, a page, a video, nor logs of a training"
 
 
 def write_runs(
@@ -58,6 +59,8 @@ def write_runs(
     """
     _check(folders, out)
     parts = [section for folder in folders for section in _sections(folder)]
+    curves = curves_section(folders)
+    parts += [curves] if curves else []
     tables = {f: read_episodes(f / "episodes.parquet") for f in folders if (f / "episodes.parquet").is_file()}
     links = dict(_links(folders, out))
     if not tables:
@@ -123,7 +126,7 @@ def _check(folders: Sequence[Path], out: Path) -> None:
             raise InvalidValue(
                 f"{out} is one of the runs, which its page would replace; choose another --out"
             )
-        if not any(_kinds(folder)):
+        if not any(_kinds(folder)) and logs_of(folder) is None:
             raise InvalidValue(f"{folder} holds no results: neither {_HOLDS}; run its command again")
     check_folder(out)
 

@@ -6,10 +6,13 @@ from urllib.parse import unquote
 import numpy as np
 import pytest
 
+from sim2real.doctor import diagnose
 from sim2real.evaluate.episode_table import COLUMNS
 from sim2real.evaluate.gap import GapOptions, gap_report
 from sim2real.evaluate.replay import COMMAND, DELAYED, SIMULATION, Errors, ReplayedMotion, ReplayGap
 from sim2real.evaluate.scores import Reference
+from sim2real.recordings.raw import RawLog
+from sim2real.report.doctor import write_diagnosis
 from sim2real.report.gap import write_report
 from sim2real.report.replay import write_replay_report
 
@@ -47,15 +50,26 @@ def replay_page(folder):
     return write_replay_report(gap, folder)
 
 
+def doctor_page(folder):
+    """Of a log with a hole in its stamps, and one in order."""
+    time = np.arange(600) * 0.02
+    command = np.stack([np.sin(time), np.cos(1.3 * time)], axis=1)
+    position = np.rint((0.9 * command) / 1e-3) * 1e-3
+    kept = np.r_[0:300, 310:600]
+    logs = [
+        RawLog(name, ("hip", HOSTILE), time[rows], command[rows], time[rows], position[rows], None)
+        for name, rows in (("whole", np.arange(600)), (HOSTILE, kept))
+    ]
+    return write_diagnosis(diagnose(logs), folder, "logs")
+
+
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
-    return {
-        kind: made(tmp_path_factory.mktemp(kind))
-        for kind, made in (("gap", gap_page), ("replay", replay_page))
-    }
+    made = {"gap": gap_page, "replay": replay_page, "doctor": doctor_page}
+    return {kind: make(tmp_path_factory.mktemp(kind)) for kind, make in made.items()}
 
 
-@pytest.mark.parametrize("kind", ["gap", "replay"])
+@pytest.mark.parametrize("kind", ["gap", "replay", "doctor"])
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
 def test_a_page_opens_without_complaint_or_request_and_fits(kind, width, scheme, pages, browser):
     page = pages[kind]
@@ -66,7 +80,7 @@ def test_a_page_opens_without_complaint_or_request_and_fits(kind, width, scheme,
     assert browser.complaints == []
     assert [url for url in browser.requests if not url.startswith("data:")] == [page.as_uri()]
     assert browser.run("document.documentElement.scrollWidth") <= width
-    assert browser.run("document.title").startswith(HOSTILE if kind == "gap" else "arm")
+    assert browser.run("document.title").startswith({"gap": HOSTILE, "replay": "arm", "doctor": "logs"}[kind])
     paper = browser.run("getComputedStyle(document.body).backgroundColor")
     assert (paper == "rgb(255, 255, 255)") == (scheme == "light")
 
@@ -129,6 +143,15 @@ def test_a_motion_is_shown_from_its_row_and_less_what_was_measured(pages, browse
     assert browser.run("document.querySelector('.chart select').selectedOptions[0].text") == HOSTILE
     browser.run("document.querySelectorAll('.chart input')[4].click()")
     assert browser.run("charts[0].less") is True
+    assert browser.complaints == []
+
+
+def test_a_curve_is_drawn_when_it_is_unfolded(pages, browser):
+    browser.open(pages["doctor"])
+    canvas = "document.querySelector('details canvas')"
+    browser.run("document.querySelector('details').open = true")
+    browser.wait(f"{canvas}.width > 300 && {canvas}.height > 100")
+    assert browser.run("charts.length") == browser.run("document.querySelectorAll('.chart').length") > 1
     assert browser.complaints == []
 
 

@@ -21,6 +21,7 @@ from sim2real.evaluate.worst_case import WorstCase
 from sim2real.report.gap import write_report
 from sim2real.report.plain import as_type, read_as
 from sim2real.report.runs import joined, write_runs
+from sim2real.report.training_curves import curves_section
 
 VARIANTS = {"home": "control", "light": "interpolation", "heavy": "combined"}
 
@@ -187,3 +188,21 @@ def test_the_command_tells_where_the_page_is(tmp_path, capsys):
     folder = run(tmp_path / "a", made("nominal"))
     assert main(["report", str(folder), "--out", str(tmp_path / "out")]) == 0
     assert f"wrote {tmp_path / 'out' / 'report.html'}" in capsys.readouterr().out
+
+
+def test_learning_curves_of_trainings_lie_over_each_other(tmp_path):
+    writer = pytest.importorskip("torch.utils.tensorboard").SummaryWriter
+    for run, last in (("pole-0", 20), ("pole-1", 10)):
+        (tmp_path / run).mkdir()
+        with writer(tmp_path / f"{run}.training" / "PPO_1") as log:
+            for k in range(last):
+                log.add_scalar("rollout/ep_rew_mean", float(k), 1000 * k)
+    section = curves_section([tmp_path / "pole-0", tmp_path / "pole-1"])
+    (take,) = section.charts[0].takes
+    np.testing.assert_array_equal(take.x, 1000 * np.arange(20))
+    np.testing.assert_array_equal(take.lines["pole-0"][:, 0], np.arange(20))
+    assert np.isnan(take.lines["pole-1"][10:]).all()
+    page, report = write_runs([tmp_path / "pole-0", tmp_path / "pole-1"], tmp_path / "out")
+    assert report is None
+    assert "Learning curves" in page.read_text("utf-8")
+    assert curves_section([tmp_path]) is not None, "logs below a folder are its own"

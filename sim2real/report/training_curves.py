@@ -1,0 +1,57 @@
+"""Learning curves of training runs, from their TensorBoard logs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from sim2real.report.chart import Chart, FloatArray, Take
+from sim2real.report.page import Section
+
+_TAG = "rollout/ep_rew_mean"
+_LOGS = "events.out.tfevents*"
+
+
+def logs_of(folder: Path) -> Path | None:
+    """Where the logs of a run are: in it, or beside the policy that it made; None without any."""
+    beside = folder.with_name(f"{folder.name}.training")
+    return next((place for place in (folder, beside) if any(place.rglob(_LOGS))), None)
+
+
+def curves_section(folders: Sequence[Path]) -> Section | None:
+    """Return over control steps, a line for each run; None where none has logs."""
+    curves = {folder.name: curve for folder in folders if (curve := _curve(folder)) is not None}
+    if not curves:
+        return None
+    steps = np.unique(np.concatenate([own for own, _ in curves.values()]))
+    lines = {
+        name: np.interp(steps, own, returns, left=np.nan, right=np.nan)[:, None]
+        for name, (own, returns) in curves.items()
+    }
+    colours = {name: f"series-{1 + k % 5}" for k, name in enumerate(curves)}
+    chart = Chart(["mean return of the last episodes"], [Take("training", steps, lines)], colours)
+    note = (
+        "Mean return of the episodes that ended last, over control steps of training, exploration included."
+    )
+    return Section("Learning curves", note, charts=[chart])
+
+
+def _curve(folder: Path) -> tuple[FloatArray, FloatArray] | None:
+    """Steps and returns, by step; of a run that went on in another log, the later log's."""
+    place = logs_of(folder)
+    found = (
+        {} if place is None else dict(point for path in sorted(place.rglob(_LOGS)) for point in _points(path))
+    )
+    steps = sorted(found)
+    return (np.array(steps, float), np.array([found[step] for step in steps])) if steps else None
+
+
+def _points(path: Path) -> Iterator[tuple[int, float]]:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    log = EventAccumulator(str(path), size_guidance={"scalars": 0})
+    log.Reload()
+    if _TAG in log.Tags()["scalars"]:
+        yield from ((event.step, event.value) for event in log.Scalars(_TAG))

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from sim2real.policy import Policy as Policy
     from sim2real.report.runs import write_runs as write_runs
     from sim2real.scaffold import new_world as new_world
+    from sim2real.simulators import register_simulator as register_simulator
     from sim2real.single_env import Sim2RealEnv as Sim2RealEnv
     from sim2real.tasks import register_task as register_task
     from sim2real.transfer.compare import compare as compare
@@ -110,6 +111,7 @@ _NAMES = {
     "play": "sim2real.playback",
     "predictivity": "sim2real.evaluate.predictivity",
     "register_method": "sim2real.transfer.methods",
+    "register_simulator": "sim2real.simulators",
     "register_task": "sim2real.tasks",
     "train": "sim2real.learn.train",
     "transfer": "sim2real.transfer.transfer",

@@ -41,6 +41,9 @@ def add(commands: Commands) -> None:
     )
     command.add_argument("--tries", type=positive, default=64, help="episodes per result and physics (64)")
     command.add_argument("--jobs", type=positive, default=2, help="cells at once (2)")
+    command.add_argument(
+        "--cluster", metavar="dask://HOST:PORT", help="a Dask cluster whose workers run the cells instead"
+    )
     command.add_argument("--out", type=Path, help="folder; default runs/compare-WORLD")
     add_task(command)
     command.set_defaults(run=run)
@@ -65,6 +68,7 @@ def run(arguments: argparse.Namespace) -> None:
         Trials(arguments.tries),
         arguments.jobs,
         tuple(arguments.imports),
+        arguments.cluster,
     )
     out, show = arguments.out or Path("runs") / f"compare-{world.name}", console()
     total = len(design.targets) * len(methods) * len(policies)

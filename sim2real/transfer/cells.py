@@ -1,20 +1,23 @@
 """The cells of a comparison: one transfer method from one policy to one target, run, kept and read again.
 
-Cells run through joblib, on this machine's cores or wherever ``joblib.parallel_config`` says, each with its
-target in one more process, whose physics no method reaches. What a cell brings back is written here, whole
-or not at all, so that only cells that were running are lost by a kill.
+Cells run through joblib, on this machine's cores or wherever ``joblib.parallel_config`` says, or on a Dask
+cluster, each with its target in one more process, whose physics no method reaches. What a cell brings back is
+written here, whole or not at all, so that only cells that were running are lost by a kill.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import multiprocessing
 import pickle
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import numpy as np
@@ -28,14 +31,20 @@ from sim2real.evaluate.rollouts import Trials, run_policies
 from sim2real.files import replace_folder, write_text
 from sim2real.policy import Policy
 from sim2real.registry import import_module, pickled
+from sim2real.transfer.cluster import outcomes
 from sim2real.transfer.methods import Method
 from sim2real.transfer.remote import RemoteTarget
 from sim2real.transfer.source import Source
-from sim2real.transfer.stages import fingerprint
+from sim2real.transfer.stages import code_of, fingerprint
 from sim2real.transfer.target import Budget, Seal, Spent
 from sim2real.transfer.transfer import transfer
 from sim2real.world import Variant, World
 
+if TYPE_CHECKING:
+    from distributed import Client
+
+_ALONE = threading.Lock()
+"""Cells seed their process's generators and shut its variants: one at a time in each."""
 _DEATHS = 2
 """Of workers, after which cells run one by one, to tell whose it is."""
 
@@ -60,12 +69,12 @@ class Cell:
         return f"{self.target.name} {self.label} seed {self.policy.seed}"
 
     def key(self) -> str:
-        """Fingerprint of everything that goes in; of a method its class's name and its settings."""
+        """Fingerprint of everything that goes in; of a method its code and its settings."""
         how = dataclasses.asdict(self.method) if dataclasses.is_dataclass(self.method) else vars(self.method)
         tried = [(variant.name, variant.simulator, variant.domain) for variant in self.variants]
         goal = (self.target.name, self.target.simulator, self.target.domain)
         where = (self.world.name, self.world.task, self.world.contents)
-        what = (*where, self.policy, goal, self.label, type(self.method).__qualname__, how)
+        what = (*where, self.policy, goal, self.label, code_of(type(self.method)), how)
         return fingerprint(*what, dataclasses.asdict(self.budget), tried, self.trials)
 
 
@@ -85,14 +94,24 @@ class Done:
     """Weights that learnt; None where the method doesn't say."""
 
 
-def run(cells: Sequence[Cell], jobs: int | None, imports: Sequence[str]) -> Iterator[tuple[Cell, Done | str]]:
+def run(
+    cells: Sequence[Cell], jobs: int | None, imports: Sequence[str], cluster: Client | None = None
+) -> Iterator[tuple[Cell, Done | str]]:
     """Each cell with what it brought back, or with a sentence that says why nothing, as they end.
 
     Args:
         cells: to run.
         jobs: how many at once; None as joblib is configured, and one by one where it isn't.
         imports: modules that other processes import first.
+        cluster: whose workers run them, all at once; see `sim2real.transfer.cluster`.
     """
+    if cluster is not None:
+        # classes of .py files go with the cell, as other machines don't have the files
+        modules = tuple(name for name in imports if not name.endswith(".py"))
+        given = {k: (k, pickled(cell), modules) for k, cell in enumerate(cells)}
+        for number, outcome in outcomes(cluster, _on_worker, given):
+            yield cells[number], outcome
+        return
     left, deaths = list(range(len(cells))), 0
     while left:
         alone = deaths >= _DEATHS
@@ -121,6 +140,13 @@ def _run(number: int, given: bytes, imports: Sequence[str]) -> tuple[int, Done |
         return number, str(error)
     except Exception as error:
         return number, told(error)
+
+
+def _on_worker(number: int, given: bytes, imports: Sequence[str]) -> Done | str:
+    """One cell in a worker of a cluster, which may have several threads, and is born without children."""
+    with _ALONE:
+        multiprocessing.current_process().daemon = False
+        return _run(number, given, imports)[1]
 
 
 def _done(cell: Cell) -> Done:

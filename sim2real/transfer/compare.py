@@ -16,8 +16,10 @@ from __future__ import annotations
 import dataclasses
 import statistics
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -33,9 +35,13 @@ from sim2real.evaluate.variants import chosen_variants
 from sim2real.evaluate.verdict import number
 from sim2real.policy import Policy
 from sim2real.transfer.cells import Cell, Done, keep, kept, place, run
+from sim2real.transfer.cluster import connected
 from sim2real.transfer.methods import Method, read_method
 from sim2real.transfer.target import Budget
 from sim2real.world import CONTROL, World
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 ZERO_SHOT, SCRATCH = "zero-shot", "from-scratch"
 """Labels of what methods are compared with."""
@@ -60,6 +66,8 @@ class Design:
     """Cells at once; by default as joblib is configured, and one by one where it isn't."""
     imports: tuple[str, ...] = ()
     """Modules of one's own that other processes import first."""
+    cluster: str | None = None
+    """``dask://HOST:PORT``, whose workers run the cells instead; see `sim2real.transfer.cluster`."""
 
     def __post_init__(self) -> None:
         """Refuse what leads nowhere."""
@@ -153,12 +161,26 @@ def compare(
         tell: is given a line for each cell.
 
     Raises:
-        InvalidValue: for policies that are no seeds of one method, or if every cell fails.
+        InvalidValue: for policies that are no seeds of one method, a cluster that does not answer, or if
+            every cell fails.
         PolicyError: if a policy does not fit the world.
         UnknownName: for a method, a setting or a variant that does not exist.
         DeadParameter: if a value of a variant changes nothing.
     """
-    cells = _cells(world, policies, methods, design)
+    with nullcontext() if design.cluster is None else connected(design.cluster) as cluster:
+        cells = _cells(world, policies, methods, design)
+        found, failures = _run(cells, design, cluster, out, tell)
+    return _judged(world, [(cells[k], found[k]) for k in sorted(found)], failures, design)
+
+
+def _run(
+    cells: Sequence[Cell],
+    design: Design,
+    cluster: Client | None,
+    out: Path | None,
+    tell: Callable[[str], None],
+) -> tuple[dict[int, Done], dict[str, str]]:
+    """What cells bring back, by number, now or from before; and which brought nothing, and why."""
     found: dict[int, Done] = {}
     failures: dict[str, str] = {}
     keys = {id(cell): cell.key() for cell in cells}
@@ -168,7 +190,7 @@ def compare(
             found[k] = before
             tell(f"{cell.name}: kept from before")
     left = [cell for k, cell in enumerate(cells) if k not in found]
-    for cell, outcome in run(left, design.jobs, design.imports):
+    for cell, outcome in run(left, design.jobs, design.imports, cluster):
         if isinstance(outcome, str):
             failures[cell.name] = outcome
             tell(f"{cell.name}: left out, {outcome}")
@@ -177,7 +199,7 @@ def compare(
             keep(outcome, place(out, cell), keys[id(cell)])
         found[cells.index(cell)] = outcome
         tell(f"{cell.name}: {_reached(cell, outcome)}")
-    return _judged(world, [(cells[k], found[k]) for k in sorted(found)], failures, design)
+    return found, failures
 
 
 def said(difference: Difference | None) -> str:

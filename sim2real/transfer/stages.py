@@ -9,9 +9,12 @@ A stage counts as done only for what went into it: another world, recording, pol
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import inspect
 import json
 from collections.abc import Callable, Mapping
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -81,6 +84,19 @@ def fingerprint(*parts: object) -> str:
     for part in parts:
         _feed(digest, part)
     return digest.hexdigest()
+
+
+def code_of(method: type) -> list[str]:
+    """What a method of another version or another text is told from: both, of each class that it is made of.
+
+    The text is that of the whole module, as a class calls what stands beside it; none of code without a file.
+    """
+    known = [f"sim2real {version('sim2real')}"]
+    for part in method.__mro__[:-1]:
+        known.append(part.__qualname__)
+        with contextlib.suppress(OSError, TypeError):
+            known.append(inspect.getsource(inspect.getmodule(part) or part))
+    return known
 
 
 def _feed(digest: hashlib._Hash, part: object) -> None:

@@ -2,7 +2,9 @@
 
 import json
 import re
+import sys
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import ClassVar
 
@@ -15,10 +17,12 @@ from sim2real.cli import main
 from sim2real.errors import InvalidValue, PolicyError, UnknownName
 from sim2real.evaluate.rollouts import Trials, run_policies
 from sim2real.policy import Policy
+from sim2real.registry import load_module
 from sim2real.report.compare import write_comparison
 from sim2real.transfer.cells import place
 from sim2real.transfer.compare import Design, compare
-from sim2real.transfer.methods import Card
+from sim2real.transfer.methods import METHODS, Card
+from sim2real.transfer.stages import code_of
 from sim2real.transfer.target import Budget
 from sim2real.world import World
 
@@ -168,6 +172,32 @@ def test_only_cells_that_are_not_there_run_again(tmp_path):
         lines.clear()
         compare(WORLD, POLICIES[:2], *changed, tmp_path, lines)
         assert sum("kept from before" in line for line in lines) == others
+
+
+def test_cell_of_a_method_that_was_edited_runs_again(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    lines = Lines()
+    for text, others in (
+        (OWN, 0),
+        (OWN, 6),
+        (OWN.replace("return case.policy", "return None or case.policy"), 3),
+    ):
+        Path("own.py").write_text(text)
+        with METHODS.aside():
+            sys.modules.pop(str(tmp_path / "own.py"), None)
+            methods = {"own": load_module("own.py").Deadly(str(tmp_path / "none"))}
+            lines.clear()
+            compare(WORLD, POLICIES, methods, replace(DESIGN, imports=("own.py",)), tmp_path / "out", lines)
+        assert sum("kept from before" in line for line in lines) == others
+
+
+def test_code_of_a_method_is_that_of_all_classes_it_is_made_of():
+    known = "".join(code_of(METHODS["rehearsal"]))
+    assert "class Rehearsal(FineTune)" in known
+    assert "class Parts" in known
+    assert "class Retention" in known
+    assert version("sim2real") in known
+    assert code_of(type("Typed", (), {"__module__": "nowhere"}))[1:] == ["Typed"]
 
 
 def test_interrupted_comparison_goes_on(tmp_path):

@@ -40,7 +40,13 @@ def add(commands: Commands) -> None:
         action="store_true",
         help="keep the target in a process of its own, which can't be looked into",
     )
-    command.add_argument("--out", type=Path, help="folder of the new policy; default runs/POLICY-TARGET")
+    folder = command.add_mutually_exclusive_group()
+    folder.add_argument("--out", type=Path, help="folder of the new policy; default runs/POLICY-TARGET")
+    folder.add_argument(
+        "--adapter",
+        type=Path,
+        help="folder of what low-rank or adapters trained, in place of a policy; loads as POLICY+FOLDER",
+    )
     add_task(command)
     command.set_defaults(run=run)
 
@@ -49,6 +55,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Run it."""
     from sim2real.policy import Policy
     from sim2real.transfer.methods import read_method
+    from sim2real.transfer.methods.fine_tuning import as_adapter
     from sim2real.transfer.remote import RemoteTarget
     from sim2real.transfer.source import Source
     from sim2real.transfer.target import Budget, Seal, TargetEnv
@@ -60,8 +67,10 @@ def run(arguments: argparse.Namespace) -> None:
     physics = world.domain(arguments.target) if given.is_file() else world.variant(arguments.target)
     budget = Budget(arguments.steps, arguments.episodes, arguments.seconds)
     method = read_method(arguments.method)
-    out = arguments.out or Path("runs") / f"{policy.name}-{given.stem}"
+    out = arguments.adapter or arguments.out or Path("runs") / f"{policy.name}-{given.stem}"
     Policy.check_folder(out)
+    if arguments.adapter:
+        method = as_adapter(method)
     secret = secrets.randbits(32) if arguments.secret is None else arguments.secret
     kind = RemoteTarget if arguments.remote else TargetEnv
     target = kind(world, physics, budget, budget.rows, seal=Seal(secret, name=given.stem))
@@ -69,7 +78,10 @@ def run(arguments: argparse.Namespace) -> None:
     adapted = transfer(policy, target, method, Source(world), run)
     label = arguments.label or adapted.contract.label
     adapted = dataclasses.replace(adapted, contract=dataclasses.replace(adapted.contract, label=label))
-    adapted.save(out)
+    if arguments.adapter:
+        adapted.save_adapter(out, policy)
+    else:
+        adapted.save(out)
     at_ends = f"{target.spent.limit_hits:,} steps at a joint's end"
     if not target.limited_joints:
         at_ends = "no count of joints' ends, as nothing tells of any"

@@ -12,8 +12,6 @@ from typing import Any, cast
 
 import numpy as np
 import tomli_w
-from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from sim2real.contents import Contents
@@ -24,6 +22,7 @@ from sim2real.interface import Signal
 from sim2real.policy.contract import Contract, ProvenanceStep
 from sim2real.policy.kinds import KINDS, Weights
 from sim2real.policy.network import Layer, Network, feedforward
+from sim2real.policy.tensors import read_tensors
 
 _FORMAT = 2
 _READS = (1, 2)
@@ -60,7 +59,7 @@ def read(folder: Path) -> tuple[Contract, Network, Weights]:
         PolicyError: if the folder is damaged, foreign or edited; the message says where.
     """
     table = _read_table(folder / _CONTRACT)
-    weights, saved = _read_weights(folder / _WEIGHTS)
+    weights, saved = read_tensors(folder / _WEIGHTS)
     changed = _table_differences(table.values, saved)
     if changed:
         raise PolicyError(
@@ -69,7 +68,7 @@ def read(folder: Path) -> tuple[Contract, Network, Weights]:
         )
     contract = contract_of(table)
     try:
-        network = _network(table, weights)
+        network = network_of(table, weights)
     except (PolicyError, UnknownName) as error:
         raise PolicyError(f"{table.path}: {error}") from error
     return contract, network, weights
@@ -131,8 +130,8 @@ def _step(entry: Section) -> ProvenanceStep:
     )
 
 
-def _network(table: Section, weights: Weights) -> Network:
-    """The graph that is written down, or the one that format 1 meant."""
+def network_of(table: Section, weights: Weights) -> Network:
+    """The graph that is written down, or the one that format 1 meant; raises `PolicyError` if it is none."""
     if table.whole("format") == 1:
         clip = math.inf if table.values["clip"] == math.inf else table.number("clip")
         return feedforward(weights, table.text("activation"), clip)
@@ -164,29 +163,6 @@ def _read_table(path: Path) -> Section:
             f"{path} has format {table.values.get('format')!r}; this version reads the formats 1 and 2"
         )
     return table
-
-
-def _read_weights(path: Path) -> tuple[dict[str, NDArray[np.float32]], dict[str, object]]:
-    if not path.is_file():
-        raise PolicyError(f"{path.parent} is no policy: it has no {path.name}")
-    try:
-        with safe_open(path, framework="numpy") as file:
-            kinds = {key: file.get_slice(key).get_dtype() for key in file.keys()}  # noqa: SIM118
-            for key, kind in kinds.items():
-                if kind != "F32":
-                    raise PolicyError(f"{path}: weights {key!r} are {kind}, not F32; save the policy anew")
-            weights = {key: file.get_tensor(key) for key in kinds}
-            metadata = file.metadata() or {}
-    except (SafetensorError, OSError) as error:
-        raise PolicyError(
-            f"{path} is truncated or no safetensors file ({error}); copy it again from its source"
-        ) from error
-    if "contract" not in metadata:
-        raise PolicyError(f"{path} was not written by sim2real: it carries no contract")
-    try:
-        return weights, dict(json.loads(metadata["contract"]))
-    except (ValueError, TypeError, RecursionError) as error:
-        raise PolicyError(f"{path} carries no contract that can be read ({error}); copy it again") from error
 
 
 def _table_differences(table: Mapping[str, object], saved: Mapping[str, object]) -> list[str]:

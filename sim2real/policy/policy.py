@@ -14,6 +14,7 @@ from sim2real.catalog import entries, find
 from sim2real.errors import PolicyError
 from sim2real.files import check_folder
 from sim2real.interface import Mask
+from sim2real.policy import adapter as adapters
 from sim2real.policy import folder as folders
 from sim2real.policy.contract import Contract, HasTask, check, lineage
 from sim2real.policy.history import History, Past
@@ -182,28 +183,54 @@ class Policy:
     @staticmethod
     def check_folder(folder: str | Path) -> None:
         """Refuse a folder that a policy can't be saved to, before it is learnt; see `sim2real.files`."""
-        check_folder(folder, folders.FILES)
+        check_folder(folder, {*folders.FILES, *adapters.FILES})
 
     def save(self, folder: str | Path) -> None:
         """Write the folder, whole or not at all; what else is in it is not deleted but refused."""
         folders.write(folder, self.contract, self.network, self.weights)
 
+    def save_adapter(self, folder: str | Path, base: Policy) -> None:
+        """Write what was added to a base and trained, without the base; see `sim2real.policy.adapter`.
+
+        Raises:
+            PolicyError: if no low-rank layer or bottleneck was added, or more of what acts has changed.
+        """
+        grown, of_base = (self.network, self.weights), (base.network, base.weights)
+        adapters.write(Path(folder), self.contract, grown, of_base, base.name)
+
     @classmethod
     def load(cls, name_or_path: str | Path) -> Policy:
-        """Load a policy of the catalogue, or from a folder.
+        """Load a policy of the catalogue or from a folder, with its adapter where it is BASE+ADAPTER.
+
+        Of an adapter alone, the base is found by its hash; low-rank layers are merged, exactly.
 
         Raises:
             UnknownName: if there is no such policy.
-            PolicyError: if the folder is damaged, foreign or edited, or another library's file; the message
-                says where, or what to do.
+            PolicyError: if the folder is damaged, foreign or edited, an adapter of another policy, or another
+                library's file; the message says where, or what to do.
         """
         if str(name_or_path).startswith(_OTHERS):
             raise PolicyError(
                 f"{name_or_path} is another library's file, which can be evaluated as it is; to adapt a zip "
                 "of Stable-Baselines3, make a policy folder of it: sim2real import sb3:FILE.zip --world WORLD"
             )
+        base, plus, last = str(name_or_path).rpartition("+")
+        if plus and not Path(name_or_path).exists():
+            return cls._adapted(find("policies", last), cls.load(base))
         folder = find("policies", name_or_path)
-        contract, network, weights = folders.read(folder)
+        if adapters.is_adapter(folder):
+            return cls._adapted(folder)
+        return cls._of(folder, *folders.read(folder))
+
+    @classmethod
+    def _adapted(cls, folder: Path, base: Policy | None = None) -> Policy:
+        """The policy of an adapter, on its base."""
+        adapter = adapters.read(folder)
+        base = base or cls.load(adapter.find_base())
+        return cls._of(folder, adapter.contract, *adapter.on((base.network, base.weights), base.name))
+
+    @classmethod
+    def _of(cls, folder: Path, contract: Contract, network: Network, weights: Weights) -> Policy:
         try:
             return cls(contract, network, weights, folder.name)
         except PolicyError as error:

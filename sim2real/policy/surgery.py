@@ -14,6 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from sim2real.errors import InvalidValue, PolicyError
+from sim2real.policy.adapter import merged
 from sim2real.policy.kinds import KINDS
 from sim2real.policy.network import Layer, Network
 from sim2real.policy.policy import Policy
@@ -80,23 +81,13 @@ def add_low_rank(
 
 
 def merge_low_rank(policy: Policy) -> Policy:
-    """The policy with every low-rank layer made part of the dense one beside it: W + factor · B A, exactly.
-
-    The product is added up in double precision, so that only its last rounding differs.
+    """The policy with every low-rank layer made part of the dense one beside it; see `adapter.merged`.
 
     Raises:
         PolicyError: for a low-rank layer that is not added to a dense one of the same input, or a dense one
             that others read too.
     """
-    network, weights = policy.network, dict(policy.weights)
-    for lora in [layer for layer in network.layers if layer.kind == "low_rank"]:
-        dense, added = _beside(network, lora)
-        up, down, weight = (
-            weights.pop(key) for key in (f"{lora.name}.B", f"{lora.name}.A", f"{dense}.weight")
-        )
-        change = (lora.number or 0.0) * up.astype(np.float64) @ down.astype(np.float64)
-        weights[f"{dense}.weight"] = (weight + change).astype(np.float32)
-        network = network.without(added, lora.name, instead=dense)
+    network, weights = merged(policy.network, policy.weights)
     return replace(policy, network=network, weights=weights)
 
 
@@ -163,14 +154,3 @@ def _dense(policy: Policy, name: str) -> str:
             f"layer {name!r} is of kind {kind}; only a dense layer takes a low-rank one beside it"
         )
     return weight
-
-
-def _beside(network: Network, lora: Layer) -> tuple[str, str]:
-    """The dense layer that a low-rank one is added to, and the sum of both."""
-    readers = [layer for layer in network.layers if lora.name in layer.inputs]
-    if len(readers) == 1 and readers[0].kind == "sum" and len(readers[0].inputs) == 2:
-        (dense,) = [network.by_name.get(name) for name in readers[0].inputs if name != lora.name] or [None]
-        alone = dense is not None and sum(dense.name in layer.inputs for layer in network.layers) == 1
-        if dense is not None and alone and dense.kind == "dense" and dense.inputs == lora.inputs:
-            return dense.name, readers[0].name
-    raise PolicyError(f"layer {lora.name!r} is not simply added to a dense layer of the same input; it stays")

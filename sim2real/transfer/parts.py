@@ -53,6 +53,8 @@ class Parts:
     """Learning rate of a layer, as a share of that of the layer above it."""
     rank: int = 4
     """Of low-rank layers."""
+    merge: bool = True
+    """Whether low-rank layers are made part of those beside them at the end; if not, they stay an adapter."""
     width: int = 16
     """Of adapters, and of the layers of a residual or a column."""
     limit: float = 0.3
@@ -77,6 +79,7 @@ class Parts:
         """Settings of parts that change nothing beside the others."""
         used = {
             "rank": ("low_rank",),
+            "merge": ("low_rank",),
             "width": ("adapters", "residual", "column"),
             "limit": ("residual",),
             "top": ("all", "biases", "low_rank", "adapters"),
@@ -102,8 +105,12 @@ class Parts:
         return add_column(policy, self.width, seed) if self.learns == "column" else policy
 
     def merged(self, policy: Policy) -> Policy:
-        """The policy with low-rank layers made part of those beside them."""
-        return merge_low_rank(policy) if self.learns == "low_rank" else policy
+        """The policy with low-rank layers made part of those beside them, if they are to be."""
+        return merge_low_rank(policy) if self.learns == "low_rank" and self.merge else policy
+
+    def adds_alone(self) -> bool:
+        """Whether of what acts nothing but what was added, and an adapter can hold, learns."""
+        return self.learns in ("low_rank", "adapters") and not self.new_head
 
     def free(self, network: Network) -> Callable[[float], Sequence[str]]:
         """For `Hooks.free`: the critic alone, then parts from the head on."""

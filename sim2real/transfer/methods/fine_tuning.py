@@ -10,11 +10,12 @@ import dataclasses
 from dataclasses import dataclass
 from typing import ClassVar
 
+from sim2real.errors import InvalidValue
 from sim2real.learn.settings import PPOSettings
 from sim2real.learn.start import fresh_policy, shaped_like
 from sim2real.policy import Policy
 from sim2real.transfer.fine_tune import FineTuneSettings, fine_tune
-from sim2real.transfer.methods.method import Card, Case
+from sim2real.transfer.methods.method import Card, Case, Method
 
 
 @dataclass(frozen=True)
@@ -217,3 +218,17 @@ class Averaged(FineTune):
         risk="lags behind what is learnt last",
     )
     average: float = 0.1
+
+
+def as_adapter(method: Method) -> Method:
+    """A method that learns the same, and whose result can be saved as an adapter; see `Policy.save_adapter`.
+
+    Raises:
+        InvalidValue: for one that trains more than it adds.
+    """
+    if not isinstance(method, FineTune) or not method.adds_alone() or method.normalizer != "frozen":
+        raise InvalidValue(
+            "this method trains more than an adapter holds; take low-rank or adapters with a frozen "
+            "normalizer, or save the policy whole"
+        )
+    return dataclasses.replace(method, merge=False) if method.learns == "low_rank" else method

@@ -1,0 +1,84 @@
+"""Which layers of a policy hold the physics, and which the task."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sim2real.cli.arguments import positive
+from sim2real.cli.task import add_task, load_world
+from sim2real.cli.terminal import console
+
+if TYPE_CHECKING:
+    from sim2real.cli.arguments import Commands
+
+
+def add(commands: Commands) -> None:
+    """Add the command."""
+    command = commands.add_parser("layers", help="which layers of a policy hold physics, and which the task")
+    command.add_argument("policies", nargs="+", metavar="POLICY", help="policies of the source, a seed each")
+    command.add_argument("--target", required=True, help="a held-out variant")
+    command.add_argument("--world", help="name or folder of the world; default the one that the policy names")
+    command.add_argument(
+        "--donors", nargs="+", default=[], help="policies of the target, of the same seeds; default trained"
+    )
+    command.add_argument("--budget", type=positive, default=50_000, help="control steps an arm (50000)")
+    command.add_argument("--tries", type=positive, default=64, help="episodes per result and physics (64)")
+    command.add_argument("--jobs", type=positive, default=2, help="cells at once (2)")
+    command.add_argument(
+        "--cluster", metavar="dask://HOST:PORT", help="a Dask cluster whose workers run the cells instead"
+    )
+    command.add_argument("--out", type=Path, help="folder; default runs/layers-POLICY-TARGET")
+    add_task(command)
+    command.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Run it."""
+    from rich.table import Table
+
+    from sim2real.evaluate.figure import save_png
+    from sim2real.evaluate.rollouts import Trials
+    from sim2real.files import write_together
+    from sim2real.policy import Policy
+    from sim2real.transfer.compare import Design
+    from sim2real.transfer.layers import layer_transfer
+    from sim2real.transfer.layers_figure import draw_layers, table_of
+    from sim2real.transfer.target import Budget
+
+    policies, donors = (
+        [Policy.load(name) for name in names] for names in (arguments.policies, arguments.donors)
+    )
+    world = load_world(arguments.world or policies[0].contract.world, arguments)
+    design = Design(
+        (arguments.target,),
+        Budget(arguments.budget),
+        (),
+        Trials(arguments.tries),
+        arguments.jobs,
+        tuple(arguments.imports),
+        arguments.cluster,
+    )
+    out, show = arguments.out or Path("runs") / f"layers-{policies[0].name}-{arguments.target}", console()
+    found = layer_transfer(
+        world, policies, design, out, donors, lambda line: show.print(line, soft_wrap=True)
+    )
+    figure, (titles, rows) = draw_layers(found), table_of(found)
+    told = {
+        "target": found.target,
+        "layers": found.layers,
+        "sentences": found.sentences,
+        "rows": [dataclasses.asdict(row) for row in found.compared.rows],
+        "failures": dict(found.compared.failures),
+    }
+    text = json.dumps(told, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+    write_together(out, {"layers.json": text, "layers.png": lambda path: save_png(figure, path)})
+    grid = Table(*titles, title=f"{found.compared.title}, {found.target}: score by layers kept")
+    for row in rows:
+        grid.add_row(*row)
+    show.print(grid)
+    show.print(*found.sentences, sep="\n", soft_wrap=True)
+    print(f"wrote {out / 'layers.png'} and layers.json beside it")

@@ -1,0 +1,87 @@
+"""The figure and the table of `sim2real.transfer.layers`: what is reached with so many layers kept."""
+
+from __future__ import annotations
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from sim2real.errors import InvalidValue
+from sim2real.evaluate.figure import COLOURS, FAINT, GRID, INK, plain_style
+from sim2real.evaluate.statistics import Estimate
+from sim2real.evaluate.verdict import number
+from sim2real.transfer.layers import SIDES, LayerTransfer
+
+_ARMS = (("A", True), ("A", False), ("B", True), ("B", False))
+_NAMES = {
+    ("A", True): "source's, frozen (AnB)",
+    ("A", False): "source's, tuned (AnB+)",
+    ("B", True): "target's, frozen (BnB)",
+    ("B", False): "target's, tuned (BnB+)",
+}
+_TITLES = {"lower": "kept from the input on", "upper": "kept from the head on"}
+
+
+def draw_layers(found: LayerTransfer) -> Figure:
+    """Score in the target against the number of layers that were kept, a panel for each side."""
+    with plain_style():
+        figure = Figure(figsize=(9.6, 4.4), facecolor="white")
+        FigureCanvasAgg(figure)
+        panels = figure.subplots(1, len(SIDES), sharey=True)
+        figure.subplots_adjust(0.08, 0.27, 0.985, 0.80, 0.06)
+        for axes, side in zip(panels, SIDES, strict=True):
+            _panel(axes, found, side)
+        unit = "normalized score" if found.compared.normalized else "mean return"
+        panels[0].set_ylabel(f"score in the target ({unit})", fontsize=9, color=FAINT)
+        figure.suptitle(
+            f"{found.compared.title}: which layers hold the physics of {found.target}", x=0.02, y=0.965,
+            ha="left", fontsize=12, fontweight="bold", color=INK,
+        )  # fmt: skip
+        lines, names = panels[0].get_legend_handles_labels()
+        figure.legend(
+            lines, names, loc="lower center", ncols=4, frameon=False, fontsize=8.5, labelcolor=INK,
+            bbox_to_anchor=(0.52, 0.0),
+        )  # fmt: skip
+    return figure
+
+
+def table_of(found: LayerTransfer) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Titles, and a row for each side and number of layers: scores in the target, with intervals."""
+    rows = []
+    for side in SIDES:
+        for kept in range(len(found.layers) + 1):
+            cells = [number(_score(found, donor, side, kept, frozen)) for donor, frozen in _ARMS]
+            rows.append((_TITLES[side], str(kept), *cells))
+    return ("layers", "number", *_NAMES.values()), rows
+
+
+def _panel(axes: Axes, found: LayerTransfer, side: str) -> None:
+    for edge in ("right", "top"):
+        axes.spines[edge].set_visible(False)
+    for edge in ("left", "bottom"):
+        axes.spines[edge].set_color(GRID)
+    axes.tick_params(length=0, labelsize=8.5, labelcolor=FAINT)
+    axes.grid(color=GRID, linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.set_title(_TITLES[side], fontsize=10, color=INK, loc="left")
+    axes.set_xlabel("layers that are kept, of all", fontsize=9, color=FAINT)
+    axes.set_xticks(range(len(found.layers) + 1))
+    for place, (donor, frozen) in enumerate(_ARMS):
+        scores = {k: _score(found, donor, side, k, frozen) for k in range(len(found.layers) + 1)}
+        known = {k + 0.05 * (place - 1.5): score for k, score in scores.items() if score is not None}
+        colour = COLOURS[2 if donor == "A" else 1]
+        axes.plot(
+            list(known), [score.value for score in known.values()], color=colour, linewidth=1.6,
+            linestyle="-" if frozen else (0, (3, 2)), marker="o" if frozen else "s", markersize=5,
+            markeredgecolor="white", markeredgewidth=0.6, label=_NAMES[donor, frozen],
+        )  # fmt: skip
+        for x, score in known.items():
+            if score.interval is not None:
+                axes.plot([x, x], score.interval, color=colour, linewidth=1.1, alpha=0.45)
+
+
+def _score(found: LayerTransfer, donor: str, side: str, kept: int, frozen: bool) -> Estimate | None:
+    try:
+        return found.row(donor, side, kept, frozen).score["target"]
+    except InvalidValue:  # its cells failed
+        return None

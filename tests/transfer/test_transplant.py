@@ -1,0 +1,147 @@
+"""Layers kept and learnt anew: what moves and what does not, whose layers they are, and what is said."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from sim2real.cli import main
+from sim2real.errors import InvalidValue, PolicyError
+from sim2real.evaluate.rollouts import Trials, evaluate
+from sim2real.policy import Policy
+from sim2real.policy.surgery import add_adapter, layers_by_depth
+from sim2real.transfer.compare import Design
+from sim2real.transfer.layers import Transplant, layer_transfer
+from sim2real.transfer.methods import Case
+from sim2real.transfer.target import Budget, Seal, TargetEnv
+from sim2real.world import World
+
+WORLD = World.load("cartpole")
+POLICIES = Policy.shipped("cartpole", "nominal")
+DESIGN = Design(("heavy_pole",), Budget(steps=1024), (), Trials(4))
+
+
+def other(policy, factor=1.5):
+    """A policy of other weights, of the same seed."""
+    weights = {k: a * np.float32(factor) if "actor" in k else a for k, a in policy.weights.items()}
+    return replace(policy, weights=weights, name=f"other-{policy.seed}")
+
+
+def learnt(tmp_path, method, policy=POLICIES[0]):
+    target = TargetEnv(WORLD, WORLD.variant("heavy_pole"), Budget(steps=1024), 8, seal=Seal(3))
+    return method(Case(policy, target, None, policy.seed, tmp_path)), target
+
+
+def moved(policy, before):
+    parts = layers_by_depth(before.network)
+    return [
+        not np.array_equal(policy.weights[f"{n}.weight"], before.weights[f"{n}.weight"]) for (n,) in parts
+    ]
+
+
+@pytest.mark.parametrize("kept", [(), (0,), (0, 1), (2,), (1, 2)])
+def test_frozen_layers_stay_to_the_bit_and_the_others_begin_anew(kept, tmp_path):
+    policy, target = learnt(tmp_path, Transplant(kept))
+    assert moved(policy, POLICIES[0]) == [depth not in kept for depth in range(3)]
+    assert target.spent.steps == 1024
+    # what is learnt anew is no neighbour of what was there
+    for depth in set(range(3)) - set(kept):
+        before, after = (p.weights[f"actor.{depth}.weight"].ravel() for p in (POLICIES[0], policy))
+        assert abs(np.corrcoef(before, after)[0, 1]) < 0.4
+    np.testing.assert_array_equal(policy.weights["normalizer.mean"], POLICIES[0].weights["normalizer.mean"])
+
+
+def test_tuned_layers_begin_where_they_were_and_move(tmp_path):
+    policy, _ = learnt(tmp_path, Transplant((0, 1), frozen=False))
+    assert moved(policy, POLICIES[0]) == [True, True, True]
+    for depth, near in ((0, True), (1, True), (2, False)):
+        before, after = (p.weights[f"actor.{depth}.weight"].ravel() for p in (POLICIES[0], policy))
+        assert (np.corrcoef(before, after)[0, 1] > 0.9) == near
+
+
+def test_layers_of_another_policy_are_that_of_the_same_seed(tmp_path):
+    donors = tuple(other(policy) for policy in POLICIES)
+    policy, _ = learnt(tmp_path, Transplant((0,), donors=donors), POLICIES[1])
+    assert moved(policy, donors[1]) == [False, True, True]
+    whole, target = learnt(tmp_path, Transplant((0, 1, 2), donors=donors), POLICIES[1])
+    assert whole is donors[1]
+    assert target.spent.steps == 0
+
+
+def test_network_of_another_form_is_refused_before_anything_is_spent(tmp_path):
+    with pytest.raises(PolicyError, match="no plain feedforward network"):
+        learnt(tmp_path, Transplant((0,)), add_adapter(POLICIES[0], "actor.0", 2))
+
+
+@pytest.mark.slow
+def test_equal_policies_are_not_told_apart_and_others_are_what_they_are(tmp_path):
+    same = layer_transfer(WORLD, POLICIES, DESIGN, tmp_path / "same", POLICIES)
+    assert same.layers == ("actor.0", "actor.1", "actor.2")
+    assert len(same.differences) == 4
+    assert all(difference.value == 0 for difference in same.differences.values())
+    assert all("is not told from" in sentence for sentence in same.sentences)
+    # a policy of the target that is broken: the whole of it is as bad as it is, and A's layers better
+    broken = [
+        replace(p, weights={k: a * np.float32("actor" not in k) for k, a in p.weights.items()})
+        for p in POLICIES
+    ]
+    found = layer_transfer(WORLD, POLICIES, DESIGN, tmp_path / "broken", broken)
+    table = evaluate(WORLD, [replace(p, name=f"b{p.seed}") for p in broken], ["heavy_pole"], Trials(4))
+    expected = table["return"][table["variant"] == "heavy_pole"].mean()
+    assert found.row("B", "upper", 3, frozen=True).returns["target"].value == pytest.approx(expected)
+    whole = found.row("A", "lower", 3, frozen=True)
+    assert whole.method == "zero-shot"
+    assert whole.returns["target"].value > expected
+    assert found.row("A", "lower", 0, frozen=True).method == "from-scratch"
+    assert found.row("A", "lower", 1, frozen=True).cost["steps"] == 1024
+
+
+@pytest.mark.slow
+def test_command_trains_policies_of_the_target_and_writes_its_figure(
+    write_world, pendulum_files, tmp_path, capsys
+):
+    training = (
+        "[training]\ntotal_steps = 1024\nnum_envs = 8\nrollout_steps = 16\nbatch_size = 64\nhidden = [8]\n"
+    )
+    world = write_world(physics=f"{pendulum_files[1]}\n{training}")
+    mine = []
+    for seed in range(3):
+        mine.append(str(tmp_path / f"pendulum-nominal-{seed}"))
+        assert main(["train", str(world), "--seed", str(seed), "--out", mine[-1]]) == 0
+    command = [
+        "layers",
+        *mine,
+        "--world",
+        str(world),
+        "--target",
+        "heavy",
+        "--budget",
+        "1024",
+        "--tries",
+        "4",
+    ]
+    for _ in range(2):  # the second time all is there
+        assert main([*command, "--tries", "4", "--jobs", "1", "--out", str(tmp_path / "out")]) == 0
+        said = capsys.readouterr().out
+        assert "kept from the head on" in said
+        assert "The source's lower 1 (actor.0), frozen, against that of a policy of the target" in said
+    assert said.count("kept from before") == 3 * (1 + 1 + 1 * 2 * 2 * 2 + 3)
+    told = json.loads((tmp_path / "out" / "layers.json").read_text("utf-8"))
+    assert told["layers"] == ["actor.0", "actor.1"]
+    assert (tmp_path / "out" / "layers.png").read_bytes().startswith(b"\x89PNG")
+    assert {path.name for path in (tmp_path / "out" / "donors").glob("*-[012]")} == {
+        f"{World.load(world).name}-heavy-{seed}" for seed in range(3)
+    }
+
+
+def test_what_can_not_be_analysed_is_refused(tmp_path):
+    for design, donors, error, says in (
+        (replace(DESIGN, targets=("heavy_pole", "combined_a")), POLICIES, InvalidValue, "name one"),
+        (replace(DESIGN, targets=("bullet",)), (), InvalidValue, "give donors"),
+        (DESIGN, POLICIES[:2], InvalidValue, "need the seeds of those of the source: 0, 1, 2"),
+        (DESIGN, [add_adapter(p, "actor.0", 2) for p in POLICIES], PolicyError, "are not alike"),
+    ):
+        with pytest.raises(error, match=says):
+            layer_transfer(WORLD, POLICIES, design, tmp_path, donors)
+    assert not list(tmp_path.iterdir())

@@ -36,7 +36,8 @@ def entry_of(job: tuple[str, str], effort: dict[str, int], out: Path) -> tuple[s
     from sim2real.transfer.oracle import OracleSettings, measure_oracle
 
     world, variant = World.load(job[0]), job[1]
-    shipped = [Policy.load(name) for name in entries("policies") if name.startswith(f"{world.name}-")]
+    labels = ("nominal", "continued", "randomized")  # an oracle knows nothing of what was transferred
+    shipped = [policy for label in labels for policy in Policy.shipped(world.name, label)]
     settings = dataclasses.replace(OracleSettings(), **effort)
     return *job, measure_oracle(world, world.variants[variant], shipped, out / world.name, settings).entry()
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import sim2real
+from sim2real.catalog import entries
 from sim2real.cli import main
 from sim2real.evaluate.episodes_file import read_episodes
 from sim2real.policy import Policy
@@ -246,3 +247,18 @@ def test_the_log_doctor_from_the_command_line(tmp_path, capsys, monkeypatch):
     assert main(["recordings", "logs", "--out", "seen"]) == 1
     assert "BAD_DATA" in capsys.readouterr().out
     assert main(["recordings", "nowhere"]) == 2
+
+
+def test_policies_are_listed_by_kind_and_shown_by_name(capsys):
+    assert main(["policies"]) == 0
+    told = capsys.readouterr().out
+    for name in entries("policies"):
+        assert f"{name.rpartition('-')[0]}-SEED" in told
+    assert main(["policies", "hopper"]) == 0
+    told = capsys.readouterr().out
+    assert "hopper-nominal-SEED" in told
+    assert "furuta" not in told
+    assert main(["policies", "furuta-nominal-0"]) == 0
+    assert "sim2real evaluate furuta-nominal-0" in capsys.readouterr().out
+    assert main(["policies", "nobody-0"]) == 2
+    assert "unknown policy" in capsys.readouterr().err

@@ -40,13 +40,13 @@ def run(arguments: argparse.Namespace) -> None:
     """Run it."""
     from rich.table import Table
 
-    from sim2real.evaluate.figure import save_png
     from sim2real.evaluate.rollouts import Trials
     from sim2real.files import write_together
     from sim2real.policy import Policy
+    from sim2real.report.layers import draw_layers, table_of
+    from sim2real.report.style import save_png
     from sim2real.transfer.compare import Design
     from sim2real.transfer.layers import layer_transfer
-    from sim2real.transfer.layers_figure import draw_layers, table_of
     from sim2real.transfer.target import Budget
 
     policies, donors = (

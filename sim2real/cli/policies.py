@@ -1,4 +1,4 @@
-"""Policies of anyone as arguments of commands that run them."""
+"""The policies of the catalogue; and policies of anyone as arguments of commands that run them."""
 
 from __future__ import annotations
 
@@ -6,9 +6,55 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from sim2real.cli.terminal import console
+
 if TYPE_CHECKING:
+    from sim2real.cli.arguments import Commands
     from sim2real.foreign import ForeignPolicy
+    from sim2real.policy import Policy, ProvenanceStep
+
+
+def add(commands: Commands) -> None:
+    """Add the command."""
+    command = commands.add_parser("policies", help="list the shipped policies, or show the card of one")
+    command.add_argument("name", nargs="?", help="a world, for its policies, or a policy, for its card")
+    command.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Run it."""
+    from rich.table import Column, Table
+
+    from sim2real.catalog import entries, find
+    from sim2real.documents import read_text
     from sim2real.policy import Policy
+
+    show, worlds = console(), entries("envs")
+    if arguments.name is not None and arguments.name not in worlds:
+        show.print(read_text(find("policies", arguments.name) / "README.md"), soft_wrap=True)
+        return
+    kinds: dict[tuple[str, str], list[Policy]] = {}
+    for policy in map(Policy.load, entries("policies")):
+        if arguments.name in (None, policy.contract.world):
+            kinds.setdefault((policy.contract.world, policy.label), []).append(policy)
+    name = Column("policies", no_wrap=True)
+    table = Table(name, "seeds", "came from, in control steps", "success in the source")
+    for (world, label), policies in kinds.items():
+        measured = [policy.contract.measured.get("source_success") for policy in policies]
+        known = [value for value in measured if value is not None]
+        table.add_row(
+            f"{world}-{label}-SEED",
+            " ".join(str(policy.seed) for policy in policies),
+            " → ".join(map(_told, policies[0].contract.provenance)),
+            f"{sum(known) / len(known):.2f}" if known else "–",
+        )
+    show.print(table)
+
+
+def _told(step: ProvenanceStep) -> str:
+    """A link of the chain that a policy comes from, with its target if it had one."""
+    target = step.settings.get("target")
+    return f"{step.method} {step.steps:,}" + (f" in {target}" if target else "")
 
 
 def add_policies(command: argparse.ArgumentParser, several: bool) -> None:

@@ -193,7 +193,8 @@ def _card(name: str, contract: Contract) -> str:
         f"{1 / contract.control_dt:g} Hz, made with sim2real {contract.code_version}.\n\n"
         f"## Where it comes from\n\n{chain}\n\nIn all {total:,} control steps.\n\n"
         f"## What was measured when it was made\n\n"
-        f"{measured or '- nothing'}\n\n`policy.toml` holds the whole contract.\n"
+        f"{measured or '- nothing'}\n\n`policy.toml` holds the whole contract.\n\n"
+        f"```sh\nsim2real evaluate {name}\n```\n"
     )
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from sim2real.errors import InvalidValue
-from sim2real.evaluate.figure import COLOURS, FAINT, GRID, INK, plain_style
 from sim2real.evaluate.statistics import Estimate
 from sim2real.evaluate.verdict import number
+from sim2real.report.style import COLOURS, INK, WIDTH, bare, blank, style
 from sim2real.transfer.layers import SIDES, LayerTransfer
 
 _ARMS = (("A", True), ("A", False), ("B", True), ("B", False))
@@ -22,26 +21,25 @@ _NAMES = {
 _TITLES = {"lower": "kept from the input on", "upper": "kept from the head on"}
 
 
+@style()
 def draw_layers(found: LayerTransfer) -> Figure:
     """Score in the target against the number of layers that were kept, a panel for each side."""
-    with plain_style():
-        figure = Figure(figsize=(9.6, 4.4), facecolor="white")
-        FigureCanvasAgg(figure)
-        panels = figure.subplots(1, len(SIDES), sharey=True)
-        figure.subplots_adjust(0.08, 0.27, 0.985, 0.80, 0.06)
-        for axes, side in zip(panels, SIDES, strict=True):
-            _panel(axes, found, side)
-        unit = "normalized score" if found.compared.normalized else "mean return"
-        panels[0].set_ylabel(f"score in the target ({unit})", fontsize=9, color=FAINT)
-        figure.suptitle(
-            f"{found.compared.title}: which layers hold the physics of {found.target}", x=0.02, y=0.965,
-            ha="left", fontsize=12, fontweight="bold", color=INK,
-        )  # fmt: skip
-        lines, names = panels[0].get_legend_handles_labels()
-        figure.legend(
-            lines, names, loc="lower center", ncols=4, frameon=False, fontsize=8.5, labelcolor=INK,
-            bbox_to_anchor=(0.52, 0.0),
-        )  # fmt: skip
+    figure = blank(WIDTH, 4.4)
+    panels = figure.subplots(1, len(SIDES), sharey=True)
+    figure.subplots_adjust(0.08, 0.27, 0.985, 0.80, 0.06)
+    for axes, side in zip(panels, SIDES, strict=True):
+        _panel(axes, found, side)
+    unit = "normalized score" if found.compared.normalized else "mean return"
+    panels[0].set_ylabel(f"score in the target ({unit})")
+    figure.suptitle(
+        f"{found.compared.title}: which layers hold the physics of {found.target}", x=0.02, y=0.965,
+        ha="left", fontsize=12, fontweight="bold", color=INK,
+    )  # fmt: skip
+    lines, names = panels[0].get_legend_handles_labels()
+    figure.legend(
+        lines, names, loc="lower center", ncols=4, frameon=False, fontsize=8.5, labelcolor=INK,
+        bbox_to_anchor=(0.52, 0.0),
+    )  # fmt: skip
     return figure
 
 
@@ -56,15 +54,9 @@ def table_of(found: LayerTransfer) -> tuple[tuple[str, ...], list[tuple[str, ...
 
 
 def _panel(axes: Axes, found: LayerTransfer, side: str) -> None:
-    for edge in ("right", "top"):
-        axes.spines[edge].set_visible(False)
-    for edge in ("left", "bottom"):
-        axes.spines[edge].set_color(GRID)
-    axes.tick_params(length=0, labelsize=8.5, labelcolor=FAINT)
-    axes.grid(color=GRID, linewidth=0.6)
-    axes.set_axisbelow(True)
+    bare(axes, ("left", "bottom"), "both")
     axes.set_title(_TITLES[side], fontsize=10, color=INK, loc="left")
-    axes.set_xlabel("layers that are kept, of all", fontsize=9, color=FAINT)
+    axes.set_xlabel("layers that are kept")
     axes.set_xticks(range(len(found.layers) + 1))
     for place, (donor, frozen) in enumerate(_ARMS):
         scores = {k: _score(found, donor, side, k, frozen) for k in range(len(found.layers) + 1)}

@@ -94,6 +94,7 @@ def test_card_tells_the_story(folder):
     assert "A *nominal* policy for the world `furuta` at 100 Hz" in card
     assert "1. train: 1,000 control steps, seed 3" in card
     assert "- source_return: 0.333333" in card
+    assert f"sim2real evaluate {folder.name}" in card
 
 
 @pytest.mark.parametrize("activation", ["tanh", "relu", "elu"])

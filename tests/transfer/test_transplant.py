@@ -8,7 +8,7 @@ import pytest
 
 from sim2real.cli import main
 from sim2real.errors import InvalidValue, PolicyError
-from sim2real.evaluate.rollouts import Trials, evaluate
+from sim2real.evaluate.rollouts import Trials, run_policies
 from sim2real.policy import Policy
 from sim2real.policy.surgery import add_adapter, layers_by_depth
 from sim2real.transfer.compare import Design
@@ -87,7 +87,7 @@ def test_equal_policies_are_not_told_apart_and_others_are_what_they_are(tmp_path
         for p in POLICIES
     ]
     found = layer_transfer(WORLD, POLICIES, DESIGN, tmp_path / "broken", broken)
-    table = evaluate(WORLD, [replace(p, name=f"b{p.seed}") for p in broken], ["heavy_pole"], Trials(4))
+    table = run_policies(WORLD, [replace(p, name=f"b{p.seed}") for p in broken], ["heavy_pole"], Trials(4))
     expected = table["return"][table["variant"] == "heavy_pole"].mean()
     assert found.row("B", "upper", 3, frozen=True).returns["target"].value == pytest.approx(expected)
     whole = found.row("A", "lower", 3, frozen=True)

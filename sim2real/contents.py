@@ -4,7 +4,8 @@
 
 Elements of the scene are hashes of what acts in them: no colour, no order, no place in the file. Parameters
 of the model are there once more as numbers, so that a difference can be told in words; ``effects`` are
-options of the engine and what channels do, and ``files`` what else acts. An empty table is that of something
+options of the engine and what channels do, and ``files`` what else acts; ``held_out`` has a digest of the
+held-out variants, which are no part of what acts and differ from nothing. An empty table is that of something
 made before there were any, and differs from nothing.
 """
 

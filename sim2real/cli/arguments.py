@@ -42,6 +42,14 @@ def seed(text: str) -> int:
     return value
 
 
+def counted(text: str) -> tuple[str, int]:
+    """A name and a whole number above 0, as in ``pole.mass:5``."""
+    name, _, number = text.rpartition(":")
+    if not name:
+        raise argparse.ArgumentTypeError(f"{text!r} is no PARAMETER:N")
+    return name, positive(number)
+
+
 def _number(text: str, kind: type[Number], name: str) -> Number:
     try:
         return kind(text)

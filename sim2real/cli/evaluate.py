@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sim2real.cli.arguments import positive
+from sim2real.cli.arguments import counted, positive, seed
 from sim2real.cli.policies import add_policies, world_of
 from sim2real.cli.task import add_task, load_world
 from sim2real.cli.terminal import command_line, console, counting
@@ -14,6 +14,7 @@ from sim2real.cli.terminal import command_line, console, counting
 if TYPE_CHECKING:
     from sim2real.cli.arguments import Commands
     from sim2real.evaluate.gap import Cell, GapReport
+    from sim2real.world import Variant, World
 
 
 def add(commands: Commands) -> None:
@@ -27,6 +28,19 @@ def add(commands: Commands) -> None:
         "--episodes",
         type=positive,
         help="per policy and variant; default 64, or 1 where an io.toml has all begin alike",
+    )
+    command.add_argument("--fresh", type=positive, metavar="N", help="N variants that are drawn by --seed")
+    command.add_argument("--seed", type=seed, default=0, help="of the physics of --fresh (0)")
+    command.add_argument(
+        "--grid",
+        nargs="+",
+        type=counted,
+        default=[],
+        metavar="PARAMETER:N",
+        help="every combination of N values of each, both ends among them",
+    )
+    command.add_argument(
+        "--domain", help="of --fresh and --grid: training, or a TOML file; default what variants span"
     )
     command.add_argument("--simulator", help="engine for all variants; default each variant's own")
     command.add_argument(
@@ -81,12 +95,25 @@ def run(arguments: argparse.Namespace) -> int:
         {"command": command_line()},
         lambda total: counting(console(), "evaluate", total),
     )
-    found = evaluate(world, policies, arguments.variants, trials, out, settings)
+    found = evaluate(world, policies, _variants(world, arguments), trials, out, settings)
     print_report(found.report)
     print(f"wrote {found.page}")
     for line in (*found.changes, *(decision.text for decision in found.gate.decisions)):
         console().print(line, soft_wrap=True)
     return found.gate.status
+
+
+def _variants(world: World, arguments: argparse.Namespace) -> list[Variant]:
+    """The variants that are named, drawn by seed or in a grid; the world's own if none is asked for."""
+    from sim2real.evaluate.fresh import evaluation_domain, fresh_variants, grid_variants
+    from sim2real.evaluate.variants import chosen_variants
+
+    if not (arguments.fresh or arguments.grid):
+        return chosen_variants(world, arguments.variants)
+    domain = world.domain(arguments.domain) if arguments.domain else evaluation_domain(world)
+    drawn = fresh_variants(world, domain, arguments.fresh, arguments.seed) if arguments.fresh else []
+    drawn += grid_variants(world, domain, dict(arguments.grid)) if arguments.grid else []
+    return chosen_variants(world, [*(arguments.variants or ()), *drawn])
 
 
 def selftest() -> int:

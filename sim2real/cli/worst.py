@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sim2real.cli.arguments import amount, positive, seed
+from sim2real.cli.arguments import amount, counted, positive, seed
 from sim2real.cli.policies import add_policies, world_of
 from sim2real.cli.task import add_task, load_world
 from sim2real.cli.terminal import console, counting
@@ -14,7 +15,9 @@ from sim2real.cli.terminal import console, counting
 if TYPE_CHECKING:
     from sim2real.cli.arguments import Commands
     from sim2real.domain import Domain
+    from sim2real.evaluate.candidates import Candidate
     from sim2real.evaluate.robust_radius import Radius, RobustRadius
+    from sim2real.evaluate.rollouts import Trials
     from sim2real.evaluate.statistics import Estimate
     from sim2real.evaluate.worst_case import WorstCase
     from sim2real.world import World
@@ -35,6 +38,13 @@ def add(commands: Commands) -> None:
         default=0.8,
         help="success, or share of the nominal return, in the robust radius (0.8)",
     )
+    command.add_argument(
+        "--map",
+        nargs=2,
+        type=counted,
+        metavar="PARAMETER:N",
+        help="also where on a grid of two parameters all is well, as map.png",
+    )
     command.add_argument("--simulator", help="engine; default mujoco, or the world's own")
     command.add_argument("--seed", type=seed, help="of search and episodes; default that of evaluation")
     command.add_argument("--out", type=Path, help="folder of the results; default runs/worst-WORLD")
@@ -46,7 +56,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Run it."""
     from sim2real.errors import InvalidValue
     from sim2real.evaluate.robust_radius import Bisection, robust_radius
-    from sim2real.evaluate.rollouts import SEED
+    from sim2real.evaluate.rollouts import SEED, Trials
     from sim2real.evaluate.worst_case import Search, prepared, worst_case
     from sim2real.foreign import load_policy
 
@@ -74,7 +84,38 @@ def run(arguments: argparse.Namespace) -> None:
         radius = robust_radius(world, policies, domain, bisection, lambda n: tell(f"round {n}"))
     _write(out, found, radius)
     _print(world, domain, found, radius)
+    if arguments.map:
+        trials = Trials(max(search.episodes, 3), number + 4, engine)
+        _map(world, policies, domain, (dict(arguments.map), arguments.threshold), trials, out)
     print(f"wrote {out / 'worst.json'} and {out / 'worst.toml'}, for sim2real evaluate --variants")
+
+
+def _map(
+    world: World,
+    policies: Sequence[Candidate],
+    domain: Domain,
+    mapped: tuple[Mapping[str, int], float],
+    trials: Trials,
+    out: Path,
+) -> None:
+    """Write the map of two parameters and say how much of it is solved."""
+    import json
+    from dataclasses import asdict
+
+    from sim2real.evaluate.solved_map import solved_map
+    from sim2real.files import write_together
+    from sim2real.report.causes import draw_map
+    from sim2real.report.style import save_png
+
+    found = solved_map(world, policies, domain, *mapped, trials)
+    figure = draw_map(found)
+    text = json.dumps(asdict(found), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+    write_together(out, {"map.json": text, "map.png": lambda path: save_png(figure, path)})
+    console().print(
+        f"Of a grid of {' and '.join(found.names)} {_shown(found.solved)} is solved ({found.measure} ≥ "
+        f"{found.threshold:.4g}): {out / 'map.png'}",
+        soft_wrap=True,
+    )
 
 
 def _write(out: Path, found: WorstCase, radius: RobustRadius) -> None:

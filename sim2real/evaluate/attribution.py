@@ -13,7 +13,7 @@ share equally, and one that changes nothing gets 0.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations
 from typing import TypeVar
 
@@ -23,16 +23,17 @@ from sim2real.audit import check_variants
 from sim2real.domain import Domain
 from sim2real.env import engine_for
 from sim2real.errors import InvalidValue
-from sim2real.evaluate.batches import VariantBatch
+from sim2real.evaluate.batches import VariantBatch, warn_if_alike
 from sim2real.evaluate.candidates import Candidate
+from sim2real.evaluate.losses import Losses, only_together
 from sim2real.evaluate.rollouts import Trials
 from sim2real.evaluate.shapley import Game
-from sim2real.evaluate.statistics import LEVEL, MINIMUM_RUNS, Array, Estimate, spread
+from sim2real.evaluate.statistics import Estimate
 from sim2real.evaluate.variants import chosen_variants
+from sim2real.parameters import ACTUATOR, LAW, quantity_of
 from sim2real.simulators import engine_of
 from sim2real.world import Variant, World
 
-_REPETITIONS = 2000
 _TRIALS = Trials(32)
 
 SomePolicy = TypeVar("SomePolicy", bound=Candidate)
@@ -43,6 +44,8 @@ class Cause:
     """What one parameter costs, in mean return; below 0 it helps."""
 
     name: str
+    kind: str
+    """``sensors``, ``actuators`` or ``dynamics``."""
     source: float
     target: float
     share: Estimate
@@ -61,6 +64,20 @@ class Interaction:
 
     names: tuple[str, str]
     cost: Estimate
+    only_together: bool
+    """Whether this is shown to be above 0, and neither to cost anything alone."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """What all parameters of a kind cost together."""
+
+    kind: str
+    """``sensors``, ``actuators`` or ``dynamics``."""
+    share: Estimate
+    """Sum of their Shapley values."""
+    alone: Estimate
+    """Loss where they alone have the target's values."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +97,10 @@ class Attribution:
     causes: tuple[Cause, ...]
     interactions: tuple[Interaction, ...]
     """Of all two, the strongest first."""
+    parts: tuple[Part, ...]
+    """Kinds of parameters."""
+    by_start: Estimate | None
+    """Standard deviation of the drop over the starts of episodes; None where all begin alike."""
     sets: int
     episodes: int
     exact: bool
@@ -122,23 +143,36 @@ def attribute(
     engine = engine_of(world, engine_for(trials.simulator or variant.simulator, variant.domain))
     if not trials.allow_dead:
         check_variants(world, [variant], engine)
-    game = Game.of(len(names), trials.seed)
+    members = _members(names)
+    game = Game.of(len(names), trials.seed, list(members.values()))
     physics = [{n: variant.physics[n] for n, on in zip(names, row, strict=True) if on} for row in game.sets]
     variants = [Variant(f"set_{k}", "combined", own) for k, own in enumerate(physics)]
     batch = VariantBatch(world, variants, trials.episodes, engine)
+    warn_if_alike(batch.env.task, trials.episodes)
     actors = [policy.fitted(batch.env) for policy in policies]
     returns = []
     for policy, actor in zip(policies, actors, strict=True):
         returns.append(batch.run(actor, trials.seed).returns.reshape(len(variants), trials.episodes))
         done(policy)
-    found = _Found(game, np.array(returns), trials.seed)
+    losses = Losses(game, np.array(returns), trials.seed)
     return Attribution(
         world.name, labels[0], tuple(policy.name for policy in policies), variant.name, engine.name,
-        (found.mean(found.returns[:, game.place()]), found.mean(found.returns[:, game.place(but=True)])),
-        found.mean(found.losses[:, game.place(but=True)]),
-        found.causes(world, variant, names), found.interactions(names),
-        len(variants), trials.episodes, game.exact, found.about,
+        (losses.score(target=False), losses.score(target=True)), losses.drop(),
+        _causes(losses, world, variant, names), _interactions(losses, names),
+        tuple(Part(kind, losses.share(*m), losses.alone(*m)) for kind, m in members.items()),
+        losses.by_start() if batch.env.task.num_draws else None,
+        len(variants), trials.episodes, game.exact, losses.about,
     )  # fmt: skip
+
+
+def kind_of(name: str) -> str:
+    """What a parameter belongs to: ``sensors``, ``actuators``, or else ``dynamics``."""
+    quantity = quantity_of(name)
+    if quantity.element == "parameter":  # how another one drifts
+        return kind_of(name.rpartition(".")[0])
+    if quantity.element == "signal" or quantity.name == "encoder_offset":
+        return "sensors"
+    return "actuators" if quantity.element == "actuator" or quantity.acts in (ACTUATOR, LAW) else "dynamics"
 
 
 def _differing(world: World, variant: Variant) -> list[str]:
@@ -158,75 +192,37 @@ def _differing(world: World, variant: Variant) -> list[str]:
     return names
 
 
-@dataclass(frozen=True)
-class _Found:
-    """Returns of each set of parameters, and what is made of them."""
-
-    game: Game
-    returns: Array
-    """Shape (policies, sets, starts)."""
-    seed: int
-
-    @property
-    def losses(self) -> Array:
-        """What each set loses of the source's returns. Shape (policies, sets, starts)."""
-        return self.returns[:, [self.game.place()]] - self.returns
-
-    @property
-    def about(self) -> str:
-        seeds, _, starts = self.returns.shape
-        if seeds >= MINIMUM_RUNS:
-            return f"other seeds and other starts, from {seeds} policies and {starts} starts"
-        if starts == 1:
-            return f"nothing: {MINIMUM_RUNS} policies or 2 episodes give an interval"
-        return (
-            f"other starts alone, by bootstrap of {starts}; {seeds} "
-            f"{'policy tells' if seeds == 1 else 'policies tell'} nothing of other training seeds"
+def _causes(losses: Losses, world: World, variant: Variant, names: Sequence[str]) -> tuple[Cause, ...]:
+    """The costliest first."""
+    found = [
+        Cause(
+            name,
+            kind_of(name),
+            world.nominal[name],
+            variant.physics[name],
+            losses.share(k),
+            losses.alone(k),
+            losses.last(k),
+            losses.sampling_error(k),
         )
+        for k, name in enumerate(names)
+    ]
+    return tuple(sorted(found, key=lambda cause: -cause.share.value))
 
-    def mean(self, values: Array, error: float = 0.0) -> Estimate:
-        """The mean over policies and starts, shape (policies, starts), each policy a unit from three on."""
-        seeds, starts = values.shape
-        if seeds >= MINIMUM_RUNS:
-            found = spread(lambda means: means.mean(axis=(1, 2)), values[:, None])
-            return replace(found, references=error**2).estimate
-        value, by_start = float(values.mean()), values.mean(axis=0)
-        if starts == 1:
-            return Estimate(value, None, seeds)
-        rng = np.random.default_rng(self.seed)
-        drawn = by_start[rng.integers(starts, size=(_REPETITIONS, starts))].mean(axis=1)
-        drawn += error * rng.standard_normal(_REPETITIONS)
-        low, high = np.quantile(drawn, [LEVEL / 2, 1 - LEVEL / 2])
-        return Estimate(value, (float(low), float(high)), starts)
 
-    def causes(self, world: World, variant: Variant, names: Sequence[str]) -> tuple[Cause, ...]:
-        """The costliest first."""
-        game, losses = self.game, self.losses
-        shares = game.shapley(losses.swapaxes(1, 2))
-        errors = game.sampling_error(losses.mean(axis=(0, 2)))
-        whole = losses[:, game.place(but=True)]
-        found = [
-            Cause(
-                name,
-                world.nominal[name],
-                variant.physics[name],
-                self.mean(shares[..., k], errors[k]),
-                self.mean(losses[:, game.place(k)]),
-                self.mean(whole - losses[:, game.place(k, but=True)]),
-                float(errors[k]),
-            )
-            for k, name in enumerate(names)
-        ]
-        return tuple(sorted(found, key=lambda cause: -cause.share.value))
+def _interactions(losses: Losses, names: Sequence[str]) -> tuple[Interaction, ...]:
+    """The strongest first."""
+    alone = [losses.alone(k) for k in range(len(names))]
+    found = []
+    for j, k in combinations(range(len(names)), 2):
+        cost = losses.interaction(j, k)
+        found.append(Interaction((names[j], names[k]), cost, only_together((alone[j], alone[k]), cost)))
+    return tuple(sorted(found, key=lambda pair: -abs(pair.cost.value)))
 
-    def interactions(self, names: Sequence[str]) -> tuple[Interaction, ...]:
-        """The strongest first."""
-        game, losses = self.game, self.losses
-        found = [
-            Interaction(
-                (names[j], names[k]),
-                self.mean(losses[:, game.place(j, k)] - losses[:, game.place(j)] - losses[:, game.place(k)]),
-            )
-            for j, k in combinations(range(len(names)), 2)
-        ]
-        return tuple(sorted(found, key=lambda pair: -abs(pair.cost.value)))
+
+def _members(names: Sequence[str]) -> dict[str, list[int]]:
+    """Which parameters are of each kind."""
+    found: dict[str, list[int]] = {}
+    for k, name in enumerate(names):
+        found.setdefault(kind_of(name), []).append(k)
+    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import fields
 
@@ -9,10 +10,11 @@ import numpy as np
 
 from sim2real.env import Sim2RealVectorEnv
 from sim2real.episodes import Outcomes, run_episodes
-from sim2real.interface import ActorLike
+from sim2real.interface import ActorLike, TaskSpec
 from sim2real.simulators import Engine, engine_of
 from sim2real.world import Variant, World
 
+_log = logging.getLogger(__name__)
 _MOST_ROWS = {"bullet": 32, "gym": 128}
 """Rows of a batch; a client of Bullet's takes tens of megabytes, an env with its model one or two, a row of
 the other engines next to none."""
@@ -53,6 +55,16 @@ class VariantBatch:
                 self.env.set_physics(self._names, self._values[ids])
             parts.append(_first(run_episodes(actor, self.env, seed, self._episodes[ids]), rows - start))
         return joined(parts)
+
+
+def warn_if_alike(task: TaskSpec, episodes: int) -> None:
+    """Say where several episodes begin alike."""
+    if episodes > 1 and not task.num_draws:
+        _log.warning(
+            "task %s begins every episode alike, so that those of a variant differ by its noise alone: one "
+            "(--episodes 1) tells as much where there is none",
+            task.name,
+        )
 
 
 def joined(parts: Sequence[Outcomes]) -> Outcomes:

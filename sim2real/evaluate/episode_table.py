@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim2real.errors import InvalidValue
+from sim2real.evaluate.leakage import TARGET, TRAINED
 from sim2real.evaluate.statistics import Array
 
 Episodes: TypeAlias = Mapping[str, NDArray[np.generic]]
@@ -33,6 +34,9 @@ COLUMNS: Mapping[str, type[np.generic]] = {
 }
 """Columns of the episode table and what they hold; one row per episode. Episodes of which nobody says whether
 they succeeded have no column ``success``."""
+
+LATER: Mapping[str, type[np.generic]] = {"seen": np.str_}
+"""Columns that older tables lack: how the policy met that physics before, see `sim2real.evaluate.leakage`."""
 
 _GROUPS = ("control", "interpolation", "extrapolation", "combined", "structural", "simulator")
 
@@ -56,10 +60,14 @@ class Folded:
     """Number of episodes, shape (labels, variants)."""
     diverged: NDArray[np.int64]
     """Number that ended because the simulation diverged, shape (labels, variants)."""
+    seen: NDArray[np.str_]
+    """How a policy of the label met that physics before; empty for not. Shape (labels, variants)."""
 
 
 def checked(episodes: Episodes) -> dict[str, NDArray[np.generic]]:
-    """Return the table with exactly the columns of ``COLUMNS`` (``success`` where it has it), in their types.
+    """Return the table with exactly the columns of `COLUMNS` and `LATER`, in their types.
+
+    It has ``success`` where it was given.
 
     Raises:
         InvalidValue: if a column is missing, lengths differ, there is no row, a return is not
@@ -67,12 +75,14 @@ def checked(episodes: Episodes) -> dict[str, NDArray[np.generic]]:
     """
     if "lineage" not in episodes and "label" in episodes:  # a table of before there was this column
         episodes = {**episodes, "lineage": episodes["label"]}
+    if "seen" not in episodes and "label" in episodes:  # likewise
+        episodes = {**episodes, "seen": np.full(len(episodes["label"]), "")}
     missing = [name for name in COLUMNS if name not in episodes and name != "success"]
     if missing:
         raise InvalidValue(
             f"the episode table has no column {', '.join(missing)}; it needs {', '.join(COLUMNS)}"
         )
-    known = {name: kind for name, kind in COLUMNS.items() if name in episodes}
+    known = {name: kind for name, kind in {**COLUMNS, **LATER}.items() if name in episodes}
     table = {name: np.asarray(episodes[name]).astype(kind) for name, kind in known.items()}
     lengths = {name: len(column) for name, column in table.items()}
     if len(set(lengths.values())) > 1 or lengths["label"] == 0:
@@ -122,6 +132,11 @@ def fold(episodes: Episodes) -> Folded:
         np.divide(total(column), count, out=averages, where=count > 0)
         return averages
 
+    seen = np.full(shape[:2], "", dtype=object)
+    for how in (TARGET, TRAINED):
+        met = table["seen"] == how
+        seen[label[met], variant[met]] = how
+
     return Folded(
         labels=labels,
         variants=tuple(variants[i] for i in order),
@@ -131,6 +146,7 @@ def fold(episodes: Episodes) -> Folded:
         success=average("success") if "success" in table else np.full(count.shape, np.nan),
         episodes=count.sum(axis=(2, 3)),
         diverged=total("diverged").sum(axis=(2, 3)).astype(np.int64),
+        seen=seen[:, order].astype(str),
     )
 
 

@@ -9,9 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sim2real.errors import InvalidValue
-from sim2real.evaluate.episode_table import COLUMNS, Episodes, checked
+from sim2real.evaluate.episode_table import COLUMNS, LATER, Episodes, checked
 from sim2real.files import write_atomically
 
+_COLUMNS = {**COLUMNS, **LATER}
 _PLAIN = {np.str_: (str,), np.int64: (int,), np.float64: (float, int), np.bool_: (bool,)}
 """What a value in a column of each kind is."""
 
@@ -30,7 +31,7 @@ def write_rows(table: Episodes, path: Path) -> None:
     """Fill a file with a table that was checked; text is dictionary-encoded: few names stand there often."""
     columns = {
         name: pa.array(table[name].tolist()).dictionary_encode() if kind is np.str_ else pa.array(table[name])
-        for name, kind in COLUMNS.items()
+        for name, kind in _COLUMNS.items()
         if name in table
     }
     pq.write_table(pa.table(columns), path)
@@ -45,13 +46,13 @@ def read_episodes(path: str | Path) -> Episodes:
     """
     try:
         table = pq.read_table(path)
-        known = {name: table[name].to_pylist() for name in COLUMNS if name in table.column_names}
+        known = {name: table[name].to_pylist() for name in _COLUMNS if name in table.column_names}
     except (pa.ArrowException, UnicodeDecodeError) as error:
         raise InvalidValue(
             f"{Path(path).name} is not a readable Parquet file ({error}); run the evaluation again"
         ) from error
     for name, values in known.items():
-        plain = _PLAIN[COLUMNS[name]]
+        plain = _PLAIN[_COLUMNS[name]]
         odd = [value for value in values if type(value) not in plain]
         if odd:
             raise InvalidValue(

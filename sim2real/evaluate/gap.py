@@ -50,6 +50,8 @@ class Cell:
     seeds: tuple[int, ...]
     by_seed: tuple[float, ...]
     """Score of each of ``seeds``, in the report's unit."""
+    seen: str
+    """How policies of the method met this physics before: `sim2real.evaluate.leakage`; empty for not."""
     episodes: int
     returns: Estimate
     """Mean raw return over seeds."""
@@ -227,6 +229,7 @@ def _cell(scores: Scores, label: int, variant: int, difference: Difference | Non
         group=folded.groups[variant],
         seeds=tuple(folded.seeds[i] for i in present),
         by_seed=tuple(float(v) for v in own[present]),
+        seen=str(folded.seen[label, variant]),
         episodes=int(folded.episodes[label, variant]),
         returns=spread(mean, folded.returns[label, variant][:, None]).estimate,
         normalized=normalized,

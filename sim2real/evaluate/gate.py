@@ -26,6 +26,7 @@ import numpy as np
 
 from sim2real.errors import InvalidValue
 from sim2real.evaluate.gap import GapReport
+from sim2real.evaluate.leakage import TRAINED
 from sim2real.evaluate.metrics import cvar, mean, variant_means
 from sim2real.evaluate.requirements import Requirement, check, parse
 from sim2real.evaluate.scores import Scores, bounds
@@ -155,12 +156,16 @@ class _Measure:
 
 
 def _measures(scores: Scores, requirement: Requirement, label: str, chosen: Sequence[str]) -> list[_Measure]:
-    """One, or for the worst one of each variant; none where the method hasn't met all variants."""
+    """One, or for the worst one of each variant that the method was not trained on.
+
+    None where it was trained on all of them, or hasn't met all.
+    """
     folded = scores.folded
     which = folded.labels.index(label)
     variants = [folded.variants.index(name) for name in chosen]
+    variants = [v for v in variants if folded.seen[which, v] != TRAINED]
     control = [] if scores.control is None or not requirement.gap else [scores.control]
-    if len(scores.met(which, [*control, *variants])) < len(control + variants):
+    if not variants or len(scores.met(which, [*control, *variants])) < len(control + variants):
         return []
     sign = -1.0 if requirement.gap else 1.0
 
@@ -197,7 +202,7 @@ def _values(scores: Scores, quantity: str, label: int, variants: Sequence[int]) 
 def _decide(requirement: Requirement, label: str, measures: Sequence[_Measure], count: int) -> Decision:
     """Met where all measures are, broken where one is, of so many in the whole gate."""
     if not measures:
-        missed = "it was not evaluated on all of these variants"
+        missed = "it was not evaluated on all of these variants, or was trained on their physics"
         return Decision(requirement, label, "undecided", None, "seeds", missed)
     sign = 1.0 if requirement.at_least else -1.0
     worst = min(measures, key=lambda m: sign * m.spread.value)

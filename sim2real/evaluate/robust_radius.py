@@ -20,10 +20,11 @@ from sim2real.domain import Domain
 from sim2real.draws import checked_seed
 from sim2real.errors import InvalidValue
 from sim2real.evaluate.candidates import Candidate
+from sim2real.evaluate.fresh import CENTRAL
 from sim2real.evaluate.outcomes import mean_return, success_rate, tried
 from sim2real.evaluate.rollouts import SEED, Trials
 from sim2real.evaluate.statistics import Estimate
-from sim2real.evaluate.worst_case import CENTRAL, prepared
+from sim2real.evaluate.worst_case import prepared
 from sim2real.parameters import quantity_of
 from sim2real.world import Variant, World
 

@@ -6,30 +6,29 @@ those of policy and physics. The unperturbed control arm is always among the var
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
 
-from sim2real.audit import check_variants
+from sim2real.audit import check_domain, check_variants
 from sim2real.documents import Section
 from sim2real.domain import Domain
 from sim2real.env import engine_for
 from sim2real.episodes import Outcomes
 from sim2real.errors import InvalidValue
-from sim2real.evaluate.batches import VariantBatch, joined
+from sim2real.evaluate.batches import VariantBatch, joined, warn_if_alike
 from sim2real.evaluate.candidates import Candidate, seeds_of
 from sim2real.evaluate.episode_table import Episodes
+from sim2real.evaluate.fresh import FRESH, GRID, drawn_domain
+from sim2real.evaluate.leakage import has_seen
 from sim2real.evaluate.scores import Reference
 from sim2real.evaluate.statistics import Array
 from sim2real.evaluate.variants import chosen_variants
 from sim2real.interface import ActorLike
 from sim2real.simulators import Engine
 from sim2real.world import Variant, World
-
-_log = logging.getLogger(__name__)
 
 SEED = 1_000_003
 """Default seed of evaluation episodes, apart from those of training."""
@@ -63,7 +62,7 @@ class Trials:
 def run_policies(
     world: World,
     policies: Sequence[SomePolicy],
-    variants: Sequence[str | Domain] | None = None,
+    variants: Sequence[str | Domain | Variant] | None = None,
     trials: Trials = Trials(),
     done: Callable[[SomePolicy], None] = lambda _: None,
 ) -> Episodes:
@@ -73,12 +72,13 @@ def run_policies(
         world: where.
         policies: ours, each with the label and training seed of its contract, and others'.
         variants: held-out variants by name; by default all whose engine is installed. A domain, or the path
-            of its TOML file, such as what was identified, is one more: each episode draws from it.
+            of its TOML file, such as what was identified, is one more: each episode draws from it. So is a
+            `Variant`, such as `sim2real.evaluate.fresh` makes.
         trials: episodes per policy and variant, their seed, and the engine.
         done: called after each policy, to show progress.
 
     Raises:
-        InvalidValue: if there is no policy.
+        InvalidValue: if there is no policy, or two variants have one name.
         PolicyError: if a policy does not fit the world.
         UnknownName: for a variant that does not exist.
         MissingExtra: if the engine of a variant is not installed.
@@ -92,23 +92,16 @@ def run_policies(
     groups = _by_engine(chosen, trials)
     batches = [VariantBatch(world, group, trials.episodes, engine) for engine, group in groups.items()]
     actors = [policy.fitted(batches[0].env) for policy in policies]
-    task = batches[0].env.task
-    if trials.episodes > 1 and not task.num_draws:
-        _log.warning(
-            "task %s begins every episode alike, so that those of a variant differ by its noise alone: one "
-            "(--episodes 1) tells as much where there is none",
-            task.name,
-        )
-    for engine, group in groups.items():
-        if not trials.allow_dead:
-            check_variants(world, group, engine)
+    warn_if_alike(batches[0].env.task, trials.episodes)
+    if not trials.allow_dead:
+        _check(world, groups)
     ordered = [variant for group in groups.values() for variant in group]
     numbers = np.arange(trials.episodes)
     outcomes = []
     for policy, actor in zip(policies, actors, strict=True):
         outcomes.append(joined([batch.run(actor, trials.seed) for batch in batches]))
         done(policy)
-    table = _table(policies, ordered, np.tile(numbers, len(ordered)), outcomes)
+    table = _table(world, policies, ordered, np.tile(numbers, len(ordered)), outcomes)
     if not batches[0].env.task.success:
         del table["success"]
     return _in_order(table, [variant.name for variant in chosen])
@@ -143,6 +136,14 @@ def _by_engine(variants: Sequence[Variant], trials: Trials) -> dict[Engine, list
         engine = engine_for(trials.simulator or variant.simulator, variant.domain)
         groups.setdefault(engine, []).append(variant)
     return groups
+
+
+def _check(world: World, groups: Mapping[Engine, Sequence[Variant]]) -> None:
+    """Refuse values that change nothing; those that were drawn, some of them near nominal, all together."""
+    for engine, group in groups.items():
+        drawn = [variant for variant in group if variant.group in (FRESH, GRID)]
+        check_variants(world, [variant for variant in group if variant not in drawn], engine)
+        check_domain(world, drawn_domain(drawn), engine)
 
 
 def _in_order(table: Episodes, variants: Sequence[str]) -> Episodes:
@@ -187,6 +188,7 @@ def _reference(entry: Section) -> Reference:
 
 
 def _table(
+    world: World,
     policies: Sequence[Candidate],
     variants: Sequence[Variant],
     numbers: np.ndarray[tuple[int], np.dtype[np.int64]],
@@ -208,6 +210,7 @@ def _table(
         "seed": per_policy(seeds_of(policies)),
         "variant": per_variant([v.name for v in variants]),
         "group": per_variant([v.group for v in variants]),
+        "seen": np.repeat([has_seen(p, world, v) for p in policies for v in variants], each),
         "episode": np.tile(numbers, len(policies)),
         "return": np.concatenate([o.returns for o in outcomes]),
         "length": np.concatenate([o.lengths for o in outcomes]),

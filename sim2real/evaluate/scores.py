@@ -12,6 +12,7 @@ import numpy as np
 
 from sim2real.evaluate.compare import Comparison, compare
 from sim2real.evaluate.episode_table import Folded
+from sim2real.evaluate.leakage import TARGET, TRAINED
 from sim2real.evaluate.statistics import Array, Estimate, Statistic, over_starts, spread
 
 
@@ -73,13 +74,22 @@ class Scores:
         """Indices of every variant outside the control arm."""
         return [i for i, group in enumerate(self.folded.groups) if group != "control"]
 
+    def judged(self, label: int, variants: Sequence[int]) -> list[int]:
+        """Those of some variants that a verdict on a method can be about.
+
+        None that it or the baseline was trained on, and of several none that was a sealed target of theirs.
+        """
+        seen = [self.folded.seen[[label, self.baseline], v] for v in variants]
+        barred = {TRAINED, TARGET} if len(variants) > 1 else {TRAINED}
+        return [v for v, how in zip(variants, seen, strict=True) if not barred & set(how.tolist())]
+
     def met(self, label: int, variants: Sequence[int]) -> list[int]:
         """Those of some variants that a method was evaluated on."""
         return [v for v in variants if self.folded.episodes[label, v]]
 
     def against_baseline(self, label: int, variants: Sequence[int]) -> Comparison | None:
         """A method beside the baseline over some variants; None where there is nothing to compare."""
-        shared = self.met(self.baseline, self.met(label, variants))
+        shared = self.met(self.baseline, self.met(label, self.judged(label, variants)))
         if label == self.baseline or not shared:
             return None
         ours, theirs = (self.values(method, shared) for method in (label, self.baseline))

@@ -7,6 +7,7 @@ every seed and start alike (Shapley 1953; Castro et al. 2009 for permutations in
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -31,12 +32,21 @@ class Game:
     """Of each pair of permutations, or a single one of all sets. Shape (draws, parameters, sets)."""
 
     @classmethod
-    def of(cls, count: int, seed: int = 0) -> Game:
-        """All sets up to `EXACT` parameters, beyond that those of 16 permutations and their reverses."""
+    def of(cls, count: int, seed: int = 0, also: Sequence[Sequence[int]] = ()) -> Game:
+        """All sets up to `EXACT` parameters, beyond that those of 16 permutations and their reverses.
+
+        Args:
+            count: of the parameters.
+            seed: of the permutations.
+            also: further sets to be among those.
+        """
         if count <= EXACT:
             sets = (np.arange(2**count)[:, None] >> np.arange(count)) % 2 == 1
             return cls(sets, _exact(sets)[None])
-        return cls(*_sampled(count, np.random.default_rng(seed)))
+        more = np.zeros((len(also), count), dtype=bool)
+        for row, members in zip(more, also, strict=True):
+            row[list(members)] = True
+        return cls(*_sampled(count, np.random.default_rng(seed), more))
 
     @property
     def exact(self) -> bool:
@@ -64,15 +74,17 @@ class Game:
         """
         return np.asarray(values @ self.weights.mean(axis=0).T)
 
-    def sampling_error(self, values: Array) -> Array:
-        """Standard error of `shapley` by the permutations; 0 where it is exact. Shape (parameters,).
+    def sampling_error(self, values: Array, parameters: Sequence[int]) -> float:
+        """Standard error by the permutations of what `shapley` gives some parameters together; 0 if exact.
 
         Args:
             values: of the sets. Shape (sets,).
+            parameters: which.
         """
         if self.exact:
-            return np.zeros(self.sets.shape[1])
-        return np.asarray(np.std(self.weights @ values, axis=0, ddof=1) / math.sqrt(len(self.weights)))
+            return 0.0
+        shares = (self.weights @ values)[:, list(parameters)].sum(axis=1)
+        return float(np.std(shares, ddof=1) / math.sqrt(len(self.weights)))
 
 
 def _exact(sets: NDArray[np.bool_]) -> Array:
@@ -84,7 +96,9 @@ def _exact(sets: NDArray[np.bool_]) -> Array:
     return np.asarray(np.where(sets.T, gives, -takes))
 
 
-def _sampled(count: int, rng: np.random.Generator) -> tuple[NDArray[np.bool_], Array]:
+def _sampled(
+    count: int, rng: np.random.Generator, more: NDArray[np.bool_]
+) -> tuple[NDArray[np.bool_], Array]:
     """Sets and weights of permutations, each with its reverse, whose errors are of opposite sign."""
     ranks = rng.permuted(np.tile(np.arange(count), (_PAIRS, 1)), axis=1)
     ranks = np.stack([ranks, count - 1 - ranks], axis=1).reshape(-1, count)
@@ -92,7 +106,7 @@ def _sampled(count: int, rng: np.random.Generator) -> tuple[NDArray[np.bool_], A
     one = np.eye(count, dtype=bool)
     two = (one[:, None] | one).reshape(-1, count)
     sets, places = np.unique(
-        np.concatenate([begun.reshape(-1, count), one, ~one, two]), axis=0, return_inverse=True
+        np.concatenate([begun.reshape(-1, count), one, ~one, two, more]), axis=0, return_inverse=True
     )
     steps = places.reshape(-1)[: len(ranks) * (count + 1)].reshape(len(ranks), count + 1)
     weights = np.zeros((_PAIRS, count, len(sets)))

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from sim2real.evaluate.compare import Difference
 from sim2real.evaluate.gap import Cell, GapReport
+from sim2real.evaluate.leakage import TARGET, TRAINED
 from sim2real.evaluate.robustness import LabelSummary
 from sim2real.evaluate.statistics import Estimate
+
+_SEEN = {
+    TRAINED: ("was trained on the physics of", "no verdict is about"),
+    TARGET: ("was adapted to", "the verdict on held-out physics as a whole leaves out"),
+}
 
 
 def verdict(report: GapReport) -> tuple[str, str, str]:
     """Say in plain words how big the gap is, what closed it, and whether anything hurt.
 
-    The second has a line for each method, and one on the oracles where there is something to say of them.
+    The second has a line for each method, and one each on held-out physics that a policy has met before and
+    on the oracles, where there is something to say of them.
     """
-    closed = "\n".join(filter(None, (_closed(report), oracles(report))))
+    closed = "\n".join(filter(None, (_closed(report), leaks(report), oracles(report))))
     return _size(report), closed, _hurt(report)
 
 
@@ -46,6 +53,19 @@ def _listed(names: list[str], last: str = " and ") -> str:
 def _signed(report: GapReport, change: Difference) -> str:
     sign = "+" if change.estimate.value > 0 else ""
     return sign + number(change.estimate, unit=_unit(report))
+
+
+def leaks(report: GapReport) -> str:
+    """Which methods have met which held-out physics before, and what is left out for it; empty for none."""
+    told = []
+    for label in report.labels:
+        met = {how: [c.variant for c in report.cells if (c.label, c.seen) == (label, how)] for how in _SEEN}
+        told += [
+            f"“{label}” {_SEEN[how][0]} {_listed(names)}, which {_SEEN[how][1]}."
+            for how, names in met.items()
+            if names
+        ]
+    return " ".join(told)
 
 
 def oracles(report: GapReport) -> str:

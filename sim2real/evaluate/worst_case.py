@@ -28,13 +28,12 @@ from sim2real.domain import Domain
 from sim2real.draws import checked_seed
 from sim2real.errors import InvalidValue, MissingExtra
 from sim2real.evaluate.candidates import Candidate
+from sim2real.evaluate.fresh import CENTRAL
 from sim2real.evaluate.outcomes import mean_return, success_rate, tried
 from sim2real.evaluate.rollouts import SEED, Trials
 from sim2real.evaluate.statistics import Array, Estimate
 from sim2real.world import Variant, World
 
-CENTRAL = (0.025, 0.975)
-"""Probabilities between which a normal distribution is searched, whose own ends may be far out."""
 _SPREAD = 0.5
 _SHORTLIST = 4
 

@@ -24,7 +24,8 @@ _log = logging.getLogger(__name__)
 def description(world: World, *run: object) -> str:
     """What a run is: its world, by name and content, and everything else that it was told."""
     spec = task_class(world).spec
-    table = {"world": world.name, "task": [spec.name, spec.version], "contents": world.contents, "run": run}
+    acts = {part: names for part, names in world.contents.items() if part != "held_out"}
+    table = {"world": world.name, "task": [spec.name, spec.version], "contents": acts, "run": run}
     return json.dumps(table, sort_keys=True, default=list)
 
 

@@ -19,6 +19,7 @@ from sim2real.evaluate.episodes_file import read_episodes
 from sim2real.evaluate.gap import GapOptions, GapReport, gap_report
 from sim2real.evaluate.gate import Gate, require
 from sim2real.evaluate.gate_files import junit, markdown
+from sim2real.evaluate.leakage import told_splits
 from sim2real.evaluate.requirements import check, parse
 from sim2real.evaluate.rollouts import Trials, references, run_policies, steps_of
 from sim2real.evaluate.variants import chosen_variants
@@ -26,7 +27,7 @@ from sim2real.evaluate.verdict import headline, verdict
 from sim2real.files import check_folder, write_text
 from sim2real.foreign import load_policy
 from sim2real.report.gap import contracts_of, write_report
-from sim2real.world import World
+from sim2real.world import Variant, World
 
 Progress = Callable[[int], AbstractContextManager[Callable[[str], None]]]
 
@@ -79,7 +80,7 @@ class Evaluation:
 def evaluate(
     world: str | World,
     policies: Sequence[object],
-    variants: Sequence[str | Domain] | None = None,
+    variants: Sequence[str | Domain | Variant] | None = None,
     trials: Trials | None = None,
     out: str | Path | None = None,
     settings: EvaluateSettings | None = None,
@@ -89,7 +90,8 @@ def evaluate(
     Args:
         world: where, or its name or folder.
         policies: ours and others', or what `sim2real.load_policy` takes for one.
-        variants: held-out variants by name, or domains; by default all variants whose engine is installed.
+        variants: held-out variants by name, domains, or such as `sim2real.evaluate.fresh` draws; by default
+            all variants whose engine is installed.
         trials: episodes per policy and variant, their seed, and the engine; by default `usual_trials`.
         out: folder that gets ``report.html``, ``report.png``, ``summary.json`` and ``episodes.parquet``; by
             default nothing is written.
@@ -119,7 +121,12 @@ def evaluate(
     met = set(map(str, table["variant"]))
     known = {name: reference for name, reference in references(world).items() if name in met}
     report = gap_report(table, known, GapOptions(title=world.title, baseline=baseline))
-    facts = {**settings.facts, "control steps": steps_of(actors), **contracts_of(actors)}
+    facts = {
+        **settings.facts,
+        "control steps": steps_of(actors),
+        "held-out split": told_splits(actors, world),
+        **contracts_of(actors),
+    }
     page = None if out is None else write_report(report, table, out, facts)
     since = () if earlier is None else tuple(told(changes(table, earlier, report.references)))
     gate = require(report, *settings.require) if settings.require else Gate(report.title, ())
@@ -155,7 +162,7 @@ def _earlier(settings: EvaluateSettings) -> Episodes | None:
 
 def _check(
     world: World,
-    variants: Sequence[str | Domain] | None,
+    variants: Sequence[str | Domain | Variant] | None,
     labels: Sequence[str],
     settings: EvaluateSettings,
 ) -> None:

@@ -18,6 +18,10 @@ def draw_waterfall(found: Attribution) -> Figure:
     source, target = found.score
     ends = list(accumulate((-cause.share.value for cause in found.causes), initial=source.value))
     rows = ["source", *(f"{c.name}  {c.source:g} → {c.target:g}" for c in found.causes), found.target]
+    for one, other in (pair.names for pair in found.interactions if pair.only_together):
+        names = [cause.name for cause in found.causes]
+        rows[1 + names.index(one)] += f"\nonly with {other}"
+        rows[1 + names.index(other)] += f"\nonly with {one}"
     figure = blank(WIDTH, _ROW * len(rows) + _REST, constrained=True)
     axes = figure.add_subplot()
     bare(axes, grid="")

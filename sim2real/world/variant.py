@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from sim2real.domain import Domain
@@ -35,6 +37,13 @@ class Variant:
     def domain(self) -> Domain:
         """The variant as a domain, of one point if it is one physics."""
         return Domain.point(self.physics) if self.drawn is None else self.drawn
+
+
+def split_of(variants: Iterable[Variant]) -> str:
+    """A digest of held-out physics, to tell whether two worlds hold out the same; empty for none."""
+    told = sorted((v.name, v.simulator, v.domain.to_toml()) for v in variants if v.name != CONTROL)
+    text = json.dumps(told, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12] if told else ""
 
 
 _closed = 0

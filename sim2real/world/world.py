@@ -45,7 +45,7 @@ from sim2real.world.physics_file import JointMapping, PhysicsFile
 from sim2real.world.refusals import refusal
 from sim2real.world.scene import compile_scene, lacks_room
 from sim2real.world.values import nominal_value, unit_of
-from sim2real.world.variant import CONTROL, Variant, are_closed
+from sim2real.world.variant import CONTROL, Variant, are_closed, split_of
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,8 @@ class World:
     """What somebody's policy sees and drives, where ``io.toml`` says it; the task ``io`` is read from it."""
     env: GymEnv | None = None
     """What stands for the scene, of a world that is a gymnasium env."""
+    split: str = ""
+    """Digest of the held-out variants, which a world keeps while they are shut; empty if there is none."""
 
     @classmethod
     def load(cls, name_or_path: str | Path) -> World:
@@ -151,7 +153,7 @@ class World:
             spec, training = env.task.spec, {"normalize_observations": True, **given.training}
             title = given.title if given.title != path.name else name
             parts |= {"title": title, "task": spec.name, "own_task": env.task, "training": training}
-        world = cls(model=model, **parts)
+        world = cls(model=model, split=split_of(given.variants.values()), **parts)
         world = replace(world, parameters={n: world._canonical(p) for n, p in given.parameters.items()})
         for parameter in world._of_scene(world.parameters).values():
             check_nominal(model, path, parameter)
@@ -206,6 +208,8 @@ class World:
     def contents(self) -> Contents:
         """What the world consists of, by name, to tell it from another of the same name."""
         found = contents(self.model, self.parameters, self.channels, self.path)
+        if self.split:
+            found = {**found, "held_out": {"split": self.split}}
         if self.env is None:
             return found
         of_env = {"env": self.env.source.name, "arguments of the env": self.env.source.arguments}

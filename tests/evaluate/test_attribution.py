@@ -10,7 +10,8 @@ from sim2real.cli import main
 from sim2real.distributions import Uniform
 from sim2real.domain import Domain
 from sim2real.errors import InvalidValue, UnknownName
-from sim2real.evaluate.attribution import attribute
+from sim2real.evaluate.attribution import attribute, kind_of
+from sim2real.evaluate.losses import Losses, only_together
 from sim2real.evaluate.rollouts import Trials, run_policies
 from sim2real.evaluate.shapley import EXACT, Game
 from sim2real.policy import Policy
@@ -55,7 +56,7 @@ def test_shapley_against_all_permutations(count):
     assert len(game.sets) == 2**count
     values = values_of(game, value)
     np.testing.assert_allclose(game.shapley(values), enumerated(count, value), rtol=0, atol=1e-12)
-    assert not game.sampling_error(values).any()
+    assert game.sampling_error(values, range(count)) == 0
 
 
 @pytest.mark.parametrize("count", [5, EXACT + 3])
@@ -88,12 +89,70 @@ def test_sampled_permutations_add_up_and_tell_how_far_they_are_off():
     whole = frozenset(range(count))
     assert game.shapley(values).sum() == pytest.approx(value(whole) - value(frozenset()))
     apart = game.shapley(values) - other.shapley(others)
-    error = np.hypot(game.sampling_error(values), other.sampling_error(others))
+    error = np.hypot(
+        *([g.sampling_error(v, [k]) for k in range(count)] for g, v in ((game, values), (other, others)))
+    )
     assert error.max() > 0
     assert np.abs(apart / error).max() < 5
+    # the drop itself, which is the share of all together, is exact
+    assert game.sampling_error(values, range(count)) < 1e-9
     # each order and its reverse: the share of each two in an interaction is exact
     two = values_of(game, lambda members: float(np.isin(np.arange(count), list(members)) @ pairs[:, 3]))
-    assert game.sampling_error(two).max() < 1e-12
+    assert max(game.sampling_error(two, [k]) for k in range(count)) < 1e-12
+
+
+def made(costs, pair, seeds=5, starts=16, seed=0):
+    """Losses of a made-up game: additive costs, one cost of the first two together, spread over all."""
+    rng, game = np.random.default_rng(seed), Game.of(len(costs))
+    own = np.asarray(costs) + rng.normal(0, 0.5, (seeds, len(costs)))
+    sets = game.sets.astype(float)
+    lost = own @ sets.T + pair * (sets[:, 0] * sets[:, 1])
+    noise = rng.normal(0, 1, (seeds, 1, starts)) * sets.any(axis=1)[:, None] + rng.normal(0, 1, starts)
+    return Losses(game, 100 - lost[:, :, None] - noise, seed)
+
+
+def test_two_that_only_hurt_together_are_told():
+    losses = made([0.0, 0.0, 8.0], 20.0)
+    cost, alone = losses.interaction(0, 1), [losses.alone(k) for k in range(3)]
+    assert cost.value == pytest.approx(20, abs=1)
+    assert only_together(alone[:2], cost)
+    assert not only_together(alone[1:], losses.interaction(1, 2))
+    assert losses.share(0).value == pytest.approx(10, abs=1)
+    assert losses.share(0, 1).value == pytest.approx(losses.share(0).value + losses.share(1).value)
+    assert losses.share(0, 1, 2).value == pytest.approx(losses.drop().value)
+
+
+def test_how_much_the_drop_depends_on_the_start():
+    losses = made([5.0, 3.0], 0.0, seeds=8, starts=400)
+    spread = losses.by_start()
+    assert spread.value == pytest.approx(1 / np.sqrt(8), rel=0.15)  # noise of a seed, averaged over eight
+    assert spread.interval[0] < 1 / np.sqrt(8) < spread.interval[1]
+
+
+def test_kinds_of_parameters():
+    kinds = {
+        "encoders.noise": "sensors",
+        "hip.encoder_offset": "sensors",
+        "motor.latency": "actuators",
+        "motor.strength": "actuators",
+        "motor.strength.drift": "actuators",
+        "pole.mass": "dynamics",
+        "trunk.push": "dynamics",
+    }
+    assert {name: kind_of(name) for name in kinds} == kinds
+
+
+def test_kinds_cost_together_what_an_evaluation_of_them_says(cartpole, policy):
+    target = Domain.point({"motor.strength": 0.5, "motor.latency": 5, "pole.mass": 0.3})
+    trials = Trials(4, seed=5)
+    found = attribute(cartpole, [policy], target, trials)
+    parts = {part.kind: part for part in found.parts}
+    assert set(parts) == {"actuators", "dynamics"}
+    assert sum(part.share.value for part in found.parts) == pytest.approx(found.drop.value)
+    both = Domain.point({"motor.strength": 0.5, "motor.latency": 5})
+    table = run_policies(cartpole, [policy], [both], trials)
+    home, away = (table["return"][table["variant"] == v].mean() for v in ("nominal", "domain_1"))
+    assert parts["actuators"].alone.value == pytest.approx(home - away)
 
 
 def test_a_planted_culprit_is_ranked_first_and_shares_add_up(cartpole, policy):
@@ -185,3 +244,25 @@ def test_the_command_writes_numbers_and_a_waterfall(tmp_path, capsys):
     assert "all 4 sets" in shown
     assert main(["attribute", policy, "--target", "nominal", "--out", str(out)]) == 2
     assert "no parameter can be a cause" in capsys.readouterr().err
+
+
+def test_what_changes_nothing_costs_exactly_nothing():
+    game = Game.of(5)
+    returns = 300 + np.random.default_rng(0).normal(0, 20, (1, 1, 32)) - 7.3 * game.sets[:, [0]]
+    assert Losses(game, returns).share(3).interval == (0.0, 0.0)
+
+
+def test_planted_rates_are_what_the_script_prints():
+    """A small share of ``scripts/coverage_attribution.py``."""
+    held, first, alarms = [], [], []
+    for seed in range(60):
+        losses = made([6.0, 2.0, 0.0], 0.0, seeds=4, seed=seed)
+        shares = [losses.share(k) for k in range(3)]
+        held += [
+            s.interval[0] <= true <= s.interval[1] for s, true in zip(shares, (6.0, 2.0, 0.0), strict=True)
+        ]
+        first.append(max(shares, key=lambda s: s.value) is shares[0])
+        alarms.append(shares[2].interval[0] > 0)
+    assert np.mean(held) > 0.88
+    assert np.mean(first) > 0.95
+    assert np.mean(alarms) < 0.1

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from sim2real.errors import InvalidValue
-from sim2real.evaluate.episode_table import COLUMNS
+from sim2real.evaluate.episode_table import COLUMNS, LATER
 from sim2real.evaluate.episodes_file import read_episodes
 from sim2real.evaluate.gap import GapOptions, gap_report
 from sim2real.evaluate.scores import Reference
@@ -73,7 +73,7 @@ def test_episodes_round_trip(tmp_path):
     table = make_table()
     write(tmp_path, table)
     again = read_episodes(tmp_path / "episodes.parquet")
-    assert list(again) == list(COLUMNS)
+    assert list(again) == [*COLUMNS, *LATER]
     for name in COLUMNS:
         np.testing.assert_array_equal(again[name], table[name])
     assert gap_report(again, references(table)) == gap_report(table, references(table))

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from sim2real.domain import Domain as Domain
     from sim2real.env import Sim2RealVectorEnv as Sim2RealVectorEnv
     from sim2real.evaluate.attribution import attribute as attribute
+    from sim2real.evaluate.matrix import matrix as matrix
     from sim2real.evaluate.predictivity import predictivity as predictivity
     from sim2real.evaluate.rollouts import Trials as Trials
     from sim2real.evaluate.worst_case import worst_case as worst_case
@@ -53,12 +54,14 @@ if TYPE_CHECKING:
     from sim2real.single_env import Sim2RealEnv as Sim2RealEnv
     from sim2real.tasks import register_task as register_task
     from sim2real.transfer.compare import compare as compare
+    from sim2real.transfer.learning_curves import read_curves as read_curves
     from sim2real.transfer.methods import METHODS as METHODS
     from sim2real.transfer.methods import register_method as register_method
     from sim2real.transfer.source import Source as Source
     from sim2real.transfer.target import Budget as Budget
     from sim2real.transfer.target import TargetEnv as TargetEnv
     from sim2real.transfer.transfer import transfer as transfer
+    from sim2real.transfer.worth import worth_of_knowing as worth_of_knowing
     from sim2real.world import World as World
 
     parity = measure
@@ -106,16 +109,19 @@ _NAMES = {
     "load_policy": "sim2real.foreign",
     "make": "sim2real.single_env:Sim2RealEnv",
     "make_vec": "sim2real.env:Sim2RealVectorEnv",
+    "matrix": "sim2real.evaluate.matrix",
     "new_world": "sim2real.scaffold",
     "parity": "sim2real.parity.measure:measure",
     "play": "sim2real.playback",
     "predictivity": "sim2real.evaluate.predictivity",
+    "read_curves": "sim2real.transfer.learning_curves",
     "register_method": "sim2real.transfer.methods",
     "register_simulator": "sim2real.simulators",
     "register_task": "sim2real.tasks",
     "train": "sim2real.learn.train",
     "transfer": "sim2real.transfer.transfer",
     "worst_case": "sim2real.evaluate.worst_case",
+    "worth_of_knowing": "sim2real.transfer.worth",
     "write_runs": "sim2real.report.runs",
 }
 """Public names and the modules that have them, or the object where it has another name there."""

@@ -6,8 +6,10 @@ import sys
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
+import yaml
 
 from sim2real.cli import main
 from sim2real.domain import Domain
@@ -115,6 +117,30 @@ def test_the_domain_in_the_readme_fits_furuta_and_survives_a_round_trip() -> Non
     (text,) = [block for block in blocks("toml") if "[correlation]" in block]
     domain = World.load("furuta").domain(tomllib.loads(text))
     assert Domain.from_toml(domain.to_toml()) == domain
+
+
+@pytest.mark.slow
+def test_the_gate_for_ci_is_read_and_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As GitHub would: the steps of the job, with fewer episodes."""
+    (text,) = [block for block in blocks("yaml") if "sim2real evaluate" in block]
+    workflow = yaml.safe_load(text)
+    assert workflow[True] == ["push"]  # YAML 1.1 reads `on` as true, and so does GitHub's own schema
+    steps = workflow["jobs"]["gate"]["steps"]
+    assert [step["uses"].partition("@")[0] for step in steps if "uses" in step] == [
+        "actions/checkout",
+        "actions/setup-python",
+    ]
+    install, gate, tell = (step["run"] for step in steps if "run" in step)
+    assert install == "pip install sim2real"
+    assert steps[-1]["if"] == "always()"  # the summary also of a gate that is not met
+    monkeypatch.chdir(tmp_path)
+    program, *words = shlex.split(gate)
+    assert program == "sim2real"
+    assert main([*words, "--episodes", "8"]) in (0, 1, 3)
+    junit = ElementTree.parse("gate.xml").getroot()
+    assert len(junit.findall(".//testcase")) == words.count("--require")
+    assert shlex.split(tell)[1] == "gate.md"
+    assert "success >= 0.8 on combined" in Path("gate.md").read_text("utf-8")
 
 
 def test_links_lead_to_files() -> None:

@@ -106,6 +106,7 @@ def _folded(seen: Mapping[str, Array]) -> Folded:
         success=success,
         episodes=np.full(success.shape[:2], seeds * starts),
         diverged=np.zeros(success.shape[:2], dtype=np.int64),
+        seen=np.full(success.shape[:2], ""),
     )
 
 

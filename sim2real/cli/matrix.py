@@ -1,0 +1,110 @@
+"""Every method of a world in every simulator, domain or world."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sim2real.cli.arguments import positive
+from sim2real.cli.task import add_task, load_world
+from sim2real.cli.terminal import console, counting
+
+if TYPE_CHECKING:
+    from sim2real.cli.arguments import Commands
+    from sim2real.evaluate.gap import Cell
+    from sim2real.evaluate.matrix import Matrix
+
+
+def add(commands: Commands) -> None:
+    """Add the command."""
+    command = commands.add_parser("matrix", help="trained here, run there: simulators, domains or worlds")
+    command.add_argument("worlds", nargs="+", metavar="WORLD", help="names or folders; columns if several")
+    command.add_argument(
+        "--policies", nargs="+", metavar="POLICY", help="as of evaluate; default all that are shipped"
+    )
+    command.add_argument(
+        "--simulators", nargs="+", help="engines to run in; default all installed, if no --domains"
+    )
+    command.add_argument(
+        "--domains", nargs="+", help="to run in: nominal, training, held-out variants, TOML files"
+    )
+    command.add_argument("--episodes", type=positive, default=32, help="per policy and column (32)")
+    command.add_argument("--trust", action="store_true", help="load TorchScript, which can run code")
+    command.add_argument("--out", type=Path, help="folder of the results; default runs/matrix-WORLD")
+    command.add_argument("--allow-dead", action="store_true", help="also values that change nothing")
+    add_task(command)
+    command.set_defaults(run=run, world=True)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Run it."""
+    from sim2real.evaluate.episodes_file import write_episodes
+    from sim2real.evaluate.matrix import matrix, places
+    from sim2real.evaluate.rollouts import Trials
+    from sim2real.files import check_folder, write_together
+    from sim2real.foreign import load_policy
+    from sim2real.report.matrix import draw_matrix
+    from sim2real.report.style import save_png
+    from sim2real.simulators import installed
+    from sim2real.world import SIMULATORS
+
+    worlds = [load_world(name, arguments) for name in arguments.worlds]
+    out = arguments.out or Path("runs") / f"matrix-{worlds[0].path.name}"
+    check_folder(out)
+    simulators = arguments.simulators or []
+    if not (simulators or arguments.domains or len(worlds) > 1):
+        simulators = [name for name in SIMULATORS if installed(name)]
+    where = places(worlds, simulators, arguments.domains or [])
+    specs = arguments.policies or _shipped([world.name for world in worlds])
+    policies = [load_policy(spec, arguments.trust) for spec in specs]
+    trials = Trials(arguments.episodes, allow_dead=arguments.allow_dead)
+    with counting(console(), "matrix", len(where)) as tell:
+        found = matrix(policies, where, trials, lambda place: tell(place.name))
+    figure = draw_matrix(found)
+    write_together(
+        out,
+        {
+            "matrix.parquet": lambda path: write_episodes(found.episodes, path),
+            "matrix.png": lambda path: save_png(figure, path),
+        },
+    )
+    print_matrix(found)
+    print(f"wrote {out / 'matrix.png'} and matrix.parquet beside it")
+
+
+def _shipped(worlds: Sequence[str]) -> list[str]:
+    """Policies of the catalogue that were made for some worlds."""
+    from sim2real.catalog import entries
+    from sim2real.errors import InvalidValue
+
+    found = [name for name in entries("policies") for world in worlds if name.startswith(f"{world}-")]
+    if not found:
+        raise InvalidValue(f"no policies of {', '.join(worlds)} are shipped; name some with --policies")
+    return found
+
+
+def print_matrix(found: Matrix) -> None:
+    """Print the table, a row for each method."""
+    from rich.table import Column, Table
+
+    report = found.report
+    table = Table(Column("trained", no_wrap=True), *report.variants, title=report.title)
+    for label in report.labels:
+        table.add_row(label, *(_told(report.cell(label, variant)) for variant in report.variants))
+    show = console()
+    show.print(table)
+    what = "Mean return with its 95 % interval over training seeds"
+    show.print(f"{what} · success." if report.tells_success else f"{what}.", soft_wrap=True)
+    for (row, column), why in found.refused.items():
+        show.print(f"{row} was not run in {column}: {why}", soft_wrap=True)
+
+
+def _told(cell: Cell | None) -> str:
+    if cell is None:
+        return "–"
+    ends = cell.returns.interval
+    interval = "no interval" if ends is None else f"[{ends[0]:.0f}, {ends[1]:.0f}]"
+    success = f" · {cell.success.value:.2f}" if cell.success else ""
+    return f"{cell.returns.value:.0f} {interval}{success}"

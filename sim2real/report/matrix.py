@@ -1,0 +1,46 @@
+"""The figure of a matrix: rows trained, columns run, a cell's colour its success or its return."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from sim2real.evaluate.matrix import Matrix
+from sim2real.evaluate.statistics import Estimate
+from sim2real.report.style import INK, bare, blank, style
+
+
+@style()
+def draw_matrix(found: Matrix) -> Figure:
+    """Means with their intervals below, on a ground that is lighter the better."""
+    report = found.report
+    places = [(report.labels.index(c.label), report.variants.index(c.variant)) for c in report.cells]
+    values = np.full((len(report.labels), len(report.variants)), np.nan)
+    for place, cell in zip(places, report.cells, strict=True):
+        values[place] = (cell.success or cell.returns).value
+    width, height = 2.6 + 1.7 * len(report.variants), 1.5 + 0.72 * len(report.labels)
+    figure = blank(width, height, constrained=True)
+    axes = figure.add_subplot()
+    bare(axes, spines=(), grid="")
+    low, high = (0.0, 1.0) if report.tells_success else (None, None)
+    image = axes.imshow(values, cmap="cividis", aspect="auto", vmin=low, vmax=high)
+    for (row, column), cell in zip(places, report.cells, strict=True):
+        colour = INK if image.to_rgba(values[row, column])[1] > 0.5 else "white"
+        success = f" · {cell.success.value:.2f}" if cell.success else ""
+        text = f"{cell.returns.value:.0f}{success}\n{_ends(cell.returns)}"
+        axes.text(column, row, text, ha="center", va="center", fontsize=8.5, color=colour)
+    axes.set_xticks(range(len(report.variants)), report.variants)
+    axes.set_yticks(range(len(report.labels)), report.labels)
+    axes.xaxis.tick_top()
+    axes.tick_params(labelsize=9, labelcolor=INK)
+    what = "mean return · success" if report.tells_success else "mean return"
+    axes.set_xlabel(f"{what}; below, the 95 % interval of the return")
+    title = f"{report.title}: trained (rows), run (columns)"
+    figure.suptitle(title, fontsize=12, color=INK, fontweight="bold")
+    return figure
+
+
+def _ends(estimate: Estimate) -> str:
+    if estimate.interval is None:
+        return "no interval"
+    return f"[{estimate.interval[0]:.0f}, {estimate.interval[1]:.0f}]"

@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from sim2real.single_env import Sim2RealEnv as Sim2RealEnv
     from sim2real.tasks import register_task as register_task
     from sim2real.transfer.compare import compare as compare
+    from sim2real.transfer.layers import layer_transfer as layer_transfer
     from sim2real.transfer.learning_curves import read_curves as read_curves
     from sim2real.transfer.methods import METHODS as METHODS
     from sim2real.transfer.methods import register_method as register_method
@@ -106,6 +107,7 @@ _NAMES = {
     "gap": "sim2real.pipelines.gap",
     "identify": "sim2real.pipelines.identify",
     "import_policy": "sim2real.foreign",
+    "layer_transfer": "sim2real.transfer.layers",
     "load_policy": "sim2real.foreign",
     "make": "sim2real.single_env:Sim2RealEnv",
     "make_vec": "sim2real.env:Sim2RealVectorEnv",

@@ -37,6 +37,7 @@ from sim2real.evaluate.tracking import (
 from sim2real.recordings import Recording
 from sim2real.replay import Replayer, motion_of
 from sim2real.replay.commands import Order, orders_of
+from sim2real.replay.held import delayed
 from sim2real.world import World
 
 SIMULATION, COMMAND, DELAYED = "simulation", "command", "delayed command"
@@ -223,15 +224,6 @@ def _untold(world: World, motion: replays.Motion) -> list[str]:
         f"no angle is commanded of {', '.join(others)}: they are simulated as the model has them, and for "
         "the baselines they stay where they begin"
     ]
-
-
-def delayed(time: FloatArray, command: FloatArray, delay: float) -> FloatArray:
-    """The command in force ``delay`` seconds earlier, at the start the first one. Shape (n, k).
-
-    A stamp within a microsecond of that moment is at it, whatever subtraction rounds.
-    """
-    rows = np.searchsorted(time, time - delay + _NEAR, side="right") - 1
-    return command[np.maximum(rows, 0)]
 
 
 def _delays(told: Sequence[replays.Motion], angles: Sequence[FloatArray]) -> list[float]:

@@ -12,6 +12,7 @@ from sim2real.identify.problem import RecordingProblem
 from sim2real.identify.space import FloatArray, FreeParameter
 from sim2real.identify.uncertainty import QUANTILE, Interval, Spread
 from sim2real.replay import READ_DELAY, Motion
+from sim2real.replay.held import delayed
 from sim2real.world import World
 
 MEASURED, NOMINAL, FITTED = "measured", "nominal", "identified"
@@ -106,19 +107,18 @@ def estimates_of(
         spread: its scatter, from blocks.
         beside: intervals of the fit that has the usual missing effects beside it.
     """
-    covered, blocks = spread.interval(point, beside), spread.interval(point)
     naive = QUANTILE * spread.independent
+    kinds = spread.interval(point, beside), spread.interval(point), (point - naive, point + naive)
+    centre = point if beside is None else np.mean(beside, axis=0)
     found = []
     for k, free in enumerate(problem.space.free):
-        first, last, least, most = (
-            float(free.value(x))
-            for x in (blocks[0][k], blocks[1][k], point[k] - naive[k], point[k] + naive[k])
-        )
+        (low, high), blocks, sides = (np.array(ends)[:, k] for ends in kinds)
+        first, last, least, most = map(float, free.value(np.concatenate([blocks, sides])))
         found.append(
             dataclasses.replace(
-                ParameterEstimate.of(problem.world, free, float(point[k]), covered[0][k], covered[1][k]),
+                ParameterEstimate.of(problem.world, free, float(point[k]), float(low), float(high)),
                 bootstrap=(first, last),
-                with_nuisance=float(free.value(point[k] if beside is None else np.mean(beside, axis=0)[k])),
+                with_nuisance=float(free.value(centre[k])),
                 independent=(most - least) / 2,
             )
         )
@@ -146,11 +146,7 @@ def baselines(motions: Sequence[Motion], columns: Sequence[int]) -> dict[str, Fl
         motions: of a robot whose every joint is commanded.
         columns: the actuator of each joint.
     """
-    errors = np.array([[_late(m, columns, delay) for m in motions] for delay in _DELAYS])
+    told = [(m, m.command[:, columns]) for m in motions]
+    late = [[delayed(m.time, angles, delay) - m.measured for m, angles in told] for delay in _DELAYS]
+    errors = np.array([[np.sqrt((e**2).mean(axis=0)) for e in row] for row in late])
     return {COMMAND: errors[0], DELAYED: errors[int(errors.mean(axis=(1, 2)).argmin())]}
-
-
-def _late(motion: Motion, columns: Sequence[int], delay: float) -> FloatArray:
-    rows = np.maximum(np.searchsorted(motion.time, motion.time - delay, side="right") - 1, 0)
-    error = motion.command[rows][:, columns] - motion.measured
-    return np.asarray(np.sqrt((error**2).mean(axis=0)))

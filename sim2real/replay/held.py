@@ -41,3 +41,12 @@ class Held:
         changes = (command[inside] - command[inside - 1]) * (first - begins)[inside, None]
         np.add.at(found, places[inside] - 1, changes)
         return found
+
+
+def delayed(time: FloatArray, command: FloatArray, delay: float) -> FloatArray:
+    """The command in force ``delay`` seconds earlier, at the start the first one. Shape (n, k).
+
+    A stamp within a microsecond of that moment is at it, whatever subtraction rounds.
+    """
+    rows = np.searchsorted(time, time - delay + _NEAR, side="right") - 1
+    return command[np.maximum(rows, 0)]

@@ -127,6 +127,7 @@ class Sealed:
             InvalidValue: for a distribution, or a budget that doesn't pay for the rounds.
             UnknownName: for a variant that does not exist, or a parameter without a training range.
         """
+        world.check_replayable()
         path = Path(target)
         if path.is_file():
             domain = world.domain(str(path))

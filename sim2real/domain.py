@@ -112,7 +112,7 @@ class Domain:
     @cached_property
     def is_point(self) -> bool:
         """Whether there is nothing to draw."""
-        return all(low == high for low, high in map(_support, self.parameters.values()))
+        return all(low == high for low, high in (d.support() for d in self.parameters.values()))
 
     def quantile(self, u: FloatArray) -> FloatArray:
         """Physics at independent cumulative probabilities.
@@ -190,10 +190,6 @@ class Domain:
             FileNotFoundError: if there is no such file.
         """
         return cls.from_toml(Section.read_toml(Path(path)).values)
-
-
-def _support(distribution: Distribution) -> tuple[float, float]:
-    return distribution.support()
 
 
 def _quantile(name: str, distribution: Distribution, u: FloatArray) -> FloatArray:

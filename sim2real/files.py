@@ -55,7 +55,8 @@ def write_together(folder: str | Path, writes: Mapping[str, Write]) -> None:
             os.close(handle)
             filled[path] = Path(temporary)
             if isinstance(write, str):
-                _write(filled[path], write)
+                # a folder's name may hold bytes that are no letter in UTF-8; in JSON one is written like this
+                filled[path].write_text(write, encoding="utf-8", errors="backslashreplace")
             else:
                 write(filled[path])
             with filled[path].open("rb+") as file:
@@ -163,11 +164,6 @@ def check_folder(folder: str | Path, parts: Collection[str] | None = None) -> No
 def write_text(path: str | Path, text: str) -> None:
     """Write ``text`` as UTF-8, whole or not at all."""
     write_together(Path(path).parent, {Path(path).name: text})
-
-
-def _write(path: Path, text: str) -> None:
-    # a folder's name may hold bytes that are no letter in UTF-8; in JSON this is how one is written anyway
-    path.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def _umask() -> int:

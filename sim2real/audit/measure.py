@@ -129,7 +129,8 @@ def _reasons(world: World, move: Move, where: Where) -> Iterator[str]:
     if parameter.quantity.acts == MODEL:
         yield from _of_model(world, move)
     if where.engine.name != "mujoco" and world.env is None:
-        _, there = _one(world, move, replace(where, engine=Engine()))
+        ends, _ = _ends(world, [move], replace(where, engine=Engine()), Returns())
+        _, there = ends[move.parameter][0]
         if there.moved:
             yield (
                 f"dead under {where.engine.name} only: under mujoco it moves the trajectory by "
@@ -144,11 +145,6 @@ def _of_model(world: World, move: Move) -> Iterator[str]:
     simulator.set_physics(np.arange(2), *table(world, [move.base, move.physics], 1))
     models = [simulator.snapshot(row)[0] for row in range(2)]
     yield from why_dead(*models)
-
-
-def _one(world: World, move: Move, where: Where) -> tuple[Move, End]:
-    ends, _ = _ends(world, [move], where, Returns())
-    return ends[move.parameter][0]
 
 
 def _fixed(world: World, name: str) -> tuple[str, float]:

@@ -84,16 +84,20 @@ def audit_randomization(
     for name, randomization in randomizations.items():
         rows = [k for k, (owner, _) in enumerate(ends) if owner == name]
         rows = [k for k in rows if writes[k]] or rows  # an end at the nominal value is not one to measure at
-        found = [_end(paths, k + 2, ends[k][1], noise) for k in rows]
+        found = [
+            End(
+                ends[k][1],
+                paths.distance(k + 2, 0),
+                paths.moved(k + 2, 0, noise),
+                {},
+                bool(paths.diverged[k + 2]),
+            )
+            for k in rows
+        ]
         models = [changed[k] for k in rows]
         findings.append(_finding(name, randomization, found, (model, models, touched)))
     words = f"{motion.starts} starts, each {motion.seconds:g} s of random commands held for {motion.hold:g} s"
     return Audit("a model", "mujoco", ranked(findings), words, {}, noise)
-
-
-def _end(paths: Paths, row: int, value: float, noise: float) -> End:
-    moved = paths.moved(row, 0, noise)
-    return End(value, paths.distance(row, 0), moved, {}, bool(paths.diverged[row]))
 
 
 def _finding(

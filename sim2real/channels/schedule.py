@@ -100,7 +100,12 @@ def _check_together(known: Mapping[str, Parameter], domain: Domain, drawn: Seque
     """Refuse to draw anew only some of what a domain draws together, or at intervals of their own."""
     rows = [name for name, distribution in domain.parameters.items() if isinstance(distribution, Samples)]
     for group in (rows, [] if domain.correlation is None else list(domain.correlation.names)):
-        by = {name: _redraw_of(known, name) for name in group}
+        by = {
+            name: next(
+                (p.name for p in known.values() if p.quantity.name == "redraw" and name in p.elements), ""
+            )
+            for name in group
+        }
         if set(group) & set(drawn) and len(set(by.values())) > 1:
             some = next(name for name in group if name in drawn)
             other = next(name for name in group if by[name] != by[some])
@@ -108,11 +113,6 @@ def _check_together(known: Mapping[str, Parameter], domain: Domain, drawn: Seque
                 f"{some} is drawn together with {other}, so that it must be drawn anew with it as well; name "
                 "both in the elements of one parameter that ends in '.redraw'"
             )
-
-
-def _redraw_of(known: Mapping[str, Parameter], name: str) -> str:
-    """The parameter that says when another is drawn anew; empty if none does."""
-    return next((p.name for p in known.values() if p.quantity.name == "redraw" and name in p.elements), "")
 
 
 def _source(parameter: Parameter, domain: Domain) -> Distribution:

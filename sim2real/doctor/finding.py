@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -87,9 +87,6 @@ def rows_of(view: View, spans: Sequence[tuple[int, int]]) -> tuple[Rows, ...]:
 
 def scattered(name: str, rows: NDArray[np.intp]) -> tuple[Rows, ...]:
     """Single rows joined to stretches."""
-    return tuple(Rows(name, int(part[0]), int(part[-1])) for part in _parts(np.unique(rows)))
-
-
-def _parts(rows: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:
-    if rows.size:
-        yield from np.split(rows, np.flatnonzero(np.diff(rows) > 1) + 1)
+    rows = np.unique(rows)
+    parts = np.split(rows, np.flatnonzero(np.diff(rows) > 1) + 1) if rows.size else []
+    return tuple(Rows(name, int(part[0]), int(part[-1])) for part in parts)

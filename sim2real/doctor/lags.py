@@ -33,14 +33,10 @@ def command_lag(view: View) -> FloatArray:
     held = np.searchsorted(view.time, grid, side="right") - 1
     for j in np.flatnonzero(view.moves & view.commanded & view.follows):
         real = np.interp(grid, view.time, view.position[:, j])
-        scores = _correlations(view.command[held, j], real, reach)
+        guess = view.command[held, j]
+        scores = np.array([_correlation(guess, real, shift) for shift in range(-reach, reach + 1)])
         lag[j] = _peak(scores, reach) * view.period
     return lag
-
-
-def _correlations(guess: FloatArray, real: FloatArray, reach: int) -> FloatArray:
-    """Correlation at every shift from -reach to reach rows. Shape (2 reach + 1,)."""
-    return np.array([_correlation(guess, real, shift) for shift in range(-reach, reach + 1)])
 
 
 def _correlation(guess: FloatArray, real: FloatArray, shift: int) -> float:

@@ -44,9 +44,11 @@ def order(log: RawLog) -> Iterator[Finding]:
         step = np.diff(time[finite])
         back = finite[1:][step < 0]
         if back.size:
-            said = f"time goes back {_times(back.size)} in its {stream}stamps; sort the rows by stamp"
+            often = "once" if back.size == 1 else f"{back.size} times"
+            said = f"time goes back {often} in its {stream}stamps; sort the rows by stamp"
             yield _bad(log, "shuffled stamps", said, back)
-        twice = _again(time, finite)
+        _, first = np.unique(time[finite], return_index=True)
+        twice = np.setdiff1d(finite, finite[first])
         if twice.size:
             said = f"{_count(twice.size, f'{stream}stamp')} there already; keep one row per stamp"
             yield _bad(log, "duplicated stamps", said, twice)
@@ -159,12 +161,6 @@ def _slope(x: FloatArray, y: FloatArray) -> float:
     return float(x @ (y - y.mean()) / (x @ x))
 
 
-def _again(time: FloatArray, finite: Indices) -> Indices:
-    """Rows whose stamp is that of an earlier row."""
-    _, first = np.unique(time[finite], return_index=True)
-    return np.setdiff1d(finite, finite[first])
-
-
 def _bad(log: RawLog, kind: str, said: str, rows: Indices) -> Finding:
     return Finding(kind, BAD, f"{log.name}: {said}", (log.name,), rows=scattered(log.name, rows))
 
@@ -209,7 +205,3 @@ def _seconds(value: float) -> str:
 def _count(number: int, noun: str, verb: str = "is") -> str:
     verb = {"is": " is" if number == 1 else " are"}.get(verb, "")
     return f"{number} {noun}{'' if number == 1 else 's'}{verb}"
-
-
-def _times(number: int) -> str:
-    return "once" if number == 1 else f"{number} times"

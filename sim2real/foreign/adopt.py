@@ -40,6 +40,8 @@ def to_policy(saved: Sb3Policy, normalizer: Normalizer | None, limit: float = 1.
         **_named("actor", (*hidden, (weight, bias))),
         **_named("critic", saved.critic),
     }
+    settings = {"with": "Stable-Baselines3", "gamma": saved.gamma}
+    step = ProvenanceStep(saved.algorithm, {}, saved.steps, saved.seed or 0, settings)
     if saved.log_std is not None:
         weights["log_std"] = saved.log_std + np.log(factor)
     contract = Contract(
@@ -52,7 +54,7 @@ def to_policy(saved: Sb3Policy, normalizer: Normalizer | None, limit: float = 1.
         control_dt=math.nan,
         action_limit=limit,
         seed=saved.seed or 0,
-        provenance=(_step(saved),),
+        provenance=(step,),
         measured={},
         code_version=version("sim2real"),
     )
@@ -149,11 +151,6 @@ def _new_critic(actor: Layers) -> Layers:
         layers.append((drawn, np.zeros_like(bias)))
     last = actor[-1][0].shape[1]
     return (*layers, (np.zeros((1, last), dtype=np.float32), np.zeros(1, dtype=np.float32)))
-
-
-def _step(saved: Sb3Policy) -> ProvenanceStep:
-    settings = {"with": "Stable-Baselines3", "gamma": saved.gamma}
-    return ProvenanceStep(saved.algorithm, {}, saved.steps, saved.seed or 0, settings)
 
 
 def _named(head: str, layers: Layers) -> dict[str, NDArray[Any]]:

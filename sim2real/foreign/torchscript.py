@@ -56,8 +56,9 @@ class TorchScript:
                 load: Callable[..., torch.jit.ScriptModule] = torch.jit.load  # it has no annotations
                 self._module = load(path, map_location="cpu").eval()
         except Exception as error:  # torch raises many, and a module's own code any
+            line = " ".join(str(error).split())[:200]
             raise PolicyError(
-                f"{path} is no TorchScript that can be loaded ({_line(error)}); save it with torch.jit.save, "
+                f"{path} is no TorchScript that can be loaded ({line}); save it with torch.jit.save, "
                 "or copy it again"
             ) from error
         for name in _RESETS:
@@ -198,7 +199,3 @@ def _put(module: torch.nn.Module, name: str, value: torch.Tensor) -> None:
     for part in path:
         module = getattr(module, part)
     setattr(module, last, value)
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200]

@@ -62,9 +62,10 @@ class Twin(nn.Module):
             arrays = {a: getattr(self, _key(name)) for a, name in self._names[layer.name].items()}
             taken = [seen[source] for source in layer.inputs]
             if layer.kind in _REMEMBER:
-                before = memory[layer.name] if memory else _nothing(layer, taken[0], arrays)
-                kept[layer.name] = _REMEMBER[layer.kind](arrays, taken[0], before)
-                seen[layer.name] = kept[layer.name][:, : arrays["weight_hh"].shape[1]]
+                x, units = taken[0], arrays["weight_hh"].shape[1]
+                nothing = x.new_zeros((len(x), KINDS[layer.kind].memory * units))
+                kept[layer.name] = _REMEMBER[layer.kind](arrays, x, memory[layer.name] if memory else nothing)
+                seen[layer.name] = kept[layer.name][:, :units]
             else:
                 seen[layer.name] = _FORWARD[layer.kind](layer, arrays, *taken)
         return seen[self._output], kept
@@ -73,10 +74,6 @@ class Twin(nn.Module):
 def _key(name: str) -> str:
     """A name that torch takes: it has no dots."""
     return name.replace(".", "/")
-
-
-def _nothing(layer: Layer, x: Tensor, arrays: Arrays) -> Tensor:
-    return x.new_zeros((len(x), KINDS[layer.kind].memory * arrays["weight_hh"].shape[1]))
 
 
 def _gru(arrays: Arrays, x: Tensor, before: Tensor) -> Tensor:

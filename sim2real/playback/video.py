@@ -79,7 +79,8 @@ def _frames(motions: Sequence[Clip]) -> Iterator[Picture]:
     """Pictures of all motions side by side, with their titles."""
     font = ImageFont.load_default(16)
     with ExitStack() as stack:
-        view = functools.reduce(View.joined, (_view(motion) for motion in motions))
+        views = (View.of(m.model, m.qpos[:: max(1, len(m.qpos) // 50)]) for m in motions)
+        view = functools.reduce(View.joined, views)
         draw = [stack.enter_context(pictures(motion.model, view, _WIDTH, _HEIGHT)) for motion in motions]
         for k in range(int(max(motion.seconds for motion in motions) * _RATE) + 1):
             panes = []
@@ -91,10 +92,6 @@ def _frames(motions: Sequence[Clip]) -> Iterator[Picture]:
                 )
                 panes.append(np.asarray(pane))
             yield np.concatenate(panes, axis=1)
-
-
-def _view(motion: Clip) -> View:
-    return View.of(motion.model, motion.qpos[:: max(1, len(motion.qpos) // 50)])
 
 
 def _caption(motion: Clip, step: int) -> str:

@@ -137,7 +137,11 @@ def read_log_map(path: Path) -> LogMap:
         state_clock=_clock(file, "state_time"),
         period=file.number("period") if "period" in file else None,
         text={key: file.text(key) for key in _TEXT if key in file},
-        lists={key: _one_or_more(file, key) for key in _LISTS if key in file},
+        lists={
+            key: (file.text(key),) if isinstance(file.values[key], str) else file.texts(key)
+            for key in _LISTS
+            if key in file
+        },
     )
 
 
@@ -211,7 +215,3 @@ def _clock(file: Section, key: str) -> Clock | None:
     if unit not in _SECONDS:
         raise RecordingError(f"{file.path}: {key}.unit is {unit!r}; known: {', '.join(_SECONDS)}")
     return Clock(entry.text("column"), unit, _SECONDS[unit])
-
-
-def _one_or_more(file: Section, key: str) -> tuple[str, ...]:
-    return (file.text(key),) if isinstance(file.values[key], str) else file.texts(key)

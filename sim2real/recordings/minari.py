@@ -46,7 +46,8 @@ def read_minari(path: Path, name: str, columns: LogMap | None) -> list[RawLog]:
         raise MissingExtra("h5py", "recordings") from error
     try:
         with h5py.File(path, "r") as file:
-            episodes = sorted((key for key in file if re.fullmatch(r"episode_\d+", key)), key=_number)
+            names = (key for key in file if re.fullmatch(r"episode_\d+", key))
+            episodes = sorted(names, key=lambda key: int(key.rpartition("_")[2]))
             if not episodes:
                 raise RecordingError(f"{path}: no episodes; it holds {', '.join(file) or 'nothing'}")
             if columns is None or columns.period is None or not columns.joints:
@@ -55,17 +56,10 @@ def read_minari(path: Path, name: str, columns: LogMap | None) -> list[RawLog]:
     except RecordingError:
         raise
     except Exception as error:  # a spoilt file makes h5py raise whatever its types and names come to
+        reason = str(error).splitlines()[0].strip("'\"")
         raise RecordingError(
-            f"{path}: not a readable HDF5 file ({_said(error)}); is it cut off? Copy it again"
+            f"{path}: not a readable HDF5 file ({reason}); is it cut off? Copy it again"
         ) from error
-
-
-def _number(key: str) -> int:
-    return int(key.rpartition("_")[2])
-
-
-def _said(error: Exception) -> str:
-    return str(error).splitlines()[0].strip("'\"")
 
 
 def _advice(path: Path, episode: h5py.Group, columns: LogMap | None) -> str:

@@ -92,8 +92,8 @@ class Engine:
         ids = self._ids()
         if self._law:  # the laws write over these, and not every world has a parameter that sets them again
             self._friction[ids], self._limits[ids] = (tight[ids] for tight in self._tight)
-        table = self.world.parameters
-        rest = [n for n, p in table.items() if p.quantity.acts == MODEL and n not in names and not _late(n)]
+        table = {n: p for n, p in self.world.parameters.items() if not n.endswith(".latency")}
+        rest = [n for n, p in table.items() if p.quantity.acts == MODEL and n not in names]
         nominal = np.tile([table[n].nominal for n in rest], (len(ids), 1))
         rows = np.hstack([nominal, np.tile(values, (len(self.motions), 1))])
         self.simulator.set_physics(ids, (*rest, *names), rows)
@@ -272,10 +272,6 @@ class _Laws:
 def _steps(motion: Motion, dt: float) -> int:
     end = max(motion.duration, float(motion.measured_at[-1]))
     return int(np.ceil(end / dt - 1e-6)) + MARGIN
-
-
-def _late(name: str) -> bool:
-    return name.endswith(".latency")
 
 
 def _commands(motion: Motion) -> FloatArray:

@@ -158,14 +158,11 @@ class Replayer:
         """Simulations of the world with these backlashes; one for each set of them that was asked for."""
         by_step = Engine.acts_by_step(own)
         if (loose, by_step) not in self._engines:
-            engine = Engine(self.world, self.motions, self.width, loose, self._threads(by_step))
+            # threads wake too late for single steps of a few rows; a stretch of many steps is worth them
+            few = by_step and self.width * len(self.motions) < _ROWS_OF_TWO
+            engine = Engine(self.world, self.motions, self.width, loose, 1 if few else self.threads)
             self._engines[loose, by_step] = engine
         return self._engines[loose, by_step]
-
-    def _threads(self, by_step: bool) -> int:
-        """Threads wake too late for single steps of a few rows; a stretch of many steps is worth them."""
-        few = by_step and self.width * len(self.motions) < _ROWS_OF_TWO
-        return 1 if few else self.threads
 
     def _numbers(self, plan: _Plan, values: FloatArray) -> Numbers:
         """Every own quantity of every candidate. Shapes (c, nu) and (c, nv)."""

@@ -163,8 +163,9 @@ class Description:
             if "stiffness" not in known[name] and not robot.has_servo(name)
         ]
         if without:
+            more = f" and {len(without) - 1} more" if len(without) > 1 else ""
             raise InvalidValue(
-                f"no gains for joint {without[0]!r}{_more(without)}: {self.source} has none and {robot.file} "
+                f"no gains for joint {without[0]!r}{more}: {self.source} has none and {robot.file} "
                 "no position actuator; give the env.yaml of the training run (--env), or give the model one"
             )
 
@@ -172,10 +173,6 @@ class Description:
 def _of(term: Mapping[str, object], joints: list[str]) -> list[str]:
     own = term.get("joints", joints)
     return list(map(str, own)) if isinstance(own, list) else joints
-
-
-def _more(names: Sequence[str]) -> str:
-    return f" and {len(names) - 1} more" if len(names) > 1 else ""
 
 
 def numbers_of(file: Section, key: str, count: int) -> list[float]:

@@ -135,14 +135,15 @@ def _drives(world: World, controls: Array) -> list[tuple[str, str, str, float, f
     """Every actuator with one command: in a servo's unit where it is one, around where the scene rests."""
     model = world.model
     driven, names = drives(model)
-    found = []
+    found, one = [], (Signal("x", "1"),)
     for k in range(model.nactuator):
         if model.actuator_ctrlnum[k] != 1:
             continue
         servo = drive_of(model, k) is DriveKind.SERVO
         servo &= int(model.actuator_dyntype[k]) != int(mujoco.mjtDyn.mjDYN_INTEGRATOR)
         drive = Drive(names[k], driven[k], "servo" if servo else "motor")
-        ((factor,), (offset,)) = make_simulator(Engine("mujoco", 1), world, 1).laws(_spec_of(drive))
+        spec = TaskSpec("", 0, 1.0, 1, one, one, 0, "", drives=(drive,))
+        ((factor,), (offset,)) = make_simulator(Engine("mujoco", 1), world, 1).laws(spec)
         low, high = (float(x) for x in model.actuator_ctrlrange[k])
         if not model.actuator_ctrllimited[k]:
             most = np.pi * factor if servo else _full_command(model, k, names[k])
@@ -170,11 +171,6 @@ def _full_command(model: mujoco.MjModel, actuator: int, name: str) -> float:
     """What a motor without a range of commands is asked for at most: as much as it or its joint may give."""
     limit, gain = nominal_value(model, "torque_limit", name), abs(float(model.actuator_gainprm[actuator, 0]))
     return limit / gain if 0 < limit < np.inf and gain else 1.0
-
-
-def _spec_of(drive: Drive) -> TaskSpec:
-    one = (Signal("x", "1"),)
-    return TaskSpec("", 0, 1.0, 1, one, one, 0, "", drives=(drive,))
 
 
 _STANDING = {

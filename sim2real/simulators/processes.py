@@ -123,11 +123,14 @@ class Crew:
 
     def some(self, name: str, env_ids: Ids, arguments: Callable[[Ids], tuple[object, ...]]) -> None:
         """Ask the workers of some simulations, and wait for them; see `Staff.some`."""
-        shares = [(worker, _share(worker, env_ids)) for worker in self.workers]
-        asked = [(worker, rows) for worker, rows in shares if len(rows)]
-        for worker, rows in asked:
+        asked = []
+        for worker in self.workers:
+            rows = np.flatnonzero((worker.rows.start <= env_ids) & (env_ids < worker.rows.stop))
+            if not len(rows):
+                continue
+            asked.append(worker)
             worker.ask(name, env_ids[rows] - worker.rows.start, *arguments(rows))
-        _await(worker for worker, _ in asked)
+        _await(asked)
 
     def close(self) -> None:
         """End the workers."""
@@ -201,11 +204,6 @@ def _found(desk: str) -> Callable[..., Any]:
     module, _, name = desk.partition(":")
     found: Callable[..., Any] = getattr(importlib.import_module(module), name)
     return found
-
-
-def _share(worker: _Worker, env_ids: Ids) -> Ids:
-    """Which of the simulations are a worker's."""
-    return np.flatnonzero((worker.rows.start <= env_ids) & (env_ids < worker.rows.stop))
 
 
 def _await(workers: Iterable[_Worker]) -> None:

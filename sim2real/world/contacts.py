@@ -93,7 +93,8 @@ def _may_touch(model: mujoco.MjModel, one: int, other: int) -> bool:
         return False
     if pair_of(model, one, other) is not None:
         return True
-    if bodies[0] == bodies[1] or _excluded(model, one, other):
+    first, second = sorted(int(model.geom_bodyid[g]) for g in (one, other))
+    if bodies[0] == bodies[1] or ((first << 16) + second) in model.exclude_signature:
         return False
     parents = [int(model.body_weldid[model.body_parentid[b]]) for b in bodies]
     filters = not int(model.opt.disableflags) & int(mujoco.mjtDisableBit.mjDSBL_FILTERPARENT)
@@ -101,8 +102,3 @@ def _may_touch(model: mujoco.MjModel, one: int, other: int) -> bool:
         return False
     bits = model.geom_contype[one] & model.geom_conaffinity[other]
     return bool(bits | (model.geom_contype[other] & model.geom_conaffinity[one]))
-
-
-def _excluded(model: mujoco.MjModel, one: int, other: int) -> bool:
-    first, second = sorted(int(model.geom_bodyid[g]) for g in (one, other))
-    return ((first << 16) + second) in model.exclude_signature

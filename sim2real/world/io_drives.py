@@ -49,7 +49,8 @@ def drive_by_io(spec: mujoco.MjSpec, io: IoTable) -> None:
                 f"{io.path}: nothing in the scene drives joint {name!r}; give it stiffness and damping"
             )
         if gains is not None:
-            _drive(own[0] if own else _added(spec, name), gains, joint.effort)
+            new = () if own else (spec.add_actuator(name=name, trntype=_TRN.mjTRN_JOINT, target=name),)
+            _drive((*own, *new)[0], gains, joint.effort)
     bodies = [body.name for body in spec.bodies]
     for body in io.touched:
         if body not in bodies:
@@ -82,10 +83,6 @@ def _gains(term: str, joint: PolicyJoint) -> tuple[float, float, float] | None:
     if term == "joint_velocity":
         return damping, 0.0, damping
     return None if joint.stiffness is None else (stiffness, stiffness, damping)
-
-
-def _added(spec: mujoco.MjSpec, joint: str) -> mujoco._specs.MjsActuator:
-    return spec.add_actuator(name=joint, trntype=_TRN.mjTRN_JOINT, target=joint)
 
 
 def _drive(actuator: mujoco._specs.MjsActuator, gains: tuple[float, float, float], effort: float) -> None:

@@ -19,7 +19,8 @@ def levers(model: mujoco.MjModel, joint: int) -> dict[int, float | None]:
     found: dict[int, float | None] = {}
     for actuator in range(model.nactuator):
         if joint in moved_joints(model, actuator):
-            kind, gear = int(model.actuator_trntype[actuator]), float(_gear(model, actuator))
+            kind = int(model.actuator_trntype[actuator])
+            gear = float(model.actuator_gear[model.actuator_outadr[actuator], 0])
             if kind in (_TRN.mjTRN_JOINT, _TRN.mjTRN_JOINTINPARENT):
                 found[actuator] = gear
             elif kind == _TRN.mjTRN_TENDON and is_fixed(model, int(model.actuator_trnid[actuator, 0])):
@@ -78,10 +79,6 @@ def limited_joints(model: mujoco.MjModel, actuator: int) -> list[int]:
 def is_scalar(model: mujoco.MjModel, joint: int) -> bool:
     """Whether a joint is a hinge or a slide."""
     return int(model.jnt_type[joint]) in _SCALAR
-
-
-def _gear(model: mujoco.MjModel, actuator: int) -> float:
-    return float(model.actuator_gear[model.actuator_outadr[actuator], 0])
 
 
 def _coefficients(model: mujoco.MjModel, tendon: int) -> Iterator[tuple[int, float]]:

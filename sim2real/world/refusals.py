@@ -271,17 +271,13 @@ def _unlimited(model: mujoco.MjModel, actuator: int) -> Iterator[str]:
     if len(joints) != 1 or not _turns_one(model, actuator):
         yield "it has no force limit to change; give it a forcerange"
         return
-    others = _others_at(model, actuator, joints[0])
+    others = [k for k in levers(model, joints[0]) if k != actuator]
     if others:
-        yield f"its only limit is the joint's, which actuator {others[0]!r} shares; give it a forcerange"
+        sharing = element_names(model, "actuator")[others[0]]
+        yield f"its only limit is the joint's, which actuator {sharing!r} shares; give it a forcerange"
     low, high = model.jnt_actfrcrange[joints[0]]
     if low != -high:
         yield f"the joint's force range of {low:g} to {high:g} is not the same either way"
-
-
-def _others_at(model: mujoco.MjModel, actuator: int, joint: int) -> list[str]:
-    names = element_names(model, "actuator")
-    return [names[k] for k in levers(model, joint) if k != actuator]
 
 
 def _unlost(model: mujoco.MjModel, actuator: int) -> Iterator[str]:

@@ -88,7 +88,7 @@ def test_the_whole_road_from_the_command_line(stranger, capsys):
     assert main(["worlds", "swing", *mine]) == 0
     assert main(["audit", "swing", *mine, "--policy"]) == 0
     assert main(["train", "swing", *mine, "--out", "runs/one"]) == 0
-    again = ["--world", "swing", *mine, "--target", "late", "--steps", "9600", "--secret", "3"]
+    again = ["--world", "swing", *mine, "--target", "late", "--steps", "19200", "--secret", "3"]
     assert main(["transfer", "runs/one", *again, "--out", "runs/two"]) == 0
     said = capsys.readouterr().out
     assert "no count of joints' ends" in said
@@ -102,7 +102,7 @@ def test_the_whole_road_from_the_command_line(stranger, capsys):
     table = read_episodes("runs/seen/episodes.parquet")
     assert "success" not in table
     assert mean(table, "one", "nominal") > 120
-    assert mean(table, "two", "late") > mean(table, "one", "late") + 15
+    assert mean(table, "two", "late") > mean(table, "one", "late") + 50
     page = (stranger / "runs" / "seen" / "report.html").read_text()
     assert "No success signal" in page
     assert "normalized score" in page

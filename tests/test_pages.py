@@ -172,7 +172,7 @@ def test_scripts_run_only_as_they_were_written():
     policy = re.search(r'Content-Security-Policy" content="([^"]*)"', page)[1].replace("&#39;", "'")
     scripts = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
     hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in scripts]
-    assert policy.startswith("default-src 'none'; style-src 'unsafe-inline'; script-src ")
+    assert policy.startswith("default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src ")
     assert re.findall(r"'sha256-([^']*)'", policy) == hashes
     assert len(hashes) == 2
 

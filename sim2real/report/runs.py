@@ -8,8 +8,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,13 +22,23 @@ from sim2real.evaluate.episodes_file import read_episodes
 from sim2real.evaluate.gap import GapOptions, GapReport, gap_report
 from sim2real.evaluate.robust_radius import RobustRadius
 from sim2real.evaluate.scores import Reference
+from sim2real.evaluate.sensitivity import Sensitivity
+from sim2real.evaluate.solved_map import SolvedMap
 from sim2real.evaluate.worst_case import WorstCase
 from sim2real.files import check_folder, write_text
 from sim2real.report.gap import Beside, write_report
 from sim2real.report.page import Page, Section, render
 from sim2real.report.plain import as_type, read_as
-from sim2real.report.run_sections import attribution_section, worst_section
-from sim2real.report.training_curves import curves_section, logs_of
+from sim2real.report.run_sections import (
+    attribution_section,
+    map_section,
+    matrix_section,
+    sensitivity_section,
+    worst_section,
+    worth_section,
+)
+from sim2real.report.training_curves import curves_section, curves_sections, logs_of
+from sim2real.transfer.worth import WorthOfKnowing
 
 _PAGES = {
     "compare.html": "transfer methods side by side",
@@ -35,8 +46,14 @@ _PAGES = {
     "identification.html": "what was identified from recordings",
     "recordings.html": "the log doctor on recordings",
 }
+_FOUND: Mapping[str, tuple[type[Any], Callable[[Any], Section]]] = {
+    "attribution.json": (Attribution, attribution_section),
+    "sensitivity.json": (Sensitivity, sensitivity_section),
+    "map.json": (SolvedMap, map_section),
+    "worth.json": (WorthOfKnowing, worth_section),
+}
+_TABLES = ("episodes.parquet", "worst.json", "matrix.parquet")
 _VIDEOS = (".webp", ".mp4", ".gif")
-_HOLDS = "episodes.parquet, attribution.json, worst.json, a page, a video, nor logs of a training"
 
 
 def write_runs(
@@ -58,9 +75,7 @@ def write_runs(
         UnknownName: for a baseline that no run has.
     """
     _check(folders, out)
-    parts = [section for folder in folders for section in _sections(folder)]
-    curves = curves_section(folders)
-    parts += [curves] if curves else []
+    parts = list(_sections(folders))
     tables = {f: read_episodes(f / "episodes.parquet") for f in folders if (f / "episodes.parquet").is_file()}
     links = dict(_links(folders, out))
     if not tables:
@@ -127,24 +142,36 @@ def _check(folders: Sequence[Path], out: Path) -> None:
                 f"{out} is one of the runs, which its page would replace; choose another --out"
             )
         if not any(_kinds(folder)) and logs_of(folder) is None:
-            raise InvalidValue(f"{folder} holds no results: neither {_HOLDS}; run its command again")
+            known = ", ".join((*_TABLES, *_FOUND))
+            raise InvalidValue(
+                f"{folder} holds no results, such as {known}, a page, a video or logs of a training; run its "
+                "command again"
+            )
     check_folder(out)
 
 
 def _kinds(folder: Path) -> Iterator[Path]:
     """Files of a run that a page can show."""
-    for name in ("episodes.parquet", "attribution.json", "worst.json", *_PAGES):
+    for name in (*_TABLES, *_FOUND, *_PAGES):
         if (folder / name).is_file():
             yield folder / name
     yield from sorted(path for path in folder.iterdir() if path.suffix in _VIDEOS)
 
 
-def _sections(folder: Path) -> Iterator[Section]:
-    if (folder / "attribution.json").is_file():
-        yield attribution_section(read_as(Attribution, folder / "attribution.json"))
-    path = folder / "worst.json"
-    if path.is_file():
-        yield worst_section(read_as(WorstCase, path, "worst"), read_as(RobustRadius, path, "robust_radius"))
+def _sections(folders: Sequence[Path]) -> Iterator[Section]:
+    for folder in folders:
+        for name, (kind, section) in _FOUND.items():
+            if (folder / name).is_file():
+                yield section(read_as(kind, folder / name))
+        if (path := folder / "worst.json").is_file():
+            yield worst_section(
+                read_as(WorstCase, path, "worst"), read_as(RobustRadius, path, "robust_radius")
+            )
+        if (path := folder / "matrix.parquet").is_file():
+            yield matrix_section(read_episodes(path))
+    yield from curves_sections([folder for folder in folders if (folder / "compare.parquet").is_file()])
+    if (learning := curves_section(folders)) is not None:
+        yield learning
 
 
 def _links(folders: Sequence[Path], out: Path) -> Iterator[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""Learning curves of training runs, from their TensorBoard logs."""
+"""Learning curves: of training runs, from their TensorBoard logs, and of comparisons at several budgets."""
 
 from __future__ import annotations
 
@@ -7,8 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
+from sim2real.evaluate.metrics import mean
+from sim2real.evaluate.statistics import spread
 from sim2real.report.chart import Chart, FloatArray, Take
+from sim2real.report.curves import draw_curves
 from sim2real.report.page import Section
+from sim2real.report.tables import Row, Table, estimate
+from sim2real.transfer.learning_curves import read_curves
 
 _TAG = "rollout/ep_rew_mean"
 _LOGS = "events.out.tfevents*"
@@ -36,6 +41,26 @@ def curves_section(folders: Sequence[Path]) -> Section | None:
         "Mean return of the episodes that ended last, over control steps of training, exploration included."
     )
     return Section("Learning curves", note, charts=[chart])
+
+
+def curves_sections(folders: Sequence[Path]) -> Iterator[Section]:
+    """What each method reaches at each budget, where comparisons had several."""
+    if len(folders) > 1:
+        for target, curves in read_curves(folders).items():
+            rows: list[Row] = [
+                [
+                    method,
+                    f"{budget:,.0f}",
+                    estimate(spread(mean, column[~np.isnan(column), None, None]).estimate),
+                ]
+                for method, curve in curves.items()
+                for budget, column in zip(curve.budgets, curve.scores.T, strict=True)
+            ]
+            table = Table(f"Reached in {target}", ["method", "control steps", "mean return"], rows)
+            lead = "Mean return in the target, by control steps there; bars are 95 % intervals over seeds."
+            yield Section(
+                f"What is reached in {target} at each budget", lead, [table], draw_curves(target, curves)
+            )
 
 
 def _curve(folder: Path) -> tuple[FloatArray, FloatArray] | None:

@@ -10,18 +10,21 @@ import pytest
 
 from sim2real.cli import main
 from sim2real.errors import InvalidValue, UnknownName
-from sim2real.evaluate.attribution import Attribution, Cause, Interaction
+from sim2real.evaluate.attribution import Attribution, Cause, Interaction, Part
 from sim2real.evaluate.episode_table import COLUMNS
-from sim2real.evaluate.episodes_file import read_episodes
+from sim2real.evaluate.episodes_file import read_episodes, write_episodes
 from sim2real.evaluate.gap import GapOptions, gap_report
 from sim2real.evaluate.robust_radius import Radius, RobustRadius
 from sim2real.evaluate.scores import Reference
+from sim2real.evaluate.sensitivity import Index, Sensitivity
+from sim2real.evaluate.solved_map import SolvedMap
 from sim2real.evaluate.statistics import Estimate
 from sim2real.evaluate.worst_case import WorstCase
 from sim2real.report.gap import write_report
 from sim2real.report.plain import as_type, read_as
 from sim2real.report.runs import joined, write_runs
 from sim2real.report.training_curves import curves_section
+from sim2real.transfer.worth import Known, WorthOfKnowing
 
 VARIANTS = {"home": "control", "light": "interpolation", "heavy": "combined"}
 
@@ -50,12 +53,17 @@ def estimate(value, half=1.0):
 
 
 def found():
-    cause = Cause("pole.mass", 0.02, 0.04, estimate(12.0), estimate(10.0), estimate(13.0), 0.0)
-    pair = Interaction(("pole.mass", "motor.strength"), estimate(3.0))
-    score = (estimate(90.0), estimate(78.0))
+    cause = Cause(
+        name="pole.mass", kind="dynamics", source=0.02, target=0.04, share=estimate(12.0),
+        alone=estimate(10.0),
+        last=estimate(13.0), sampling_error=0.0,
+    )  # fmt: skip
+    pair = Interaction(names=("pole.mass", "motor.strength"), cost=estimate(3.0), only_together=False)
     return Attribution(
-        "Pole", "nominal", ("nominal-0",), "heavy", "mujoco", score, estimate(12.0), (cause,), (pair,), 2, 32,
-        True, "training seeds",
+        world="Pole", label="nominal", policies=("nominal-0",), target="heavy", simulator="mujoco",
+        score=(estimate(90.0), estimate(78.0)), drop=estimate(12.0), causes=(cause,), interactions=(pair,),
+        parts=(Part("dynamics", estimate(12.0), estimate(12.0)),), by_start=estimate(2.0), sets=2,
+        episodes=32, exact=True, about="training seeds",
     )  # fmt: skip
 
 
@@ -120,6 +128,33 @@ def test_causes_the_worst_physics_and_videos_stand_beside_the_rows(tmp_path):
     alone, report = write_runs(runs[1:], tmp_path / "alone")
     assert report is None
     assert "0.5 (fails at 0.6)" in alone.read_text("utf-8")
+
+
+def test_maps_spreads_worth_and_matrices_have_a_section_each(tmp_path):
+    told = {
+        "map.json": SolvedMap(
+            "Pole", ("pole.mass", "<b>"), ((0.02, 0.04), (1.0, 2.0, 3.0)), (0.02, 1.0), "success",
+            ((1.0, 0.9, 0.8), (0.7, 0.2, 0.0)), 0.8, estimate(0.5, 0.1), 8,
+        ),
+        "sensitivity.json": Sensitivity(
+            "Pole", ("nominal-0",), "mujoco", 80.0, 9.0,
+            (Index("pole.mass", estimate(0.6, 0.1), estimate(0.7, 0.1)),), 128, 4,
+        ),
+        "worth.json": WorthOfKnowing(
+            "Pole", "nominal", ("nominal-0",), "heavy", 4096, 9, estimate(40.0), estimate(90.0),
+            (Known("pole.mass", 0.04, estimate(30.0), estimate(0.4, 0.1), None),),
+        ),
+    }  # fmt: skip
+    for name, found in told.items():
+        (tmp_path / name).write_text(json.dumps(asdict(found)))
+    write_episodes(made("nominal"), tmp_path / "matrix.parquet")
+    page, report = write_runs([tmp_path], tmp_path / "out")
+    assert report is None
+    text = page.read_text("utf-8")
+    titles = ("The map of pole.mass and &lt;b&gt;", "What to measure next for heavy", "run there")
+    for said in (*titles, "Of the grid 50 %", "0.60"):
+        assert said in text
+    assert text.count("<figure") == 3
 
 
 def test_what_was_saved_is_read_again(tmp_path):

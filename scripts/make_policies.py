@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from sim2real.world import World
 
 DOMAINS = {"nominal": "nominal", "randomized": "training", "continued": "nominal"}
-TRANSFERRED, TARGET, METHOD = ("furuta", "hopper"), "combined_a", "rehearsal"
+TRANSFERRED, TARGET, METHOD = ("furuta", "cartpole"), "combined_a", "identify"
 """Worlds whose policies are shipped after a transfer, where to, and how."""
 
 

@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import ClassVar
 
-from sim2real.errors import InvalidValue
+from sim2real.errors import BudgetExhausted, InvalidValue
 from sim2real.learn.hooks import Hooks, learnable
 from sim2real.learn.learn import Beside, learn
 from sim2real.learn.regularizers import anchor_to
@@ -65,6 +65,11 @@ class OffPolicy:
         """
         assert isinstance(case.source, Source)
         policy, target = case.policy, case.target
+        if target.steps_left < target.num_envs:
+            raise BudgetExhausted(
+                f"{target.steps_left} steps don't pay for one in each of {target.num_envs} rows; raise the "
+                "budget"
+            )
         gamma = trained_with(policy).get("gamma")
         settings = SACSettings(
             total_steps=target.steps_left,

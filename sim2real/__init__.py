@@ -209,16 +209,18 @@ for _id, _world in IDS.items():
     _register(_id, {"world": _world})
 
 
-def __getattr__(name: str) -> object:
-    """Load a public name on first use, so that importing the package stays cheap."""
-    if name == "__version__":
-        from importlib.metadata import version
+if not TYPE_CHECKING:  # to a type checker a name that is not above is a mistake
 
-        return version("sim2real")
-    if name not in _NAMES:
-        known = ", ".join((*_NAMES, "register_env"))
-        raise AttributeError(f"module 'sim2real' has no attribute {name!r}; it has {known}")
-    return _load(name)
+    def __getattr__(name: str) -> object:
+        """Load a public name on first use, so that importing the package stays cheap."""
+        if name == "__version__":
+            from importlib.metadata import version
+
+            return version("sim2real")
+        if name not in _NAMES:
+            known = ", ".join((*_NAMES, "register_env"))
+            raise AttributeError(f"module 'sim2real' has no attribute {name!r}; it has {known}")
+        return _load(name)
 
 
 def __dir__() -> list[str]:

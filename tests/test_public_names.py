@@ -102,7 +102,7 @@ SAID = [
     ('"sim2real.policy.policy.Policy"', "note"),
     ('"sim2real.single_env.Sim2RealEnv"', "note"),
     ('"sim2real.env.Sim2RealVectorEnv"', "note"),
-    ('"builtins.str"', "note"),
+    ('str"', "note"),
     ('Argument 1 to "transfer" has incompatible type "str"; expected "Policy"', "error"),
     ('Module has no attribute "nothing"', "error"),
 ]

@@ -55,12 +55,13 @@ def transfer_one(job: tuple[str, int], steps: int | None, out: Path) -> str:
 
     world, seed, start = World.load(job[0]), job[1], time.monotonic()
     name, budget = f"{world.name}-transferred-{seed}", Budget(steps=steps or 50_000)
+    method = "fine-tune" if steps else METHOD  # what trains in the source takes minutes
     target = TargetEnv(world, world.variant(TARGET), budget, seal=Seal(secret=seed, name=TARGET))
     run = Run(folder=Path("runs/policies") / f"{name}.transfer")
-    policy = transfer(Policy.load(out / f"{world.name}-nominal-{seed}"), target, METHOD, Source(world), run)
+    policy = transfer(Policy.load(out / f"{world.name}-nominal-{seed}"), target, method, Source(world), run)
     policy = dataclasses.replace(policy, contract=dataclasses.replace(policy.contract, label="transferred"))
     policy.save(out / name)
-    return f"{name}: {METHOD}, {target.spent.steps:,} steps in {TARGET}, {time.monotonic() - start:.0f} s"
+    return f"{name}: {method}, {target.spent.steps:,} steps in {TARGET}, {time.monotonic() - start:.0f} s"
 
 
 def how(world: World, label: str, steps: int | None) -> PPOSettings:

@@ -98,9 +98,13 @@ class Fitter:
         base = self.world.with_parameters({}, fixed)
         return FittedModel(self.world, base, fixed, final, (held_point, point), parts, selection, ground)
 
-    def _joints(self, fitted: list[Motion], held: list[Motion], again: str = "") -> _Joints:
-        """Structure and values of all but a plane, from some windows and judged on others."""
-        found = self._structure(fitted, held, again)
+    def _joints(self, fitted: list[Motion], held: list[Motion], before: _Joints | None = None) -> _Joints:
+        """Structure and values of all but a plane, from some windows and judged on others.
+
+        A second model selection begins where the first one ended, and searches no more.
+        """
+        again = "" if before is None else _AGAIN
+        found = self._structure(fitted, held, before)
         selection, base = tuple(found.steps), self.world.with_parameters({}, found.fixed)
         problem = problem_of(base, fitted, found.names, self.options, found.values)
         point = self._solve(f"fit{again}", problem, problem.space.start, not selection)
@@ -138,7 +142,7 @@ class Fitter:
         seen, judges = self._cut(fitted), self._cut(held)
         clear = contacts.clear(seen)
         if len(clear) >= CLEAR * len(seen) and contacts.clear(judges):
-            found = self._joints(clear, contacts.clear(judges), _AGAIN)
+            found = self._joints(clear, contacts.clear(judges), found)
             again = find_contacts(found.problem, found.point, seen, judges, contacts.each[0])
             if again is not None and again.kept:
                 return found, again
@@ -160,27 +164,35 @@ class Fitter:
         self.simulations += sum(problem.simulations for problem in problems)
         self.diverged += sum(problem.diverged for problem in problems)
 
-    def _structure(self, fitted: list[Motion], held: list[Motion], again: str) -> Structure:
+    def _structure(self, fitted: list[Motion], held: list[Motion], before: _Joints | None) -> Structure:
         """What is free and fixed, and where the fit begins; by model selection, unless it was named."""
         fixed, servos = fixed_values(self.world, self.options), is_servo_robot(self.world)
         if self.options.free:
             return Structure(list(self.options.free), fixed=fixed)
         if not (servos or self.options.select) or not held:
             return Structure(trained_parameters(self.world), fixed=fixed)
+        again = "" if before is None else _AGAIN
         saved = self.checkpoint.structure(again)
         if saved is not None:
             return saved
         models, joints = candidate_models(self.world, fitted), self.motions[0].joints
         windows = fitted, self._lively(fitted), held
-        begun: list[tuple[ModelSelection, Structure]] = []
-        for published in (False, True):
-            fixed = fixed_values(self.world, self.options, published)
-            if begun and begun[0][1].fixed == fixed:
-                break
-            world = self.world.with_parameters({}, fixed)
-            selection = ModelSelection(world, *windows, self.options, self.watch)
-            begun.append((selection, selection.select(models[:1], joints, Structure(fixed=fixed))))
-        selection, first = min(begun, key=lambda pair: pair[1].steps[0].held)
+        if before is None:
+            begun: list[tuple[ModelSelection, Structure]] = []
+            for published in (False, True):
+                fixed = fixed_values(self.world, self.options, published)
+                if begun and begun[0][1].fixed == fixed:
+                    break
+                world = self.world.with_parameters({}, fixed)
+                selection = ModelSelection(world, *windows, self.options, self.watch)
+                begun.append((selection, selection.select(models[:1], joints, Structure(fixed=fixed))))
+            selection, first = min(begun, key=lambda pair: pair[1].steps[0].held)
+        else:
+            space, world = before.problem.space, self.world.with_parameters({}, before.fixed)
+            values = dict(zip(space.names, map(float, space.values(before.point)), strict=True))
+            options = dataclasses.replace(self.options, generations=0)
+            selection = ModelSelection(world, *windows, options, self.watch)
+            first = Structure(values=values, fixed=dict(before.fixed))
         structure = selection.select(models, joints, first)
         self.checkpoint.keep_structure(structure, again)
         return structure

@@ -13,7 +13,7 @@ import numpy as np
 from sim2real.evaluate.compare import Comparison, compare
 from sim2real.evaluate.episode_table import Folded
 from sim2real.evaluate.leakage import TARGET, TRAINED
-from sim2real.evaluate.statistics import Array, Estimate, Statistic, over_starts, spread
+from sim2real.evaluate.statistics import Array, Estimate, Statistic, spread
 
 
 @dataclass(frozen=True)
@@ -108,6 +108,5 @@ class Scores:
 
 
 def bounds(percent: Array) -> tuple[float, float]:
-    """What normalized scores pile up at: random and oracle, or the mean of a seed that lies beyond."""
-    by_run = over_starts(percent)
-    return min(0.0, float(np.nanmin(by_run))), max(100.0, float(np.nanmax(by_run)))
+    """What normalized scores can pile up at: random and oracle, or the episode that lies farthest beyond."""
+    return min(0.0, float(np.nanmin(percent))), max(100.0, float(np.nanmax(percent)))

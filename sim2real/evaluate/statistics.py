@@ -134,7 +134,8 @@ class Spread:
 
         Wilson's interval of as many independent trials as would spread this much, with Student's quantile
         (Dean & Pagano 2015, "Evaluating confidence interval methods for binomial proportions in clustered
-        surveys"). Three seeds that all reach the upper bound don't say that every seed does.
+        surveys"). Three seeds that all reach the upper bound don't say that every seed does. What the scores
+        are measured against moves the ends as it moves the value.
 
         Args:
             low: what no score falls below.
@@ -144,12 +145,18 @@ class Spread:
         share = min(max((self.value - low) / (high - low), 0.0), 1.0)
         if self.interval is None:
             return self.estimate
-        variance = (self.error / (high - low)) ** 2
+        scattered = replace(self, references=0.0)
+        variance = (scattered.error / (high - low)) ** 2
         binomial = share * (1 - share)
         most = float(trials) if min(share, 1 - share) < _NEAR else math.inf
         effective = min(most, binomial / variance) if binomial and variance else float(trials)
-        ends = _wilson(share, effective, self._quantile)
-        return Estimate(self.value, (low + (high - low) * ends[0], low + (high - low) * ends[1]), self.n)
+        shift = self._quantile * math.sqrt(self.references)
+        below, above = (
+            abs(low + (high - low) * end - self.value) for end in _wilson(share, effective, self._quantile)
+        )
+        return Estimate(
+            self.value, (self.value - math.hypot(below, shift), self.value + math.hypot(above, shift)), self.n
+        )
 
     @property
     def _quantile(self) -> float:

@@ -4,6 +4,7 @@ import scipy.stats
 
 from sim2real.errors import InvalidValue
 from sim2real.evaluate.metrics import iqm, mean, probability_of_improvement
+from sim2real.evaluate.scores import bounds
 from sim2real.evaluate.statistics import spread, wilson
 
 
@@ -132,6 +133,31 @@ def test_intervals_within_bounds_cover_what_the_page_says():
             bare.append(found.interval[0] <= truth[v] <= found.interval[1])
     assert np.mean(hits) > 0.88
     assert np.mean(hits) > np.mean(bare) + 0.05
+
+
+@pytest.mark.parametrize(("apart", "error", "seeds"), [(0.3, 2.0, 10), (1.0, 0.5, 3)])
+def test_scores_about_an_uncertain_oracles_are_covered(apart, error, seeds):
+    # Successes against an oracle that is as good, a little better or a little worse, and measured once.
+    rng, hits, widths = np.random.default_rng(0), [], []
+    for _ in range(200):
+        logits = rng.uniform(2, 4.5) + apart * rng.normal(size=20_000 + seeds)
+        chances = 1 / (1 + np.exp(-logits))
+        truth, oracle = chances[seeds:].mean(), rng.uniform(0.93, 1.03) * chances[seeds:].mean()
+        seen = 100 * (rng.random((seeds, 1, 32)) < chances[:seeds, None, None])
+        measured = oracle * (1 + error / 100 * rng.normal())
+        found = spread(mean, seen / measured, others=[(seen / (measured * (1 + error / 100)),)])
+        low, high = found.within(*bounds(seen / measured), seen.size).interval
+        hits.append(low <= 100 * truth / oracle <= high)
+        widths.append((high - low) / (found.interval[1] - found.interval[0] + 1e-9))
+    assert np.mean(hits) > 0.93
+    assert np.median(widths) < 1.3  # no wider than Student's by much, though they leave room near the end
+
+
+def test_seeds_that_agree_beyond_an_oracle_are_told_so():
+    rng = np.random.default_rng(1)
+    percent = np.array([103.38, 103.41, 103.38])[:, None, None] + rng.normal(0, 1.0, 32) - 0.1
+    low, high = spread(mean, percent).within(*bounds(percent), percent.size).interval
+    assert 80 < low < 103 < high < 110
 
 
 def test_probability_of_improvement_has_an_interval():

@@ -69,9 +69,10 @@ def train(
         logs=logs,
         run=description(env.world, source, seed, asdict(settings)),
     )
-    envs, own = [env], settings.total_steps
+    envs: Sim2RealVectorEnv | list[Sim2RealVectorEnv] = env
+    own = settings.total_steps
     if settings.rehearsing:
-        envs.append(Sim2RealVectorEnv(env.world, settings.rehearsing, simulator=settings.simulator))
+        envs = [env, Sim2RealVectorEnv(env.world, settings.rehearsing, simulator=settings.simulator)]
         own = max(own * env.num_envs // settings.num_envs, 1)
     hooks = Hooks(normalizer=normalizer_of(start, settings))
     learnt = learn(envs, first, dataclasses.replace(settings, total_steps=own), seed, hooks, beside)

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from multiprocessing.connection import Connection
 
 import numpy as np
 
@@ -39,6 +40,16 @@ def undisturbed() -> Iterator[None]:
             torch.set_rng_state(torchs)
             if on_gpu is not None:
                 torch.cuda.set_rng_state_all(on_gpu)
+
+
+def end(pipe: Connection, process: subprocess.Popen[bytes], patience: float) -> None:
+    """Close a process's pipe, at which it ends by itself, and kill it if it has not within some seconds."""
+    pipe.close()
+    try:
+        process.wait(patience)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def fresh_interpreter(

@@ -46,6 +46,7 @@ def add(commands: Commands) -> None:
         help="also where on a grid of two parameters all is well, as map.png",
     )
     command.add_argument("--simulator", help="engine; default mujoco, or the world's own")
+    command.add_argument("--allow-dead", action="store_true", help="also ranges that change nothing")
     command.add_argument("--seed", type=seed, help="of search and episodes; default that of evaluation")
     command.add_argument("--out", type=Path, help="folder of the results; default runs/worst-WORLD")
     add_task(command)
@@ -55,9 +56,10 @@ def add(commands: Commands) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Run it."""
     from sim2real.errors import InvalidValue
+    from sim2real.evaluate.outcomes import prepared
     from sim2real.evaluate.robust_radius import Bisection, robust_radius
     from sim2real.evaluate.rollouts import SEED, Trials
-    from sim2real.evaluate.worst_case import Search, prepared, worst_case
+    from sim2real.evaluate.worst_case import Search, worst_case
     from sim2real.foreign import load_policy
 
     if not arguments.policies:
@@ -65,7 +67,10 @@ def run(arguments: argparse.Namespace) -> None:
     policies = [load_policy(spec, arguments.trust) for spec in arguments.policies]
     number = SEED if arguments.seed is None else arguments.seed
     engine = arguments.simulator
-    bisection = Bisection(arguments.threshold, max(arguments.fresh, 3), seed=number + 3, simulator=engine)
+    # the domain is audited once, before all that goes through it
+    bisection = Bisection(
+        arguments.threshold, max(arguments.fresh, 3), seed=number + 3, simulator=engine, allow_dead=True
+    )
     search = Search(
         generations=arguments.generations,
         episodes=arguments.episodes,
@@ -73,9 +78,12 @@ def run(arguments: argparse.Namespace) -> None:
         measure=arguments.measure,
         seed=number,
         simulator=engine,
+        allow_dead=True,
     )
     world = load_world(arguments.world or world_of(policies), arguments)
-    world, domain = prepared(world, policies, arguments.domain)
+    world, domain = prepared(
+        world, policies, arguments.domain, Trials(simulator=engine, allow_dead=arguments.allow_dead)
+    )
     out = arguments.out or Path("runs") / f"worst-{world.path.name}"
     show = console()
     with counting(show, "search", search.generations) as tell:
@@ -85,7 +93,7 @@ def run(arguments: argparse.Namespace) -> None:
     _write(out, found, radius)
     _print(world, domain, found, radius)
     if arguments.map:
-        trials = Trials(max(search.episodes, 3), number + 4, engine)
+        trials = Trials(max(search.episodes, 3), number + 4, engine, allow_dead=True)
         _map(world, policies, domain, (dict(arguments.map), arguments.threshold), trials, out)
     print(f"wrote {out / 'worst.json'} and {out / 'worst.toml'}, for sim2real evaluate --variants")
 

@@ -40,7 +40,7 @@ def evaluation_domain(world: World) -> Domain:
     for p in (p for p in world.parameters.values() if p.low < p.high):
         values = [v.physics[p.name] for v in world.variants.values() if p.name in v.physics]
         values = [value for value in values if value > 0 or p.scale != "log"]
-        wide.append(replace(p, low=min(p.low, *values, p.low), high=max(p.high, *values, p.high)))
+        wide.append(replace(p, low=min([p.low, *values]), high=max([p.high, *values])))
     if not wide:
         raise InvalidValue(
             f"{world.name} has no parameter with a range to draw fresh physics from; give the TOML file of a "

@@ -6,14 +6,40 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from sim2real.audit import check_domain
 from sim2real.domain import Domain
 from sim2real.env import engine_for
+from sim2real.errors import InvalidValue
 from sim2real.evaluate.batches import VariantBatch
 from sim2real.evaluate.candidates import Candidate
 from sim2real.evaluate.metrics import mean
 from sim2real.evaluate.rollouts import Trials
 from sim2real.evaluate.statistics import Array, Estimate, spread, wilson
+from sim2real.simulators import engine_of
 from sim2real.world import Variant, World
+
+
+def prepared(
+    world: World, policies: Sequence[Candidate], domain: str | Domain, trials: Trials
+) -> tuple[World, Domain]:
+    """The world with every parameter of a domain, and the domain, if there is something to try in it.
+
+    Raises:
+        InvalidValue: without policies, or for a domain of one physics.
+        DeadParameter: if a parameter of it changes nothing, unless the trials allow that.
+    """
+    if not policies:
+        raise InvalidValue("no policies to find the worst physics of; name at least one")
+    chosen = world.domain(domain)
+    if chosen.is_point:
+        raise InvalidValue(
+            f"the domain has no range to search, only {len(chosen.names)} fixed values; give 'training' or "
+            "the TOML of a domain with a range"
+        )
+    world = world.for_domain(chosen)
+    if not trials.allow_dead:
+        check_domain(world, chosen, engine_of(world, engine_for(trials.simulator or "mujoco", chosen)))
+    return world, chosen
 
 
 def tried(

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -21,10 +21,9 @@ from sim2real.draws import checked_seed
 from sim2real.errors import InvalidValue
 from sim2real.evaluate.candidates import Candidate
 from sim2real.evaluate.fresh import CENTRAL
-from sim2real.evaluate.outcomes import mean_return, success_rate, tried
+from sim2real.evaluate.outcomes import mean_return, prepared, success_rate, tried
 from sim2real.evaluate.rollouts import SEED, Trials
 from sim2real.evaluate.statistics import Estimate
-from sim2real.evaluate.worst_case import prepared
 from sim2real.parameters import quantity_of
 from sim2real.world import Variant, World
 
@@ -46,6 +45,8 @@ class Bisection:
     seed: int = SEED
     simulator: str | None = None
     """Engine; MuJoCo by default, or the world's own."""
+    allow_dead: bool = False
+    """Whether to bisect ranges that change nothing, which hold whatever policies do."""
 
     def __post_init__(self) -> None:
         """Refuse what decides nothing."""
@@ -108,8 +109,10 @@ def robust_radius(
         InvalidValue: without policies, or for a domain of one physics.
         PolicyError: if a policy does not fit the world.
         MissingExtra: if the engine is not installed.
+        DeadParameter: if a parameter of the domain changes nothing; see `sim2real.audit`.
     """
-    world, domain = prepared(world, policies, domain)
+    trials = Trials(bisection.episodes, bisection.seed, bisection.simulator, bisection.allow_dead)
+    world, domain = prepared(world, policies, domain, trials)
     boxes = [domain.parameters, *({name: d} for name, d in domain.parameters.items() if _has_range(d))]
     spent = 0
 
@@ -119,8 +122,7 @@ def robust_radius(
             Variant(str(k), "combined", {}, drawn=scaled_box(world, boxes[k], s)) for k, s in scales.items()
         ]
         seed = bisection.seed + number
-        trials = Trials(bisection.episodes, seed, bisection.simulator)
-        returns, success = tried(world, policies, variants, trials, draws=seed)
+        returns, success = tried(world, policies, variants, replace(trials, seed=seed), draws=seed)
         spent += returns.size
         watch(number)
         told, estimate = (returns, mean_return) if success is None else (success, success_rate)

@@ -20,7 +20,7 @@ from sim2real.domain import Domain
 from sim2real.errors import InvalidValue
 from sim2real.evaluate.candidates import Candidate
 from sim2real.evaluate.fresh import grid_values, grid_variants
-from sim2real.evaluate.outcomes import tried
+from sim2real.evaluate.outcomes import prepared, tried
 from sim2real.evaluate.rollouts import Trials
 from sim2real.evaluate.statistics import LEVEL, Array, Estimate
 from sim2real.world import Variant, World
@@ -74,17 +74,15 @@ def solved_map(
             outside (0, 1].
         UnknownName: for a parameter that the domain does not have.
         PolicyError: if a policy does not fit the world.
+        DeadParameter: if a parameter of the domain changes nothing; see `sim2real.audit`.
     """
-    domain = world.domain(domain)
-    world = world.for_domain(domain)
-    if not policies:
-        raise InvalidValue("no policies to map; name at least one")
     if len(counts) != 2:
         raise InvalidValue(
             f"a map has two axes, not {len(counts)} ({', '.join(counts)}); name two parameters"
         )
     if not 0 < threshold <= 1:
         raise InvalidValue(f"the threshold {threshold:g} is not in (0, 1]; 0.8 is usual")
+    world, domain = prepared(world, policies, domain, trials)
     one, other = counts
     variants = grid_variants(world, domain, counts)
     returns, success = tried(world, policies, [Variant("nominal", "control", {}), *variants], trials)

@@ -29,7 +29,7 @@ from sim2real.draws import checked_seed
 from sim2real.errors import InvalidValue, MissingExtra
 from sim2real.evaluate.candidates import Candidate
 from sim2real.evaluate.fresh import CENTRAL
-from sim2real.evaluate.outcomes import mean_return, success_rate, tried
+from sim2real.evaluate.outcomes import mean_return, prepared, success_rate, tried
 from sim2real.evaluate.rollouts import SEED, Trials
 from sim2real.evaluate.statistics import Array, Estimate
 from sim2real.world import Variant, World
@@ -58,6 +58,8 @@ class Search:
     seed: int = SEED
     simulator: str | None = None
     """Engine; MuJoCo by default, or the world's own."""
+    allow_dead: bool = False
+    """Whether to search ranges that change nothing."""
 
     def __post_init__(self) -> None:
         """Refuse what finds nothing."""
@@ -73,7 +75,7 @@ class Search:
 
     def trials(self, episodes: int, stage: int) -> Trials:
         """Episodes of a stage: 0 the search, 1 the second try, 2 the measurement; none shares a start."""
-        return Trials(episodes, self.seed + stage, self.simulator)
+        return Trials(episodes, self.seed + stage, self.simulator, self.allow_dead)
 
 
 @dataclass(frozen=True)
@@ -124,12 +126,13 @@ def worst_case(
             that tells of none.
         PolicyError: if a policy does not fit the world.
         MissingExtra: if cmaes, or the engine, is not installed.
+        DeadParameter: if a parameter of the domain changes nothing; see `sim2real.audit`.
     """
     try:
         from cmaes import CMA
     except ImportError as error:
         raise MissingExtra("cmaes", "identify") from error
-    world, domain = prepared(world, policies, domain)
+    world, domain = prepared(world, policies, domain, search.trials(search.episodes, 0))
     free = [k for k, d in enumerate(domain.parameters.values()) if d.support()[0] < d.support()[1]]
     population = search.population or max(6, 4 + int(3 * np.log(len(free))))
     cma = CMA(np.full(len(free), 0.5), _SPREAD, population_size=population, seed=search.seed % 2**32)
@@ -162,23 +165,6 @@ def worst_case(
         searched=rollouts,
         fresh=returns.size,
     )
-
-
-def prepared(world: World, policies: Sequence[Candidate], domain: str | Domain) -> tuple[World, Domain]:
-    """The world with every parameter of a domain, and the domain, if there is something to try in it.
-
-    Raises:
-        InvalidValue: without policies, or for a domain of one physics.
-    """
-    if not policies:
-        raise InvalidValue("no policies to find the worst physics of; name at least one")
-    chosen = world.domain(domain)
-    if chosen.is_point:
-        raise InvalidValue(
-            f"the domain has no range to search, only {len(chosen.names)} fixed values; give 'training' or "
-            "the TOML of a domain with a range"
-        )
-    return world.for_domain(chosen), chosen
 
 
 def _least(

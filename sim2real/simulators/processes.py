@@ -14,7 +14,6 @@ import importlib
 import mmap
 import os
 import signal
-import subprocess
 import tempfile
 import weakref
 from collections.abc import Callable, Iterable, Mapping
@@ -27,7 +26,7 @@ import numpy as np
 
 from sim2real.errors import InvalidValue, Sim2RealError
 from sim2real.interface import Array, Ids
-from sim2real.process import fresh_interpreter
+from sim2real.process import end, fresh_interpreter
 
 _PATIENCE = 5.0  # s for a worker to end by itself
 
@@ -150,7 +149,7 @@ class _Worker:
             self._process = fresh_interpreter(
                 f"{__name__}:serve", desk, *map(str, files), files=files, variables=one_thread
             )
-        self.close = weakref.finalize(self, _end, self._pipe, self._process)
+        self.close = weakref.finalize(self, end, self._pipe, self._process, _PATIENCE)
 
     def ask(self, *command: object) -> None:
         """Send a command, to be `awaited`."""
@@ -222,12 +221,3 @@ def _anonymous_file() -> contextlib.AbstractContextManager[IO[bytes]]:
     if hasattr(os, "memfd_create"):
         return os.fdopen(os.memfd_create("sim2real"), "rb+")
     return tempfile.TemporaryFile()
-
-
-def _end(pipe: Connection, process: subprocess.Popen[bytes]) -> None:
-    pipe.close()
-    try:
-        process.wait(_PATIENCE)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()

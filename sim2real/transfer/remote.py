@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import pickle
 import signal
-import subprocess
 import weakref
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
@@ -28,7 +27,7 @@ from sim2real.domain import Domain
 from sim2real.env import task_class
 from sim2real.errors import BudgetExhausted, InvalidValue, MissingExtra, Sim2RealError, UnknownName
 from sim2real.interface import TaskSpec
-from sim2real.process import fresh_interpreter
+from sim2real.process import end, fresh_interpreter
 from sim2real.registry import pickled
 from sim2real.simulators import Engine
 from sim2real.tasks import TASKS
@@ -83,7 +82,7 @@ class RemoteTarget(Uncopied):
         with theirs:
             pipe = theirs.fileno()
             process = fresh_interpreter(f"{__name__}:serve", str(pipe), files=(pipe,))
-        self._end, self._asked = weakref.finalize(self, _end, self._pipe, process), 0
+        self._end, self._asked = weakref.finalize(self, end, self._pipe, process, _PATIENCE), 0
         self._send(content)
         for name, value in cast(dict[str, object], self._answer()).items():
             setattr(self, name, value)
@@ -211,12 +210,3 @@ def _answered(target: TargetEnv, name: str, arguments: tuple[Any, ...], named: d
     if name in _COUNTS:
         return getattr(target, name)
     raise UnknownName("question to a target", str(name), (*_CALLS, *_COUNTS))
-
-
-def _end(pipe: Connection, process: subprocess.Popen[bytes]) -> None:
-    pipe.close()
-    try:
-        process.wait(_PATIENCE)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()

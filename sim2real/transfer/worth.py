@@ -130,7 +130,7 @@ def worth_of_knowing(
     for arm, domain in domains.items():
         made = []
         for policy in policies:
-            place = folder / arm.replace(" ", "-") / f"{policy.name}"
+            place = folder / arm.replace(" ", "-") / policy.name
             made.append(trained(policy, world, domain, place, Training(question.steps, arm), stages))
             tell(f"{arm}, {policy.name}")
         returns[arm] = tried(world, made, [variant], question.trials)[0]

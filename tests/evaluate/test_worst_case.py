@@ -9,10 +9,11 @@ import pytest
 from sim2real.cli import main
 from sim2real.distributions import LogUniform, Normal, Point, Samples, Uniform
 from sim2real.domain import Domain
-from sim2real.errors import InvalidValue
+from sim2real.errors import DeadParameter, InvalidValue
 from sim2real.evaluate.outcomes import tried
 from sim2real.evaluate.robust_radius import Bisection, robust_radius, scaled_box
 from sim2real.evaluate.rollouts import Trials, episode_returns
+from sim2real.evaluate.solved_map import solved_map
 from sim2real.evaluate.statistics import wilson
 from sim2real.evaluate.worst_case import Search, worst_case
 from sim2real.foreign import load_policy
@@ -129,6 +130,27 @@ def test_what_leaves_nothing_to_search_is_refused(cartpole, policy, function):
     for domain in (Domain.point({"cart.mass": 1.2}), "nominal"):
         with pytest.raises(InvalidValue, match="no range to search"):
             function(cartpole, [policy], domain)
+
+
+def test_a_range_that_changes_nothing_is_refused_rather_than_called_robust(
+    cartpole, policy, tmp_path, capsys
+):
+    dead = Domain({"cart.mass": Uniform(0.8, 1.2), "slider.stribeck_velocity": Uniform(0.1, 0.2)})
+    grid = dict.fromkeys(dead.names, 2)
+    for go in (
+        lambda: worst_case(cartpole, [policy], dead, QUICK),
+        lambda: robust_radius(cartpole, [policy], dead, Bisection(episodes=3, halvings=1)),
+        lambda: solved_map(cartpole, [policy], dead, grid, trials=Trials(1)),
+    ):
+        with pytest.raises(DeadParameter, match=r"slider.stribeck_velocity changes nothing"):
+            go()
+    insisted = Bisection(episodes=3, halvings=1, allow_dead=True)
+    assert robust_radius(cartpole, [policy], dead, insisted).alone["slider.stribeck_velocity"].scale in (0, 1)
+    dead.save(tmp_path / "dead.toml")
+    told = ["worst", policy.name, "--domain", str(tmp_path / "dead.toml"), "--out", str(tmp_path / "out")]
+    assert main(told) == 2
+    assert "insist with --allow-dead" in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(

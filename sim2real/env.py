@@ -399,7 +399,7 @@ def task_class(world: World) -> TaskFactory:
     if world.own_task is not None:
         return world.own_task
     if world.io is not None and world.task == IO:
-        return IOTask(world.io, level_ground(world.model) if world.io.scans else 0.0)
+        return IOTask(world.io, level_ground(world.model, world.parameters) if world.io.scans else 0.0)
     own = world.path / "task.py" if (world.path / "task.py").is_file() else "my_module"
     if not has_task(world):
         raise InvalidValue(

@@ -7,7 +7,7 @@ which is 1 unless the scene says another, whatever the two geoms have.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import mujoco
 import numpy as np
@@ -24,11 +24,15 @@ def possible_partners(model: mujoco.MjModel, geom: int) -> list[int]:
     return [other for other in range(model.ngeom) if _may_touch(model, geom, other)]
 
 
-def level_ground(model: mujoco.MjModel) -> float:
+def level_ground(model: mujoco.MjModel, parameters: Iterable[str] = ()) -> float:
     """Height of the horizontal planes that are all that stands still and can be touched, m.
 
+    Args:
+        model: compiled.
+        parameters: of the world; none may move that ground.
+
     Raises:
-        InvalidValue: for ground that isn't level, or none.
+        InvalidValue: for ground that isn't level or doesn't stay, or none.
     """
     data, heights = mujoco.MjData(model), set()
     mujoco.mj_kinematics(model, data)
@@ -37,12 +41,18 @@ def level_ground(model: mujoco.MjModel) -> float:
             model.geom_contype[geom] or model.geom_conaffinity[geom]
         ):
             continue
+        name = element_names(model, "geom")[geom]
+        if f"{name}.height" in parameters:
+            raise InvalidValue(
+                f"a height scan is computed over ground that stays where the scene has it, and {name}.height "
+                "moves it; leave out one of both"
+            )
         is_plane = model.geom_type[geom] == mujoco.mjtGeom.mjGEOM_PLANE
         heights.add(float(data.geom_xpos[geom, 2]))
         if not is_plane or data.geom_xmat[geom, 8] < _LEVEL or len(heights) > 1:
             raise InvalidValue(
                 f"a height scan is computed over level ground alone, and geom "
-                f"{element_names(model, 'geom')[geom]!r} is none; leave it out, or take a policy without"
+                f"{name!r} is none; leave it out, or take a policy without"
             )
     if not heights:
         raise InvalidValue("a height scan needs level ground; give the scene a plane")

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 import sim2real
+from sim2real.distributions import Uniform
+from sim2real.domain import Domain
 from sim2real.errors import InvalidValue, UnknownName
 
 SCENE = """
@@ -322,6 +324,14 @@ def test_a_height_scan_over_other_ground_is_refused(make, old, new, said):
     world = make(("num_obs = 34", ""), (ACTION, SCAN + ACTION), scene=scene)
     with pytest.raises(InvalidValue, match=said):
         sim2real.Sim2RealVectorEnv(world, 1)
+
+
+def test_a_height_scan_over_ground_that_a_parameter_moves_is_refused(make):
+    world = make(("num_obs = 34", ""), (ACTION, SCAN + ACTION))
+    moved = Domain({"floor.height": Uniform(-0.1, 0.1)})
+    with pytest.raises(InvalidValue, match=r"floor.height moves it"):
+        sim2real.Sim2RealVectorEnv(world, 1, domain=moved)
+    sim2real.Sim2RealVectorEnv(make(), 1, domain=moved).reset(seed=0)
 
 
 def test_a_keyframe_is_where_the_scene_puts_it_unless_it_is_left_out(make):

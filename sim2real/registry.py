@@ -12,6 +12,7 @@ import contextlib
 import importlib
 import importlib.util
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
@@ -136,6 +137,8 @@ class Registry(Mapping[str, T], Generic[T]):
 _ALL: list[Registry[Any]] = []
 _USEFUL: set[str] = set()
 """Modules that have registered something when they were imported."""
+_PICKLING = threading.RLock()
+"""cloudpickle's list of modules to be pickled by value is one for the process, whichever thread asks."""
 
 
 def import_module(name: str) -> ModuleType:
@@ -184,14 +187,19 @@ def pickled(thing: object) -> bytes:
     Raises:
         pickle.PicklingError, TypeError, AttributeError: for open files, locks and the like.
     """
-    files = [module for name, module in list(sys.modules.items()) if name.endswith(".py")]
-    for module in files:
-        cloudpickle.register_pickle_by_value(module)
-    try:
-        return bytes(cloudpickle.dumps(thing))
-    finally:
-        for module in files:
-            cloudpickle.unregister_pickle_by_value(module)
+    with _PICKLING:
+        by_value = cloudpickle.list_registry_pickle_by_value()
+        files = {
+            module.__name__: module for name, module in list(sys.modules.items()) if name.endswith(".py")
+        }
+        ours = [module for name, module in files.items() if name in sys.modules and name not in by_value]
+        for module in ours:
+            cloudpickle.register_pickle_by_value(module)
+        try:
+            return bytes(cloudpickle.dumps(thing))
+        finally:
+            for module in ours:
+                cloudpickle.unregister_pickle_by_value(module)
 
 
 def _registered() -> set[tuple[str, str, str]]:

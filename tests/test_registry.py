@@ -1,8 +1,11 @@
 """A task of one's own: registered, given, offered by a package, or imported by the command line."""
 
 import functools
+import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
@@ -11,7 +14,7 @@ import pytest
 import sim2real
 from sim2real.cli import main
 from sim2real.errors import InvalidValue, UnknownName
-from sim2real.registry import Registry, import_module
+from sim2real.registry import Registry, import_module, load_module, pickled
 from sim2real.tasks import TASKS, CartPole
 from sim2real.transfer.remote import RemoteTarget
 from sim2real.transfer.target import Budget
@@ -218,3 +221,23 @@ def test_an_id_for_ones_own_world(elsewhere, monkeypatch):
         sim2real.register_env("cartpole", id="not an id")
     with pytest.raises(UnknownName, match="did you mean 'furuta'"):
         sim2real.register_env("furutta", id="mine/Sway-v1")
+
+
+def test_two_threads_may_pickle_what_a_file_defines_at_once(elsewhere):
+    Path("beside.py").write_text("class Beside:\n    value = 3\n")
+    thing = load_module("beside.py").Beside()
+    barrier = threading.Barrier(4)
+
+    def there(_):
+        barrier.wait()
+        return [pickled(thing) for _ in range(50)]
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as threads:
+            contents = {content for some in threads.map(there, range(4)) for content in some}
+    finally:
+        sys.setswitchinterval(interval)
+    code = f"import pickle, sys; print(pickle.loads({min(contents)!r}).value)"
+    assert subprocess.check_output([sys.executable, "-c", code], cwd="/", text=True) == "3\n"

@@ -4,7 +4,9 @@ import dataclasses
 import os
 import signal
 import socket
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -97,18 +99,25 @@ def numbers(found):
 def test_death_of_a_worker_loses_no_cell_and_counts_none_twice(cluster, own, tmp_path):
     slow, marks = own
     methods = {"slow": slow(str(marks))}
-    killed = []
+    ended = threading.Event()
 
-    def kill_one(_):
-        going = [mark for mark in begun(marks) if not mark.with_suffix(".end").exists()]
-        if going and not killed:
-            killed.append(int(going[0].name.split("-")[1]))
-            os.kill(killed[0], signal.SIGKILL)
+    def kill_one():
+        while not ended.wait(0.02):
+            for mark in begun(marks):
+                if not mark.with_suffix(".end").exists():
+                    os.kill(int(mark.name.split("-")[1]), signal.SIGKILL)
+                    return True
+        return False
 
     policies = [dataclasses.replace(p, contract=dataclasses.replace(p.contract, seed=7)) for p in POLICIES]
     policies = [*POLICIES, policies[0]]
-    found = compare(WORLD, policies, methods, design(cluster), tmp_path / "out", kill_one)
-    assert killed
+    with ThreadPoolExecutor() as aside:
+        killed = aside.submit(kill_one)
+        try:
+            found = compare(WORLD, policies, methods, design(cluster), tmp_path / "out")
+        finally:
+            ended.set()
+    assert killed.result()
     assert len(begun(marks)) > len(policies)  # what was lost was run once more
     assert not found.failures
     assert found.row("combined_a", "slow").seeds == (0, 1, 2, 7)

@@ -37,11 +37,11 @@ def add(commands: Commands) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Run it."""
     from sim2real.foreign import load_policy
-    from sim2real.playback import default_video, has_display, play
+    from sim2real.playback import default_video, has_window, play
 
     policy = load_policy(arguments.policy, arguments.trust)
     world = load_world(arguments.world or world_of([policy]), arguments)
-    video = arguments.video or (None if has_display() else default_video(policy))
+    video = arguments.video or (None if has_window(world) else default_video(policy))
 
     def tell(motion: Clip) -> None:
         end = f", {motion.end}" if motion.end else ""

@@ -6,8 +6,8 @@ The motion is that of the first episode of an evaluation.
 """
 
 from sim2real.playback.clip import Clip, record
-from sim2real.playback.side_by_side import default_video, play
+from sim2real.playback.side_by_side import default_video, has_window, play
 from sim2real.playback.video import write_video
-from sim2real.playback.viewer import has_display, show
+from sim2real.playback.viewer import show
 
-__all__ = ["Clip", "default_video", "has_display", "play", "record", "show", "write_video"]
+__all__ = ["Clip", "default_video", "has_window", "play", "record", "show", "write_video"]

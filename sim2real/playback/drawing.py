@@ -21,6 +21,9 @@ from sim2real.interface import Array
 Picture = NDArray[np.uint8]
 """Shape (height, width, 3)."""
 
+PANE = (480, 360)
+"""Width and height of what is shown of one motion, in pixels."""
+
 _INERTIA = mujoco.mjtVisFlag.mjVIS_INERTIA
 _WAYS = {"egl": "EGL", "osmesa": "OSMesa"}
 """Ways to draw without a display, and the library that each needs."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from sim2real.evaluate.candidates import Candidate
 from sim2real.evaluate.rollouts import SEED
 from sim2real.evaluate.variants import chosen_variants
-from sim2real.playback.clip import Clip, record
+from sim2real.playback.clip import Clip, draws_itself, record
 from sim2real.playback.video import check_suffix, write_video
 from sim2real.playback.viewer import has_display, show
 from sim2real.world import World
@@ -30,7 +30,7 @@ def play(
         world: where, or its name or folder.
         variant: a held-out one, or the path of a domain's TOML file; by default the nominal physics alone.
         video: a file to write, ``.webp``, ``.gif`` or ``.mp4``; by default a window, and where there is no
-            display ``runs/play-POLICY.webp``.
+            display, or only the env knows how it looks, ``runs/play-POLICY.webp``.
         seconds: of simulated time, at most.
         done: called after each motion, before anything is shown.
 
@@ -44,7 +44,7 @@ def play(
         MissingDisplay: if nothing here can draw.
     """
     world = world if isinstance(world, World) else World.load(world)
-    if video is None and not has_display():
+    if video is None and not has_window(world):
         video = default_video(policy)
     if video is not None:
         check_suffix(Path(video))
@@ -57,6 +57,11 @@ def play(
     else:
         write_video(motions, Path(video))
     return motions
+
+
+def has_window(world: World) -> bool:
+    """Whether motions of a world can be seen in a window here: MuJoCo's viewer, which wants its bodies."""
+    return has_display() and not draws_itself(world)
 
 
 def default_video(policy: Candidate) -> Path:

@@ -6,20 +6,19 @@ import functools
 import importlib.util
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from sim2real.errors import InvalidValue
 from sim2real.files import write_atomically
+from sim2real.interface import Array
 from sim2real.playback.clip import Clip
-from sim2real.playback.drawing import Picture, View, pictures
+from sim2real.playback.drawing import PANE, Picture, View, pictures
 
-_WIDTH, _HEIGHT = 480, 360
-"""Of one motion, in pixels."""
 _RATE = 25
 """Pictures a second."""
 SUFFIXES = (".mp4", ".webp", ".gif")
@@ -79,19 +78,37 @@ def _frames(motions: Sequence[Clip]) -> Iterator[Picture]:
     """Pictures of all motions side by side, with their titles."""
     font = ImageFont.load_default(16)
     with ExitStack() as stack:
-        views = (View.of(m.model, m.qpos[:: max(1, len(m.qpos) // 50)]) for m in motions)
-        view = functools.reduce(View.joined, views)
-        draw = [stack.enter_context(pictures(motion.model, view, _WIDTH, _HEIGHT)) for motion in motions]
+        draw = [_kept(motion) for motion in motions if motion.pictures]
+        if not draw:
+            views = (View.of(m.model, m.qpos[:: max(1, len(m.qpos) // 50)]) for m in motions)
+            view = functools.reduce(View.joined, views)
+            draw = [
+                _posed(motion, stack.enter_context(pictures(motion.model, view, *PANE))) for motion in motions
+            ]
         for k in range(int(max(motion.seconds for motion in motions) * _RATE) + 1):
             panes = []
             for motion, drawn in zip(motions, draw, strict=True):
                 step = min(round(k / _RATE / motion.dt), len(motion.qpos) - 1)
-                pane = Image.fromarray(drawn(motion.qpos[step]))
+                pane = Image.fromarray(drawn(step))
                 ImageDraw.Draw(pane).text(
                     (8, 6), _caption(motion, step), "white", font, stroke_width=2, stroke_fill="black"
                 )
                 panes.append(np.asarray(pane))
             yield np.concatenate(panes, axis=1)
+
+
+def _kept(motion: Clip) -> Callable[[int], Picture]:
+    """What draws a step of a motion that came with pictures, in the middle of its pane."""
+
+    def drawn(step: int) -> Picture:
+        return np.asarray(ImageOps.pad(Image.fromarray(motion.pictures[step]), PANE))
+
+    return drawn
+
+
+def _posed(motion: Clip, draw: Callable[[Array], Picture]) -> Callable[[int], Picture]:
+    """What draws a step of a motion by its positions."""
+    return lambda step: draw(motion.qpos[step])
 
 
 def _caption(motion: Clip, step: int) -> str:

@@ -14,7 +14,7 @@ from sim2real.domain import Domain
 from sim2real.errors import InvalidValue, MissingDisplay, PolicyError
 from sim2real.evaluate.rollouts import Trials, run_policies
 from sim2real.foreign import load_policy
-from sim2real.playback import Clip, record, write_video
+from sim2real.playback import Clip, play, record, write_video
 from sim2real.playback.drawing import View, pictures, visible
 from sim2real.playback.video import ffmpeg
 from sim2real.playback.viewer import add_ghost, pose
@@ -71,9 +71,6 @@ def test_an_engine_of_another_kind_is_drawn_by_its_positions():
     motion = record(world, world.variant(CONTROL), load_policy(lambda seen: np.zeros((len(seen), 3))))
     assert motion.qpos.shape[1] == motion.model.nq == 6
     assert motion.end == "fell"
-    pendulum = World.load("gym:Pendulum-v1")
-    with pytest.raises(InvalidValue, match="no env of MuJoCo's"):
-        record(pendulum, pendulum.variant(CONTROL), load_policy(lambda seen: seen[:, :1]))
 
 
 def test_the_view_holds_all_that_moves(ball):
@@ -206,3 +203,63 @@ def test_a_machine_that_cannot_draw_says_so_in_a_sentence(tmp_path):
     assert len(done.stderr.splitlines()) == 1
     assert "nothing here can draw without a window" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+DRAWN = """
+import gymnasium as gym
+import numpy as np
+
+
+class Dot(gym.Env):
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 10}
+    dt = 0.1
+    observation_space = gym.spaces.Box(-np.inf, np.inf, (1,))
+    action_space = gym.spaces.Box(-1.0, 1.0, (1,))
+    gain = 1.0
+
+    def __init__(self, render_mode=None):
+        self.render_mode = render_mode
+
+    def reset(self, seed=None, options=None):
+        super().reset(seed=seed)
+        self.place = 0.0
+        return np.array([self.place]), {}
+
+    def step(self, action):
+        self.place += self.gain * action[0]
+        return np.array([self.place]), self.place, False, False, {}
+
+    def render(self):
+        picture = np.zeros((40, 80, 3), np.uint8)
+        picture[:, int(4 * self.place)] = 255
+        return picture
+
+
+class Bare(Dot):
+    metadata = {"render_modes": [], "render_fps": 10}
+
+
+gym.register("Dot-v0", Dot, max_episode_steps=8)
+gym.register("Bare-v0", Bare, max_episode_steps=8)
+"""
+
+
+def test_an_env_that_only_itself_can_draw_draws_itself(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "dotted.py").write_text(DRAWN)
+    world = World.load("gym:dotted:Dot-v0")
+    push = load_policy(lambda seen: np.ones((len(seen), 1)))
+    (tmp_path / "fast.toml").write_text("[parameters]\n'env.gain' = 2.0\n")
+    motions = play(push, world, "fast.toml", tmp_path / "dots.gif")
+    for motion, gain in zip(motions, (1, 2), strict=True):
+        assert [int(picture[0, :, 0].argmax()) for picture in motion.pictures] == [
+            4 * gain * k for k in range(9)
+        ]
+    with Image.open(tmp_path / "dots.gif") as video:
+        assert video.size == (960, 360)
+        columns = picture_of(video, video.n_frames - 1)[180, :, 0]
+    middles = [np.nonzero(half > 128)[0].mean() for half in (columns[:480], columns[480:])]
+    assert middles == pytest.approx([32.5 * 6, 64.5 * 6], abs=3)
+    bare = World.load("gym:dotted:Bare-v0")
+    with pytest.raises(InvalidValue, match="Bare-v0 draws no pictures; give it a render"):
+        play(push, bare, video=tmp_path / "no.gif")

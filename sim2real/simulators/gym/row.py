@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import mujoco
 import numpy as np
+from numpy.typing import NDArray
 
 from sim2real.errors import InvalidValue, Sim2RealError, told
 from sim2real.interface import Array
@@ -139,6 +140,20 @@ class Row:
         self._board["terminated"][()], self._board["truncated"][()] = bool(terminated), bool(truncated)
         self._board["success"][()] = bool(self._success and info.get(self._success, False))
         self._over = bool(blown or terminated or truncated)
+
+    def picture(self) -> NDArray[np.uint8]:
+        """What an env draws that was made by `Source.drawn`. Shape (height, width, 3).
+
+        Raises:
+            InvalidValue: for an env that fails, or draws something else.
+        """
+        drawn = np.asarray(self._asked("render", self._env.render))
+        if drawn.dtype != np.uint8 or drawn.ndim != 3 or drawn.shape[2] != 3:
+            raise InvalidValue(
+                f"{self._title} draws {drawn.dtype} of shape {drawn.shape} where a picture is meant: uint8 "
+                "of shape (height, width, 3)"
+            )
+        return drawn
 
     def _numbers(self, observation: Observation) -> Array:
         """What is observed, in a row.

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+import numpy as np
+from numpy.typing import NDArray
+
 from sim2real.interface import Array, Ids
 from sim2real.simulators.gym.row import Row
 from sim2real.simulators.quiet import quiet
@@ -51,6 +54,11 @@ class Shard:
         """Delay commands by the steps on the board."""
         for row, steps in zip(self._rows, self._board["delay"], strict=True):
             row.delay_commands(steps)
+
+    def draw(self, env_ids: Ids, pictures: list[NDArray[np.uint8]]) -> None:
+        """Add what envs draw."""
+        with quiet():
+            pictures += [row.picture() for row in self._some(env_ids)]
 
     def _some(self, env_ids: Ids | None) -> Iterable[Row]:
         return self._rows if env_ids is None else [self._rows[k] for k in env_ids.tolist()]

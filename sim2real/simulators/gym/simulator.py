@@ -14,6 +14,7 @@ import os
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sim2real.errors import InvalidValue, UnknownName
 from sim2real.interface import Array, Ids, Mask, TaskSpec
@@ -126,6 +127,18 @@ class GymSimulator(Named):
         """External force and torque on a body of a MuJoCo model; live, to write. Shape (num_envs, 6)."""
         force: Array = self._board["force"][:, element_id(self.world.model, "body", body)]
         return force
+
+    def picture(self, env_id: int) -> NDArray[np.uint8]:
+        """What an env in this process draws, which was made by `Source.drawn`. Shape (height, width, 3).
+
+        Raises:
+            InvalidValue: for an env that fails, draws something else, or is in another process.
+        """
+        if not isinstance(self._staff, Alone):
+            raise InvalidValue("only envs in this process draw: simulator=Engine('gym', threads=1)")
+        pictures: list[NDArray[np.uint8]] = []
+        self._staff.some("draw", np.array([env_id]), lambda _: (pictures,))
+        return pictures[0]
 
     def delay_commands(self, steps: Array) -> None:
         """Delay commands by whole physics steps until physics is set again. Shape (num_envs, nu)."""

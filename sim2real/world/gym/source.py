@@ -6,7 +6,7 @@ import difflib
 import json
 import pickle
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import gymnasium as gym
@@ -110,6 +110,25 @@ class Source:
         if not isinstance(env, gym.Env):
             raise InvalidValue(f"{self.name} makes a {type(env).__name__} where a gymnasium.Env is meant")
         return env
+
+    def drawn(self) -> Source:
+        """The same envs, which draw themselves: ``render()`` gives a picture, as gymnasium's ``rgb_array``.
+
+        Raises:
+            InvalidValue: for envs that don't draw themselves.
+        """
+        source = self
+        if isinstance(self.what, EnvSpec):
+            source = replace(self, kwargs={**self.kwargs, "render_mode": "rgb_array"})
+        env = self.make()
+        modes = env.metadata.get("render_modes", ()) if source is not self else (env.render_mode,)
+        env.close()
+        if "rgb_array" not in modes:
+            raise InvalidValue(
+                f"{self.name} draws no pictures; give it a render() of the mode 'rgb_array', named in its "
+                "metadata's render_modes, and let what makes it pass render_mode='rgb_array'"
+            )
+        return source
 
     @property
     def arguments(self) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sim2real.cli.arguments import positive
-from sim2real.cli.task import add_task, load_world
+from sim2real.cli.task import add_cluster, add_task, load_world
 from sim2real.cli.terminal import command_line, console, counting
 from sim2real.errors import InvalidValue
 
@@ -40,10 +40,7 @@ def add(commands: Commands) -> None:
         "--variants", nargs="*", help="to try results in beside targets and source; default all that run here"
     )
     command.add_argument("--tries", type=positive, default=64, help="episodes per result and physics (64)")
-    command.add_argument("--jobs", type=positive, default=2, help="cells at once (2)")
-    command.add_argument(
-        "--cluster", metavar="dask://HOST:PORT", help="a Dask cluster whose workers run the cells instead"
-    )
+    add_cluster(command)
     command.add_argument("--out", type=Path, help="folder; default runs/compare-WORLD")
     add_task(command)
     command.set_defaults(run=run)

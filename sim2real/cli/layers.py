@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sim2real.cli.arguments import positive
-from sim2real.cli.task import add_task, load_world
+from sim2real.cli.task import add_cluster, add_task, load_world
 from sim2real.cli.terminal import console
 
 if TYPE_CHECKING:
@@ -27,10 +27,7 @@ def add(commands: Commands) -> None:
     )
     command.add_argument("--budget", type=positive, default=50_000, help="control steps an arm (50000)")
     command.add_argument("--tries", type=positive, default=64, help="episodes per result and physics (64)")
-    command.add_argument("--jobs", type=positive, default=2, help="cells at once (2)")
-    command.add_argument(
-        "--cluster", metavar="dask://HOST:PORT", help="a Dask cluster whose workers run the cells instead"
-    )
+    add_cluster(command)
     command.add_argument("--out", type=Path, help="folder; default runs/layers-POLICY-TARGET")
     add_task(command)
     command.set_defaults(run=run)

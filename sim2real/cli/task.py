@@ -1,10 +1,12 @@
-"""A task of one's own in every command that makes an env."""
+"""A task of one's own in every command that makes an env, and where many of them run."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from typing import TYPE_CHECKING
+
+from sim2real.cli.arguments import positive
 
 if TYPE_CHECKING:
     from sim2real.world import World
@@ -25,6 +27,16 @@ def add_imports(command: argparse.ArgumentParser) -> None:
         default=[],
         metavar="MODULE",
         help="module (or .py file) to import first, which registers tasks of one's own; may come again",
+    )
+
+
+def add_cluster(command: argparse.ArgumentParser) -> None:
+    """Where cells of a comparison run."""
+    command.add_argument("--jobs", type=positive, default=2, help="cells at once (2)")
+    command.add_argument(
+        "--cluster",
+        metavar="ADDRESS",
+        help="who runs the cells instead: dask://HOST:PORT or ray://HOST:PORT; dask or ray for one here",
     )
 
 

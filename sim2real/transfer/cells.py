@@ -1,8 +1,8 @@
 """The cells of a comparison: one transfer method from one policy to one target, run, kept and read again.
 
 Cells run through joblib, on this machine's cores or wherever ``joblib.parallel_config`` says, or on a Dask
-cluster, each with its target in one more process, whose physics no method reaches. What a cell brings back is
-written here, whole or not at all, so that only cells that were running are lost by a kill.
+or Ray cluster, each with its target in one more process, whose physics no method reaches. What a cell brings
+back is written here, whole or not at all, so that only cells that were running are lost by a kill.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import numpy as np
@@ -31,7 +30,7 @@ from sim2real.evaluate.rollouts import Trials, run_policies
 from sim2real.files import replace_folder, write_text
 from sim2real.policy import Policy
 from sim2real.registry import import_module, pickled
-from sim2real.transfer.cluster import outcomes
+from sim2real.transfer.cluster import Cluster
 from sim2real.transfer.methods import Method
 from sim2real.transfer.remote import RemoteTarget
 from sim2real.transfer.source import Source
@@ -39,9 +38,6 @@ from sim2real.transfer.stages import code_of, fingerprint
 from sim2real.transfer.target import Budget, Seal, Spent
 from sim2real.transfer.transfer import transfer
 from sim2real.world import Variant, World
-
-if TYPE_CHECKING:
-    from distributed import Client
 
 _ALONE = threading.Lock()
 """Cells seed their process's generators and shut its variants: one at a time in each."""
@@ -95,7 +91,7 @@ class Done:
 
 
 def run(
-    cells: Sequence[Cell], jobs: int | None, imports: Sequence[str], cluster: Client | None = None
+    cells: Sequence[Cell], jobs: int | None, imports: Sequence[str], cluster: Cluster | None = None
 ) -> Iterator[tuple[Cell, Done | str]]:
     """Each cell with what it brought back, or with a sentence that says why nothing, as they end.
 
@@ -109,7 +105,7 @@ def run(
         # classes of .py files go with the cell, as other machines don't have the files
         modules = tuple(name for name in imports if not name.endswith(".py"))
         given = {k: (k, pickled(cell), modules) for k, cell in enumerate(cells)}
-        for number, outcome in outcomes(cluster, _on_worker, given):
+        for number, outcome in cluster.outcomes(_on_worker, given):
             yield cells[number], outcome
         return
     left, deaths = list(range(len(cells))), 0

@@ -19,7 +19,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -35,13 +34,10 @@ from sim2real.evaluate.variants import chosen_variants
 from sim2real.evaluate.verdict import number
 from sim2real.policy import Policy
 from sim2real.transfer.cells import Cell, Done, keep, kept, place, run
-from sim2real.transfer.cluster import connected
+from sim2real.transfer.cluster import Cluster, connected
 from sim2real.transfer.methods import Method, read_method
 from sim2real.transfer.target import Budget
 from sim2real.world import CONTROL, World
-
-if TYPE_CHECKING:
-    from distributed import Client
 
 ZERO_SHOT, SCRATCH = "zero-shot", "from-scratch"
 """Labels of what methods are compared with."""
@@ -67,7 +63,8 @@ class Design:
     imports: tuple[str, ...] = ()
     """Modules of one's own that other processes import first."""
     cluster: str | None = None
-    """``dask://HOST:PORT``, whose workers run the cells instead; see `sim2real.transfer.cluster`."""
+    """Whose workers run the cells instead: ``dask://HOST:PORT`` or what else `sim2real.transfer.cluster`
+    takes; with ``dask`` and ``ray``, ``jobs`` of them."""
 
     def __post_init__(self) -> None:
         """Refuse what leads nowhere."""
@@ -167,7 +164,7 @@ def compare(
         UnknownName: for a method, a setting or a variant that does not exist.
         DeadParameter: if a value of a variant changes nothing.
     """
-    with nullcontext() if design.cluster is None else connected(design.cluster) as cluster:
+    with nullcontext() if design.cluster is None else connected(design.cluster, design.jobs) as cluster:
         cells = _cells(world, policies, methods, design)
         found, failures = _run(cells, design, cluster, out, tell)
     return _judged(world, [(cells[k], found[k]) for k in sorted(found)], failures, design)
@@ -176,7 +173,7 @@ def compare(
 def _run(
     cells: Sequence[Cell],
     design: Design,
-    cluster: Client | None,
+    cluster: Cluster | None,
     out: Path | None,
     tell: Callable[[str], None],
 ) -> tuple[dict[int, Done], dict[str, str]]:

@@ -1,12 +1,15 @@
-"""Cells on a Dask cluster: the same as here, whoever dies, and a sentence where there is no cluster."""
+"""Cells on a Dask or Ray cluster: the same as here, whoever dies, and a sentence where there is none."""
 
-import dataclasses
+import math
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -17,21 +20,24 @@ from sim2real.errors import InvalidValue
 from sim2real.evaluate.rollouts import Trials
 from sim2real.policy import Policy
 from sim2real.registry import load_module
+from sim2real.transfer.cluster import connected
 from sim2real.transfer.compare import Design, compare
 from sim2real.transfer.methods import METHODS
 from sim2real.transfer.target import Budget
 from sim2real.world import World
 
-distributed = pytest.importorskip("distributed")
-
 WORLD = World.load("cartpole")
 POLICIES = Policy.shipped("cartpole", "nominal")
+DESIGN = {
+    "targets": ("combined_a",),
+    "budget": Budget(steps=400),
+    "variants": (),
+    "trials": Trials(4),
+    "jobs": 1,
+}
 
 OWN = """
-import os
-import time
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -39,104 +45,125 @@ import numpy as np
 from sim2real.transfer.methods import Card, register_method
 
 
-@register_method("slow")
+@register_method("weaker")
 @dataclass(frozen=True)
-class Slow:
-    card: ClassVar[Card] = Card("takes its time, and says where it begins and ends")
-    marks: str = ""
-    deadly: int = -1
+class Weaker:
+    card: ClassVar[Card] = Card("gives a little less than the policy did")
 
     def __call__(self, case):
-        marks = Path(self.marks)
-        mark = marks / f"{case.seed}-{os.getpid()}-{time.monotonic_ns()}"
-        mark.touch()
-        if case.seed == self.deadly:
-            os._exit(1)
         case.target.reset()
-        for _ in range(10):
-            case.target.step(np.zeros((case.target.num_envs, 1), np.float32))
-            time.sleep(0.1)
-        weights = {key: array * np.float32(0.9) for key, array in case.policy.weights.items()}
-        mark.with_suffix(".end").touch()
-        return replace(case.policy, weights=weights, name="slow")
+        case.target.step(np.zeros((case.target.num_envs, 1), np.float32))
+        return replace(case.policy, weights={k: a * np.float32(0.9) for k, a in case.policy.weights.items()})
 """
 
-
-@pytest.fixture(scope="module")
-def cluster():
-    """Two workers on this machine, each in a process of its own that is started again if it dies."""
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0", silence_logs=50
-    ) as made:
-        yield made
+KINDS = [pytest.param(kind, marks=pytest.mark.slow) for kind in ("dask", "ray")]
 
 
-@pytest.fixture
-def own(tmp_path, monkeypatch):
-    """A method in a file, and a folder in which it marks its runs."""
+def needed(kind):
+    return pytest.importorskip({"dask": "distributed", "ray": "ray"}[kind])
+
+
+@contextmanager
+def cluster(kind):
+    """The address of a Dask cluster that is started for the run, or of a Ray head that is there."""
+    needed(kind)
+    if kind == "dask":
+        yield "dask"
+        return
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+    head = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--num-cpus=1"]
+    head += ["--port=0", "--min-worker-port=0", "--max-worker-port=0", f"--ray-client-server-port={port}"]
+    quiet = subprocess.DEVNULL
+    with subprocess.Popen([*head, "--include-dashboard=false"], stdout=quiet, stderr=quiet) as process:
+        try:
+            until = time.monotonic() + 60
+            while time.monotonic() < until:
+                with suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+                    break
+                time.sleep(0.2)
+            yield f"ray://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_cells_on_a_cluster_bring_back_what_they_do_here(kind, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     Path("own.py").write_text(OWN)
-    marks = tmp_path / "marks"
-    marks.mkdir()
-    with METHODS.aside():
-        yield load_module("own.py").Slow, marks
+    with METHODS.aside(), cluster(kind) as address:
+        methods = {"weaker": load_module("own.py").Weaker()}
+        here, there = (
+            compare(WORLD, POLICIES[:1], methods, Design(**DESIGN, imports=("own.py",), cluster=place))
+            for place in (None, address)
+        )
+    assert not there.failures
+    for (cell, done), (other, expected) in zip(there.done, here.done, strict=True):
+        assert cell.name == other.name
+        assert done.spent == expected.spent
+        np.testing.assert_equal(done.episodes, expected.episodes)
 
 
-def design(cluster):
-    at = None if cluster is None else cluster.scheduler_address.replace("tcp", "dask")
-    return Design(("combined_a",), Budget(steps=400), (), Trials(4), imports=("own.py",), cluster=at)
+@pytest.mark.parametrize("kind", KINDS)
+def test_death_loses_no_call_and_counts_none_twice_and_a_deadly_call_is_given_up(kind, tmp_path):
+    """Call 1 ends every worker that it is given to; another worker is killed in the middle of its call."""
+    needed(kind)
 
+    def call(number):
+        mark = tmp_path / f"{number}-{os.getpid()}"
+        mark.touch()
+        if number == 1:
+            os._exit(1)
+        time.sleep(1.0)
+        mark.with_suffix(".end").touch()
+        return number
 
-def begun(marks):
-    return [path for path in marks.iterdir() if path.suffix != ".end"]
-
-
-def numbers(found):
-    return [dataclasses.replace(row, cost={}) for row in found.rows]
-
-
-@pytest.mark.slow
-def test_death_of_a_worker_loses_no_cell_and_counts_none_twice(cluster, own, tmp_path):
-    slow, marks = own
-    methods = {"slow": slow(str(marks))}
-    ended = threading.Event()
+    def others():
+        return [mark for mark in tmp_path.iterdir() if mark.name[0] != "1" and not mark.suffix]
 
     def kill_one():
         while not ended.wait(0.02):
-            for mark in begun(marks):
+            for mark in others():
                 if not mark.with_suffix(".end").exists():
                     os.kill(int(mark.name.split("-")[1]), signal.SIGKILL)
                     return True
         return False
 
-    policies = [dataclasses.replace(p, contract=dataclasses.replace(p.contract, seed=7)) for p in POLICIES]
-    policies = [*POLICIES, policies[0]]
-    with ThreadPoolExecutor() as aside:
+    ended = threading.Event()
+    with connected(kind, 2) as cluster, ThreadPoolExecutor() as aside:
         killed = aside.submit(kill_one)
         try:
-            found = compare(WORLD, policies, methods, design(cluster), tmp_path / "out")
+            found = list(cluster.outcomes(call, {k: (k,) for k in range(5)}))
         finally:
             ended.set()
     assert killed.result()
-    assert len(begun(marks)) > len(policies)  # what was lost was run once more
-    assert not found.failures
-    assert found.row("combined_a", "slow").seeds == (0, 1, 2, 7)
-    assert len(found.done) == 2 * len(policies)
-    lines = []
-    here = compare(WORLD, policies, methods, design(None), None, lines.append)
-    assert numbers(found) == numbers(here)
-    assert len(list((tmp_path / "out" / "cells").iterdir())) == 2 * len(policies)
+    assert len(others()) > 4  # what was lost was run once more
+    assert sorted(number for number, _ in found) == list(range(5))
+    assert all(outcome == number for number, outcome in found if number != 1)
+    assert "the workers that ran it died" in dict(found)[1]
 
 
-@pytest.mark.slow
-def test_cell_that_ends_every_worker_is_named_and_left_out(cluster, own):
-    slow, marks = own
-    found = compare(WORLD, POLICIES, {"slow": slow(str(marks), deadly=1)}, design(cluster))
-    assert found.row("combined_a", "slow").seeds == (0, 2)
-    ((name, why),) = found.failures.items()
-    assert name == "combined_a slow seed 1"
-    assert "the workers that ran it died" in why
-    assert np.isfinite(found.row("combined_a", "slow").score["target"].value)
+def answered(address):
+    """What a cluster makes of a few calls."""
+    with connected(address) as cluster:
+        return dict(cluster.outcomes(lambda x: math.sqrt(x), {0: (16.0,), 1: (-1.0,), 2: (4.0,)}))
+
+
+def test_dask_scheduler_of_ones_own():
+    distributed = needed("dask")
+    with distributed.LocalCluster(
+        n_workers=1,
+        threads_per_worker=1,
+        processes=False,
+        protocol="tcp://",
+        dashboard_address=":0",
+        silence_logs=50,
+    ) as cluster:
+        outcomes = answered(cluster.scheduler_address.replace("tcp", "dask"))
+    assert (outcomes[0], outcomes[2]) == (4.0, 2.0)
+    assert "the cluster lost it (ValueError" in outcomes[1]
 
 
 @pytest.mark.parametrize(
@@ -144,11 +171,14 @@ def test_cell_that_ends_every_worker_is_named_and_left_out(cluster, own):
     [
         ("dask://127.0.0.1:{free}", "no Dask scheduler answers at 127.0.0.1:"),
         ("dask://127.0.0.1", "is no cluster; write dask://HOST:PORT"),
-        ("ray://127.0.0.1:8786", "is no cluster; write dask://HOST:PORT"),
+        ("ray://127.0.0.1:{free}", "no Ray cluster answers at 127.0.0.1:"),
+        ("spark://127.0.0.1:8786", "is no cluster; write dask://HOST:PORT"),
         ("127.0.0.1:8786", "is no cluster; write dask://HOST:PORT"),
     ],
 )
 def test_address_that_does_not_answer_costs_one_sentence(address, says, capsys, tmp_path):
+    if address.endswith("{free}"):
+        needed(address.partition(":")[0])
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         at = address.format(free=taken.getsockname()[1])
@@ -162,9 +192,10 @@ def test_address_that_does_not_answer_costs_one_sentence(address, says, capsys, 
 
 
 def test_cluster_without_workers_is_refused(monkeypatch):
+    distributed = needed("dask")
     monkeypatch.setattr("sim2real.transfer.cluster._WORKERS", 1)
     with (
         distributed.LocalCluster(n_workers=0, dashboard_address=":0", silence_logs=50) as empty,
         pytest.raises(InvalidValue, match="has no worker"),
     ):
-        compare(WORLD, POLICIES, ["averaged"], design(empty))
+        answered(empty.scheduler_address.replace("tcp", "dask"))

@@ -152,14 +152,25 @@ def expected(element, quantity, said=None):
 
 def differing(ours, true, whole_inertia):
     """Fields that differ, of all numbers of two models."""
-    fields = [name for name in dir(true) if not IGNORED.fullmatch(name)]
-    fields = [name for name in fields if not (whole_inertia and name in WHOLE)]
-    for name in [*fields, *(f"opt.{name}" for name in dir(true.opt) if not name.startswith("_"))]:
-        a, b = (operator.attrgetter(name)(model) for model in (ours, true))
-        if not callable(b) and np.asarray(b).dtype.kind in "biuf" and not same(a, b):
-            yield name
+    for name, read in FIELDS.items():
+        if not (whole_inertia and name in WHOLE):
+            a, b = read(ours), read(true)
+            if not np.array_equal(a, b) and not same(a, b):
+                yield name
     if whole_inertia and not all(same(tensor(ours, k), tensor(true, k)) for k in range(true.nbody)):
         yield "inertia"
+
+
+def fields():
+    """What reads each number or array of numbers of a model, by name."""
+    model = mujoco.MjModel.from_xml_string("<mujoco/>")
+    names = [name for name in dir(model) if not IGNORED.fullmatch(name)]
+    names += [f"opt.{name}" for name in dir(model.opt) if not name.startswith("_")]
+    readers = {name: operator.attrgetter(name) for name in names}
+    return {name: read for name, read in readers.items() if np.asarray(read(model)).dtype.kind in "biuf"}
+
+
+FIELDS = fields()
 
 
 def same(a, b):
@@ -239,9 +250,9 @@ def test_a_few_hundred_combinations(tmp_path):
 @pytest.mark.slow
 def test_thousands_of_combinations(tmp_path):
     """And whatever is not on the list of refusals is seen to act somewhere."""
-    faults, acted, refused = run(range(1000, 1400), 25, tmp_path)
+    faults, acted, refused = run(range(1000, 1250), 25, tmp_path)
     assert not faults, "\n".join(map(str, faults[:10]))
-    assert len(acted) > 4000
+    assert len(acted) > 2500
     seen = {pair for what in acted for pair in what}
     alone = Counter(what[0] for what in refused if len(what) == 1)
     never = {(q, kind) for (q, kind), count in alone.items() if count > 20 and not expected(kind, q)} - seen

@@ -185,7 +185,7 @@ def main() -> None:
     print(f"test, contact: {rmse(contact, after):.2f} mrad")
     for hint in diagnose(world, contact, after)[:3]:
         print(f"  {hint.text}")
-    print_tables(base, point, contact)
+    print_tables(base, point, liveliest(contact, LIVELY, len(contact)) if arguments.quick else contact)
     print_untold(world, liveliest(train, LIVELY, len(train)), point)
     if arguments.contact:
         print_with_contact(recordings, test, options, arguments.out)

@@ -11,10 +11,12 @@ from xml.etree import ElementTree
 import pytest
 import yaml
 
+from sim2real.audit import AuditSettings
 from sim2real.cli import main
 from sim2real.domain import Domain
 from sim2real.evaluate.rollouts import Trials
 from sim2real.evaluate.worst_case import Search
+from sim2real.identify.options import Options
 from sim2real.learn.settings import settings_for
 from sim2real.pipelines.close import CloseSettings
 from sim2real.recordings import Recording, write_npz
@@ -57,11 +59,14 @@ def test_long_python_blocks_run_with_shorter_training(
         write_npz(recording, logs / f"{recording.name}.npz")
     short = {
         "seed=0)": "seed=0, settings=settings_for(world, True, total_steps=2048))",
-        'out="runs/closed")': 'out="runs/closed", settings=CloseSettings(2048, 1, trials=Trials(4)))',
-        '"training").physics': '"training", Search(generations=2, fresh=16)).physics',
+        'out="runs/identified")': 'out="runs/identified", options=few)',
+        'out="runs/closed")': 'out="runs/closed", settings=CloseSettings(2048, 1, (), Trials(4), few))',
+        "audit_world(world)": "audit_world(world, AuditSettings(policies=[policy], episodes=1))",
+        '"training").physics': '"training", Search(1, 4, episodes=4, fresh=16)).physics',
         '"combined_a").causes': '"combined_a", sim2real.Trials(2)).causes',
     }
-    names = {"Trials": Trials, "settings_for": settings_for, "CloseSettings": CloseSettings, "Search": Search}
+    names = {each.__name__: each for each in (AuditSettings, CloseSettings, Search, Trials, settings_for)}
+    names["few"] = Options(free=("pole.mass",), generations=3)
     for whole, part in short.items():
         code = code.replace(whole, part)
     exec(compile(code, "README.md", "exec"), names)

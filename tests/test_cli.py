@@ -174,6 +174,8 @@ def test_the_whole_way(small, tmp_path, capsys):
                 "heavy",
                 "--steps",
                 "4_096",
+                "--method",
+                "fine-tune",
                 "--label",
                 "tuned",
                 "--remote",
@@ -224,6 +226,8 @@ def test_budgets_that_buy_nothing(small, tmp_path, capsys):
     assert run(*command, "--seconds", "-1") == 2
     assert "a budget of -1.0 seconds buys nothing" in capsys.readouterr().err
     assert run(*command, "--steps", "100") == 1
+    assert "100 steps don't pay for 2560: 1 rounds of 16 rows" in capsys.readouterr().err
+    assert run(*command, "--method", "fine-tune", "--steps", "100") == 1
     assert "100 steps don't pay for one update" in capsys.readouterr().err
     assert run(*command, "--method", "fine-tune:normalizer=forzen") == 2
     assert "did you mean 'frozen'" in capsys.readouterr().err

@@ -37,7 +37,8 @@ hidden = [8]
 
 COMMANDS = {
     "train": "train {world} --out {out}/mine",
-    "transfer": "transfer {policy} --world {world} --target heavy --steps 2100 --out {out}/mine",
+    "transfer": "transfer {policy} --world {world} --target heavy --method fine-tune --steps 2100 "
+    "--out {out}/mine",
     "evaluate": "evaluate {policy} --world {world} --variants nominal heavy --episodes 4 --out {out}",
     "audit": "audit {world} --out {out}",
     "parity": "parity {world} --seconds 0.1 --out {out}",

@@ -26,9 +26,9 @@ def add(commands: Commands) -> None:
     command.add_argument("--world", help="name or folder of the world; default the one that the policy names")
     command.add_argument(
         "--method",
-        default="fine-tune",
+        default="identify",
         metavar="NAME[:SETTING=VALUE,...]",
-        help="see `sim2real methods`; default fine-tune",
+        help="see `sim2real methods`; default identify",
     )
     command.add_argument("--seed", type=seed, help="of exploration; default that of the policy")
     command.add_argument("--label", help="what reports call it; default the method")

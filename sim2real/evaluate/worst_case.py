@@ -26,7 +26,7 @@ import numpy as np
 from sim2real.distributions import Normal
 from sim2real.domain import Domain
 from sim2real.draws import checked_seed
-from sim2real.errors import InvalidValue, MissingExtra
+from sim2real.errors import InvalidValue
 from sim2real.evaluate.candidates import Candidate
 from sim2real.evaluate.fresh import CENTRAL
 from sim2real.evaluate.outcomes import mean_return, prepared, success_rate, tried
@@ -125,13 +125,11 @@ def worst_case(
         InvalidValue: without policies, for a domain of one physics, or if success is to be least in an env
             that tells of none.
         PolicyError: if a policy does not fit the world.
-        MissingExtra: if cmaes, or the engine, is not installed.
+        MissingExtra: if the engine is not installed.
         DeadParameter: if a parameter of the domain changes nothing; see `sim2real.audit`.
     """
-    try:
-        from cmaes import CMA
-    except ImportError as error:
-        raise MissingExtra("cmaes", "identify") from error
+    from cmaes import CMA  # it imports much of scipy
+
     world, domain = prepared(world, policies, domain, search.trials(search.episodes, 0))
     free = [k for k, d in enumerate(domain.parameters.values()) if d.support()[0] < d.support()[1]]
     population = search.population or max(6, 4 + int(3 * np.log(len(free))))

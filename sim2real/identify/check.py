@@ -119,7 +119,6 @@ def check(world: World, recordings: Sequence[Recording], options: Options | None
         RecordingError: for no recordings, or joints that don't fit.
         UnknownName: for a parameter that does not exist.
         InvalidValue: for a world that recordings can't be replayed in.
-        MissingExtra: for a robot of servos if cmaes is not installed.
     """
     options = options or Options()
     if not recordings:

@@ -104,7 +104,6 @@ def dropo(
     Raises:
         RecordingError: if the rollouts are not of the world's task.
         InvalidValue: for a whole number among the parameters, or if every candidate diverged.
-        MissingExtra: if cmaes is not installed.
     """
     space = ParameterSpace.of(world, bounds)
     for name in (free.name for free in space.free if free.integer):

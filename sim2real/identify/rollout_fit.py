@@ -145,7 +145,6 @@ def fit_rollouts(
     Raises:
         RecordingError: if the rollouts are not of the world's task, or are a single episode.
         InvalidValue: if no candidate could be replayed.
-        MissingExtra: if cmaes is not installed.
     """
     space = ParameterSpace.of(world, bounds)
     training, held_out = rollouts.split(settings.held_out, settings.search.seed)

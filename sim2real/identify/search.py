@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sim2real.errors import InvalidValue, MissingExtra
+from sim2real.errors import InvalidValue
 from sim2real.identify.problem import Problem
 from sim2real.identify.space import FloatArray
 
@@ -80,13 +80,10 @@ def minimize(
         watch: called after every generation.
 
     Raises:
-        MissingExtra: if cmaes is not installed.
         InvalidValue: if no candidate had a finite loss.
     """
-    try:
-        from cmaes import CMAwM
-    except ImportError as error:
-        raise MissingExtra("cmaes", "identify") from error
+    from cmaes import CMAwM  # it imports much of scipy
+
     blocks = [list(block) for block in blocks or [range(len(start))]]
     searches = [
         CMAwM(

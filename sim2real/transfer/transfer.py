@@ -9,6 +9,7 @@ must be a policy of the same world, with the method, what it cost and its settin
 from __future__ import annotations
 
 import dataclasses
+import json
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +40,7 @@ class Run:
 def transfer(
     policy: Policy,
     target: Target,
-    method: str | Method = "fine-tune",
+    method: str | Method = "identify",
     source: Source | None = None,
     run: Run | None = None,
 ) -> Policy:
@@ -48,7 +49,8 @@ def transfer(
     Args:
         policy: where to start.
         target: where it must work; what is spent there is in the result's provenance.
-        method: a name of `METHODS`, with settings where they are not the usual ones, or a method.
+        method: a name of `METHODS`, with settings where they are not the usual ones, or a method; the usual
+            one needs a source.
         source: what the method has free of charge.
         run: how.
 
@@ -94,9 +96,20 @@ def _is_ours(method: Method) -> bool:
 
 def _settings(method: Method, target: Target, before: Spent) -> dict[str, object]:
     """What stands in the provenance of a method that writes none itself."""
-    own: dict[str, object] = dataclasses.asdict(method) if dataclasses.is_dataclass(method) else {}
+    own: dict[str, object] = {}
+    if dataclasses.is_dataclass(method):
+        own = {field.name: _plain(getattr(method, field.name)) for field in dataclasses.fields(method)}
     after, earlier = dataclasses.asdict(target.spent), dataclasses.asdict(before)
     return {"target": target.name, **own, **{key: after[key] - earlier[key] for key in after}}
+
+
+def _plain(value: object) -> object:
+    """A setting as a file can tell it, or else what kind of thing it is."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError):
+        return type(value).__name__
+    return value
 
 
 def _checked(adapted: object, case: Case, name: str, settings: dict[str, object]) -> Policy:

@@ -53,7 +53,16 @@ def test_training_goes_on_from_it(stranger, tmp_path):
     _, path = stranger
     out = tmp_path / "ours"
     assert main(["import", f"sb3:{path}", "--world", "furuta", "--out", str(out)]) == 0
-    target = ["--target", "combined_a", "--steps", "2000", "--out", str(tmp_path / "tuned")]
+    target = [
+        "--target",
+        "combined_a",
+        "--method",
+        "fine-tune",
+        "--steps",
+        "2000",
+        "--out",
+        str(tmp_path / "tuned"),
+    ]
     assert main(["transfer", str(out), *target]) == 0
     tuned = Policy.load(tmp_path / "tuned")
     assert tuned.contract.provenance[0].method == "PPO"
@@ -70,7 +79,16 @@ def test_a_squashed_network_keeps_its_squash_and_learns(tmp_path, rng, capsys):
     np.testing.assert_allclose(found, model.predict(seen, deterministic=True)[0], atol=1e-5)
     assert Policy.load(out).label == "SAC"
     assert "a new critic" in capsys.readouterr().out
-    target = ["--target", "combined_a", "--steps", "2048", "--out", str(tmp_path / "tuned")]
+    target = [
+        "--target",
+        "combined_a",
+        "--method",
+        "fine-tune",
+        "--steps",
+        "2048",
+        "--out",
+        str(tmp_path / "tuned"),
+    ]
     assert main(["transfer", str(out), *target]) == 0
     tuned = Policy.load(tmp_path / "tuned")
     for name in ("actor.0.weight", "critic.0.weight", "critic.1.weight"):

@@ -88,7 +88,19 @@ def test_the_whole_road_from_the_command_line(stranger, capsys):
     assert main(["worlds", "swing", *mine]) == 0
     assert main(["audit", "swing", *mine, "--policy"]) == 0
     assert main(["train", "swing", *mine, "--out", "runs/one"]) == 0
-    again = ["--world", "swing", *mine, "--target", "late", "--steps", "19200", "--secret", "3"]
+    again = [
+        "--world",
+        "swing",
+        *mine,
+        "--target",
+        "late",
+        "--method",
+        "fine-tune",
+        "--steps",
+        "19200",
+        "--secret",
+        "3",
+    ]
     assert main(["transfer", "runs/one", *again, "--out", "runs/two"]) == 0
     said = capsys.readouterr().out
     assert "no count of joints' ends" in said

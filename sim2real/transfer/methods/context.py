@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from sim2real.errors import BudgetExhausted, InvalidValue, MissingExtra, PolicyError
+from sim2real.errors import BudgetExhausted, InvalidValue, PolicyError
 from sim2real.policy import Policy, ProvenanceStep
 from sim2real.policy.kinds import clipped
 from sim2real.policy.network import Run
@@ -67,12 +67,9 @@ class ContextSearch:
         Raises:
             BudgetExhausted: if it does not pay for one generation; nothing is spent then.
             PolicyError: for a policy that remembers, or has no context and can't be given one.
-            MissingExtra: if cmaes is not installed.
         """
-        try:
-            from cmaes import CMA
-        except ImportError as error:
-            raise MissingExtra("cmaes", "identify") from error
+        from cmaes import CMA  # it imports much of scipy
+
         target = case.target
         if case.policy.remembers:
             raise PolicyError(

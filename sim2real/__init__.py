@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import inspect
 
     from sim2real.audit import audit_world as audit_world
+    from sim2real.channels import register_channel as register_channel
     from sim2real.checker import check_task as check_task
     from sim2real.domain import Domain as Domain
     from sim2real.env import Sim2RealVectorEnv as Sim2RealVectorEnv
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from sim2real.foreign import import_policy as import_policy
     from sim2real.foreign import load_policy as load_policy
     from sim2real.foreign.export import export_policy as export_policy
+    from sim2real.interface import Channel as Channel
     from sim2real.interface import Drive as Drive
     from sim2real.interface import Joint as Joint
     from sim2real.interface import Signal as Signal
@@ -82,6 +84,7 @@ IDS = {
 
 _NAMES = {
     "Budget": "sim2real.transfer.target",
+    "Channel": "sim2real.interface",
     "Domain": "sim2real.domain",
     "Drive": "sim2real.interface",
     "METHODS": "sim2real.transfer.methods",
@@ -117,6 +120,7 @@ _NAMES = {
     "play": "sim2real.playback",
     "predictivity": "sim2real.evaluate.predictivity",
     "read_curves": "sim2real.transfer.learning_curves",
+    "register_channel": "sim2real.channels",
     "register_method": "sim2real.transfer.methods",
     "register_simulator": "sim2real.simulators",
     "register_task": "sim2real.tasks",

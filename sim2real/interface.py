@@ -1,4 +1,4 @@
-"""The protocols at the seams. No code: what a simulator, a task and a policy promise to each other.
+"""The protocols at the seams: what a simulator, a task, a channel and a policy promise to each other.
 
 Arrays follow the array API standard, so that a task written once runs on numpy (CPU) and on torch tensors
 (GPU); the annotations name numpy's. The first axis is always the simulation: shape ``(num_envs, …)``.
@@ -6,9 +6,10 @@ Arrays follow the array API standard, so that a task written once runs on numpy 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from types import ModuleType
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -267,3 +268,64 @@ class TaskFactory(Protocol):
 
     def __call__(self, simulator: Simulator, max_steps: int | None = None) -> Task:
         """The task done in these simulations, truncated after ``max_steps`` if given."""
+
+
+class ChannelInputs(Protocol):
+    """What a channel of one's own is made of."""
+
+    xp: ModuleType
+    """Array namespace of the simulations: numpy's, or in Warp that of torch by numpy's names."""
+    control_dt: float
+    """Control period, s."""
+
+    def zeros(self) -> Array:
+        """A number for each simulation and element, to remember something in. Shape (num_envs, k)."""
+
+    def shape(self, name: str, rows: Ids | slice) -> Array:
+        """Values of one of the channel's ``shapes``. Shape (len(rows), k)."""
+
+    def normal(self, rows: Ids | slice) -> Array:
+        """Standard normal numbers of this control step, the same at every call. Shape (len(rows), k)."""
+
+    def uniform(self, rows: Ids | slice) -> Array:
+        """Uniform numbers in (0, 1), likewise."""
+
+
+class Channel:
+    """Base of what a user puts between policy and body: `register_channel` gives it its name.
+
+    Each of its values is a parameter, ``<actuator>.<name>`` or ``<signal>.<name>``, per simulation. A row at
+    the neutral value passes unchanged to the bit, whatever `apply` makes of it.
+    """
+
+    acts: ClassVar[Literal["command", "reading"]]
+    """Whether it changes commands, before the engine delays them, or readings of the observation."""
+    unit: ClassVar[str] = ""
+    """Of its value; empty for that of the command or signal."""
+    neutral: ClassVar[float] = 0.0
+    """The value that changes nothing."""
+    low: ClassVar[float] = 0.0
+    """The least value that is possible."""
+    high: ClassVar[float] = 1e6
+    """The largest."""
+    integer: ClassVar[bool] = False
+    """Whether only whole numbers are."""
+    shapes: ClassVar[Mapping[str, str]] = {}
+    """Units of further parameters, above 0, that say how the value acts: ``<element>.<name>_<shape>``."""
+
+    def __init__(self, inputs: ChannelInputs) -> None:
+        """Made once for all simulations of an env and all elements that have it."""
+        self.inputs = inputs
+
+    def begin(self, numbers: Array, rows: Ids) -> None:
+        """Forget the past of simulations that begin with these numbers. Shape (len(rows), k)."""
+
+    def apply(self, numbers: Array, values: Array, rows: Ids | slice) -> Array:
+        """What comes out, once in every control step and once at the start of an episode.
+
+        Args:
+            numbers: commands or readings in their own units, a copy. Shape (len(rows), k).
+            values: the parameter's. Shape (len(rows), k).
+            rows: the simulations, to index what is remembered with.
+        """
+        raise NotImplementedError

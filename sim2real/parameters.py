@@ -10,11 +10,17 @@ parameter changes within an episode, ``motor.strength.redraw`` the interval at w
 
 from __future__ import annotations
 
+import inspect
 import math
-from dataclasses import dataclass, field
+import pickle
+import re
+from dataclasses import astuple, dataclass, field, replace
+from typing import Any
 
 from sim2real.documents import is_number
 from sim2real.errors import InvalidValue, UnknownName
+from sim2real.interface import Channel
+from sim2real.registry import Registry, pickled
 
 MODEL, ACTUATOR, LAW, SENSOR, DISTURBANCE, SCHEDULE = (
     "model",
@@ -45,6 +51,8 @@ class Quantity:
     acts: str = MODEL
     neutral: float | None = None
     """Value that changes nothing; None where the model has a value of its own."""
+    shapes: str = ""
+    """The quantity without which this one of a user's own channel changes nothing; empty for others."""
 
 
 _POSITIVE, _MAX = 1e-9, 1e6
@@ -188,7 +196,36 @@ ACTUATORS = tuple(q.name for q in _ALL if q.acts == ACTUATOR and q.name != "late
 """What happens to a command before it is delayed, likewise."""
 
 QUANTITIES: dict[str, Quantity] = {quantity.name: quantity for quantity in _ALL}
-"""Every quantity that can be set, by name."""
+"""Every quantity that can be set, by name; those of a user's own channels come on top (`quantity_named`)."""
+
+_SIDES = {"command": (ACTUATOR, "actuator"), "reading": (SENSOR, "signal")}
+
+
+def _check_channel(name: str, given: object) -> type[Channel]:
+    """What is registered as a channel, if it is one."""
+    if not (isinstance(given, type) and issubclass(given, Channel)) or given.apply is Channel.apply:
+        raise InvalidValue(
+            f"{given!r} is no channel; register {name!r} as a class that inherits from sim2real.Channel and "
+            "has a method apply"
+        )
+    taken = [each for each in (name, *(f"{name}_{shape}" for shape in given.shapes)) if each in QUANTITIES]
+    if taken or not re.fullmatch("[a-z][a-z0-9_]*", name):
+        why = f"is named as the quantity {taken[0]!r}" if taken else "needs a name of small letters"
+        raise InvalidValue(f"channel {name!r} {why}; give it one of its own, as in 'my_play'")
+    if getattr(given, "acts", None) not in _SIDES:
+        raise InvalidValue(f"channel {name!r} must say what it acts on: acts = 'command' or 'reading'")
+    if not -math.inf < given.low <= given.neutral <= given.high < math.inf:
+        raise InvalidValue(
+            f"channel {name!r} goes from {given.low} to {given.high} with {given.neutral} as neutral; give "
+            "finite limits with the neutral value between them"
+        )
+    return given
+
+
+CHANNELS: Registry[type[Channel]] = Registry("channel", "sim2real.channels", {}, _check_channel)
+"""Channels of a user's own by name; each is a quantity, and each of its shapes another."""
+
+register_channel = CHANNELS.register
 
 
 ENV = "env"
@@ -220,6 +257,50 @@ class Parameter:
         """The kind of quantity this is."""
         return quantity_of(self.name)
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """With the channel of a user's own that acts on it: nothing is registered in another process."""
+        channel = _channel_of(self.name.rpartition(".")[2])
+        return _received, (astuple(self), channel and pickled((channel, CHANNELS[channel])))
+
+
+def _received(values: tuple[Any, ...], channel: bytes | None) -> Parameter:
+    """A parameter from another process."""
+    if channel:
+        name, found = pickle.loads(channel)
+        CHANNELS.register(name)(found)
+    return Parameter(*values)
+
+
+def _channel_of(quantity: str) -> str | None:
+    """The channel of a user's own that a quantity belongs to."""
+    if quantity in QUANTITIES or quantity in CHANNELS:
+        return None if quantity in QUANTITIES else quantity
+    names = (name for name in CHANNELS if quantity.startswith(f"{name}_"))
+    return next((name for name in names if quantity[len(name) + 1 :] in CHANNELS[name].shapes), None)
+
+
+def quantity_named(name: str, kind: str = "quantity") -> Quantity:
+    """The quantity of this name, of the package or of a user's own channel.
+
+    Raises:
+        UnknownName: if there is none; ``kind`` is what the message calls it.
+    """
+    own = _channel_of(name)
+    if own is None and name not in QUANTITIES:
+        raise UnknownName(kind, name, (*QUANTITIES, *CHANNELS))
+    if own is None:
+        return QUANTITIES[name]
+    channel = CHANNELS[own]
+    acts, element = _SIDES[channel.acts]
+    unit = channel.unit if name == own else channel.shapes[name[len(own) + 1 :]]
+    units = (unit,) if unit else ()
+    if name != own:
+        return replace(_effect(acts, name, element, f"how {own} acts", units, shape=True), shapes=own)
+    meaning = (inspect.getdoc(channel) or own).partition("\n")[0]
+    return Quantity(
+        name, element, units, meaning, channel.low, channel.high, channel.integer, acts, channel.neutral
+    )
+
 
 def quantity_of(name: str) -> Quantity:
     """The quantity that a parameter name ends in.
@@ -233,9 +314,7 @@ def quantity_of(name: str) -> Quantity:
         raise InvalidValue(f"parameter {name!r} is not of the form <element>.<quantity>, as in 'pole.mass'")
     if quantity not in QUANTITIES and element == ENV:
         return Quantity(quantity, ENV, (), "attribute of a gymnasium env")
-    if quantity not in QUANTITIES:
-        raise UnknownName(f"quantity in parameter {name!r}:", quantity, QUANTITIES)
-    return QUANTITIES[quantity]
+    return quantity_named(quantity, f"quantity in parameter {name!r}:")
 
 
 def check_value(name: str, value: object) -> float:

@@ -1,4 +1,4 @@
-"""What others add to the suite by name, from outside the package: tasks, methods, simulators.
+"""What others add to the suite by name, from outside the package: tasks, methods, simulators, channels.
 
 Four ways, the same for every kind: a decorator (``@sim2real.register_task("h1-walk")``), the object itself
 where a name is taken (``task=H1Walk``), an entry point of an installed package (group ``sim2real.tasks``),

@@ -18,6 +18,7 @@ from sim2real.evaluate.rollouts import Trials
 from sim2real.evaluate.worst_case import Search
 from sim2real.identify.options import Options
 from sim2real.learn.settings import settings_for
+from sim2real.parameters import CHANNELS
 from sim2real.pipelines.close import CloseSettings
 from sim2real.recordings import Recording, write_npz
 from sim2real.tasks import TASKS
@@ -41,7 +42,7 @@ def test_python_blocks_run_in_an_empty_folder(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     namespace: dict[str, object] = {}
-    with TASKS.aside():
+    with TASKS.aside(), CHANNELS.aside():
         exec(compile(code, "README.md", "exec"), namespace)
     assert len(namespace) > 1
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from sim2real.distributions import Distribution, Normal
 from sim2real.domain import Domain
-from sim2real.parameters import MODEL, Parameter, quantity_of
+from sim2real.parameters import MODEL, Parameter, Quantity, quantity_of
 from sim2real.world import Variant, World
 
 Physics = Mapping[str, float]
@@ -85,9 +85,14 @@ def variant_moves(variants: Sequence[Variant]) -> list[Move]:
     ]
 
 
+def _shaped(quantity: Quantity) -> tuple[str, ...]:
+    """What a quantity shapes."""
+    return _SHAPES.get(quantity.name, (quantity.shapes,) if quantity.shapes else ())
+
+
 def _companions(world: World, parameter: Parameter) -> tuple[str, ...]:
     """Parameters without which this one has no effect to shape."""
-    shaped = _SHAPES.get(parameter.quantity.name, ())
+    shaped = _shaped(parameter.quantity)
     return tuple(
         other.name
         for other in world.parameters.values()
@@ -101,7 +106,7 @@ def why_idle(world: World, move: Move) -> Iterator[str]:
     parameter = world.parameters[move.parameter]
     others = [world.parameters[name] for name in _companions(world, parameter)]
     if _is_lonely(world, parameter):
-        shaped = " or ".join(_SHAPES[parameter.quantity.name])
+        shaped = " or ".join(_shaped(parameter.quantity))
         yield f"it only shapes {shaped}, which none of its elements is given"
     if others and all(move.base.get(p.name, p.nominal) == (p.quantity.neutral or 0.0) for p in others):
         yield f"it only shapes {', '.join(p.name for p in others)}, which stays neutral"
@@ -110,8 +115,8 @@ def why_idle(world: World, move: Move) -> Iterator[str]:
 def _is_lonely(world: World, parameter: Parameter) -> bool:
     """Whether a parameter shapes a channel's effect that no parameter gives."""
     quantity = parameter.quantity
-    shapes = quantity.name in _SHAPES and quantity.acts != MODEL and quantity.neutral is None
-    return shapes and not _companions(world, parameter)
+    shapes = _shaped(quantity) and quantity.acts != MODEL and quantity.neutral is None
+    return bool(shapes) and not _companions(world, parameter)
 
 
 def rows_of(moves: Sequence[Move]) -> tuple[list[Physics], list[tuple[int, int]]]:

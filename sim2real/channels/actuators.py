@@ -1,7 +1,8 @@
 """Actuators that are not ideal, once a control step: what arrives of each command.
 
 A command is rounded, limited in its rate of change and in its braking, swallowed by a dead band, made noisy
-and corrected by a learned network, in this order unless ``[channels]`` in ``physics.toml`` gives another.
+and corrected by a learned network, in this order unless ``[channels]`` in ``physics.toml`` gives another;
+then it passes the channels of a user's own.
 Then the engine delays it. What acts at the physics rate is in `sim2real.channels.physics_rate`.
 """
 
@@ -15,9 +16,10 @@ from sim2real.channels.correction import Correction
 from sim2real.channels.filters import Chain, Filter, FilterInputs, Noise, Rounding
 from sim2real.channels.laws import UNLIMITED, moved_goal
 from sim2real.channels.magnitudes import Either, Magnitude, longest
+from sim2real.channels.own import Own, order_of
 from sim2real.domain import Domain
 from sim2real.interface import Array, Ids, Mask, Simulator
-from sim2real.parameters import ACTUATORS
+from sim2real.parameters import ACTUATOR, ACTUATORS, CHANNELS
 from sim2real.world import World, commanded, element_names, reads_position
 
 
@@ -33,12 +35,15 @@ def actuator_chain(inputs: FilterInputs, simulator: Simulator) -> Chain:
 
     Raises:
         UnknownName: for an actuator that does not exist.
-        InvalidValue: for a correction without a network.
+        InvalidValue: for a correction without a network, or a channel of one's own that fails.
     """
     magnitudes, names = inputs.magnitudes, command_names(inputs.magnitudes.world)
     filters: list[Filter] = []
-    for quantity in magnitudes.world.channels.get("actuators", ACTUATORS):
+    for quantity in order_of(magnitudes.world, "actuators", ACTUATORS, ACTUATOR):
         if not magnitudes.has(quantity):
+            continue
+        if quantity in CHANNELS:
+            filters.append(Own(inputs, quantity, names))
             continue
         if quantity in _OF_GOALS and _moves_goals(inputs, names):
             if not any(isinstance(each, _Goal) for each in filters):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Protocol
+from zlib import crc32
 
 import numpy as np
 
@@ -24,6 +25,11 @@ STREAMS = (
     "redraw",
 )
 """What draws numbers, each from a stream of its own."""
+
+
+def _number(stream: str) -> int:
+    """That of a stream; of a user's own channel one that its name decides, whatever else is registered."""
+    return STREAMS.index(stream) if stream in STREAMS else len(STREAMS) + crc32(stream.encode())
 
 
 class FilterInputs:
@@ -47,8 +53,8 @@ class FilterInputs:
         """Of these numbers; only the keys of the rows are made on the host."""
         draw = self.draws.normal if numbers is self._normals else self.draws.uniform
         if self.arrays.on_host:
-            return draw(STREAMS.index(stream), width, ids)
-        xp, keys = self.arrays.xp, self.draws.keys(STREAMS.index(stream), width, ids)
+            return draw(_number(stream), width, ids)
+        xp, keys = self.arrays.xp, self.draws.keys(_number(stream), width, ids)
         levels = levels_elsewhere(xp, *(self.arrays.put(key.view(np.int64)) for key in keys))[:, :width]
         picked: Array = xp.reshape(xp.take(numbers, xp.reshape(levels, (-1,)), axis=0), levels.shape)
         return picked

@@ -11,7 +11,7 @@ from sim2real.arrays import Arrays
 from sim2real.domain import Domain
 from sim2real.errors import InvalidValue, UnknownName
 from sim2real.interface import Array, Ids
-from sim2real.parameters import QUANTITIES, Parameter
+from sim2real.parameters import Parameter, quantity_named
 from sim2real.world import World
 
 
@@ -83,7 +83,7 @@ class Magnitudes:
         for parameter in self._parameters(quantity):
             for element in parameter.elements:
                 if element not in elements:
-                    kind = QUANTITIES[quantity].element
+                    kind = quantity_named(quantity).element
                     raise UnknownName(f"{kind} for parameter {parameter.name}:", element, elements)
                 found.append(elements.index(element))
         return slice(min(found), max(found) + 1) if found else slice(0, 0)
@@ -106,7 +106,7 @@ class Magnitudes:
         Raises:
             InvalidValue: for elements without a shape that has no default.
         """
-        kind, width = QUANTITIES[quantity], len(elements)
+        kind, width = quantity_named(quantity), len(elements)
         scales = np.ones(width) if scales is None else scales
         start = np.full(width, default)
         if kind.neutral is not None:

@@ -2,7 +2,7 @@
 
 A reading passes, in this order unless ``[channels]`` in ``physics.toml`` gives another: the encoder's offset,
 gain, constant bias, drifting bias, noise, spikes, rounding, sampling at a lower rate, dropouts, and a delay
-of whole control steps. Values are in the signal's unit; the filters work on what the policy sees, in scaled
+XX
 units.
 """
 
@@ -14,10 +14,11 @@ import numpy as np
 
 from sim2real.channels.filters import Chain, Filter, FilterInputs, Noise, Rounding, rows
 from sim2real.channels.magnitudes import Magnitude, longest
+from sim2real.channels.own import Own, order_of
 from sim2real.domain import Domain
 from sim2real.errors import InvalidValue
 from sim2real.interface import Array, Ids, Mask, Signal
-from sim2real.parameters import SENSOR, SENSORS
+from sim2real.parameters import CHANNELS, SENSOR, SENSORS
 from sim2real.world import UNIT, element_name, levers, reads_position
 
 
@@ -31,7 +32,8 @@ def sensor_chain(inputs: FilterInputs, signals: Sequence[Signal], domain: Domain
 
     Raises:
         UnknownName: for a sensor of a signal that the task does not have.
-        InvalidValue: for a parameter in another unit than its signal, or spikes without a size.
+        InvalidValue: for a parameter in another unit than its signal, spikes without a size, or a channel of
+            one's own that fails.
     """
     magnitudes = inputs.magnitudes
     names = [signal.name for signal in signals]
@@ -40,8 +42,11 @@ def sensor_chain(inputs: FilterInputs, signals: Sequence[Signal], domain: Domain
     filters: list[Filter] = []
     if magnitudes.has("encoder_offset"):
         filters.append(_encoder(inputs, names, scales))
-    for quantity in magnitudes.world.channels.get("sensors", SENSORS):
+    for quantity in order_of(magnitudes.world, "sensors", SENSORS, SENSOR):
         if not magnitudes.has(quantity):
+            continue
+        if quantity in CHANNELS:
+            filters.append(Own(inputs, quantity, names, scales))
             continue
         columns = magnitudes.columns(quantity, names)
         scaled = scales[columns] if quantity in _IN_UNITS else None

@@ -9,7 +9,7 @@ import numpy as np
 
 from sim2real.channels.laws import AT_REST, OF_LOAD
 from sim2real.errors import InvalidValue, RecordingError, UnknownName
-from sim2real.parameters import ACTUATOR, MODEL, QUANTITIES, Parameter
+from sim2real.parameters import ACTUATOR, MODEL, QUANTITIES, Parameter, quantity_of
 from sim2real.replay.commands import orders_of
 from sim2real.replay.engine import Engine, Ids, Numbers
 from sim2real.replay.motion import FloatArray, Motion
@@ -123,7 +123,7 @@ class Replayer:
             raise InvalidValue(f"{count} candidates do not fit a replayer of width {self.width}")
         plan = self._plan(tuple(names))
         for column in plan.idle:
-            neutral = QUANTITIES[names[column].rpartition(".")[2]].neutral
+            neutral = quantity_of(names[column]).neutral
             if (values[:, column] != neutral).any():
                 raise InvalidValue(f"{names[column]} {_IDLE}")
         results = [np.empty((count, len(m.time), len(m.joints))) for m in self.motions]

@@ -11,7 +11,17 @@ from sim2real.documents import Section
 from sim2real.domain import Domain
 from sim2real.errors import InvalidValue, UnknownName
 from sim2real.io_table import IO_FILE
-from sim2real.parameters import ACTUATORS, SENSORS, Parameter, check_unit, check_value, quantity_of
+from sim2real.parameters import (
+    ACTUATOR,
+    ACTUATORS,
+    CHANNELS,
+    SENSOR,
+    SENSORS,
+    Parameter,
+    check_unit,
+    check_value,
+    quantity_of,
+)
 from sim2real.world.variant import CONTROL, GROUPS, SIMULATORS, Variant
 
 
@@ -76,7 +86,7 @@ _Table = dict[str, object]
 _KEYS = ("title", "task", "env", "parameters", "variants", "recordings", "training", "channels")
 _PARAMETER_KEYS = ("unit", "nominal", "range", "scale", "source", "elements")
 _SCALES = {"linear": "uniform", "log": "loguniform"}
-_ORDERS = {"sensors": SENSORS, "actuators": ACTUATORS}
+_ORDERS = {"sensors": (SENSORS, SENSOR), "actuators": (ACTUATORS, ACTUATOR)}
 
 
 def _read(path: Path) -> _Table:
@@ -159,7 +169,9 @@ def _channels(path: Path, table: _Table, known: Mapping[str, Parameter]) -> Mapp
     """What ``[channels]`` says: orders that leave out no quantity which the world has a parameter of."""
     _check_keys(path.name, "channels", table, (*_ORDERS, "correction"))
     given = {name: (value,) if isinstance(value, str) else value for name, value in table.items()}
-    for side, stages in _ORDERS.items():
+    for side, (ours, acts) in _ORDERS.items():
+        own = (p.quantity for p in known.values() if p.quantity.acts == acts)
+        stages = (*ours, *(q.name for q in own if q.name in CHANNELS))
         order = given.get(side, stages)
         if not isinstance(order, list | tuple) or len(set(map(str, order))) < len(order):
             raise InvalidValue(f"{side} of [channels] are {order!r} where a list of different names is meant")

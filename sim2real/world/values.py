@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import mujoco
 import numpy as np
 
-from sim2real.parameters import QUANTITIES, quantity_of
+from sim2real.parameters import quantity_named, quantity_of
 from sim2real.world.drives import Drive, drive_of
 from sim2real.world.entries import locate
 from sim2real.world.levers import is_fixed, levers, limited_joints, tendon_joints
@@ -18,13 +18,13 @@ def nominal_value(model: mujoco.MjModel, quantity: str, element: str) -> float:
 
     Args:
         model: the compiled model.
-        quantity: a name in `sim2real.parameters.QUANTITIES`.
+        quantity: by name.
         element: name of the MJCF element; ignored for world quantities.
 
     Raises:
-        UnknownName: for an element that does not exist.
+        UnknownName: for an element or a quantity that does not exist.
     """
-    kind, axis = QUANTITIES[quantity], "xyz".find(quantity[-1])
+    kind, axis = quantity_named(quantity), "xyz".find(quantity[-1])
     if kind.neutral is not None:
         return kind.neutral
     if kind.element == "world":

@@ -25,7 +25,7 @@ from sim2real.audit.moves import Move, Physics, domain_moves, why_idle
 from sim2real.audit.reasons import Pairs, why_dead
 from sim2real.domain import Domain
 from sim2real.interface import Array
-from sim2real.parameters import MODEL
+from sim2real.parameters import CHANNELS, MODEL, quantity_of
 from sim2real.simulators.gym.body import Start
 from sim2real.simulators.quiet import quiet
 from sim2real.world import World
@@ -186,5 +186,6 @@ def remember(key: tuple[str, ...], audit: Audit) -> None:
 
 
 def key_of(start: Start, domain: Domain, *others: object) -> tuple[str, ...]:
-    """What an audit is kept under."""
-    return start.digest, json.dumps(domain.to_toml()), repr((start.control_dt, start.dead, *others))
+    """What an audit is kept under; a channel of a user's own that is defined again is another one."""
+    own = [id(CHANNELS[name]) for name in (quantity_of(n).name for n in domain.names) if name in CHANNELS]
+    return start.digest, json.dumps(domain.to_toml()), repr((start.control_dt, start.dead, own, *others))

@@ -16,7 +16,7 @@ from sim2real.domain import Domain
 from sim2real.draws import StepDraws, checked_seed
 from sim2real.errors import DeadParameter, InvalidValue, Sim2RealError
 from sim2real.interface import Signal, TaskSpec
-from sim2real.parameters import ACTUATOR, DISTURBANCE, LAW, SENSOR, Quantity, quantity_of
+from sim2real.parameters import ACTUATOR, CHANNELS, DISTURBANCE, LAW, SENSOR, Quantity, quantity_of
 from sim2real.simulators.gym.bodies import body_of
 from sim2real.simulators.gym.body import Drive, name_of
 from sim2real.simulators.gym.elements import Naming
@@ -287,7 +287,7 @@ class Randomize(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
     def _check_step(self, action: Action, before: float | None) -> None:
         """Refuse, after a first step, an env that was not what the channels took it for."""
         after, period = self._body.time(), self._body.control_dt
-        timed = [name for name in self.domain.names if quantity_of(name).name in _TIMED]
+        timed = [name for name in self.domain.names if quantity_of(name).name in (*_TIMED, *CHANNELS)]
         took = 0.0 if before is None or after is None else after - before
         if timed and took > 0.0 and not np.isclose(took, period, rtol=1e-6):
             raise Sim2RealError(

@@ -22,11 +22,11 @@ from sim2real.interface import Array, Simulator
 from sim2real.parameters import (
     ACTUATOR,
     MODEL,
-    QUANTITIES,
     SCHEDULE,
     SENSOR,
     Parameter,
     Quantity,
+    quantity_named,
     quantity_of,
 )
 from sim2real.simulators.gym.body import Drive, Start
@@ -195,7 +195,7 @@ class BulletBody:
         return self._vectors[what] * value / self._nominal[what]
 
     def _value(self, quantity: str, element: str) -> float:
-        neutral = QUANTITIES[quantity].neutral
+        neutral = quantity_named(quantity).neutral
         return self._nominal[quantity, element] if neutral is None else neutral
 
     def _check(self, name: str, naming: Naming) -> None:

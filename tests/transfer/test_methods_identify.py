@@ -46,6 +46,16 @@ def test_budget_that_does_not_pay_is_refused_before_anything_is_spent(tmp_path):
     assert target.spent.steps == 0
 
 
+def test_world_without_ranges_is_refused_before_anything_is_spent(tmp_path):
+    fixed = {
+        name: dataclasses.replace(p, low=p.nominal, high=p.nominal) for name, p in WORLD.parameters.items()
+    }
+    target = target_of(500)
+    with pytest.raises(InvalidValue, match=r"no training ranges.*such as fine-tune"):
+        transfer(POLICY, target, source=Source(dataclasses.replace(WORLD, parameters=fixed)))
+    assert target.spent.steps == 0
+
+
 def test_settings_that_lead_nowhere_are_refused():
     for bad in ({"rounds": 0}, {"widen": -0.1}, {"generations": 0}):
         with pytest.raises(InvalidValue):

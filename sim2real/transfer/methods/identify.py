@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import ClassVar
 
-from sim2real.errors import BudgetExhausted
+from sim2real.errors import BudgetExhausted, InvalidValue
 from sim2real.identify.rollout_fit import FitSettings
 from sim2real.identify.search import SearchSettings
 from sim2real.policy import Policy, ProvenanceStep
@@ -62,8 +62,14 @@ class Identify:
 
         Raises:
             BudgetExhausted: if it does not pay for them; nothing is spent then.
+            InvalidValue: for a world without training ranges; nothing is spent then, either.
         """
         assert isinstance(case.source, Source)
+        if not case.source.world.training_domain.names:
+            raise InvalidValue(
+                f"the world {case.source.world.name!r} has no training ranges to search physics in; "
+                "give its physics.toml some, or choose a method that learns in the target, such as fine-tune"
+            )
         target, own = case.target, case.policy.contract
         self._check_budget(target)
         before = dataclasses.asdict(target.spent)

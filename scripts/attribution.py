@@ -14,11 +14,12 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy is imported
 
 import numpy as np
 
-from sim2real.cli.attribute import print_attribution
+from sim2real.cli.show import show_sections
 from sim2real.domain import Domain
 from sim2real.evaluate.attribution import attribute
 from sim2real.evaluate.rollouts import Trials
 from sim2real.policy import Policy
+from sim2real.report.run_sections import attribution_section
 from sim2real.world import World
 
 GOAL = 60.0  # seconds
@@ -42,7 +43,7 @@ def main() -> None:
     start = perf_counter()
     found = attribute(world, [policy], target, Trials(episodes))
     seconds = perf_counter() - start
-    print_attribution(found)
+    show_sections(attribution_section(found))
     goal = "" if options.quick else f", {seconds / GOAL:.2f} of the goal of {GOAL:.0f} s"
     print(f"{found.sets} sets × {episodes} episodes took {seconds:.1f} s{goal}")
 

@@ -18,8 +18,8 @@ from rich.console import Console
 from rich.table import Table
 
 from sim2real.evaluate.replay import DELAYED, SIMULATION, replay_gap
-from sim2real.evaluate.replay_summary import replay_tables
 from sim2real.recordings import load_recordings
+from sim2real.report.replay import replay_tables
 from sim2real.world import World
 
 QUICK = ("test/fast_transitions", "test/hold_under_gravity", "train/step_response")
@@ -70,7 +70,7 @@ def main() -> None:
             table.add_row(f"{kind} ({len(rows)})", *cells)
 
     console = Console(width=120)
-    for part in (*replay_tables(gap), table):
+    for part in (*(known.grid for known in replay_tables(gap)), table):
         console.print(part)
 
 

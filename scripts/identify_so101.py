@@ -18,9 +18,8 @@ import os
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
 
-from sim2real.cli.identification import identification_tables
+from sim2real.cli.show import show_tables
 from sim2real.domain import Domain
 from sim2real.identify.defaults import cut
 from sim2real.identify.ground import Planes, touching
@@ -32,7 +31,7 @@ from sim2real.identify.space import ParameterSpace, free_parameters
 from sim2real.recordings import Recording, load_recordings
 from sim2real.replay import Motion, Replayer, motion_of
 from sim2real.replay.motion import liveliest
-from sim2real.report.identification import write_identification
+from sim2real.report.identification import fit_sections, write_identification
 from sim2real.world import World
 
 CONTACT = ("hold_under_gravity", "workspace_sweep")
@@ -158,7 +157,7 @@ def main() -> None:
         raise SystemExit(
             "no recordings of the real arm; give their folder, or name it in SIM2REAL_RECORDINGS"
         )
-    console, world = Console(), World.load("so101")
+    world = World.load("so101")
     options = Options(threads=arguments.threads)
     recordings, test = (load_recordings(folder / part) for part in ("train", "test"))
     if arguments.quick:
@@ -173,8 +172,7 @@ def main() -> None:
     found = identify(world, recordings, dataclasses.replace(options, checkpoint=checkpoint))
     found.save(arguments.out)
     write_identification(found, arguments.out)
-    for table in identification_tables(found):
-        console.print(table)
+    show_tables(*(table for section in fit_sections(found) for table in section.tables))
     point = dict(found.point)
     base = world.for_domain(Domain.point(point))
     judged = [motion_of(world, recording) for recording in test]

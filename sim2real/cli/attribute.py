@@ -9,22 +9,15 @@ from typing import TYPE_CHECKING
 
 from sim2real.cli.arguments import positive
 from sim2real.cli.policies import add_policies, world_of
+from sim2real.cli.show import save_and_show
 from sim2real.cli.task import add_task, load_world
 from sim2real.cli.terminal import console, counting
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-    from rich.table import Table
-
     from sim2real.cli.arguments import Commands
-    from sim2real.evaluate.attribution import Attribution
     from sim2real.evaluate.candidates import Candidate
     from sim2real.evaluate.rollouts import Trials
-    from sim2real.evaluate.sensitivity import Sensitivity
-    from sim2real.evaluate.statistics import Estimate
     from sim2real.world import World
-
-_SHOWN = 5
 
 
 def add(commands: Commands) -> None:
@@ -77,100 +70,21 @@ def run(arguments: argparse.Namespace) -> None:
 
 def _drop(world: World, policies: Sequence[Candidate], target: str, trials: Trials, out: Path) -> None:
     from sim2real.evaluate.attribution import attribute
-    from sim2real.report.waterfall import draw_waterfall
+    from sim2real.report.run_sections import attribution_section
 
     with counting(console(), "attribute", len(policies)) as tell:
         found = attribute(world, policies, target, trials, lambda policy: tell(policy.name))
-    _write(found, draw_waterfall(found), out, ("attribution.json", "waterfall.png"))
-    print_attribution(found)
-    print(f"wrote {out / 'waterfall.png'} and attribution.json beside it")
+    save_and_show(found, attribution_section(found), out / "attribution.json", "waterfall.png")
 
 
 def _spread(
     world: World, policies: Sequence[Candidate], where: tuple[str, int], trials: Trials, out: Path
 ) -> None:
     from sim2real.evaluate.sensitivity import sensitivity
-    from sim2real.report.causes import draw_sensitivity
+    from sim2real.report.run_sections import sensitivity_section
 
     domain, samples = where
     total = len(world.domain(domain).names) + 2
     with counting(console(), "physics", total) as tell:
         found = sensitivity(world, policies, domain, samples, trials, lambda n: tell(f"{n:,}"))
-    _write(found, draw_sensitivity(found), out, ("sensitivity.json", "sensitivity.png"))
-    print_sensitivity(found)
-    print(f"wrote {out / 'sensitivity.png'} and sensitivity.json beside it")
-
-
-def _write(found: Attribution | Sensitivity, figure: Figure, out: Path, names: tuple[str, str]) -> None:
-    import json
-    from dataclasses import asdict
-
-    from sim2real.files import write_together
-    from sim2real.report.style import save_png
-
-    text = json.dumps(asdict(found), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    write_together(out, {names[0]: text, names[1]: lambda path: save_png(figure, path)})
-
-
-def print_sensitivity(found: Sensitivity) -> None:
-    """Print the indices, the most important parameter first."""
-    from rich.table import Table
-
-    table = Table("parameter", "alone (first order)", "with all it does together (total)", title=found.world)
-    for index in found.indices:
-        table.add_row(index.name, *(_told(one, digits=2) for one in (index.first, index.total)))
-    show = console()
-    show.print(table)
-    physics = found.samples * (len(found.indices) + 2)
-    show.print(
-        f"Shares of the variance of the return over the domain: mean {found.mean:.1f}, standard deviation "
-        f"{found.deviation:.1f}. {physics:,} physics × {found.episodes} starts in {found.simulator}; 95 % "
-        "intervals are about other physics of the domain.",
-        soft_wrap=True,
-    )
-
-
-def print_attribution(found: Attribution) -> None:
-    """Print the drop, its causes, and which cost more or less together."""
-    show = console()
-    show.print(causes_table(found))
-    for part in found.parts if len(found.parts) > 1 else ():
-        line = f"all {part.kind}: share {_told(part.share)}, alone {_told(part.alone)}"
-        show.print(line, soft_wrap=True)
-    for pair in found.interactions[:_SHOWN]:
-        what = "only together" if pair.only_together else "together beyond each alone"
-        show.print(f"{what}: {' and '.join(pair.names)} {_told(pair.cost)}", soft_wrap=True)
-    starts = "all episodes begin alike" if found.by_start is None else _told(found.by_start)
-    show.print(f"start states: standard deviation of the drop {starts}", soft_wrap=True)
-    how = f"all {found.sets} sets" if found.exact else f"{found.sets} sets of sampled permutations"
-    show.print(
-        f"Positive is lost; the shares add up to the drop of {_told(found.drop)}. {how} × {found.episodes} "
-        f"episodes in {found.simulator}. 95 % intervals are about {found.about}.",
-        soft_wrap=True,
-    )
-
-
-def causes_table(found: Attribution) -> Table:
-    """A row for each cause, the costliest first."""
-    from rich.table import Column, Table
-
-    source, target = (_told(score) for score in found.score)
-    table = Table(
-        Column("parameter", no_wrap=True), "change", "share of the drop", "alone", "as the last",
-        title=f"{found.world}, {found.label}: {source} in source, {target} in {found.target}",
-    )  # fmt: skip
-    for cause in found.causes:
-        table.add_row(
-            cause.name,
-            f"{cause.source:g} → {cause.target:g}",
-            *(_told(cost, "\n") for cost in (cause.share, cause.alone, cause.last)),
-        )
-    return table
-
-
-def _told(estimate: Estimate, between: str = " ", digits: int = 1) -> str:
-    value = f"{estimate.value:.{digits}f}"
-    if estimate.interval is None:
-        return value
-    low, high = estimate.interval
-    return f"{value}{between}[{low:.{digits}f}, {high:.{digits}f}]"
+    save_and_show(found, sensitivity_section(found), out / "sensitivity.json", "sensitivity.png")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sim2real.cli.arguments import positive
+from sim2real.cli.show import show_tables
 from sim2real.cli.task import add_cluster, add_task, load_world
 from sim2real.cli.terminal import command_line, console, counting
 from sim2real.errors import InvalidValue
@@ -14,7 +15,6 @@ from sim2real.errors import InvalidValue
 if TYPE_CHECKING:
     from sim2real.cli.arguments import Commands
     from sim2real.policy import Policy
-    from sim2real.transfer.compare import Compared
     from sim2real.world import World
 
 
@@ -49,7 +49,7 @@ def add(commands: Commands) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Run it."""
     from sim2real.evaluate.rollouts import Trials
-    from sim2real.report.compare import write_comparison
+    from sim2real.report.compare import table_of, write_comparison
     from sim2real.transfer.compare import ZERO_SHOT, Design, compare
     from sim2real.transfer.methods import METHODS
     from sim2real.transfer.target import Budget
@@ -78,7 +78,9 @@ def run(arguments: argparse.Namespace) -> None:
 
         found = compare(world, policies, methods, design, out, tell)
     page = write_comparison(found, out, {"command": command_line()})
-    _print(found)
+    show_tables(*(table_of(found, target) for target in found.targets))
+    left_out = (f"left out: {cell}: {why}" for cell, why in found.failures.items())
+    show.print(*found.sentences, *left_out, sep="\n")
     print(f"wrote {page}")
 
 
@@ -94,22 +96,3 @@ def _policies(arguments: argparse.Namespace, world: World) -> list[Policy]:
             "choose another --source, or name yours with --policies"
         )
     return shipped[: arguments.seeds or 5]
-
-
-def _print(found: Compared) -> None:
-    """Print the table and the verdicts."""
-    from rich.table import Column, Table
-
-    from sim2real.evaluate.verdict import number
-
-    show = console()
-    for target in found.targets:
-        name = Column("method", overflow="fold")
-        grid = Table(name, "verdict", "target", "source", "others", "steps", "CPU s", title=target)
-        for row in (row for row in found.rows if row.target == target):
-            places = [row.score.get(place) for place in ("target", "source", "others")]
-            scores = ["–" if score is None else number(score).partition(", interval")[0] for score in places]
-            costs = (f"{row.cost['steps']:,.0f}", f"{row.cost['cpu_seconds']:.1f}")
-            grid.add_row(row.method, row.verdict, *scores, *costs)
-        show.print(grid)
-    show.print(*found.sentences, *(f"left out: {k}: {why}" for k, why in found.failures.items()), sep="\n")

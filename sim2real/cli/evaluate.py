@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 from sim2real.cli.arguments import counted, positive, seed
 from sim2real.cli.policies import add_policies, world_of
+from sim2real.cli.show import show_tables
 from sim2real.cli.task import add_task, load_world
 from sim2real.cli.terminal import command_line, console, counting
 
 if TYPE_CHECKING:
     from sim2real.cli.arguments import Commands
-    from sim2real.evaluate.gap import Cell, GapReport
+    from sim2real.evaluate.gap import GapReport
     from sim2real.world import Variant, World
 
 
@@ -127,28 +128,10 @@ def selftest() -> int:
     return 0 if all(passed) else 1
 
 
-def _told(cell: Cell | None) -> str:
-    """Score and, where it is known, success."""
-    if cell is None:
-        return "–"
-    return f"{cell.score.value:.1f}" + (f" · {cell.success.value:.2f}" if cell.success else "")
-
-
 def print_report(report: GapReport) -> None:
     """Print scores by method and physics, and the verdict."""
-    from rich.table import Column, Table
-
     from sim2real.evaluate.verdict import headline, verdict
+    from sim2real.report.gap import by_variant
 
-    labels, variants = report.labels, report.variants
-    grid = Table(
-        Column("variant", no_wrap=True),
-        *(f"{label}\nscore{' · success' * report.tells_success}" for label in labels),
-        title=report.title,
-    )
-    for variant in variants:
-        cells = [report.cell(label, variant) for label in labels]
-        grid.add_row(variant, *map(_told, cells))
-    show = console()
-    show.print(grid)
-    show.print(*filter(None, (headline(report), *verdict(report))), sep="\n")
+    show_tables(*by_variant(report))
+    console().print(*filter(None, (headline(report), *verdict(report))), sep="\n")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sim2real.cli.arguments import add_recordings
+from sim2real.cli.show import show_tables
 from sim2real.cli.terminal import command_line, console, working
 
 if TYPE_CHECKING:
@@ -35,9 +36,9 @@ def run(arguments: argparse.Namespace) -> None:
     from sim2real.doctor import BAD_DATA, verdict_sentence
     from sim2real.domain import Domain
     from sim2real.errors import InvalidValue
-    from sim2real.evaluate.replay_summary import replay_tables
     from sim2real.pipelines.gap import gap
     from sim2real.pipelines.recordings import RecordingSettings
+    from sim2real.report.replay import replay_tables
     from sim2real.world import World
 
     world, physics = World.load(arguments.world), arguments.physics
@@ -59,7 +60,6 @@ def run(arguments: argparse.Namespace) -> None:
         )
     if found.diagnosis.verdict == BAD_DATA:
         print(verdict_sentence(found.diagnosis))
-    for table in replay_tables(found.replay):
-        show.print(table)
+    show_tables(*replay_tables(found.replay))
     show.print(found.verdict)
     print(f"wrote {found.page}")

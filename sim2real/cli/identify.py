@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sim2real.cli.arguments import add_recordings, amount, seed
+from sim2real.cli.show import show_tables
 from sim2real.cli.terminal import command_line, console, identifying
 
 if TYPE_CHECKING:
@@ -44,11 +45,11 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run it; the exit status is that of the verdicts."""
-    from sim2real.cli.identification import check_tables, identification_tables
     from sim2real.identify.check import check
     from sim2real.identify.options import Options
     from sim2real.pipelines.identify import identify
     from sim2real.pipelines.recordings import RecordingSettings, screened
+    from sim2real.report.identification import check_tables, fit_sections, verdict_table
     from sim2real.simulators.inertial import inertial_of, whole_bodies
     from sim2real.world import World
 
@@ -68,15 +69,13 @@ def run(arguments: argparse.Namespace) -> int:
         how = RecordingSettings(arguments.allow_bad_data, arguments.unwrap, facts)
         taken = screened(world, arguments.recordings, out, how)
         before = check(world, taken.recordings, dataclasses.replace(options, complaints=taken.complaints))
-        for table in check_tables(before):
-            show.print(table)
+        show_tables(verdict_table(before.verdicts), *check_tables(before.to_json()))
         return before.exit_code
     with identifying(show, world, options) as watch:
         found = identify(world, arguments.recordings, options, watch, out, facts)
     for note in found.notes:
         show.print(note, soft_wrap=True)
-    for table in identification_tables(found):
-        show.print(table)
+    show_tables(*(table for section in fit_sections(found) for table in section.tables))
     for body in whole_bodies(found.point):
         print(inertial_of(world, found.point, body).text)
     if found.next_motion is not None:

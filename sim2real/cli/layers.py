@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sim2real.cli.arguments import positive
+from sim2real.cli.show import show_tables
 from sim2real.cli.task import add_cluster, add_task, load_world
 from sim2real.cli.terminal import console
 
@@ -35,8 +36,6 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run it."""
-    from rich.table import Table
-
     from sim2real.evaluate.rollouts import Trials
     from sim2real.files import write_together
     from sim2real.policy import Policy
@@ -63,7 +62,7 @@ def run(arguments: argparse.Namespace) -> None:
     found = layer_transfer(
         world, policies, design, out, donors, lambda line: show.print(line, soft_wrap=True)
     )
-    figure, (titles, rows) = draw_layers(found), table_of(found)
+    figure = draw_layers(found)
     told = {
         "target": found.target,
         "layers": found.layers,
@@ -73,9 +72,6 @@ def run(arguments: argparse.Namespace) -> None:
     }
     text = json.dumps(told, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
     write_together(out, {"layers.json": text, "layers.png": lambda path: save_png(figure, path)})
-    grid = Table(*titles, title=f"{found.compared.title}, {found.target}: score by layers kept")
-    for row in rows:
-        grid.add_row(*row)
-    show.print(grid)
+    show_tables(table_of(found))
     show.print(*found.sentences, sep="\n", soft_wrap=True)
     print(f"wrote {out / 'layers.png'} and layers.json beside it")

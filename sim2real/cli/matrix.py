@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sim2real.cli.arguments import positive
+from sim2real.cli.show import show_sections
 from sim2real.cli.task import add_task, load_world
 from sim2real.cli.terminal import console, counting
 
 if TYPE_CHECKING:
     from sim2real.cli.arguments import Commands
-    from sim2real.evaluate.gap import Cell
-    from sim2real.evaluate.matrix import Matrix
 
 
 def add(commands: Commands) -> None:
@@ -45,7 +44,7 @@ def run(arguments: argparse.Namespace) -> None:
     from sim2real.evaluate.rollouts import Trials
     from sim2real.files import check_folder, write_together
     from sim2real.foreign import load_policy
-    from sim2real.report.matrix import draw_matrix
+    from sim2real.report.matrix import draw_matrix, matrix_section
     from sim2real.report.style import save_png
     from sim2real.simulators import installed
     from sim2real.world import SIMULATORS
@@ -62,15 +61,15 @@ def run(arguments: argparse.Namespace) -> None:
     trials = Trials(arguments.episodes, allow_dead=arguments.allow_dead)
     with counting(console(), "matrix", len(where)) as tell:
         found = matrix(policies, where, trials, lambda place: tell(place.name))
-    figure = draw_matrix(found)
+    section = matrix_section(found)
     write_together(
         out,
         {
             "matrix.parquet": lambda path: write_episodes(found.episodes, path),
-            "matrix.png": lambda path: save_png(figure, path),
+            "matrix.png": lambda path: save_png(draw_matrix(found), path),
         },
     )
-    print_matrix(found)
+    show_sections(section)
     print(f"wrote {out / 'matrix.png'} and matrix.parquet beside it")
 
 
@@ -83,28 +82,3 @@ def _shipped(worlds: Sequence[str]) -> list[str]:
     if not found:
         raise InvalidValue(f"no policies of {', '.join(worlds)} are shipped; name some with --policies")
     return found
-
-
-def print_matrix(found: Matrix) -> None:
-    """Print the table, a row for each method."""
-    from rich.table import Column, Table
-
-    report = found.report
-    table = Table(Column("trained", no_wrap=True), *report.variants, title=report.title)
-    for label in report.labels:
-        table.add_row(label, *(_told(report.cell(label, variant)) for variant in report.variants))
-    show = console()
-    show.print(table)
-    what = "Mean return with its 95 % interval over training seeds"
-    show.print(f"{what} · success." if report.tells_success else f"{what}.", soft_wrap=True)
-    for (row, column), why in found.refused.items():
-        show.print(f"{row} was not run in {column}: {why}", soft_wrap=True)
-
-
-def _told(cell: Cell | None) -> str:
-    if cell is None:
-        return "–"
-    ends = cell.returns.interval
-    interval = "no interval" if ends is None else f"[{ends[0]:.0f}, {ends[1]:.0f}]"
-    success = f" · {cell.success.value:.2f}" if cell.success else ""
-    return f"{cell.returns.value:.0f} {interval}{success}"

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sim2real.cli.show import show_tables
 from sim2real.cli.task import add_task, load_world
 from sim2real.cli.terminal import console, working
 
@@ -35,5 +36,5 @@ def run(arguments: argparse.Namespace) -> None:
         parity = measure(world, arguments.simulator, arguments.seconds)
     out = arguments.out or Path("runs") / f"parity-{world.name}-{arguments.simulator}"
     write(parity, out)
-    show.print(tables(parity))
+    show_tables(*tables(parity))
     print(f"wrote {out}")

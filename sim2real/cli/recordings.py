@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sim2real.cli.show import show_tables
 from sim2real.cli.terminal import command_line, console
 
 if TYPE_CHECKING:
@@ -28,14 +29,13 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run it; 1 for logs that nothing should be fitted to."""
-    from sim2real.doctor import BAD_DATA, tables, verdict_sentence
+    from sim2real.doctor import BAD_DATA, verdict_sentence
     from sim2real.pipelines.recordings import RecordingSettings, diagnose
+    from sim2real.report.doctor import finding_table, recording_table
 
     settings = RecordingSettings(unwrap=arguments.unwrap, facts={"command": command_line()})
     diagnosis = diagnose(arguments.folder, arguments.world, arguments.out, settings)
-    show = console()
-    for table in tables(diagnosis):
-        show.print(table)
-    show.print(verdict_sentence(diagnosis))
+    show_tables(finding_table(diagnosis), recording_table(diagnosis))
+    console().print(verdict_sentence(diagnosis))
     print(f"wrote {arguments.out / 'recordings.html'}")
     return int(diagnosis.verdict == BAD_DATA)

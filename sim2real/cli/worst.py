@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from sim2real.cli.arguments import amount, counted, positive, seed
 from sim2real.cli.policies import add_policies, world_of
+from sim2real.cli.show import save_and_show, show_sections
 from sim2real.cli.task import add_task, load_world
 from sim2real.cli.terminal import console, counting
 
@@ -16,9 +17,8 @@ if TYPE_CHECKING:
     from sim2real.cli.arguments import Commands
     from sim2real.domain import Domain
     from sim2real.evaluate.candidates import Candidate
-    from sim2real.evaluate.robust_radius import Radius, RobustRadius
+    from sim2real.evaluate.robust_radius import RobustRadius
     from sim2real.evaluate.rollouts import Trials
-    from sim2real.evaluate.statistics import Estimate
     from sim2real.evaluate.worst_case import WorstCase
     from sim2real.world import World
 
@@ -61,6 +61,7 @@ def run(arguments: argparse.Namespace) -> None:
     from sim2real.evaluate.rollouts import SEED, Trials
     from sim2real.evaluate.worst_case import Search, worst_case
     from sim2real.foreign import load_policy
+    from sim2real.report.run_sections import worst_section
 
     if not arguments.policies:
         raise InvalidValue("no policies to find the worst physics of; name at least one")
@@ -91,7 +92,7 @@ def run(arguments: argparse.Namespace) -> None:
     with counting(show, "robust radius", bisection.halvings + 2) as tell:
         radius = robust_radius(world, policies, domain, bisection, lambda n: tell(f"round {n}"))
     _write(out, found, radius)
-    _print(world, domain, found, radius)
+    show_sections(worst_section(found, radius))
     if arguments.map:
         trials = Trials(max(search.episodes, 3), number + 4, engine, allow_dead=True)
         _map(world, policies, domain, (dict(arguments.map), arguments.threshold), trials, out)
@@ -107,23 +108,11 @@ def _map(
     out: Path,
 ) -> None:
     """Write the map of two parameters and say how much of it is solved."""
-    import json
-    from dataclasses import asdict
-
     from sim2real.evaluate.solved_map import solved_map
-    from sim2real.files import write_together
-    from sim2real.report.causes import draw_map
-    from sim2real.report.style import save_png
+    from sim2real.report.run_sections import map_section
 
     found = solved_map(world, policies, domain, *mapped, trials)
-    figure = draw_map(found)
-    text = json.dumps(asdict(found), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
-    write_together(out, {"map.json": text, "map.png": lambda path: save_png(figure, path)})
-    console().print(
-        f"Of a grid of {' and '.join(found.names)} {_shown(found.solved)} is solved ({found.measure} ≥ "
-        f"{found.threshold:.4g}): {out / 'map.png'}",
-        soft_wrap=True,
-    )
+    save_and_show(found, map_section(found), out / "map.json", "map.png")
 
 
 def _write(out: Path, found: WorstCase, radius: RobustRadius) -> None:
@@ -135,42 +124,3 @@ def _write(out: Path, found: WorstCase, radius: RobustRadius) -> None:
     told = {"worst": asdict(found), "robust_radius": asdict(radius)}
     found.domain.save(out / "worst.toml")
     write_text(out / "worst.json", json.dumps(told, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
-
-
-def _print(world: World, domain: Domain, found: WorstCase, radius: RobustRadius) -> None:
-    from rich.table import Table
-
-    grid = Table(
-        "parameter", "nominal", "range", "worst", "robust radius", title=f"{world.title}: worst physics"
-    )
-    for name, distribution in domain.parameters.items():
-        low, high = distribution.support()
-        alone = radius.alone.get(name)
-        own = [f"{x:.4g}" for x in (world.nominal[name], low, high, found.physics[name])]
-        grid.add_row(name, own[0], f"{own[1]} … {own[2]}", own[3], _scale(alone) if alone else "fixed")
-    show = console()
-    show.print(grid)
-    told = f"Return there {_shown(found.returns)}"
-    if found.success is not None:
-        told += f", success {_shown(found.success)}"
-    show.print(
-        f"{told}, from {found.fresh:,} fresh episodes; the search took {found.searched:,} rollouts. An upper "
-        "bound of the true minimum.",
-        f"Robust radius with all parameters at once: {_scale(radius.joint)} of the range, where "
-        f"{radius.measure} is {_shown(radius.joint.measured)} (to stay above {radius.threshold:.4g}; nominal "
-        f"{_shown(radius.nominal)}; {radius.rollouts:,} rollouts).",
-        sep="\n",
-    )
-
-
-def _scale(radius: Radius) -> str:
-    """What holds, and what is shown to fail."""
-    if radius.fails is None:
-        return "1" if radius.scale == 1 else f"{radius.scale:.2g} or more"
-    return f"{radius.scale:.2g} (fails at {radius.fails:.2g})"
-
-
-def _shown(estimate: Estimate) -> str:
-    if estimate.interval is None:
-        return f"{estimate.value:.4g}, no interval"
-    return f"{estimate.value:.4g} [{estimate.interval[0]:.4g}, {estimate.interval[1]:.4g}]"

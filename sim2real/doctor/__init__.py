@@ -4,7 +4,7 @@ from sim2real.doctor.diagnose import diagnose
 from sim2real.doctor.expected import Expected, expected_of
 from sim2real.doctor.finding import BAD_DATA, USABLE, Diagnosis, Finding
 from sim2real.doctor.screening import ScreenedRecordings, screen_recordings
-from sim2real.doctor.summary import tables, verdict_sentence
+from sim2real.doctor.summary import verdict_sentence
 
 __all__ = [
     "BAD_DATA",
@@ -16,6 +16,5 @@ __all__ = [
     "diagnose",
     "expected_of",
     "screen_recordings",
-    "tables",
     "verdict_sentence",
 ]

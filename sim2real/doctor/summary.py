@@ -1,18 +1,15 @@
-"""A diagnosis as a sentence, as JSON and as tables for the terminal."""
+"""A diagnosis as a sentence and as JSON."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
-from rich.table import Table
-from rich.text import Text
 
-from sim2real.doctor.finding import BAD, BAD_DATA, FACT, WARNING, Diagnosis, Finding, Rows
+from sim2real.doctor.finding import BAD, BAD_DATA, WARNING, Diagnosis, Finding, Rows
 from sim2real.doctor.view import View
 from sim2real.recordings.raw import RawLog
 
-_COLOURS = {BAD: "bold red", WARNING: "yellow", FACT: "dim"}
 _SHOWN = 3
 
 Json = dict[str, object]
@@ -47,11 +44,6 @@ def summary(diagnosis: Diagnosis) -> Json:
     }
 
 
-def tables(diagnosis: Diagnosis) -> list[Table]:
-    """Findings, then recordings."""
-    return [_findings(diagnosis), _recordings(diagnosis)]
-
-
 def where(rows: Sequence[Rows], shown: int = _SHOWN) -> str:
     """The rows of a finding, the first few of them."""
     if not rows:
@@ -69,41 +61,6 @@ def moved(view: View) -> list[bool]:
 
 def _span(rows: Rows) -> str:
     return f"{rows.first}" if rows.first == rows.last else f"{rows.first}–{rows.last}"
-
-
-def _findings(diagnosis: Diagnosis) -> Table:
-    table = Table(title="Findings; rows count from 0", title_justify="left", expand=True)
-    table.add_column("", no_wrap=True)
-    table.add_column("kind", no_wrap=True)
-    table.add_column("what", ratio=1, overflow="fold")
-    for finding in diagnosis.findings:
-        colour = _COLOURS[finding.severity]
-        # Text, so that a bracket in a name is no markup.
-        what = Text(finding.text)
-        if finding.rows:
-            what.append(f"; rows {where(finding.rows)}", style="dim")
-        table.add_row(Text(finding.severity, style=colour), Text(finding.kind, style=colour), what)
-    return table
-
-
-def _recordings(diagnosis: Diagnosis) -> Table:
-    views = {view.log.name: view for view in diagnosis.views}
-    table = Table(title="Recordings", title_justify="left")
-    table.add_column("recording", overflow="fold")
-    for name in ("rows", "s", "period, ms", "joints\nmoved", "bad", "warnings"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for log in diagnosis.logs:
-        view = views.get(log.name)
-        known = ("–", "–", "–")
-        if view is not None:
-            known = (
-                f"{view.time[-1] - view.time[0]:.1f}",
-                f"{1000 * view.period:.2f}",
-                f"{sum(moved(view))} of {len(log.joints)}",
-            )
-        counts = (str(of(diagnosis, log.name, severity) or "") for severity in (BAD, WARNING))
-        table.add_row(Text(log.name), str(len(log.time)), *known, *counts)
-    return table
 
 
 def of(diagnosis: Diagnosis, name: str, severity: str) -> int:

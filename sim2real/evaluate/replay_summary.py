@@ -1,4 +1,4 @@
-"""A replay gap in numbers: means with intervals, per joint and per motion, as JSON and as tables.
+"""A replay gap in numbers: means with intervals, per joint and per motion, as JSON.
 
 Intervals are Student's, 95 %, over motions: they say how much the mean depends on which
 motions were recorded, not how well each was measured. Fewer than three motions have none.
@@ -7,11 +7,10 @@ motions were recorded, not how well each was measured. Fewer than three motions 
 from __future__ import annotations
 
 import numpy as np
-from rich.table import Table
 
 from sim2real.evaluate.metrics import mean
 from sim2real.evaluate.replay import COMMAND, DELAYED, SIMULATION, Errors, ReplayGap
-from sim2real.evaluate.replay_detail import detail_json, detail_rows, replay_detail
+from sim2real.evaluate.replay_detail import detail_json, replay_detail
 from sim2real.evaluate.statistics import Estimate, spread
 from sim2real.evaluate.tracking import FloatArray
 
@@ -106,16 +105,6 @@ def per_joint(gap: ReplayGap, predictor: str) -> dict[str, FloatArray]:
     }
 
 
-def replay_tables(gap: ReplayGap) -> list[Table]:
-    """For the terminal: per joint, per motion, and what the gap is made of."""
-    tables = [_joint_table(gap), _motion_table(gap)]
-    for title, head, rows in detail_rows(replay_detail(gap)):
-        tables.append(Table(*head, title=title))
-        for row in rows:
-            tables[-1].add_row(*row)
-    return tables
-
-
 DEFINITIONS = {
     "replay": "open-loop from the first measured pose at rest, never corrected; commands hold until the next "
     "stamp, and a physics step runs under the mean of what was in force during it",
@@ -192,40 +181,6 @@ def _number(value: float) -> float | None:
 def _json(estimate: Estimate) -> Json:
     interval = None if estimate.interval is None else [_number(end) for end in estimate.interval]
     return {"value": _number(estimate.value), "interval": interval, "motions": estimate.n}
-
-
-def _joint_table(gap: ReplayGap) -> Table:
-    table = Table(title=f"{gap.world}: gap per joint, mean over {_count(len(gap.motions), 'motion')}")
-    table.add_column("joint")
-    for name in ("RMSE", f"… {DELAYED}", f"… {COMMAND}", "moving", "resting", "NRMSE", "lag"):
-        table.add_column(name, justify="right")
-    metrics = {name: per_joint(gap, name) for name in PREDICTORS}
-    here = metrics[SIMULATION]
-    for j, joint in enumerate(gap.joints):
-        table.add_row(
-            joint,
-            *(shown(metrics[name]["rmse_mrad"][j]) for name in PREDICTORS),
-            shown(here["moving_rmse_mrad"][j]),
-            shown(here["resting_error_mrad"][j]),
-            shown(100 * here["nrmse"][j], " %"),
-            shown(here["lag_ms"][j], " ms", 0),
-        )
-    table.add_section()
-    table.add_row("mean", *(_show(overall(gap, name)) for name in PREDICTORS), "", "", "", "")
-    table.caption = "mrad unless it says otherwise; [95 % interval over motions]"
-    return table
-
-
-def _motion_table(gap: ReplayGap) -> Table:
-    table = Table(title="RMSE per motion, mean over joints, mrad")
-    table.add_column("motion")
-    for name in ("seconds", *PREDICTORS):
-        table.add_column(name, justify="right")
-    for i, motion in enumerate(gap.motions):
-        errors = [shown(_MILLI * gap.per_motion(name)[i]) for name in PREDICTORS]
-        errors[1] += f"  ({_MILLI * motion.delay:.0f} ms)"
-        table.add_row(motion.name, f"{motion.time[-1] - motion.time[0]:.0f}", *errors)
-    return table
 
 
 def shown(value: float, unit: str = "", digits: int = 1) -> str:

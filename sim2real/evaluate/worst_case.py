@@ -18,7 +18,7 @@ upper bound of the true minimum.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -96,6 +96,8 @@ class WorstCase:
     """Rollouts that the search took, over all policies."""
     fresh: int
     """Rollouts of the measurement."""
+    ranges: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
+    """Lower end of what was searched, nominal value and upper end, of each parameter."""
 
     @property
     def domain(self) -> Domain:
@@ -162,6 +164,11 @@ def worst_case(
         lowest=float(min(scores)),
         searched=rollouts,
         fresh=returns.size,
+        ranges={
+            name: (low, float(world.nominal[name]), high)
+            for name, d in domain.parameters.items()
+            for low, high in (d.support(),)
+        },
     )
 
 

@@ -26,7 +26,9 @@ from sim2real.evaluate.variants import chosen_variants
 from sim2real.evaluate.verdict import headline, verdict
 from sim2real.files import check_folder, write_text
 from sim2real.foreign import load_policy
-from sim2real.report.gap import contracts_of, write_report
+from sim2real.report.decisions import gate_section
+from sim2real.report.gap import Beside, contracts_of, write_report
+from sim2real.report.plain import as_json
 from sim2real.world import Variant, World
 
 Progress = Callable[[int], AbstractContextManager[Callable[[str], None]]]
@@ -127,14 +129,25 @@ def evaluate(
         "held-out split": told_splits(actors, world),
         **contracts_of(actors),
     }
-    page = None if out is None else write_report(report, table, out, facts)
     since = () if earlier is None else tuple(told(changes(table, earlier, report.references)))
     gate = require(report, *settings.require) if settings.require else Gate(report.title, ())
+    page = None if out is None else _written(report, table, Path(out), facts, gate)
     if settings.junit:
         write_text(settings.junit, junit(gate))
     if settings.summary:
         write_text(settings.summary, markdown(gate, since))
     return Evaluation(table, report, gate, since, page)
+
+
+def _written(report: GapReport, table: Episodes, out: Path, facts: Mapping[str, str], gate: Gate) -> Path:
+    """The page, with what was decided; beside it ``gate.json`` if anything was."""
+    page = write_report(report, table, out, facts, Beside([gate_section(gate)] if gate.decisions else ()))
+    decided = out / "gate.json"
+    if gate.decisions:
+        write_text(decided, as_json(gate))
+    else:
+        decided.unlink(missing_ok=True)  # of an earlier run
+    return page
 
 
 def usual_trials(world: World) -> Trials:

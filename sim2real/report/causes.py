@@ -1,8 +1,8 @@
-"""Figures of what matters over a domain: Sobol indices, and the map of two parameters."""
+"""Figures of what matters: Sobol indices, the worth of knowing, and the map of two parameters."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -10,7 +10,9 @@ from matplotlib.patches import Rectangle
 
 from sim2real.evaluate.sensitivity import Sensitivity
 from sim2real.evaluate.solved_map import SolvedMap
-from sim2real.report.style import COLOURS, GRID, INK, WIDTH, bare, blank, style
+from sim2real.evaluate.statistics import Estimate
+from sim2real.report.style import COLOURS, GRID, INK, bare, panel, style
+from sim2real.transfer.worth import WorthOfKnowing
 
 _ROW, _REST = 0.42, 1.5
 
@@ -18,28 +20,41 @@ _ROW, _REST = 0.42, 1.5
 @style()
 def draw_sensitivity(found: Sensitivity) -> Figure:
     """First-order and total index of each parameter, with intervals."""
-    names = [index.name for index in found.indices]
-    figure = blank(WIDTH, _ROW * len(names) + _REST, constrained=True)
-    axes = figure.add_subplot()
-    bare(axes, grid="")
-    first, total = ([getattr(i, kind) for i in found.indices] for kind in ("first", "total"))
-    for offset, colour, told, label in (
-        (-0.17, COLOURS[1], first, "alone (first order)"),
-        (0.17, COLOURS[2], total, "with all that it does together (total)"),
-    ):
-        y = np.arange(len(names)) + offset
-        axes.barh(y, [e.value for e in told], height=0.3, color=colour, alpha=0.75, label=label)
-        for place, estimate in zip(y, told, strict=True):
+    first, total = ({i.name: getattr(i, kind) for i in found.indices} for kind in ("first", "total"))
+    bars = {"alone (first order)": first, "with all that it does together (total)": total}
+    title = f"{found.world}: what the spread over the domain comes from"
+    return _bars(title, bars, "share of the variance of the return over the domain")
+
+
+@style()
+def draw_worth(found: WorthOfKnowing) -> Figure:
+    """What is gained by knowing each parameter, and by halving its range where that was tried."""
+    bars = {"knowing it": {one.name: one.gained for one in found.parameters}}
+    if any(one.halved for one in found.parameters):
+        bars["its range halved"] = {one.name: one.halved for one in found.parameters if one.halved}
+    title = f"{found.world}: what knowing is worth in {found.target}"
+    return _bars(title, bars, "gain in mean return in the target")
+
+
+def _bars(title: str, bars: Mapping[str, Mapping[str, Estimate]], unit: str) -> Figure:
+    """A row for each parameter, in it a bar for each kind of number, with its interval."""
+    names = list(next(iter(bars.values())))
+    figure, axes = panel(_ROW * len(names) + _REST, title, "")
+    wide = 0.68 / len(bars)
+    for k, (label, estimates) in enumerate(bars.items()):
+        y = np.array([names.index(name) for name in estimates]) + wide * (k - (len(bars) - 1) / 2)
+        values = [estimate.value for estimate in estimates.values()]
+        axes.barh(y, values, height=0.88 * wide, color=COLOURS[k + 1], alpha=0.75, label=label)
+        for place, estimate in zip(y, estimates.values(), strict=True):
             if estimate.interval:
                 axes.hlines(place, *estimate.interval, color=INK, linewidth=1.1, zorder=3)
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(names) - 0.5, -0.6)
     axes.tick_params(labelsize=9, labelcolor=INK)
     axes.axvline(0.0, color=GRID, linewidth=1.1, zorder=0)
-    axes.set_xlabel("share of the variance of the return over the domain")
-    axes.legend(loc="lower right", frameon=False, fontsize=9)
-    title = f"{found.world}: what the spread over the domain comes from"
-    axes.set_title(title, loc="left", fontsize=12, color=INK, fontweight="bold")
+    axes.set_xlabel(unit)
+    if len(bars) > 1:
+        figure.legend(loc="outside lower right", ncols=len(bars))
     return figure
 
 
@@ -47,8 +62,8 @@ def draw_sensitivity(found: Sensitivity) -> Figure:
 def draw_map(found: SolvedMap) -> Figure:
     """The measure over two parameters; what is solved is framed, nominal is a cross."""
     means = np.array(found.means)
-    figure = blank(7.2, 5.6, constrained=True)
-    axes = figure.add_subplot()
+    solved = f"{100 * found.solved.value:.0f} % solved ({found.measure} ≥ {found.threshold:.3g}, framed)"
+    figure, axes = panel(5.6, f"{found.world}: {solved}; × nominal", "", 7.2)
     bare(axes, spines=(), grid="")
     low, high = (0.0, 1.0) if found.measure == "success" else (None, None)
     image = axes.imshow(means.T, origin="lower", aspect="auto", cmap="cividis", vmin=low, vmax=high)
@@ -62,9 +77,6 @@ def draw_map(found: SolvedMap) -> Figure:
     x, y = (_place(values, own) for values, own in zip(found.values, found.nominal, strict=True))
     axes.plot([x], [y], marker="x", color="white", markersize=9, markeredgewidth=2)
     figure.colorbar(image).set_label(found.measure if found.measure == "success" else "mean return")
-    solved = f"{100 * found.solved.value:.0f} % solved ({found.measure} ≥ {found.threshold:.3g}, framed)"
-    title = f"{found.world}: {solved}; × nominal"
-    axes.set_title(title, loc="left", fontsize=11, color=INK, fontweight="bold")
     return figure
 
 

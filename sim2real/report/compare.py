@@ -85,17 +85,17 @@ def draw_comparison(found: Compared) -> Figure:
     figure.subplots_adjust(0.62 / (wide + 2.9), 0.62 / high, wide / (wide + 2.9), 1 - 0.95 / high, 0.1)
     for axes, target in zip(panels, targets, strict=True):
         _panel(axes, [row for row in found.rows if row.target == target], methods)
-        axes.set_title(target, fontsize=10, color=INK, loc="left")
+        axes.set_title(target, fontsize=10, fontweight="normal")
         axes.set_xlabel("score in the source")
     unit = "normalized score" if found.normalized else "mean return"
     panels[0].set_ylabel(f"score in the target ({unit})")
     title = f"{found.title}: what transfer reaches, and what it keeps"
     figure.suptitle(
         textwrap.fill(title, int(8 * (wide + 2.9))),
-        x=0.02, y=1 - 0.12 / high, ha="left", va="top", fontsize=12, fontweight="bold", color=INK,
+        x=0.02, y=1 - 0.12 / high, ha="left", va="top", color=INK,
     )  # fmt: skip
     figure.legend(
-        list(_legend(panels[0], methods)), methods, loc="upper left", frameon=False, fontsize=8.5,
+        list(_legend(panels[0], methods)), methods, loc="upper left",
         bbox_to_anchor=((wide + 0.1) / (wide + 2.9), 1 - 0.9 / high), labelcolor=INK,
     )  # fmt: skip
     return figure
@@ -171,7 +171,7 @@ def _page(found: Compared, figure: Figure, facts: dict[str, str]) -> Page:
         "nothing differs, a page says so 19 times in 20."
     )
     sections = [Section("", note, figure=figure, label="Score in target and source, as in the tables below")]
-    sections += [Section(f"In {target}", tables=[_target(found, target)]) for target in found.targets]
+    sections += [Section(f"In {target}", tables=[table_of(found, target)]) for target in found.targets]
     if found.failures:
         rows: list[TableRow] = [
             [name, Cell(why, kind="long")] for name, why in sorted(found.failures.items())
@@ -183,7 +183,8 @@ def _page(found: Compared, figure: Figure, facts: dict[str, str]) -> Page:
     )
 
 
-def _target(found: Compared, target: str) -> Table:
+def table_of(found: Compared, target: str) -> Table:
+    """What each method reached in a target, and what it cost."""
     rows = [row for row in found.rows if row.target == target]
     bases = [base for base in (ZERO_SHOT, SCRATCH) if any(base in row.against for row in rows)]
     places = [place for place in ("target", "source", "others") if place in rows[0].score]
@@ -196,7 +197,11 @@ def _target(found: Compared, target: str) -> Table:
         *_COSTS.values(),
         "seeds",
     ]
-    return Table(f"In {target}", head, [_row(row, bases, places, success) for row in rows])
+    wide = {*head[1:]} - {f"against {bases[0]}"} if bases else {*head[1:]}
+    wide -= {*(f"score, {place}" for place in places), "steps", "CPU s"}
+    return Table(
+        f"In {target}", head, [_row(row, bases, places, success) for row in rows], page_only=sorted(wide)
+    )
 
 
 def _row(row: Row, bases: Iterable[str], places: Iterable[str], success: Iterable[str]) -> TableRow:

@@ -10,15 +10,13 @@ from matplotlib.figure import Figure
 from sim2real.evaluate.curves import Curve
 from sim2real.evaluate.metrics import mean
 from sim2real.evaluate.statistics import spread
-from sim2real.report.style import COLOURS, INK, MARKERS, WIDTH, bare, blank, style
+from sim2real.report.style import COLOURS, INK, MARKERS, panel, style
 
 
 @style()
 def draw_curves(target: str, curves: Mapping[str, Curve]) -> Figure:
     """A line a method, with 95 % intervals over seeds at each budget."""
-    figure = blank(WIDTH, 4.6, constrained=True)
-    axes = figure.add_subplot()
-    bare(axes, spines=("bottom", "left"), grid="y")
+    figure, axes = panel(4.6, f"{target}: reached at each budget", "y")
     for k, (method, curve) in enumerate(curves.items()):
         colour = COLOURS[(k + 1) % len(COLOURS)]
         means = np.nanmean(curve.scores, axis=0)
@@ -31,6 +29,5 @@ def draw_curves(target: str, curves: Mapping[str, Curve]) -> Figure:
                 axes.vlines(budget, *interval, color=colour, linewidth=2.2, alpha=0.45)
     axes.set_xlabel("control steps in the target")
     axes.set_ylabel("mean return in the target")
-    axes.legend(frameon=False, fontsize=9, labelcolor=INK)
-    axes.set_title(f"{target}: reached at each budget", loc="left", fontsize=12, color=INK, fontweight="bold")
+    axes.legend(labelcolor=INK)
     return figure

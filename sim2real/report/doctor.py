@@ -52,15 +52,13 @@ def _html(diagnosis: Diagnosis, title: str, command: str) -> str:
         "Ranges and steps in rad or m, as far as units are known; the standing error is the median of "
         "measured minus commanded."
     )
-    head = ["recording", "rows", "seconds", "period, ms", "joints that move", "positions", "findings"]
-    recordings = Table("Recordings", head, [_recording(log, diagnosis) for log in diagnosis.logs])
     page = Page(
         "the log doctor",
         title + world,
         [(state.replace("_", " ") + ".", ""), (sentence, "bad" if diagnosis.verdict == BAD_DATA else "good")],
         [
             Section("Joints", note, [Table("Joints", _JOINT, _joints(diagnosis))]),
-            Section("Recordings", tables=[recordings]),
+            Section("Recordings", tables=[recording_table(diagnosis)]),
         ],
         command=command,
     )
@@ -69,6 +67,27 @@ def _html(diagnosis: Diagnosis, title: str, command: str) -> str:
     return render(page, "doctor.html", cards=cards, seen=facts)
 
 
+def finding_table(diagnosis: Diagnosis) -> Table:
+    """All findings, the gravest first; a page has more of each."""
+    rows: list[Row] = [
+        [Cell(f.severity, kind=_TONES[f.severity]), f.kind, Cell(f.text, _rows(f), kind="long")]
+        for f in diagnosis.findings
+    ]
+    return Table("Findings; rows count from 0", ["", "kind", "what"], rows)
+
+
+def _rows(finding: Finding) -> str:
+    return f"rows {where(finding.rows)}" if finding.rows else ""
+
+
+def recording_table(diagnosis: Diagnosis) -> Table:
+    """What each recording is like."""
+    head = ["recording", "rows", "seconds", "period, ms", "joints that move", "positions", "findings"]
+    rows = [_recording(log, diagnosis) for log in diagnosis.logs]
+    return Table("Recordings", head, rows, page_only=["positions"])
+
+
+_TONES = {BAD: "badge bad", WARNING: "badge fair", FACT: "na"}
 _JOINT = ("joint", "lowest", "highest", "step", "standing error", "moves in")
 
 

@@ -114,13 +114,9 @@ def _page(report: GapReport, provenance: Mapping[str, str], figure: Figure, besi
 
 def sections(report: GapReport) -> list[Section]:
     """The tables of a report, and its performance profiles."""
-    unit = "normalized score" if report.normalized else "mean return"
-    success = "Share of episodes. Below 3 seeds the interval is about more episodes of these policies alone."
-    if not report.tells_success:
-        success = "No success signal: the env does not say which episodes succeeded; returns count alone."
+    unit = _unit(report)
     tables = [
-        _by_variant(report, "score", f"The {unit}, averaged over training seeds. Click a heading to sort."),
-        _by_variant(report, "success", success),
+        *by_variant(report),
         _comparisons(report, f"In units of the {unit}; positive change is better."),
         _groups(report),
         _summaries(report),
@@ -139,6 +135,19 @@ def sections(report: GapReport) -> list[Section]:
             )
         )
     return made
+
+
+def _unit(report: GapReport) -> str:
+    return "normalized score" if report.normalized else "mean return"
+
+
+def by_variant(report: GapReport) -> list[Table]:
+    """Score and success of each method in each physics."""
+    success = "Share of episodes. Below 3 seeds the interval is about more episodes of these policies alone."
+    if not report.tells_success:
+        success = "No success signal: the env does not say which episodes succeeded; returns count alone."
+    score = f"{report.title}: the {_unit(report)}, averaged over training seeds."
+    return [_by_variant(report, "score", score), _by_variant(report, "success", success)]
 
 
 def _by_variant(report: GapReport, what: str, note: str) -> Table:

@@ -8,6 +8,8 @@ the seeds.
 
 from __future__ import annotations
 
+from typing import Any
+
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation
@@ -83,11 +85,22 @@ def _legend(report: GapReport) -> str:
     )
 
 
+def _note(
+    axes: Axes,
+    text: str,
+    at: tuple[float, float],
+    offset: tuple[float, float],
+    coordinates: Any,  # noqa: ANN401
+    **look: Any,  # noqa: ANN401
+) -> Annotation:
+    """Text beside a place, in or outside of the axes, at a distance in points."""
+    usual: dict[str, Any] = {"fontsize": 8.5, "color": FAINT, "annotation_clip": False}
+    return axes.annotate(text, at, offset, coordinates, "offset points", **(usual | look))
+
+
 def _above(axes: Axes, text: str, offset: tuple[float, float], size: float, colour: str) -> Annotation:
-    return axes.annotate(
-        text, (0, 1), offset, "axes fraction", "offset points", fontsize=size, color=colour,
-        fontweight="bold" if size > 9 else "normal", annotation_clip=False,
-    )  # fmt: skip
+    weight = "bold" if size > 9 else "normal"
+    return _note(axes, text, (0, 1), offset, "axes fraction", fontsize=size, color=colour, fontweight=weight)
 
 
 def _key_marker(figure: Figure, axes: Axes, index: int, points: float) -> None:
@@ -109,26 +122,16 @@ def _rulers(axes: Axes, report: GapReport) -> None:
     axes.set_xlabel(unit, fontsize=9, color=FAINT, labelpad=5)
     for x, name in ((0.0, "random"), (100.0, "oracle")) if report.normalized else ():
         axes.axvline(x, color=FAINT, linewidth=1.1, zorder=1)
-        _ruler_name(axes, x, name, "center", 5)
+        _note(axes, name, (x, 0), (0, 5), "data", ha="center")
     home = report.cell(report.baseline, report.control or "")
     if home is not None:
         source = home.score.value
         axes.axvline(source, color=COLOURS[0], linewidth=1.1, linestyle=(0, (3, 2.5)), zorder=1)
         right = source < sum(axes.get_xlim()) / 2
         name = f"source: {report.baseline} on its own physics"
-        _ruler_name(axes, source, name, "left" if right else "right", 18)
+        _note(axes, name, (source, 0), (0, 18), "data", ha="left" if right else "right")
     head = "success" if report.tells_success else ""
-    axes.annotate(
-        head, (1, 1), (_RIGHT * 72 - 16, 5), "axes fraction", "offset points",
-        fontsize=8.5, color=FAINT, ha="right", annotation_clip=False,
-    )  # fmt: skip
-
-
-def _ruler_name(axes: Axes, x: float, name: str, align: str, points: float) -> None:
-    axes.annotate(
-        name, (x, 0), (0, points), "data", "offset points",
-        fontsize=8.5, color=FAINT, ha=align, annotation_clip=False,
-    )  # fmt: skip
+    _note(axes, head, (1, 1), (_RIGHT * 72 - 16, 5), "axes fraction", ha="right")
 
 
 def _rows(axes: Axes, report: GapReport) -> None:
@@ -150,10 +153,8 @@ def _rows(axes: Axes, report: GapReport) -> None:
 
 
 def _beside(axes: Axes, y: float, text: str, size: float, colour: str, weight: str = "normal") -> None:
-    axes.annotate(
-        text, (0, y), (-_LEFT * 72 + 12, 0), ("axes fraction", "data"), "offset points",
-        fontsize=size, color=colour, fontweight=weight, annotation_clip=False,
-    )  # fmt: skip
+    where, offset = ("axes fraction", "data"), (-_LEFT * 72 + 12, 0)
+    _note(axes, text, (0, y), offset, where, fontsize=size, color=colour, fontweight=weight)
 
 
 def _band(axes: Axes, report: GapReport, variant: str, top: float) -> None:
@@ -198,11 +199,9 @@ def _dot(axes: Axes, index: int, cell: Cell, y: float) -> None:
         [cell.score.value], [y], marker=MARKERS[index % len(MARKERS)], color=colour,
         markersize=5.5, markeredgecolor="white", markeredgewidth=0.6, zorder=4,
     )  # fmt: skip
-    axes.annotate(
-        "" if cell.success is None else f"{100 * cell.success.value:.0f} %", (1, y), (_RIGHT * 72 - 16, -3),
-        ("axes fraction", "data"), "offset points", fontsize=8, color=colour, ha="right",
-        annotation_clip=False,
-    )  # fmt: skip
+    success = "" if cell.success is None else f"{100 * cell.success.value:.0f} %"
+    where, offset = ("axes fraction", "data"), (_RIGHT * 72 - 16, -3)
+    _note(axes, success, (1, y), offset, where, fontsize=8, color=colour, ha="right")
 
 
 def _named(report: GapReport) -> dict[str, str]:
@@ -228,8 +227,7 @@ def _name(axes: Axes, report: GapReport, index: int, cell: Cell, y: float) -> No
     left = (start is not None and start > cell.score.value) or share[1] > 0.85
     fits = share[0] > 0.15
     x, offset = (min(spread), -5) if left and fits else (max(spread), 5)
-    axes.annotate(
-        cell.label, (x, y), (offset, -3), "data", "offset points", fontsize=8.5, fontweight="bold",
-        color=COLOURS[index % len(COLOURS)], ha="right" if left and fits else "left", zorder=5,
-        bbox={"facecolor": BAND, "edgecolor": "none", "pad": 1},
-    )  # fmt: skip
+    box = {"facecolor": BAND, "edgecolor": "none", "pad": 1}
+    colour, side = COLOURS[index % len(COLOURS)], "right" if left and fits else "left"
+    look: dict[str, Any] = {"fontweight": "bold", "color": colour, "ha": side, "zorder": 5, "bbox": box}
+    _note(axes, cell.label, (x, y), (offset, -3), "data", **look)

@@ -13,11 +13,11 @@ from matplotlib.figure import Figure
 from sim2real.files import write_text
 from sim2real.identify.estimates import COMMAND, DELAYED, FITTED, MEASURED, NOMINAL, ParameterEstimate
 from sim2real.identify.result import Identification
-from sim2real.identify.verdicts import BAD_DATA, IDENTIFIED, NO_HELDOUT_GAIN, ranked
+from sim2real.identify.verdicts import BAD_DATA, IDENTIFIED, NO_HELDOUT_GAIN, Verdict, ranked
 from sim2real.recordings import load_recordings
 from sim2real.report.chart import Chart, Take
 from sim2real.report.page import Page, Section, render
-from sim2real.report.style import COLOURS, WIDTH, bare, blank, style
+from sim2real.report.style import COLOURS, panel, style
 from sim2real.report.tables import Cell, Row, Table
 
 _SERIES = {MEASURED: "ink", FITTED: "series-1", NOMINAL: "series-2"}
@@ -48,7 +48,7 @@ def write_identification(found: Identification, folder: Path, facts: Mapping[str
         "identification from recordings",
         found.world,
         _lead(found),
-        [*_fit(found), *_left(found), *_before(found.check or {}), *_next(found, folder)],
+        [*fit_sections(found), *_left(found), *_before(found.check), *_next(found, folder)],
         _tiles(found),
         known.pop("command", ""),
         facts=known,
@@ -89,20 +89,15 @@ def _tiles(found: Identification) -> list[tuple[str, str, str, str]]:
     ]
 
 
-def _fit(found: Identification) -> list[Section]:
-    verdicts = [
-        [Cell(v.name, kind=f"badge {tone_of(v.name)}"), Cell(_short(v.subject)), Cell(v.text, kind="long")]
-        for v in ranked(found.verdicts)
-    ]
+def fit_sections(found: Identification) -> list[Section]:
+    """Verdicts, errors before and after, what each step of the model bought, parameters with intervals."""
     unit = (
         "Root mean square over each recording, then the mean over recordings, in thousandths of rad or m; "
         "where joints of unlike units are fitted together, of how far each moves."
     )
     sections = [
-        Section(
-            "Verdicts", "Worst first, each with what it rests on.", [Table("Verdicts", _VERDICT, verdicts)]
-        ),
-        Section("Error before and after", unit, _errors(found), draw_errors(found)),
+        Section("Verdicts", "Worst first, each with what it rests on.", [verdict_table(found.verdicts)]),
+        Section("Error before and after", unit, [_errors(found)], draw_errors(found)),
     ]
     if found.traces:
         takes = [Take(t.name + " (held out)" * t.held, t.time, t.lines) for t in found.traces]
@@ -122,9 +117,8 @@ def _fit(found: Identification) -> list[Section]:
         ]
         note = "Fitted in turn, kept only for the joints whose held-out error it lowers; thousandths."
         head = ["model", "numbers", "fitted", "held out", "kept for"]
-        sections.append(
-            Section("Model selection: what each candidate bought", note, [Table("Models", head, rows)])
-        )
+        table = Table("Models", head, rows)
+        sections.append(Section("Model selection: what each candidate bought", note, [table]))
     note = (
         "The bar is what the fit could choose from: its blue stretch is the 95 % interval, the dark mark "
         "the value, the dot the published one; a question mark where recordings can't tell numbers apart."
@@ -133,10 +127,19 @@ def _fit(found: Identification) -> list[Section]:
         name for v in found.verdicts if v.name == "NOT_IDENTIFIABLE" for name in v.subject.split(", ")
     }
     numbers = [_parameter(e, e.name in doubtful) for e in found.estimates]
-    return [*sections, Section("Parameters", note, [Table("Parameters", _PARAMETER, numbers)])]
+    table = Table("Parameters", _PARAMETER, numbers, page_only=(_PARAMETER[1], *_PARAMETER[6:]))
+    return [*sections, Section("Parameters", note, [table])]
 
 
-_VERDICT = ("verdict", "about", "evidence")
+def verdict_table(verdicts: Sequence[Verdict]) -> Table:
+    """Verdicts, the gravest first."""
+    rows = [
+        [Cell(v.name, kind=f"badge {tone_of(v.name)}"), Cell(_short(v.subject)), Cell(v.text, kind="long")]
+        for v in ranked(verdicts)
+    ]
+    return Table("Verdicts", ["verdict", "about", "evidence"], rows)
+
+
 _PARAMETER = (
     "parameter", "in what it could be", "value", "unit", "nominal", "95 % interval", "bootstrap alone",
     "± if errors were independent",
@@ -146,9 +149,7 @@ _PARAMETER = (
 @style()
 def draw_errors(found: Identification) -> Figure:
     """Bars of the error by joint and predictor, on what was held out if anything was."""
-    figure = blank(WIDTH, 3.0, constrained=True)
-    axes = figure.add_subplot()
-    bare(axes, grid="y")
+    figure, axes = panel(3.0, grid="y")
     wide = 0.8 / max(len(found.gap), 1)
     for k, row in enumerate(found.gap):
         at = np.arange(len(row.joints)) + (k - (len(found.gap) - 1) / 2) * wide
@@ -160,26 +161,21 @@ def draw_errors(found: Identification) -> Figure:
     turned = 0 if len(found.joints) <= 8 else 60
     axes.set_xticks(range(len(found.joints)), found.joints, rotation=turned)
     axes.set_ylabel(f"RMSE, thousandths, {'held out' if found.held else 'fitted'}")
-    axes.legend(frameon=False, ncols=4, fontsize=8.5, loc="lower left", bbox_to_anchor=(0, 1))
+    axes.legend(ncols=4, loc="lower left", bbox_to_anchor=(0, 1))
     return figure
 
 
-def _errors(found: Identification) -> list[Table]:
-    """By predictor, on what was held out and on what was fitted."""
-    shown = {"held out": [(row.held, row.joints) for row in found.gap]} if found.held else {}
-    shown["fitted"] = [(row.fitted, row.fitted_joints) for row in found.gap]
-    return [
-        Table(
-            f"Error, {title}",
-            [title, "mean", *found.joints],
-            [
-                [row.predictor, *map(_milli, (mean, *by))]
-                for row, (mean, by) in zip(found.gap, own, strict=True)
-            ],
-        )
-        for title, own in shown.items()
-        if all(len(by) == len(found.joints) for _, by in own)
-    ]
+def _errors(found: Identification) -> Table:
+    """A row for each joint, a column for each predictor, on what judged and on what was fitted beside it."""
+    columns = [(row.predictor, row.held if found.held else row.fitted, row.joints) for row in found.gap]
+    if found.held:
+        columns += [(f"{row.predictor}, fitted", row.fitted, row.fitted_joints) for row in found.gap]
+    shown = [column for column in columns if len(column[2]) == len(found.joints)]
+    names, values = ("mean", *found.joints), [(mean, *by) for _, mean, by in shown]
+    rows: list[Row] = [[name, *map(_milli, row)] for name, *row in zip(names, *values, strict=True)]
+    head = ["joint", *(name for name, *_ in shown)]
+    judged = "held out" if found.held else "fitted"
+    return Table(f"Error, thousandths, {judged}", head, rows, page_only=head[1 + len(found.gap) :])
 
 
 def _parameter(e: ParameterEstimate, doubtful: bool) -> Row:
@@ -243,10 +239,19 @@ def _residual(found: Identification, joint: int) -> Row:
     return [found.joints[joint], *map(_milli, (*sizes, float(error.mean()))), alike]
 
 
-def _before(check: Mapping[str, Any]) -> list[Section]:
-    """What was known before the fit."""
-    if not check:
-        return []
+def _before(check: Mapping[str, Any] | None) -> list[Section]:
+    note = (
+        "How much the recordings move each joint, and the widths that a model without faults could hope for."
+    )
+    return [Section("Before the fit", note, check_tables(check))] if check else []
+
+
+def check_tables(check: Mapping[str, Any]) -> list[Table]:
+    """How much each joint moves, and how well each parameter can be known at best.
+
+    Args:
+        check: `sim2real.identify.check.Check.to_json`.
+    """
     moved: list[Row] = [
         [
             e["joint"],
@@ -264,23 +269,16 @@ def _before(check: Mapping[str, Any]) -> list[Section]:
             _between(e["low"], e["high"], e["value"]),
             _between(e["range"][0], e["range"][1], None),
             f"{100 * e['share']:.2g} %" + ("" if e["identifiable"] else " (can't tell)"),
+            e["unit"],
         ]
-        for e in check["expected"]
+        for e in sorted(check["expected"], key=lambda e: -e["share"])
     ]
-    tables = [
-        Table(
-            "Excitation",
-            ["joint", "commands span", "positions span", "top speed, /s", "moving", "noise"],
-            moved,
-        ),
-        Table(
-            "Expected", ["parameter", "looked at", "95 % interval", "it could be", "share of that"], expected
-        ),
+    moves = ["joint", "commands span", "positions span", "top speed, /s", "moving", "noise"]
+    known = ["parameter", "looked at", "95 % interval", "it could be", "share of that", "unit"]
+    return [
+        Table("Excitation, rad or m", moves, moved),
+        Table("Expected at best: no missing effect, sensor noise alone", known, expected),
     ]
-    note = (
-        "How much the recordings move each joint, and the widths that a model without faults could hope for."
-    )
-    return [Section("Before the fit", note, tables)]
 
 
 def _next(found: Identification, folder: Path) -> list[Section]:

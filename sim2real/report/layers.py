@@ -7,8 +7,8 @@ from matplotlib.figure import Figure
 
 from sim2real.errors import InvalidValue
 from sim2real.evaluate.statistics import Estimate
-from sim2real.evaluate.verdict import number
 from sim2real.report.style import COLOURS, INK, WIDTH, bare, blank, style
+from sim2real.report.tables import Row, Table, estimate
 from sim2real.transfer.layers import SIDES, LayerTransfer
 
 _ARMS = (("A", True), ("A", False), ("B", True), ("B", False))
@@ -33,29 +33,34 @@ def draw_layers(found: LayerTransfer) -> Figure:
     panels[0].set_ylabel(f"score in the target ({unit})")
     figure.suptitle(
         f"{found.compared.title}: which layers hold the physics of {found.target}", x=0.02, y=0.965,
-        ha="left", fontsize=12, fontweight="bold", color=INK,
+        ha="left", color=INK,
     )  # fmt: skip
     lines, names = panels[0].get_legend_handles_labels()
     figure.legend(
-        lines, names, loc="lower center", ncols=4, frameon=False, fontsize=8.5, labelcolor=INK,
+        lines, names, loc="lower center", ncols=4, labelcolor=INK,
         bbox_to_anchor=(0.52, 0.0),
     )  # fmt: skip
     return figure
 
 
-def table_of(found: LayerTransfer) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """Titles, and a row for each side and number of layers: scores in the target, with intervals."""
-    rows = []
-    for side in SIDES:
-        for kept in range(len(found.layers) + 1):
-            cells = [number(_score(found, donor, side, kept, frozen)) for donor, frozen in _ARMS]
-            rows.append((_TITLES[side], str(kept), *cells))
-    return ("layers", "number", *_NAMES.values()), rows
+def table_of(found: LayerTransfer) -> Table:
+    """A row for each side and number of layers: scores in the target, with intervals."""
+    rows: list[Row] = [
+        [
+            _TITLES[side],
+            str(kept),
+            *(estimate(_score(found, donor, side, kept, frozen)) for donor, frozen in _ARMS),
+        ]
+        for side in SIDES
+        for kept in range(len(found.layers) + 1)
+    ]
+    title = f"{found.compared.title}, {found.target}: score by layers kept"
+    return Table(title, ["layers", "number", *_NAMES.values()], rows)
 
 
 def _panel(axes: Axes, found: LayerTransfer, side: str) -> None:
     bare(axes, ("left", "bottom"), "both")
-    axes.set_title(_TITLES[side], fontsize=10, color=INK, loc="left")
+    axes.set_title(_TITLES[side], fontsize=10, fontweight="normal")
     axes.set_xlabel("layers that are kept")
     axes.set_xticks(range(len(found.layers) + 1))
     for place, (donor, frozen) in enumerate(_ARMS):

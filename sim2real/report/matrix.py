@@ -1,13 +1,44 @@
-"""The figure of a matrix: rows trained, columns run, a cell's colour its success or its return."""
+"""A matrix as a table and a figure: rows trained, columns run, a cell's colour its success or its return."""
 
 from __future__ import annotations
 
 import numpy as np
 from matplotlib.figure import Figure
 
+from sim2real.evaluate.episode_table import Episodes, told_apart
+from sim2real.evaluate.gap import Cell, GapOptions, gap_report
 from sim2real.evaluate.matrix import Matrix
 from sim2real.evaluate.statistics import Estimate
+from sim2real.report.page import Section
 from sim2real.report.style import INK, bare, blank, style
+from sim2real.report.tables import NONE, Row, Table, estimate
+from sim2real.report.tables import Cell as TableCell
+
+
+def matrix_of(episodes: Episodes) -> Matrix:
+    """The matrix of saved episodes, without what was refused."""
+    first = str(told_apart(episodes["label"], episodes["lineage"])[0])
+    report = gap_report(episodes, {}, GapOptions("trained here, run there", first))
+    return Matrix(report, episodes, {})
+
+
+def matrix_section(found: Matrix) -> Section:
+    """Methods trained here, run there, and what was refused."""
+    report = found.report
+    rows: list[Row] = []
+    for label in report.labels:
+        cells = [report.cell(label, variant) for variant in report.variants]
+        rows.append([label, *(_run(cell) for cell in cells)])
+    table = Table("Trained (rows), run (columns)", ["trained", *report.variants], rows)
+    lead = "Mean return with its 95 % interval over training seeds" + " · success" * report.tells_success
+    refused = [f"{row} was not run in {column}: {why}" for (row, column), why in found.refused.items()]
+    said = ". ".join([lead, *refused]) + "."
+    return Section("The matrix: trained here, run there", said, [table], draw_matrix(found))
+
+
+def _run(cell: Cell | None) -> TableCell:
+    success = "" if cell is None or cell.success is None else f"· {cell.success.value:.2f}"
+    return NONE if cell is None else estimate(cell.returns, digits=0, note=success)
 
 
 @style()
@@ -35,8 +66,7 @@ def draw_matrix(found: Matrix) -> Figure:
     axes.tick_params(labelsize=9, labelcolor=INK)
     what = "mean return · success" if report.tells_success else "mean return"
     axes.set_xlabel(f"{what}; below, the 95 % interval of the return")
-    title = f"{report.title}: trained (rows), run (columns)"
-    figure.suptitle(title, fontsize=12, color=INK, fontweight="bold")
+    figure.suptitle(f"{report.title}: trained (rows), run (columns)")
     return figure
 
 

@@ -1,4 +1,4 @@
-"""A parity as a table, a figure and a file."""
+"""A parity as tables, a figure and a file."""
 
 from __future__ import annotations
 
@@ -10,32 +10,34 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
-from rich.console import Group
-from rich.table import Table
 
 from sim2real.files import write_together
 from sim2real.interface import Array
 from sim2real.parity.measure import Effect, Parity
 from sim2real.report.style import COLOURS, INK, WIDTH, bare, blank, save_png, style
+from sim2real.report.tables import Cell, Row, Table
 
 _SAME = 0.999  # cosine from which two effects count as the same
 
 
-def tables(parity: Parity) -> Group:
-    """The findings and the effects, to be printed by rich."""
+def tables(parity: Parity) -> list[Table]:
+    """The findings and the effects."""
     title = f"{parity.simulator} against mujoco on {parity.world}"
-    findings = Table("question", "answer", title=title)
-    for question, answer in _findings(parity):
-        findings.add_row(question, answer)
-    if not parity.effects:
-        return Group(findings)
-    effects = Table("parameter", "moved to", title="Effects on positions, rms")
-    for column in ("mujoco", parity.simulator, "cosine", ""):
-        effects.add_column(column, justify="right" if column else "left")
-    for effect in parity.effects:
-        numbers = f"{effect.reference:.2e}", f"{effect.size:.2e}", f"{effect.agreement:.4f}"
-        effects.add_row(effect.parameter, f"{effect.value:g}", *numbers, _verdict(effect))
-    return Group(findings, effects)
+    effects: list[Row] = [
+        [
+            effect.parameter,
+            f"{effect.value:g}",
+            *(Cell(f"{size:.2e}", value=size) for size in (effect.reference, effect.size)),
+            f"{effect.agreement:.4f}",
+            Cell(_verdict(effect), kind="long"),
+        ]
+        for effect in parity.effects
+    ]
+    heads = ["parameter", "moved to", "mujoco", parity.simulator, "cosine", ""]
+    return [
+        Table(title, ["question", "answer"], _findings(parity)),
+        Table("Effects on positions, rms", heads, effects),
+    ]
 
 
 def write(parity: Parity, folder: Path) -> None:
@@ -107,7 +109,7 @@ def draw_parity(parity: Parity) -> Figure:
     _bars(axes["effects"], parity)
     for each in axes.values():
         bare(each, ("left", "bottom"), "both")
-    figure.suptitle(f"{parity.simulator} against mujoco on {parity.world}", fontweight="bold", color=INK)
+    figure.suptitle(f"{parity.simulator} against mujoco on {parity.world}", color=INK)
     return figure
 
 
@@ -131,7 +133,7 @@ def _distances(axes: Axes, parity: Parity) -> None:
     for distance, label, colour in kinds:
         axes.semilogy(_times(parity, distance), np.maximum(distance, 1e-18), label=label, color=colour)
     axes.set(xlabel="time, s", ylabel="largest difference, rad and m")
-    axes.legend(frameon=False, fontsize=8.5)
+    axes.legend()
 
 
 def _bars(axes: Axes, parity: Parity) -> None:
@@ -145,4 +147,4 @@ def _bars(axes: Axes, parity: Parity) -> None:
         xscale="log" if effects else "linear", xlabel="effect, rms rad and m", title="parameters' effects"
     )
     axes.xaxis.set_minor_formatter(NullFormatter())  # numbers between the powers of ten would overlap
-    axes.legend(frameon=False, fontsize=8.5)
+    axes.legend()

@@ -1,8 +1,10 @@
-"""Results that were saved as JSON, read again into their dataclasses; data alone, which runs no code."""
+"""Results as JSON, and read again into their dataclasses; data alone, which runs no code."""
 
 from __future__ import annotations
 
 import dataclasses
+import json
+import math
 import types
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +14,21 @@ from sim2real.documents import Section, is_number
 from sim2real.errors import InvalidValue
 
 T = TypeVar("T")
+
+
+def as_json(found: Any) -> str:  # noqa: ANN401
+    """A dataclass, or a mapping of such, as the text of a JSON file; null for a number that is undefined."""
+    return json.dumps(_plain(found), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return _plain(dataclasses.asdict(value))
+    if isinstance(value, Mapping):
+        return {key: _plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def read_as(kind: type[T], path: Path, key: str = "") -> T:
@@ -60,8 +77,8 @@ def as_type(kind: Any, value: Any) -> Any:  # noqa: ANN401
         return {str(name): as_type(inner[1], part) for name, part in value.items()}
     if origin is Literal or kind in (Any, object):
         return value
-    if kind is float and is_number(value):
-        return float(value)
+    if kind is float and (value is None or is_number(value)):
+        return math.nan if value is None else float(value)
     if not isinstance(value, kind):
         raise TypeError(f"{value!r} is no {kind.__name__}")
     return value

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from sim2real.evaluate.gap import GapReport
 from sim2real.evaluate.profiles import performance_profile
 from sim2real.evaluate.statistics import Array, Estimate, over_starts, spread
-from sim2real.report.style import COLOURS, WIDTH, bare, blank, style
+from sim2real.report.style import COLOURS, panel, style
 
 _HEIGHT = 3.6
 _STEPS = 41
@@ -34,9 +34,7 @@ def draw_profiles(report: GapReport) -> Figure | None:
     low = min(0.0, *(float(np.nanmin(own)) for own in means.values()))
     high = max(100.0, *(float(np.nanmax(own)) for own in means.values()))
     thresholds = np.linspace(low, high, _STEPS)
-    figure = blank(WIDTH, _HEIGHT, constrained=True)
-    axes = figure.add_subplot()
-    bare(axes, grid="both")
+    figure, axes = panel(_HEIGHT, grid="both")
     axes.set_xlim(low, high)
     axes.set_ylim(-0.02, 1.02)
     axes.set_xlabel("score  (0 = random actions, 100 = oracle)")
@@ -48,7 +46,7 @@ def draw_profiles(report: GapReport) -> Figure | None:
         band = [interval for tau in thresholds if (interval := _share(sample, tau).interval)]
         if len(band) == len(thresholds):
             axes.fill_between(thresholds, *_falling(band), color=colour, alpha=0.15, linewidth=0)
-    axes.legend(fontsize=8.5, frameon=False, labelcolor="linecolor", loc="lower left")
+    axes.legend(labelcolor="linecolor", loc="lower left")
     return figure
 
 

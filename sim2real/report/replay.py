@@ -26,7 +26,7 @@ from sim2real.report.chart import Chart, Take
 from sim2real.report.page import Page, Section, render
 from sim2real.report.replay_figure import draw_replay, verdict_lines
 from sim2real.report.style import save_png
-from sim2real.report.tables import Cell, Table
+from sim2real.report.tables import Cell, Row, Table, estimate
 
 SERIES = {"measured": "ink", SIMULATION: "series-2", DELAYED: "series-1", COMMAND: "series-0"}
 """Colours of the page's style."""
@@ -55,9 +55,7 @@ def write_replay_report(gap: ReplayGap, folder: Path, facts: Mapping[str, str] |
     sections = [
         Section("At a glance", figure=figure, label="Error per joint, and a typical motion"),
         Section("Every motion, laid over its predictions", "Angles in rad.", charts=[_chart(gap)]),
-        Section("Per joint", "Mean over motions; RMSE and resting error in mrad.", [_joints(gap)]),
-        Section("Per motion", "Mean RMSE over joints, mrad.", [_motions(gap)]),
-        *(Section(title, tables=[Table(title, head, rows)]) for title, head, rows in _detail(gap)),
+        *(Section(table.title, tables=[table]) for table in replay_tables(gap)),
     ]
     known = dict(facts or {})
     tiles = [_tile(gap, name) for name in PREDICTORS]
@@ -72,16 +70,18 @@ def write_replay_report(gap: ReplayGap, folder: Path, facts: Mapping[str, str] |
     return folder / "gap.html"
 
 
-def _detail(gap: ReplayGap) -> list[tuple[str, list[str], list[list[str]]]]:
-    return detail_rows(replay_detail(gap))
+def replay_tables(gap: ReplayGap) -> list[Table]:
+    """Per joint, per motion, and what the gap is made of."""
+    detail = [Table(title, head, rows) for title, head, rows in detail_rows(replay_detail(gap))]
+    return [_joints(gap), _motions(gap), *detail]
 
 
 def _tile(gap: ReplayGap, name: str) -> tuple[str, str, str, str]:
     """Number, name, interval, colour."""
-    estimate = overall(gap, name)
-    low, high = estimate.interval or (np.nan, np.nan)
-    interval = "" if estimate.interval is None else f"95 % interval {low:.1f} to {high:.1f}"
-    return f"{estimate.value:.1f} mrad", name, interval, SERIES[name]
+    found = overall(gap, name)
+    low, high = found.interval or (np.nan, np.nan)
+    interval = "" if found.interval is None else f"95 % interval {low:.1f} to {high:.1f}"
+    return f"{found.value:.1f} mrad", name, interval, SERIES[name]
 
 
 def _joints(gap: ReplayGap) -> Table:
@@ -89,16 +89,21 @@ def _joints(gap: ReplayGap) -> Table:
     head = [
         f"{title}: {name}" if len(names) > 1 else title for title, _, names, *_ in _COLUMNS for name in names
     ]
-    rows = [
-        [joint]
-        + [
-            _number(factor * metrics[name][metric][j], unit, digits)
-            for _, metric, names, unit, digits, factor in _COLUMNS
-            for name in names
+    rows: list[Row] = [
+        [
+            joint,
+            *(
+                _number(factor * metrics[name][metric][j], unit, digits)
+                for _, metric, names, unit, digits, factor in _COLUMNS
+                for name in names
+            ),
         ]
         for j, joint in enumerate(gap.joints)
     ]
-    return Table("Per joint", ["joint", *head], rows)
+    empty = [""] * (len(head) - len(PREDICTORS))
+    rows.append(["mean", *(estimate(overall(gap, name)) for name in PREDICTORS), *empty])
+    note = "Mean over motions; RMSE and resting error in mrad."
+    return Table("Per joint", ["joint", *head], rows, note, head[-1:])
 
 
 def _number(value: float, unit: str = "", digits: int = 1) -> Cell:
@@ -117,7 +122,7 @@ def _motions(gap: ReplayGap) -> Table:
         for i, motion in enumerate(gap.motions)
     ]
     head = ["motion", "seconds", *PREDICTORS, "delay, ms"]
-    return Table("Per motion", head, rows)
+    return Table("Per motion", head, rows, "Mean RMSE over joints, mrad.")
 
 
 def _chart(gap: ReplayGap) -> Chart:

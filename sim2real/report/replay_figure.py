@@ -55,8 +55,8 @@ def _bars(axes: Axes, gap: ReplayGap) -> None:
     axes.invert_yaxis()
     axes.set_xlim(0, 1.08 * _largest(gap))
     axes.set_xlabel("RMSE, mrad: bar = mean over motions, dot = one motion")
-    axes.legend(frameon=False, loc="lower right", fontsize=8.5)
-    axes.set_title("How far off", loc="left", fontsize=11, fontweight="bold", pad=17)
+    axes.legend(loc="lower right")
+    axes.set_title("How far off", fontsize=11, pad=17)
 
 
 def _short(name: str) -> str:
@@ -91,7 +91,7 @@ def _traces(figure: Figure, place: SubplotSpec, gap: ReplayGap) -> None:
             )
         axes.set_xlim(motion.time[rows][0], motion.time[rows][-1])
         axes.margins(y=0.12)
-        axes.set_title(joint, loc="left", fontsize=8.5, pad=2)
+        axes.set_title(joint, fontsize=8.5, fontweight="normal", pad=2)
         axes.tick_params(labelbottom=j == len(gap.joints) - 1, labelsize=7.5, length=2)
         if j == 0:
             _heading_of_traces(axes, motion)
@@ -101,7 +101,7 @@ def _traces(figure: Figure, place: SubplotSpec, gap: ReplayGap) -> None:
 def _heading_of_traces(axes: Axes, motion: ReplayedMotion) -> None:
     title = f"What it looks like: {motion.name}"
     axes.annotate(title, (0, 1), (0, 26), "axes fraction", "offset points", fontsize=11, fontweight="bold")
-    axes.legend(frameon=False, ncols=4, loc="lower right", bbox_to_anchor=(1.01, 0.99), fontsize=8.5)
+    axes.legend(ncols=4, loc="lower right", bbox_to_anchor=(1.01, 0.99))
 
 
 def _typical(gap: ReplayGap) -> ReplayedMotion:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from sim2real.evaluate.attribution import Attribution
-from sim2real.evaluate.episode_table import Episodes, told_apart
-from sim2real.evaluate.gap import GapOptions, gap_report
-from sim2real.evaluate.matrix import Matrix
 from sim2real.evaluate.robust_radius import Radius, RobustRadius
 from sim2real.evaluate.sensitivity import Sensitivity
 from sim2real.evaluate.solved_map import SolvedMap
+from sim2real.evaluate.verdict import number
 from sim2real.evaluate.worst_case import WorstCase
-from sim2real.report.causes import draw_map, draw_sensitivity
-from sim2real.report.matrix import draw_matrix
+from sim2real.report.causes import draw_map, draw_sensitivity, draw_worth
 from sim2real.report.page import Section
 from sim2real.report.tables import NONE, Cell, Row, Table, estimate
 from sim2real.report.waterfall import draw_waterfall
@@ -36,10 +33,14 @@ def attribution_section(found: Attribution) -> Section:
     ]
     kinds: list[Row] = [[part.kind, estimate(part.share), estimate(part.alone)] for part in found.parts]
     how = f"all {found.sets} sets" if found.exact else f"{found.sets} sets of sampled permutations"
+    starts = "" if found.by_start is None else (
+        f" Over start states the drop has a standard deviation of {number(found.by_start)}."
+    )  # fmt: skip
+    source, target = map(number, found.score)
     lead = (
-        f"Shapley values of what “{found.label}” loses from source to {found.target}: they add up to the "
-        f"drop. Positive is lost; {how} × {found.episodes} episodes in {found.simulator}. 95 % intervals "
-        f"are about {found.about}."
+        f"“{found.label}” falls from {source} in the source to {target} in {found.target}. Shapley values "
+        f"add up to that drop of {number(found.drop)}; positive is lost. From {how} × {found.episodes} "
+        f"episodes in {found.simulator}; 95 % intervals are about {found.about}.{starts}"
     )
     head = ["parameter", "change", "share of the drop", "alone", "as the last"]
     tables = [Table(f"Causes in {found.target}", head, rows)]
@@ -56,18 +57,27 @@ def attribution_section(found: Attribution) -> Section:
 def worst_section(found: WorstCase, radius: RobustRadius) -> Section:
     """The worst physics of the domain, and how far from nominal all is well."""
     rows: list[Row] = [
-        [name, Cell(f"{value:.4g}", value=value), _reach(radius.alone.get(name))]
+        [name, *_looked(found, name), Cell(f"{value:.4g}", value=value), _reach(radius.alone.get(name))]
         for name, value in found.physics.items()
     ]
-    success = "" if found.success is None else f", success {100 * found.success.value:.0f} %"
+    success = "" if found.success is None else f", success {number(found.success, digits=2)}"
     lead = (
         f"An adversarial search of {found.searched:,} rollouts minimized {found.measure}; {found.fresh:,} "
-        f"fresh episodes measure a mean return of {_told(found.returns.value, found.returns.interval)} "
-        f"there{success}. The true minimum can be lower. With all parameters at once, policies hold to "
-        f"{_reach(radius.joint)} of the range."
+        f"fresh episodes measure a mean return of {number(found.returns)} there{success}. The true minimum "
+        f"can be lower. Robust radius with all parameters at once: {_reach(radius.joint)} of the range, "
+        f"where {radius.measure} is {number(radius.joint.measured, digits=2)} (to stay above "
+        f"{radius.threshold:.4g}; nominal {number(radius.nominal, digits=2)}; {radius.rollouts:,} rollouts)."
     )
-    head = ["parameter", "worst value", "holds to this share of its range, alone"]
+    head = ["parameter", "nominal", "searched", "worst value", "robust radius, alone"]
     return Section("The worst physics", lead, [Table("The worst physics", head, rows)])
+
+
+def _looked(found: WorstCase, name: str) -> Row:
+    """Nominal value and range; of a file of an older version nothing is known."""
+    if name not in found.ranges:
+        return [NONE, NONE]
+    low, nominal, high = found.ranges[name]
+    return [Cell(f"{nominal:.4g}", value=nominal), f"{low:.4g} … {high:.4g}"]
 
 
 def _reach(radius: Radius | None) -> str:
@@ -79,19 +89,17 @@ def _reach(radius: Radius | None) -> str:
     return f"{radius.scale:.2g} (fails at {radius.fails:.2g})"
 
 
-def _told(value: float, interval: tuple[float, float] | None) -> str:
-    return f"{value:.4g}" if interval is None else f"{value:.4g} [{interval[0]:.4g}, {interval[1]:.4g}]"
-
-
 def sensitivity_section(found: Sensitivity) -> Section:
     """Sobol indices of every parameter."""
     rows: list[Row] = [
         [i.name, estimate(i.first, digits=2), estimate(i.total, digits=2)] for i in found.indices
     ]
+    physics = found.samples * (len(found.indices) + 2)
     lead = (
         f"Shares of the variance of the return over the domain (mean {found.mean:.4g}, standard deviation "
         f"{found.deviation:.4g}): of a parameter alone, and with all that it does together with others. "
-        f"Sobol indices from {found.samples} × {len(found.indices) + 2} physics × {found.episodes} episodes."
+        f"{physics:,} physics × {found.episodes} starts in {found.simulator}; 95 % intervals are about other "
+        "physics of the domain."
     )
     table = Table("Sobol indices", ["parameter", "alone", "with others"], rows)
     return Section("What the spread over the domain comes from", lead, [table], draw_sensitivity(found))
@@ -100,9 +108,8 @@ def sensitivity_section(found: Sensitivity) -> Section:
 def map_section(found: SolvedMap) -> Section:
     """Where on a grid of two parameters all is well."""
     one, other = found.names
-    share = estimate(found.solved, 100, 0, " %")
     lead = (
-        f"Of the grid {share.text} {share.small} is solved: a {found.measure} of at least "
+        f"Of the grid {number(found.solved, 100, 0, ' %')} is solved: a {found.measure} of at least "
         f"{found.threshold:.4g}, from {found.episodes} starts everywhere."
     )
     head = [f"{one} \\ {other}", *(f"{value:.4g}" for value in found.values[1])]
@@ -112,21 +119,6 @@ def map_section(found: SolvedMap) -> Section:
     ]
     table = Table(f"{one} and {other}", head, rows)
     return Section(f"The map of {one} and {other}", lead, [table], draw_map(found))
-
-
-def matrix_section(episodes: Episodes) -> Section:
-    """Methods trained here, run there."""
-    first = str(told_apart(episodes["label"], episodes["lineage"])[0])
-    report = gap_report(episodes, {}, GapOptions("trained here, run there", first))
-    rows: list[Row] = []
-    for label in report.labels:
-        cells = [report.cell(label, variant) for variant in report.variants]
-        rows.append([label, *(estimate(cell.returns) if cell else NONE for cell in cells)])
-    table = Table("Matrix", ["trained", *report.variants], rows)
-    lead = "Mean return with its interval over training seeds; rows are methods, columns where they were run."
-    return Section(
-        "The matrix: trained here, run there", lead, [table], draw_matrix(Matrix(report, episodes, {}))
-    )
 
 
 def worth_section(found: WorthOfKnowing) -> Section:
@@ -141,11 +133,18 @@ def worth_section(found: WorthOfKnowing) -> Section:
         ]
         for one in found.parameters
     ]
-    nothing, everything = estimate(found.nothing), estimate(found.everything)
+    sure = [one for one in found.parameters if one.gained.interval and one.gained.interval[0] > 0]
+    first = (
+        f"Measure {sure[0].name} first; sim2real identify suggests a motion for it."
+        if sure
+        else "None is shown to be worth measuring by itself at this budget."
+    )
     lead = (
-        f"“{found.label}” policies that went on knowing nothing of {found.target} reach {nothing.text} "
-        f"{nothing.small} there, those that knew all of these {everything.text} {everything.small}. "
+        f"“{found.label}” policies that went on knowing nothing of {found.target} reach "
+        f"{number(found.nothing)} there, those that knew all of these {number(found.everything)}. {first} "
         f"{found.trainings} trainings of {found.steps:,} steps in the source."
     )
     head = ["known", "in the target", "gained", "of the gap is left", "range halved"]
-    return Section(f"What to measure next for {found.target}", lead, [Table("Worth of knowing", head, rows)])
+    halved = () if any(one.halved for one in found.parameters) else head[-1:]
+    table = Table(f"What knowing is worth in {found.target}", head, rows, page_only=halved)
+    return Section(f"What to measure next for {found.target}", lead, [table], draw_worth(found))

@@ -20,19 +20,22 @@ from sim2real.evaluate.attribution import Attribution
 from sim2real.evaluate.episode_table import Episodes, checked, told_apart
 from sim2real.evaluate.episodes_file import read_episodes
 from sim2real.evaluate.gap import GapOptions, GapReport, gap_report
+from sim2real.evaluate.gate import Gate
+from sim2real.evaluate.prediction import Prediction
 from sim2real.evaluate.robust_radius import RobustRadius
 from sim2real.evaluate.scores import Reference
 from sim2real.evaluate.sensitivity import Sensitivity
 from sim2real.evaluate.solved_map import SolvedMap
 from sim2real.evaluate.worst_case import WorstCase
 from sim2real.files import check_folder, write_text
+from sim2real.report.decisions import gate_section, prediction_section
 from sim2real.report.gap import Beside, write_report
+from sim2real.report.matrix import matrix_of, matrix_section
 from sim2real.report.page import Page, Section, render
 from sim2real.report.plain import as_type, read_as
 from sim2real.report.run_sections import (
     attribution_section,
     map_section,
-    matrix_section,
     sensitivity_section,
     worst_section,
     worth_section,
@@ -51,8 +54,10 @@ _FOUND: Mapping[str, tuple[type[Any], Callable[[Any], Section]]] = {
     "sensitivity.json": (Sensitivity, sensitivity_section),
     "map.json": (SolvedMap, map_section),
     "worth.json": (WorthOfKnowing, worth_section),
+    "gate.json": (Gate, gate_section),
 }
-_TABLES = ("episodes.parquet", "worst.json", "matrix.parquet")
+_PREDICTED = "predictivity.json"
+_TABLES = ("episodes.parquet", "worst.json", "matrix.parquet", _PREDICTED)
 _VIDEOS = (".webp", ".mp4", ".gif")
 
 
@@ -167,8 +172,11 @@ def _sections(folders: Sequence[Path]) -> Iterator[Section]:
             yield worst_section(
                 read_as(WorstCase, path, "worst"), read_as(RobustRadius, path, "robust_radius")
             )
+        if (path := folder / _PREDICTED).is_file():
+            for name in Document.read_json(path).values:
+                yield prediction_section(name, read_as(Prediction, path, name))
         if (path := folder / "matrix.parquet").is_file():
-            yield matrix_section(read_episodes(path))
+            yield matrix_section(matrix_of(read_episodes(path)))
     yield from curves_sections([folder for folder in folders if (folder / "compare.parquet").is_file()])
     if (learning := curves_section(folders)) is not None:
         yield learning

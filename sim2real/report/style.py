@@ -36,6 +36,14 @@ _SETTINGS: Any = {
     "text.color": INK,
     "font.size": 9,
     "axes.labelcolor": FAINT,
+    "axes.titlecolor": INK,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 12,
+    "axes.titleweight": "bold",
+    "figure.titlesize": 12,
+    "figure.titleweight": "bold",
+    "legend.fontsize": 8.5,
+    "legend.frameon": False,
     "svg.fonttype": "none",
     "svg.hashsalt": "sim2real",
 }
@@ -58,6 +66,17 @@ def blank(width: float, height: float, constrained: bool = False) -> Figure:
     figure = Figure(figsize=(width, height), facecolor="white", layout="constrained" if constrained else None)
     FigureCanvasAgg(figure)
     return figure
+
+
+def panel(
+    height: float, title: str = "", grid: Literal["x", "y", "both", ""] = "x", width: float = WIDTH
+) -> tuple[Figure, Axes]:
+    """A figure of one bare panel, which leaves room for what is around it; sizes in inches."""
+    figure = blank(width, height, constrained=True)
+    axes = figure.add_subplot()
+    bare(axes, ("bottom", "left") if grid in ("y", "both") else ("bottom",), grid)
+    axes.set_title(title)
+    return figure, axes
 
 
 def bare(

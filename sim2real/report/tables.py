@@ -1,13 +1,18 @@
-"""Tables of a page: what stands in a cell, what it is sorted by, and what goes into the CSV."""
+"""Tables, told once for the page, the CSV and the terminal: what stands in a cell, and how it is sorted."""
 
 from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 from urllib.parse import quote
+
+from rich.table import Column
+from rich.table import Table as Grid
+from rich.text import Text
 
 from sim2real.evaluate.statistics import Estimate
 from sim2real.evaluate.verdict import number, why_no_interval
@@ -36,6 +41,7 @@ class Cell:
 
 
 NONE = Cell("–", kind="na")
+_NAME = 40  # letters of a name that a terminal has room for on one line
 Row: TypeAlias = list[Cell | str]
 """A text is a cell as well."""
 
@@ -51,11 +57,25 @@ class Table:
     head: Sequence[Cell | str]
     rows: Sequence[Sequence[Cell | str]]
     note: str = ""
+    page_only: Sequence[str] = ()
+    """Headings of columns that only a page has room for."""
 
     @property
     def cells(self) -> list[list[Cell]]:
         """The head and the rows, each of cells."""
         return [[c if isinstance(c, Cell) else Cell(c) for c in row] for row in (self.head, *self.rows)]
+
+    @property
+    def grid(self) -> Grid:
+        """For a terminal; names are never markup."""
+        head, *rows = self.cells
+        shown = [k for k, cell in enumerate(head) if cell.text not in self.page_only]
+        short = all(len(row[0].text) <= _NAME for row in rows)
+        columns = [Column(Text(head[k].text), overflow="fold", no_wrap=k == 0 and short) for k in shown]
+        grid = Grid(*columns, title=self.title)
+        for row in rows:
+            grid.add_row(*(_text(row[k]) for k in shown))
+        return grid
 
     @property
     def csv_url(self) -> str:
@@ -79,6 +99,17 @@ class Table:
         return text.getvalue()
 
 
+_STYLES = {
+    "helps": "green", "helped": "green", "hurts": "red", "hurt": "red", "na": "dim", "undecided": "dim",
+    "badge good": "green", "badge fair": "yellow", "badge bad": "bold red",
+}  # fmt: skip
+
+
+def _text(cell: Cell) -> Text:
+    small = (f" {cell.small}" if cell.text else cell.small) if cell.small else ""
+    return Text.assemble((cell.text, _STYLES.get(cell.kind, "")), (small, "dim"))
+
+
 def _values(cell: Cell, with_interval: bool) -> Iterator[float | str]:
     yield cell.text if cell.value is None else cell.value
     if with_interval:
@@ -89,8 +120,8 @@ def estimate(
     found: Estimate | None, scale: float = 1.0, digits: int = 1, unit: str = "", note: str = ""
 ) -> Cell:
     """A cell with a value and, smaller, its interval or why there is none, and a note."""
-    if found is None:
-        return Cell("NA", kind="na")
+    if found is None or math.isnan(found.value):
+        return Cell("NA" if found is None else "undefined", kind="na")
     value, _, rest = number(found, scale, digits).partition(" ")
     if found.interval is None:
         return Cell(

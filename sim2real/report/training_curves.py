@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from sim2real.errors import InvalidValue
+from sim2real.evaluate.curves import Curve, gains, negative_transfer, time_to_threshold
 from sim2real.evaluate.metrics import mean
 from sim2real.evaluate.statistics import spread
+from sim2real.evaluate.survival import saved
 from sim2real.report.chart import Chart, FloatArray, Take
 from sim2real.report.curves import draw_curves
 from sim2real.report.page import Section
-from sim2real.report.tables import Row, Table, estimate
+from sim2real.report.tables import NONE, Row, Table, estimate
+from sim2real.transfer.compare import SCRATCH
 from sim2real.transfer.learning_curves import read_curves
 
 _TAG = "rollout/ep_rew_mean"
@@ -47,20 +51,60 @@ def curves_sections(folders: Sequence[Path]) -> Iterator[Section]:
     """What each method reaches at each budget, where comparisons had several."""
     if len(folders) > 1:
         for target, curves in read_curves(folders).items():
-            rows: list[Row] = [
-                [
-                    method,
-                    f"{budget:,.0f}",
-                    estimate(spread(mean, column[~np.isnan(column), None, None]).estimate),
-                ]
-                for method, curve in curves.items()
-                for budget, column in zip(curve.budgets, curve.scores.T, strict=True)
-            ]
-            table = Table(f"Reached in {target}", ["method", "control steps", "mean return"], rows)
             lead = "Mean return in the target, by control steps there; bars are 95 % intervals over seeds."
-            yield Section(
-                f"What is reached in {target} at each budget", lead, [table], draw_curves(target, curves)
-            )
+            title, tables = f"What is reached in {target} at each budget", curve_tables(target, curves)
+            yield Section(title, lead, tables, draw_curves(target, curves))
+
+
+def curve_tables(target: str, curves: Mapping[str, Curve], thresholds: Sequence[float] = ()) -> list[Table]:
+    """What is reached at each budget; what that gains on learning from scratch; how long returns take.
+
+    Args:
+        target: its name.
+        curves: of each method.
+        thresholds: returns; runs that never get there are censored.
+    """
+    reached: list[Row] = [
+        [method, f"{budget:,.0f}", estimate(spread(mean, column[~np.isnan(column), None, None]).estimate)]
+        for method, curve in curves.items()
+        for budget, column in zip(curve.budgets, curve.scores.T, strict=True)
+    ]
+    scratch = curves.get(SCRATCH)
+    gained: list[Row] = [] if scratch is None else [
+        _gained(method, curve, scratch) for method, curve in curves.items() if method != SCRATCH
+    ]  # fmt: skip
+    times = [row for threshold in thresholds for row in _times(curves, threshold)]
+    nothing = "" if scratch else f"Without {SCRATCH} among the methods there is nothing to gain against."
+    heads = ["method", "jumpstart", "area", "asymptote", "by budget"]
+    return [
+        Table(f"Reached in {target}", ["method", "control steps", "mean return"], reached),
+        Table(f"Gains on {SCRATCH} in {target}, mean return", heads, gained, nothing),
+        Table(f"Steps to a return in {target} (Kaplan–Meier)", _TIMES, times),
+    ]
+
+
+_TIMES = ("method", "return", "reached", "median steps", "restricted mean", f"saved against {SCRATCH}")
+
+
+def _gained(method: str, curve: Curve, scratch: Curve) -> Row:
+    try:
+        gain = gains(curve, scratch, last=1)
+    except InvalidValue as error:  # no budget that both have, or a run that ended early
+        return [method, NONE, NONE, NONE, str(error)]
+    effects = [f"{at.budget:,g}: {at.effect}" for at in negative_transfer(curve, scratch)]
+    return [method, *map(estimate, (gain.jumpstart, gain.area, gain.asymptote)), ", ".join(effects)]
+
+
+def _times(curves: Mapping[str, Curve], threshold: float) -> Iterator[Row]:
+    """How long each method takes to a return, within the least of the largest budgets."""
+    horizon = min(float(curve.budgets[-1]) for curve in curves.values())
+    found = {method: time_to_threshold(curve, threshold, horizon) for method, curve in curves.items()}
+    for method, one in found.items():
+        median = "never" if np.isinf(one.median) else f"{one.median:,.0f}"
+        reached = f"{one.reached} of {len(curves[method].scores)}"
+        against = method != SCRATCH and found.get(SCRATCH)
+        ahead = estimate(saved(one, against), digits=0) if against else NONE
+        yield [method, f"{threshold:g}", reached, median, estimate(one.restricted_mean, digits=0), ahead]
 
 
 def _curve(folder: Path) -> tuple[FloatArray, FloatArray] | None:

@@ -7,7 +7,7 @@ from itertools import accumulate, pairwise
 from matplotlib.figure import Figure
 
 from sim2real.evaluate.attribution import Attribution
-from sim2real.report.style import COLOURS, FAINT, GRID, INK, WIDTH, bare, blank, style
+from sim2real.report.style import COLOURS, FAINT, GRID, INK, panel, style
 
 _ROW, _REST = 0.34, 1.5
 
@@ -22,9 +22,8 @@ def draw_waterfall(found: Attribution) -> Figure:
         names = [cause.name for cause in found.causes]
         rows[1 + names.index(one)] += f"\nonly with {other}"
         rows[1 + names.index(other)] += f"\nonly with {one}"
-    figure = blank(WIDTH, _ROW * len(rows) + _REST, constrained=True)
-    axes = figure.add_subplot()
-    bare(axes, grid="")
+    title = f"{found.world}, {found.label}: what the drop to {found.target} comes from"
+    figure, axes = panel(_ROW * len(rows) + _REST, title, "")
     for y, estimate in ((0, source), (len(rows) - 1, target)):
         axes.axvline(estimate.value, color=GRID, linewidth=1.1, zorder=0)
         axes.plot([estimate.value], [y], marker="o", color=INK, zorder=4)
@@ -43,6 +42,4 @@ def draw_waterfall(found: Attribution) -> Figure:
     axes.set_ylim(len(rows) - 0.5, -0.6)
     axes.tick_params(labelsize=9, labelcolor=INK)
     axes.set_xlabel("mean return")
-    title = f"{found.world}, {found.label}: what the drop to {found.target} comes from"
-    axes.set_title(title, loc="left", fontsize=12, color=INK, fontweight="bold")
     return figure

@@ -8,14 +8,13 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from sim2real.cli.identification import identification_tables
 from sim2real.identify.estimates import ParameterEstimate, gap_row
 from sim2real.identify.problem import Linear
 from sim2real.identify.result import Identification, Trace
 from sim2real.identify.space import FreeParameter
 from sim2real.identify.uncertainty import bootstrap, make_domain, widening_of
 from sim2real.identify.verdicts import IDENTIFIED, NO_HELDOUT_GAIN, ON_BOUND, exit_code, judge
-from sim2real.report.identification import write_identification
+from sim2real.report.identification import fit_sections, write_identification
 
 
 def free(name="cart.mass", low=0.5, high=2.0, log=True):
@@ -125,10 +124,11 @@ def result():
 
 def test_tables_say_it_all():
     console = Console(width=200, record=True)
-    for table in identification_tables(result()):
-        console.print(table)
+    for section in fit_sections(result()):
+        for table in section.tables:
+            console.print(table.grid)
     text = console.export_text()
-    for said in ("IDENTIFIED", "1.2 to 1.4", "30.00", "3.00"):
+    for said in ("IDENTIFIED", "1.2 … 1.4", "30.00", "3.00"):
         assert said in text
 
 

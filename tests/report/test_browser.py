@@ -7,14 +7,31 @@ import numpy as np
 import pytest
 
 from sim2real.doctor import diagnose
+from sim2real.evaluate.compare import Difference
 from sim2real.evaluate.episode_table import COLUMNS
 from sim2real.evaluate.gap import GapOptions, gap_report
+from sim2real.evaluate.gate import Decision, Gate
+from sim2real.evaluate.prediction import predict
+from sim2real.evaluate.predictivity import PolicyResults
 from sim2real.evaluate.replay import COMMAND, DELAYED, SIMULATION, Errors, ReplayedMotion, ReplayGap
+from sim2real.evaluate.requirements import parse
 from sim2real.evaluate.scores import Reference
+from sim2real.evaluate.statistics import Estimate
+from sim2real.identify.estimates import ParameterEstimate, gap_row
+from sim2real.identify.result import Identification, Trace
+from sim2real.identify.space import FreeParameter
+from sim2real.identify.uncertainty import make_domain
+from sim2real.identify.verdicts import judge
 from sim2real.recordings.raw import RawLog
+from sim2real.report.compare import write_comparison
 from sim2real.report.doctor import write_diagnosis
 from sim2real.report.gap import write_report
+from sim2real.report.identification import write_identification
+from sim2real.report.plain import as_json
 from sim2real.report.replay import write_replay_report
+from sim2real.report.runs import write_runs
+from sim2real.transfer.budget import Budget
+from sim2real.transfer.compare import Compared, Row
 
 pytestmark = pytest.mark.slow
 
@@ -63,13 +80,84 @@ def doctor_page(folder):
     return write_diagnosis(diagnose(logs), folder, "logs")
 
 
+def identification_page(folder):
+    """Of two masses that can't be told apart, and a recording with a curve."""
+    time = np.arange(500) * 0.02
+    wave = np.sin(time)[:, None] * np.ones((1, 2))
+    names, rng = ("cart.mass", "pole.mass"), np.random.default_rng(0)
+    free = [FreeParameter(name, 0.5, 2.0, 1.0, True, (name,)) for name in names]
+    numbers = tuple(
+        ParameterEstimate(
+            name, "kg", 1.3, 1.2, 1.4, 1.0, (0.5, 2.0), 0.1, False, (1.25, 1.35), 1.28, 0.01
+        )
+        for name in names
+    )  # fmt: skip
+    rows = tuple(
+        gap_row(predictor, np.full((2, 2), size), np.full((1, 2), size))
+        for predictor, size in (("nominal", 0.03), ("identified", 0.003))
+    )
+    lines = {name: wave + shift for name, shift in (("measured", 0), ("nominal", 0.1), ("identified", 0.01))}
+    found = Identification(
+        "arm", ("hip", HOSTILE), make_domain(free, np.full(2, 0.5), rng.uniform(size=(9, 2)), 1.0, {}),
+        {"cart.mass": 1.3}, {}, numbers, rows, (), (), judge(numbers, rows), ("a", "b"), ("c",), 1.0, 10, 0,
+        traces=(Trace(HOSTILE, True, time, lines),),
+    )  # fmt: skip
+    return write_identification(found, folder)
+
+
+def estimate(value):
+    return Estimate(value, (value - 1.0, value + 1.0), 3)
+
+
+def compare_page(folder):
+    """Of a method that helps, and cells that failed."""
+    cost = dict.fromkeys(("steps", "episodes", "falls", "limit_hits", "cpu_seconds", "trained_weights"), 12.0)
+    helps = {"zero-shot": Difference(estimate(20.0), True, 0.001, 0.002, "helps", None)}
+    rows = tuple(
+        Row("late", method, (0, 1, 2), score, score, {}, against, cost)
+        for method, against in (("zero-shot", {}), (HOSTILE, helps))
+        for score in ({"target": estimate(60.0), "source": estimate(90.0)},)
+    )
+    return write_comparison(
+        Compared("arm", Budget(steps=9000), True, rows, {f"late {HOSTILE} seed 1": "it broke"}, ()), folder
+    )
+
+
+def merged_page(folder):
+    """Of an evaluation that was held to requirements, and what a simulator tells of reality."""
+    evaluated = folder / "evaluated"
+    gap_page(evaluated)
+    decision = Decision(
+        parse(f"score >= 60 on {HOSTILE}"), HOSTILE, "broken", estimate(50.0), "seeds", "far off"
+    )
+    (evaluated / "gate.json").write_text(as_json(Gate(HOSTILE, (decision,))))
+    rng = np.random.default_rng(0)
+    places = [
+        PolicyResults(
+            tuple("abcde"), tuple(rng.uniform(size=(5, 9)) + shift * np.arange(5)[:, None]), ((),) * 5
+        )
+        for shift in (0.1, 0.2)
+    ]
+    (evaluated / "predictivity.json").write_text(
+        as_json({HOSTILE: predict({"mujoco": places[0]}, places[1])})
+    )
+    return write_runs([evaluated], folder / "merged")[0]
+
+
+_MADE = {
+    "gap": (gap_page, HOSTILE), "replay": (replay_page, "arm"), "doctor": (doctor_page, "logs"),
+    "identification": (identification_page, "arm"), "compare": (compare_page, "arm"),
+    "merged": (merged_page, HOSTILE),
+}  # fmt: skip
+"""What makes each kind of page, and how its title begins."""
+
+
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
-    made = {"gap": gap_page, "replay": replay_page, "doctor": doctor_page}
-    return {kind: make(tmp_path_factory.mktemp(kind)) for kind, make in made.items()}
+    return {kind: make(tmp_path_factory.mktemp(kind)) for kind, (make, _) in _MADE.items()}
 
 
-@pytest.mark.parametrize("kind", ["gap", "replay", "doctor"])
+@pytest.mark.parametrize("kind", _MADE)
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
 def test_a_page_opens_without_complaint_or_request_and_fits(kind, width, scheme, pages, browser):
     page = pages[kind]
@@ -80,7 +168,7 @@ def test_a_page_opens_without_complaint_or_request_and_fits(kind, width, scheme,
     assert browser.complaints == []
     assert [url for url in browser.requests if not url.startswith("data:")] == [page.as_uri()]
     assert browser.run("document.documentElement.scrollWidth") <= width
-    assert browser.run("document.title").startswith({"gap": HOSTILE, "replay": "arm", "doctor": "logs"}[kind])
+    assert browser.run("document.title").startswith(_MADE[kind][1])
     paper = browser.run("getComputedStyle(document.body).backgroundColor")
     assert (paper == "rgb(255, 255, 255)") == (scheme == "light")
 
@@ -153,6 +241,25 @@ def test_a_curve_is_drawn_when_it_is_unfolded(pages, browser):
     browser.wait(f"{canvas}.width > 300 && {canvas}.height > 100")
     assert browser.run("charts.length") == browser.run("document.querySelectorAll('.chart').length") > 1
     assert browser.complaints == []
+
+
+def test_what_was_decided_and_predicted_stands_in_the_merged_page(pages, browser):
+    browser.open(pages["merged"])
+    titles = browser.run("[...document.querySelectorAll('h2')].map(h => h.textContent)")
+    assert {"Requirements", f"Does simulation predict {HOSTILE}?"} <= set(titles)
+    assert browser.run("document.querySelector('.badge.bad').textContent") == "broken"
+
+
+def test_the_curve_of_an_identification_is_drawn_and_its_correlation_shown(pages, browser):
+    browser.open(pages["identification"])
+    browser.wait("charts[0].now && charts[0].canvas.width > 0")
+    assert browser.run("document.querySelectorAll('table.matrix td').length") == 4
+
+
+def test_a_comparison_says_what_helped_and_what_failed(pages, browser):
+    browser.open(pages["compare"])
+    assert browser.run("document.querySelector('.helped').textContent") == "helped"
+    assert "it broke" in browser.run("document.body.textContent")
 
 
 def test_a_table_can_be_taken_along(pages, browser):

@@ -154,7 +154,7 @@ def test_maps_spreads_worth_and_matrices_have_a_section_each(tmp_path):
     titles = ("The map of pole.mass and &lt;b&gt;", "What to measure next for heavy", "run there")
     for said in (*titles, "Of the grid 50 %", "0.60"):
         assert said in text
-    assert text.count("<figure") == 3
+    assert text.count("<figure") == 4
 
 
 def test_what_was_saved_is_read_again(tmp_path):

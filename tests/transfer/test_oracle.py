@@ -20,14 +20,19 @@ from sim2real.world import Variant, World
 QUICK = OracleSettings(steps=4096, looks=2, selection=2, episodes=4, seeds=2)
 
 
-@pytest.fixture
-def pendulum(write_world):
-    return World.load(write_world())
+@pytest.fixture(scope="module")
+def pendulum(tmp_path_factory, pendulum_files):
+    folder = tmp_path_factory.mktemp("world") / "pendulum"
+    folder.mkdir()
+    for name, text in zip(("scene.xml", "physics.toml"), pendulum_files, strict=True):
+        (folder / name).write_text(text)
+    return World.load(folder)
 
 
-@pytest.fixture
-def contestants(pendulum, tmp_path):
+@pytest.fixture(scope="module")
+def contestants(pendulum, tmp_path_factory):
     """Two policies of each of two seeds, hardly trained."""
+    tmp_path = tmp_path_factory.mktemp("contestants")
 
     def make(label, seed):
         tiny = settings(pendulum, total_steps=512, num_envs=8)
@@ -38,15 +43,21 @@ def contestants(pendulum, tmp_path):
     return [make(label, seed) for label in "ab" for seed in (0, 1)]
 
 
+@pytest.fixture(scope="module")
+def made(pendulum, contestants, tmp_path_factory):
+    """What was measured in the heavy variant, and the folder of what was trained for it."""
+    kept = tmp_path_factory.mktemp("oracles") / "kept"
+    return measure_oracle(pendulum, pendulum.variant("heavy"), contestants, kept, QUICK), kept
+
+
 def returns(world, policy, variant, seed, episodes):
     env = Sim2RealVectorEnv(world, episodes, variant.domain, autoreset=False)
     return run_episodes(policy, env, seed).returns
 
 
-def test_an_oracle_is_trained_in_its_variant_and_measured_on_fresh_episodes(pendulum, contestants, tmp_path):
-    heavy = pendulum.variant("heavy")
-    found = measure_oracle(pendulum, heavy, contestants, tmp_path / "kept", QUICK)
-    trained = [Policy.load(path) for path in sorted((tmp_path / "kept" / "heavy").iterdir())]
+def test_an_oracle_is_trained_in_its_variant_and_measured_on_fresh_episodes(pendulum, contestants, made):
+    heavy, (found, kept) = pendulum.variant("heavy"), made
+    trained = [Policy.load(path) for path in sorted((kept / "heavy").iterdir())]
     for seed, policy in enumerate(trained):
         last = policy.contract.provenance[-1]
         assert (policy.contract.label, policy.contract.seed) == ("oracle", seed)
@@ -74,9 +85,9 @@ def test_an_oracle_is_trained_in_its_variant_and_measured_on_fresh_episodes(pend
     assert entry["beats_shipped"] == (entry["oracle"] > entry["best_shipped_return"])
 
 
-def test_an_oracle_that_is_made_twice_goes_on_and_is_the_same(pendulum, contestants, tmp_path):
-    heavy = pendulum.variant("heavy")
-    first = measure_oracle(pendulum, heavy, contestants, tmp_path / "kept", QUICK)
+def test_an_oracle_that_is_made_twice_goes_on_and_is_the_same(pendulum, contestants, made, tmp_path):
+    heavy, (first, kept) = pendulum.variant("heavy"), made
+    shutil.copytree(kept, tmp_path / "kept")
     files = sorted((tmp_path / "kept").rglob("*.safetensors"))
     times = [path.stat().st_mtime_ns for path in files]
     assert measure_oracle(pendulum, heavy, contestants, tmp_path / "kept", QUICK) == first

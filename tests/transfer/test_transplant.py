@@ -74,28 +74,40 @@ def test_network_of_another_form_is_refused_before_anything_is_spent(tmp_path):
         learnt(tmp_path, Transplant((0,)), add_adapter(POLICIES[0], "actor.0", 2))
 
 
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory, pendulum_files):
+    """A world and a policy of two layers, as every set of layers is a cell with a process of its own."""
+    folder = tmp_path_factory.mktemp("tiny") / "pendulum"
+    folder.mkdir()
+    training = "total_steps = 1024\nnum_envs = 8\nrollout_steps = 16\nbatch_size = 64\nhidden = [8]\n"
+    for name, text in zip(("scene.xml", "physics.toml"), pendulum_files, strict=True):
+        (folder / name).write_text(text + f"\n[training]\n{training}" * (name == "physics.toml"))
+    policy = folder.with_name("pendulum-nominal-0")
+    assert main(["train", str(folder), "--seed", "0", "--out", str(policy)]) == 0
+    return folder, policy
+
+
 @pytest.mark.slow
-def test_equal_policies_are_not_told_apart(tmp_path):
-    found = layer_transfer(WORLD, POLICIES[:1], DESIGN, tmp_path, POLICIES[:1])
-    assert found.layers == ("actor.0", "actor.1", "actor.2")
-    assert len(found.differences) == 4
+def test_equal_policies_are_not_told_apart(tiny, tmp_path):
+    world, policy = World.load(tiny[0]), Policy.load(str(tiny[1]))
+    design = replace(DESIGN, targets=("heavy",), trials=Trials(2))
+    found = layer_transfer(world, [policy], design, tmp_path, [policy])
+    assert found.layers == ("actor.0", "actor.1")
+    assert len(found.differences) == 2
     assert all(difference.value == 0 for difference in found.differences.values())
     assert all("is not told from" in sentence for sentence in found.sentences)
-    assert found.row("A", "lower", 3, frozen=True).method == "zero-shot"
+    assert found.row("A", "lower", 2, frozen=True).method == "zero-shot"
     assert found.row("A", "lower", 0, frozen=True).method == "from-scratch"
     assert found.row("A", "lower", 1, frozen=True).cost["steps"] == 1024
-    assert found.row("B", "upper", 3, frozen=True).cost["steps"] == 0
+    assert found.row("B", "upper", 2, frozen=True).cost["steps"] == 0
 
 
 @pytest.mark.slow
-def test_command_trains_a_policy_of_the_target(write_world, pendulum_files, tmp_path, capsys):
-    training = "total_steps = 1024\nnum_envs = 8\nrollout_steps = 16\nbatch_size = 64\nhidden = [8]\n"
-    world = write_world(physics=f"{pendulum_files[1]}\n[training]\n{training}")
-    mine, where = str(tmp_path / "pendulum-nominal-0"), ["--world", str(world), "--target", "heavy"]
-    assert main(["train", str(world), "--seed", "0", "--out", mine]) == 0
-    command = ["layers", mine, *where, "--budget", "1024", "--tries", "4", "--jobs", "1"]
+def test_command_trains_a_policy_of_the_target(tiny, tmp_path, capsys):
+    world, mine = map(str, tiny)
+    command = ["layers", mine, "--world", world, "--target", "heavy", "--budget", "1024", "--tries", "4"]
     for _ in range(2):  # the second time all is there
-        assert main([*command, "--out", str(tmp_path / "out")]) == 0
+        assert main([*command, "--jobs", "1", "--out", str(tmp_path / "out")]) == 0
         said = capsys.readouterr().out
         assert "The source's lower 1 (actor.0), frozen, against that of a policy of the target" in said
     assert said.count("kept from before") == 1 + 1 + 2 * 2 * 2 + 3

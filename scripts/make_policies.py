@@ -50,14 +50,14 @@ def train_one(job: tuple[str, str, int], steps: int | None, out: Path) -> str:
 def transfer_one(job: tuple[str, int], steps: int | None, out: Path) -> str:
     from sim2real.transfer.source import Source
     from sim2real.transfer.target import Budget, Seal, TargetEnv
-    from sim2real.transfer.transfer import Run, transfer
+    from sim2real.transfer.transfer import TransferSettings, transfer
     from sim2real.world import World
 
     world, seed, start = World.load(job[0]), job[1], time.monotonic()
     name, budget = f"{world.name}-transferred-{seed}", Budget(steps=steps or 50_000)
     method = "fine-tune" if steps else METHOD  # what trains in the source takes minutes
     target = TargetEnv(world, world.variant(TARGET), budget, seal=Seal(secret=seed, name=TARGET))
-    run = Run(folder=Path("runs/policies") / f"{name}.transfer")
+    run = TransferSettings(folder=Path("runs/policies") / f"{name}.transfer")
     policy = transfer(Policy.load(out / f"{world.name}-nominal-{seed}"), target, method, Source(world), run)
     policy = dataclasses.replace(policy, contract=dataclasses.replace(policy.contract, label="transferred"))
     policy.save(out / name)

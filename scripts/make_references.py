@@ -66,7 +66,7 @@ def main() -> None:
     effort = {} if arguments.steps is None else {"steps": arguments.steps}
     if arguments.quick:
         names, most, out = names[:1], 2, Path("runs/quick/references")
-        effort = {"steps": 4_096, "seeds": 2, "looks": 1, "selection": 2, "episodes": 2, "elsewhere": 1}
+        effort = {"steps": 4_096, "seeds": 2, "evaluations": 1, "selection": 2, "episodes": 2, "elsewhere": 1}
     worlds = {name: World.load(name) for name in names}
     paths = {
         name: (Path("runs/quick") / name if arguments.quick else world.path) / "references.toml"

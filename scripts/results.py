@@ -24,7 +24,7 @@ from sim2real.files import write_text
 from sim2real.policy import Policy
 from sim2real.report.gap import write_report
 from sim2real.transfer.fine_tune import fine_tune
-from sim2real.transfer.stages import fingerprint
+from sim2real.transfer.fingerprint import fingerprint
 from sim2real.transfer.target import Budget, Seal, TargetEnv
 from sim2real.world import World
 

@@ -77,12 +77,12 @@ def test_every_command_names_the_public_function_that_does_it(
 
 PROGRAM = """
 import sim2real
-from sim2real.transfer.transfer import Run
+from sim2real.transfer.transfer import TransferSettings
 
 world = sim2real.World.load("cartpole")
 policy = sim2real.Policy.load("cartpole-nominal-0")
 target = sim2real.TargetEnv(world, world.variant("combined_a"), sim2real.Budget(steps=64))
-reveal_type(sim2real.transfer(policy, target, "rehearsal", sim2real.Source(world), Run(seed=1)))
+reveal_type(sim2real.transfer(policy, target, "rehearsal", sim2real.Source(world), TransferSettings(seed=1)))
 reveal_type(sim2real.identify(world, "recordings"))
 reveal_type(sim2real.evaluate("cartpole", [policy], ["combined_a"]))
 reveal_type(sim2real.close("cartpole", target="combined_a"))

@@ -77,19 +77,19 @@ def _ends(
     world: World, moves: Sequence[Move], where: Where, returns: Returns
 ) -> tuple[dict[str, list[tuple[Move, End]]], float]:
     """Effects by parameter, and the engine's noise."""
-    looks, noise = _look(world, moves, where)
-    seem_dead = [move for move, look in zip(moves, looks, strict=True) if not look.moved]
-    longer, _ = _look(world, seem_dead, replace(where, excitation=_whole_episode(world)))
+    found, noise = _moved_ends(world, moves, where)
+    seem_dead = [move for move, end in zip(moves, found, strict=True) if not end.moved]
+    longer, _ = _moved_ends(world, seem_dead, replace(where, excitation=_whole_episode(world)))
     second = dict(zip(map(id, seem_dead), longer, strict=True))
     ends: dict[str, list[tuple[Move, End]]] = {}
-    for move, look in zip(moves, looks, strict=True):
-        seen, change = second.get(id(move), look), returns.changes.get(move, {})
+    for move, end in zip(moves, found, strict=True):
+        seen, change = second.get(id(move), end), returns.changes.get(move, {})
         end = replace(seen, moved=seen.moved or any(change.values()), returns=change)
         ends.setdefault(move.parameter, []).append((move, end))
     return ends, noise
 
 
-def _look(world: World, moves: Sequence[Move], where: Where) -> tuple[list[End], float]:
+def _moved_ends(world: World, moves: Sequence[Move], where: Where) -> tuple[list[End], float]:
     """What each move does under the excitation, and the engine's noise."""
     if not moves:
         return [], 0.0

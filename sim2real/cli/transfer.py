@@ -59,7 +59,7 @@ def run(arguments: argparse.Namespace) -> None:
     from sim2real.transfer.remote import RemoteTarget
     from sim2real.transfer.source import Source
     from sim2real.transfer.target import Budget, Seal, TargetEnv
-    from sim2real.transfer.transfer import Run, transfer
+    from sim2real.transfer.transfer import TransferSettings, transfer
 
     policy = Policy.load(arguments.policy)
     world = load_world(arguments.world or policy.contract.world, arguments)
@@ -74,7 +74,7 @@ def run(arguments: argparse.Namespace) -> None:
     secret = secrets.randbits(32) if arguments.secret is None else arguments.secret
     kind = RemoteTarget if arguments.remote else TargetEnv
     target = kind(world, physics, budget, budget.rows, seal=Seal(secret, name=given.stem))
-    run = Run(arguments.seed, out.with_name(f"{out.name}.transfer"), progress=True)
+    run = TransferSettings(arguments.seed, out.with_name(f"{out.name}.transfer"), progress=True)
     adapted = transfer(policy, target, method, Source(world), run)
     label = arguments.label or adapted.contract.label
     adapted = dataclasses.replace(adapted, contract=dataclasses.replace(adapted.contract, label=label))

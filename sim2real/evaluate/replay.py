@@ -37,7 +37,7 @@ from sim2real.evaluate.tracking import (
 from sim2real.recordings import Recording
 from sim2real.replay import Replayer, motion_of
 from sim2real.replay.commands import Order, orders_of
-from sim2real.replay.held import delayed
+from sim2real.replay.zero_order_hold import delayed
 from sim2real.world import World
 
 SIMULATION, COMMAND, DELAYED = "simulation", "command", "delayed command"

@@ -12,7 +12,7 @@ from sim2real.identify.problem import RecordingProblem
 from sim2real.identify.space import FloatArray, FreeParameter
 from sim2real.identify.uncertainty import QUANTILE, Interval, Spread
 from sim2real.replay import READ_DELAY, Motion
-from sim2real.replay.held import delayed
+from sim2real.replay.zero_order_hold import delayed
 from sim2real.world import World
 
 MEASURED, NOMINAL, FITTED = "measured", "nominal", "identified"

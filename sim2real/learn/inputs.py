@@ -66,7 +66,7 @@ class SeesInputs(VecEnvWrapper):
         """Begin all rows."""
         self._observation = np.asarray(self.venv.reset(), np.float32)
         self._past = self._history.start(self.num_envs)
-        self._look()
+        self._read_physics()
         return self._seen()
 
     def step_async(self, actions: NDArray[np.float32]) -> None:
@@ -89,10 +89,10 @@ class SeesInputs(VecEnvWrapper):
                 infos[row]["terminal_observation"] = last[row]
             self._observation[ended] = begun
             self._past = self._history.start(dones, self._past)
-            self._look()
+            self._read_physics()
         return self._seen(), rewards, dones, infos
 
-    def _look(self) -> None:
+    def _read_physics(self) -> None:
         """See the physics of the episodes that have begun."""
         if "privileged" in self._names:
             self._physics = cast(Any, self.venv).physics(self._known)

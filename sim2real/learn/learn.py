@@ -1,7 +1,7 @@
 """One call for every learner: a policy goes on learning in one env, or in several side by side.
 
-    learnt = learn(env, policy, settings)
-    learnt.policy                       # the same network with other weights
+    result = learn(env, policy, settings)
+    result.policy                       # the same network with other weights
 
 Several envs give one batch, with rows of each, and share the critic: with the source beside the target, a
 policy rehearses what it could do before (Rolnick et al. 2019). The first env counts: settings say how many
@@ -33,7 +33,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Beside:
+class Monitor:
     """What happens beside learning."""
 
     callbacks: Sequence[BaseCallback] = ()
@@ -64,7 +64,7 @@ def learn(
     settings: PPOSettings | SACSettings,
     seed: int = 0,
     hooks: Hooks | None = None,
-    beside: Beside | None = None,
+    monitor: Monitor | None = None,
 ) -> LearningResult:
     """Go on learning with PPO or SAC.
 
@@ -74,16 +74,16 @@ def learn(
         settings: how, and with which learner; ``total_steps`` are those of the first env.
         seed: of exploration and episodes.
         hooks: what learns, how fast, what holds it back.
-        beside: progress, logs, and what else happens.
+        monitor: progress, logs, and what else happens.
 
     Raises:
         PolicyError: for a policy that can't learn so.
         BudgetExhausted: if the first env's budget does not allow a single update.
         InvalidValue: for envs that differ, a checkpoint of another world, or what a learner can't do.
     """
-    beside = beside or Beside()
+    monitor = monitor or Monitor()
     if isinstance(settings, PPOSettings) and settings.learner == "rsl_rl":
-        return _on_device(envs, policy, settings, seed, hooks, beside)
+        return _on_device(envs, policy, settings, seed, hooks, monitor)
     several = envs if isinstance(envs, Sequence) else [envs]
     rows = [SB3VecEnv(env) for env in several]
     venv = rows[0] if len(rows) == 1 else SideBySide(rows)
@@ -91,17 +91,17 @@ def learn(
     if isinstance(settings, SACSettings):
         model = PolicySAC(policy, venv, settings, seed, hooks)
     else:
-        model = LeanPPO(policy, venv, settings, seed, hooks, beside.logs)
+        model = LeanPPO(policy, venv, settings, seed, hooks, monitor.logs)
     total = settings.total_steps * venv.num_envs // rows[0].num_envs
-    callbacks = list(beside.callbacks)
-    if beside.run is not None and beside.logs is not None:
+    callbacks = list(monitor.callbacks)
+    if monitor.run is not None and monitor.logs is not None:
         if not isinstance(model, LeanPPO):
             raise InvalidValue("SAC keeps no checkpoint to go on from; leave out the run, or choose PPO")
-        checkpoints = Checkpoints(beside.logs / "checkpoint.safetensors", beside.run)
+        checkpoints = Checkpoints(monitor.logs / "checkpoint.safetensors", monitor.run)
         checkpoints.restore(model)
         callbacks.append(checkpoints)
-    if beside.title is not None:
-        callbacks.append(ProgressBar(settings.total_steps, beside.title, rows[0].num_envs / venv.num_envs))
+    if monitor.title is not None:
+        callbacks.append(ProgressBar(settings.total_steps, monitor.title, rows[0].num_envs / venv.num_envs))
     if model.num_timesteps < total:
         try:
             run(model, total - model.num_timesteps, callbacks)
@@ -125,7 +125,7 @@ def run(model: BaseAlgorithm, steps: int, callbacks: list[BaseCallback]) -> None
 
 
 def _on_device(
-    envs: object, policy: Policy, settings: PPOSettings, seed: int, hooks: Hooks | None, beside: Beside
+    envs: object, policy: Policy, settings: PPOSettings, seed: int, hooks: Hooks | None, monitor: Monitor
 ) -> LearningResult:
     from sim2real.learn.rsl_rl import learn_on_device
 
@@ -135,5 +135,5 @@ def _on_device(
             "rsl_rl learns everything in one Sim2RealVectorEnv; with hooks, a target or several envs, choose "
             "the learner stable_baselines3"
         )
-    learnt, steps = learn_on_device(envs, policy, settings, seed, beside)
-    return LearningResult(learnt, (steps,))
+    trained, steps = learn_on_device(envs, policy, settings, seed, monitor)
+    return LearningResult(trained, (steps,))

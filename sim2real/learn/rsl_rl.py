@@ -33,7 +33,7 @@ from sim2real.world import World
 if TYPE_CHECKING:
     from rsl_rl.runners import OnPolicyRunner
 
-    from sim2real.learn.learn import Beside
+    from sim2real.learn.learn import Monitor
 
 ON_GPU: dict[str, int] = {
     "total_steps": 30_000_000,
@@ -66,7 +66,7 @@ def settings_for(world: World, randomized: bool = False, **changes: object) -> P
 
 
 def learn_on_device(
-    env: Sim2RealVectorEnv, policy: Policy, settings: PPOSettings, seed: int, beside: Beside
+    env: Sim2RealVectorEnv, policy: Policy, settings: PPOSettings, seed: int, monitor: Monitor
 ) -> tuple[Policy, int]:
     """Go on learning with rsl_rl's PPO; the policy, and the control steps taken.
 
@@ -75,7 +75,7 @@ def learn_on_device(
         policy: what to begin with, a feedforward one.
         settings: how.
         seed: of exploration and episodes.
-        beside: progress, logs and whose checkpoint to go on from; it has no callbacks.
+        monitor: progress, logs and whose checkpoint to go on from; it has no callbacks.
 
     Raises:
         MissingExtra: if rsl_rl, or the engine's package, is not installed.
@@ -86,7 +86,7 @@ def learn_on_device(
     runner = build_runner(env, settings, seed)
     import_weights(runner.alg, policy, settings.initial_std)
     with tempfile.TemporaryDirectory() as nowhere:
-        log = RunLog(beside.logs or Path(nowhere), beside.run or "", settings, beside.title)
+        log = RunLog(monitor.logs or Path(nowhere), monitor.run or "", settings, monitor.title)
         steps = log.learn(runner)
     weights = export_weights(runner.alg)
     network = feedforward(weights, activation)

@@ -18,7 +18,7 @@ from sim2real.episodes import run_episodes
 from sim2real.learn.checkpoint import description
 from sim2real.learn.domain_callbacks import LogDomain
 from sim2real.learn.hooks import Hooks
-from sim2real.learn.learn import Beside, learn
+from sim2real.learn.learn import Monitor, learn
 from sim2real.learn.privileged import hide_physics, show_physics
 from sim2real.learn.settings import PPOSettings
 from sim2real.learn.start import begin, contract_of, normalizer_of
@@ -63,7 +63,7 @@ def train(
     env, start, settings = begin(world, domain, seed, settings)
     first = show_physics(start, env) if settings.privileged else start
     source, logs = env.domain.to_toml(), folder.with_name(folder.name + ".training")
-    beside = Beside(
+    monitor = Monitor(
         callbacks=(LogDomain(),),
         title=folder.name if progress else None,
         logs=logs,
@@ -75,10 +75,10 @@ def train(
         envs = [env, Sim2RealVectorEnv(env.world, settings.rehearsing, simulator=settings.simulator)]
         own = max(own * env.num_envs // settings.num_envs, 1)
     hooks = Hooks(normalizer=normalizer_of(start, settings))
-    learnt = learn(envs, first, dataclasses.replace(settings, total_steps=own), seed, hooks, beside)
-    acting = hide_physics(learnt.policy) if settings.privileged else learnt.policy
+    result = learn(envs, first, dataclasses.replace(settings, total_steps=own), seed, hooks, monitor)
+    acting = hide_physics(result.policy) if settings.privileged else result.policy
     plain = {**asdict(settings), "hidden": list(settings.hidden)}
-    step = ProvenanceStep("train", source, sum(learnt.steps), seed, plain)
+    step = ProvenanceStep("train", source, sum(result.steps), seed, plain)
     label = "nominal" if env.domain.is_point else "randomized"
     contract = contract_of(env, label, seed, (*start.contract.provenance, step), start.contract)
     policy = dataclasses.replace(acting, contract=contract, name=folder.name)

@@ -39,9 +39,10 @@ from sim2real.replay.rollouts import TellsState
 from sim2real.report.close import write_closing
 from sim2real.report.identification import write_identification
 from sim2real.simulators.mujoco import MujocoSimulator
+from sim2real.transfer.fingerprint import fingerprint
 from sim2real.transfer.identified import RECORDED, Identified, with_identified
 from sim2real.transfer.identify_and_train import RoadSettings, Training, identify_and_train, trained
-from sim2real.transfer.stages import Stages, Watch, fingerprint
+from sim2real.transfer.stages import Stages, Watch
 from sim2real.transfer.target import Budget, TargetEnv
 from sim2real.world import Variant, World
 
@@ -164,7 +165,7 @@ class Closing:
     @property
     def exit_code(self) -> int:
         """0, or the code of the worst verdict."""
-        return max(learnt.exit_code for learnt in self.identified.values())
+        return max(found.exit_code for found in self.identified.values())
 
 
 def close(
@@ -226,11 +227,11 @@ def close_gap(
     settings.watch.stage("doctor", False)
     how = RecordingSettings(settings.allow_bad, settings.unwrap, settings.facts)
     taken = screened(world, folder, out, how)
-    learnt = _identified(world, taken, settings, stages)
-    wide = with_identified(world, learnt, settings.draws)
-    made = _trained(world, learnt, policies, settings, stages)
+    identified = _identified(world, taken, settings, stages)
+    wide = with_identified(world, identified, settings.draws)
+    made = _trained(world, identified, policies, settings, stages)
     names = [*settings.variants, *(name for name in wide.variants if name.startswith(RECORDED))]
-    return _arrive(wide, (policies, made), names, {folder.name: learnt}, settings, stages)
+    return _arrive(wide, (policies, made), names, {folder.name: identified}, settings, stages)
 
 
 def close_on_target(
@@ -255,15 +256,15 @@ def close_on_target(
     _check(world, policies)
     _same_target(world, sealed, out)
     stages = Stages(out, settings.watch)
-    learnt, made = {}, []
+    identified, made = {}, []
     for policy in policies:
         found, adapted = _learnt_in(world, sealed, policy, settings, stages)
-        learnt[policy.name] = found
+        identified[policy.name] = found
         alone = dataclasses.replace(settings, train_steps=settings.train_steps * sealed.rounds)
         made += [*_trained(world, found, [policy], alone, stages, (POINT,)), adapted]
     wide = dataclasses.replace(world, variants={**world.variants, sealed.variant.name: sealed.variant})
     names = list(dict.fromkeys([sealed.variant.name, *settings.variants]))
-    return _arrive(wide, (policies, made), names, learnt, settings, stages)
+    return _arrive(wide, (policies, made), names, identified, settings, stages)
 
 
 def _identified(
@@ -272,7 +273,7 @@ def _identified(
     options = dataclasses.replace(settings.options, complaints=taken.complaints)
     out, watch, recordings = stages.folder, stages.watch, taken.recordings
 
-    def look() -> None:
+    def check_recordings() -> None:
         before = check(world, recordings, options)
         watch.told(before.text)
         write_text(out / "check.json", json.dumps(before.to_json(), indent=1))
@@ -283,21 +284,21 @@ def _identified(
         write_identification(found, out, settings.facts)
 
     key = fingerprint(world, recordings, options)
-    stages.once("check", key, look)
+    stages.once("check", key, check_recordings)
     stages.once("identify", key, fit)
     return Identified.load(out)
 
 
 def _trained(
     world: World,
-    learnt: Identified,
+    identified: Identified,
     policies: Sequence[Policy],
     settings: CloseSettings,
     stages: Stages,
     labels: Sequence[str] = (POINT, POSTERIOR),
 ) -> list[Policy]:
     """Each policy after going on in the best physics, and in the identified domain."""
-    domains = {POINT: learnt.point, POSTERIOR: learnt.posterior}
+    domains = {POINT: identified.point, POSTERIOR: identified.posterior}
     made = []
     for label in labels:
         training = Training(settings.train_steps, label, stages.watch.progress)
@@ -333,7 +334,7 @@ def _arrive(
     world: World,
     groups: tuple[Sequence[Policy], Sequence[Policy]],
     names: Sequence[str],
-    learnt: Mapping[str, Identified],
+    identified: Mapping[str, Identified],
     settings: CloseSettings,
     stages: Stages,
 ) -> Closing:
@@ -354,8 +355,8 @@ def _arrive(
     met = set(map(str, table["variant"]))
     known = {name: reference for name, reference in references(world).items() if name in met}
     report = gap_report(table, known, GapOptions(title=world.title, baseline=given[0].contract.label))
-    page = write_closing(world, learnt, report, table, out, settings.facts)
-    return Closing(world, learnt, everyone, table, report, page)
+    page = write_closing(world, identified, report, table, out, settings.facts)
+    return Closing(world, identified, everyone, table, report, page)
 
 
 def _shipped(world: World, policies: Sequence[Policy]) -> list[Policy]:

@@ -165,7 +165,7 @@ class Network:
         return tuple(f"{name}.{array}" for name, kind in kinds.items() for array in kind.shapes)
 
 
-class Run:
+class NetworkFunction:
     """One output of a network, as a function that numpy runs: each row the same bits in any company."""
 
     def __init__(self, network: Network, weights: Weights, output: str = "action") -> None:

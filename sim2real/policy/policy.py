@@ -19,7 +19,7 @@ from sim2real.policy import folder as folders
 from sim2real.policy.contract import Contract, HasTask, check, lineage
 from sim2real.policy.history import History, Past
 from sim2real.policy.kinds import Rows, Weights, clipped
-from sim2real.policy.network import Network, Run
+from sim2real.policy.network import Network, NetworkFunction
 
 _OTHERS = ("sb3:", "onnx:", "torchscript:")
 """How files of other libraries are named; see `sim2real.foreign`."""
@@ -129,8 +129,8 @@ class Policy:
             )
 
     @cached_property
-    def _run(self) -> Run:
-        return Run(self.network, self.weights)
+    def _run(self) -> NetworkFunction:
+        return NetworkFunction(self.network, self.weights)
 
     @cached_property
     def _history(self) -> History:

@@ -33,9 +33,9 @@ def layers_by_depth(network: Network, output: str = "action") -> tuple[tuple[str
     parts: list[list[str]] = []
     for layer in network.order(output):
         before = max(depth.get(name, 0) for name in layer.inputs)
-        learnt = bool(KINDS[layer.kind].shapes) and layer.kind not in _STATISTICS
-        depth[layer.name] = before + learnt
-        if learnt:
+        has_weights = bool(KINDS[layer.kind].shapes) and layer.kind not in _STATISTICS
+        depth[layer.name] = before + has_weights
+        if has_weights:
             parts += [[] for _ in range(depth[layer.name] - len(parts))]
             parts[before].append(layer.name)
     place = {layer.name: number for number, layer in enumerate(network.layers)}

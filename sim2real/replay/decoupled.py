@@ -20,10 +20,10 @@ from sim2real.interface import Ids
 from sim2real.parameters import MODEL
 from sim2real.replay.commands import controls, orders_of
 from sim2real.replay.engine import MARGIN
-from sim2real.replay.held import Held
 from sim2real.replay.joint import Goals, Joint, Loose
 from sim2real.replay.motion import FloatArray, Motion, is_servo_robot
 from sim2real.replay.simulate import READ_DELAY, SHAPES
+from sim2real.replay.zero_order_hold import ZeroOrderHold
 from sim2real.world import World
 
 _LEAST_INERTIA = 1e-6
@@ -155,13 +155,13 @@ class DecoupledReplayer:
         made._loads = [self._loads[m] for m in places]
         return made
 
-    def _told(self, motion: Motion) -> Held:
+    def _told(self, motion: Motion) -> ZeroOrderHold:
         """What the servos are told within their ranges, as angles of the measured joints."""
         late = len(motion.past_time)
         told = np.vstack([motion.past_command, motion.command]) if late else motion.command
         within = controls(self.world.model, told)
         angles = [order.told_by(within[:, order.control]) for order in self._orders]
-        return Held(np.concatenate([motion.past_time, motion.time]), np.stack(angles, axis=1))
+        return ZeroOrderHold(np.concatenate([motion.past_time, motion.time]), np.stack(angles, axis=1))
 
     def _numbers(self, names: Sequence[str], values: FloatArray) -> dict[str, FloatArray]:
         """Every quantity of every candidate and joint, and what belongs to its readings. Shapes (c, k)."""

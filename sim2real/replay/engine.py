@@ -16,9 +16,9 @@ from sim2real.channels.laws import AT_REST, OF_LOAD, UNLIMITED, extra_friction, 
 from sim2real.interface import Mask
 from sim2real.parameters import LAW, MODEL
 from sim2real.replay.commands import controls, orders_of
-from sim2real.replay.held import Held
 from sim2real.replay.motion import FloatArray, Motion
 from sim2real.replay.start import holding, start_pose
+from sim2real.replay.zero_order_hold import ZeroOrderHold
 from sim2real.simulators.backlash import with_backlash
 from sim2real.simulators.mujoco import MujocoSimulator
 from sim2real.world import World
@@ -59,7 +59,8 @@ class Engine:
         self.columns, self.dofs = self.simulator.joints(motions[0].joints)
         model, self._orders = world.model, orders_of(world.model)
         self._signals = [
-            Held(np.concatenate([m.past_time, m.time]), controls(model, _commands(m))) for m in motions
+            ZeroOrderHold(np.concatenate([m.past_time, m.time]), controls(model, _commands(m)))
+            for m in motions
         ]
         self._first = np.stack(
             [s.command[len(m.past_time)] for s, m in zip(self._signals, motions, strict=True)]
@@ -159,7 +160,7 @@ class Engine:
                     table.append(arrived.means(steps, self.dt, late, [0])[:, 0])
         return np.stack(table, axis=1) if table else np.zeros((len(steps), 0)), columns, earlier
 
-    def _arrived(self, signal: Held, control: int, step: float, band: float) -> Held:
+    def _arrived(self, signal: ZeroOrderHold, control: int, step: float, band: float) -> ZeroOrderHold:
         """One control's signal, rounded and less its dead band."""
         command = signal.command[:, control]
         if step > 0:
@@ -167,7 +168,7 @@ class Engine:
         if band > 0:
             servo = any(d.servo for d in self._orders if d.control == control)
             command = _held_goal(command, band) if servo else command - np.clip(command, -band, band)
-        return Held(signal.time, command[:, None])
+        return ZeroOrderHold(signal.time, command[:, None])
 
     def _begin(self, ids: Ids, before: FloatArray, columns: Ids) -> None:
         """At the measured poses, activations as the commands until then have left them."""

@@ -25,7 +25,7 @@ _FILES = {
 
 def write_closing(
     world: World,
-    learnt: Mapping[str, Identified],
+    identified: Mapping[str, Identified],
     report: GapReport,
     episodes: Episodes,
     folder: Path,
@@ -35,7 +35,7 @@ def write_closing(
 
     Args:
         world: of the policies.
-        learnt: what was identified, by where the data are from.
+        identified: what was identified, by where the data are from.
         report: made from ``episodes``.
         episodes: the episode table.
         folder: of the road.
@@ -48,20 +48,20 @@ def write_closing(
         OSError: as raised by the file system; an older page is then still there.
     """
     links = {path: said for path, said in _FILES.items() if (folder / path).is_file()}
-    sections = [_learnt(world, name, found) for name, found in learnt.items()]
+    sections = [_learnt(world, name, found) for name, found in identified.items()]
     if any(name.startswith(RECORDED) for name in report.variants):
         note = (
             f"“{RECORDED}” is the best identified physics and “{RECORDED}_k” a draw from the identified "
             "domain: policies that were trained there are at home in it."
         )
         sections.insert(0, Section("Where policies were compared", note))
-    beside = Beside(sections, links, tuple(_doubts(learnt)))
+    beside = Beside(sections, links, tuple(_doubts(identified)))
     return write_report(report, episodes, folder, facts, beside)
 
 
-def _doubts(learnt: Mapping[str, Identified]) -> Iterator[str]:
+def _doubts(identified: Mapping[str, Identified]) -> Iterator[str]:
     """The gravest verdict of each identification that has something to say against itself."""
-    for name, found in learnt.items():
+    for name, found in identified.items():
         if found.exit_code:
             gravest = ranked(found.verdicts)[0]
             yield (

@@ -16,7 +16,7 @@ from sim2real.scaffold.parameters import candidates, ranged, with_parameters
 from sim2real.scaffold.physics_text import physics_text, varied, without_dead
 from sim2real.scaffold.variants import at_share, pushed, structure_of, variants_of
 from sim2real.world import SCHEME, UNIT, Variant, World
-from sim2real.world.gym.look import GymEnv
+from sim2real.world.gym.inspection import GymEnv
 
 _CLOCKS = ("dt", "frame_skip", "tau")
 """Attributes that say how long a step is, and so are no physics."""

@@ -170,7 +170,7 @@ class _Run:
         seen: Array = self._xp.concat([view.seen() for view in self._views], axis=1)
         return seen
 
-    def look(self, term: Term, joints: list[int] | slice) -> Array:
+    def term(self, term: Term, joints: list[int] | slice) -> Array:
         """A term now, neither clipped nor scaled. Shape (num_envs, entries)."""
         xp, name = self._xp, term.name
         if name == "base_lin_vel":
@@ -279,7 +279,7 @@ class _View:
         return [self._xp.where(self._new[:, None], now, then) for then in past]
 
     def _now(self) -> Array:
-        value = self._run.look(self._term, self._joints)
+        value = self._run.term(self._term, self._joints)
         if self._clips:
             value = self._xp.minimum(self._xp.maximum(value, self._least), self._most)
         return value * self._scale

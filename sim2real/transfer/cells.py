@@ -31,10 +31,10 @@ from sim2real.files import replace_folder, write_text
 from sim2real.policy import Policy
 from sim2real.registry import import_module, pickled
 from sim2real.transfer.cluster import Cluster
+from sim2real.transfer.fingerprint import code_of, fingerprint
 from sim2real.transfer.methods import Method
 from sim2real.transfer.remote import RemoteTarget
 from sim2real.transfer.source import Source
-from sim2real.transfer.stages import code_of, fingerprint
 from sim2real.transfer.target import Budget, Seal, Spent
 from sim2real.transfer.transfer import transfer
 from sim2real.world import Variant, World

@@ -22,7 +22,7 @@ from sim2real.domain import Domain
 from sim2real.env import Sim2RealVectorEnv
 from sim2real.errors import InvalidValue
 from sim2real.interface import Signal
-from sim2real.learn.learn import Beside, learn
+from sim2real.learn.learn import Monitor, learn
 from sim2real.learn.settings import settings_for
 from sim2real.policy import Contract, Layer, Policy, ProvenanceStep, as_feedforward
 from sim2real.transfer.source import Source
@@ -52,7 +52,7 @@ class ShowsPhysics:
     ) -> tuple[Floats, dict[str, Any]]:
         """Begin all rows."""
         observation, info = self.env.reset(seed=seed, options=options)
-        self._look(np.arange(self.num_envs))
+        self._read_physics(np.arange(self.num_envs))
         return self._with_physics(observation), info
 
     def step(
@@ -62,10 +62,10 @@ class ShowsPhysics:
         observation, reward, terminated, truncated, info = self.env.step(actions)
         if "final_obs" in info:
             info["final_obs"] = self._with_physics(info["final_obs"])
-            self._look(np.flatnonzero(info["_final_obs"]))
+            self._read_physics(np.flatnonzero(info["_final_obs"]))
         return self._with_physics(observation), reward, terminated, truncated, info
 
-    def _look(self, rows: NDArray[np.intp]) -> None:
+    def _read_physics(self, rows: NDArray[np.intp]) -> None:
         low, high = self._ends
         for row in rows:
             physics = self.env.physics(int(row))
@@ -100,11 +100,11 @@ def conditioned(policy: Policy, source: Source, steps: int, seed: int, title: st
     signals = tuple(Signal(name, "1") for name in domain.names)
     settings = settings_for(source.world, True, total_steps=steps, allow_dead=True)
     env = ShowsPhysics(source.env(settings.num_envs, domain, settings.simulator))
-    learnt = learn(env, _shown(policy, signals), settings, seed, beside=Beside(title=title))
+    result = learn(env, _shown(policy, signals), settings, seed, monitor=Monitor(title=title))
     told = {**dataclasses.asdict(settings), "hidden": list(settings.hidden), "context": list(domain.names)}
-    step = ProvenanceStep("condition", domain.to_toml(), learnt.steps[0], seed, told)
+    step = ProvenanceStep("condition", domain.to_toml(), result.steps[0], seed, told)
     contract = replace(policy.contract, context=signals, provenance=(*policy.contract.provenance, step))
-    return _split(learnt.policy, contract)
+    return _split(result.policy, contract)
 
 
 def _ranges(domain: Domain) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
@@ -130,17 +130,17 @@ def _shown(policy: Policy, signals: tuple[Signal, ...]) -> Policy:
     return replace(policy, contract=contract, weights=weights)
 
 
-def _split(learnt: Policy, contract: Contract) -> Policy:
+def _split(policy: Policy, contract: Contract) -> Policy:
     """What was learnt, with its last inputs as a context, at first 0, beside the observation."""
-    weights, network, count = dict(learnt.weights), learnt.network, len(contract.context)
+    weights, network, count = dict(policy.weights), policy.network, len(contract.context)
     for array in ("mean", "std"):
         weights[f"normalizer.{array}"] = weights[f"normalizer.{array}"][:-count]
-    for name in _first(learnt):
+    for name in _first(policy):
         weight = weights[f"{name}.weight"]
         weights[f"{name}.weight"], weights[f"{name}.context.weight"] = weight[:, :-count], weight[:, -count:]
         weights[f"{name}.context.bias"] = np.zeros(len(weight), np.float32)
-        beside = Layer(f"{name}.context", "dense", ("context",))
-        network = network.inserted(name, beside, Layer(f"{name}.sum", "sum", (name, beside.name)))
+        context = Layer(f"{name}.context", "dense", ("context",))
+        network = network.inserted(name, context, Layer(f"{name}.sum", "sum", (name, context.name)))
     weights["context"] = np.zeros(count, np.float32)
     return Policy(contract, network, weights)
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from sim2real.draws import LARGEST_SEED, checked_seed
 from sim2real.errors import BudgetExhausted, InvalidValue, UnknownName
 from sim2real.learn.hooks import Hooks
-from sim2real.learn.learn import Beside, learn
+from sim2real.learn.learn import Monitor, learn
 from sim2real.learn.settings import SCHEDULES, PPOSettings
 from sim2real.learn.start import contract_of
 from sim2real.learn.vec_env import SameStepEnv
@@ -129,22 +129,22 @@ def fine_tune(
     start = settings.added_to(policy, seed)
     free, rates = settings.free(start.network), settings.rates(start.network)
     hooks = settings.hooks(Hooks(free, rates, normalizer=settings.normalizer), start, source, seed)
-    beside = Beside(title=f"fine-tune {policy.name}" if progress else None)
-    learnt = learn(envs, start, ppo, seed, hooks, beside)
+    monitor = Monitor(title=f"fine-tune {policy.name}" if progress else None)
+    result = learn(envs, start, ppo, seed, hooks, monitor)
     told = {
         "target": target.name,
         **dataclasses.asdict(settings),
         **dataclasses.asdict(target.spent),
-        "source_steps": sum(learnt.steps[1:]),
+        "source_steps": sum(result.steps[1:]),
         "trained_weights": settings.count(start),
-        **({"diverged": learnt.diverged} if learnt.diverged else {}),
+        **({"diverged": result.diverged} if result.diverged else {}),
     }
     step = ProvenanceStep("fine-tune", {}, target.spent.steps, seed, told)
     before = policy.contract
     contract = contract_of(target, "fine-tuned", before.seed, (*before.provenance, step), before)
     # it keeps the source's contents, as a sealed target tells nothing of its own
     contract = dataclasses.replace(contract, contents=before.contents)
-    return dataclasses.replace(settings.merged(learnt.policy), contract=contract, name="policy")
+    return dataclasses.replace(settings.merged(result.policy), contract=contract, name="policy")
 
 
 def _few(target: Target, settings: FineTuneSettings) -> str:

@@ -70,18 +70,18 @@ def _verdict(entry: Section) -> Verdict:
     return Verdict(name, entry.text("subject"), entry.text("text"), numbers)
 
 
-def with_identified(world: World, learnt: Identified, draws: int) -> World:
+def with_identified(world: World, identified: Identified, draws: int) -> World:
     """The world with what was identified as held-out variants: the best physics, and draws.
 
     Args:
         world: left as it is.
-        learnt: what was identified.
+        identified: what was identified.
         draws: from the identified domain.
     """
-    wide = world.for_domain(learnt.posterior).for_domain(learnt.point)
-    physics = {RECORDED: dict(learnt.values)}
-    for k, row in enumerate(learnt.posterior.sample(np.random.default_rng(0), draws)):
-        drawn = dict(zip(learnt.posterior.names, map(float, row), strict=True))
-        physics[f"{RECORDED}_{k + 1}"] = {**learnt.values, **drawn}
+    wide = world.for_domain(identified.posterior).for_domain(identified.point)
+    physics = {RECORDED: dict(identified.values)}
+    for k, row in enumerate(identified.posterior.sample(np.random.default_rng(0), draws)):
+        drawn = dict(zip(identified.posterior.names, map(float, row), strict=True))
+        physics[f"{RECORDED}_{k + 1}"] = {**identified.values, **drawn}
     variants = {name: Variant(name, "combined", values) for name, values in physics.items()}
     return dataclasses.replace(wide, variants={**wide.variants, **variants})

@@ -33,8 +33,9 @@ from sim2real.learn.train import train
 from sim2real.parameters import quantity_of
 from sim2real.policy import Policy
 from sim2real.recordings.rollouts import Rollouts
+from sim2real.transfer.fingerprint import fingerprint
 from sim2real.transfer.remote import Target
-from sim2real.transfer.stages import Stages, Watch, fingerprint
+from sim2real.transfer.stages import Stages, Watch
 from sim2real.transfer.target import Spent
 from sim2real.world import World, closed
 
@@ -209,14 +210,14 @@ def continue_training(
         policy.save(start)
     given = {"start": str(start), "total_steps": training.steps, "rehearsal": training.rehearsal}
     settings = settings_for(world, True, **given, allow_dead=True)
-    learnt = train(world, folder, domain, policy.contract.seed, settings, training.progress)
-    *past, last = learnt.contract.provenance
+    policy = train(world, folder, domain, policy.contract.seed, settings, training.progress)
+    *past, last = policy.contract.provenance
     if training.target:
         last = dataclasses.replace(last, settings={**last.settings, "target": training.target})
-    contract = dataclasses.replace(learnt.contract, label=training.label, provenance=(*past, last))
-    learnt = dataclasses.replace(learnt, contract=contract)
-    learnt.save(folder)
-    return learnt
+    contract = dataclasses.replace(policy.contract, label=training.label, provenance=(*past, last))
+    policy = dataclasses.replace(policy, contract=contract)
+    policy.save(folder)
+    return policy
 
 
 def _is(folder: Path, policy: Policy) -> bool:

@@ -32,12 +32,12 @@ from sim2real.evaluate.statistics import Array, Spread, spread
 from sim2real.interface import ActorLike
 from sim2real.learn.hooks import Hooks, critic_first
 from sim2real.learn.lean_ppo import LeanPPO
-from sim2real.learn.learn import Beside, learn
+from sim2real.learn.learn import Monitor, learn
 from sim2real.learn.settings import settings_for
 from sim2real.learn.start import contract_of, normalizer_of, shaped_like
 from sim2real.policy import Policy, ProvenanceStep
 from sim2real.simulators import Engine
-from sim2real.transfer.stages import fingerprint
+from sim2real.transfer.fingerprint import fingerprint
 from sim2real.world import Variant, World
 
 LABEL = "oracle"
@@ -56,7 +56,7 @@ class OracleSettings:
     steps: int = 100_000
     """Control steps of each seed's training in the variant."""
     seeds: int = 3
-    looks: int = 5
+    evaluations: int = 5
     """How often a training is looked at; the best look is kept."""
     selection: int = 64
     """Episodes of each look."""
@@ -73,7 +73,7 @@ class OracleSettings:
 
     def __post_init__(self) -> None:
         """Refuse to do nothing."""
-        counts = (self.steps, self.seeds, self.looks, self.selection, self.episodes, self.elsewhere)
+        counts = (self.steps, self.seeds, self.evaluations, self.selection, self.episodes, self.elsewhere)
         if min(counts) < 1:
             raise InvalidValue(f"steps, seeds, looks and episodes of an oracle are {counts}; give at least 1")
 
@@ -198,13 +198,13 @@ def train_oracle(
         policy = dataclasses.replace(policy, contract=contract, name="policy")
         return float(_returns(world, policy, variant, looks).mean()), policy
 
-    best = _BestLook(look, settings.steps / settings.looks)
+    best = _BestPolicy(look, settings.steps / settings.evaluations)
     hooks = Hooks(critic_first(start.network, settings.critic_warmup), normalizer=normalizer_of(start, ppo))
-    learn(env, start, ppo, seed, hooks, Beside((best,)))
+    learn(env, start, ppo, seed, hooks, Monitor((best,)))
     return best.policy
 
 
-class _BestLook(BaseCallback):
+class _BestPolicy(BaseCallback):
     """Looks at what was learnt every so many control steps, and at the end."""
 
     def __init__(self, look: Callable[[Policy, int], tuple[float, Policy]], every: float) -> None:

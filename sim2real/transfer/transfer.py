@@ -26,7 +26,7 @@ from sim2real.world import closed
 
 
 @dataclass(frozen=True)
-class Run:
+class TransferSettings:
     """How a transfer is carried out."""
 
     seed: int | None = None
@@ -42,7 +42,7 @@ def transfer(
     target: Target,
     method: str | Method = "identify",
     source: Source | None = None,
-    run: Run | None = None,
+    settings: TransferSettings | None = None,
 ) -> Policy:
     """Adapt a policy to a target.
 
@@ -52,7 +52,7 @@ def transfer(
         method: a name of `METHODS`, with settings where they are not the usual ones, or a method; the usual
             one needs a source.
         source: what the method has free of charge.
-        run: how.
+        settings: how.
 
     Returns:
         The adapted policy, labelled with the method's name.
@@ -64,13 +64,13 @@ def transfer(
         BudgetExhausted: if the budget does not allow what the method needs at least.
         InvalidValue: for a missing source, a seed that is none, or a method of one's own that raises.
     """
-    run = run or Run()
+    settings = settings or TransferSettings()
     how = read_method(method) if isinstance(method, str) else method
     name = _name(how)
-    seed = policy.contract.seed if run.seed is None else checked_seed(run.seed, LARGEST_SEED)
+    seed = policy.contract.seed if settings.seed is None else checked_seed(settings.seed, LARGEST_SEED)
     policy.check(target)
     with tempfile.TemporaryDirectory() as temporary, closed():
-        case = Case(policy, target, source, seed, run.folder or Path(temporary), run.progress)
+        case = Case(policy, target, source, seed, settings.folder or Path(temporary), settings.progress)
         check_needs(how, case, name)
         before = target.spent
         try:

@@ -8,7 +8,7 @@ from sim2real.world.drives import commanded as commanded
 from sim2real.world.drives import drive_of as drive_of
 from sim2real.world.drives import drives as drives
 from sim2real.world.drives import reads_position as reads_position
-from sim2real.world.gym.look import UNIT as UNIT
+from sim2real.world.gym.inspection import UNIT as UNIT
 from sim2real.world.gym.source import SCHEME as SCHEME
 from sim2real.world.levers import levers as levers
 from sim2real.world.names import actuator_of as actuator_of

@@ -171,15 +171,15 @@ def _channels(path: Path, table: _Table, known: Mapping[str, Parameter]) -> Mapp
     given = {name: (value,) if isinstance(value, str) else value for name, value in table.items()}
     for side, (ours, acts) in _ORDERS.items():
         own = (p.quantity for p in known.values() if p.quantity.acts == acts)
-        stages = (*ours, *(q.name for q in own if q.name in CHANNELS))
-        order = given.get(side, stages)
+        filters = (*ours, *(q.name for q in own if q.name in CHANNELS))
+        order = given.get(side, filters)
         if not isinstance(order, list | tuple) or len(set(map(str, order))) < len(order):
             raise InvalidValue(f"{side} of [channels] are {order!r} where a list of different names is meant")
-        for stage in order:
-            if stage not in stages:
-                raise UnknownName(f"{side} of [channels] in {path.name}:", str(stage), stages)
+        for name in order:
+            if name not in filters:
+                raise UnknownName(f"{side} of [channels] in {path.name}:", str(name), filters)
         for parameter in known.values():
-            if parameter.quantity.name in set(stages) - set(order):
+            if parameter.quantity.name in set(filters) - set(order):
                 raise InvalidValue(
                     f"{side} of [channels] in {path.name} leave out {parameter.quantity.name!r}, which the "
                     f"world has a parameter of: {parameter.name}"

@@ -37,7 +37,7 @@ from sim2real.world.checks import canonical, check_nominal, check_parameters, ch
 from sim2real.world.drives import drives
 from sim2real.world.entries import elements_of, locate
 from sim2real.world.fingerprint import contents
-from sim2real.world.gym.look import UNIT, GymEnv
+from sim2real.world.gym.inspection import UNIT, GymEnv
 from sim2real.world.gym.rules import Sets, check, own_value, who_sets, with_room
 from sim2real.world.gym.source import SCHEME, Setter, Source
 from sim2real.world.names import element_name, element_names
@@ -91,7 +91,7 @@ class World:
         name = str(name_or_path)
         if name.startswith(SCHEME):
             place = Path(name.replace(":", "-").replace("/", "-"))
-            return cls._made(name, place, None, GymEnv.look_at(Source.of_id(name.removeprefix(SCHEME))))
+            return cls._made(name, place, None, GymEnv.inspect(Source.of_id(name.removeprefix(SCHEME))))
         try:
             path = find("envs", name_or_path)
         except UnknownName as error:
@@ -101,7 +101,7 @@ class World:
                 ) from error
             raise
         given, table = PhysicsFile.read(path)
-        env = GymEnv.look_at(Source.of_table(table)) if table.values else None
+        env = GymEnv.inspect(Source.of_table(table)) if table.values else None
         return cls._made(path.name, path, given, env)
 
     @classmethod
@@ -138,7 +138,7 @@ class World:
             table = dict(Section.read_toml(file).values)
         section = Section(str(path / "physics.toml"), table).section("env")
         source = Source.of_callable(make, name, section, setters or {})
-        return cls._made(name, path, PhysicsFile.of(table, path), GymEnv.look_at(source))
+        return cls._made(name, path, PhysicsFile.of(table, path), GymEnv.inspect(source))
 
     @classmethod
     def _made(cls, name: str, path: Path, given: PhysicsFile | None, env: GymEnv | None) -> World:

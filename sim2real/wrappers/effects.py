@@ -35,14 +35,14 @@ _SPEED = 0.5  # standard deviation of the velocities that all starts but the fir
 
 
 @dataclass(frozen=True)
-class _Look:
+class _Length:
     """How long, and from how many starts."""
 
     steps: int
     starts: int
 
 
-_FIRST = _Look(60, 2)
+_FIRST = _Length(60, 2)
 _LONG = 20.0  # s of a second look, in 100 to 1000 control steps
 
 
@@ -102,8 +102,8 @@ class Excitation:
     def __init__(self, rig: Rig, wrapped: Wrapped, world: World, domain: Domain) -> None:
         """Of a rig, the wrapper around it, and what the domain is over."""
         self._rig, self._wrapped, self._world, self._domain = rig, wrapped, world, domain
-        self._second = _Look(int(np.clip(_LONG / rig.dt, 100, 1000)), 3)
-        self._bases: dict[tuple[_Look, frozenset[tuple[str, float]]], Paths] = {}
+        self._second = _Length(int(np.clip(_LONG / rig.dt, 100, 1000)), 3)
+        self._bases: dict[tuple[_Length, frozenset[tuple[str, float]]], Paths] = {}
 
     def audit(self, dead: Mapping[str, str]) -> Audit:
         """What each parameter changes; some are known to be dead, and why."""
@@ -129,32 +129,32 @@ class Excitation:
         verdict = verdict_of(ends, reasons)
         return Finding(name, parameter.unit, parameter.nominal, tuple(ends), verdict, reasons)
 
-    def _furthest(self, move: Move, look: _Look) -> float:
+    def _furthest(self, move: Move, length: _Length) -> float:
         """How far a move leads from its base where it first does so, scaled; 0 if it never does."""
-        base = self._base(move.base, look)
-        for start in range(look.starts):
-            for time, numbers in enumerate(self._play(move.physics, start, look)):
+        base = self._base(move.base, length)
+        for start in range(length.starts):
+            for time, numbers in enumerate(self._play(move.physics, start, length)):
                 far = base.beyond(numbers, time, start)
                 if far:
                     return far
         return 0.0
 
-    def _base(self, physics: Physics, look: _Look) -> Paths:
-        key = look, frozenset(physics.items())
+    def _base(self, physics: Physics, length: _Length) -> Paths:
+        key = length, frozenset(physics.items())
         if key not in self._bases:
-            played = [list(self._play(physics, start, look)) for start in range(look.starts)]
+            played = [list(self._play(physics, start, length)) for start in range(length.starts)]
             values = np.array(played).swapaxes(0, 1)[:, None]
             nq, nv = self._rig.model.nq, self._rig.model.nv
             groups = [nq, nv, values.shape[-1] - nq - nv]
-            self._bases[key] = Paths.of(values, groups, np.zeros(look.starts, dtype=bool))
+            self._bases[key] = Paths.of(values, groups, np.zeros(length.starts, dtype=bool))
         return self._bases[key]
 
-    def _play(self, physics: Physics, start: int, look: _Look) -> Iterator[Array]:
+    def _play(self, physics: Physics, start: int, length: _Length) -> Iterator[Array]:
         """Positions, velocities and readings after each control step of an episode."""
         nominal, data, rng = self._world.nominal, self._rig.data, np.random.default_rng(start)
         row = np.array([[physics.get(name, nominal[name]) for name in self._domain.names]])
         self._wrapped.begin(row, start)
-        for time in range(look.steps):
+        for time in range(length.steps):
             if time % _HOLD == 0:
                 command = random_commands(self._rig.model, rng, 1)[0]
             seen, *_ = self._wrapped.step(command)

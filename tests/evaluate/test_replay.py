@@ -18,7 +18,7 @@ from sim2real.evaluate.replay import (
 )
 from sim2real.recordings import Recording, load_recordings, map_joints, write_npz
 from sim2real.replay import Replayer, motion_of
-from sim2real.replay.held import delayed
+from sim2real.replay.zero_order_hold import delayed
 from sim2real.world import World
 
 FREE = (

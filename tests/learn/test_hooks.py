@@ -9,7 +9,7 @@ from sim2real.env import Sim2RealVectorEnv
 from sim2real.errors import InvalidValue, PolicyError, UnknownName
 from sim2real.learn.hooks import Average, Hooks, critic_first
 from sim2real.learn.lean_ppo import LeanPPO
-from sim2real.learn.learn import Beside, learn
+from sim2real.learn.learn import Monitor, learn
 from sim2real.learn.regularizers import L2SP, Anchor, anchor_to, fisher
 from sim2real.learn.settings import PPOSettings
 from sim2real.learn.start import fresh_policy
@@ -217,4 +217,4 @@ def test_what_can_not_learn_is_refused(env, policy, learner, message):
     silent = Policy(policy.contract, network, weights)
     hooks = Hooks(free=["actor"]) if learner == "rsl_rl" else None
     with pytest.raises((PolicyError, InvalidValue), match=message):
-        learn(env, silent, dataclasses.replace(TINY, learner=learner), hooks=hooks, beside=Beside())
+        learn(env, silent, dataclasses.replace(TINY, learner=learner), hooks=hooks, monitor=Monitor())

@@ -17,7 +17,7 @@ from sim2real.learn.start import fresh_policy
 from sim2real.learn.train import train
 from sim2real.learn.vec_env import SB3VecEnv, SideBySide
 from sim2real.policy import Policy
-from sim2real.policy.network import Run
+from sim2real.policy.network import NetworkFunction
 from sim2real.transfer.target import Budget, TargetEnv
 from sim2real.world import World
 
@@ -58,7 +58,9 @@ def values(policy, wages):
     """What the critic expects, where an episode of each wage begins."""
     seen = np.random.default_rng(0).normal(size=(len(wages), 2)).astype(np.float32)
     told = wages[:, None].astype(np.float32)
-    return Run(policy.network, policy.weights, "value")({"observation": seen, "privileged": told})[0][:, 0]
+    return NetworkFunction(policy.network, policy.weights, "value")(
+        {"observation": seen, "privileged": told}
+    )[0][:, 0]
 
 
 def test_a_critic_that_knows_has_less_error_and_the_actor_does_not_know(world):

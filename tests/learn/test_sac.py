@@ -8,7 +8,7 @@ import pytest
 from sim2real.env import Sim2RealVectorEnv
 from sim2real.errors import InvalidValue
 from sim2real.learn.hooks import Average, Hooks, critic_first
-from sim2real.learn.learn import Beside, learn
+from sim2real.learn.learn import Monitor, learn
 from sim2real.learn.regularizers import anchor_to
 from sim2real.learn.sac import PolicySAC, SACSettings
 from sim2real.learn.settings import PPOSettings
@@ -115,6 +115,6 @@ def test_what_it_can_not_do(world, policy, tmp_path):
     with pytest.raises(InvalidValue, match="SAC knows the hooks free and anchors"):
         learn(env, policy, TINY, hooks=Hooks(average=Average()))
     with pytest.raises(InvalidValue, match="SAC keeps no checkpoint"):
-        learn(env, policy, TINY, beside=Beside(logs=tmp_path, run="mine"))
+        learn(env, policy, TINY, monitor=Monitor(logs=tmp_path, run="mine"))
     with pytest.raises(InvalidValue, match="give more than 0 of each"):
         SACSettings(total_steps=0)

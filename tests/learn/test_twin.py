@@ -7,7 +7,7 @@ import torch
 from sim2real.learn.twin import Twin
 from sim2real.policy import Layer, Network
 from sim2real.policy.kinds import ACTIVATIONS
-from sim2real.policy.network import Run
+from sim2real.policy.network import NetworkFunction
 
 SIZE = 4
 SHAPES = {
@@ -41,7 +41,7 @@ def test_twin_acts_as_numpy_does_step_after_step(kind):
         for layer, arrays in {"first": SHAPES["dense"], "middle.0": SHAPES.get(kind, {})}.items()
         for name, shape in arrays.items()
     }
-    run, twin = Run(network, weights), Twin(network, weights)
+    run, twin = NetworkFunction(network, weights), Twin(network, weights)
     memory = {name: np.zeros((5, size), np.float32) for name, size in run.memory.items()}
     remembered = None
     for _ in range(3):

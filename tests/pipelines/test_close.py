@@ -16,7 +16,8 @@ from sim2real.identify.search import SearchSettings
 from sim2real.pipelines.close import CloseSettings, Sealed, close_gap, close_on_target
 from sim2real.policy import Policy
 from sim2real.recordings import write_npz
-from sim2real.transfer.stages import Watch, fingerprint
+from sim2real.transfer.fingerprint import fingerprint
+from sim2real.transfer.stages import Watch
 from sim2real.world import World
 
 PHYSICS = {"cart.mass": 1.4, "pole.mass": 0.15}

@@ -20,7 +20,7 @@ from sim2real.errors import PolicyError
 from sim2real.interface import Signal
 from sim2real.policy import Contract, Layer, Network, Policy, as_feedforward
 from sim2real.policy.kinds import ACTIVATIONS, KINDS
-from sim2real.policy.network import Run
+from sim2real.policy.network import NetworkFunction
 from sim2real.tasks import Quadrotor
 
 
@@ -139,7 +139,7 @@ def test_two_layers_that_remember_against_torch_over_many_steps(kind, layer):
     network = Network(layers, {"action": "memory.1"})
     rng = np.random.default_rng(2)
     seen, resets = rng.normal(size=(200, 11, 5)).astype(np.float32), rng.random((200, 11)) < 0.05
-    run, worst, state = Run(network, weights), 0.0, None
+    run, worst, state = NetworkFunction(network, weights), 0.0, None
     memory = {name: np.zeros((11, size), np.float32) for name, size in run.memory.items()}
     for rows, begins in zip(seen, resets, strict=True):
         memory = {name: np.where(begins[:, None], np.float32(0), array) for name, array in memory.items()}
@@ -327,7 +327,7 @@ def test_other_outputs_run_alike():
         outputs={"action": "head", "value": "q"}, weights=weights,
     )  # fmt: skip
     given = arrays(3, observation=(4, 5), action=(4, 2))
-    value, _ = Run(policy.network, weights, "value")(given)
+    value, _ = NetworkFunction(policy.network, weights, "value")(given)
     trunk = given["observation"] @ weights["trunk.weight"].T + weights["trunk.bias"]
     wanted = np.concatenate((trunk, given["action"]), axis=1) @ weights["q.weight"].T + weights["q.bias"]
     np.testing.assert_allclose(value, wanted, atol=1e-6)

@@ -10,8 +10,8 @@ from sim2real.errors import InvalidValue, UnknownName
 from sim2real.recordings import Recording
 from sim2real.replay import Motion, Replayer, motion_of, windows
 from sim2real.replay.decoupled import DecoupledReplayer
-from sim2real.replay.held import Held
 from sim2real.replay.motion import liveliest
+from sim2real.replay.zero_order_hold import ZeroOrderHold
 from sim2real.world import World
 
 SLOW = {"servos.kp": 15.0, "servos.kd": 0.0, "joints.damping": 1.2, "joints.frictionloss": 0.2}
@@ -179,7 +179,7 @@ def test_parts_of_parts_know_the_same_past(arm):
 
 
 def test_the_mean_command_of_a_step_counts_every_part():
-    signal = Held(np.array([0.0, 0.013, 0.02]), np.array([[1.0], [3.0], [5.0]]))
+    signal = ZeroOrderHold(np.array([0.0, 0.013, 0.02]), np.array([[1.0], [3.0], [5.0]]))
     means = signal.means(range(-1, 3), 0.01, 0.0, [0])
     assert means[:, 0] == pytest.approx([1.0, 1.0, 0.3 * 1 + 0.7 * 3, 5.0])
 
@@ -192,7 +192,7 @@ def test_where_one_command_holds_it_is_the_mean_to_the_bit(clock):
     if clock == "less an epoch":
         stamps = (1719500000.0 + stamps) - 1719500000.0
     command = np.random.default_rng(0).normal(size=(300, 1))
-    means = Held(stamps, command).means(range(2990), 0.002, 0.0, [0])
+    means = ZeroOrderHold(stamps, command).means(range(2990), 0.002, 0.0, [0])
     assert np.array_equal(means[:, 0], np.repeat(command[:299, 0], 10))
 
 

@@ -22,8 +22,8 @@ from sim2real.registry import load_module
 from sim2real.report.compare import write_comparison
 from sim2real.transfer.cells import place
 from sim2real.transfer.compare import Design, compare
+from sim2real.transfer.fingerprint import code_of
 from sim2real.transfer.methods import METHODS, Card
-from sim2real.transfer.stages import code_of
 from sim2real.transfer.target import Budget
 from sim2real.world import World
 

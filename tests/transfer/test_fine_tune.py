@@ -9,7 +9,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from sim2real.domain import Domain
 from sim2real.errors import BudgetExhausted, InvalidValue, PolicyError, UnknownName
 from sim2real.learn.hooks import Hooks, critic_first
-from sim2real.learn.learn import Beside, learn
+from sim2real.learn.learn import Monitor, learn
 from sim2real.learn.settings import PPOSettings
 from sim2real.learn.train import train
 from sim2real.policy import Policy
@@ -120,7 +120,7 @@ class Watch(BaseCallback):
 def test_warm_up_leaves_the_actor_alone_to_the_bit_while_the_critic_moves(pendulum, source, warmup, frozen):
     settings = PPOSettings(total_steps=7 * ROUND, rollout_steps=16, batch_size=32, epochs=2)
     watch, hooks = Watch(), Hooks(critic_first(source.network, warmup))
-    learn(target_of(pendulum, steps=10**6), source, settings, hooks=hooks, beside=Beside((watch,)))
+    learn(target_of(pendulum, steps=10**6), source, settings, hooks=hooks, monitor=Monitor((watch,)))
     for update in range(6):
         before, after = watch.seen[update], watch.seen[update + 1]
         assert bool(moved(actor(before), actor(after))) == (update >= frozen)

@@ -13,7 +13,7 @@ from sim2real.transfer.conditioned import ShowsPhysics, _shown, _split
 from sim2real.transfer.methods import METHODS
 from sim2real.transfer.source import Source
 from sim2real.transfer.target import Budget, Seal, TargetEnv
-from sim2real.transfer.transfer import Run, transfer
+from sim2real.transfer.transfer import TransferSettings, transfer
 from sim2real.world import World
 
 WORLD = World.load("cartpole")
@@ -62,7 +62,7 @@ def test_what_is_learnt_of_shown_physics_is_read_as_context():
 def test_search_is_counted_ends_with_the_mean_and_leaves_weights_alone(tmp_path):
     target = TargetEnv(WORLD, WORLD.variant("combined_a"), Budget(episodes=17), 4)
     method = METHODS["context"](train_steps=4096, generations=3, population=6)
-    adapted = transfer(POLICY, target, method, SOURCE, Run(seed=3, folder=tmp_path))
+    adapted = transfer(POLICY, target, method, SOURCE, TransferSettings(seed=3, folder=tmp_path))
     kept = Policy.load(tmp_path / "conditioned")
     step = adapted.contract.provenance[-1]
     assert target.spent.episodes == 16, "two generations of 6 candidates in 4 rows"
@@ -92,7 +92,7 @@ def test_search_finds_a_context_that_is_worth_more():
         weights={**POLICY.weights, **weights, "context": np.full(1, 1.2, np.float32)},
     )
     target = TargetEnv(WORLD, WORLD.variant("nominal"), Budget(episodes=100), 10, seal=Seal(secret=0))
-    found = transfer(start, target, METHODS["context"](generations=8), SOURCE, Run(seed=0))
+    found = transfer(start, target, METHODS["context"](generations=8), SOURCE, TransferSettings(seed=0))
     assert abs(found.weights["context"][0]) < 0.5
     trail = found.contract.provenance[-1].settings["returns"]
     assert trail[-1] > trail[0]

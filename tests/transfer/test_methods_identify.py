@@ -12,7 +12,7 @@ from sim2real.transfer.identify_and_train import _widened
 from sim2real.transfer.methods import METHODS
 from sim2real.transfer.source import Source
 from sim2real.transfer.target import Budget, TargetEnv
-from sim2real.transfer.transfer import Run, transfer
+from sim2real.transfer.transfer import TransferSettings, transfer
 from sim2real.world import World
 
 WORLD = World.load("cartpole")
@@ -28,7 +28,7 @@ def target_of(steps):
 def test_physics_are_found_from_what_is_paid_for_and_trained_in(name, tmp_path):
     target = target_of(500)
     method = METHODS[name](**QUICK)
-    adapted = transfer(POLICY, target, method, Source(WORLD), Run(seed=5, folder=tmp_path))
+    adapted = transfer(POLICY, target, method, Source(WORLD), TransferSettings(seed=5, folder=tmp_path))
     found, trained = adapted.contract.provenance[-2:]
     assert (found.method, found.steps, found.seed) == ("identify", target.spent.steps, 5)
     assert found.settings["steps"] == target.spent.steps == 160
@@ -42,7 +42,9 @@ def test_physics_are_found_from_what_is_paid_for_and_trained_in(name, tmp_path):
 def test_budget_that_does_not_pay_is_refused_before_anything_is_spent(tmp_path):
     target = target_of(100)
     with pytest.raises(BudgetExhausted, match="record_steps 40"):
-        transfer(POLICY, target, METHODS["identify"](**QUICK), Source(WORLD), Run(folder=tmp_path))
+        transfer(
+            POLICY, target, METHODS["identify"](**QUICK), Source(WORLD), TransferSettings(folder=tmp_path)
+        )
     assert target.spent.steps == 0
 
 

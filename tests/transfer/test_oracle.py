@@ -17,7 +17,7 @@ from sim2real.transfer import oracle
 from sim2real.transfer.oracle import OracleSettings, measure_oracle
 from sim2real.world import Variant, World
 
-QUICK = OracleSettings(steps=4096, looks=2, selection=2, episodes=4, seeds=2)
+QUICK = OracleSettings(steps=4096, evaluations=2, selection=2, episodes=4, seeds=2)
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +114,7 @@ def test_what_can_not_be_measured(pendulum, contestants, tmp_path):
     with pytest.raises(InvalidValue, match="of 3 seeds goes on from shipped policies of the seeds 0 to 2"):
         measure_oracle(pendulum, heavy, contestants, tmp_path, dataclasses.replace(QUICK, seeds=3))
     with pytest.raises(InvalidValue, match="give at least 1"):
-        OracleSettings(looks=0)
+        OracleSettings(evaluations=0)
 
 
 def test_no_episode_of_an_oracle_is_one_of_evaluation_or_training():

@@ -11,7 +11,7 @@ from sim2real.policy import Policy
 from sim2real.transfer.methods import METHODS, Card, make_method, read_method, register_method
 from sim2real.transfer.source import Source
 from sim2real.transfer.target import Budget, Seal, TargetEnv
-from sim2real.transfer.transfer import Run, transfer
+from sim2real.transfer.transfer import TransferSettings, transfer
 from sim2real.world import World
 
 WORLD = World.load("cartpole")
@@ -145,7 +145,7 @@ def test_what_is_no_method_is_refused():
 
 def test_rehearsal_spends_the_budget_and_signs_it():
     target = target_of(1_100)
-    adapted = transfer(POLICY, target, "rehearsal", Source(WORLD), Run(seed=3))
+    adapted = transfer(POLICY, target, "rehearsal", Source(WORLD), TransferSettings(seed=3))
     step = adapted.contract.provenance[-1]
     assert step.steps == target.spent.steps == 1_024
     assert step.settings["source_steps"] == 1_536  # six rows beside four

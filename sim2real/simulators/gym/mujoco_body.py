@@ -30,7 +30,7 @@ from sim2real.simulators.physics_table import FieldNumbers, PhysicsTable
 from sim2real.world import World, commanded, nominal_value
 from sim2real.world.checks import canonical, check_parameters
 from sim2real.world.entries import elements_of, entries
-from sim2real.world.gym.look import stepper_of
+from sim2real.world.gym.inspection import stepper_of
 
 if TYPE_CHECKING:
     from gymnasium.envs.mujoco import MujocoEnv

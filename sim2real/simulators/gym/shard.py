@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim2real.interface import Array, Ids
-from sim2real.simulators.gym.row import Row
+from sim2real.simulators.gym.sub_env import SubEnv
 from sim2real.simulators.quiet import quiet
 from sim2real.world import World
 
@@ -25,7 +25,7 @@ class Shard:
         count = len(board["reward"])
         self._board, self._rows = (
             board,
-            [Row(world, {name: array[k, ...] for name, array in board.items()}) for k in range(count)],
+            [SubEnv(world, {name: array[k, ...] for name, array in board.items()}) for k in range(count)],
         )
 
     def close(self) -> None:
@@ -60,5 +60,5 @@ class Shard:
         with quiet():
             pictures += [row.picture() for row in self._some(env_ids)]
 
-    def _some(self, env_ids: Ids | None) -> Iterable[Row]:
+    def _some(self, env_ids: Ids | None) -> Iterable[SubEnv]:
         return self._rows if env_ids is None else [self._rows[k] for k in env_ids.tolist()]

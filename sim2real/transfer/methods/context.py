@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from sim2real.errors import BudgetExhausted, InvalidValue, PolicyError
 from sim2real.policy import Policy, ProvenanceStep
 from sim2real.policy.kinds import clipped
-from sim2real.policy.network import Run
+from sim2real.policy.network import NetworkFunction
 from sim2real.transfer.conditioned import conditioned
+from sim2real.transfer.fingerprint import fingerprint
 from sim2real.transfer.methods.method import Card, Case
 from sim2real.transfer.remote import Target
 from sim2real.transfer.source import Source
-from sim2real.transfer.stages import Stages, fingerprint
+from sim2real.transfer.stages import Stages
 
 Contexts = NDArray[np.float64]
 _SPREAD = 0.5
@@ -129,7 +130,7 @@ class ContextSearch:
         """Mean return of each candidate, of one episode a row. Shape (population,)."""
         batches = -(-len(contexts) // target.num_envs)
         order = np.resize(np.arange(len(contexts)), batches * target.num_envs)
-        run = Run(policy.network, policy.weights)
+        run = NetworkFunction(policy.network, policy.weights)
         totals = np.zeros(len(contexts))
         for number, rows in enumerate(np.split(order, batches)):
             shown = contexts[rows].astype(np.float32)

@@ -60,9 +60,9 @@ class FromScratch(FineTune):
         past = case.policy.contract.provenance
         begun = dataclasses.replace(fresh.contract, provenance=past)
         fresh = dataclasses.replace(fresh, contract=begun)
-        learnt = fine_tune(fresh, case.target, self, case.seed, case.progress, case.source)
-        own = dataclasses.replace(learnt.contract, provenance=learnt.contract.provenance[len(past) :])
-        return dataclasses.replace(learnt, contract=own)
+        tuned = fine_tune(fresh, case.target, self, case.seed, case.progress, case.source)
+        own = dataclasses.replace(tuned.contract, provenance=tuned.contract.provenance[len(past) :])
+        return dataclasses.replace(tuned, contract=own)
 
 
 @dataclass(frozen=True)

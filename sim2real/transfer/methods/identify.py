@@ -79,8 +79,8 @@ class Identify:
         spent = {name: count - before[name] for name, count in dataclasses.asdict(target.spent).items()}
         told = {"target": target.name, **dataclasses.asdict(self), **spent}
         step = ProvenanceStep("identify", {}, int(spent["steps"]), case.seed, told)
-        learnt = policy.contract.provenance[len(own.provenance) :]
-        contract = dataclasses.replace(policy.contract, provenance=(*own.provenance, step, *learnt))
+        steps = policy.contract.provenance[len(own.provenance) :]
+        contract = dataclasses.replace(policy.contract, provenance=(*own.provenance, step, *steps))
         return dataclasses.replace(policy, contract=contract)
 
     def _road(self, progress: bool) -> RoadSettings:

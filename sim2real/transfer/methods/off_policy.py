@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from sim2real.errors import BudgetExhausted, InvalidValue
 from sim2real.learn.hooks import Hooks, learnable
-from sim2real.learn.learn import Beside, learn
+from sim2real.learn.learn import Monitor, learn
 from sim2real.learn.regularizers import anchor_to
 from sim2real.learn.sac import SACSettings
 from sim2real.learn.vec_env import SameStepEnv
@@ -89,6 +89,6 @@ class OffPolicy:
             return layers if done >= self.critic_warmup else []
 
         envs: list[SameStepEnv] = [target, case.source.env(target.num_envs)]
-        beside = Beside(title=f"off-policy {policy.name}" if case.progress else None)
-        learnt = learn(envs, policy, settings, case.seed, Hooks(free, anchors=anchors), beside)
-        return dataclasses.replace(policy, weights=learnt.policy.weights)
+        monitor = Monitor(title=f"off-policy {policy.name}" if case.progress else None)
+        result = learn(envs, policy, settings, case.seed, Hooks(free, anchors=anchors), monitor)
+        return dataclasses.replace(policy, weights=result.policy.weights)

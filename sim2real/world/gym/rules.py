@@ -13,7 +13,7 @@ from sim2real.errors import InvalidValue, UnknownName
 from sim2real.parameters import ACTUATOR, LAW, MODEL, Parameter, quantity_of
 from sim2real.world.entries import elements_of
 from sim2real.world.gym.bullet_bodies import WRITTEN
-from sim2real.world.gym.look import GymEnv
+from sim2real.world.gym.inspection import GymEnv
 from sim2real.world.variant import Variant
 
 _DELAYS = ("latency", "latency_jitter")

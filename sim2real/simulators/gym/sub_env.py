@@ -30,7 +30,7 @@ _BAD = [
 """Warnings after which MuJoCo has begun a simulation anew, unasked."""
 
 
-class Row:
+class SubEnv:
     """An env of a world, which tells what it observes and gives in its row of some arrays."""
 
     def __init__(self, world: World, board: Mapping[str, Array]) -> None:

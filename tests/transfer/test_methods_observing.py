@@ -14,7 +14,7 @@ from sim2real.transfer.methods import METHODS
 from sim2real.transfer.methods.normalizer import aligned
 from sim2real.transfer.source import Source
 from sim2real.transfer.target import Budget, TargetEnv
-from sim2real.transfer.transfer import Run, transfer
+from sim2real.transfer.transfer import TransferSettings, transfer
 from sim2real.world import World
 
 WORLD, SOURCE = World.load("cartpole"), Source(World.load("cartpole"))
@@ -38,7 +38,9 @@ def test_aligned_statistics_undo_another_scale_and_offset_of_each_signal():
 
 def test_normalizer_alone_moves_by_what_the_target_counts_for():
     target = target_of(Budget(steps=100))
-    adapted = transfer(POLICY, target, METHODS["normalizer"](steps=20, trust=80), SOURCE, Run(seed=2))
+    adapted = transfer(
+        POLICY, target, METHODS["normalizer"](steps=20, trust=80), SOURCE, TransferSettings(seed=2)
+    )
     fully = transfer(POLICY, target_of(Budget(steps=100)), METHODS["normalizer"](steps=20, trust=0), SOURCE)
     step = adapted.contract.provenance[-1]
     assert (step.method, step.steps, target.spent.steps) == ("normalizer", 80, 80)
@@ -81,7 +83,7 @@ def test_student_of_another_form_does_what_its_teachers_do():
         width=32,
         epochs=30,
     )
-    student = transfer(POLICY, target, method, SOURCE, Run(seed=1))
+    student = transfer(POLICY, target, method, SOURCE, TransferSettings(seed=1))
     step = student.contract.provenance[-1]
     assert target.spent.steps == step.steps == 3 * 4 * 20
     assert step.settings["source_steps"] == 3 * 64 * 40
@@ -96,7 +98,7 @@ def test_student_of_another_form_does_what_its_teachers_do():
 def test_a_tuned_copy_teaches_in_the_target_and_the_policy_in_the_source():
     target = target_of(Budget(steps=2_000))
     method = METHODS["distill"](tune=0.6, source_steps=20, target_steps=100, epochs=30)
-    student = transfer(POLICY, target, method, SOURCE, Run(seed=1))
+    student = transfer(POLICY, target, method, SOURCE, TransferSettings(seed=1))
     step = student.contract.provenance[-1]
     assert target.spent.steps == step.steps == 4 * 256 + 4 * 100
     assert step.settings["source_steps"] == 64 * 20

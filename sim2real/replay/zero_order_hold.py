@@ -14,7 +14,7 @@ _NEAR = 1e-6  # s; finer than any log's clock
 
 
 @dataclass(frozen=True)
-class Held:
+class ZeroOrderHold:
     """What is in force from each stamp until the next; the first value before, the last one after."""
 
     time: FloatArray

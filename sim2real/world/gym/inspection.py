@@ -65,7 +65,7 @@ class GymEnv:
     """What a step of it takes, in s of a processor of this machine."""
 
     @classmethod
-    def look_at(cls, source: Source) -> GymEnv:
+    def inspect(cls, source: Source) -> GymEnv:
         """Make an env, and play a part of an episode.
 
         Raises:
@@ -74,12 +74,12 @@ class GymEnv:
         """
         env = source.make()
         try:
-            return _looked_at(source, env)
+            return _inspected(source, env)
         finally:
             env.close()
 
 
-def _looked_at(source: Source, env: Env) -> GymEnv:
+def _inspected(source: Source, env: Env) -> GymEnv:
     low, high = _bounds(source, env)
     _check_observation(source, env.observation_space)
     bare: Any = env.unwrapped

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from sim2real.doctor import diagnose, tables, verdict_sentence
+from sim2real.doctor import diagnose, verdict_sentence
 from sim2real.recordings.raw import unreadable
-from sim2real.report.doctor import write_diagnosis
+from sim2real.report.doctor import finding_table, recording_table, write_diagnosis
 
 
 @pytest.fixture
@@ -76,8 +76,8 @@ def test_names_can_not_break_out(broken, tmp_path):
     assert "<i>logs" not in page
     console = Console(width=120, record=True, file=None)
     with console.capture() as captured:
-        for table in tables(broken):
-            console.print(table)
+        for table in (finding_table(broken), recording_table(broken)):
+            console.print(table.grid)
     assert "[bold]it is cut off" in captured.get()
     assert "train/<b>[red]" in captured.get()
 
@@ -85,8 +85,8 @@ def test_names_can_not_break_out(broken, tmp_path):
 def test_the_tables_show_every_finding_and_recording(broken):
     console = Console(width=200)
     with console.capture() as captured:
-        for table in tables(broken):
-            console.print(table)
+        for table in (finding_table(broken), recording_table(broken)):
+            console.print(table.grid)
     text = captured.get()
     assert all(log.name in text for log in broken.logs)
     assert all(finding.kind in text for finding in broken.findings)

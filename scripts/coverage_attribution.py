@@ -1,6 +1,7 @@
 """How often an attribution's intervals hold the truth, and how often it finds the culprit that was planted.
 
     python scripts/coverage_attribution.py            # 1,000 attributions for each number of policies
+    python scripts/coverage_attribution.py --kept found.json   # goes on where it was ended
     python scripts/coverage_attribution.py --quick
 
 Of five made-up parameters one costs 20, two cost 12 only together, one costs 3, and one nothing on average;
@@ -11,7 +12,9 @@ two to hurt only together; falsely: that show it of two others.
 """
 
 import argparse
+import json
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 from rich.console import Console
@@ -20,9 +23,12 @@ from rich.table import Table
 
 from sim2real.evaluate.losses import Losses, only_together
 from sim2real.evaluate.shapley import Game
+from sim2real.files import write_text
 
 COSTS, TOGETHER, IDLE = np.array([20.0, 0.0, 0.0, 3.0, 0.0]), 12.0, 4
 STARTS = 32
+COUNTS = (1, 3, 5, 10)  # of policies
+EVERY = 10
 
 
 def made(rng: np.random.Generator, policies: int) -> tuple[Losses, np.ndarray]:
@@ -44,42 +50,48 @@ def made(rng: np.random.Generator, policies: int) -> tuple[Losses, np.ndarray]:
     return Losses(game, returns.swapaxes(1, 2), int(rng.integers(2**31))), shares
 
 
-def rates(policies: int, repeats: int) -> dict[str, float]:
-    rng, found = np.random.default_rng(policies), []
+def judged(policies: int, number: int) -> dict[str, float]:
+    """What one attribution says that is true."""
+    losses, truth = made(np.random.default_rng((policies, number)), policies)
     count = len(COSTS)
-    for _ in track(range(repeats), f"{policies} policies"):
-        losses, truth = made(rng, policies)
-        shares = [losses.share(k) for k in range(count)]
-        alone = [losses.alone(k) for k in range(count)]
-        held = [s.interval[0] <= true <= s.interval[1] for s, true in zip(shares, truth, strict=True)]
-        pairs = {
-            pair: only_together([alone[k] for k in pair], losses.interaction(*pair))
-            for pair in combinations(range(count), 2)
-        }
-        low, high = shares[IDLE].interval
-        found.append(
-            {
-                "coverage, Shapley values": np.mean(held),
-                "the planted culprit comes first": np.argmax([s.value for s in shares]) == np.argmax(truth),
-                "false alarms on what costs nothing": low > 0 or high < 0,
-                "two that hurt only together, told": pairs[1, 2],
-                "… falsely, of any other two": any(told for pair, told in pairs.items() if pair != (1, 2)),
-            }
-        )
-    return {name: float(np.mean([one[name] for one in found])) for name in found[0]}
+    shares = [losses.share(k) for k in range(count)]
+    alone = [losses.alone(k) for k in range(count)]
+    held = [s.interval[0] <= true <= s.interval[1] for s, true in zip(shares, truth, strict=True)]
+    pairs = {
+        pair: only_together([alone[k] for k in pair], losses.interaction(*pair))
+        for pair in combinations(range(count), 2)
+    }
+    low, high = shares[IDLE].interval
+    return {
+        "coverage, Shapley values": float(np.mean(held)),
+        "the planted culprit comes first": float(np.argmax([s.value for s in shares]) == np.argmax(truth)),
+        "false alarms on what costs nothing": float(low > 0 or high < 0),
+        "two that hurt only together, told": float(pairs[1, 2]),
+        "… falsely, of any other two": float(any(told for pair, told in pairs.items() if pair != (1, 2))),
+    }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--repeats", type=int, default=1000, help="attributions for each number of policies")
     parser.add_argument("--quick", action="store_true", help="10 of them")
+    parser.add_argument("--kept", type=Path, help="JSON file of what is done, to go on from")
     arguments = parser.parse_args()
     repeats = 10 if arguments.quick else arguments.repeats
-    counts = (1, 3, 5, 10)
-    table = Table("", *(f"{n} policies" for n in counts), title=f"{repeats} attributions a column")
-    columns = [rates(n, repeats) for n in counts]
-    for name in columns[0]:
-        table.add_row(name, *(f"{100 * column[name]:.1f} %" for column in columns))
+    kept = arguments.kept
+    found = {n: [] for n in COUNTS}
+    if kept and kept.is_file():
+        found |= {int(n): rows for n, rows in json.loads(kept.read_text()).items()}
+    for number in track(range(repeats), "attributions"):
+        for n in COUNTS:
+            if len(found[n]) <= number:
+                found[n].append(judged(n, number))
+        if kept and number % EVERY == EVERY - 1:
+            write_text(kept, json.dumps(found))
+    table = Table("", *(f"{n} policies" for n in COUNTS), title=f"{repeats} attributions a column")
+    for name in found[1][0]:
+        means = (np.mean([row[name] for row in found[n][:repeats]]) for n in COUNTS)
+        table.add_row(name, *(f"{100 * mean:.1f} %" for mean in means))
     Console().print(table)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -12,7 +13,9 @@ from sim2real.evaluate.sensitivity import Sensitivity
 from sim2real.evaluate.solved_map import SolvedMap
 from sim2real.evaluate.statistics import Estimate
 from sim2real.report.style import COLOURS, GRID, INK, bare, panel, style
-from sim2real.transfer.worth import WorthOfKnowing
+
+if TYPE_CHECKING:  # it brings torch
+    from sim2real.transfer.worth import WorthOfKnowing
 
 _ROW, _REST = 0.42, 1.5
 

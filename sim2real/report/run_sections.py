@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from sim2real.evaluate.attribution import Attribution
 from sim2real.evaluate.robust_radius import Radius, RobustRadius
 from sim2real.evaluate.sensitivity import Sensitivity
@@ -12,7 +14,9 @@ from sim2real.report.causes import draw_map, draw_sensitivity, draw_worth
 from sim2real.report.page import Section
 from sim2real.report.tables import NONE, Cell, Row, Table, estimate
 from sim2real.report.waterfall import draw_waterfall
-from sim2real.transfer.worth import WorthOfKnowing
+
+if TYPE_CHECKING:  # it brings torch
+    from sim2real.transfer.worth import WorthOfKnowing
 
 _PAIRS = 5
 

@@ -87,11 +87,35 @@ def tiny(tmp_path_factory, pendulum_files):
     return folder, policy
 
 
+@pytest.fixture(scope="module")
+def command(tiny, tmp_path_factory):
+    """The command that takes them apart, and its folder."""
+    world, mine = map(str, tiny)
+    out = tmp_path_factory.mktemp("out")
+    command = ["layers", mine, "--world", world, "--target", "heavy", "--budget", "1024", "--tries", "4"]
+    return [*command, "--jobs", "1", "--out", str(out)], out
+
+
 @pytest.mark.slow
-def test_equal_policies_are_not_told_apart(tiny, tmp_path):
+def test_command_trains_a_policy_of_the_target(command, capsys):
+    (command, out) = command
+    for _ in range(2):  # the second time all is there
+        assert main(command) == 0
+        said = capsys.readouterr().out
+        assert "The source's lower 1 (actor.0), frozen, against that of a policy of the target" in said
+    assert said.count("kept from before") == 1 + 1 + 2 * 2 * 2 + 3
+    told = json.loads((out / "layers.json").read_text("utf-8"))
+    assert told["layers"] == ["actor.0", "actor.1"]
+    assert (out / "layers.png").read_bytes().startswith(b"\x89PNG")
+    assert (out / "donors" / "pendulum-heavy-0" / "policy.toml").is_file()
+
+
+@pytest.mark.slow
+def test_equal_policies_are_not_told_apart(tiny, command):
+    """In the folder of the command, where the source's own cells are kept."""
     world, policy = World.load(tiny[0]), Policy.load(str(tiny[1]))
-    design = replace(DESIGN, targets=("heavy",), trials=Trials(2))
-    found = layer_transfer(world, [policy], design, tmp_path, [policy])
+    design = replace(DESIGN, targets=("heavy",))
+    found = layer_transfer(world, [policy], design, command[1], [policy])
     assert found.layers == ("actor.0", "actor.1")
     assert len(found.differences) == 2
     assert all(difference.value == 0 for difference in found.differences.values())
@@ -100,21 +124,6 @@ def test_equal_policies_are_not_told_apart(tiny, tmp_path):
     assert found.row("A", "lower", 0, frozen=True).method == "from-scratch"
     assert found.row("A", "lower", 1, frozen=True).cost["steps"] == 1024
     assert found.row("B", "upper", 2, frozen=True).cost["steps"] == 0
-
-
-@pytest.mark.slow
-def test_command_trains_a_policy_of_the_target(tiny, tmp_path, capsys):
-    world, mine = map(str, tiny)
-    command = ["layers", mine, "--world", world, "--target", "heavy", "--budget", "1024", "--tries", "4"]
-    for _ in range(2):  # the second time all is there
-        assert main([*command, "--jobs", "1", "--out", str(tmp_path / "out")]) == 0
-        said = capsys.readouterr().out
-        assert "The source's lower 1 (actor.0), frozen, against that of a policy of the target" in said
-    assert said.count("kept from before") == 1 + 1 + 2 * 2 * 2 + 3
-    told = json.loads((tmp_path / "out" / "layers.json").read_text("utf-8"))
-    assert told["layers"] == ["actor.0", "actor.1"]
-    assert (tmp_path / "out" / "layers.png").read_bytes().startswith(b"\x89PNG")
-    assert (tmp_path / "out" / "donors" / f"{World.load(world).name}-heavy-0" / "policy.toml").is_file()
 
 
 def test_what_can_not_be_analysed_is_refused(tmp_path):

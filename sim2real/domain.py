@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import tomli_w
+from scipy.linalg import block_diag
 from scipy.special import ndtr, ndtri
 
 from sim2real.distributions import (
@@ -113,6 +114,14 @@ class Domain:
     def is_point(self) -> bool:
         """Whether there is nothing to draw."""
         return all(low == high for low, high in (d.support() for d in self.parameters.values()))
+
+    def joined(self, other: Domain) -> Domain:
+        """Both as one, independent of each other; where both name a parameter, the other's counts."""
+        parameters = {**self.parameters, **other.parameters}
+        blocks = [domain.correlation for domain in (self, other) if domain.correlation is not None]
+        names = tuple(name for block in blocks for name in block.names)
+        matrix = block_diag(*(block.matrix for block in blocks)).tolist()
+        return Domain(parameters, Correlation(names, tuple(map(tuple, matrix))) if blocks else None)
 
     def quantile(self, u: FloatArray) -> FloatArray:
         """Physics at independent cumulative probabilities.

@@ -306,3 +306,15 @@ def test_refuses_files_that_are_no_domain(tmp_path):
         Domain.load(tmp_path / "binary.toml")
     with pytest.raises(FileNotFoundError):
         Domain.load(tmp_path / "missing.toml")
+
+
+def test_domains_are_joined_with_their_correlations():
+    one = Domain({"a.mass": Normal(1, 0.1, 0.5, 2), "b.mass": Point(1.0), "c.mass": Normal(1, 0.1, 0.5, 2)})
+    one = Domain(one.parameters, Correlation(("a.mass", "c.mass"), ((1.0, 0.5), (0.5, 1.0))))
+    other = Domain({"d.height": Normal(0, 0.1, -1, 1), "d.friction": Normal(1, 0.1, 0, 2)})
+    other = Domain(other.parameters, Correlation(("d.height", "d.friction"), ((1.0, -0.3), (-0.3, 1.0))))
+    both = one.joined(other)
+    assert both.names == (*one.names, *other.names)
+    draws = np.corrcoef(both.sample(np.random.default_rng(0), 4000).T[[0, 2, 3, 4]])
+    expected = np.array([[1, 0.5, 0, 0], [0.5, 1, 0, 0], [0, 0, 1, -0.3], [0, 0, -0.3, 1]])
+    assert draws == pytest.approx(expected, abs=0.06)

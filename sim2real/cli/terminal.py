@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from sim2real.identify.options import Options
-    from sim2real.identify.progress import Progress
+    from sim2real.pipelines.progress import Progress
     from sim2real.world import World
 
 
@@ -71,7 +71,7 @@ def identifying(show: Console, world: World, options: Options) -> Iterator[Progr
     """Say which stage an identification is at, the error so far and the time left."""
     from rich.text import Text
 
-    from sim2real.identify.progress import Progress, planned_stages
+    from sim2real.pipelines.progress import Progress, planned_stages
 
     with show.status("begin") as status:
         stages = planned_stages(world, options)

@@ -30,7 +30,7 @@ from sim2real.identify.problem import Linear, RecordingProblem
 from sim2real.identify.residuals import Hint, diagnose
 from sim2real.identify.result import Identification, Trace
 from sim2real.identify.space import FloatArray, ParameterSpace
-from sim2real.identify.uncertainty import QUANTILE, Spread, bootstrap, joined, make_domain, widening_of
+from sim2real.identify.uncertainty import QUANTILE, Spread, bootstrap, make_domain, widening_of
 from sim2real.identify.verdicts import STRUCTURE_MISSING, Verdict, judge
 from sim2real.parameters import quantity_of
 from sim2real.replay import READ_DELAY, Motion, is_servo_robot
@@ -86,7 +86,7 @@ def assess(model: FittedModel, options: Options, seconds: float, counts: tuple[i
     domain, found, plane = _domain(model, linear, spread, gap), {}, None
     if ground is not None:
         estimates, untold = estimates + ground.estimates, [*untold, *ground.untold]
-        domain, found = joined(domain, ground.domain), dict(ground.values)
+        domain, found = domain.joined(ground.domain), dict(ground.values)
     elif any(hint.signal == "tip height" for hint in hints):
         hits = touching(model.world, model.motions, predicted)
         plane = Planes(problem.world, space.physics(point), hits, options.threads).best()
@@ -201,4 +201,4 @@ def _domain(model: FittedModel, linear: Linear, spread: Spread, gap: Sequence[Ga
 
 
 def _names(motions: Sequence[Motion]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(motion.name.split("@")[0] for motion in motions))
+    return tuple(dict.fromkeys(motion.recording for motion in motions))

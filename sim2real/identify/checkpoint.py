@@ -7,25 +7,24 @@ spoilt since.
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TypeVar, cast
 
 import numpy as np
 
 from sim2real.documents import Section
 from sim2real.errors import InvalidValue
 from sim2real.files import write_text
-from sim2real.identify.model_selection import Comparison, Structure
-from sim2real.identify.space import FloatArray
 from sim2real.replay import Motion
 from sim2real.world import World
 
-_FORMAT = 4
+_T = TypeVar("_T")
+
+_FORMAT = 5
 """To be raised whenever what is settled changes its form or meaning."""
 
 
@@ -60,41 +59,16 @@ class Checkpoint:
         whole = table.pop("seal", "") == _seal(table)
         return cls(path, key, table if whole and table.pop("key", "") == key else {})
 
-    def point(self, name: str, names: Sequence[str]) -> FloatArray | None:
-        """A fitted point of these parameters, in the unit cube."""
-        saved = self.settled.get(f"point {name}")
-        if not isinstance(saved, dict) or saved.get("names") != list(names):
-            return None
-        return np.array(saved["unit"], dtype=float)
-
-    def keep_point(self, name: str, names: Sequence[str], point: FloatArray) -> None:
-        """Settle a fitted point."""
-        self._keep(f"point {name}", {"names": list(names), "unit": [float(x) for x in point]})
-
-    def structure(self, again: str = "") -> Structure | None:
-        """The chosen model; ``again`` names a second."""
-        saved = self.settled.get(f"structure{again}")
-        if not isinstance(saved, dict):
-            return None
-        steps = [_comparison(step) for step in saved["steps"]]
-        return Structure(list(saved["names"]), dict(saved["values"]), steps, dict(saved["fixed"]))
-
-    def keep_structure(self, structure: Structure, again: str = "") -> None:
-        """Settle the chosen model."""
-        self._keep(f"structure{again}", asdict(dataclasses.replace(structure, best=None)))
-
-    def _keep(self, name: str, value: object) -> None:
-        self.settled[name] = value
-        if self.path is not None:
-            table = {"key": self.key, **self.settled}
-            write_text(self.path, json.dumps({"seal": _seal(table), **table}))
+    def once(self, name: str, work: Callable[[], _T]) -> _T:
+        """What some work gives, as JSON has it, now or in the call that was interrupted."""
+        if name not in self.settled:
+            self.settled[name] = work()
+            if self.path is not None:
+                table = {"key": self.key, **self.settled}
+                write_text(self.path, json.dumps({"seal": _seal(table), **table}))
+        return cast(_T, self.settled[name])
 
 
 def _seal(table: Mapping[str, object]) -> str:
     """What shows that a file is as it was written, to the last value."""
     return hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()
-
-
-def _comparison(saved: dict[str, Any]) -> Comparison:
-    lists = {name: tuple(value) for name, value in saved.items() if isinstance(value, list)}
-    return Comparison(**(saved | lists))

@@ -19,7 +19,7 @@ import numpy as np
 
 from sim2real.domain import Domain
 from sim2real.identify.estimates import ParameterEstimate, estimates_of
-from sim2real.identify.ground import RESOLUTION, Planes, plane_parameters, touching
+from sim2real.identify.ground import RESOLUTION, Planes, touching
 from sim2real.identify.identifiability import Combination, combinations
 from sim2real.identify.model_selection import Comparison
 from sim2real.identify.problem import RecordingProblem
@@ -27,6 +27,7 @@ from sim2real.identify.residuals import diagnose
 from sim2real.identify.space import FloatArray, ParameterSpace, free_parameters
 from sim2real.identify.uncertainty import Spread, bootstrap, make_domain, widening_of
 from sim2real.replay import Motion, windows
+from sim2real.world.ground import plane_parameters
 
 Values = Mapping[str, float]
 
@@ -55,8 +56,8 @@ class Contacts:
 
     def plane_in(self, motions: Sequence[Motion]) -> Values:
         """The plane that contacts in the recordings of some motions show; empty if none gains."""
-        names = {_recording(m) for m in motions}
-        plane = self.planes.best([hit for hit in self.hits if _recording(hit) in names], self.each[0])
+        names = {m.recording for m in motions}
+        plane = self.planes.best([hit for hit in self.hits if hit.recording in names], self.each[0])
         return {} if plane is None else plane.values
 
     def at(self, problem: RecordingProblem, point: FloatArray) -> Contacts:
@@ -100,7 +101,7 @@ def find_contacts(
         held: windows of the recordings that were held out.
         near: a plane to look around, if one is known.
     """
-    names = tuple(plane_parameters(problem.world))
+    names = tuple(plane_parameters(problem.world.model))
     motions = [*fitted, *held]
     if not names:
         return None
@@ -118,8 +119,8 @@ def find_contacts(
     before = np.stack([np.sqrt(((p - m.measured) ** 2).mean(axis=0)) for p, m in pairs])
     after, each = before.copy(), []
     planes = Planes(problem.world, problem.space.physics(point), hits, problem.threads)
-    recordings = sorted({_recording(m) for m in hits})
-    groups = [[m for m in hits if _recording(m) == name] for name in recordings]
+    recordings = sorted({m.recording for m in hits})
+    groups = [[m for m in hits if m.recording == name] for name in recordings]
     for group in groups if len(groups) > 1 else [[hit] for hit in hits]:
         plane = planes.best([m for m in hits if m not in group], near)
         if plane is not None:
@@ -152,10 +153,6 @@ def _predicted(problem: RecordingProblem, point: FloatArray, motions: Sequence[M
     return [np.where(np.isfinite(p[0]), p[0], m.measured) for p, m in pairs]
 
 
-def _recording(motion: Motion) -> str:
-    return motion.name.split("@")[0]
-
-
 def ground_of(
     problem: RecordingProblem, point: FloatArray, contacts: Contacts, first: Values, joints: FloatArray
 ) -> Ground:
@@ -173,7 +170,7 @@ def ground_of(
     plane = ParameterSpace(tuple(free_parameters(base, list(values)))).with_start(values)
     alone = RecordingProblem.of(base, plane, contacts.hits, problem.threads)
     part = alone.linearize(plane.start, central=True)
-    blocks, unmoved = bootstrap(part), plane_parameters(problem.world)
+    blocks, unmoved = bootstrap(part), plane_parameters(problem.world.model)
     seen = plane.units(np.array([[each[name] for name in values] for each in contacts.each])).std(axis=0)
     # what lies between two planes that were tried is not known either
     steps = [

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,7 +29,7 @@ from sim2real.errors import InvalidValue
 from sim2real.identify.problem import RolloutProblem
 from sim2real.identify.rollout_fit import scatter_of
 from sim2real.identify.search import SearchSettings, minimize, search
-from sim2real.identify.space import FloatArray, FreeParameter, ParameterSpace
+from sim2real.identify.space import FloatArray, ParameterSpace
 from sim2real.recordings.rollouts import Rollouts
 from sim2real.world import World
 
@@ -114,15 +113,22 @@ def dropo(
     implied = np.minimum(scatter_of(problem, single.point).std, np.sqrt(1 / 12))
     spreads = problem.spreads([errors[0] for errors in problem.errors(single.point[None])])
     likelihood = Likelihood(problem, settings, settings.epsilon or spreads[-1] ** 2)
-    candidates = _near(space.names, single.point, np.clip(8 * implied, 0.01, 0.5))
+    reach = np.clip(8 * implied, 0.01, 0.5)
+    low, high = np.clip([single.point - reach, single.point + reach], 0.0, 1.0)
+
+    def candidate(coordinates: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Means within reach of the single physics, and standard deviations, from halves of the unit cube."""
+        mean, std = np.split(coordinates, 2, axis=-1)
+        return low + mean * (high - low), _NARROW * (_WIDE / _NARROW) ** std
 
     def loss(coordinates: FloatArray) -> FloatArray:
-        mean, std = np.split(candidates.values(coordinates), [count], axis=1)
+        mean, std = candidate(coordinates)
         return np.asarray(-likelihood(mean, std) - settings.entropy * np.log(std).sum(axis=1))
 
     local = dataclasses.replace(settings.search, spread=0.15, tolerance=0.02)
-    found = minimize(loss, candidates.start, np.zeros(2 * count), local)
-    point, wide = np.split(candidates.values(found.point), [count])
+    start = np.concatenate(((single.point - low) / (high - low), np.full(count, 0.5)))
+    found = minimize(loss, start, np.zeros(2 * count), local)
+    point, wide = candidate(found.point)
     mean, std = space.values(point), space.widths(point, np.maximum(wide, implied))
     parameters: dict[str, Distribution] = {
         f.name: Normal(float(mean[k]), float(std[k]), f.low, f.high) for k, f in enumerate(space.free)
@@ -136,16 +142,6 @@ def dropo(
         evaluations=found.evaluations + single.evaluations,
         diverged=problem.diverged,
     )
-
-
-def _near(names: Sequence[str], point: FloatArray, reach: FloatArray) -> ParameterSpace:
-    """Candidates in the unit cube: means within reach of a point, then standard deviations."""
-    ends = np.clip(point - reach, 0.0, 1.0), np.clip(point + reach, 0.0, 1.0)
-    rows = zip(names, *(column.tolist() for column in (*ends, point)), strict=True)
-    means = [FreeParameter(f"{name}.mean", low, high, at, False, ()) for name, low, high, at in rows]
-    middle = math.sqrt(_NARROW * _WIDE)
-    widths = [FreeParameter(f"{name}.std", _NARROW, _WIDE, middle, True, ()) for name in names]
-    return ParameterSpace((*means, *widths))
 
 
 class Likelihood:

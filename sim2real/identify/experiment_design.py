@@ -5,9 +5,8 @@
     motion.save(folder)
 
 Candidates (`sim2real.identify.excitation`) are simulated at the fitted point; those that leave the joints'
-ranges, go faster than the robot was seen to go, or touch something that no recording touched are dropped.
-An arm of servos also goes no lower than it was seen to go, since nobody knows what is there, and stays clear
-of a table that was found.
+ranges, go faster than the robot was seen to go, or touch something that no recording touched are dropped; of
+an arm also those that go lower than it was seen to go, or near a table that was found.
 Of the others, the information each would add to what is known says how much every interval would shrink
 (Gautier and Khalil 1992; the worst parameter's A-optimality), and one is chosen for the widest.
 """
@@ -27,11 +26,9 @@ import numpy as np
 
 from sim2real.identify.defaults import cut, problem_of
 from sim2real.identify.excitation import MARGIN, CommandLimits, candidates, speeds
-from sim2real.identify.ground import plane_parameters
 from sim2real.identify.identifiability import Information, information
 from sim2real.identify.noise import noise_of
 from sim2real.identify.options import Options
-from sim2real.identify.residuals import tip_height
 from sim2real.identify.result import Identification
 from sim2real.identify.space import FloatArray
 from sim2real.recordings import Recording
@@ -39,6 +36,7 @@ from sim2real.recordings.mapping import unmap_joints
 from sim2real.recordings.npz import write_npz
 from sim2real.replay import Motion, is_servo_robot, motion_of
 from sim2real.world import World
+from sim2real.world.ground import plane_parameters, tip_height
 
 FILE = "next_motion.npz"
 
@@ -152,7 +150,7 @@ class _Known:
     def __init__(
         self, world: World, motions: Sequence[Motion], found: Identification, options: Options
     ) -> None:
-        tables = plane_parameters(world) if is_servo_robot(world) else {}
+        tables = plane_parameters(world.model) if is_servo_robot(world) else {}
         self.estimates = [e for e in found.estimates if e.name not in tables]
         self.widest = np.argsort([-e.share for e in self.estimates]).tolist()
         start = {e.name: e.value for e in self.estimates}
@@ -194,7 +192,7 @@ class _Envelope:
         self._lowest = -np.inf
         if self.servos:
             self._touched.update(*(self._contacts(m.measured) for m in motions))
-            planes = plane_parameters(world)
+            planes = plane_parameters(world.model)
             tables = [v for n, v in point.items() if n in planes and n.endswith(".height")]
             seen = min(float(self._heights(m.measured).min()) for m in motions)
             self._lowest = max([seen, *(height + _CLEARANCE for height in tables)])
@@ -223,7 +221,7 @@ class _Envelope:
         return self._heights(positions).min() >= self._lowest and self._contacts(positions) <= self._touched
 
     def _heights(self, positions: FloatArray) -> FloatArray:
-        return tip_height(self.world, positions[::5], self.motions[0].joints)
+        return tip_height(self.world.model, positions[::5], self.motions[0].joints)
 
     def _contacts(self, positions: FloatArray) -> set[tuple[int, ...]]:
         """Pairs of geoms that touch in some pose of a motion."""

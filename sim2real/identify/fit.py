@@ -110,10 +110,10 @@ class Fitter:
         point = self._solve(f"fit{again}", problem, problem.space.start, not selection)
         if selection:
             problem, point = _without_idle_effects(problem, point)
-        return _Joints(*self._in_earnest(problem, point), selection, found.fixed)
+        return _Joints(*self._in_earnest(problem, point, again), selection, found.fixed)
 
     def _in_earnest(
-        self, problem: RecordingProblem, point: FloatArray
+        self, problem: RecordingProblem, point: FloatArray, again: str
     ) -> tuple[RecordingProblem, FloatArray]:
         """The fit; done again in the full simulation if what the fast one found is not true there."""
         if not problem.fast:
@@ -128,7 +128,7 @@ class Fitter:
             return problem, point
         self._count(problem)
         better = point if end < start else problem.space.start
-        return full, self._solve("fit in full", full, better)
+        return full, self._solve(f"fit in full{again}", full, better)
 
     def _beside(
         self, found: _Joints, contacts: Contacts, fitted: list[Motion], held: list[Motion]
@@ -171,10 +171,12 @@ class Fitter:
             return Structure(list(self.options.free), fixed=fixed)
         if not (servos or self.options.select) or not held:
             return Structure(trained_parameters(self.world), fixed=fixed)
-        again = "" if before is None else _AGAIN
-        saved = self.checkpoint.structure(again)
-        if saved is not None:
-            return saved
+        name = f"structure{'' if before is None else _AGAIN}"
+        chosen = self.checkpoint.once(name, lambda: self._selected(fitted, held, before).to_json())
+        return Structure.of(chosen)
+
+    def _selected(self, fitted: list[Motion], held: list[Motion], before: _Joints | None) -> Structure:
+        """The model that predicts what is held out best, begun where an earlier fit ended if there is one."""
         models, joints = candidate_models(self.world, fitted), self.motions[0].joints
         windows = fitted, self._lively(fitted), held
         if before is None:
@@ -193,9 +195,7 @@ class Fitter:
             options = dataclasses.replace(self.options, generations=0)
             selection = ModelSelection(world, *windows, options, self.watch)
             first = Structure(values=values, fixed=dict(before.fixed))
-        structure = selection.select(models, joints, first)
-        self.checkpoint.keep_structure(structure, again)
-        return structure
+        return selection.select(models, joints, first)
 
     def _solve(
         self,
@@ -206,22 +206,22 @@ class Fitter:
         settled: bool = False,
     ) -> FloatArray:
         """Where a fit ends, begun with a search if anew; latencies that are settled stay."""
-        saved = self.checkpoint.point(name, problem.space.names)
-        if saved is not None:
-            return saved
 
-        if anew and self.options.generations:
-            lively = problem.on(self._lively(problem.motions))
-            settings = SearchSettings(self.options.generations, seed=self.options.seed)
-            start = search(lively, start, settings, partial(self.watch, f"{name}: search")).point
-            self._count(lively)
-        rounds = _ROUNDS if problem.decoupled else 2 * _ROUNDS
-        frozen = problem.space.late() if settled else []
-        point = least_squares(problem, start, rounds, watch=partial(self.watch, name), frozen=frozen).point
-        if not settled:
-            point = settle_integers(problem, point, partial(self.watch, f"{name}: whole steps"))
-        self.checkpoint.keep_point(name, problem.space.names, point)
-        return point
+        def solve() -> list[float]:
+            begun = start
+            if anew and self.options.generations:
+                lively = problem.on(self._lively(problem.motions))
+                settings = SearchSettings(self.options.generations, seed=self.options.seed)
+                begun = search(lively, start, settings, partial(self.watch, f"{name}: search")).point
+                self._count(lively)
+            rounds = _ROUNDS if problem.decoupled else 2 * _ROUNDS
+            frozen, watch = problem.space.late() if settled else [], partial(self.watch, name)
+            point = least_squares(problem, begun, rounds, watch=watch, frozen=frozen).point
+            if not settled:
+                point = settle_integers(problem, point, partial(self.watch, f"{name}: whole steps"))
+            return [float(x) for x in point]
+
+        return np.array(self.checkpoint.once(f"{name} of {', '.join(problem.space.names)}", solve))
 
 
 def split(motions: Sequence[Motion], held: Sequence[str] | None) -> tuple[list[Motion], list[Motion]]:

@@ -9,15 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import mujoco
 import numpy as np
 
 from sim2real.identify.problem import RecordingProblem
-from sim2real.identify.residuals import tip_height
 from sim2real.identify.space import FloatArray, ParameterSpace, free_parameters
 from sim2real.replay import Motion
-from sim2real.world import World, nominal_value
-from sim2real.world.contacts import possible_partners
+from sim2real.world import World
+from sim2real.world.ground import plane_parameters, tip_height
 
 _GAIN = 0.05
 """Share of the error that a plane must take away to be proposed."""
@@ -65,7 +63,7 @@ class Planes:
         self, world: World, point: Mapping[str, float], motions: Sequence[Motion], threads: int = 1
     ) -> None:
         """Of a world with a parameter for every name in ``point``, the fitted physics."""
-        self.world, self.motions, self._own = world, list(motions), plane_parameters(world)
+        self.world, self.motions, self._own = world, list(motions), plane_parameters(world.model)
         around = {name: (min(value, 0.0) - _FAR, max(value, 0.0) + _FAR) for name, value in self._own.items()}
         base = world.with_parameters({}, point)
         space = ParameterSpace(tuple(free_parameters(base, list(self._own), around)))
@@ -102,7 +100,7 @@ class Planes:
         if near:
             best, grids = [*near.values()], _GRIDS[1:]
         else:
-            tips = [tip_height(self.world, m.measured[::5], m.joints) for m in self.motions]
+            tips = [tip_height(self.world.model, m.measured[::5], m.joints) for m in self.motions]
             lowest = min(float(np.quantile(tip, 0.01)) for tip in tips)  # hardly ever undercut
             best, grids = [lowest, 1.0][: len(self._own)], _GRIDS
         for steps, factors in grids:
@@ -120,24 +118,8 @@ def touching(world: World, motions: Sequence[Motion], predicted: Sequence[FloatA
     """Motions whose predicted tip goes lower than the measured one ever does."""
     found = []
     for motion, positions in zip(motions, predicted, strict=True):
-        real, guess = (tip_height(world, p[::5], motion.joints).min() for p in (motion.measured, positions))
+        courses = (motion.measured[::5], positions[::5])
+        real, guess = (tip_height(world.model, course, motion.joints).min() for course in courses)
         if guess < real - _DEEPER:
             found.append(motion)
     return found
-
-
-def plane_parameters(world: World) -> dict[str, float]:
-    """Height of the world's first plane and, where its friction counts (priority), that.
-
-    Returns:
-        Their values as the world's files have them, whatever was opened since; none without a plane.
-    """
-    model = world.model
-    planes = np.flatnonzero(model.geom_type == int(mujoco.mjtGeom.mjGEOM_PLANE))
-    if not len(planes):
-        return {}
-    plane = int(planes[0])
-    partners, name = possible_partners(model, plane), str(model.geom(plane).name)
-    rules = (model.geom_priority[partners] < model.geom_priority[plane]).all()
-    quantities = ("height", "friction") if rules else ("height",)
-    return {f"{name}.{quantity}": nominal_value(model, quantity, name) for quantity in quantities}

@@ -41,8 +41,6 @@ class Combination:
 
     names: tuple[str, ...]
     """Parameters that move together, the one that moves most first."""
-    direction: FloatArray
-    """In the unit cube, its largest entry 1. Shape (p,)."""
     growth: float
     """Relative growth of the mean square error when moved by a part of the range."""
     text: str
@@ -107,7 +105,7 @@ def _combination(space: ParameterSpace, direction: FloatArray, growth: float) ->
         text = f"only the ratios of {', '.join(listed)}{where} can be told, not their scale"
     elif len(free) == 2:
         text = f"{listed[0]} and {listed[1]}{where} are one column"
-    return Combination(names, direction, growth, text)
+    return Combination(names, growth, text)
 
 
 @dataclass(frozen=True, eq=False)

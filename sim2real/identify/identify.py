@@ -1,6 +1,6 @@
-"""From recordings to a domain in one call: doctor, check, fit, verdicts and next motion.
+"""From recordings to a domain in one call: check, fit, verdicts and next motion.
 
-found = identify(World.load("so101"), Path("recordings"), out=Path("runs/identified"))
+found = identify(World.load("so101"), recordings, out=Path("runs/identified"))
 env = Sim2RealVectorEnv("so101", 64, domain=found.domain)       # or train --domain .../identified.toml
 """
 
@@ -11,7 +11,6 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from sim2real.doctor.screening import screen_recordings
 from sim2real.draws import checked_seed
 from sim2real.errors import RecordingError
 from sim2real.identify.assess import assess
@@ -21,48 +20,41 @@ from sim2real.identify.defaults import motions_of
 from sim2real.identify.experiment_design import next_motion
 from sim2real.identify.fit import Fitter, Watch
 from sim2real.identify.options import Options as Options
-from sim2real.identify.progress import ASSESS, CHECK, PROPOSE
 from sim2real.identify.result import Identification
 from sim2real.recordings import Recording
 from sim2real.world import World
 
 CHECKPOINT = "checkpoint.json"
+CHECK, ASSESS, PROPOSE = "check", "intervals and verdicts", "which motion to record next"
+"""Stages before and after the fit."""
 
 
 def identify(
     world: World,
-    recordings: Sequence[Recording] | Path | str,
+    recordings: Sequence[Recording],
     options: Options | None = None,
     watch: Watch = lambda *_: None,
-    out: Path | str | None = None,
+    out: Path | None = None,
     before: Mapping[str, object] | None = None,
 ) -> Identification:
-    """Find the physics under which a world does what the recordings show.
+    """What `sim2real.identify` does with recordings that are read and looked at, without a page.
 
     Args:
         world: whose published values the fit begins with.
-        recordings: of the robot; their joints are mapped on the world's. Those in a folder are looked at by
-            the log doctor first.
+        recordings: of the robot; their joints are mapped on the world's.
         options: what is free, fixed and held out.
         watch: called with what is going on, the number of the round and the least error so far (mean RMSE).
-        out: folder that gets everything: the domain, the numbers, the next motion to record, and what an
-            interrupted call goes on from. By default nothing is written, checked beforehand or proposed.
-            `sim2real.report.identification` then makes a page.
+        out: folder of the domain, the numbers, the next motion to record, and what an interrupted call goes
+            on from. By default nothing is written, checked beforehand or proposed.
         before: what `sim2real.identify.check.Check.to_json` said, if that was asked already.
 
     Raises:
         RecordingError: for no recordings, joints that don't fit, or nothing left to fit.
-        BadData: if the doctor finds data in a folder that nothing should be fitted to.
         UnknownName: for a parameter or a held-out recording that does not exist.
         InvalidValue: for a world that recordings can't be replayed in, or a seed that is none.
     """
     options, began = options or Options(), time.perf_counter()
     options = dataclasses.replace(options, seed=checked_seed(options.seed))
-    out = None if out is None else Path(out)
-    if isinstance(recordings, Path | str):
-        taken = screen_recordings(world, Path(recordings), options.allow_bad, options.unwrap)
-        recordings = taken.recordings
-        options = dataclasses.replace(options, complaints=(*options.complaints, *taken.complaints))
     if not recordings:
         raise RecordingError("there are no recordings to identify from; load_recordings(folder) reads them")
     motions = motions_of(world, recordings)

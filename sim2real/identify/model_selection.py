@@ -7,9 +7,10 @@ not part of the result.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -86,6 +87,19 @@ class Structure:
     """Values that differ from the world's and stay."""
     best: FloatArray | None = None
     """Held-out error by joint of what has been kept."""
+
+    @classmethod
+    def of(cls, table: Mapping[str, Any]) -> Structure:
+        """What `to_json` gave."""
+        steps = [
+            Comparison(**step | {"kept": tuple(step["kept"]), "held_joints": tuple(step["held_joints"])})
+            for step in table["steps"]
+        ]
+        return cls(**{**table, "steps": steps})
+
+    def to_json(self) -> dict[str, object]:
+        """As plain values, without what only a selection in progress needs."""
+        return {**vars(self), "steps": [vars(step) for step in self.steps], "best": None}
 
     def take(
         self, world: World, extension: Extension, kept: tuple[str, ...], values: dict[str, float]

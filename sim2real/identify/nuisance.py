@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import mujoco
 import numpy as np
 
 from sim2real.identify.estimates import ParameterEstimate
@@ -26,7 +25,7 @@ from sim2real.identify.space import FloatArray, FreeParameter, ParameterSpace
 from sim2real.identify.uncertainty import QUANTILE, Interval, bootstrap
 from sim2real.parameters import MODEL, quantity_of
 from sim2real.replay import READ_DELAY, is_servo_robot
-from sim2real.replay.decoupled import can_stand_in
+from sim2real.replay.decoupled import can_stand_in, mass_matrices
 from sim2real.world import drives
 
 _OF_SCALE = ("mass", "armature", "damping", "frictionloss", "strength")
@@ -127,7 +126,7 @@ def _by_joint(problem: RecordingProblem) -> list[tuple[str, str, float]]:
     model, joints = world.model, motions[0].joints
     steps = [np.diff(m.measured, axis=0) / np.diff(m.time)[:, None] for m in motions]
     speed = np.mean([np.sqrt((s**2).mean(axis=0)) for s in steps], axis=0)
-    inertia = _inertia(model, joints, motions[0].measured[0])
+    inertia = np.diag(mass_matrices(model, joints, motions[0].measured[:1])[0])
     period = float(np.median([np.median(np.diff(m.time)) for m in motions]))
     driven, actuators = drives(world.model)
     named = {e for p in world.parameters.values() if p.quantity.name == "damping" for e in p.elements}
@@ -143,16 +142,6 @@ def _by_joint(problem: RecordingProblem) -> list[tuple[str, str, float]]:
             sizes.append(("bias_torque", actuators[driven.index(joint)], torque))
     sizes = [size for size in sizes if world.can_have(f"{size[1]}.{size[0]}")]
     return [*sizes, *((READ_DELAY, joint, period / 2) for joint in joints)]
-
-
-def _inertia(model: mujoco.MjModel, joints: Sequence[str], pose: FloatArray) -> FloatArray:
-    """Inertia that each joint sees in a pose, kg·m² or kg. Shape (k,)."""
-    data, full = mujoco.MjData(model), np.zeros((model.nv, model.nv))
-    for joint, value in zip(joints, pose, strict=True):
-        data.qpos[model.joint(joint).qposadr[0]] = value
-    mujoco.mj_forward(model, data)
-    mujoco.mj_fullM(model, data, full)
-    return np.diag(full)[[int(model.joint(joint).dofadr[0]) for joint in joints]]
 
 
 def _effect(problem: RecordingProblem, name: str, elements: tuple[str, ...], size: float) -> FreeParameter:

@@ -15,11 +15,13 @@ from dataclasses import dataclass
 import mujoco
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import uniform_filter1d
 
 from sim2real.identify.space import FloatArray
 from sim2real.replay import Motion
 from sim2real.replay.commands import orders_of
 from sim2real.world import World
+from sim2real.world.ground import tip_height
 
 _BINS = 12
 _BLOCK = 2.0  # s
@@ -69,7 +71,7 @@ def diagnose(world: World, motions: Sequence[Motion], predicted: Sequence[FloatA
         predicted: positions at the stamps. Shapes (n, k).
     """
     signals = [_signals(world, motion, p) for motion, p in zip(motions, predicted, strict=True)]
-    blocks = np.concatenate([_block_numbers(m) + 2 * 10**6 * k for k, m in enumerate(motions)])
+    blocks = np.concatenate([(m.time / _BLOCK).astype(int) + 2 * 10**6 * k for k, m in enumerate(motions)])
     residual = np.concatenate([p - m.measured for m, p in zip(motions, predicted, strict=True)])
     hints = []
     for j, joint in enumerate(motions[0].joints):
@@ -99,41 +101,6 @@ def explained(signal: FloatArray, residual: FloatArray, blocks: NDArray[np.intp]
     return max(0.0, 1.0 - left / max(base, 1e-30))
 
 
-def tip_height(world: World, positions: FloatArray, joints: Sequence[str]) -> FloatArray:
-    """Height of the lowest point that can touch the ground, over the world's origin, m. Shape (n,)."""
-    model, data = world.model, mujoco.MjData(world.model)
-    columns = [int(model.joint(j).qposadr[0]) for j in joints]
-    moving = [
-        g
-        for g in range(model.ngeom)
-        if model.geom_bodyid[g] > 0 and (model.geom_contype[g] or model.geom_conaffinity[g])
-    ]
-    if not moving:
-        return np.zeros(len(positions))
-    heights = np.empty(len(positions))
-    for row, pose in enumerate(positions):
-        data.qpos[columns] = pose
-        mujoco.mj_kinematics(model, data)
-        heights[row] = min(data.geom_xpos[g, 2] - _depth(model, g, data.geom_xmat[g, 6:]) for g in moving)
-    return heights
-
-
-def _depth(model: mujoco.MjModel, geom: int, up: FloatArray) -> float:
-    """How far a geom reaches below its centre, m; ``up`` is the world's z in its frame, shape (3,)."""
-    kind, size, steep = int(model.geom_type[geom]), model.geom_size[geom], abs(float(up[2]))
-    if kind == int(mujoco.mjtGeom.mjGEOM_SPHERE):
-        return float(size[0])
-    if kind == int(mujoco.mjtGeom.mjGEOM_CAPSULE):
-        return float(size[0] + steep * size[1])
-    if kind == int(mujoco.mjtGeom.mjGEOM_CYLINDER):
-        return float(size[0] * np.sqrt(max(1 - steep**2, 0.0)) + steep * size[1])
-    if kind == int(mujoco.mjtGeom.mjGEOM_ELLIPSOID):
-        return float(np.linalg.norm(up * size))
-    if kind == int(mujoco.mjtGeom.mjGEOM_BOX):
-        return float(np.abs(up) @ size)
-    return float(model.geom_rbound[geom])  # no deeper than that
-
-
 def _signals(world: World, motion: Motion, predicted: FloatArray) -> dict[str, FloatArray]:
     """By name: one column for all joints, or one for each. Shapes (n,) or (n, k)."""
     model, time = world.model, motion.time
@@ -151,7 +118,7 @@ def _signals(world: World, motion: Motion, predicted: FloatArray) -> dict[str, F
         "command acceleration": np.gradient(command_speed, time, axis=0),
         "position": motion.measured,
         "load": _gravity(model, motion),
-        "tip height": tip_height(world, predicted, motion.joints),
+        "tip height": tip_height(model, predicted, motion.joints),
         "time": time,
     }
 
@@ -170,10 +137,5 @@ def _gravity(model: mujoco.MjModel, motion: Motion) -> FloatArray:
     return out
 
 
-def _smooth(values: FloatArray, width: int = 5) -> FloatArray:
-    kernel = np.ones(width) / width
-    return np.stack([np.convolve(column, kernel, "same") for column in values.T], axis=1)
-
-
-def _block_numbers(motion: Motion) -> NDArray[np.intp]:
-    return (motion.time / _BLOCK).astype(np.intp)
+def _smooth(values: FloatArray) -> FloatArray:
+    return np.asarray(uniform_filter1d(values, 5, axis=0, mode="constant"))

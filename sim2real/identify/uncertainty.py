@@ -25,7 +25,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import block_diag
 
 from sim2real.distributions import Distribution, Normal, Point
 from sim2real.domain import Correlation, Domain
@@ -155,12 +154,3 @@ def widening_of(held: float, draws: FloatArray, linear: Linear) -> float:
     centred, curvature = draws - linear.point, linear.curvature.sum(axis=0)
     scatter = float(np.einsum("np,pq,nq->n", centred, curvature, centred).mean())
     return max(1.0, math.sqrt(held / max(scatter, 1e-30)))
-
-
-def joined(one: Domain, other: Domain) -> Domain:
-    """Both domains as one, independent of each other."""
-    parameters = {**one.parameters, **other.parameters}
-    blocks = [domain.correlation for domain in (one, other) if domain.correlation is not None]
-    names = tuple(name for block in blocks for name in block.names)
-    matrix = block_diag(*(block.matrix for block in blocks)).tolist()
-    return Domain(parameters, Correlation(names, tuple(map(tuple, matrix))) if blocks else None)

@@ -71,20 +71,26 @@ def stand_alone(world: World, motions: Sequence[Motion]) -> bool:
     model = world.model
     if not _plain(world) or len(motions[0].joints) != model.njnt:
         return False
-    columns, dofs = ([int(getattr(model.joint(j), at)[0]) for j in motions[0].joints] for at in _PLACES)
-    data, full = mujoco.MjData(model), np.zeros((model.nv, model.nv))
     poses = np.concatenate([motion.measured for motion in motions])
-    largest = []
-    for pose in poses[:: max(1, len(poses) // _POSES)]:
+    matrices = mass_matrices(model, motions[0].joints, poses[:: max(1, len(poses) // _POSES)])
+    own = np.sqrt(np.diagonal(matrices, axis1=1, axis2=2))
+    shares = matrices / (own[:, :, None] * own[:, None]) - np.eye(model.njnt)
+    return bool(np.abs(shares).max(axis=(1, 2)).mean() < _COUPLED)
+
+
+def mass_matrices(model: mujoco.MjModel, joints: Sequence[str], poses: FloatArray) -> FloatArray:
+    """Mass matrix of joints in some poses, rotors included, kg·m² or kg. Shape (n, k, k)."""
+    data, full = mujoco.MjData(model), np.zeros((model.nv, model.nv))
+    columns, dofs = ([int(getattr(model.joint(j), at)[0]) for j in joints] for at in _PLACES)
+    found = np.empty((len(poses), len(dofs), len(dofs)))
+    for number, pose in enumerate(poses):
         data.qpos[columns] = pose
         mujoco.mj_kinematics(model, data)
         mujoco.mj_comPos(model, data)
         mujoco.mj_crb(model, data)
         mujoco.mj_fullM(model, data, full)
-        part = full[np.ix_(dofs, dofs)]
-        own = np.sqrt(np.diag(part))
-        largest.append(np.abs(part / np.outer(own, own) - np.eye(len(own))).max())
-    return bool(np.mean(largest) < _COUPLED)
+        found[number] = full[np.ix_(dofs, dofs)]
+    return found
 
 
 def _plain(world: World) -> bool:

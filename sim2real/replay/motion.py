@@ -57,6 +57,11 @@ class Motion:
     """What the log does not say, a sentence each."""
 
     @property
+    def recording(self) -> str:
+        """Name of the recording that it is, or is a window of."""
+        return self.name.split("@")[0]
+
+    @property
     def duration(self) -> float:
         """Seconds from the first to the last row."""
         return float(self.time[-1])

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from sim2real.identify.experiment_design import placed
-from sim2real.identify.ground import Planes, plane_parameters, touching
-from sim2real.identify.residuals import diagnose, explained, tip_height
+from sim2real.identify.ground import Planes, touching
+from sim2real.identify.residuals import diagnose, explained
 from sim2real.replay import Motion, Replayer
 from sim2real.world import World
+from sim2real.world.ground import plane_parameters, tip_height
 
 SLOW = {"servos.kp": 15.0, "servos.kd": 0.0, "joints.damping": 1.2, "joints.frictionloss": 0.2}
 
@@ -59,9 +60,9 @@ def test_where_nothing_is_touched_no_table_is_proposed(arm, pressing):
 
 
 def test_a_planes_friction_is_looked_for_where_it_counts():
-    assert plane_parameters(World.load("so101")) == {"floor.height": -0.3, "floor.friction": 1.0}
-    assert tuple(plane_parameters(World.load("hopper"))) == ("floor.height",)  # there the foot's counts
-    assert plane_parameters(World.load("furuta")) == {}
+    assert plane_parameters(World.load("so101").model) == {"floor.height": -0.3, "floor.friction": 1.0}
+    assert tuple(plane_parameters(World.load("hopper").model)) == ("floor.height",)  # there the foot's counts
+    assert plane_parameters(World.load("furuta").model) == {}
 
 
 def test_missing_dry_friction_follows_the_direction_of_motion(arm, pressing):
@@ -82,7 +83,7 @@ def test_chance_explains_nothing():
 
 def test_the_tip_is_as_high_as_the_engine_sees_its_distance_to_the_floor(arm):
     poses = np.random.default_rng(0).uniform(-0.5, 0.5, (5, 6))
-    height = tip_height(arm, poses, tuple(arm.model.joint(k).name for k in range(6)))
+    height = tip_height(arm.model, poses, tuple(arm.model.joint(k).name for k in range(6)))
     model, data = arm.model, mujoco.MjData(arm.model)
     floor = model.geom("floor")
     moving = [g for g in range(model.ngeom) if model.geom_conaffinity[g] and model.geom_bodyid[g] > 0]

@@ -72,7 +72,7 @@ def test_a_mixture_of_physics_is_covered_and_entropy_widens(furuta):
     env = Sim2RealVectorEnv(furuta, 8, Domain({"pole.mass": Uniform(0.02, 0.04)}), autoreset=False)
     mixed = gather(env, RandomActor(1, seed=1), 25, seed=1)
     bounds = Domain({"pole.mass": Uniform(0.01, 0.06)})
-    search = SearchSettings(generations=25, population=8)
+    search = SearchSettings(generations=15, population=8)
     covers = dropo(furuta, mixed, bounds, DropoSettings(search=search, epsilon=1e-6, tails=math.inf))
     normal = covers.domain.parameters["pole.mass"]
     assert 0.024 < normal.mean < 0.036

@@ -58,8 +58,8 @@ def test_joints_that_throw_each_other_about_are_not_fitted_one_by_one(twin, plan
 def test_planted_physics_is_found_through_contacts(twin):
     physics = {"torso.mass": 4.8, "joints.damping": 2.0, "motors.strength": 0.8, "motors.latency": 4}
     start = (0, 1.25, 0, -0.3, -0.5, 0.3)
-    recordings = twin("hopper", physics, count=5, seconds=2.0, start=start, share=0.3)
-    options = Options(free=tuple(physics), generations=6, threads=1, window=0.2)
+    recordings = twin("hopper", physics, count=4, seconds=1.5, start=start, share=0.3)
+    options = Options(free=tuple(physics), generations=4, threads=1, window=0.2)
     found = identify(World.load("hopper"), recordings, options)
     assert found.point["motors.latency"] == 4
     for estimate in found.estimates:
@@ -91,16 +91,17 @@ def test_planted_servos_are_found(twin):
 
 @pytest.mark.slow
 def test_the_real_arm_is_predicted_from_published_values(real):
-    """Coulomb friction and a linear servo, from 20 s of each recording; held-out ones whole."""
+    """Coulomb friction and a linear servo, from 10 s of each recording; held-out ones whole."""
     world = World.load("so101")
     logs = load_recordings(real / "npz" / "train")
     held = logs[3::4]
-    logs = [log if log in held else shortened(log, 20.0) for log in logs]
+    logs = [log if log in held else shortened(log, 10.0) for log in logs]
     joints = [world.model.actuator(k).name for k in range(world.model.nu)]
     quantities = ("kp", "damping", "frictionloss", "latency", "bias_torque")
     free = tuple(f"{joint}.{quantity}" for quantity in quantities for joint in joints)
     fixed = {f"{joint}.kd": 0.0 for joint in joints}
-    options = Options(free=free, fixed=fixed, held=tuple(log.name for log in held), threads=1)
+    judges = tuple(log.name for log in held)
+    options = Options(free=free, fixed=fixed, held=judges, generations=10, threads=1, nuisance=False)
     found = identify(world, logs, options)
     rows = {row.predictor: row for row in found.gap}
     assert rows["nominal"].held == pytest.approx(0.0277, abs=0.001)

@@ -1,5 +1,7 @@
 """An extension of a model is kept where its effect was planted, and nowhere else."""
 
+import dataclasses
+
 import mujoco
 import numpy as np
 import pytest
@@ -105,7 +107,7 @@ def test_a_motor_gets_what_it_shows(physics, kept, twin):
 @pytest.mark.slow
 def test_a_model_of_motors_is_selected_when_asked_for(twin):
     recordings = twin("furuta", DRY, count=4, seconds=1.5, noise=1e-3)
-    options = Options(select=True, generations=3, threads=1, window=0.5)
+    options = Options(select=True, generations=2, threads=1, window=0.5, nuisance=False)
     found = identify(World.load("furuta"), recordings, options)
     assert {step.model for step in found.model_selection[1:] if step.kept} == {
         "+ latency",
@@ -134,13 +136,14 @@ def test_candidate_models_name_what_the_world_has():
 def test_backlash_and_line_can_be_freed_by_name(tmp_path):
     """And the result is a domain that an env draws from."""
     world = World.load("so101")
+    options = Options(fixed=SERVO, held=(), generations=2, threads=1, nuisance=False)
     for quantity, made, truth in (
         ("backlash", {"play": 0.05}, 0.05),
         ("speed_loss", {"jumps": True, "loss": 0.5}, 0.5),
     ):
-        logs = [swung(seed, **made) for seed in range(3)]
+        logs = [swung(seed, **made) for seed in range(2)]
         free = (f"shoulder_pan.{quantity}", "shoulder_pan.damping")
-        found = identify(world, logs, Options(free=free, fixed=SERVO, generations=4, threads=1))
+        found = identify(world, logs, dataclasses.replace(options, free=free))
         assert found.point[free[0]] == pytest.approx(truth, rel=0.2)
         found.save(tmp_path)
         domain = Domain.load(tmp_path / "identified.toml")

@@ -8,8 +8,9 @@ import pytest
 
 from sim2real.cli import main
 from sim2real.errors import BadData, InvalidValue
-from sim2real.identify.identify import Options, identify
-from sim2real.identify.progress import ASSESS, CHECK, PROPOSE, Progress, planned_stages
+from sim2real.identify.identify import ASSESS, CHECK, PROPOSE, Options, identify
+from sim2real.pipelines.identify import identify as identify_folder
+from sim2real.pipelines.progress import Progress, planned_stages
 from sim2real.recordings import write_npz
 from sim2real.world import World
 
@@ -22,14 +23,14 @@ def logs(twin, tmp_path):
     return tmp_path / "logs"
 
 
-def test_one_call_does_what_the_command_does_but_for_pages(logs, tmp_path):
+def test_one_call_does_what_the_command_does(logs, tmp_path):
     lines, options = [], Options(free=("cart.mass",), generations=0, threads=1, window=0.4)
     world = World.load("cartpole")
     progress = Progress(lines.append, planned_stages(world, options))
-    found = identify(world, logs, options, progress, tmp_path / "out")
+    found = identify_folder(world, logs, options, progress, tmp_path / "out")
     assert found.point["cart.mass"] == pytest.approx(1.4, rel=0.02)
     written = {path.name for path in (tmp_path / "out").iterdir()}
-    assert {"identified.toml", "point.toml", "identification.json"} <= written
+    assert {"identified.toml", "point.toml", "identification.json", "identification.html"} <= written
     table = json.loads((tmp_path / "out" / "identification.json").read_text())
     assert table["check"]["expected"][0]["name"] == "cart.mass"
     assert (table["next_motion"] is None) == (not (tmp_path / "out" / "next_motion.npz").is_file())
@@ -40,7 +41,7 @@ def test_one_call_does_what_the_command_does_but_for_pages(logs, tmp_path):
     assert all("so far" in line and "left" in line for line in lines[-2:])
     (logs / "bad.npz").write_text("no archive")
     with pytest.raises(BadData):
-        identify(world, logs, options)
+        identify_folder(world, logs, options)
 
 
 def test_a_line_a_stage_where_there_is_no_terminal(logs, tmp_path, capsys):
@@ -55,7 +56,7 @@ def test_a_line_a_stage_where_there_is_no_terminal(logs, tmp_path, capsys):
 
 def test_the_time_left_shrinks_with_the_stages_that_are_done(monkeypatch):
     now = [0.0]
-    monkeypatch.setattr("sim2real.identify.progress.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("sim2real.pipelines.progress.time.monotonic", lambda: now[0])
     lines = []
     progress = Progress(lines.append, {"a": 1.0, "b": 2.0, "c": 1.0})
     progress("a", 0, 0.02)

@@ -41,7 +41,7 @@ def test_a_policy_trains_in_the_file_that_identify_wrote(name, twin, tmp_path):
     assert main(command) in (0, 11, 12, 13, 14)
     identified = f"{found}/identified.toml"
     assert set(free) <= set(Domain.load(tmp_path / "found" / "identified.toml").names)
-    assert main(["train", name, "--domain", identified, "--steps", "4096", "--out", trained]) == 0
+    assert main(["train", name, "--domain", identified, "--steps", "1024", "--out", trained]) == 0
     step = Policy.load(tmp_path / "trained").contract.provenance[-1]
     assert set(free) <= set(step.domain["parameters"])
     tried = ["evaluate", trained, "--variants", "nominal", "--episodes", "2", "--out", report]

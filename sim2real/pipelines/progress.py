@@ -12,13 +12,11 @@ import math
 import time
 from collections.abc import Callable, Mapping
 
+from sim2real.identify.identify import ASSESS, CHECK, PROPOSE
 from sim2real.identify.model_selection import candidate_models
 from sim2real.identify.options import Options
 from sim2real.replay import is_servo_robot
 from sim2real.world import World
-
-CHECK, ASSESS, PROPOSE = "check", "intervals and verdicts", "which motion to record next"
-"""Stages before and after the fit."""
 
 _SHARES = {CHECK: 0.5, "fit": 2.0, "refit": 0.4, ASSESS: 2.0, PROPOSE: 1.0}
 """How long stages take beside a candidate model."""

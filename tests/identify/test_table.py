@@ -103,7 +103,7 @@ def test_a_table_that_the_others_do_not_show_is_not_kept():
 @pytest.mark.slow
 def test_a_table_becomes_part_of_the_result(tmp_path, capsys):
     """From model selection to the files, and from the files to a gap, to training and to the next motion."""
-    plan = ((0, 0.3), (2, 1.0), (1, 0.35), (4, 0.95))
+    plan = ((0, 0.3), (2, 1.0), (1, 0.35), (3, 0.3), (4, 0.95))
     logs = [log(seed, depth, seconds=6.0) for seed, depth in plan]
     world = World.load("so101")
     options = Options(threads=1, generations=2, nuisance=False, motion_seconds=3.0)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter
+from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
 from sim2real.files import write_together
 from sim2real.interface import Array
@@ -17,6 +17,7 @@ from sim2real.parity.measure import Effect, Parity
 from sim2real.report.style import COLOURS, INK, WIDTH, bare, blank, save_png, style
 from sim2real.report.tables import Cell, Row, Table
 
+_POWER = StrMethodFormatter("{x:.0e}")  # text, as mathematics is not parsed
 _SAME = 0.999  # cosine from which two effects count as the same
 
 
@@ -109,6 +110,7 @@ def draw_parity(parity: Parity) -> Figure:
     _bars(axes["effects"], parity)
     for each in axes.values():
         bare(each, ("left", "bottom"), "both")
+        each.tick_params(which="minor", length=0)
     figure.suptitle(f"{parity.simulator} against mujoco on {parity.world}", color=INK)
     return figure
 
@@ -124,7 +126,8 @@ def _paths(axes: Axes, parity: Parity) -> None:
     ):
         axes.plot(times, one, color=COLOURS[1 + k % 5], linewidth=2.5, alpha=0.35)
         axes.plot(times, other, color=COLOURS[1 + k % 5], linewidth=0.9)
-    axes.set(ylabel="positions, rad and m", title=f"as it is: mujoco wide, {parity.simulator} thin")
+    axes.set_ylabel("positions, rad and m")
+    axes.set_title(f"as it is: mujoco wide, {parity.simulator} thin", fontsize=10, fontweight="normal")
 
 
 def _distances(axes: Axes, parity: Parity) -> None:
@@ -133,6 +136,7 @@ def _distances(axes: Axes, parity: Parity) -> None:
     for distance, label, colour in kinds:
         axes.semilogy(_times(parity, distance), np.maximum(distance, 1e-18), label=label, color=colour)
     axes.set(xlabel="time, s", ylabel="largest difference, rad and m")
+    axes.yaxis.set_major_formatter(_POWER)
     axes.legend()
 
 
@@ -143,8 +147,8 @@ def _bars(axes: Axes, parity: Parity) -> None:
     axes.barh(places + 0.2, [e.size for e in effects], 0.4, label=parity.simulator, color=COLOURS[1])
     axes.set_yticks(places, [e.parameter for e in effects], fontsize=7)
     axes.invert_yaxis()
-    axes.set(
-        xscale="log" if effects else "linear", xlabel="effect, rms rad and m", title="parameters' effects"
-    )
+    axes.set(xscale="log" if effects else "linear", xlabel="effect, rms rad and m")
+    axes.set_title("effects of parameters", fontsize=10, fontweight="normal")
+    axes.xaxis.set_major_formatter(_POWER)
     axes.xaxis.set_minor_formatter(NullFormatter())  # numbers between the powers of ten would overlap
     axes.legend()

@@ -59,7 +59,7 @@ def test_what_is_learnt_of_shown_physics_is_read_as_context():
     np.testing.assert_allclose(told.act(observations)[0], shown.act(both)[0], atol=1e-5)
 
 
-def test_search_is_counted_ends_with_the_mean_and_leaves_weights_alone(tmp_path):
+def test_search_is_counted_stays_within_its_bound_and_leaves_weights_alone(tmp_path):
     target = TargetEnv(WORLD, WORLD.variant("combined_a"), Budget(episodes=17), 4)
     method = METHODS["context"](train_steps=4096, generations=3, population=6)
     adapted = transfer(POLICY, target, method, SOURCE, TransferSettings(seed=3, folder=tmp_path))

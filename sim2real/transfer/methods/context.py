@@ -20,19 +20,22 @@ from sim2real.transfer.methods.method import Card, Case
 from sim2real.transfer.remote import Target
 from sim2real.transfer.source import Source
 from sim2real.transfer.stages import Stages
+from sim2real.transfer.surrogate import Process
 
-Contexts = NDArray[np.float64]
-_SPREAD = 0.5
+Contexts = NDArray[np.floating]
+_SPREAD = 0.8
 """Standard deviation of the first generation; ±1 are the ends of training."""
 
 
 @dataclass(frozen=True)
 class ContextSearch:
-    """A policy conditioned on physics keeps its weights, and CMA-ES searches its context (Yu et al. 2019).
+    """A policy conditioned on physics keeps its weights, and its context is searched (Yu et al. 2019).
 
     A policy without a context is trained with one first (`sim2real.transfer.conditioned`), and kept in the
-    case's folder. Every row of the target has one episode a generation; the search ends with the mean of its
-    distribution, which a single lucky episode does not move as it does the best sample.
+    case's folder. Every row of the target has one episode a generation. A Gaussian process says where to
+    look next (Exarchos et al. 2021), and the search ends where the least that it expects is highest, which a
+    single lucky episode does not move as it does the best sample. With 50 episodes that reaches more than
+    CMA-ES, whose distribution has hardly moved by then.
 
     Raises:
         InvalidValue: for a search or a training of nothing.
@@ -40,7 +43,7 @@ class ContextSearch:
 
     card: ClassVar[Card] = Card(
         "searches what a policy that is conditioned on physics should take them for",
-        "Yu et al. 2019",
+        "Exarchos et al. 2021",
         needs=("source",),
         costs="800,000 steps of the source, unless the policy has a context",
         risk="returns of single episodes are noisy",
@@ -69,8 +72,6 @@ class ContextSearch:
             BudgetExhausted: if it does not pay for one generation; nothing is spent then.
             PolicyError: for a policy that remembers, or has no context and can't be given one.
         """
-        from cmaes import CMA  # it imports much of scipy
-
         target = case.target
         if case.policy.remembers:
             raise PolicyError(
@@ -83,18 +84,19 @@ class ContextSearch:
             )
         policy = case.policy if case.policy.contract.context else self._conditioned(case)
         size = len(policy.contract.context)
-        bounds = np.repeat([[-self.bound, self.bound]], size, axis=0)
-        begin = np.clip(policy.weights["context"].astype(np.float64), *bounds.T)
-        search = CMA(begin, _SPREAD, bounds, seed=case.seed, population_size=self.population)
+        rng, begin = np.random.default_rng(case.seed), policy.weights["context"].astype(np.float64)
+        spread = _SPREAD * rng.standard_normal((self.population, size))
+        spread[0] = 0.0
+        asked = np.clip(begin + spread, -self.bound, self.bound)
+        tried, seen = asked[:0], np.empty(0)
         trail: list[float] = []
-        for generation in range(self.generations):
-            if not self._affordable(target):
-                break
-            asked = [search.ask() for _ in range(self.population)]
-            returns = self._returns(policy, target, np.array(asked), case.seed + generation)
+        while len(trail) < self.generations and self._affordable(target):
+            returns = self._returns(policy, target, asked, case.seed + len(trail))
             trail.append(float(returns.mean()))
-            search.tell([(context, -value) for context, value in zip(asked, returns.tolist(), strict=True)])
-        found = search.mean.astype(np.float32)
+            tried, seen = np.concatenate([tried, asked]), np.concatenate([seen, returns])
+            process = Process.fit(tried, seen)
+            asked = process.draws(rng, self.population, self.bound)
+        found = process.best(rng, self.bound).astype(np.float32)
         told = {
             "target": target.name,
             **dataclasses.asdict(self),

@@ -87,7 +87,7 @@ class ContextSearch:
         rng, begin = np.random.default_rng(case.seed), policy.weights["context"].astype(np.float64)
         spread = _SPREAD * rng.standard_normal((self.population, size))
         spread[0] = 0.0
-        asked = np.clip(begin + spread, -self.bound, self.bound)
+        asked: Contexts = np.clip(begin + spread, -self.bound, self.bound)
         tried, seen = asked[:0], np.empty(0)
         trail: list[float] = []
         while len(trail) < self.generations and self._affordable(target):

@@ -10,6 +10,8 @@ import pytest
 
 from sim2real.cli import main
 from sim2real.evaluate.episodes_file import read_episodes, write_episodes
+from sim2real.evaluate.gate import Gate
+from sim2real.report.plain import read_as
 
 POLICY = "furuta-nominal-0"  # swings up in its own physics, and never under combined_a
 RUN = ("evaluate", POLICY, "--variants", "combined_a", "--episodes", "16")
@@ -42,7 +44,8 @@ def test_the_status_and_both_files_say_what_was_decided(requirement, status, tag
     suite = ElementTree.parse(tmp_path / "ci" / "gate.xml").getroot()[0]
     assert suite[0][0].tag == tag
     assert f" {word} | " in (tmp_path / "gate.md").read_text("utf-8")
-    assert (tmp_path / "run" / "report.html").is_file()
+    assert f">{word}</span>" in (tmp_path / "run" / "report.html").read_text("utf-8")
+    assert read_as(Gate, tmp_path / "run" / "gate.json").status == status
 
 
 def test_the_same_run_has_not_changed(old, tmp_path, capsys):

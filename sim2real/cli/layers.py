@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,6 +38,7 @@ def run(arguments: argparse.Namespace) -> None:
     from sim2real.files import write_together
     from sim2real.policy import Policy
     from sim2real.report.layers import draw_layers, table_of
+    from sim2real.report.plain import as_json
     from sim2real.report.style import save_png
     from sim2real.transfer.compare import Design
     from sim2real.transfer.layers import layer_transfer
@@ -67,11 +66,10 @@ def run(arguments: argparse.Namespace) -> None:
         "target": found.target,
         "layers": found.layers,
         "sentences": found.sentences,
-        "rows": [dataclasses.asdict(row) for row in found.compared.rows],
-        "failures": dict(found.compared.failures),
+        "rows": found.compared.rows,
+        "failures": found.compared.failures,
     }
-    text = json.dumps(told, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
-    write_together(out, {"layers.json": text, "layers.png": lambda path: save_png(figure, path)})
+    write_together(out, {"layers.json": as_json(told), "layers.png": lambda path: save_png(figure, path)})
     show_tables(table_of(found))
     show.print(*found.sentences, sep="\n", soft_wrap=True)
     print(f"wrote {out / 'layers.png'} and layers.json beside it")

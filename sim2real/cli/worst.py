@@ -116,11 +116,8 @@ def _map(
 
 
 def _write(out: Path, found: WorstCase, radius: RobustRadius) -> None:
-    import json
-    from dataclasses import asdict
-
     from sim2real.files import write_text
+    from sim2real.report.plain import as_json
 
-    told = {"worst": asdict(found), "robust_radius": asdict(radius)}
     found.domain.save(out / "worst.toml")
-    write_text(out / "worst.json", json.dumps(told, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
+    write_text(out / "worst.json", as_json({"worst": found, "robust_radius": radius}))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +10,7 @@ from matplotlib.figure import Figure
 
 from sim2real.audit.finding import ALIVE, PARTLY, Audit, End, Finding
 from sim2real.files import write_together
+from sim2real.report.plain import as_json
 from sim2real.report.style import COLOURS, FAINT, INK, WIDTH, bare, blank, save_png, style
 
 _LOW, _HIGH, _FAULT = COLOURS[1], COLOURS[2], "#b3261e"
@@ -20,46 +19,10 @@ _LINE, _TOP, _BOTTOM = 0.34, 1.0, 0.95  # inches
 
 def write_audit(audit: Audit, folder: Path) -> Path:
     """Write both files to a folder, and return the picture's path."""
-    text = json.dumps(as_table(audit), indent=1, allow_nan=False)
+    text = as_json({"parameters" if name == "findings" else name: v for name, v in vars(audit).items()})
     figure = draw_audit(audit)
     write_together(folder, {"audit.json": text, "audit.png": lambda path: save_png(figure, path)})
     return folder / "audit.png"
-
-
-def as_table(audit: Audit) -> dict[str, object]:
-    """The audit as a table of plain values."""
-    return {
-        "title": audit.title,
-        "simulator": audit.simulator,
-        "motion": audit.motion,
-        "noise": audit.noise,
-        "nominal_return": dict(audit.nominal_return),
-        "parameters": [
-            {
-                "name": f.name,
-                "unit": f.unit,
-                "nominal": _number(f.nominal),
-                "verdict": f.verdict,
-                "reasons": list(f.reasons),
-                "ends": [
-                    {
-                        "value": _number(e.value),
-                        "trajectory": e.trajectory,
-                        "moved": e.moved,
-                        "diverged": e.diverged,
-                        "returns": dict(e.returns),
-                    }
-                    for e in f.ends
-                ],
-            }
-            for f in audit.findings
-        ],
-    }
-
-
-def _number(value: float) -> float | None:
-    """JSON knows no NaN and no infinity."""
-    return value if math.isfinite(value) else None
 
 
 @style()

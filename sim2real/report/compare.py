@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -18,6 +17,7 @@ from matplotlib.figure import Figure
 from sim2real.evaluate.statistics import Estimate
 from sim2real.files import write_together
 from sim2real.report.page import Page, Section, render
+from sim2real.report.plain import as_json
 from sim2real.report.style import COLOURS, INK, MARKERS, bare, blank, save_png, style
 from sim2real.report.tables import NONE, Cell, Table, estimate
 from sim2real.report.tables import Row as TableRow
@@ -50,12 +50,12 @@ def write_comparison(found: Compared, folder: Path, facts: Mapping[str, str] | N
     figure = draw_comparison(found)
     told = {
         "title": found.title,
-        "budget": dataclasses.asdict(found.budget),
+        "budget": found.budget,
         "normalized": found.normalized,
         "sentences": found.sentences,
         "rows": [{**dataclasses.asdict(row), "verdict": row.verdict} for row in found.rows],
-        "failures": dict(found.failures),
-        "facts": dict(facts or {}),
+        "failures": found.failures,
+        "facts": facts or {},
     }
     table = pa.Table.from_pylist(list(_cells(found)))
     page = folder / "compare.html"
@@ -64,7 +64,7 @@ def write_comparison(found: Compared, folder: Path, facts: Mapping[str, str] | N
         {
             page.name: render(_page(found, figure, dict(facts or {}))),
             "compare.png": lambda path: save_png(figure, path),
-            "compare.json": json.dumps(told, indent=1, allow_nan=False, ensure_ascii=False) + "\n",
+            "compare.json": as_json(told),
             "compare.parquet": lambda path: pq.write_table(table, path),
         },
     )

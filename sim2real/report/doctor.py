@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ from sim2real.recordings.recording import FloatArray
 from sim2real.report.chart import Chart
 from sim2real.report.doctor_curves import curves_of
 from sim2real.report.page import Page, Section, render
+from sim2real.report.plain import as_json
 from sim2real.report.tables import NONE, Cell, Row, Table
 
 _PLOTS = 60  # findings with a curve; a folder of a thousand broken logs still makes a page that opens
@@ -37,10 +37,9 @@ def write_diagnosis(diagnosis: Diagnosis, folder: Path, title: str, command: str
     Raises:
         OSError: as raised by the file system; older files are then still there.
     """
-    text = json.dumps(summary(diagnosis), indent=1, allow_nan=False, ensure_ascii=False)
     with np.errstate(all="ignore"):  # as in `diagnose`
         html = _html(diagnosis, title, command)
-    write_together(folder, {"recordings.json": text + "\n", "recordings.html": html})
+    write_together(folder, {"recordings.json": as_json(summary(diagnosis)), "recordings.html": html})
     return folder / "recordings.html"
 
 

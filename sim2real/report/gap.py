@@ -10,7 +10,6 @@ or a full disk leaves old files, never half of a new one. The four are not repla
 
 from __future__ import annotations
 
-import json
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,6 +30,7 @@ from sim2real.files import Write, write_together
 from sim2real.policy import Policy
 from sim2real.report.gap_figure import draw_gap
 from sim2real.report.page import Page, Section, render
+from sim2real.report.plain import as_json
 from sim2real.report.profile_figure import draw_profiles
 from sim2real.report.style import save_png
 from sim2real.report.tables import NONE, Cell, Row, Table, estimate
@@ -85,7 +85,7 @@ def write_report(
     page = _page(report, provenance, figure, beside)
     files: dict[str, Write] = {
         "episodes.parquet": lambda path: write_rows(table, path),
-        "summary.json": json.dumps(summary, indent=1, allow_nan=False, ensure_ascii=False) + "\n",
+        "summary.json": as_json(summary),
         "report.png": lambda path: save_png(figure, path),
         "report.html": render(page, "gap.html", coverage=_coverage(report), baseline=report.baseline),
     }

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +12,7 @@ from matplotlib.ticker import NullFormatter, StrMethodFormatter
 from sim2real.files import write_together
 from sim2real.interface import Array
 from sim2real.parity.measure import Effect, Parity
+from sim2real.report.plain import as_json
 from sim2real.report.style import COLOURS, INK, WIDTH, bare, blank, save_png, style
 from sim2real.report.tables import Cell, Row, Table
 
@@ -49,7 +48,7 @@ def write(parity: Parity, folder: Path) -> None:
         "reference": "mujoco",
         "physics_dt_s": parity.physics_dt,
         "start": parity.start,
-        "blown_up": list(parity.blown),
+        "blown_up": parity.blown,
         "seconds": len(parity.path) * parity.physics_dt,
         "untouched": {
             "largest_difference": parity.open_loop,
@@ -57,14 +56,15 @@ def write(parity: Parity, folder: Path) -> None:
             "relative_difference_of_energy": parity.energy,
         },
         "with_contacts_and_limits": {
-            "seconds_until_apart": {f"{d:g}": _finite(parity.parted(d)) for d in (1e-6, 1e-3, 1e-1)},
+            "seconds_until_apart": {f"{d:g}": parity.parted(d) for d in (1e-6, 1e-3, 1e-1)},
             "largest_difference": float(parity.apart.max()),
         },
-        "effects": [asdict(effect) for effect in parity.effects],
+        "effects": parity.effects,
     }
-    text = json.dumps(numbers, indent=2) + "\n"
     figure = draw_parity(parity)
-    write_together(folder, {"parity.json": text, "parity.png": lambda path: save_png(figure, path)})
+    write_together(
+        folder, {"parity.json": as_json(numbers), "parity.png": lambda path: save_png(figure, path)}
+    )
 
 
 def _findings(parity: Parity) -> list[tuple[str, str]]:
@@ -94,10 +94,6 @@ def _verdict(effect: Effect) -> str:
     if effect.agreement > _SAME and abs(effect.size / effect.reference - 1) < 0.01:
         return "same" + where
     return ("same sign" if effect.agreement > 0 else "differs") + where
-
-
-def _finite(number: float) -> float | None:
-    return None if np.isinf(number) else number
 
 
 @style()

@@ -5,7 +5,6 @@ All trajectories are in the page, so that any motion can be opened, laid over it
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from sim2real.evaluate.replay_summary import (
 from sim2real.files import Write, write_together
 from sim2real.report.chart import Chart, Take
 from sim2real.report.page import Page, Section, render
+from sim2real.report.plain import as_json
 from sim2real.report.replay_figure import draw_replay, verdict_lines
 from sim2real.report.style import save_png
 from sim2real.report.tables import Cell, Row, Table, estimate
@@ -51,7 +51,6 @@ def write_replay_report(gap: ReplayGap, folder: Path, facts: Mapping[str, str] |
         OSError: as raised by the file system; older files are then still there.
     """
     figure = draw_replay(gap)
-    text = json.dumps(summary(gap), indent=1, allow_nan=False, ensure_ascii=False)
     sections = [
         Section("At a glance", figure=figure, label="Error per joint, and a typical motion"),
         Section("Every motion, laid over its predictions", "Angles in rad.", charts=[_chart(gap)]),
@@ -62,7 +61,7 @@ def write_replay_report(gap: ReplayGap, folder: Path, facts: Mapping[str, str] |
     lead, command = [(sentence, "") for sentence in verdict_lines(gap)], known.pop("command", "")
     page = Page("replay gap", gap.world, lead, sections, tiles, command, facts=known)
     files: dict[str, Write] = {
-        "gap.json": text + "\n",
+        "gap.json": as_json(summary(gap)),
         "gap.png": lambda path: save_png(figure, path),
         "gap.html": render(page, "replay.html", terms=DEFINITIONS),
     }

@@ -18,7 +18,7 @@ from sim2real.evaluate.statistics import Estimate
 from sim2real.files import write_together
 from sim2real.report.page import Page, Section, render
 from sim2real.report.plain import as_json
-from sim2real.report.style import COLOURS, INK, MARKERS, bare, blank, save_png, style
+from sim2real.report.style import COLOURS, INK, MARKERS, WIDTH, bare, blank, save_png, style
 from sim2real.report.tables import NONE, Cell, Table, estimate
 from sim2real.report.tables import Row as TableRow
 from sim2real.transfer.compare import SCRATCH, ZERO_SHOT, Compared, Row, said
@@ -79,7 +79,7 @@ def draw_comparison(found: Compared) -> Figure:
     """
     targets = found.targets
     methods = list(dict.fromkeys(row.method for row in found.rows))
-    wide, high = 3.9 * len(targets), max(4.2, 1.2 + 0.24 * len(methods))
+    wide, high = max(WIDTH - 2.9, 3.9 * len(targets)), max(4.2, 1.2 + 0.24 * len(methods))
     figure = blank(wide + 2.9, high)
     panels = figure.subplots(1, len(targets), squeeze=False, sharex=True, sharey=True)[0]
     figure.subplots_adjust(0.62 / (wide + 2.9), 0.62 / high, wide / (wide + 2.9), 1 - 0.95 / high, 0.1)
@@ -191,8 +191,8 @@ def table_of(found: Compared, target: str) -> Table:
     success = [place for place in places if place in rows[0].success]
     head = [
         "method",
-        *(name for base in bases for name in (f"against {base}", f"change against {base}")),
         *(f"score, {place}" for place in places),
+        *(name for base in bases for name in (f"against {base}", f"change against {base}")),
         *(f"success, {place}" for place in success),
         *_COSTS.values(),
         "seeds",
@@ -205,12 +205,11 @@ def table_of(found: Compared, target: str) -> Table:
 
 
 def _row(row: Row, bases: Iterable[str], places: Iterable[str], success: Iterable[str]) -> TableRow:
-    cells: TableRow = [row.method]
+    cells: TableRow = [row.method, *(estimate(row.score[place]) for place in places)]
     for base in bases:
         against = row.against.get(base)
         word = said(against)
         cells += [NONE, NONE] if against is None else [Cell(word, kind=word), estimate(against.estimate)]
-    cells += [estimate(row.score[place]) for place in places]
     cells += [estimate(row.success[place], 100, 0, " %") for place in success]
     cells += [_count(row.cost.get(name)) for name in _COSTS]
     return [*cells, ", ".join(map(str, row.seeds))]

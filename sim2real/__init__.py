@@ -22,16 +22,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import inspect
 
-    from sim2real.audit import audit_world as audit_world
     from sim2real.channels import register_channel as register_channel
     from sim2real.checker import check_task as check_task
     from sim2real.domain import Domain as Domain
     from sim2real.env import Sim2RealVectorEnv as Sim2RealVectorEnv
-    from sim2real.evaluate.attribution import attribute as attribute
     from sim2real.evaluate.matrix import matrix as matrix
     from sim2real.evaluate.predictivity import predictivity as predictivity
     from sim2real.evaluate.rollouts import Trials as Trials
-    from sim2real.evaluate.worst_case import worst_case as worst_case
     from sim2real.foreign import import_policy as import_policy
     from sim2real.foreign import load_policy as load_policy
     from sim2real.foreign.export import export_policy as export_policy
@@ -42,12 +39,17 @@ if TYPE_CHECKING:
     from sim2real.interface import TaskSpec as TaskSpec
     from sim2real.learn.train import train as train
     from sim2real.parity.measure import measure as measure
+    from sim2real.pipelines.audit import audit_world as audit_world
+    from sim2real.pipelines.causes import attribute as attribute
+    from sim2real.pipelines.causes import sensitivity as sensitivity
     from sim2real.pipelines.close import close as close
+    from sim2real.pipelines.compare import compare as compare
     from sim2real.pipelines.demo import demo as demo
     from sim2real.pipelines.evaluate import evaluate as evaluate
     from sim2real.pipelines.gap import gap as gap
     from sim2real.pipelines.identify import identify as identify
     from sim2real.pipelines.recordings import diagnose as diagnose
+    from sim2real.pipelines.worst import worst as worst
     from sim2real.playback import play as play
     from sim2real.policy import Policy as Policy
     from sim2real.report.runs import write_runs as write_runs
@@ -55,7 +57,6 @@ if TYPE_CHECKING:
     from sim2real.simulators import register_simulator as register_simulator
     from sim2real.single_env import Sim2RealEnv as Sim2RealEnv
     from sim2real.tasks import register_task as register_task
-    from sim2real.transfer.compare import compare as compare
     from sim2real.transfer.layers import layer_transfer as layer_transfer
     from sim2real.transfer.learning_curves import read_curves as read_curves
     from sim2real.transfer.methods import METHODS as METHODS
@@ -98,11 +99,11 @@ _NAMES = {
     "TaskSpec": "sim2real.interface",
     "Trials": "sim2real.evaluate.rollouts",
     "World": "sim2real.world",
-    "attribute": "sim2real.evaluate.attribution",
-    "audit_world": "sim2real.audit",
+    "attribute": "sim2real.pipelines.causes",
+    "audit_world": "sim2real.pipelines.audit",
     "check_task": "sim2real.checker",
     "close": "sim2real.pipelines.close",
-    "compare": "sim2real.transfer.compare",
+    "compare": "sim2real.pipelines.compare",
     "demo": "sim2real.pipelines.demo",
     "diagnose": "sim2real.pipelines.recordings",
     "evaluate": "sim2real.pipelines.evaluate",
@@ -124,9 +125,10 @@ _NAMES = {
     "register_method": "sim2real.transfer.methods",
     "register_simulator": "sim2real.simulators",
     "register_task": "sim2real.tasks",
+    "sensitivity": "sim2real.pipelines.causes",
     "train": "sim2real.learn.train",
     "transfer": "sim2real.transfer.transfer",
-    "worst_case": "sim2real.evaluate.worst_case",
+    "worst": "sim2real.pipelines.worst",
     "worth_of_knowing": "sim2real.transfer.worth",
     "write_runs": "sim2real.report.runs",
 }

@@ -20,6 +20,7 @@ from sim2real.identify.options import Options
 from sim2real.learn.settings import settings_for
 from sim2real.parameters import CHANNELS
 from sim2real.pipelines.close import CloseSettings
+from sim2real.pipelines.worst import WorstSettings
 from sim2real.recordings import Recording, write_npz
 from sim2real.tasks import TASKS
 from sim2real.world import World
@@ -63,10 +64,11 @@ def test_long_python_blocks_run_with_shorter_training(
         'out="runs/identified")': 'out="runs/identified", options=few)',
         'out="runs/closed")': 'out="runs/closed", settings=CloseSettings(2048, 1, (), Trials(4), few))',
         "audit_world(world)": "audit_world(world, AuditSettings(policies=[policy], episodes=1))",
-        '"training").physics': '"training", Search(1, 4, episodes=4, fresh=16)).physics',
+        '"training").case': '"training", settings=WorstSettings(Search(1, 4, episodes=4, fresh=16))).case',
         '"combined_a").causes': '"combined_a", sim2real.Trials(2)).causes',
     }
-    names = {each.__name__: each for each in (AuditSettings, CloseSettings, Search, Trials, settings_for)}
+    kinds = (AuditSettings, CloseSettings, Search, Trials, WorstSettings, settings_for)
+    names = {each.__name__: each for each in kinds}
     names["few"] = Options(free=("pole.mass",), generations=3)
     for whole, part in short.items():
         code = code.replace(whole, part)

@@ -80,7 +80,7 @@ IN_PYTHON = {
     "layers": "layer_transfer",
     "matrix": "matrix",
     "attribute": "attribute",
-    "worst": "worst_case",
+    "worst": "worst",
     "worth": "worth_of_knowing",
     "policies": "Policy.shipped",
     "predict": "predictivity",

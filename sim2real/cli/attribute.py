@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sim2real.cli.arguments import positive
 from sim2real.cli.policies import add_policies, world_of
-from sim2real.cli.show import save_and_show
+from sim2real.cli.show import show_sections
 from sim2real.cli.task import add_task, load_world
 from sim2real.cli.terminal import console, counting
 
 if TYPE_CHECKING:
     from sim2real.cli.arguments import Commands
-    from sim2real.evaluate.candidates import Candidate
-    from sim2real.evaluate.rollouts import Trials
-    from sim2real.world import World
 
 
 def add(commands: Commands) -> None:
@@ -49,42 +45,28 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run it."""
+    from functools import partial
+
     from sim2real.errors import InvalidValue
     from sim2real.evaluate.rollouts import Trials
-    from sim2real.files import check_folder
     from sim2real.foreign import load_policy
+    from sim2real.pipelines.causes import SensitivitySettings, attribute, sensitivity
+    from sim2real.report.run_sections import attribution_section, sensitivity_section
 
     if not arguments.policies:
         raise InvalidValue("no policies to attribute a drop of; name at least one")
     policies = [load_policy(spec, arguments.trust) for spec in arguments.policies]
     world = load_world(arguments.world or world_of(policies), arguments)
     out = arguments.out or Path("runs") / f"attribute-{world.path.name}"
-    check_folder(out)
     episodes = arguments.episodes or (32 if arguments.target else 4)
     trials = Trials(episodes, simulator=arguments.simulator, allow_dead=arguments.allow_dead)
+    progress = partial(counting, console())
     if arguments.target:
-        _drop(world, policies, arguments.target, trials, out)
+        drop = attribute(world, policies, arguments.target, trials, out, progress)
+        show_sections(attribution_section(drop))
+        print(f"wrote {out / 'waterfall.png'} and attribution.json beside it")
     else:
-        _spread(world, policies, (arguments.domain, arguments.samples), trials, out)
-
-
-def _drop(world: World, policies: Sequence[Candidate], target: str, trials: Trials, out: Path) -> None:
-    from sim2real.evaluate.attribution import attribute
-    from sim2real.report.run_sections import attribution_section
-
-    with counting(console(), "attribute", len(policies)) as tell:
-        found = attribute(world, policies, target, trials, lambda policy: tell(policy.name))
-    save_and_show(found, attribution_section(found), out / "attribution.json", "waterfall.png")
-
-
-def _spread(
-    world: World, policies: Sequence[Candidate], where: tuple[str, int], trials: Trials, out: Path
-) -> None:
-    from sim2real.evaluate.sensitivity import sensitivity
-    from sim2real.report.run_sections import sensitivity_section
-
-    domain, samples = where
-    total = len(world.domain(domain).names) + 2
-    with counting(console(), "physics", total) as tell:
-        found = sensitivity(world, policies, domain, samples, trials, lambda n: tell(f"{n:,}"))
-    save_and_show(found, sensitivity_section(found), out / "sensitivity.json", "sensitivity.png")
+        settings = SensitivitySettings(arguments.samples, trials, progress)
+        spread = sensitivity(world, policies, arguments.domain, out, settings)
+        show_sections(sensitivity_section(spread))
+        print(f"wrote {out / 'sensitivity.png'} and sensitivity.json beside it")

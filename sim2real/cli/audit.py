@@ -33,19 +33,20 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run it."""
-    from sim2real.audit import AuditSettings, audit_world
+    from sim2real.audit import AuditSettings
+    from sim2real.pipelines.audit import audit_world
     from sim2real.policy import Policy
-    from sim2real.report.audit import write_audit
     from sim2real.world import with_default_parameters
 
     world = load_world(arguments.world, arguments)
     given = arguments.policy
     policies = None if given is None else [Policy.load(name) for name in given]
-    show = console()
+    settings = AuditSettings(arguments.simulator, arguments.episodes, policies)
+    out, show = arguments.out or Path("runs") / f"audit-{world.path.name}", console()
     with working(show, f"moving {len(with_default_parameters(world).parameters)} parameters to both ends"):
-        audit = audit_world(world, AuditSettings(arguments.simulator, arguments.episodes, policies))
+        audit = audit_world(world, settings, out)
     _print(show, audit)
-    print(f"wrote {write_audit(audit, arguments.out or Path('runs') / f'audit-{world.path.name}')}")
+    print(f"wrote {out / 'audit.png'}")
     if world.parameters:  # else nobody has asked for these
         audit.refuse()
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,15 +51,16 @@ def add(commands: Commands) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Run it."""
     from sim2real.evaluate.rollouts import Trials
-    from sim2real.report.compare import table_of, write_comparison
-    from sim2real.transfer.compare import ZERO_SHOT, Design, compare
+    from sim2real.pipelines.compare import compare
+    from sim2real.pipelines.reporting import Reporting
+    from sim2real.report.compare import table_of
+    from sim2real.transfer.compare import Design
     from sim2real.transfer.methods import METHODS
     from sim2real.transfer.target import Budget
 
     world = load_world(arguments.world, arguments)
     policies = _policies(arguments, world)
     methods = list(METHODS) if arguments.methods == ["all"] else arguments.methods
-    methods = list(dict.fromkeys([ZERO_SHOT, *methods]))
     design = Design(
         tuple(dict.fromkeys(arguments.targets)),
         Budget(arguments.budget, arguments.episodes),
@@ -68,20 +71,26 @@ def run(arguments: argparse.Namespace) -> None:
         arguments.cluster,
     )
     out, show = arguments.out or Path("runs") / f"compare-{world.name}", console()
-    total = len(design.targets) * len(methods) * len(policies)
-    with counting(show, "cells", total) as count:
+    reporting = Reporting({"command": command_line()}, _counting)
+    found = compare(world, policies, list(dict.fromkeys(methods)), design, out, reporting)
+    show_tables(*(table_of(found, target) for target in found.targets))
+    left_out = (f"left out: {cell}: {why}" for cell, why in found.failures.items())
+    show.print(*found.sentences, *left_out, sep="\n")
+    print(f"wrote {out / 'compare.html'}")
+
+
+@contextmanager
+def _counting(what: str, total: int) -> Iterator[Callable[[str], None]]:
+    """A bar, with a line above it for each cell."""
+    show = console()
+    with counting(show, what, total) as count:
 
         def tell(line: str) -> None:
             count(line)
             if show.is_terminal:
                 show.print(line, soft_wrap=True)
 
-        found = compare(world, policies, methods, design, out, tell)
-    page = write_comparison(found, out, {"command": command_line()})
-    show_tables(*(table_of(found, target) for target in found.targets))
-    left_out = (f"left out: {cell}: {why}" for cell, why in found.failures.items())
-    show.print(*found.sentences, *left_out, sep="\n")
-    print(f"wrote {page}")
+        yield tell
 
 
 def _policies(arguments: argparse.Namespace, world: World) -> list[Policy]:

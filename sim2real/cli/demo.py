@@ -22,8 +22,10 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run it."""
+    from functools import partial
+
     from sim2real.pipelines.demo import demo
 
-    found = demo(arguments.out, command_line(), lambda total: counting(console(), "evaluate", total))
+    found = demo(arguments.out, command_line(), partial(counting, console()))
     print_report(found.report)
     print(f"wrote {found.page}")

@@ -74,6 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.selftest:
         return selftest()
     from dataclasses import replace
+    from functools import partial
 
     from sim2real.errors import InvalidValue
     from sim2real.foreign import load_policy
@@ -94,7 +95,7 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.junit,
         arguments.summary,
         {"command": command_line()},
-        lambda total: counting(console(), "evaluate", total),
+        partial(counting, console()),
     )
     found = evaluate(world, policies, _variants(world, arguments), trials, out, settings)
     print_report(found.report)

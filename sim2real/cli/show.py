@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sim2real.cli.terminal import console
@@ -28,16 +27,3 @@ def show_sections(*sections: Section) -> None:
         show_tables(*section.tables)
         if section.lead:
             console().print(section.lead, soft_wrap=True)
-
-
-def save_and_show(found: object, section: Section, path: Path, picture: str) -> None:
-    """Write a dataclass as JSON, with its section's figure beside it, and print the section."""
-    from sim2real.files import write_together
-    from sim2real.report.plain import as_json
-    from sim2real.report.style import save_png
-
-    figure = section.figure
-    assert figure is not None
-    write_together(path.parent, {path.name: as_json(found), picture: lambda place: save_png(figure, place)})
-    show_sections(section)
-    print(f"wrote {path.with_name(picture)} and {path.name} beside it")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sim2real.cli.arguments import positive
-from sim2real.cli.show import save_and_show
+from sim2real.cli.show import show_sections
 from sim2real.cli.task import add_task, load_world
 from sim2real.cli.terminal import console, counting
 
@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Run it."""
     from sim2real.evaluate.rollouts import Trials
     from sim2real.policy import Policy
-    from sim2real.report.run_sections import worth_section
+    from sim2real.report.run_sections import worth_section, write_section
     from sim2real.transfer.worth import Question, arms, worth_of_knowing
 
     policies = [Policy.load(name) for name in arguments.policies]
@@ -47,4 +47,7 @@ def run(arguments: argparse.Namespace) -> None:
     out = arguments.out or Path("runs") / f"worth-{world.path.name}-{arguments.target}"
     with counting(console(), "trainings", count) as tell:
         found = worth_of_knowing(world, policies, arguments.target, out, question, tell)
-    save_and_show(found, worth_section(found), out / "worth.json", "worth.png")
+    section = worth_section(found)
+    write_section(found, section, out / "worth.json", "worth.png")
+    show_sections(section)
+    print(f"wrote {out / 'worth.png'} and worth.json beside it")

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sim2real.pipelines.evaluate import EvaluateSettings, Evaluation, Progress, evaluate, silent
+from sim2real.pipelines.evaluate import EvaluateSettings, Evaluation, evaluate
+from sim2real.pipelines.reporting import Progress, silent
 from sim2real.policy import Policy
 from sim2real.transfer.fine_tune import fine_tune
 from sim2real.transfer.identify_and_train import RoadSettings, identify_and_train

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,17 +25,11 @@ from sim2real.evaluate.variants import chosen_variants
 from sim2real.evaluate.verdict import headline, verdict
 from sim2real.files import check_folder, write_text
 from sim2real.foreign import load_policy
+from sim2real.pipelines.reporting import Progress, silent
 from sim2real.report.decisions import gate_section
 from sim2real.report.gap import Beside, contracts_of, write_report
 from sim2real.report.plain import as_json
 from sim2real.world import Variant, World
-
-Progress = Callable[[int], AbstractContextManager[Callable[[str], None]]]
-
-
-def silent(_: int) -> AbstractContextManager[Callable[[str], None]]:
-    """Shows no progress."""
-    return nullcontext(lambda _: None)
 
 
 @dataclass(frozen=True)
@@ -56,7 +49,7 @@ class EvaluateSettings:
     facts: Mapping[str, str] = field(default_factory=dict)
     """Lines of provenance for the report, such as the command."""
     progress: Progress = silent
-    """Called with the number of policies as they begin to run; what it gives is told of each that is done."""
+    """Is told of each policy."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +111,7 @@ def evaluate(
         raise UnknownName("baseline label", baseline, labels)
     _check(world, variants, labels, settings)
     trials = trials or usual_trials(world)
-    with settings.progress(len(actors)) as tell:
+    with settings.progress("evaluate", len(actors)) as tell:
         table = run_policies(world, actors, variants, trials, lambda policy: tell(policy.name))
     met = set(map(str, table["variant"]))
     known = {name: reference for name, reference in references(world).items() if name in met}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sim2real.evaluate.attribution import Attribution
@@ -10,8 +11,11 @@ from sim2real.evaluate.sensitivity import Sensitivity
 from sim2real.evaluate.solved_map import SolvedMap
 from sim2real.evaluate.verdict import number
 from sim2real.evaluate.worst_case import WorstCase
+from sim2real.files import write_together
 from sim2real.report.causes import draw_map, draw_sensitivity, draw_worth
 from sim2real.report.page import Section
+from sim2real.report.plain import as_json
+from sim2real.report.style import save_png
 from sim2real.report.tables import NONE, Cell, Row, Table, estimate
 from sim2real.report.waterfall import draw_waterfall
 
@@ -19,6 +23,13 @@ if TYPE_CHECKING:  # it brings torch
     from sim2real.transfer.worth import WorthOfKnowing
 
 _PAIRS = 5
+
+
+def write_section(found: object, section: Section, path: Path, picture: str) -> None:
+    """Write what was found as JSON, a dataclass, with its section's figure beside it."""
+    figure = section.figure
+    assert figure is not None
+    write_together(path.parent, {path.name: as_json(found), picture: lambda place: save_png(figure, place)})
 
 
 def attribution_section(found: Attribution) -> Section:

@@ -22,7 +22,7 @@ def test_one_call_is_its_parts_and_writes_what_it_found(tmp_path: Path) -> None:
     told: list[object] = []
 
     @contextmanager
-    def progress(total):
+    def progress(what, total):
         told.append(total)
         yield told.append
 

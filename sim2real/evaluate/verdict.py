@@ -177,6 +177,10 @@ def _hurt(report: GapReport) -> str:
     rest = f"{undecided} of {len(compared)} comparisons are undecided."
     if not compared:
         return "Nothing was compared, so nothing is known to hurt."
+    whole = [f"“{s.label}”" for s in report.summaries if s.difference and s.difference.verdict == "hurts"]
+    if whole and not hurt:
+        verb = "hurts" if len(whole) == 1 else "hurt"
+        return f"On no single variant is harm shown, though {_listed(whole)} {verb} as a whole; {rest}"
     if not hurt:
         return f"Nothing is shown to hurt; {rest}"
     named = "; ".join(

@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -91,6 +92,17 @@ def test_too_few_seeds_decide_nothing():
     assert "interval n/a (needs 3 seeds)" in size
     assert closed == "Whether “tuned” helps is undecided on heavy."
     assert hurt.startswith("Nothing is shown to hurt")
+
+
+def test_what_hurts_on_the_whole_alone_is_not_called_harmless():
+    report = reported({"nominal": NOMINAL, "tuned": {v: s - 10.0 for v, s in NOMINAL.items()}})
+    assert verdict(report)[2].startswith("Something got worse")
+    cells = [
+        replace(c, difference=c.difference and replace(c.difference, verdict="undecided"))
+        for c in report.cells
+    ]
+    hurt = verdict(replace(report, cells=cells))[2]
+    assert hurt.startswith("On no single variant is harm shown, though “tuned” hurts as a whole; 3 of 3")
 
 
 @pytest.mark.parametrize(

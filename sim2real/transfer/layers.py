@@ -35,7 +35,7 @@ from sim2real.evaluate.verdict import number
 from sim2real.learn.settings import PPOSettings
 from sim2real.learn.start import fresh_policy, shaped_like
 from sim2real.learn.train import train
-from sim2real.policy import Network, Policy
+from sim2real.policy import Network, Policy, as_feedforward
 from sim2real.policy.surgery import layers_by_depth
 from sim2real.transfer.compare import SCRATCH, ZERO_SHOT, Compared, Design, Row, compare
 from sim2real.transfer.fine_tune import FineTuneSettings, fine_tune
@@ -85,13 +85,10 @@ class Transplant:
         kept = [name for depth in self.kept for name in parts[depth]]
         if self.frozen and len(self.kept) == len(parts):
             return policy
+        as_feedforward(policy.network, policy.weights)
         settings = Anew(frozen=tuple(kept) if self.frozen else ())
         shape = shaped_like(policy, PPOSettings(initial_std=settings.initial_std))
         fresh = fresh_policy(case.target, shape, case.seed)
-        if fresh.network != policy.network:
-            raise PolicyError(
-                f"policy {policy.name!r} is no plain feedforward network, whose layers can be kept"
-            )
         own = [*kept, "normalizer"]
         weights = {
             key: policy.weights[key] if key.rpartition(".")[0] in own else array

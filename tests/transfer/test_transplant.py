@@ -9,7 +9,7 @@ import pytest
 from sim2real.cli import main
 from sim2real.errors import InvalidValue, PolicyError
 from sim2real.evaluate.rollouts import Trials
-from sim2real.policy import Policy
+from sim2real.policy import Policy, feedforward
 from sim2real.policy.surgery import add_adapter, layers_by_depth
 from sim2real.transfer.compare import Design
 from sim2real.transfer.layers import Transplant, layer_transfer
@@ -52,6 +52,14 @@ def test_frozen_layers_stay_to_the_bit_and_the_others_begin_anew(kept, tmp_path)
     np.testing.assert_array_equal(policy.weights["normalizer.mean"], POLICIES[0].weights["normalizer.mean"])
 
 
+def test_clip_of_observations_stays(tmp_path):
+    """As furuta's and hopper's policies have it, and new networks without a normalizer don't."""
+    clipped = feedforward(POLICIES[0].weights, "tanh", 10.0)
+    policy, _ = learnt(tmp_path, Transplant((0,)), replace(POLICIES[0], network=clipped))
+    assert policy.network == clipped
+    assert moved(policy, POLICIES[0]) == [False, True, True]
+
+
 def test_tuned_layers_begin_where_they_were_and_move(tmp_path):
     policy, _ = learnt(tmp_path, Transplant((0, 1), frozen=False))
     assert moved(policy, POLICIES[0]) == [True, True, True]
@@ -70,7 +78,7 @@ def test_layers_of_another_policy_are_that_of_the_same_seed(tmp_path):
 
 
 def test_network_of_another_form_is_refused_before_anything_is_spent(tmp_path):
-    with pytest.raises(PolicyError, match="no plain feedforward network"):
+    with pytest.raises(PolicyError, match="no plain feedforward one"):
         learnt(tmp_path, Transplant((0,)), add_adapter(POLICIES[0], "actor.0", 2))
 
 

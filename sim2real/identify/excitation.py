@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import chirp, sawtooth
 
 from sim2real.identify.space import FloatArray
 
@@ -75,7 +74,7 @@ def candidates(
             poses = _placed(limits, rng.uniform(-1, 1, (int(time[-1] / seconds) + 1, count)), still, rng)
             yield f"poses of {who} held for {seconds:g} s", _walk(time, limits, poses)
         phase = time[:, None] / rng.uniform(5.0, 9.0, count) + rng.uniform(0, 1, count)
-        course = _course(limits, time, sawtooth(2 * np.pi * phase, 0.5), still, rng)
+        course = _course(limits, time, 1 - 4 * np.abs(phase % 1 - 0.5), still, rng)
         yield f"slow sweeps of {who}", _reached(time, limits, course)
 
 
@@ -83,6 +82,8 @@ def _forces(
     time: FloatArray, limits: CommandLimits, rng: np.random.Generator
 ) -> Iterator[tuple[str, FloatArray]]:
     """Forces that push to and fro about the middle, of several strengths."""
+    from scipy.signal import chirp  # a second of imports, for forces alone
+
     count, end = len(limits.low), float(time[-1])
     fade = np.minimum(1.0, np.minimum(time, end - time) / 0.3)[:, None]
     signals = {f"multisine, {name}": _multisine(time, name, rng, count, free=False) for name in _RATES}

@@ -39,14 +39,14 @@ def noisy(recordings, seed):
     ],
 )
 def test_expected_widths_are_the_scatter_of_estimates(name, free, start, twin):
-    """Fits of 20 twins that differ by their noise alone scatter as was expected of the first."""
+    """Fits of 12 twins that differ by their noise alone scatter as was expected of the first."""
     world = World.load(name)
     clean = twin(name, {}, count=3, seconds=1.0, start=start, share=0.6, noise=0.0)
     options = Options(free=free, generations=0, window=0.5)
     found = check(world, noisy(clean, 0), options)
     space = ParameterSpace(tuple(free_parameters(world, free)))
     fitted = []
-    for seed in range(20):
+    for seed in range(12):
         motions = cut(world, [motion_of(world, r) for r in noisy(clean, seed)], 0.5)
         problem = RecordingProblem.of(world, space, motions, 1)
         fitted.append(least_squares(problem, space.start, tolerance=1e-4).point)

@@ -114,7 +114,7 @@ def test_a_strong_arm_may_have_a_friction_that_a_small_one_could_not(tmp_path):
 @pytest.mark.slow
 def test_the_selected_model_takes_masses_with_the_servos_and_the_published_gain(world, recordings):
     """These servos reach their force limit, so that their velocity gain is no damping of the joint."""
-    found = identify(world, recordings[:3], Options(generations=6, threads=1, nuisance=False))
+    found = identify(world, recordings[:2], Options(generations=4, threads=1, nuisance=False))
     assert found.model_selection[0].model == "linear servo and masses"
     assert not any(step.kept for step in found.model_selection[1:])
     assert found.point["lower.mass"] == pytest.approx(TRUTH["lower.mass"], rel=0.02)

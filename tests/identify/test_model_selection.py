@@ -106,8 +106,8 @@ def test_a_motor_gets_what_it_shows(physics, kept, twin):
 
 @pytest.mark.slow
 def test_a_model_of_motors_is_selected_when_asked_for(twin):
-    recordings = twin("furuta", DRY, count=4, seconds=1.5, noise=1e-3)
-    options = Options(select=True, generations=2, threads=1, window=0.5, nuisance=False)
+    recordings = twin("furuta", DRY, count=3, seconds=1.5, noise=1e-3)
+    options = Options(select=True, generations=1, threads=1, window=0.5, nuisance=False)
     found = identify(World.load("furuta"), recordings, options)
     assert {step.model for step in found.model_selection[1:] if step.kept} == {
         "+ latency",

@@ -26,7 +26,7 @@ from sim2real.identify.model_selection import Comparison
 from sim2real.identify.noise import visible_error
 from sim2real.identify.nuisance import Enlarged, enlarge
 from sim2real.identify.options import Options
-from sim2real.identify.problem import Linear, RecordingProblem
+from sim2real.identify.problem import Linear, RecordingProblem, rmse_of
 from sim2real.identify.residuals import Hint, diagnose
 from sim2real.identify.result import Identification, Trace
 from sim2real.identify.space import FloatArray, ParameterSpace
@@ -171,11 +171,10 @@ def _gaps(
         [np.nan_to_num(p[0]) for p in RecordingProblem.of(world, space, motions, threads).predict(at[None])]
         for world, space, at in tries
     )
-    errors = {}
-    for name, predicted in ((NOMINAL, nominal), (FITTED, first)):
-        pairs = zip(motions, predicted, strict=True)
-        scaled = ((p - m.measured) / model.problem.scale for m, p in pairs)
-        errors[name] = np.stack([np.sqrt((e**2).mean(axis=0)) for e in scaled])
+    errors = {
+        name: rmse_of([(p - m.measured) / model.problem.scale for m, p in zip(motions, found, strict=True)])
+        for name, found in ((NOMINAL, nominal), (FITTED, first))
+    }
     if is_servo_robot(model.world):
         driven, _ = drives(model.world.model)
         errors |= baselines(motions, [driven.index(joint) for joint in motions[0].joints])

@@ -22,7 +22,7 @@ from sim2real.identify.estimates import ParameterEstimate, estimates_of
 from sim2real.identify.ground import RESOLUTION, Planes, touching
 from sim2real.identify.identifiability import Combination, combinations
 from sim2real.identify.model_selection import Comparison
-from sim2real.identify.problem import RecordingProblem
+from sim2real.identify.problem import RecordingProblem, rmse_of
 from sim2real.identify.residuals import diagnose
 from sim2real.identify.space import FloatArray, ParameterSpace, free_parameters
 from sim2real.identify.uncertainty import Spread, bootstrap, make_domain, widening_of
@@ -115,8 +115,7 @@ def find_contacts(
         motions[place : place + 1] = windows(hits[0], hits[0].duration / 2)
         predicted = _predicted(problem, point, motions)
         hits = touching(problem.world, motions, predicted)
-    pairs = zip(predicted, motions, strict=True)
-    before = np.stack([np.sqrt(((p - m.measured) ** 2).mean(axis=0)) for p, m in pairs])
+    before = rmse_of([p - m.measured for p, m in zip(predicted, motions, strict=True)])
     after, each = before.copy(), []
     planes = Planes(problem.world, problem.space.physics(point), hits, problem.threads)
     recordings = sorted({m.recording for m in hits})

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sim2real.identify.problem import RecordingProblem
+from sim2real.identify.problem import RecordingProblem, rmse_of
 from sim2real.identify.space import FloatArray, FreeParameter
 from sim2real.identify.uncertainty import QUANTILE, Interval, Spread
 from sim2real.replay import READ_DELAY, Motion
@@ -148,5 +148,5 @@ def baselines(motions: Sequence[Motion], columns: Sequence[int]) -> dict[str, Fl
     """
     told = [(m, m.command[:, columns]) for m in motions]
     late = [[delayed(m.time, angles, delay) - m.measured for m, angles in told] for delay in _DELAYS]
-    errors = np.array([[np.sqrt((e**2).mean(axis=0)) for e in row] for row in late])
+    errors = np.array([rmse_of(row) for row in late])
     return {COMMAND: errors[0], DELAYED: errors[int(errors.mean(axis=(1, 2)).argmin())]}

@@ -25,7 +25,7 @@ from sim2real.identify.identifiability import traceless
 from sim2real.identify.least_squares import least_squares, settle_integers
 from sim2real.identify.model_selection import EFFECTS, Comparison, ModelSelection, Structure, candidate_models
 from sim2real.identify.options import Options
-from sim2real.identify.problem import RecordingProblem
+from sim2real.identify.problem import RecordingProblem, rmse_of
 from sim2real.identify.search import SearchSettings, search
 from sim2real.identify.space import FloatArray, ParameterSpace
 from sim2real.replay import Motion, is_servo_robot, stays_put
@@ -122,7 +122,7 @@ class Fitter:
         errors = full.errors(np.stack((problem.space.start, point)))
         start, end = full.sizes(errors)
         pairs = zip(problem.errors(point[None]), errors, strict=True)
-        apart = np.mean([np.sqrt(((a[0] - b[1]) ** 2).mean(axis=0)) for a, b in pairs])
+        apart = rmse_of([a[0] - b[1] for a, b in pairs]).mean()
         if apart <= _APART * end and end <= _WORSE * start:
             self._count(full)
             return problem, point

@@ -138,7 +138,7 @@ class Problem(ABC):
 
     def rmse(self, points: FloatArray) -> FloatArray:
         """Root mean square error by point, part and signal, scaled. Shape (c, parts, k)."""
-        return np.stack([np.sqrt((e**2).mean(axis=1)) for e in self.errors(points)], axis=1)
+        return rmse_of(self.errors(points))
 
     def cost(self, points: FloatArray) -> FloatArray:
         """What a fit minimizes. Shape (c,)."""
@@ -192,7 +192,7 @@ class Problem(ABC):
         curvature, slope, noise, squares, rows, part = map(np.array, zip(*blocks, strict=True))
         sums = curvature, slope, noise, squares, rows, part
         total, cost = np.stack([w.sum(axis=0) for w in weights]), self.sizes([e[None] for e in errors])
-        return Linear(point, *sums, _rmse(errors), total, float(cost[0]), *self._priors(point, errors))
+        return Linear(point, *sums, rmse_of(errors), total, float(cost[0]), *self._priors(point, errors))
 
     def _priors(self, point: FloatArray, errors: Sequence[FloatArray]) -> tuple[FloatArray, FloatArray]:
         """Curvature and slope that priors add, in the cost's unit: each weighs as one joint of one part."""
@@ -324,7 +324,7 @@ class RecordingProblem(Problem):
 
     def row_weights(self, errors: Sequence[FloatArray]) -> tuple[list[FloatArray], list[FloatArray]]:
         """The same for every row of a motion; its errors are as large as their RMSE."""
-        rmse = _rmse(errors)
+        rmse = rmse_of(errors)
         rows = list(zip(self.weights(rmse), rmse, errors, strict=True))
         weights = [np.broadcast_to(w / len(e), e.shape) for w, _, e in rows]
         return weights, [np.broadcast_to(r, e.shape) for _, r, e in rows]
@@ -418,6 +418,6 @@ class RolloutProblem(Problem):
         return np.array([0, rows])
 
 
-def _rmse(errors: Sequence[FloatArray]) -> FloatArray:
-    """By part and signal. Shape (parts, k)."""
-    return np.stack([np.sqrt((e**2).mean(axis=0)) for e in errors])
+def rmse_of(errors: Sequence[FloatArray]) -> FloatArray:
+    """Root mean square by part and signal, of errors of shapes (..., n, k). Shape (..., parts, k)."""
+    return np.stack([np.sqrt((e**2).mean(axis=-2)) for e in errors], axis=-2)

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from sim2real.checker import check_task as check_task
     from sim2real.domain import Domain as Domain
     from sim2real.env import Sim2RealVectorEnv as Sim2RealVectorEnv
-    from sim2real.evaluate.matrix import matrix as matrix
-    from sim2real.evaluate.predictivity import predictivity as predictivity
     from sim2real.evaluate.rollouts import Trials as Trials
     from sim2real.foreign import import_policy as import_policy
     from sim2real.foreign import load_policy as load_policy
@@ -38,7 +36,9 @@ if TYPE_CHECKING:
     from sim2real.interface import Signal as Signal
     from sim2real.interface import TaskSpec as TaskSpec
     from sim2real.learn.train import train as train
-    from sim2real.parity.measure import measure as measure
+    from sim2real.pipelines.agreement import matrix as matrix
+    from sim2real.pipelines.agreement import parity as measure_parity
+    from sim2real.pipelines.agreement import predict as predict
     from sim2real.pipelines.audit import audit_world as audit_world
     from sim2real.pipelines.causes import attribute as attribute
     from sim2real.pipelines.causes import sensitivity as sensitivity
@@ -49,6 +49,9 @@ if TYPE_CHECKING:
     from sim2real.pipelines.gap import gap as gap
     from sim2real.pipelines.identify import identify as identify
     from sim2real.pipelines.recordings import diagnose as diagnose
+    from sim2real.pipelines.transfer_studies import layer_transfer as layer_transfer
+    from sim2real.pipelines.transfer_studies import read_curves as read_curves
+    from sim2real.pipelines.transfer_studies import worth_of_knowing as worth_of_knowing
     from sim2real.pipelines.worst import worst as worst
     from sim2real.playback import play as play
     from sim2real.policy import Policy as Policy
@@ -57,18 +60,15 @@ if TYPE_CHECKING:
     from sim2real.simulators import register_simulator as register_simulator
     from sim2real.single_env import Sim2RealEnv as Sim2RealEnv
     from sim2real.tasks import register_task as register_task
-    from sim2real.transfer.layers import layer_transfer as layer_transfer
-    from sim2real.transfer.learning_curves import read_curves as read_curves
     from sim2real.transfer.methods import METHODS as METHODS
     from sim2real.transfer.methods import register_method as register_method
     from sim2real.transfer.source import Source as Source
     from sim2real.transfer.target import Budget as Budget
     from sim2real.transfer.target import TargetEnv as TargetEnv
     from sim2real.transfer.transfer import transfer as transfer
-    from sim2real.transfer.worth import worth_of_knowing as worth_of_knowing
     from sim2real.world import World as World
 
-    parity = measure
+    parity = measure_parity
     make, make_vec = Sim2RealEnv, Sim2RealVectorEnv
     __version__: str
 
@@ -111,16 +111,16 @@ _NAMES = {
     "gap": "sim2real.pipelines.gap",
     "identify": "sim2real.pipelines.identify",
     "import_policy": "sim2real.foreign",
-    "layer_transfer": "sim2real.transfer.layers",
+    "layer_transfer": "sim2real.pipelines.transfer_studies",
     "load_policy": "sim2real.foreign",
     "make": "sim2real.single_env:Sim2RealEnv",
     "make_vec": "sim2real.env:Sim2RealVectorEnv",
-    "matrix": "sim2real.evaluate.matrix",
+    "matrix": "sim2real.pipelines.agreement",
     "new_world": "sim2real.scaffold",
-    "parity": "sim2real.parity.measure:measure",
+    "parity": "sim2real.pipelines.agreement",
     "play": "sim2real.playback",
-    "predictivity": "sim2real.evaluate.predictivity",
-    "read_curves": "sim2real.transfer.learning_curves",
+    "predict": "sim2real.pipelines.agreement",
+    "read_curves": "sim2real.pipelines.transfer_studies",
     "register_channel": "sim2real.channels",
     "register_method": "sim2real.transfer.methods",
     "register_simulator": "sim2real.simulators",
@@ -129,7 +129,7 @@ _NAMES = {
     "train": "sim2real.learn.train",
     "transfer": "sim2real.transfer.transfer",
     "worst": "sim2real.pipelines.worst",
-    "worth_of_knowing": "sim2real.transfer.worth",
+    "worth_of_knowing": "sim2real.pipelines.transfer_studies",
     "write_runs": "sim2real.report.runs",
 }
 """Public names and the modules that have them, or the object where it has another name there."""

@@ -83,7 +83,7 @@ IN_PYTHON = {
     "worst": "worst",
     "worth": "worth_of_knowing",
     "policies": "Policy.shipped",
-    "predict": "predictivity",
+    "predict": "predict",
     "export": "export_policy",
     "import": "import_policy",
     "gap": "gap",

@@ -25,16 +25,10 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run it."""
-    from sim2real.report.curves import draw_curves
-    from sim2real.report.style import save_png
+    from sim2real.pipelines.transfer_studies import read_curves
     from sim2real.report.training_curves import curve_tables
-    from sim2real.transfer.learning_curves import read_curves
 
-    found = read_curves(arguments.runs)
     out = arguments.out or arguments.runs[0]
-    out.mkdir(parents=True, exist_ok=True)
-    for target, curves in found.items():
+    for target, curves in read_curves(arguments.runs, out).items():
         show_tables(*curve_tables(target, curves, arguments.threshold))
-        picture = out / f"curves-{target}.png"
-        save_png(draw_curves(target, curves), picture)
-        print(f"wrote {picture}")
+        print(f"wrote {out / f'curves-{target}.png'}")

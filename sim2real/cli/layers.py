@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,13 +37,10 @@ def add(commands: Commands) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Run it."""
     from sim2real.evaluate.rollouts import Trials
-    from sim2real.files import write_together
+    from sim2real.pipelines.transfer_studies import layer_transfer
     from sim2real.policy import Policy
-    from sim2real.report.layers import draw_layers, table_of
-    from sim2real.report.plain import as_json
-    from sim2real.report.style import save_png
+    from sim2real.report.layers import table_of
     from sim2real.transfer.compare import Design
-    from sim2real.transfer.layers import layer_transfer
     from sim2real.transfer.target import Budget
 
     policies, donors = (
@@ -58,18 +57,12 @@ def run(arguments: argparse.Namespace) -> None:
         arguments.cluster,
     )
     out, show = arguments.out or Path("runs") / f"layers-{policies[0].name}-{arguments.target}", console()
-    found = layer_transfer(
-        world, policies, design, out, donors, lambda line: show.print(line, soft_wrap=True)
-    )
-    figure = draw_layers(found)
-    told = {
-        "target": found.target,
-        "layers": found.layers,
-        "sentences": found.sentences,
-        "rows": found.compared.rows,
-        "failures": found.compared.failures,
-    }
-    write_together(out, {"layers.json": as_json(told), "layers.png": lambda path: save_png(figure, path)})
+    found = layer_transfer(world, policies, design, out, donors, _lines)
     show_tables(table_of(found))
     show.print(*found.sentences, sep="\n", soft_wrap=True)
     print(f"wrote {out / 'layers.png'} and layers.json beside it")
+
+
+def _lines(_: str, __: int) -> AbstractContextManager[Callable[[str], None]]:
+    """A line for each policy and cell, of which nobody knows the number beforehand."""
+    return nullcontext(lambda line: console().print(line, soft_wrap=True))

@@ -39,37 +39,26 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run it."""
-    from sim2real.evaluate.episodes_file import write_episodes
-    from sim2real.evaluate.matrix import matrix, places
+    from functools import partial
+
     from sim2real.evaluate.rollouts import Trials
-    from sim2real.files import check_folder, write_together
     from sim2real.foreign import load_policy
-    from sim2real.report.matrix import draw_matrix, matrix_section
-    from sim2real.report.style import save_png
+    from sim2real.pipelines.agreement import MatrixSettings, matrix
+    from sim2real.report.matrix import matrix_section
     from sim2real.simulators import installed
     from sim2real.world import SIMULATORS
 
     worlds = [load_world(name, arguments) for name in arguments.worlds]
     out = arguments.out or Path("runs") / f"matrix-{worlds[0].path.name}"
-    check_folder(out)
     simulators = arguments.simulators or []
     if not (simulators or arguments.domains or len(worlds) > 1):
         simulators = [name for name in SIMULATORS if installed(name)]
-    where = places(worlds, simulators, arguments.domains or [])
     specs = arguments.policies or _shipped([world.name for world in worlds])
     policies = [load_policy(spec, arguments.trust) for spec in specs]
     trials = Trials(arguments.episodes, allow_dead=arguments.allow_dead)
-    with counting(console(), "matrix", len(where)) as tell:
-        found = matrix(policies, where, trials, lambda place: tell(place.name))
-    section = matrix_section(found)
-    write_together(
-        out,
-        {
-            "matrix.parquet": lambda path: write_episodes(found.episodes, path),
-            "matrix.png": lambda path: save_png(draw_matrix(found), path),
-        },
-    )
-    show_sections(section)
+    settings = MatrixSettings(trials, partial(counting, console()))
+    found = matrix(worlds, policies, simulators, arguments.domains or [], out, settings)
+    show_sections(matrix_section(found))
     print(f"wrote {out / 'matrix.png'} and matrix.parquet beside it")
 
 

@@ -27,14 +27,12 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run it."""
-    from sim2real.parity.measure import measure
-    from sim2real.report.parity import tables, write
+    from sim2real.pipelines.agreement import parity
+    from sim2real.report.parity import tables
 
     world = load_world(arguments.world, arguments)
-    show = console()
-    with working(show, f"comparing {arguments.simulator} with mujoco on {world.name}"):
-        parity = measure(world, arguments.simulator, arguments.seconds)
     out = arguments.out or Path("runs") / f"parity-{world.name}-{arguments.simulator}"
-    write(parity, out)
-    show_tables(*tables(parity))
+    with working(console(), f"comparing {arguments.simulator} with mujoco on {world.name}"):
+        found = parity(world, arguments.simulator, arguments.seconds, out)
+    show_tables(*tables(found))
     print(f"wrote {out}")

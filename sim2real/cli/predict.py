@@ -35,18 +35,10 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run it."""
-    from sim2real.evaluate.prediction import predict
-    from sim2real.evaluate.results_file import read_columns, results_of, split
-    from sim2real.files import write_text
+    from sim2real.pipelines.agreement import predict
     from sim2real.report.decisions import prediction_section
-    from sim2real.report.plain import as_json
 
-    *simulators, real = (*dict.fromkeys(arguments.simulated), arguments.real)
-    columns = read_columns(arguments.results)
-    told = {}
-    for group, own in (split(columns, arguments.by) if arguments.by else {real: columns}).items():
-        *simulated, target = results_of(own, (*simulators, real), arguments.measure)
-        told[group] = predict(dict(zip(simulators, simulated, strict=True)), target)
-        show_sections(prediction_section(group, told[group]))
-    if arguments.json:
-        write_text(arguments.json, as_json(told))
+    simulated, by, measure = arguments.simulated, arguments.by, arguments.measure
+    found = predict(arguments.results, simulated, arguments.real, by, measure, arguments.json)
+    for group, prediction in found.items():
+        show_sections(prediction_section(group, prediction))

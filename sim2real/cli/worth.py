@@ -34,20 +34,20 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run it."""
+    from functools import partial
+
     from sim2real.evaluate.rollouts import Trials
+    from sim2real.pipelines.transfer_studies import worth_of_knowing
     from sim2real.policy import Policy
-    from sim2real.report.run_sections import worth_section, write_section
-    from sim2real.transfer.worth import Question, arms, worth_of_knowing
+    from sim2real.report.run_sections import worth_section
+    from sim2real.transfer.worth import Question
 
     policies = [Policy.load(name) for name in arguments.policies]
     world = load_world(arguments.world or policies[0].contract.world, arguments)
     parameters = tuple(arguments.parameters) if arguments.parameters else None
     question = Question(arguments.steps, parameters, arguments.halved, Trials(arguments.episodes))
-    count = len(arms(world, world.variant(arguments.target), question)) * len(policies)
     out = arguments.out or Path("runs") / f"worth-{world.path.name}-{arguments.target}"
-    with counting(console(), "trainings", count) as tell:
-        found = worth_of_knowing(world, policies, arguments.target, out, question, tell)
-    section = worth_section(found)
-    write_section(found, section, out / "worth.json", "worth.png")
-    show_sections(section)
+    progress = partial(counting, console())
+    found = worth_of_knowing(world, policies, arguments.target, out, question, progress)
+    show_sections(worth_section(found))
     print(f"wrote {out / 'worth.png'} and worth.json beside it")

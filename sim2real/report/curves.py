@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -10,7 +12,14 @@ from matplotlib.figure import Figure
 from sim2real.evaluate.curves import Curve
 from sim2real.evaluate.metrics import mean
 from sim2real.evaluate.statistics import spread
-from sim2real.report.style import COLOURS, INK, MARKERS, panel, style
+from sim2real.files import write_together
+from sim2real.report.style import COLOURS, INK, MARKERS, panel, save_png, style
+
+
+def write_curves(found: Mapping[str, Mapping[str, Curve]], folder: Path) -> None:
+    """Write ``curves-TARGET.png`` for each target."""
+    pictures = {f"curves-{target}.png": draw_curves(target, curves) for target, curves in found.items()}
+    write_together(folder, {name: partial(save_png, figure) for name, figure in pictures.items()})
 
 
 @style()

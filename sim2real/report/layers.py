@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sim2real.errors import InvalidValue
 from sim2real.evaluate.statistics import Estimate
-from sim2real.report.style import COLOURS, INK, WIDTH, bare, blank, style
+from sim2real.files import write_together
+from sim2real.report.plain import as_json
+from sim2real.report.style import COLOURS, INK, WIDTH, bare, blank, save_png, style
 from sim2real.report.tables import Row, Table, estimate
 from sim2real.transfer.layers import SIDES, LayerTransfer
 
@@ -19,6 +23,19 @@ _NAMES = {
     ("B", False): "target's, tuned (BnB+)",
 }
 _TITLES = {"lower": "kept from the input on", "upper": "kept from the head on"}
+
+
+def write_layers(found: LayerTransfer, folder: Path) -> None:
+    """Write ``layers.json`` and ``layers.png`` into a folder."""
+    told = {
+        "target": found.target,
+        "layers": found.layers,
+        "sentences": found.sentences,
+        "rows": found.compared.rows,
+        "failures": found.compared.failures,
+    }
+    figure = draw_layers(found)
+    write_together(folder, {"layers.json": as_json(told), "layers.png": lambda path: save_png(figure, path)})
 
 
 @style()

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 from matplotlib.figure import Figure
 
 from sim2real.evaluate.episode_table import Episodes, told_apart
+from sim2real.evaluate.episodes_file import write_episodes
 from sim2real.evaluate.gap import Cell, GapOptions, gap_report
 from sim2real.evaluate.matrix import Matrix
 from sim2real.evaluate.statistics import Estimate
+from sim2real.files import write_together
 from sim2real.report.page import Section
-from sim2real.report.style import INK, bare, blank, style
+from sim2real.report.style import INK, bare, blank, save_png, style
 from sim2real.report.tables import NONE, Row, Table, estimate
 from sim2real.report.tables import Cell as TableCell
 
@@ -20,6 +24,18 @@ def matrix_of(episodes: Episodes) -> Matrix:
     first = str(told_apart(episodes["label"], episodes["lineage"])[0])
     report = gap_report(episodes, {}, GapOptions("trained here, run there", first))
     return Matrix(report, episodes, {})
+
+
+def write_matrix(found: Matrix, folder: Path) -> None:
+    """Write ``matrix.parquet``, its episodes, and ``matrix.png`` into a folder."""
+    figure = draw_matrix(found)
+    write_together(
+        folder,
+        {
+            "matrix.parquet": lambda path: write_episodes(found.episodes, path),
+            "matrix.png": lambda path: save_png(figure, path),
+        },
+    )
 
 
 def matrix_section(found: Matrix) -> Section:

@@ -10,6 +10,7 @@ from sim2real.cli import main
 from sim2real.errors import InvalidValue
 from sim2real.evaluate.rollouts import Trials
 from sim2real.evaluate.worst_case import Search
+from sim2real.pipelines.agreement import MatrixSettings
 from sim2real.pipelines.causes import SensitivitySettings
 from sim2real.pipelines.worst import WorstSettings
 from sim2real.transfer.compare import Design
@@ -27,6 +28,9 @@ CALLS = {
     "worst": lambda out: sim2real.worst(
         WORLD, [POLICY], "ranges.toml", out, WorstSettings(SEARCH, grid={"pole.mass": 2, "cart.mass": 2})
     ),
+    "matrix": lambda out: sim2real.matrix(
+        [WORLD], [POLICY], [], ["nominal", "combined_a"], out, MatrixSettings(Trials(2))
+    ),
     "compare": lambda out: sim2real.compare(
         WORLD, [POLICY], ["zero-shot"], Design(("combined_a",), Budget(64), (), Trials(2)), out
     ),
@@ -37,6 +41,7 @@ COMMANDS = {
     "sensitivity": f"attribute {POLICY} --domain ranges.toml --samples 8 --episodes 2",
     "worst": f"worst {POLICY} --domain ranges.toml --generations 1 --episodes 2 --fresh 4 "
     "--map pole.mass:2 cart.mass:2",
+    "matrix": f"matrix {WORLD} --policies {POLICY} --domains nominal combined_a --episodes 2",
     "compare": f"compare {WORLD} --policies {POLICY} --targets combined_a --methods zero-shot --budget 64 "
     "--tries 2 --jobs 1 --variants",
 }
@@ -45,6 +50,7 @@ FILES = {
     "attribute": {"attribution.json", "waterfall.png"},
     "sensitivity": {"sensitivity.json", "sensitivity.png"},
     "worst": {"worst.json", "worst.toml", "map.json", "map.png"},
+    "matrix": {"matrix.parquet", "matrix.png"},
     "compare": {"compare.html", "compare.json", "compare.parquet", "compare.png"},
 }
 
@@ -83,3 +89,12 @@ def test_without_a_folder_nothing_is_written(tmp_path, monkeypatch):
 def test_no_policies_are_refused(call):
     with pytest.raises(InvalidValue, match="name at least one"):
         call(WORLD, [], "combined_a")
+
+
+def test_a_prediction_is_the_commands(tmp_path):
+    rows = ["policy,simulated,real", *(f"p{k},0.{k}5,0.{9 - k}" for k in range(1, 9))]
+    (tmp_path / "results.csv").write_text("\n".join(rows))
+    words = ["predict", str(tmp_path / "results.csv"), "--simulated", "simulated", "--real", "real"]
+    assert main([*words, "--json", str(tmp_path / "typed.json")]) == 0
+    sim2real.predict(tmp_path / "results.csv", ["simulated"], "real", out=tmp_path / "called.json")
+    assert (tmp_path / "typed.json").read_text() == (tmp_path / "called.json").read_text()

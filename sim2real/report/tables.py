@@ -72,7 +72,7 @@ class Table:
         shown = [k for k, cell in enumerate(head) if cell.text not in self.page_only]
         short = all(len(row[0].text) <= _NAME for row in rows)
         columns = [Column(Text(head[k].text), overflow="fold", no_wrap=k == 0 and short) for k in shown]
-        grid = Grid(*columns, title=self.title)
+        grid = Grid(*columns, title=Text(self.title, "table.title"))
         for row in rows:
             grid.add_row(*(_text(row[k]) for k in shown))
         return grid

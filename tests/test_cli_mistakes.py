@@ -58,12 +58,12 @@ WRONG = {
     "parity ''": "has no physics.toml",
     # recordings, which a gymnasium env can't replay
     **{
-        f"{command} gym:Hopper-v5 --recordings logs": "in which no recording can be replayed"
+        f"{command} gym:Hopper-v5 --recordings logs": "identified from; make a world of its model"
         for command in ("gap", "identify", "close")
     },
-    "identify gym:Pendulum-v1 --recordings logs --check": "in which no recording can be replayed",
+    "identify gym:Pendulum-v1 --recordings logs --check": "as an MJCF and make a world of that (sim2real new",
     "close gym:Hopper-v5 --target heavy": "in which no recording can be replayed",
-    "parity gym:Hopper-v5": "brings its own engine",
+    "parity gym:Hopper-v5": "in which no other engine can run; make a world of its model (sim2real new",
     # policies and what they fit
     f"transfer {POLICY}": "required: --target",
     "transfer file --target combined_a": "unknown policy",

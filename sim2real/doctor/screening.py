@@ -58,7 +58,7 @@ def screen_recordings(
         InvalidValue: for a gymnasium env, in which none can be replayed.
         MissingExtra: for a format whose package is not installed.
     """
-    world.check_replayable()
+    world.check_has_scene()
     logs = read_raw(folder, unwrap)
     diagnosis = diagnose(logs, expected_of(world))
     page = "" if show is None else str(show(diagnosis))

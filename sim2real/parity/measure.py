@@ -109,8 +109,10 @@ def measure(world: World, simulator: str, seconds: float = 1.0, factory: Factory
     Raises:
         UnknownName: for an engine that does not exist.
         MissingExtra: if its package is not installed.
-        InvalidValue: for a world that the engine can't express or that has no joint, or a motion of no step.
+        InvalidValue: for a world that the engine can't express or that has no joint, a gymnasium env, or a
+            motion of no step.
     """
+    world.check_has_scene("no other engine can run")
     if not (math.isfinite(seconds) and round(seconds / world.model.opt.timestep) >= 1):
         raise InvalidValue(f"{seconds} s are no physics step of {world.model.opt.timestep:g} s; give more")
     steps = round(seconds / world.model.opt.timestep)

@@ -128,7 +128,7 @@ class Sealed:
             InvalidValue: for a distribution, or a budget that doesn't pay for the rounds.
             UnknownName: for a variant that does not exist, or a parameter without a training range.
         """
-        world.check_replayable()
+        world.check_has_scene()
         path = Path(target)
         if path.is_file():
             domain = world.domain(str(path))
@@ -192,7 +192,7 @@ def close(
     world = World.load(world) if isinstance(world, str) else world
     if (recordings is None) == (target is None):
         raise InvalidValue("give recordings of the robot, or a target that records by itself: one of both")
-    world.check_replayable()
+    world.check_has_scene()
     named = [Policy.load(p) if isinstance(p, str) else p for p in policies or [f"{world.name}-nominal-0"]]
     if recordings is not None:
         place = Path(out or Path("runs") / f"close-{world.name}")

@@ -108,7 +108,7 @@ def motion_of(world: World, recording: Recording) -> Motion:
         RecordingError: for columns that don't fit the world.
         InvalidValue: for a world of which nothing can be replayed, or commands that contradict each other.
     """
-    world.check_replayable()
+    world.check_has_scene()
     model = world.model
     joints, orders = scalar_joints(model), orders_of(model)
     known = list(dict.fromkeys([*joints, *(o.name for o in orders), *element_names(model, "tendon")]))

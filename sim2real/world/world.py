@@ -166,17 +166,23 @@ class World:
         """The same without its held-out variants."""
         return replace(self, variants={name: v for name, v in self.variants.items() if name == CONTROL})
 
-    def check_replayable(self) -> None:
-        """Refuse what has no scene, in which a recording could be replayed.
+    def check_has_scene(self, but: str = "no recording can be replayed, compared or identified from") -> None:
+        """Refuse what has no scene, in which a recording could be replayed, or another engine run.
+
+        Args:
+            but: what can't be done without one.
 
         Raises:
-            InvalidValue: for a gymnasium env.
+            InvalidValue: for a gymnasium env; the message names the next step.
         """
         if self.env is not None:
-            raise InvalidValue(
-                f"{self.name} is a gymnasium env, in which no recording can be replayed, compared or "
-                "identified from; make a world of its model (sim2real new NAME --model FILE.xml)"
-            )
+            new = "sim2real new NAME --model FILE.xml"
+            if self.env.engine == "mujoco":
+                step = f"make a world of its model ({new})"
+            else:
+                step = f"write its robot as an MJCF and make a world of that ({new}), or adapt in the env "
+                step += "itself (sim2real transfer --method fine-tune)"
+            raise InvalidValue(f"{self.name} is a gymnasium env, in which {but}; {step}")
 
     def with_variants(self, variants: Mapping[str, Variant]) -> World:
         """The same with other variants, and with room for what they ask."""

@@ -156,7 +156,6 @@ def _json(estimate: Estimate | None) -> dict[str, object] | None:
 def _text(estimate: Estimate | None, digits: int, unit: str = "") -> str:
     if estimate is None:
         return "–"
-    if estimate.interval is None:
-        return f"{estimate.value:.{digits}f}{unit}"
-    low, high = estimate.interval
-    return f"{estimate.value:.{digits}f}{unit} [{low:.{digits}f}, {high:.{digits}f}]"
+    numbers = [round(x, digits) + 0.0 for x in (estimate.value, *(estimate.interval or ()))]  # no negative 0
+    value, *ends = (f"{x:.{digits}f}" for x in numbers)
+    return f"{value}{unit} [{', '.join(ends)}]" if ends else f"{value}{unit}"

@@ -48,14 +48,13 @@ def _bars(axes: Axes, gap: ReplayGap) -> None:
     for i, name in enumerate(PREDICTORS):
         errors = 1000 * gap.errors[name].rmse
         at = rows + 0.27 * (i - 1)
-        axes.barh(at, errors.mean(axis=0), 0.24, color=_OF[name], label=name, zorder=2)
+        axes.barh(at, errors.mean(axis=0), 0.24, color=_OF[name], zorder=2)
         spread = np.repeat(at[None], len(errors), axis=0) + rng.uniform(-0.07, 0.07, errors.shape)
         axes.plot(errors, spread, ".", color=INK, alpha=0.3, ms=3, mew=0, zorder=3)
     axes.set_yticks(rows, [_short(joint) for joint in gap.joints], color=INK)
     axes.invert_yaxis()
     axes.set_xlim(0, 1.08 * _largest(gap))
     axes.set_xlabel("RMSE, mrad: bar = mean over motions, dot = one motion")
-    axes.legend(loc="lower right")
     axes.set_title("How far off", fontsize=11, pad=17)
 
 

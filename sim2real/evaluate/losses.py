@@ -20,7 +20,8 @@ class Losses:
     """Returns of every set of parameters of a game, as policies and starts show them.
 
     Intervals are about other policies and other starts: Student's, with each policy a unit, from three
-    policies on, else by bootstrap of the starts.
+    policies on, else by bootstrap of the starts. ``scripts/coverage_attribution.py`` prints how often they
+    hold the truth: of 1,000 attributions each, 97 to 99 % with three policies or more, 94 % with one.
     """
 
     game: Game

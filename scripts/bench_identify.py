@@ -79,7 +79,7 @@ def ours(
     world: World, recordings: list[Recording], names: list[str], threads: int, rounds: Rounds
 ) -> dict[str, float]:
     fixed = {f"{name.rpartition('.')[0]}.kd": 0.0 for name in names}
-    options = Options(free=tuple(names), fixed=fixed, held=(), nuisance=False, threads=threads)
+    options = Options(free=tuple(names), fixed=fixed, held_out=(), nuisance=False, threads=threads)
     found = identify(
         world, recordings, options, lambda what, k, cost: rounds(f"{what}, round {k}, mean RMSE in rad", cost)
     )

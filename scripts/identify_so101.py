@@ -21,8 +21,8 @@ import numpy as np
 
 from sim2real.cli.show import show_tables
 from sim2real.domain import Domain
+from sim2real.identify.contact_plane import Planes, touching
 from sim2real.identify.defaults import cut
-from sim2real.identify.ground import Planes, touching
 from sim2real.identify.identifiability import combinations
 from sim2real.identify.identify import Options, identify
 from sim2real.identify.problem import RecordingProblem

@@ -24,7 +24,9 @@ def add(commands: Commands) -> None:
         "--free", nargs="+", default=(), help="parameters that may change; default the world's"
     )
     command.add_argument(
-        "--held", nargs="+", help="recordings to hold out; default every fourth, or the end of a single one"
+        "--held-out",
+        nargs="+",
+        help="recordings to hold out; default every fourth, or the end of a single one",
     )
     command.add_argument(
         *("--select", "--ladder"),
@@ -58,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
     show, facts = console(), {"command": command_line()}
     options = Options(
         free=tuple(arguments.free),
-        held=tuple(arguments.held) if arguments.held else None,
+        held_out=tuple(arguments.held_out) if arguments.held_out else None,
         select=arguments.select,
         seed=arguments.seed,
         allow_bad=arguments.allow_bad_data,

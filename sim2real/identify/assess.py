@@ -9,7 +9,8 @@ import numpy as np
 
 from sim2real.domain import Domain
 from sim2real.identify.check import findings
-from sim2real.identify.contacts import Contacts, Ground, ground_of
+from sim2real.identify.contact_plane import Plane, Planes, touching
+from sim2real.identify.contacts import Contacts, FittedPlane, plane_of
 from sim2real.identify.estimates import (
     FITTED,
     MEASURED,
@@ -20,7 +21,6 @@ from sim2real.identify.estimates import (
     estimates_of,
     gap_row,
 )
-from sim2real.identify.ground import Plane, Planes, touching
 from sim2real.identify.identifiability import combinations
 from sim2real.identify.model_selection import Comparison
 from sim2real.identify.noise import visible_error
@@ -55,7 +55,7 @@ class FittedModel:
     parts: tuple[Sequence[Motion], Sequence[Motion]]
     """Recordings that were fitted first, and those that were held out; or windows of them."""
     selection: tuple[Comparison, ...]
-    ground: tuple[Contacts, Mapping[str, float]] | None = None
+    plane: tuple[Contacts, Mapping[str, float]] | None = None
     """A plane that was kept, and the plane as the recordings that were fitted first show it."""
 
     @property
@@ -79,14 +79,14 @@ def assess(model: FittedModel, options: Options, seconds: float, counts: tuple[i
     before = float(linear.rmse.mean())
     enlarged = enlarge(problem, point, before) if options.nuisance else None
     estimates = estimates_of(problem, point, spread, None if enlarged is None else enlarged.interval)
-    ground = _ground(model, estimates, spread)
-    gap, nominal, predicted = _gaps(model, options.threads, ground)
+    fitted_plane = _fitted_plane(model, estimates, spread)
+    gap, nominal, predicted = _gaps(model, options.threads, fitted_plane)
     hints = diagnose(model.world, model.motions, predicted)
     untold = combinations(problem, linear.hessian, linear.loss)
     domain, found, plane = _domain(model, linear, spread, gap), {}, None
-    if ground is not None:
-        estimates, untold = estimates + ground.estimates, [*untold, *ground.untold]
-        domain, found = domain.joined(ground.domain), dict(ground.values)
+    if fitted_plane is not None:
+        estimates, untold = estimates + fitted_plane.estimates, [*untold, *fitted_plane.untold]
+        domain, found = domain.joined(fitted_plane.domain), dict(fitted_plane.values)
     elif any(hint.signal == "tip height" for hint in hints):
         hits = touching(model.world, model.motions, predicted)
         plane = Planes(problem.world, space.physics(point), hits, options.threads).best()
@@ -110,7 +110,7 @@ def assess(model: FittedModel, options: Options, seconds: float, counts: tuple[i
         hints=tuple(hints),
         verdicts=judge(estimates, gap, said, judged, visible_error(problem)),
         fitted=_names(model.parts[0]),
-        held=held,
+        held_out=held,
         seconds=seconds,
         simulations=counts[0],
         diverged=counts[1],
@@ -145,18 +145,20 @@ def _unmodelled(enlarged: Enlarged, before: float, moved: Sequence[ParameterEsti
     return Verdict(STRUCTURE_MISSING, subject, text, {"before": before, "after": enlarged.error}, names)
 
 
-def _ground(model: FittedModel, estimates: Sequence[ParameterEstimate], spread: Spread) -> Ground | None:
+def _fitted_plane(
+    model: FittedModel, estimates: Sequence[ParameterEstimate], spread: Spread
+) -> FittedPlane | None:
     """A plane that was kept, its interval no narrower than the joints' own intervals make it."""
-    if model.ground is None:
+    if model.plane is None:
         return None
     problem, point = model.problem, model.points[1]
     pairs = zip(problem.space.free, estimates, strict=True)
     std = np.array([float(f.unit(e.high) - f.unit(e.low)) for f, e in pairs]) / (2 * QUANTILE)
-    return ground_of(problem, point, *model.ground, spread.correlation * np.outer(std, std))
+    return plane_of(problem, point, *model.plane, spread.correlation * np.outer(std, std))
 
 
 def _gaps(
-    model: FittedModel, threads: int, ground: Ground | None
+    model: FittedModel, threads: int, fitted_plane: FittedPlane | None
 ) -> tuple[tuple[GapRow, ...], list[FloatArray], list[FloatArray]]:
     """Errors of every predictor, and what the nominal and the fitted world predict.
 
@@ -164,7 +166,7 @@ def _gaps(
     """
     motions, split = model.motions, len(model.parts[0])
     tries = [(model.world, ParameterSpace(()), np.zeros(0))]
-    planes = ({}, {}) if ground is None else (ground.first, ground.values)
+    planes = ({}, {}) if fitted_plane is None else (fitted_plane.first, fitted_plane.values)
     for point, plane in zip(model.points, planes, strict=True):
         tries.append((model.base.with_parameters({}, plane), model.problem.space, point))
     nominal, first, last = (
@@ -188,7 +190,7 @@ def _domain(model: FittedModel, linear: Linear, spread: Spread, gap: Sequence[Ga
     What was fixed is part of it, less a shape of friction that no joint has, which would be a dead parameter.
     """
     row = next(row for row in gap if row.predictor == FITTED)
-    share = row.held / max(row.fitted, 1e-12) if np.isfinite(row.held) else 1.0
+    share = row.held_out / max(row.fitted, 1e-12) if np.isfinite(row.held_out) else 1.0
     held = float(linear.loss.sum()) * max(1.0, share**2)
     keep = [k for k, f in enumerate(model.problem.space.free) if f.quantity != READ_DELAY]
     free = [model.problem.space.free[k] for k in keep]

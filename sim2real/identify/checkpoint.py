@@ -24,7 +24,7 @@ from sim2real.world import World
 
 _T = TypeVar("_T")
 
-_FORMAT = 5
+_FORMAT = 6
 """To be raised whenever what is settled changes its form or meaning."""
 
 

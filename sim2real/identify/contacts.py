@@ -18,8 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from sim2real.domain import Domain
+from sim2real.identify.contact_plane import RESOLUTION, Planes, touching
 from sim2real.identify.estimates import ParameterEstimate, estimates_of
-from sim2real.identify.ground import RESOLUTION, Planes, touching
 from sim2real.identify.identifiability import Combination, combinations
 from sim2real.identify.model_selection import Comparison
 from sim2real.identify.problem import RecordingProblem, rmse_of
@@ -72,7 +72,7 @@ class Contacts:
 
 
 @dataclass(frozen=True, eq=False)
-class Ground:
+class FittedPlane:
     """A plane that is part of a result."""
 
     first: Values
@@ -152,9 +152,9 @@ def _predicted(problem: RecordingProblem, point: FloatArray, motions: Sequence[M
     return [np.where(np.isfinite(p[0]), p[0], m.measured) for p, m in pairs]
 
 
-def ground_of(
+def plane_of(
     problem: RecordingProblem, point: FloatArray, contacts: Contacts, first: Values, joints: FloatArray
-) -> Ground:
+) -> FittedPlane:
     """The plane of a result, with its intervals.
 
     Args:
@@ -186,7 +186,7 @@ def ground_of(
     estimates = tuple(dataclasses.replace(e, nominal=unmoved[e.name]) for e in estimates)
     widening = widening_of(float(part.loss.sum()), draws, part)
     domain = make_domain(plane.free, plane.start, draws, widening, {})
-    return Ground(first, values, estimates, domain, tuple(combinations(alone, part.hessian, part.loss)))
+    return FittedPlane(first, values, estimates, domain, tuple(combinations(alone, part.hessian, part.loss)))
 
 
 def _follows(problem: RecordingProblem, point: FloatArray, plane: RecordingProblem) -> FloatArray:

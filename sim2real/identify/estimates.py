@@ -88,7 +88,7 @@ class GapRow:
 
     predictor: str
     fitted: float
-    held: float
+    held_out: float
     """NaN where nothing was held out."""
     joints: tuple[float, ...] = ()
     """Of the held-out recordings, or of the fitted ones where none were held out."""
@@ -125,17 +125,19 @@ def estimates_of(
     return tuple(found)
 
 
-def gap_row(predictor: str, fitted: FloatArray, held: FloatArray | None) -> GapRow:
+def gap_row(predictor: str, fitted: FloatArray, held_out: FloatArray | None) -> GapRow:
     """Mean errors of a predictor.
 
     Args:
         predictor: its name.
         fitted: RMSE of the fitted motions. Shape (motions, k).
-        held: of the held-out ones, or None.
+        held_out: of the held-out ones, or None.
     """
-    best, every = (tuple(rows.mean(axis=0).tolist()) for rows in (fitted if held is None else held, fitted))
+    best, every = (
+        tuple(rows.mean(axis=0).tolist()) for rows in (fitted if held_out is None else held_out, fitted)
+    )
     return GapRow(
-        predictor, float(fitted.mean()), np.nan if held is None else float(held.mean()), best, every
+        predictor, float(fitted.mean()), np.nan if held_out is None else float(held_out.mean()), best, every
     )
 
 

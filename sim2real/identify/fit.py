@@ -73,7 +73,7 @@ class Fitter:
             RecordingError: if nothing is left to fit.
             UnknownName: for a parameter or a held-out recording that does not exist.
         """
-        fitted, held = split(self.motions, self.options.held)
+        fitted, held = split(self.motions, self.options.held_out)
         if len(self.motions) == 1:  # which may be split in time
             self.motions = [*fitted, *held]
         servos = is_servo_robot(self.world)
@@ -94,9 +94,9 @@ class Fitter:
         point = self._solve("refit", final, held_point, settled=True) if held else held_point
         self._count(problem, final)
         parts = (fitted, held) if servos else (self._cut(fitted), self._cut(held))
-        ground = (contacts, first) if contacts is not None and contacts.kept else None
+        plane = (contacts, first) if contacts is not None and contacts.kept else None
         base = self.world.with_parameters({}, fixed)
-        return FittedModel(self.world, base, fixed, final, (held_point, point), parts, selection, ground)
+        return FittedModel(self.world, base, fixed, final, (held_point, point), parts, selection, plane)
 
     def _joints(self, fitted: list[Motion], held: list[Motion], before: _Joints | None = None) -> _Joints:
         """Structure and values of all but a plane, from some windows and judged on others.
@@ -188,7 +188,7 @@ class Fitter:
                 world = self.world.with_parameters({}, fixed)
                 selection = ModelSelection(world, *windows, self.options, self.watch)
                 begun.append((selection, selection.select(models[:1], joints, Structure(fixed=fixed))))
-            selection, first = min(begun, key=lambda pair: pair[1].steps[0].held)
+            selection, first = min(begun, key=lambda pair: pair[1].steps[0].held_out)
         else:
             space, world = before.problem.space, self.world.with_parameters({}, before.fixed)
             values = dict(zip(space.names, map(float, space.values(before.point)), strict=True))

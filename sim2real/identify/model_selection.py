@@ -68,11 +68,11 @@ class Comparison:
     parameters: int
     fit: float
     """Mean RMSE on the fitted recordings."""
-    held: float
+    held_out: float
     """Mean RMSE on the held-out recordings."""
     kept: tuple[str, ...]
     """Joints, or shared parameters, for which it was kept."""
-    held_joints: tuple[float, ...]
+    held_out_joints: tuple[float, ...]
 
 
 @dataclass
@@ -92,7 +92,9 @@ class Structure:
     def of(cls, table: Mapping[str, Any]) -> Structure:
         """What `to_json` gave."""
         steps = [
-            Comparison(**step | {"kept": tuple(step["kept"]), "held_joints": tuple(step["held_joints"])})
+            Comparison(
+                **step | {"kept": tuple(step["kept"]), "held_out_joints": tuple(step["held_out_joints"])}
+            )
             for step in table["steps"]
         ]
         return cls(**{**table, "steps": steps})
@@ -122,7 +124,7 @@ class ModelSelection:
     """Windows that the fit sees."""
     lively: Sequence[Motion]
     """Those that the global search sees."""
-    held: Sequence[Motion]
+    held_out: Sequence[Motion]
     """Windows of the recordings that the fit does not see."""
     options: Options
     watch: Callable[[str, int, float], None] = lambda *_: None
@@ -142,7 +144,7 @@ class ModelSelection:
                 watch = partial(self.watch, f"{extension.name}: search")
                 start = search(problem.on(self.lively), start, settings, watch).point
             fit = self._fitted(problem, start, partial(self.watch, extension.name))
-            held = problem.on(self.held).rmse(fit.point[None])[0].mean(axis=0)
+            held = problem.on(self.held_out).rmse(fit.point[None])[0].mean(axis=0)
             kept = extension.kept(joints, held, state.best)
             state.take(
                 self.world,

@@ -19,7 +19,7 @@ class Options:
     """By parameter or by quantity."""
     priors: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     """Mean and standard deviation by parameter; of its logarithm where its bounds span a factor."""
-    held: tuple[str, ...] | None = None
+    held_out: tuple[str, ...] | None = None
     """Recordings to hold out, by name; by default every fourth, or the last quarter of a single one. Empty to
     hold out none."""
     window: float = 0.0

@@ -26,7 +26,7 @@ class Trace:
     """One recording and what was predicted of it, for the page; rad or m."""
 
     name: str
-    held: bool
+    held_out: bool
     time: FloatArray
     """Seconds. Shape (n,)."""
     lines: Mapping[str, FloatArray]
@@ -52,7 +52,7 @@ class Identification:
     verdicts: tuple[Verdict, ...]
     fitted: tuple[str, ...]
     """Names of the recordings that were fitted while models were compared."""
-    held: tuple[str, ...]
+    held_out: tuple[str, ...]
     """Names of those that judged."""
     seconds: float
     simulations: int

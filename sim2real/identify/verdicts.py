@@ -78,7 +78,7 @@ def judge(
         floor: error that the sensors' own noise and steps make; what is less is none.
         unit: factor on the errors, and their unit then.
     """
-    held = {row.predictor: row.held for row in gap}
+    held = {row.predictor: row.held_out for row in gap}
     told = {predictor: f"{unit[0] * error:#.3g}" for predictor, error in held.items()}
     change = f"the error on {judged} went from {told[NOMINAL]} to {told[FITTED]} ({unit[1]})"
     before, after = held[NOMINAL], held[FITTED]

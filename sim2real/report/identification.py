@@ -43,7 +43,10 @@ def write_identification(found: Identification, folder: Path, facts: Mapping[str
         OSError: as raised by the file system; an older page is then still there.
     """
     known = dict(facts or {})
-    known |= {"fitted": ", ".join(found.fitted) or "nothing", "held out": ", ".join(found.held) or "nothing"}
+    known |= {
+        "fitted": ", ".join(found.fitted) or "nothing",
+        "held out": ", ".join(found.held_out) or "nothing",
+    }
     page = Page(
         "identification from recordings",
         found.world,
@@ -77,14 +80,16 @@ def _tiles(found: Identification) -> list[tuple[str, str, str, str]]:
     """Numbers to see first."""
     rows = {row.predictor: row for row in found.gap}
     judged = [
-        rows[name].held if found.held else rows[name].fitted for name in (NOMINAL, FITTED) if name in rows
+        rows[name].held_out if found.held_out else rows[name].fitted
+        for name in (NOMINAL, FITTED)
+        if name in rows
     ]
     counts = f"{found.simulations:,} simulations, {found.diverged} diverged"
     error = " → ".join(f"{1000 * error:.2f}" for error in judged)
     return [
-        (error, f"error {'held out' if found.held else 'fitted'}, thousandths", "", "series-1"),
+        (error, f"error {'held out' if found.held_out else 'fitted'}, thousandths", "", "series-1"),
         (str(len(found.estimates)), "parameters", "", ""),
-        (f"{len(found.fitted)} + {len(found.held)}", "recordings fitted + held out", "", ""),
+        (f"{len(found.fitted)} + {len(found.held_out)}", "recordings fitted + held out", "", ""),
         (f"{found.seconds:.0f} s", "in all", counts, ""),
     ]
 
@@ -100,8 +105,8 @@ def fit_sections(found: Identification) -> list[Section]:
         Section("Error before and after", unit, [_errors(found)], draw_errors(found)),
     ]
     if found.traces:
-        takes = [Take(t.name + " (held out)" * t.held, t.time, t.lines) for t in found.traces]
-        first = next((k for k, trace in enumerate(found.traces) if trace.held), 0)
+        takes = [Take(t.name + " (held out)" * t.held_out, t.time, t.lines) for t in found.traces]
+        first = next((k for k, trace in enumerate(found.traces) if trace.held_out), 0)
         chart = Chart(found.joints, takes, _SERIES, "s", first, reference=MEASURED)
         sections.append(Section("Measured and predicted", "In rad or m.", charts=[chart]))
     if found.model_selection:
@@ -110,7 +115,7 @@ def fit_sections(found: Identification) -> list[Section]:
                 step.model,
                 str(step.parameters),
                 _milli(step.fit),
-                _milli(step.held),
+                _milli(step.held_out),
                 _kept(step.kept, found.joints),
             ]
             for step in found.model_selection
@@ -160,21 +165,23 @@ def draw_errors(found: Identification) -> Figure:
             axes.bar_label(bars, fmt="%.1f", fontsize=7.5)
     turned = 0 if len(found.joints) <= 8 else 60
     axes.set_xticks(range(len(found.joints)), found.joints, rotation=turned)
-    axes.set_ylabel(f"RMSE, thousandths, {'held out' if found.held else 'fitted'}")
+    axes.set_ylabel(f"RMSE, thousandths, {'held out' if found.held_out else 'fitted'}")
     axes.legend(ncols=4, loc="lower left", bbox_to_anchor=(0, 1))
     return figure
 
 
 def _errors(found: Identification) -> Table:
     """A row for each joint, a column for each predictor, on what judged and on what was fitted beside it."""
-    columns = [(row.predictor, row.held if found.held else row.fitted, row.joints) for row in found.gap]
-    if found.held:
+    columns = [
+        (row.predictor, row.held_out if found.held_out else row.fitted, row.joints) for row in found.gap
+    ]
+    if found.held_out:
         columns += [(f"{row.predictor}, fitted", row.fitted, row.fitted_joints) for row in found.gap]
     shown = [column for column in columns if len(column[2]) == len(found.joints)]
     names, values = ("mean", *found.joints), [(mean, *by) for _, mean, by in shown]
     rows: list[Row] = [[name, *map(_milli, row)] for name, *row in zip(names, *values, strict=True)]
     head = ["joint", *(name for name, *_ in shown)]
-    judged = "held out" if found.held else "fitted"
+    judged = "held out" if found.held_out else "fitted"
     return Table(f"Error, thousandths, {judged}", head, rows, page_only=head[1 + len(found.gap) :])
 
 

@@ -6,8 +6,8 @@ import mujoco
 import numpy as np
 import pytest
 
+from sim2real.identify.contact_plane import Planes, touching
 from sim2real.identify.experiment_design import placed
-from sim2real.identify.ground import Planes, touching
 from sim2real.identify.residuals import diagnose, explained
 from sim2real.replay import Motion, Replayer
 from sim2real.world import World

@@ -37,7 +37,7 @@ def test_planted_physics_is_found(name, twin):
     (sure,) = (v for v in found.verdicts if v.name == IDENTIFIED)
     assert "the error on run3, held out, went from" in sure.text
     rows = {row.predictor: row for row in found.gap}
-    assert rows["identified"].held < 0.2 * rows["nominal"].held
+    assert rows["identified"].held_out < 0.2 * rows["nominal"].held_out
 
 
 @pytest.mark.parametrize("planted", [{}, {"servos.kp": 700.0, "joints.damping": 1.5}])
@@ -51,7 +51,7 @@ def test_joints_that_throw_each_other_about_are_not_fitted_one_by_one(twin, plan
     assert found.point["servos.kp"] == pytest.approx(
         truth["servos.kp"], rel=0.15
     )  # saturated most of the time
-    assert {row.predictor: row for row in found.gap}["identified"].held < 2e-3
+    assert {row.predictor: row for row in found.gap}["identified"].held_out < 2e-3
 
 
 @pytest.mark.slow
@@ -101,11 +101,11 @@ def test_the_real_arm_is_predicted_from_published_values(real):
     free = tuple(f"{joint}.{quantity}" for quantity in quantities for joint in joints)
     fixed = {f"{joint}.kd": 0.0 for joint in joints}
     judges = tuple(log.name for log in held)
-    options = Options(free=free, fixed=fixed, held=judges, generations=8, threads=1, nuisance=False)
+    options = Options(free=free, fixed=fixed, held_out=judges, generations=8, threads=1, nuisance=False)
     found = identify(world, logs, options)
     rows = {row.predictor: row for row in found.gap}
-    assert rows["nominal"].held == pytest.approx(0.0277, abs=0.001)
-    assert rows["identified"].held < 0.0065
+    assert rows["nominal"].held_out == pytest.approx(0.0277, abs=0.001)
+    assert rows["identified"].held_out < 0.0065
     assert found.exit_code in (0, 11, 12, 13)
 
 
@@ -195,10 +195,10 @@ def test_a_single_recording_is_judged_on_its_last_quarter(twin):
     found = identify(World.load("cartpole"), [log], options)
     assert {v.name for v in found.verdicts} == {IDENTIFIED}
     assert found.exit_code == 0
-    assert (found.fitted, found.held) == (("run0",), ("run0 (last quarter)",))
+    assert (found.fitted, found.held_out) == (("run0",), ("run0 (last quarter)",))
     assert "last quarter is held out" in found.notes[0]
     assert found.point["cart.mass"] == pytest.approx(1.3, rel=0.05)
-    assert not identify(World.load("cartpole"), [log], dataclasses.replace(options, held=())).held
+    assert not identify(World.load("cartpole"), [log], dataclasses.replace(options, held_out=())).held_out
 
 
 def test_a_seed_is_a_whole_number(twin):

@@ -136,7 +136,7 @@ def test_candidate_models_name_what_the_world_has():
 def test_backlash_and_line_can_be_freed_by_name(tmp_path):
     """And the result is a domain that an env draws from."""
     world = World.load("so101")
-    options = Options(fixed=SERVO, held=(), generations=2, threads=1, nuisance=False)
+    options = Options(fixed=SERVO, held_out=(), generations=2, threads=1, nuisance=False)
     for quantity, made, truth in (
         ("backlash", {"play": 0.05}, 0.05),
         ("speed_loss", {"jumps": True, "loss": 0.5}, 0.5),

@@ -54,7 +54,13 @@ def test_a_motor_is_told_to_show_what_is_known_least(name, physics, setup, twin)
     world = World.load(name)
     recordings = twin(name, physics, count=2, seconds=3.0, noise=1e-3, **setup)
     options = Options(
-        free=tuple(physics), generations=0, threads=1, window=0.5, held=(), motion_seconds=3.0, top_speed=20.0
+        free=tuple(physics),
+        generations=0,
+        threads=1,
+        window=0.5,
+        held_out=(),
+        motion_seconds=3.0,
+        top_speed=20.0,
     )
     found = identify(world, recordings, options)
     motion = next_motion(world, recordings, found, options)
@@ -79,7 +85,7 @@ def test_an_arm_is_moved_where_it_was_not(twin):
     recordings = twin("so101", SERVO, count=2, seconds=6.0, share=0.1, noise=5e-4)
     free = ("gripper.mass", "elbow_flex.bias_torque", "shoulder_lift.frictionloss", "shoulder_pan.damping")
     options = Options(
-        free=free, fixed=SERVO, generations=0, threads=1, held=(), motion_seconds=6.0, top_speed=2.0
+        free=free, fixed=SERVO, generations=0, threads=1, held_out=(), motion_seconds=6.0, top_speed=2.0
     )
     found = identify(world, recordings, options)
     motion = next_motion(world, recordings, found, options)
@@ -105,7 +111,13 @@ def test_the_motion_is_a_recording_that_is_read_again(twin, tmp_path):
     world = World.load("cartpole")
     recordings = twin("cartpole", {}, count=2, seconds=1.0, start=(0, np.pi), noise=1e-3)
     options = Options(
-        free=("cart.mass",), generations=0, threads=1, window=0.5, held=(), motion_seconds=2.0, top_speed=50.0
+        free=("cart.mass",),
+        generations=0,
+        threads=1,
+        window=0.5,
+        held_out=(),
+        motion_seconds=2.0,
+        top_speed=50.0,
     )
     found = identify(world, recordings, options)
     motion = next_motion(world, recordings, found, options)
@@ -120,7 +132,13 @@ def test_no_motion_is_proposed_that_would_leave_the_rails(twin):
     world = World.load("cartpole")
     recordings = twin("cartpole", {}, count=2, seconds=1.0, start=(0, np.pi), noise=1e-3)
     options = Options(
-        free=("cart.mass",), generations=0, threads=1, window=0.5, held=(), motion_seconds=2.0, top_speed=1e-4
+        free=("cart.mass",),
+        generations=0,
+        threads=1,
+        window=0.5,
+        held_out=(),
+        motion_seconds=2.0,
+        top_speed=1e-4,
     )
     found = identify(world, recordings, options)
     assert next_motion(world, recordings, found, options) is None

@@ -8,9 +8,9 @@ import pytest
 from sim2real.cli import main
 from sim2real.distributions import Normal
 from sim2real.domain import Domain
-from sim2real.identify.contacts import find_contacts, ground_of
+from sim2real.identify.contact_plane import Planes
+from sim2real.identify.contacts import find_contacts, plane_of
 from sim2real.identify.experiment_design import next_motion
-from sim2real.identify.ground import Planes
 from sim2real.identify.identify import Options, identify
 from sim2real.identify.problem import RecordingProblem
 from sim2real.identify.space import ParameterSpace, free_parameters
@@ -65,13 +65,13 @@ def test_a_table_is_judged_on_what_it_was_not_found_on():
         assert found == pytest.approx(TABLE, abs=0.002)
         own = Planes(problem.world, {}, other).errors([list(found.values())], other)
         assert own.mean() < 1e-3
-    assert contacts.comparison.held < 1e-3
-    table = ground_of(problem, problem.space.start, contacts, {}, 1e-4 * np.eye(2))
+    assert contacts.comparison.held_out < 1e-3
+    table = plane_of(problem, problem.space.start, contacts, {}, 1e-4 * np.eye(2))
     for estimate in table.estimates:
         assert estimate.low <= TABLE[estimate.name] <= estimate.high
         assert estimate.high - estimate.low < 0.1
         assert estimate.nominal == {"floor.height": -0.3, "floor.friction": 1.0}[estimate.name]
-    sure = ground_of(problem, problem.space.start, contacts, {}, np.zeros((2, 2)))
+    sure = plane_of(problem, problem.space.start, contacts, {}, np.zeros((2, 2)))
     for wide, narrow in zip(table.estimates, sure.estimates, strict=True):
         assert wide.high - wide.low > narrow.high - narrow.low  # what is not known of the joints
 

@@ -130,9 +130,10 @@ def _size(report: GapReport) -> str:
         return f"“{report.baseline}” loses on {most}"
     whole = overall[0]
     tail = f"{_minus(whole.cvar.value)} over the worst {100 * report.cvar_fraction:.0f} %"
+    over = "one variant" if whole.variants == 1 else f"mean over {whole.variants} variants; {tail}"
     return (
         f"“{report.baseline}” falls from {_minus(home.score.value)} on the physics it was trained in "
-        f"to {_minus(whole.mean.value)} on held-out physics (mean over {whole.variants} variants; {tail}), "
+        f"to {_minus(whole.mean.value)} on held-out physics ({over}), "
         f"and loses most on {most}"
     )
 

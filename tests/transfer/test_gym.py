@@ -118,7 +118,7 @@ def test_the_whole_road_from_the_command_line(stranger, capsys):
     page = (stranger / "runs" / "seen" / "report.html").read_text()
     assert "No success signal" in page
     assert "normalized score" in page
-    assert re.search(r"late +│ +-?\d+\.\d +", capsys.readouterr().out)
+    assert re.search(r"late extrapolation +│ +-?\d+\.\d +", capsys.readouterr().out)
     assert main([*evaluate, "--require", "success >= 0.5 on all", "--out", "runs/gate"]) == 2
     assert "tells nothing" in capsys.readouterr().err
     contract = Policy.load("runs/two").contract

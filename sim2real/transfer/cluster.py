@@ -156,6 +156,7 @@ def _ray(place: str, workers: int) -> Iterator[Cluster]:
             _knock(place)
             ray.init(address=f"ray://{place}", **quiet)
         except Exception as error:  # whatever answers there, if anything does
+            ray.shutdown()  # what half a connection leaves keeps the next one from beginning
             raise InvalidValue(
                 f"no Ray cluster answers at {place} ({error}); start one with `ray start --head`, give the "
                 "port of its client server, 10001 by default, and its token, where it asks for one"

@@ -13,6 +13,7 @@ import pytest
 import sim2real
 from sim2real.catalog import entries
 from sim2real.cli import main
+from sim2real.cli.arguments import positive
 from sim2real.evaluate.episodes_file import read_episodes
 from sim2real.policy import Policy
 
@@ -121,6 +122,10 @@ def test_mistakes_cost_one_sentence_and_status_2(capsys, tmp_path, arguments, sa
     assert "Traceback" not in told.err
     assert len(told.err.strip().splitlines()) == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_thousands_and_millions_are_counted():
+    assert [positive(text) for text in ("50k", "2M", "50000")] == [50_000, 2_000_000, 50_000]
 
 
 @pytest.mark.parametrize("steps", ["0", "-5", "many", "1.5"])

@@ -34,6 +34,8 @@ WRONG = {
     "train furuta --steps -5": "-5 is not above 0",
     "train furuta --steps nan": "'nan' is not a whole number",
     "train furuta --steps 1e6": "'1e6' is not a whole number",
+    "train furuta --steps 1.5k": "'1.5' is not a whole number",
+    "train furuta --steps 0k": "0k is not above 0",
     "train furuta --seed -1": "-1 is not between 0 and 4294967295",
     "train furuta --seed x": "'x' is not a whole number",
     f"transfer {POLICY} --target combined_a --seed 99999999999": "is not between 0 and 4294967295",

@@ -16,9 +16,13 @@ if TYPE_CHECKING:
 Number = TypeVar("Number", int, float)
 
 
+_THOUSANDS = {"k": 1_000, "M": 1_000_000}
+
+
 def positive(text: str) -> int:
-    """A whole number above 0."""
-    value = _number(text, int, "whole number")
+    """A whole number above 0; ``50k`` is 50,000, and ``2M`` 2,000,000."""
+    unit = _THOUSANDS.get(text[-1:], 1)
+    value = unit * _number(text if unit == 1 else text[:-1], int, "whole number")
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text} is not above 0")
     return value

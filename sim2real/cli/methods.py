@@ -22,7 +22,7 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run it."""
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from sim2real.transfer.methods import METHODS, settings_of
 
@@ -32,8 +32,10 @@ def run(arguments: argparse.Namespace) -> None:
         for name, default in settings_of(arguments.name).items():
             grid.add_row(name, str(default))
     else:
-        grid = Table("method", "does", "needs", "costs beside the budget", "risk", "source")
+        names = Column("method", no_wrap=True)
+        grid = Table(names, "does", "needs", "costs beside the budget", "risk")
         for name, factory in METHODS.items():
             card = factory.card
-            grid.add_row(name, card.does, ", ".join(card.needs), card.costs, card.risk, card.paper)
+            does = f"{card.does} ({card.paper})" if card.paper else card.does
+            grid.add_row(name, does, ", ".join(card.needs), card.costs, card.risk)
     show.print(grid)

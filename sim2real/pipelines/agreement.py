@@ -15,6 +15,7 @@ from sim2real.evaluate.rollouts import Trials
 from sim2real.files import check_folder, write_text
 from sim2real.foreign import load_policy
 from sim2real.parity.measure import Parity, measure
+from sim2real.pipelines.given import given_world
 from sim2real.pipelines.reporting import Progress, silent
 from sim2real.report.matrix import write_matrix
 from sim2real.report.parity import write as write_parity
@@ -23,7 +24,7 @@ from sim2real.world import World
 
 
 def parity(
-    world: str | World, simulator: str = "bullet", seconds: float = 1.0, out: str | Path | None = None
+    world: str | Path | World, simulator: str = "bullet", seconds: float = 1.0, out: str | Path | None = None
 ) -> Parity:
     """Compare an engine with MuJoCo.
 
@@ -38,7 +39,7 @@ def parity(
         MissingExtra: if its package is not installed.
         InvalidValue: for a world that the engine can't express or that has no joint, or a motion of no step.
     """
-    found = measure(World.load(world) if isinstance(world, str) else world, simulator, seconds)
+    found = measure(given_world(world), simulator, seconds)
     if out is not None:
         write_parity(found, Path(out))
     return found
@@ -55,7 +56,7 @@ class MatrixSettings:
 
 
 def matrix(
-    worlds: Sequence[str | World],
+    worlds: Sequence[str | Path | World],
     policies: Sequence[object],
     simulators: Sequence[str] = (),
     domains: Sequence[str] = (),
@@ -81,7 +82,7 @@ def matrix(
     settings = settings or MatrixSettings()
     if out is not None:
         check_folder(Path(out))
-    where = places([World.load(w) if isinstance(w, str) else w for w in worlds], simulators, domains)
+    where = places([given_world(world) for world in worlds], simulators, domains)
     actors = [load_policy(policy) for policy in policies]
     with settings.progress("matrix", len(where)) as tell:
         found = run_matrix(actors, where, settings.trials, lambda place: tell(place.name))

@@ -6,12 +6,13 @@ from pathlib import Path
 
 from sim2real.audit import Audit, AuditSettings
 from sim2real.audit import audit_world as audit
+from sim2real.pipelines.given import given_world
 from sim2real.report.audit import write_audit
 from sim2real.world import World
 
 
 def audit_world(
-    world: str | World, settings: AuditSettings | None = None, out: str | Path | None = None
+    world: str | Path | World, settings: AuditSettings | None = None, out: str | Path | None = None
 ) -> Audit:
     """Move every parameter of a world to both ends.
 
@@ -29,7 +30,7 @@ def audit_world(
         MissingExtra: if the engine is not installed.
         InvalidValue: for a world in which nothing can move, or policies in one that names no task.
     """
-    found = audit(World.load(world) if isinstance(world, str) else world, settings or AuditSettings())
+    found = audit(given_world(world), settings or AuditSettings())
     if out is not None:
         write_audit(found, Path(out))
     return found

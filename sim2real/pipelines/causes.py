@@ -16,13 +16,14 @@ from sim2real.evaluate.sensitivity import Sensitivity
 from sim2real.evaluate.sensitivity import sensitivity as sobol_indices
 from sim2real.files import check_folder
 from sim2real.foreign import load_policy
+from sim2real.pipelines.given import given_world
 from sim2real.pipelines.reporting import Progress, silent
 from sim2real.report.run_sections import attribution_section, sensitivity_section, write_section
 from sim2real.world import World
 
 
 def attribute(
-    world: str | World,
+    world: str | Path | World,
     policies: Sequence[object],
     target: str | Domain,
     trials: Trials | None = None,
@@ -67,7 +68,7 @@ class SensitivitySettings:
 
 
 def sensitivity(
-    world: str | World,
+    world: str | Path | World,
     policies: Sequence[object],
     domain: str | Domain = "training",
     out: str | Path | None = None,
@@ -103,11 +104,11 @@ def sensitivity(
 
 
 def _prepared(
-    world: str | World, policies: Sequence[object], out: str | Path | None
+    world: str | Path | World, policies: Sequence[object], out: str | Path | None
 ) -> tuple[World, list[Candidate]]:
     """World and policies, and a folder that can be written to, before anything runs."""
     if not policies:
         raise InvalidValue("no policies to run; name at least one")
     if out is not None:
         check_folder(Path(out))
-    return World.load(world) if isinstance(world, str) else world, [load_policy(p) for p in policies]
+    return given_world(world), [load_policy(p) for p in policies]

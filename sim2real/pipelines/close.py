@@ -33,6 +33,7 @@ from sim2real.files import write_text
 from sim2real.identify.check import check
 from sim2real.identify.identify import Options, identify
 from sim2real.identify.rollout_fit import FitSettings
+from sim2real.pipelines.given import given_policies, given_world
 from sim2real.pipelines.recordings import RecordingSettings, screened
 from sim2real.policy import Policy
 from sim2real.replay.rollouts import TellsState
@@ -169,10 +170,10 @@ class Closing:
 
 
 def close(
-    world: str | World,
+    world: str | Path | World,
     recordings: str | Path | None = None,
     target: str | Path | Sealed | None = None,
-    policies: Sequence[str | Policy] = (),
+    policies: Sequence[str | Path | Policy] = (),
     out: str | Path | None = None,
     settings: CloseSettings | None = None,
 ) -> Closing:
@@ -189,11 +190,11 @@ def close(
     Raises:
         InvalidValue: if not one of recordings and target is given; and as both roads raise.
     """
-    world = World.load(world) if isinstance(world, str) else world
+    world = given_world(world)
     if (recordings is None) == (target is None):
         raise InvalidValue("give recordings of the robot, or a target that records by itself: one of both")
     world.check_has_scene()
-    named = [Policy.load(p) if isinstance(p, str) else p for p in policies or [f"{world.name}-nominal-0"]]
+    named = given_policies(policies or [f"{world.name}-nominal-0"])
     if recordings is not None:
         place = Path(out or Path("runs") / f"close-{world.name}")
         return close_gap(world, Path(recordings), named, place, settings)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from sim2real.files import check_folder
+from sim2real.pipelines.given import given_policies, given_world
 from sim2real.pipelines.reporting import Reporting
 from sim2real.policy import Policy
 from sim2real.report.compare import write_comparison
@@ -16,8 +17,8 @@ from sim2real.world import World
 
 
 def compare(
-    world: str | World,
-    policies: Sequence[str | Policy],
+    world: str | Path | World,
+    policies: Sequence[str | Path | Policy],
     methods: Sequence[str] | Mapping[str, Method],
     design: Design,
     out: str | Path | None = None,
@@ -43,8 +44,8 @@ def compare(
         DeadParameter: if a value of a variant changes nothing.
     """
     folder, reporting = None if out is None else Path(out), reporting or Reporting()
-    world = World.load(world) if isinstance(world, str) else world
-    starts = [Policy.load(policy) if isinstance(policy, str) else policy for policy in policies]
+    world = given_world(world)
+    starts = given_policies(policies)
     if folder is not None:
         check_folder(folder)
     total = len(design.targets) * len({ZERO_SHOT, *methods}) * len(starts)

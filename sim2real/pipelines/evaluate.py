@@ -25,6 +25,7 @@ from sim2real.evaluate.variants import chosen_variants
 from sim2real.evaluate.verdict import headline, verdict
 from sim2real.files import check_folder, write_text
 from sim2real.foreign import load_policy
+from sim2real.pipelines.given import given_world
 from sim2real.pipelines.reporting import Progress, silent
 from sim2real.report.decisions import gate_section
 from sim2real.report.gap import Beside, contracts_of, write_report
@@ -73,7 +74,7 @@ class Evaluation:
 
 
 def evaluate(
-    world: str | World,
+    world: str | Path | World,
     policies: Sequence[object],
     variants: Sequence[str | Domain | Variant] | None = None,
     trials: Trials | None = None,
@@ -99,7 +100,7 @@ def evaluate(
         MissingExtra: if the engine of a variant is not installed.
         DeadParameter: if a value of a variant changes nothing; see `sim2real.audit`.
     """
-    world = World.load(world) if isinstance(world, str) else world
+    world = given_world(world)
     settings = settings or EvaluateSettings()
     actors = [load_policy(policy) for policy in policies]
     if not actors:

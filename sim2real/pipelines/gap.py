@@ -10,6 +10,7 @@ from sim2real.doctor.finding import Diagnosis
 from sim2real.domain import Domain
 from sim2real.evaluate.replay import ReplayGap, replay_gap
 from sim2real.evaluate.replay_summary import verdict
+from sim2real.pipelines.given import given_world
 from sim2real.pipelines.recordings import RecordingSettings, screened
 from sim2real.report.replay import write_replay_report
 from sim2real.world import World
@@ -35,7 +36,7 @@ class RecordedGap:
 
 
 def gap(
-    world: str | World,
+    world: str | Path | World,
     recordings: str | Path,
     physics: Domain | None = None,
     out: str | Path | None = None,
@@ -57,7 +58,7 @@ def gap(
         BadData: if the doctor finds data that nothing should be computed from.
         UnknownName: for a world or a parameter that does not exist.
     """
-    world = World.load(world) if isinstance(world, str) else world
+    world = given_world(world)
     out, settings = None if out is None else Path(out), settings or RecordingSettings()
     values = None if physics is None else world.domain(physics).median()
     taken = screened(world, recordings, out, settings)

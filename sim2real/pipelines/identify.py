@@ -10,6 +10,7 @@ from sim2real.identify.fit import Watch
 from sim2real.identify.identify import identify as fit_to_recordings
 from sim2real.identify.options import Options
 from sim2real.identify.result import Identification
+from sim2real.pipelines.given import given_world
 from sim2real.pipelines.recordings import RecordingSettings, screened
 from sim2real.recordings import Recording
 from sim2real.report.identification import write_identification
@@ -17,7 +18,7 @@ from sim2real.world import World
 
 
 def identify(
-    world: str | World,
+    world: str | Path | World,
     recordings: str | Path | Sequence[Recording],
     options: Options | None = None,
     watch: Watch = lambda *_: None,
@@ -42,7 +43,7 @@ def identify(
         UnknownName: for a world, a parameter or a held-out recording that does not exist.
         InvalidValue: for a world that recordings can't be replayed in, or a seed that is none.
     """
-    world = World.load(world) if isinstance(world, str) else world
+    world = given_world(world)
     out, options = None if out is None else Path(out), options or Options()
     if isinstance(recordings, str | Path):
         how = RecordingSettings(options.allow_bad, options.unwrap, facts or {})

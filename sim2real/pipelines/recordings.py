@@ -10,6 +10,7 @@ from sim2real.doctor import diagnose as diagnose_logs
 from sim2real.doctor import expected_of
 from sim2real.doctor.finding import Diagnosis
 from sim2real.doctor.screening import PAGE, ScreenedRecordings, screen_recordings
+from sim2real.pipelines.given import given_world
 from sim2real.recordings import read_raw
 from sim2real.report.doctor import write_diagnosis
 from sim2real.world import World
@@ -44,7 +45,7 @@ def screened(
 
 def diagnose(
     recordings: str | Path,
-    world: str | World | None = None,
+    world: str | Path | World | None = None,
     out: str | Path | None = None,
     settings: RecordingSettings | None = None,
 ) -> Diagnosis:
@@ -62,8 +63,8 @@ def diagnose(
         MissingExtra: for a format whose package is not installed.
     """
     settings, folder = settings or RecordingSettings(), Path(recordings)
-    world = World.load(world) if isinstance(world, str) else world
-    found = diagnose_logs(read_raw(folder, settings.unwrap), None if world is None else expected_of(world))
+    expected = None if world is None else expected_of(given_world(world))
+    found = diagnose_logs(read_raw(folder, settings.unwrap), expected)
     if out is not None:
         write_diagnosis(found, Path(out), str(folder), settings.facts.get("command", ""))
     return found

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from sim2real.evaluate.curves import Curve
+from sim2real.pipelines.given import given_policies, given_world
 from sim2real.pipelines.reporting import Progress, silent
 from sim2real.policy import Policy
 from sim2real.report.curves import write_curves
@@ -40,11 +41,11 @@ def read_curves(
 
 
 def layer_transfer(
-    world: str | World,
-    policies: Sequence[str | Policy],
+    world: str | Path | World,
+    policies: Sequence[str | Path | Policy],
     design: Design,
     out: str | Path,
-    donors: Sequence[str | Policy] = (),
+    donors: Sequence[str | Path | Policy] = (),
     progress: Progress = silent,
 ) -> LayerTransfer:
     """Keep layers of source's and target's policies, learn the others anew in a target, and compare.
@@ -63,16 +64,16 @@ def layer_transfer(
         PolicyError: for policies of other networks.
         UnknownName: for a world, a policy or a variant that does not exist.
     """
-    starts, theirs = _loaded(policies), _loaded(donors)
+    starts, theirs = given_policies(policies), given_policies(donors)
     with progress("layers", 0) as tell:
-        found = run_layers(_world(world), starts, design, Path(out), theirs, tell)
+        found = run_layers(given_world(world), starts, design, Path(out), theirs, tell)
     write_layers(found, Path(out))
     return found
 
 
 def worth_of_knowing(
-    world: str | World,
-    policies: Sequence[str | Policy],
+    world: str | Path | World,
+    policies: Sequence[str | Path | Policy],
     target: str,
     out: str | Path,
     question: Question | None = None,
@@ -95,17 +96,9 @@ def worth_of_knowing(
         UnknownName: for a world, a policy, a variant or a parameter that does not exist.
         PolicyError: if a policy does not fit the world.
     """
-    loaded, starts, question = _world(world), _loaded(policies), question or Question()
+    loaded, starts, question = given_world(world), given_policies(policies), question or Question()
     total = len(arms(loaded, loaded.variant(target), question)) * len(starts)
     with progress("trainings", total) as tell:
         found = train_arms(loaded, starts, target, Path(out), question, tell)
     write_section(found, worth_section(found), Path(out) / "worth.json", "worth.png")
     return found
-
-
-def _world(world: str | World) -> World:
-    return World.load(world) if isinstance(world, str) else world
-
-
-def _loaded(policies: Sequence[str | Policy]) -> list[Policy]:
-    return [Policy.load(policy) if isinstance(policy, str) else policy for policy in policies]

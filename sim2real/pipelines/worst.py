@@ -15,6 +15,7 @@ from sim2real.evaluate.solved_map import SolvedMap, solved_map
 from sim2real.evaluate.worst_case import Search, WorstCase, worst_case
 from sim2real.files import check_folder, write_text
 from sim2real.foreign import load_policy
+from sim2real.pipelines.given import given_world
 from sim2real.pipelines.reporting import Progress, silent
 from sim2real.report.plain import as_json
 from sim2real.report.run_sections import map_section, write_section
@@ -48,7 +49,7 @@ class Worst:
 
 
 def worst(
-    world: str | World,
+    world: str | Path | World,
     policies: Sequence[object],
     domain: str | Domain = "training",
     out: str | Path | None = None,
@@ -83,7 +84,7 @@ def worst(
         check_folder(Path(out))
     # the domain is audited once, before all that goes through it
     world, domain = prepared(
-        World.load(world) if isinstance(world, str) else world,
+        given_world(world),
         actors,
         domain,
         Trials(simulator=search.simulator, allow_dead=search.allow_dead),

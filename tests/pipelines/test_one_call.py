@@ -6,6 +6,7 @@ import pytest
 
 import sim2real
 from sim2real.audit import AuditSettings
+from sim2real.catalog import catalog
 from sim2real.cli import main
 from sim2real.errors import InvalidValue
 from sim2real.evaluate.rollouts import Trials
@@ -98,3 +99,16 @@ def test_a_prediction_is_the_commands(tmp_path):
     assert main([*words, "--json", str(tmp_path / "typed.json")]) == 0
     sim2real.predict(tmp_path / "results.csv", ["simulated"], "real", out=tmp_path / "called.json")
     assert (tmp_path / "typed.json").read_text() == (tmp_path / "called.json").read_text()
+
+
+def test_worlds_and_policies_may_be_folders(tmp_path):
+    """As paths, which are what `Path.glob` and a training's own folder give."""
+    world, policy = catalog("envs") / WORLD, catalog("policies") / POLICY
+    trials = Trials(1)
+    assert len(sim2real.evaluate(world, [policy], ["combined_a"], trials).table["return"]) == 2
+    assert sim2real.attribute(world, [policy], "combined_a", trials).causes
+    assert sim2real.matrix([world], [policy], [], ["nominal", "combined_a"], None, MatrixSettings(trials))
+    design = Design(("combined_a",), Budget(64), (), trials)
+    assert [row.method for row in sim2real.compare(world, [policy], ["zero-shot"], design).rows] == [
+        "zero-shot"
+    ]

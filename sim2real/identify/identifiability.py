@@ -86,7 +86,7 @@ def _growths(problem: Problem, hessian: FloatArray, loss: FloatArray) -> FloatAr
 
 def _base(problem: Problem, loss: FloatArray, members: list[int]) -> float:
     """Weighted mean square error of the joints that the members are about."""
-    owners = {problem.owner(k) for k in members}
+    owners = {problem.owners[k] for k in members}
     total = loss.sum() if None in owners else sum(loss[k] for k in owners if k is not None)
     return max(float(total), 1e-30)
 
@@ -155,17 +155,22 @@ def information(problem: RecordingProblem, point: FloatArray, noise: FloatArray)
     # a fit weighs each window by what is left of it: the noise, and that of the state it began with
     weights = problem.weights(np.sqrt(scaled**2 + np.array(begun)))
     found = []
+    shown, size = [problem.shown_by(k) for k in range(len(noise))], len(point)
     for m, jacobian in enumerate(jacobians):
-        share = weights[m] / len(jacobian)
-        by_joint = np.einsum("nkp,nkq->kpq", jacobian, jacobian)
-        scatter = np.tensordot((share * scaled) ** 2, by_joint, 1)
-        for errors in starts:
-            slopes = np.einsum("k,nkp,nk->kp", share, jacobian, errors[m], optimize=True)
-            if not problem.decoupled:
-                slopes = slopes.sum(axis=0, keepdims=True)
-            scatter += slopes.T @ slopes
+        share = weights[m] / jacobian[0].shape[1]
+        curvature, scatter = np.zeros((2, size, size))
+        slopes = np.zeros((len(starts), len(noise), size))
+        for k, (columns, of_joint) in enumerate(zip(shown, jacobian, strict=True)):
+            both, product = np.ix_(columns, columns), of_joint @ of_joint.T
+            curvature[both] += share[k] * product
+            scatter[both] += (share[k] * scaled[k]) ** 2 * product
+            for start, errors in enumerate(starts):
+                slopes[start, k, columns] = share[k] * (of_joint @ errors[m][:, k])
+        if not problem.decoupled:
+            slopes = slopes.sum(axis=1, keepdims=True)
+        scatter += np.einsum("skp,skq->pq", slopes, slopes)
         floor = float((weights[m] * (_ROUNDING / problem.scale) ** 2).sum())
-        found.append(Information(np.tensordot(share, by_joint, 1), scatter, floor))
+        found.append(Information(curvature, scatter, floor))
     return found
 
 

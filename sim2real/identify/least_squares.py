@@ -156,7 +156,7 @@ def settle_integers(
 
 def _blocks_of(problem: RecordingProblem, whole: Sequence[int]) -> dict[int | None, list[int]]:
     """Columns that follow latencies, by the joint whose error judges them, or all by all."""
-    owners = {problem.owner(k) for k in whole}
+    owners = {problem.owners[k] for k in whole}
     if None in owners:
         return {None: list(range(len(problem.space.free)))}
     return {owner: columns for owner, columns in problem.blocks().items() if owner in owners}

@@ -21,8 +21,9 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -134,7 +135,8 @@ class Problem(ABC):
     def errors(self, points: FloatArray) -> list[FloatArray]:
         """Predicted minus measured, scaled; finite. Shapes (c, n, k)."""
         pairs = zip(self.predict(points), self.measured, strict=True)
-        return [np.nan_to_num((p - m) / self.scale, nan=DIVERGED) for p, m in pairs]
+        scaled = ((p - m) / self.scale for p, m in pairs)
+        return [np.where(np.isfinite(error), error, DIVERGED) for error in scaled]
 
     def rmse(self, points: FloatArray) -> FloatArray:
         """Root mean square error by point, part and signal, scaled. Shape (c, parts, k)."""
@@ -144,16 +146,20 @@ class Problem(ABC):
         """What a fit minimizes. Shape (c,)."""
         return self.sizes(self.errors(points))
 
-    def owner(self, column: int) -> int | None:
-        """The signal that alone shows what a column is about, if one does."""
-        del column
-        return None
+    @cached_property
+    def owners(self) -> list[int | None]:
+        """Of every column the signal that alone shows what it is about, if one does."""
+        return [None] * len(self.space.free)
+
+    def shown_by(self, signal: int) -> list[int]:
+        """Columns that a signal can show."""
+        return [k for k, owner in enumerate(self.owners) if owner in (None, signal)]
 
     def blocks(self) -> dict[int | None, list[int]]:
         """Columns that one error judges: by signal, and None for those that all signals judge."""
         groups: dict[int | None, list[int]] = {}
-        for column in range(len(self.space.free)):
-            groups.setdefault(self.owner(column), []).append(column)
+        for column, owner in enumerate(self.owners):
+            groups.setdefault(owner, []).append(column)
         return groups
 
     def block_costs(self, points: FloatArray, owners: Iterable[int | None]) -> FloatArray:
@@ -162,37 +168,59 @@ class Problem(ABC):
         shown = [slice(None) if k is None else slice(k, k + 1) for k in owners]
         return np.stack([self.sizes([e[:, :, signals] for e in errors]) for signals in shown], axis=1)
 
-    def colours(self) -> list[list[int]]:
-        """Columns that are changed together: those of one quantity that different signals show."""
+    def colours(self, still: Collection[int] = ()) -> list[list[int]]:
+        """Columns that are changed together: those of one quantity that different signals show.
+
+        Args:
+            still: columns that are not changed.
+        """
         groups: dict[str, list[int]] = {}
         for k, free in enumerate(self.space.free):
-            groups.setdefault(free.name if self.owner(k) is None else free.quantity, []).append(k)
+            if k not in still:
+                groups.setdefault(free.name if self.owners[k] is None else free.quantity, []).append(k)
         return list(groups.values())
 
-    def linearize(self, point: FloatArray, central: bool = False) -> Linear:
+    def linearize(self, point: FloatArray, central: bool = False, still: Collection[int] = ()) -> Linear:
         """Finite differences about a point, all columns in one batch.
 
         Args:
             point: of the unit cube. Shape (p,).
             central: differences to both sides with a small step, for what is read from the curvature; a fit
                 is better served by steps that reach over the kinks of dry friction.
+            still: columns that are taken to change nothing.
         """
-        errors, jacobians = self.jacobians(point, central or self.fine)
+        errors, jacobians = self.jacobians(point, central or self.fine, still)
         weights, spreads = self.row_weights(errors)
-        blocks = []
-        for m, (error, jacobian, weight, spread) in enumerate(
-            zip(errors, jacobians, weights, spreads, strict=True)
-        ):
-            for a, b in itertools.pairwise(self.edges(m, len(error))):
-                columns, e, w = jacobian[a:b], error[a:b], weight[a:b]
-                flat = (columns * np.sqrt(w)[:, :, None]).reshape(-1, columns.shape[2])
-                noisy = (columns * (w * spread[a:b])[:, :, None]).reshape(-1, columns.shape[2])
-                slope = flat.T @ (e * np.sqrt(w)).ravel()
-                blocks.append((flat.T @ flat, slope, noisy.T @ noisy, (e**2).sum(axis=0), b - a, m))
-        curvature, slope, noise, squares, rows, part = map(np.array, zip(*blocks, strict=True))
-        sums = curvature, slope, noise, squares, rows, part
+        parts = zip(errors, jacobians, weights, spreads, strict=True)
+        blocks = [(*block, m) for m, part in enumerate(parts) for block in self._blocks(m, *part)]
+        curvature, slope, noise, squares, rows, motion = map(np.array, zip(*blocks, strict=True))
+        sums = curvature, slope, noise, squares, rows, motion
         total, cost = np.stack([w.sum(axis=0) for w in weights]), self.sizes([e[None] for e in errors])
         return Linear(point, *sums, rmse_of(errors), total, float(cost[0]), *self._priors(point, errors))
+
+    def _blocks(
+        self,
+        part: int,
+        error: FloatArray,
+        jacobian: Sequence[FloatArray],
+        weight: FloatArray,
+        spread: FloatArray,
+    ) -> Iterator[tuple[FloatArray, FloatArray, FloatArray, FloatArray, int]]:
+        """Curvature, slope, noise, squares and rows (see `Linear`) of each block of a part."""
+        edges, size = self.edges(part, len(error)), len(self.space.free)
+        shown = [self.shown_by(k) for k in range(error.shape[1])]
+        flat = [columns * np.sqrt(w) for columns, w in zip(jacobian, weight.T, strict=True)]
+        noisy = [columns * w for columns, w in zip(jacobian, (weight * spread).T, strict=True)]
+        heavy = error * np.sqrt(weight)
+        for a, b in itertools.pairwise(edges.tolist()):
+            curvature, noise = np.zeros((2, size, size))
+            slope = np.zeros(size)
+            for k, columns in enumerate(shown):
+                own, rough, both = flat[k][:, a:b], noisy[k][:, a:b], np.ix_(columns, columns)
+                curvature[both] += own @ own.T
+                noise[both] += rough @ rough.T
+                slope[columns] += own @ heavy[a:b, k]
+            yield curvature, slope, noise, (error[a:b] ** 2).sum(axis=0), b - a
 
     def _priors(self, point: FloatArray, errors: Sequence[FloatArray]) -> tuple[FloatArray, FloatArray]:
         """Curvature and slope that priors add, in the cost's unit: each weighs as one joint of one part."""
@@ -206,38 +234,39 @@ class Problem(ABC):
         return curvature, slope
 
     def jacobians(
-        self, point: FloatArray, central: bool = False
-    ) -> tuple[list[FloatArray], list[FloatArray]]:
-        """Scaled errors of every part at a point, shapes (n, k), and their derivatives, (n, k, p).
+        self, point: FloatArray, central: bool = False, still: Collection[int] = ()
+    ) -> tuple[list[FloatArray], list[list[FloatArray]]]:
+        """Scaled errors of every part at a point, shapes (n, k), and their derivatives by part and signal.
+
+        A signal's derivatives are those of the columns that it can show (`shown_by`), shape (columns, n).
 
         Args:
             point: of the unit cube. Shape (p,).
             central: as in `linearize`; for a whole number, the difference is to one neighbour.
+            still: as in `linearize`.
         """
-        colours, whole = self.colours(), self.space.steps
+        colours, whole = self.colours(still), self.space.steps
         step = np.where(whole > 0, whole, _SMALL_STEP if central else _STEP)
         above = np.where(point > 1 - np.where(whole > 0, 1, 2) * step, 0.0, step)
         both = (point > 2 * step) & central & (whole == 0)
         below = np.where((above == 0) | both, -step, 0.0)
         points = np.tile(point, (1 + len(colours) * (2 if central else 1), 1))
+        there, back = np.zeros((2, len(point)), dtype=np.intp)
         for row, columns in enumerate(colours, start=1):
             points[row, columns] += np.where(above > 0, above, below)[columns]
+            there[columns] = row
             if central:
                 points[row + len(colours), columns] += np.where(above > 0, below, 0.0)[columns]
+                back[columns] = row + len(colours)
         spans = np.where(above > 0, above - (below if central else 0.0), below)
-        errors = self.errors(points)
-        return [e[0] for e in errors], [self._jacobian(e, colours, spans) for e in errors]
-
-    def _jacobian(self, error: FloatArray, colours: list[list[int]], spans: FloatArray) -> FloatArray:
-        """Differences of one part's errors, each put down to its column. Shape (n, k, p)."""
-        jacobian = np.zeros((*error.shape[1:], len(self.space.free)))
-        for row, columns in enumerate(colours, start=1):
-            change = error[row] - error[row + len(colours) if len(error) > 1 + len(colours) else 0]
-            for column in columns:
-                owner = self.owner(column)
-                where = slice(None) if owner is None else owner
-                jacobian[:, where, column] = change[:, where] / spans[column]
-        return np.clip(jacobian, -1e3, 1e3)
+        shown, errors = [self.shown_by(k) for k in range(len(self.scale))], self.errors(points)
+        found = []
+        for error in errors:
+            changes = [
+                (error[there[c], :, k] - error[back[c], :, k]) / spans[c, None] for k, c in enumerate(shown)
+            ]
+            found.append([np.clip(change, -1e3, 1e3, out=change) for change in changes])
+        return [e[0] for e in errors], found
 
 
 @dataclass
@@ -333,9 +362,10 @@ class RecordingProblem(Problem):
         """Blocks of a few seconds."""
         return np.linspace(0, rows, max(2, int(self.motions[part].duration / _BLOCK) + 1)).astype(np.intp)
 
-    def owner(self, column: int) -> int | None:
-        """The measured joint that a column is about, where joints stand alone."""
-        return self.about(column) if self.decoupled else None
+    @cached_property
+    def owners(self) -> list[int | None]:
+        """The measured joint that each column is about, where joints stand alone."""
+        return [self.about(k) if self.decoupled else None for k in range(len(self.space.free))]
 
     def about(self, column: int) -> int | None:
         """The measured joint that a column is about, if it is about one."""

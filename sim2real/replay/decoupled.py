@@ -15,12 +15,12 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from sim2real.channels.laws import UNLIMITED
+from sim2real.channels.laws import UNLIMITED, moved_goal
 from sim2real.interface import Ids
 from sim2real.parameters import MODEL
 from sim2real.replay.commands import controls, orders_of
 from sim2real.replay.engine import MARGIN
-from sim2real.replay.joint import Goals, Joint, Loose
+from sim2real.replay.joint import Joint, Loose
 from sim2real.replay.motion import FloatArray, Motion, is_servo_robot
 from sim2real.replay.simulate import READ_DELAY, SHAPES
 from sim2real.replay.zero_order_hold import ZeroOrderHold
@@ -249,21 +249,17 @@ class DecoupledReplayer:
         steps = int(np.ceil(max(ends) / self.dt - 1e-6)) + MARGIN
         own = {quantity: number[candidate, joint] for quantity, number in numbers.items()}
         rows = {quantity: np.repeat(number, count) for quantity, number in own.items()}
-        told, whose = self._commands(block, joint, own["latency"] * self.dt, steps)
+        goals, whose = self._goals(block, joint, own, steps)
         pulls, carried = self._gravity(block, lines, masses, steps)
-        first = [self._signals[m].command[len(self.motions[m].past_time)] for m in block]
-        start = ([m.measured[0] for m in motions], [m.velocity for m in motions], first)
-        position, velocity, goal = (np.array(x)[:, joint].T.ravel() for x in start)
-        goals, alone = (
-            Goals(rows, goal, self.dt),
-            Joint(rows, np.repeat(self._inertia[joint], count), self.dt),
-        )
+        start = ([m.measured[0] for m in motions], [m.velocity for m in motions])
+        position, velocity = (np.array(x)[:, joint].T.ravel() for x in start)
+        alone = Joint(rows, np.repeat(self._inertia[joint], count), self.dt)
         law = Loose(alone, rows["backlash"], self.dt) if rows["backlash"].any() else alone
         trace, dt = np.empty((steps + 1, len(position))), np.full_like(position, self.dt)
         trace[0] = position
         for step in range(steps):
-            goal = goals.follow(told[step].take(whose))
-            velocity = law.step(goal, position, velocity, pulls[step].take(carried))
+            goal, pull = goals[step].take(whose), pulls[step].take(carried)
+            velocity = law.step(goal, position, velocity, pull)
             position = np.multiply(velocity, dt, out=trace[step + 1])
             position += trace[step]
         if isinstance(law, Loose):
@@ -271,16 +267,31 @@ class DecoupledReplayer:
         shown = trace.reshape(steps + 1, len(lines), count)
         return [self._sample(m, shown[:, :, k], own[READ_DELAY]) for k, m in enumerate(motions)]
 
-    def _commands(self, block: Ids, joint: Ids, delay: FloatArray, steps: int) -> tuple[FloatArray, Ids]:
-        """Mean commands, a column for each different one, shape (steps, columns), and whose, (rows,)."""
-        ways, which = np.unique(np.column_stack([delay, joint]), axis=0, return_inverse=True)
-        table = np.empty((steps, len(block), len(ways)))
-        for late in np.unique(delay):
-            some = np.flatnonzero(ways[:, 0] == late)
+    def _goals(
+        self, block: Ids, joint: Ids, own: Mapping[str, FloatArray], steps: int
+    ) -> tuple[FloatArray, Ids]:
+        """What servos follow: the mean command of every step, or an inner goal on its way to it.
+
+        Shape (steps, columns), a column for each different one, and whose they are, (rows,).
+        """
+        kinds = (own["rate_limit"], own["goal_braking"], joint, own["latency"] * self.dt)
+        ways, which = np.unique(np.column_stack(kinds), axis=0, return_inverse=True)
+        speed, braking, joints, delays = ways.T
+        table, joints = np.empty((steps, len(ways), len(block))), joints.astype(np.intp)
+        for late in np.unique(delays):
+            some = np.flatnonzero(delays == late)
             for place, m in enumerate(block):
-                told = self._signals[m].means(range(steps), self.dt, late, ways[some, 1].astype(int))
-                table[:, place, some] = told
-        return table.reshape(steps, -1), _rows(which, table.shape)
+                table[:, some, place] = self._signals[m].means(range(steps), self.dt, late, joints[some])
+        slow = int(((speed < UNLIMITED) | (braking < UNLIMITED)).sum())  # they are the first
+        if slow:
+            first = [self._signals[m].command[len(self.motions[m].past_time)] for m in block]
+            limits = np.repeat(np.stack([speed[:slow], braking[:slow]])[..., None], len(block), axis=2)
+            goal = np.array(first)[:, joints[:slow]].T
+            state = goal, np.zeros_like(goal)
+            for step in range(steps):
+                state = moved_goal(np, state, table[step, :slow], (limits[0], limits[1]), self.dt)
+                table[step, :slow] = state[0]
+        return table.reshape(steps, -1), _rows(which, len(block))
 
     def _gravity(self, block: Ids, lines: Ids, masses: FloatArray, steps: int) -> tuple[FloatArray, Ids]:
         """Impulses of gravity at the measured poses, shape (steps, columns), and whose they are, (rows,)."""
@@ -289,14 +300,14 @@ class DecoupledReplayer:
         _, index, which = np.unique(
             np.column_stack([joint, carried]), axis=0, return_index=True, return_inverse=True
         )
-        when, table = np.arange(steps) * self.dt, np.empty((steps, len(block), len(index)))
+        when, table = np.arange(steps) * self.dt, np.empty((steps, len(index), len(block)))
         for place, m in enumerate(block):
             time, loads = self._loads[m]
             torque = np.einsum("rvb,vb->rv", loads[:, joint[index]], carried[index])
             row = np.clip(np.searchsorted(time, when, side="right") - 1, 0, len(time) - 2)
             part = np.clip((when - time[row]) / np.diff(time)[row], 0.0, 1.0)
-            table[:, place] = torque[row] + part[:, None] * np.diff(torque, axis=0)[row]
-        return table.reshape(steps, -1) * self.dt, _rows(which, table.shape)
+            table[:, :, place] = torque[row] + part[:, None] * np.diff(torque, axis=0)[row]
+        return table.reshape(steps, -1) * self.dt, _rows(which, len(block))
 
     def _sample(self, motion: Motion, trace: FloatArray, read: FloatArray) -> FloatArray:
         """Positions of lines when they were read, linear between steps. Shape (n, lines)."""
@@ -313,9 +324,9 @@ class DecoupledReplayer:
         return np.asarray(before + part * (after - before))
 
 
-def _rows(line: Ids, table: tuple[int, ...]) -> Ids:
-    """Columns of a table (steps, motions, different ones) for every row, line by line."""
-    return np.asarray((line.reshape(-1, 1) + np.arange(table[1]) * table[2]).ravel(), dtype=np.intp)
+def _rows(which: Ids, motions: int) -> Ids:
+    """Columns of a table (steps, different ones, motions) for every row, line by line."""
+    return np.asarray((which.reshape(-1, 1) * motions + np.arange(motions)).ravel(), dtype=np.intp)
 
 
 def _of_model(

@@ -1,13 +1,14 @@
 """The fast stand-in on several cores: each process simulates some of the motions, to the same bits.
 
 A step of the stand-in is a few small array operations, which threads would queue up for. So processes are
-forked for every run, as cheap as they are here, and hand back what they predicted; where there is no fork, or
-a child fails, this process does the work itself.
+forked for every run, as cheap as they are here, and leave what they predicted in shared memory; where there
+is no fork, or a child fails, this process does the work itself.
 """
 
 from __future__ import annotations
 
 import itertools
+import mmap
 import os
 import warnings
 from collections.abc import Callable, Sequence
@@ -48,28 +49,24 @@ def _elsewhere(
 ) -> Callable[[], list[FloatArray]]:
     """Run a part in a child; the call returned waits for its result."""
     shapes = [(len(values), *motion.measured.shape) for motion in part.motions]
-    reading, writing = os.pipe()
+    ends = np.cumsum([int(np.prod(shape)) for shape in shapes])
+    shared = np.frombuffer(mmap.mmap(-1, 8 * int(ends[-1])), dtype=np.float64)
+    places = [place.reshape(shape) for place, shape in zip(np.split(shared, ends[:-1]), shapes, strict=True)]
     with warnings.catch_warnings():
         # other threads of this process hold nothing that array operations need
         warnings.simplefilter("ignore", DeprecationWarning)
         child = os.fork()
     if child == 0:
+        failed = 1
         try:
-            os.close(reading)
-            with os.fdopen(writing, "wb") as pipe:
-                for predicted in part.run(names, values):
-                    pipe.write(np.ascontiguousarray(predicted, dtype=np.float64).tobytes())
+            for place, predicted in zip(places, part.run(names, values), strict=True):
+                place[:] = predicted
+            failed = 0
         finally:
-            os._exit(0)
-    os.close(writing)
+            os._exit(failed)
 
     def result() -> list[FloatArray]:
-        with os.fdopen(reading, "rb") as pipe:
-            data = np.frombuffer(pipe.read(), dtype=np.float64)
-        os.waitpid(child, 0)
-        ends = np.cumsum([int(np.prod(shape)) for shape in shapes])
-        if len(data) != ends[-1]:
-            return part.run(names, values)
-        return [one.reshape(shape) for one, shape in zip(np.split(data, ends[:-1]), shapes, strict=True)]
+        _, status = os.waitpid(child, 0)
+        return part.run(names, values) if status else places
 
     return result

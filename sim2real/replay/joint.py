@@ -7,27 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from sim2real.channels.laws import UNLIMITED, extra_friction, limits_at, moved_goal
+from sim2real.channels.laws import extra_friction, limits_at
 
 FloatArray = NDArray[np.float64]
-
-
-class Goals:
-    """Inner goals of servos, of which some can't jump."""
-
-    def __init__(self, rows: Mapping[str, FloatArray], start: FloatArray, dt: float) -> None:
-        """Begin at rest; shapes (rows,)."""
-        speed, braking = rows["rate_limit"], rows["goal_braking"]
-        self._slow = _among((speed < UNLIMITED) | (braking < UNLIMITED))
-        self._limits, self._dt = (speed[self._slow], braking[self._slow]), dt
-        self._state = start[self._slow], np.zeros_like(start[self._slow])
-
-    def follow(self, command: FloatArray) -> FloatArray:
-        """Goals after a physics step; written over the commands."""
-        if len(self._state[0]):
-            self._state = moved_goal(np, self._state, command[self._slow], self._limits, self._dt)
-            command[self._slow] = self._state[0]
-        return command
 
 
 class Joint:

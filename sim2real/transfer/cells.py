@@ -31,7 +31,7 @@ from sim2real.files import replace_folder, write_text
 from sim2real.policy import Policy
 from sim2real.registry import import_module, pickled
 from sim2real.transfer.cluster import Cluster
-from sim2real.transfer.fingerprint import code_of, fingerprint
+from sim2real.transfer.fingerprint import code_in, code_of, fingerprint
 from sim2real.transfer.methods import Method
 from sim2real.transfer.remote import RemoteTarget
 from sim2real.transfer.source import Source
@@ -65,11 +65,13 @@ class Cell:
         return f"{self.target.name} {self.label} seed {self.policy.seed}"
 
     def key(self) -> str:
-        """Fingerprint of everything that goes in; of a method its code and its settings."""
+        """Fingerprint of everything that goes in; of a user's own things their code, too."""
         how = dataclasses.asdict(self.method) if dataclasses.is_dataclass(self.method) else vars(self.method)
         tried = [(variant.name, variant.simulator, variant.domain) for variant in self.variants]
         goal = (self.target.name, self.target.simulator, self.target.domain)
-        where = (self.world.name, self.world.task, self.world.contents)
+        places = (self.target, *self.variants)
+        own = code_in(self.world, [place.domain for place in places], [place.simulator for place in places])
+        where = (self.world.name, self.world.task, self.world.contents, *own)
         what = (*where, self.policy, goal, self.label, code_of(type(self.method)), how)
         return fingerprint(*what, dataclasses.asdict(self.budget), tried, self.trials)
 

@@ -6,16 +6,20 @@ import contextlib
 import hashlib
 import inspect
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 
 import numpy as np
+from gymnasium.envs.registration import EnvSpec, load_env_creator
 
 from sim2real.domain import Domain
 from sim2real.identify.checkpoint import content_of
+from sim2real.parameters import CHANNELS, quantity_of
 from sim2real.policy import Policy
 from sim2real.recordings import Recording
 from sim2real.recordings.rollouts import Rollouts
+from sim2real.simulators import ENGINES
+from sim2real.tasks import TASKS
 from sim2real.world import World
 
 
@@ -27,17 +31,48 @@ def fingerprint(*parts: object) -> str:
     return digest.hexdigest()
 
 
-def code_of(method: type) -> list[str]:
-    """What a method of another version or another text is told from: both, of each class that it is made of.
+def code_of(thing: object) -> list[str]:
+    """What code of another version or another text is told from: both, of each class that a class is made of.
 
-    The text is that of the whole module, as a class calls what stands beside it; none of code without a file.
+    The text is that of the whole module, as a class or function calls what stands beside it; in a notebook it
+    is its own. There is none of code without a file.
+
+    Args:
+        thing: a class, a function, or something of a class.
     """
+    kind = thing if isinstance(thing, type) or inspect.isroutine(thing) else type(thing)
     known = [f"sim2real {version('sim2real')}"]
-    for part in method.__mro__[:-1]:
+    for part in kind.__mro__[:-1] if isinstance(kind, type) else (kind,):
         known.append(part.__qualname__)
-        with contextlib.suppress(OSError, TypeError):
-            known.append(inspect.getsource(inspect.getmodule(part) or part))
+        for text_of in (inspect.getmodule(part), part):
+            with contextlib.suppress(OSError, TypeError):
+                known.append(inspect.getsource(text_of))  # type: ignore[arg-type]
+                break
     return known
+
+
+def code_in(world: World, domains: Iterable[Domain] = (), engines: Iterable[str] = ()) -> list[list[str]]:
+    """Code that acts in a world and is none of this package's: of channels, task, env and simulators.
+
+    Args:
+        world: which.
+        domains: whose parameters may have channels beside the world's.
+        engines: names of the simulators that step it.
+    """
+    names = {*world.parameters, *(name for domain in domains for name in domain.names)}
+    own = {quantity.shapes or quantity.name for quantity in map(quantity_of, names)}
+    code: list[object] = [CHANNELS[name] for name in sorted(own & {*CHANNELS})]
+    if world.env is not None:
+        made, setters = world.env.source.what, world.env.source.setters
+        entry = made.entry_point if isinstance(made, EnvSpec) else made
+        code.append(load_env_creator(entry) if isinstance(entry, str) else entry)
+        code += [setters[name] for name in sorted(setters) if not isinstance(setters[name], str)]
+    elif world.own_task is not None or world.task in TASKS:
+        task = world.own_task or TASKS[world.task]
+        code += [] if TASKS.is_built_in(task) else [task]
+    simulators = [ENGINES[name] for name in sorted({*engines} & {*ENGINES})]
+    code += [simulator for simulator in simulators if not ENGINES.is_built_in(simulator)]
+    return [code_of(thing) for thing in code]
 
 
 def _feed(digest: hashlib._Hash, part: object) -> None:
@@ -59,7 +94,7 @@ def _feed(digest: hashlib._Hash, part: object) -> None:
 def _content(part: object) -> object:
     """What makes one of our things what it is."""
     if isinstance(part, World):
-        return content_of(part)
+        return [*content_of(part), *code_in(part)]
     if isinstance(part, Policy):
         return part.contract, part.network, part.weights
     if isinstance(part, Domain):

@@ -4,7 +4,6 @@ import json
 import re
 import sys
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import ClassVar
 
@@ -23,7 +22,6 @@ from sim2real.report.compare import write_comparison
 from sim2real.transfer import cells
 from sim2real.transfer.cells import place
 from sim2real.transfer.compare import Design, compare
-from sim2real.transfer.fingerprint import code_of
 from sim2real.transfer.methods import METHODS, Card
 from sim2real.transfer.target import Budget
 from sim2real.world import World
@@ -205,15 +203,6 @@ def test_cell_of_a_method_that_was_edited_runs_again(tmp_path, monkeypatch):
                 WORLD, POLICIES[:1], methods, replace(DESIGN, imports=("own.py",)), tmp_path / "out", lines
             )
         assert sum("kept from before" in line for line in lines) == others
-
-
-def test_code_of_a_method_is_that_of_all_classes_it_is_made_of():
-    known = "".join(code_of(METHODS["rehearsal"]))
-    assert "class Rehearsal(FineTune)" in known
-    assert "class Parts" in known
-    assert "class Retention" in known
-    assert version("sim2real") in known
-    assert code_of(type("Typed", (), {"__module__": "nowhere"}))[1:] == ["Typed"]
 
 
 def test_interrupted_comparison_goes_on(tmp_path):

@@ -5,10 +5,10 @@
     python scripts/coverage_attribution.py --quick
 
 Of five made-up parameters one costs 20, two cost 12 only together, one costs 3, and one nothing on average;
-every policy has costs of its own about these, with heavy tails, and so has every start. Coverage: of the
-true Shapley value by its interval, that of many policies, or of this one policy where there is one. False
-alarms: share of attributions that call the parameter without effect a cause. Together: share that show the
-two to hurt only together; falsely: that show it of two others.
+every policy has costs of its own about these, with heavy tails, and so has every start; every set has chance
+of its own besides. Coverage: of the true Shapley value by its interval, that of many policies, or of this one
+policy where there is one. False alarms: share of attributions that call the parameter without effect a cause.
+Together: share that show the two to hurt only together; falsely: that show it of any of nine others.
 """
 
 import argparse
@@ -46,7 +46,7 @@ def made(rng: np.random.Generator, policies: int) -> tuple[Losses, np.ndarray]:
     if policies == 1:
         truth, pair = COSTS + own[0, 0], float(together[0, 0])
     shares = truth + np.array([0.0, pair / 2, pair / 2, 0.0, 0.0])
-    returns = 300.0 + 20.0 * rng.normal(size=(policies, STARTS, 1)) - lost
+    returns = 300.0 + 20.0 * rng.normal(size=(policies, STARTS, 1)) + rng.normal(size=lost.shape) - lost
     return Losses(game, returns.swapaxes(1, 2), int(rng.integers(2**31))), shares
 
 

@@ -19,27 +19,30 @@ _ROUNDING = 1e-12
 class Losses:
     """Returns of every set of parameters of a game, as policies and starts show them.
 
-    Intervals are about other policies and other starts: Student's, with each policy a unit, from three
-    policies on, else by bootstrap of the starts. ``scripts/coverage_attribution.py`` prints how often they
-    hold the truth: of 1,000 attributions each, 97 to 99 % with three policies or more, 94 % with one.
+    Intervals are Student's: about other policies and other starts, with each policy a unit, from three
+    policies on, else about other starts, each of them a unit. ``scripts/coverage_attribution.py`` prints how
+    often they hold the truth.
     """
 
     game: Game
     returns: Array
     """Shape (policies, sets, starts)."""
     seed: int = 0
-    """Of the bootstrap."""
+    """Of the bootstrap in `by_start`."""
 
     @cached_property
     def _lost(self) -> Array:
         """What each set loses of the source's returns. Shape (policies, sets, starts)."""
         return self.returns[:, [self.game.place()]] - self.returns
 
+    def _told(self, values: Array) -> Array:
+        """Values with 0 where they are but rounding, which may be the same in every start and look certain."""
+        return np.where(np.abs(values) > _ROUNDING * np.abs(self.returns).max(), values, 0.0)
+
     @cached_property
     def _shares(self) -> Array:
-        """Shapley values, 0 where they are but rounding. Shape (policies, starts, parameters)."""
-        found = self.game.shapley(self._lost.swapaxes(1, 2))
-        return np.where(np.abs(found) > _ROUNDING * np.abs(self.returns).max(), found, 0.0)
+        """Shapley values. Shape (policies, starts, parameters)."""
+        return self._told(self.game.shapley(self._lost.swapaxes(1, 2)))
 
     @property
     def whole(self) -> Array:
@@ -52,10 +55,10 @@ class Losses:
         seeds, _, starts = self.returns.shape
         if seeds >= MINIMUM_RUNS:
             return f"other seeds and other starts, from {seeds} policies and {starts} starts"
-        if starts == 1:
-            return f"nothing: {MINIMUM_RUNS} policies or 2 episodes give an interval"
+        if starts < MINIMUM_RUNS:
+            return f"nothing: {MINIMUM_RUNS} policies or {MINIMUM_RUNS} episodes give an interval"
         return (
-            f"other starts alone, by bootstrap of {starts}; {seeds} "
+            f"other starts alone, from {starts}; {seeds} "
             f"{'policy tells' if seeds == 1 else 'policies tell'} nothing of other training seeds"
         )
 
@@ -86,39 +89,29 @@ class Losses:
     def interaction(self, one: int, other: int) -> Estimate:
         """What two cost together beyond what each costs alone."""
         pair, *alone = (self._lost[:, self.game.place(*which)] for which in ((one, other), (one,), (other,)))
-        return self._mean(pair - alone[0] - alone[1])
+        return self._mean(self._told(pair - alone[0] - alone[1]))
 
     def by_start(self) -> Estimate:
         """Standard deviation of the drop over starts; its interval is by bootstrap of them."""
         by_start = self.whole.mean(axis=0)
         if len(by_start) < MINIMUM_RUNS:
             return Estimate(float(by_start.std()), None, len(by_start))
-        drawn = by_start[self._draws(len(by_start))].std(axis=1, ddof=1)
-        return Estimate(float(by_start.std(ddof=1)), _middle(drawn), len(by_start))
-
-    def _draws(self, starts: int) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
-        return np.random.default_rng(self.seed).integers(starts, size=(_REPETITIONS, starts))
+        draws = np.random.default_rng(self.seed).integers(len(by_start), size=(_REPETITIONS, len(by_start)))
+        low, high = np.quantile(by_start[draws].std(axis=1, ddof=1), [LEVEL / 2, 1 - LEVEL / 2])
+        return Estimate(float(by_start.std(ddof=1)), (float(low), float(high)), len(by_start))
 
     def _mean(self, values: Array, error: float = 0.0) -> Estimate:
-        """The mean over policies and starts, shape (policies, starts), each policy a unit from three on."""
-        seeds, starts = values.shape
-        if seeds >= MINIMUM_RUNS:
-            found = spread(lambda means: means.mean(axis=(1, 2)), values[:, None])
-            return replace(found, references=error**2).estimate
-        value, by_start = float(values.mean()), values.mean(axis=0)
-        if starts == 1:
-            return Estimate(value, None, seeds)
-        drawn = by_start[self._draws(starts)].mean(axis=1)
-        drawn += error * np.random.default_rng(self.seed + 1).standard_normal(_REPETITIONS)
-        return Estimate(value, _middle(drawn), starts)
+        """The mean over policies and starts, shape (policies, starts).
+
+        Below three policies a start is a unit: its quantile is Student's, as of few starts with heavy tails
+        a bootstrap's percentiles are too narrow.
+        """
+        units = values if len(values) >= MINIMUM_RUNS else values.mean(axis=0)[:, None]
+        found = spread(lambda means: means.mean(axis=(1, 2)), units[:, None])
+        return replace(found, references=error**2).estimate
 
 
 def only_together(alone: Sequence[Estimate], cost: Estimate) -> bool:
     """Whether two parameters are shown to hurt together, and neither is shown to hurt by itself."""
     sure = cost.interval is not None and cost.interval[0] > 0
     return sure and all(one.interval is not None and one.interval[0] <= 0 for one in alone)
-
-
-def _middle(drawn: Array) -> tuple[float, float]:
-    low, high = np.quantile(drawn, [LEVEL / 2, 1 - LEVEL / 2])
-    return float(low), float(high)

@@ -5,6 +5,7 @@ from itertools import permutations
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from sim2real.cli import main
 from sim2real.distributions import Uniform
@@ -250,6 +251,21 @@ def test_what_changes_nothing_costs_exactly_nothing():
     game = Game.of(5)
     returns = 300 + np.random.default_rng(0).normal(0, 20, (1, 1, 32)) - 7.3 * game.sets[:, [0]]
     assert Losses(game, returns).share(3).interval == (0.0, 0.0)
+
+
+def test_starts_are_the_units_of_a_single_policy():
+    """Student's interval of scipy, and no certainty from rounding that every start has alike."""
+    rng, game = np.random.default_rng(3), Game.of(2)
+    returns = 300 + 20 * rng.normal(size=(1, 1, 12)) - np.array([0, 5, 2, 7])[:, None] * rng.normal(size=12)
+    losses = Losses(game, returns + 0.1)
+    drop = losses.whole[0]
+    low, high = stats.t.interval(0.95, len(drop) - 1, drop.mean(), stats.sem(drop))
+    assert losses.drop().interval == pytest.approx((low, high), rel=1e-9)
+    additive = game.sets @ np.array([0.1, 0.3])
+    losses = Losses(game, 300 + 20 * rng.normal(size=(1, 1, 12)) - additive[:, None])
+    assert losses.interaction(0, 1).interval == (0.0, 0.0)
+    assert Losses(game, returns[..., :2]).drop().interval is None
+    assert Losses(game, returns[..., :2]).about.startswith("nothing: 3 policies or 3 episodes")
 
 
 def test_planted_rates_are_what_the_script_prints():

@@ -1,5 +1,6 @@
 """What a browser makes of the pages: no complaint, no request, tables that sort, curves that zoom."""
 
+import base64
 import re
 from urllib.parse import unquote
 
@@ -176,6 +177,36 @@ def test_a_page_opens_without_complaint_or_request_and_fits(kind, width, scheme,
 def test_a_dark_page_is_printed_on_white(pages, browser):
     browser.open(pages["gap"], scheme="dark", media="print")
     assert browser.run("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+
+
+@pytest.mark.parametrize("kind", _MADE)
+def test_a_page_is_printed_whole_and_nothing_is_cut_in_two(kind, pages, browser):
+    """What is folded is opened, curves are in ink on white, and what only a screen can use is gone."""
+    browser.open(pages[kind], scheme="dark", media="")
+    browser.run(
+        "var seen = {}; addEventListener('beforeprint', () => {"
+        " seen.folded = document.querySelectorAll('details:not([open])').length; });"
+        "matchMedia('print').addEventListener('change', ({ matches }) => { if (matches) {"
+        " const all = query => [...document.querySelectorAll(query)];"
+        " const look = (query, name) => all(query).map(one => getComputedStyle(one)[name]);"
+        " seen.gone = look('.csv, .hint, .take, .controls button, .controls input', 'display');"
+        " seen.ink = css('ink'); seen.paper = look('body', 'backgroundColor');"
+        " seen.head = look('thead button', 'display'); seen.band = look('thead th', 'printColorAdjust');"
+        " seen.whole = look('tr, figure, .chart, .finding', 'breakInside'); } }); 0"
+    )
+    printed = base64.b64decode(browser.ask("Page.printToPDF", preferCSSPageSize=True)["data"])
+    assert printed.startswith(b"%PDF")
+    assert 1 <= len(re.findall(rb"/Type /Page\b", printed)) < 20
+    seen = browser.run("seen")
+    assert seen["folded"] == 0
+    assert seen["paper"] == ["rgb(255, 255, 255)"]
+    assert seen["ink"] == "#1c2126"
+    assert set(seen["gone"]) <= {"none"}
+    assert set(seen["head"]) <= {"contents"}  # a browser repeats no button at the head of the next sheet
+    assert set(seen["band"]) <= {"exact"}
+    assert set(seen["whole"]) == {"avoid"}
+    assert browser.run("document.querySelectorAll('details[open]').length") == 0
+    assert browser.complaints == []
 
 
 def test_a_heading_sorts_by_numbers_there_and_back_also_by_keyboard(pages, browser):

@@ -161,6 +161,12 @@ function ticks(low, high, most) {
   return found;
 }
 
+// A printed page has its own width and colours, and nothing folded.
+const folded = () => document.querySelectorAll("details");
+addEventListener("beforeprint", () => folded().forEach(one => { one.shut = !one.open; one.open = true; }));
+addEventListener("afterprint", () => folded().forEach(one => { one.open &&= !one.shut; }));
+matchMedia("print").addEventListener("change", () => charts.forEach(chart => chart.draw()));
+
 const charts = [...document.querySelectorAll(".chart")].map(box => new Chart(box));
 for (const button of document.querySelectorAll("[data-take]")) button.onclick = () => {
   charts[0].show(+button.dataset.take); charts[0].canvas.scrollIntoView({ block: "center" });

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 from scipy.stats import rankdata
@@ -16,8 +16,10 @@ def mmrv(simulated: Array, real: Array) -> Array:
     RV(i,j) = abs(R_i - R_j) 1[(S_i > S_j) != (R_i > R_j)], of which the largest over j, averaged over i. Ties
     are "not greater" on both sides. Shapes (..., policies) to (...).
     """
-    wrong = (simulated[..., :, None] > simulated[..., None, :]) != (real[..., :, None] > real[..., None, :])
-    worst: Array = np.where(wrong, np.abs(real[..., :, None] - real[..., None, :]), 0.0).max(axis=-1)
+    worst = np.zeros(np.shape(real))
+    for j in range(worst.shape[-1]):  # one by one, as a cube of all draws and pairs leaves the cache
+        s, r = simulated[..., [j]], real[..., [j]]
+        np.maximum(worst, np.abs(real - r) * ((simulated > s) != (real > r)), out=worst)
     return np.asarray(worst.mean(axis=-1))
 
 
@@ -36,16 +38,21 @@ def spearman(simulated: Array, real: Array) -> Array:
 
 def kendall(simulated: Array, real: Array) -> Array:
     """Kendall's tau-b, which makes up for ties. Shapes as `mmrv`."""
-    s, r = _orders(simulated), _orders(real)
-    scale = np.sqrt((s * s).sum(axis=(-1, -2)) * (r * r).sum(axis=(-1, -2)))
-    return _share((s * r).sum(axis=(-1, -2)), scale)
+    both, one, other = (np.zeros(np.shape(real)[:-1]) for _ in range(3))
+    for s, r in _orders(simulated, real):
+        both += (s * r).sum(axis=-1)
+        one += (s * s).sum(axis=-1)
+        other += (r * r).sum(axis=-1)
+    return _share(both, np.sqrt(one * other))
 
 
 def rank_agreement(simulated: Array, real: Array) -> Array:
     """Share of the pairs that differ in reality which the simulator orders alike, its ties counted half."""
-    s, r = _orders(simulated), _orders(real)
-    alike = np.where(s == 0, 0.5, s == r) * (r != 0)
-    return _share(alike.sum(axis=(-1, -2)), (r != 0).sum(axis=(-1, -2)))
+    alike, pairs = (np.zeros(np.shape(real)[:-1]) for _ in range(2))
+    for s, r in _orders(simulated, real):
+        alike += (np.where(s == 0, 0.5, s == r) * (r != 0)).sum(axis=-1)
+        pairs += (r != 0).sum(axis=-1)
+    return _share(alike, pairs)
 
 
 def optimism(simulated: Array, real: Array) -> Array:
@@ -63,9 +70,10 @@ METRICS: Mapping[str, Callable[[Array, Array], Array]] = {
 }
 
 
-def _orders(values: Array) -> Array:
-    """Which of two is more, -1, 0 or 1. Shape (..., policies, policies)."""
-    return np.sign(values[..., :, None] - values[..., None, :])
+def _orders(*places: Array) -> Iterator[list[Array]]:
+    """Which of two is more in each place, -1, 0 or 1, of all pairs once."""
+    for k in range(1, places[0].shape[-1]):
+        yield [np.sign(values[..., k:] - values[..., :-k]) for values in places]
 
 
 def _share(part: Array, whole: Array) -> Array:

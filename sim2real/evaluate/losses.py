@@ -36,7 +36,7 @@ class Losses:
         return self.returns[:, [self.game.place()]] - self.returns
 
     def _told(self, values: Array) -> Array:
-        """Values with 0 where they are but rounding, which may be the same in every start and look certain."""
+        """Values with 0 where they are but rounding, which every start may have alike."""
         return np.where(np.abs(values) > _ROUNDING * np.abs(self.returns).max(), values, 0.0)
 
     @cached_property

@@ -17,7 +17,7 @@ what one such dose does. ``scripts/predictivity.py`` prints how often they hold 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,7 +31,6 @@ MINIMUM_POLICIES = 5
 
 _FEW = 10
 _DRAWS = 2000
-_MOST_PAIRS = 2_000_000
 
 
 @dataclass(frozen=True)
@@ -102,9 +101,9 @@ def predictivity(
     for name in metrics or METRICS:
         metric = METRICS[name]
         value = float(metric(simulated.means, real.means))
-        once = _in_blocks(metric, noisy, noisy_real)
+        once = metric(noisy, noisy_real)
         noise = float(np.nanmean(once)) - value if np.isfinite(once).any() else 0.0
-        nested = _in_blocks(metric, drawn, drawn_real)
+        nested = metric(drawn, drawn_real)
         known = count >= MINIMUM_POLICIES and not math.isnan(value)
         interval = _interval(nested, noise, count < _FEW, _BOUNDS[name]) if known else None
         found[name] = Agreement(Estimate(value, interval, count), noise, nested)
@@ -148,13 +147,6 @@ def _drawn(results: PolicyResults, chosen: NDArray[np.int64], rng: np.random.Gen
         drawn = rng.integers(0, len(values), (int(places.sum()), len(values)))
         means[places] = values[drawn].mean(axis=1)
     return means
-
-
-def _in_blocks(metric: Callable[[Array, Array], Array], simulated: Array, real: Array) -> Array:
-    """The metric of every draw; of pairs of many policies, not all draws at once fit into memory."""
-    size = max(1, _MOST_PAIRS // simulated.shape[1] ** 2)
-    blocks = range(0, len(simulated), size)
-    return np.concatenate([metric(simulated[k : k + size], real[k : k + size]) for k in blocks])
 
 
 def _interval(

@@ -8,7 +8,7 @@ import pytest
 import scipy.stats
 
 from sim2real.errors import InvalidValue
-from sim2real.evaluate.agreement import METRICS, kendall, mmrv, pearson, spearman
+from sim2real.evaluate.agreement import METRICS, kendall, mmrv, pearson, rank_agreement, spearman
 from sim2real.evaluate.control_variate import real_estimates
 from sim2real.evaluate.predictivity import PolicyResults, difference, predictivity
 from sim2real.evaluate.results_file import read_columns, results_of, split
@@ -216,3 +216,19 @@ def test_without_twins_there_is_no_help():
     assert real_estimates(simulated, stranger)[0].helped is None
     few = PolicyResults(("p",), (real.values[0][:4],), (real.starts[0][:4],))
     assert real_estimates(simulated, few)[0].helped is None
+
+
+@pytest.mark.parametrize("policies", [1, 2, 7])
+def test_pairs_are_counted_as_in_a_loop_over_them(policies):
+    """With ties, and a row of one policy."""
+    rng = np.random.default_rng(policies)
+    simulated, real = rng.integers(0, 4, (2, 30, policies)) / 4
+    for s, r, violation, agreement in zip(
+        simulated, real, mmrv(simulated, real), rank_agreement(simulated, real), strict=True
+    ):
+        both = list(zip(s, r, strict=True))
+        worst = [max(abs(a - b) * ((x > y) != (a > b)) for y, b in both) for x, a in both]
+        assert violation == pytest.approx(np.mean(worst), abs=1e-15)
+        pairs = [(x - y, a - b) for (x, a), (y, b) in itertools.combinations(both, 2) if a != b]
+        alike = [0.5 if not x else float((x > 0) == (a > 0)) for x, a in pairs]
+        assert agreement == pytest.approx(np.mean(alike)) if pairs else np.isnan(agreement)

@@ -16,8 +16,8 @@ def mmrv(simulated: Array, real: Array) -> Array:
     RV(i,j) = abs(R_i - R_j) 1[(S_i > S_j) != (R_i > R_j)], of which the largest over j, averaged over i. Ties
     are "not greater" on both sides. Shapes (..., policies) to (...).
     """
-    worst = np.zeros(np.shape(real))
-    for j in range(worst.shape[-1]):  # one by one, as a cube of all draws and pairs leaves the cache
+    worst: Array = np.zeros(real.shape)
+    for j in range(real.shape[-1]):  # one by one, as a cube of all draws and pairs leaves the cache
         s, r = simulated[..., [j]], real[..., [j]]
         np.maximum(worst, np.abs(real - r) * ((simulated > s) != (real > r)), out=worst)
     return np.asarray(worst.mean(axis=-1))
@@ -38,7 +38,7 @@ def spearman(simulated: Array, real: Array) -> Array:
 
 def kendall(simulated: Array, real: Array) -> Array:
     """Kendall's tau-b, which makes up for ties. Shapes as `mmrv`."""
-    both, one, other = (np.zeros(np.shape(real)[:-1]) for _ in range(3))
+    both, one, other = (np.zeros(real.shape[:-1]) for _ in range(3))
     for s, r in _orders(simulated, real):
         both += (s * r).sum(axis=-1)
         one += (s * s).sum(axis=-1)
@@ -48,7 +48,7 @@ def kendall(simulated: Array, real: Array) -> Array:
 
 def rank_agreement(simulated: Array, real: Array) -> Array:
     """Share of the pairs that differ in reality which the simulator orders alike, its ties counted half."""
-    alike, pairs = (np.zeros(np.shape(real)[:-1]) for _ in range(2))
+    alike, pairs = (np.zeros(real.shape[:-1]) for _ in range(2))
     for s, r in _orders(simulated, real):
         alike += (np.where(s == 0, 0.5, s == r) * (r != 0)).sum(axis=-1)
         pairs += (r != 0).sum(axis=-1)

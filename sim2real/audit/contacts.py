@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import mujoco
+import numpy as np
 
 from sim2real.world.contacts import contact_dim, pair_of, possible_partners
 
@@ -52,15 +53,10 @@ def _ruled_out(model: mujoco.MjModel, changed: mujoco.MjModel, geom: int, partne
         return f"contacts of {name} and {other} have condim {condim}, without {_KINDS[moved[0]]} friction"
     if mine > theirs:
         return ""
-    hidden = [
-        k
-        for k in used
-        if model.geom_friction[partner, k]
-        >= max(model.geom_friction[geom, k], changed.geom_friction[geom, k])
-    ]
-    if len(hidden) < len(used):
+    counts = [np.maximum(m.geom_friction[geom], m.geom_friction[partner]) for m in (model, changed)]
+    if any(counts[0][k] != counts[1][k] for k in used):
         return ""
-    grip, low = model.geom_friction[partner, hidden[0]], changed.geom_friction[geom, hidden[0]]
+    grip, low = changed.geom_friction[partner, used[0]], changed.geom_friction[geom, used[0]]
     return (
         f"geom {other} is grippier ({grip:g}) than {name} ({low:g}), and the larger friction counts; "
         f'give {name} priority="1" or {other} less friction'

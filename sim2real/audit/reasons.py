@@ -17,6 +17,7 @@ import numpy as np
 from sim2real.audit.contacts import why_friction_is_dead
 from sim2real.audit.written import Written, written
 from sim2real.interface import Ids
+from sim2real.world.levers import is_moved
 
 Pairs = set[tuple[int, int]]
 """Geoms that touched, the smaller number first."""
@@ -61,8 +62,8 @@ def _is_scenery(field: str) -> bool:
 
 def _fixed_body(model: mujoco.MjModel, field: Written) -> Iterator[str]:
     for body in field.rows:
-        if model.body_weldid[body] == 0:
-            yield f"body {_name(model, 'body', body)} is fixed to the world"
+        if not is_moved(model, int(body)):
+            yield f"body {_name(model, 'body', body)} is fixed to the world, or put somewhere by mocap"
 
 
 def _unlimited(flag: str, kind: str) -> Callable[[mujoco.MjModel, Written], Iterator[str]]:

@@ -53,6 +53,10 @@ class Expected:
         target = str(self.table.get(column, {}).get("joint", column))
         return target if target in self.limits else ""
 
+    def rescales(self, column: str) -> bool:
+        """Whether the world says what a number of a column is in rad or m."""
+        return "scale" in self.table.get(column, {})
+
     def follows(self, column: str) -> bool:
         """Whether a column's command is where its joint should go."""
         return self.goals is None or self.joint(column) in self.goals

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sim2real.doctor.finding import FACT, WARNING, Finding
-from sim2real.doctor.units import step_name
+from sim2real.doctor.units import CLOSE, step_name
 from sim2real.doctor.view import View, quantization
 from sim2real.recordings.raw import RawLog
 from sim2real.recordings.recording import FloatArray
@@ -76,11 +76,18 @@ def _velocity(measured: Sequence[Measured], names: tuple[str, ...]) -> Iterator[
     joints = list(dict.fromkeys(joint for m in measured for joint in m.view.log.joints))
     for joint in joints:
         ratio = _median(measured, "ratio", joint)
-        # Near 180/π it is the unit of angles, which has a finding of its own.
-        if np.isfinite(ratio) and abs(ratio - 1) > _UNLIKE and 0.03 < ratio < 40:
+        # near 180/π it is the unit of angles, which has a finding of its own
+        angle = ratio > 0 and abs(abs(np.log(ratio)) - np.log(180 / np.pi)) < CLOSE
+        if ratio < 0:
             text = (
-                f"the velocity of {joint} is {ratio:.2f} times the derivative of its position: they are in "
-                f"different units (is the position a fraction of {ratio:.2f} rad?); give the joint a scale, "
+                f"the velocity of {joint} goes against its position ({ratio:.2f} times its derivative); turn "
+                "its sign (a velocity_scale in [recordings.joints] of the world's physics.toml)"
+            )
+            yield Finding("sign", WARNING, text, names, joint, value=ratio)
+        elif np.isfinite(ratio) and abs(ratio - 1) > _UNLIKE and not angle:
+            text = (
+                f"the velocity of {joint} is {ratio:.3g} times the derivative of its position: they are in "
+                f"different units (is the position a fraction of {ratio:.3g} rad?); give the joint a scale, "
                 "and a velocity_scale where that differs"
             )
             yield Finding("scale", WARNING, text, names, joint, value=ratio)

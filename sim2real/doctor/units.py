@@ -9,19 +9,24 @@ import numpy as np
 from sim2real.doctor.expected import Expected
 from sim2real.doctor.finding import BAD, WARNING, Finding, rows_of, stretches
 from sim2real.doctor.view import View
+from sim2real.recordings.columns import unit_named
 from sim2real.recordings.recording import FloatArray
 
 DEGREE = np.pi / 180
 _FAR = 4 * np.pi  # two turns; no position servo is sent further in rad
-_CLOSE = 0.12  # relative; how near a ratio must be to 180/π
+CLOSE = 0.12
+"""How near a ratio must be to 180/π, relative."""
 _ALIKE = 0.5  # least correlation of two signals that are one
+_CROSSED = 0.9  # of a position with another joint's command
+_SURE = 0.8  # of two that are each other's opposite
 
 
 def velocity_ratio(view: View) -> tuple[FloatArray, FloatArray]:
     """Reported velocity over differentiated position, and by how many seconds it comes later.
 
     Returns:
-        tuple: two arrays of shape (k,); NaN for a joint that does not move or whose signals don't match.
+        tuple: two arrays of shape (k,); the ratio is below 0 for a turned sign, and NaN for a joint that does
+            not move or whose signals don't match.
     """
     count = view.position.shape[1]
     ratio, late = np.full(count, np.nan), np.full(count, np.nan)
@@ -31,8 +36,11 @@ def velocity_ratio(view: View) -> tuple[FloatArray, FloatArray]:
     reach = min(view.width(0.1), 50, len(view.time) // 4)
     for j in np.flatnonzero(view.moves):
         found = [_fit(slope[:, j], view.velocity[:, j], shift) for shift in range(-reach, reach + 1)]
-        best = int(np.argmax([alike for alike, _ in found]))
-        if found[best][0] > _ALIKE:
+        alike = [alike for alike, _ in found]
+        best = int(np.argmax(alike))
+        if alike[best] < _ALIKE and min(alike) < -_SURE:
+            best = int(np.argmin(alike))
+        if abs(alike[best]) > _ALIKE:
             ratio[j] = found[best][1]
             late[j] = (best - reach) * view.period
     return ratio, late
@@ -59,6 +67,20 @@ def degrees(view: View, expected: Expected, ratio: FloatArray) -> tuple[list[int
     )
 
 
+def foreign(view: View, expected: Expected) -> Iterator[Finding]:
+    """Joints that are in another unit by their own account, which nothing brings to rad or m."""
+    for joint, unit in zip(view.log.joints, view.log.units, strict=False):
+        said = unit_named(unit)
+        unknown = unit and not said and expected.world  # without a world nobody could have said what it is
+        if (unknown or said not in ("", "rad", "m", "deg")) and not expected.rescales(joint):
+            text = (
+                f"{view.log.name}: {joint} is in {unit} by its own account, and nothing says how much that "
+                "is in rad or m; give it a scale, in a mapping file or in [recordings.joints] of the world's "
+                "physics.toml"
+            )
+            yield Finding("scale", BAD, text, (view.log.name,), joint)
+
+
 def scales(view: View) -> Iterator[Finding]:
     """Joints whose command and position differ in unit or sign."""
     name = view.log.name
@@ -69,11 +91,25 @@ def scales(view: View) -> Iterator[Finding]:
             text = f"{name}: {joint} moves against its command (correlation {alike:.2f}); turn one's sign"
             yield Finding("sign", BAD, text, (name,), joint, value=alike)
         elif alike > 0.8 and not 0.05 < slope < 20:
-            unit = " (a degree is 0.01745 rad)" if abs(np.log(slope) - np.log(DEGREE)) < _CLOSE else ""
+            unit = " (a degree is 0.01745 rad)" if abs(np.log(slope) - np.log(DEGREE)) < CLOSE else ""
             text = (
                 f"{name}: {joint} moves {slope:.3g} times as far as its command{unit}; bring both to one unit"
             )
             yield Finding("scale", BAD, text, (name,), joint, value=slope)
+
+
+def crossed(view: View) -> Iterator[Finding]:
+    """Joints each of which moves as another one of them is told, and not as it is told itself."""
+    joints = np.flatnonzero(view.moves & view.commanded & view.follows).tolist()
+    astray = [j for j in joints if abs(_follow(view, j)[0]) < _ALIKE]
+    leaders = {j: max(joints, key=lambda k: _follow(view, j, k)[0]) for j in astray}
+    sure = all(_follow(view, j, k)[0] > _CROSSED for j, k in leaders.items())
+    if astray and sure and set(leaders.values()) == set(astray):
+        told = ", ".join(
+            f"{view.log.joints[j]} moves as {view.log.joints[k]} is told" for j, k in leaders.items()
+        )
+        text = f"{view.log.name}: columns of commands or positions are in another's place: {told}"
+        yield Finding("joint", BAD, f"{text}; name each column after its joint", (view.log.name,))
 
 
 def coarse(view: View) -> Iterator[Finding]:
@@ -105,15 +141,16 @@ def step_name(step: float) -> str:
 def _not_radians(view: View, j: int, expected: Expected, ratio: float) -> str:
     """Why a joint's numbers are no rad; empty if nothing speaks against it."""
     stated = view.log.units[j] if view.log.units else ""
-    if stated and stated != "rad":
-        return f"is in {stated} by its own account" if stated == "deg" else ""
+    if stated and unit_named(stated) != "rad":
+        own = unit_named(stated) == "deg" and not expected.rescales(view.log.joints[j])
+        return f"is in {stated} by its own account" if own else ""
     top = float(np.abs(view.position[:, j]).max())
     if np.isfinite(view.step[j]) and "°" in step_name(float(view.step[j])):
         return f"moves in steps of {view.step[j]:.4g}, which is {step_name(float(view.step[j]))}: degrees"
     if np.isfinite(ratio) and ratio > 0:
-        if abs(np.log(ratio / DEGREE)) < _CLOSE:
+        if abs(np.log(ratio / DEGREE)) < CLOSE:
             return "has velocities that are 0.01745 of its differentiated position: degrees beside rad/s"
-        if abs(np.log(ratio * DEGREE)) < _CLOSE:
+        if abs(np.log(ratio * DEGREE)) < CLOSE:
             return "has velocities that are 57.3 times its differentiated position: rad beside degrees/s"
     low, high = expected.limits.get(expected.joint(view.log.joints[j]), (-np.inf, np.inf))
     within = np.isfinite(low) and np.abs([low, high]).max() < top / 3
@@ -133,12 +170,16 @@ def _fit(slope: FloatArray, reported: FloatArray, shift: int) -> tuple[float, fl
     return float(a @ b) / np.sqrt(norm[0] * norm[1]), float(a @ b) / norm[0]
 
 
-def _follow(view: View, j: int) -> tuple[float, float]:
-    """Best correlation of a position with its command up to 0.5 s earlier, and the ratio of their sizes."""
+def _follow(view: View, j: int, leader: int | None = None) -> tuple[float, float]:
+    """Best correlation of a position with a command up to 0.5 s earlier, and the ratio of their sizes.
+
+    The command is its own, or that of another joint.
+    """
+    leader = j if leader is None else leader
     best = (0.0, np.nan)
     reach = min(view.width(0.5), len(view.time) // 3)
     for shift in range(0, reach + 1, max(1, reach // 25)):
-        a = view.command[: len(view.time) - shift, j]
+        a = view.command[: len(view.time) - shift, leader]
         b = view.position[shift:, j]
         a, b = a - a.mean(), b - b.mean()
         norm = np.sqrt((a @ a) * (b @ b))

@@ -52,6 +52,27 @@ _UNITS = {
     "cm": (1e-2, "m"),
     "mm": (1e-3, "m"),
 }
+_ALIASES = {
+    "rad": ("radian", "radians", "rads"),
+    "deg": ("degree", "degrees", "deg.", "degs", "dps", "°", "º"),
+    "rev": ("revs", "revolution", "revolutions", "rotation", "rotations", "turn", "turns"),
+    "m": ("meter", "meters", "metre", "metres"),
+    "cm": ("centimeter", "centimeters", "centimetre", "centimetres"),
+    "mm": ("millimeter", "millimeters", "millimetre", "millimetres"),
+    "s": ("sec", "secs", "second", "seconds"),
+    "ms": ("msec", "millisecond", "milliseconds"),
+    "us": ("usec", "µs", "μs", "microsecond", "microseconds"),
+    "ns": ("nsec", "nanosecond", "nanoseconds"),
+    "%": ("percent", "pct"),
+    "mrad": ("milliradian", "milliradians"),
+    "ticks": ("tick", "count", "counts", "pulse", "pulses", "step", "steps", "raw"),
+    "rev/min": ("rpm", "r/min"),
+    "in": ("inch", "inches"),
+    "gon": ("grad", "gradian", "gradians"),
+    "arcmin": (),
+}
+"""Units as people write them, in small letters."""
+_SYNONYMS = {name: unit for unit, names in _ALIASES.items() for name in (unit, *names)}
 _TEXT = ("robot", "delimiter")
 _LISTS = ("state_topic", "command_topic", "state_joints", "command_joints")
 _KEYS = (*_TEXT, *_LISTS, "time", "state_time", "period", "joints")
@@ -66,6 +87,8 @@ class Clock:
     unit: str
     seconds: float
     """Seconds per unit of the column."""
+    told: bool
+    """Whether the file says the unit."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +108,8 @@ class JointColumns:
     offset: float
     rescaled: bool
     """Whether the file gives a scale besides the unit, which then says little."""
+    told: bool
+    """Whether the file says the unit."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +143,21 @@ class LogMap:
         joints = self.joints.values()
         result: FloatArray = values * np.array([joint.scale for joint in joints])
         return result + np.array([joint.offset for joint in joints]) if offset else result
+
+
+def unit_named(text: str) -> str:
+    """The unit that people write so, per second or not; empty for what is no unit."""
+    whole = text.strip("[]() ").lower()
+    name, _, per = whole.partition("/")
+    unit, per = _SYNONYMS.get(name.strip(), ""), per.strip()
+    if whole in _SYNONYMS or not unit:
+        return _SYNONYMS.get(whole, "")
+    return unit if _SYNONYMS.get(per, per) in ("", "s") else f"{unit}/{per}"
+
+
+def is_known_unit(unit: str) -> bool:
+    """Whether a mapping file can give a unit without a scale."""
+    return unit in _UNITS or unit in _SECONDS
 
 
 def read_log_map(path: Path) -> LogMap:
@@ -199,6 +239,7 @@ def _joint(name: str, entry: Section) -> JointColumns:
         scale=scale * factor,
         offset=entry.number("offset", 0.0),
         rescaled=scale != 1.0,
+        told="unit" in entry,
     )
 
 
@@ -214,4 +255,4 @@ def _clock(file: Section, key: str) -> Clock | None:
     unit = entry.text("unit", "s")
     if unit not in _SECONDS:
         raise RecordingError(f"{file.path}: {key}.unit is {unit!r}; known: {', '.join(_SECONDS)}")
-    return Clock(entry.text("column"), unit, _SECONDS[unit])
+    return Clock(entry.text("column"), unit, _SECONDS[unit], "unit" in entry)

@@ -113,6 +113,10 @@ def _arrays(path: Path) -> Arrays:
     arrays = read_arrays(path, "a recording", _NEEDED, (*stamps, *_OTHERS), RecordingError)
     if not any(f"time_{unit}" in arrays for unit in _SECONDS):
         raise RecordingError(f"{path}: not a recording, it lacks time_us (or time_s, time_ms, time_ns)")
+    for key in ("time", "state_time"):
+        given = [f"{key}_{unit}" for unit in _SECONDS if f"{key}_{unit}" in arrays]
+        if len(given) > 1:
+            raise RecordingError(f"{path}: it has {' and '.join(given)}; leave one, since both say the same")
     return arrays
 
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from sim2real.documents import read_text
 from sim2real.errors import RecordingError
-from sim2real.recordings.columns import MAPPING_FILE, Clock, LogMap
+from sim2real.recordings.columns import MAPPING_FILE, Clock, LogMap, is_known_unit, unit_named
 from sim2real.recordings.raw import Damage, RawLog
 from sim2real.recordings.recording import FloatArray
 
@@ -26,14 +26,12 @@ _DELIMITERS = (",", ";", "\t")
 _NOTHING = ("", "nan", "null", "none", "na", "n/a", "-")
 _THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+")
 _IN_HEADER = re.compile(r"[\[(]([^\])]+)[\])]\s*$")
-_ALIASES = {
-    "rad": "rad", "radian": "rad", "radians": "rad",
-    "deg": "deg", "degree": "deg", "degrees": "deg", "°": "deg",
-    "rev": "rev", "turn": "rev", "turns": "rev", "m": "m", "cm": "cm", "mm": "mm",
-    "s": "s", "sec": "s", "seconds": "s", "ms": "ms", "msec": "ms", "milliseconds": "ms",
-    "us": "us", "µs": "us", "μs": "us", "usec": "us", "microseconds": "us", "ns": "ns", "nanoseconds": "ns",
-}  # fmt: skip
-"""Units as people write them, in small letters."""
+_AT_THE_END = re.compile(
+    r"[_ .](deg|degrees?|rad|radians?|mrad|revs?|turns|ticks|counts|pct|percent|rpm|mm|cm|ms|msec|us|usec|ns)"
+    r"((_per_|_|/)s(ec)?)?$",
+    re.IGNORECASE,
+)
+"""A unit that is part of a name, as in ``hip_deg`` or ``t_ms``."""
 
 
 def read_csv(path: Path, name: str, columns: LogMap | None) -> RawLog:
@@ -233,18 +231,32 @@ def _number(text: str) -> float | None:
 
 
 def _check_units(table: _Cells, columns: LogMap) -> None:
-    """Refuse a header (``angle [deg]``) or a row of units that says another unit than the mapping file."""
-    rows = {name: ("the row of units below the header", unit) for name, unit in table.take_units().items()}
-    heads = {name: ("the header", found[1]) for name in table.wanted if (found := _IN_HEADER.search(name))}
-    stated = {clock.column: clock.unit for clock in (columns.clock, columns.state_clock) if clock is not None}
+    """Refuse a name (``angle [deg]``, ``t_ms``) or a row of units that says another unit than the mapping."""
+    said = [(name, "the row of units below the header", unit) for name, unit in table.take_units().items()]
+    stated: dict[str, str] = {}
+    told: set[str] = set()
+    for clock in (columns.clock, columns.state_clock):
+        if clock is not None:
+            stated[clock.column] = clock.unit
+            told |= {clock.column} if clock.told else set()
     for joint in columns.joints.values():
         if not joint.rescaled:
-            stated |= dict.fromkeys((joint.command, joint.position, joint.velocity), joint.stated)
-    for column, (where, unit) in (*heads.items(), *rows.items()):
-        said = _ALIASES.get(name := unit.strip("[]() ").partition("/")[0].strip().lower(), name)
-        meant = stated.get(column)
-        if meant and said in _ALIASES.values() and said != meant:
+            of_joint = (joint.command, joint.position, joint.velocity)
+            stated |= dict.fromkeys(of_joint, joint.stated)
+            told |= set(of_joint) if joint.told else set()
+    for name in table.wanted:
+        found = _IN_HEADER.search(name) or (None if name in told else _AT_THE_END.search(name))
+        said += [(name, "the header", found[1])] if found else []
+    for column, where, text in said:
+        unit, meant = unit_named(text), stated.get(column)
+        if unit and meant and unit != meant:
             raise RecordingError(
-                f"{table.path}: {where} says that {column} is in {unit}, and {columns.path.name} that it is "
-                f"in {meant}; say unit = {said!r} there, or correct the file"
+                f"{table.path}: {where} says that {column} is in {text}, and {columns.path.name} that it is "
+                f"in {meant}; {_advice(unit)}, or correct the file"
             )
+
+
+def _advice(unit: str) -> str:
+    if is_known_unit(unit):
+        return f"say unit = {unit!r} there"
+    return f"say unit = {unit!r} there and give a scale that makes it rad or m"

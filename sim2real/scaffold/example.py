@@ -39,14 +39,14 @@ def robot_of(world: World) -> Robot:
     """Read a robot off its model.
 
     Raises:
-        InvalidValue: for a model without an actuator that moves anything.
+        InvalidValue: for a model in which the example has nothing to command, or no pose to hold.
     """
     model = world.model
     moved = sorted(set[int]().union(*(moved_joints(model, k) for k in range(model.nactuator))))
     if not moved:
         raise InvalidValue(
-            f"{world.path / 'scene.xml'} has no actuator that moves a joint, so there is nothing to command; "
-            "add some, or go without a task"
+            f"{world.name} has no actuator that moves a joint, so there is nothing to command; add some, or "
+            "go without a task"
         )
     names = element_names(model, "joint")
     mimic = _mimics(model)
@@ -61,12 +61,23 @@ def robot_of(world: World) -> Robot:
         else:
             others.append((names[joint], kind, at))
     base = base_of(model, moved)
+    commanded = _drives(world, controls)
+    if not commanded:
+        raise InvalidValue(
+            f"every actuator of {world.name} takes several commands of different kinds, which the example "
+            "can't tell apart; add one that takes one, or go without a task"
+        )
+    if base is None and not pose and not others:
+        raise InvalidValue(
+            f"{world.name} has no hinge or slide, so the example has no pose to hold; add one, or go without "
+            "a task and write your own"
+        )
     first = int(model.jnt_qposadr[base]) if base is not None else 0
     dt = float(model.opt.timestep)
     return Robot(
         pose,
         others,
-        _drives(world, controls),
+        commanded,
         names[base] if base is not None else "",
         [float(x) for x in rest[first : first + 7]] if base is not None else [],
         dt * max(1, round(_CONTROL_DT / dt)),

@@ -111,10 +111,10 @@ def _write(place: Path, asked: _Asked) -> list[str]:
     name, source = asked.folder.name, asked.source.name
     title = f"{name}: {source}"
     write_text(place / "physics.toml", tomli_w.dumps({"title": title}))
-    bare = World.load(place)
+    bare = _load(place, name)
     if asked.io is not None:
         notes += _write_io(place, asked, bare)
-        bare = World.load(place)
+        bare = _load(place, name)
     world = replace(with_common_parameters(bare), variants={})
     try:
         robot = robot_of(bare)
@@ -144,6 +144,12 @@ def _write(place: Path, asked: _Asked) -> list[str]:
     write_text(place / "README.md", _readme(asked, notes))
     World.load(place)
     return notes
+
+
+def _load(place: Path, name: str) -> World:
+    """A world in the making, by the name that it will have."""
+    world = World.load(place)
+    return replace(world, name=name, task=name if world.task == world.name else world.task)
 
 
 def _write_io(place: Path, asked: _Asked, bare: World) -> list[str]:

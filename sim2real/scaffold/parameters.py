@@ -13,7 +13,7 @@ from sim2real.errors import InvalidValue, UnknownName
 from sim2real.parameters import QUANTITIES, Parameter
 from sim2real.world import World, element_names, nominal_value
 from sim2real.world.contacts import possible_partners
-from sim2real.world.levers import is_scalar
+from sim2real.world.levers import is_moved, is_scalar
 from sim2real.world.refusals import refusal
 
 _BODIES, _SHARE = 8, 0.03  # the heaviest, of at least that share of what moves
@@ -57,7 +57,7 @@ def with_parameters(world: World, given: Iterable[Parameter]) -> World:
 
 def heaviest(model: mujoco.MjModel) -> list[int]:
     """Moving bodies that weigh something, from the heaviest on."""
-    moving = [body for body in range(1, model.nbody) if model.body_weldid[body]]
+    moving = [body for body in range(1, model.nbody) if is_moved(model, body)]
     total = float(model.body_mass[moving].sum())
     order = sorted(moving, key=lambda body: -model.body_mass[body])
     return [body for body in order if model.body_mass[body] >= _SHARE * total > 0][:_BODIES]

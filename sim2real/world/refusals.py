@@ -14,7 +14,7 @@ import numpy as np
 from sim2real.parameters import ACTUATOR, INERTIA, LAW, QUANTITIES, Quantity
 from sim2real.world.contacts import why_no_friction
 from sim2real.world.drives import Drive, drive_of, inputs_of, reads_position
-from sim2real.world.levers import is_fixed, is_scalar, levers, limited_joints, tendon_joints
+from sim2real.world.levers import is_fixed, is_moved, is_scalar, levers, limited_joints, tendon_joints
 from sim2real.world.names import element_name, element_names
 
 _FOREIGN = {
@@ -70,15 +70,17 @@ JOINTS: Mapping[str, Mapping[str, str]] = {
 }
 """Kinds of joints that a quantity is refused on, and tendons; on hinges and slides all act."""
 
-STATIC, MASSLESS = "static", "massless"
+STATIC, MOCAP, MASSLESS = "static", "mocap", "massless"
 _FIXED = "it is fixed to the world, where no mass and no force moves it"
+_PUT = "it goes where mocap puts it, whatever its mass and whatever pushes it"
+_UNMOVED = {STATIC: _FIXED, MOCAP: _PUT}
 _NO_MASS = "it has no mass and so no inertia to follow; give it a mass in scene.xml, or a payload"
 BODIES: Mapping[str, Mapping[str, str]] = {
-    "mass": {STATIC: _FIXED, MASSLESS: _NO_MASS},
-    "payload": {STATIC: _FIXED},
-    "push": {STATIC: _FIXED},
-    **{f"com_{x}": {STATIC: _FIXED, MASSLESS: _NO_MASS} for x in "xyz"},
-    **{name: {STATIC: _FIXED, MASSLESS: _NO_MASS} for name in INERTIA},
+    "mass": {**_UNMOVED, MASSLESS: _NO_MASS},
+    "payload": _UNMOVED,
+    "push": _UNMOVED,
+    **{f"com_{x}": {**_UNMOVED, MASSLESS: _NO_MASS} for x in "xyz"},
+    **{name: {**_UNMOVED, MASSLESS: _NO_MASS} for name in INERTIA},
 }
 """Kinds of bodies that a quantity is refused on."""
 
@@ -140,8 +142,9 @@ def shortcut(model: mujoco.MjModel, quantity: Quantity, kind: str, number: int) 
 
 def _of_body(model: mujoco.MjModel, quantity: Quantity, body: int) -> Iterator[str]:
     reasons = BODIES.get(quantity.name, {})
-    if model.body_weldid[body] == 0 and STATIC in reasons:
-        yield reasons[STATIC]
+    if not is_moved(model, body):
+        kind = MOCAP if model.body_weldid[body] else STATIC
+        yield from (reasons[kind] for _ in range(kind in reasons))
     if model.body_mass[body] == 0 and MASSLESS in reasons:
         yield reasons[MASSLESS]
 

@@ -1,10 +1,13 @@
 """The audit of anybody's randomization: dead ones that public projects shipped, and what keeps them dead."""
 
+import copy
+
 import mujoco
 import numpy as np
 import pytest
 
 from sim2real.audit import Randomization, RandomMotion, audit_randomization
+from sim2real.audit.reasons import why_dead
 from sim2real.errors import DeadParameter, InvalidValue
 
 # a foot with an arm, a wheel on its end, and scenery
@@ -252,3 +255,19 @@ def test_a_model_in_which_nothing_moves_is_refused():
 def test_a_write_that_raises_is_told_apart(robot):
     with pytest.raises(InvalidValue, match=r"the write of it raised KeyError at 0.1: .*ground"):
         audited(robot, friction("ground"), 0.1, 0.2)
+
+
+def test_two_geoms_whose_friction_changed_together_are_not_told_apart():
+    """Both are less grippy, so neither hides the other."""
+    model = mujoco.MjModel.from_xml_string(
+        '<mujoco><worldbody><geom name="floor" type="plane" size="1 1 1"/><body pos="0 0 1"><joint/>'
+        '<geom name="foot" size="0.1"/></body></worldbody></mujoco>'
+    )
+    changed = copy.deepcopy(model)
+    changed.geom_friction[:, 0] = 0.5
+    assert why_dead(model, changed) == []
+    assert why_dead(model, changed, set()) == [
+        f"geom {g!r} touched nothing in this motion" for g in ("floor", "foot")
+    ]
+    changed.geom_friction[0, 0] = 1.0
+    assert "geom 'floor' is grippier (1) than 'foot' (0.5)" in why_dead(model, changed)[0]

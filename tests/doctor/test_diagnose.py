@@ -183,6 +183,10 @@ def turned(log):
     return replace(log, position=-log.position, velocity=-log.velocity)
 
 
+def crossed(log):
+    return replace(log, position=log.position[:, ::-1], velocity=log.velocity[:, ::-1])
+
+
 def renamed(log):
     return replace(log, joints=("shoulder", "ellbow"))
 
@@ -237,6 +241,7 @@ PLANTED = [
     (velocity_in_degrees, "degrees", BAD, None),
     (command_in_degrees, "scale", BAD, None),
     (turned, "sign", BAD, None),
+    (crossed, "joint", BAD, None),
     (renamed, "two robots", BAD, None),
     (lost_joint, "two robots", BAD, None),
     (other_encoder, "two robots", BAD, None),
@@ -408,6 +413,25 @@ def test_a_velocity_in_another_unit_is_known_with_its_factor(clean):
     finding = only(diagnose(logs), "scale")
     assert (finding.severity, finding.joint) == (WARNING, "elbow")
     assert finding.value == pytest.approx(2.5, rel=0.03)
+
+
+@pytest.mark.parametrize(("factor", "kind"), [(652.0, "scale"), (-1.0, "sign"), (-2.5, "sign")])
+def test_a_velocity_in_ticks_or_of_the_other_sign_is_told(clean, factor, kind):
+    found = diagnose([replace(log, velocity=factor * log.velocity) for log in clean]).of(WARNING)
+    assert [(finding.kind, finding.joint) for finding in found] == [(kind, "shoulder"), (kind, "elbow")]
+    assert [finding.value for finding in found] == pytest.approx([factor] * 2, rel=0.03)
+
+
+@pytest.mark.parametrize("unit", ["degrees", "rev", "ticks", "mm"])
+def test_a_unit_that_a_log_states_is_heard(clean, unit):
+    """Small numbers, by which nobody could tell that they are no rad."""
+    log = replace(clean[0], units=("rad", unit))
+    assert any(f"elbow is in {unit} by its own account" in f.text for f in diagnose([log]).of(BAD))
+    assert diagnose([replace(log, units=("radians", "rad"))]).verdict == USABLE
+    table = {"shoulder": {"joint": "pan"}, "elbow": {"joint": "lift", "scale": 1.0}}
+    assert diagnose([log], Expected("arm", table, LIMITS)).verdict == USABLE, "the world says what it is"
+    table["elbow"] = {"joint": "lift"}
+    assert diagnose([replace(log, units=("rad", "fraction"))], Expected("arm", table, LIMITS)).of(BAD)
 
 
 TABLE = {"shoulder": {"joint": "pan"}, "elbow": {"joint": "lift", "scale": 1.0}}

@@ -33,6 +33,7 @@ def test_velocity_may_be_missing(motion, write_npz):
         ({"position": np.full((40, 6), np.nan)}, "position of joint 'Rotation' is nan in row 0"),
         ({"position": np.zeros((39, 6))}, "position has 39 rows and time has 40"),
         ({"time_us": np.arange(40)[::-1]}, "time goes back"),
+        ({"time_us": np.arange(40), "time_s": np.arange(40)}, "it has time_us and time_s; leave one"),
     ],
 )
 def test_arrays_that_do_not_fit_are_refused(motion, write_npz, changes, says):

@@ -226,6 +226,50 @@ def test_a_unit_in_the_header_is_the_one_that_is_meant(folder, same):
         load_recordings(folder)
 
 
+@pytest.mark.parametrize(
+    ("signal", "name", "factor", "says"),
+    [
+        ("angle 2", "angle 2_cm", 10, "is in cm, and mapping.toml that it is in mm; say unit = 'cm'"),
+        ("angle 2", "angle 2 [ticks]", 10, "is in ticks, and .* say unit = 'ticks' there and give a scale"),
+        ("angle 2", "counts [2]", 1, None),
+        ("speed 2", "speed 2 [m/s]", 1e-3, "is in m/s, and mapping.toml that it is in mm"),
+        ("speed 2", "speed 2 [mm/sec]", 1, None),
+        ("speed 2", "speed 2 [mm/min]", 60, "is in mm/min, and mapping.toml that it is in mm; .* a scale"),
+        ("speed 2", "speed 2 [rpm]", 1, "is in rpm, and mapping.toml that it is in mm"),
+        ("t", "t_us", 1000, "is in us, and mapping.toml that it is in s; say unit = 'us'"),
+        ("t", "stamp_of_ms", 1, "is in ms, and mapping.toml that it is in s; say unit = 'ms'"),
+    ],
+)
+def test_a_unit_that_is_part_of_a_name_is_the_one_that_is_meant(folder, same, signal, name, factor, says):
+    [plain] = load_recordings(folder)
+    file = folder / "run" / "a.csv"
+    head, *rows = (line.split(",") for line in TABLE.splitlines())
+    place = head.index(signal)
+    head[place] = name
+    for row in rows:
+        row[place] = str(float(row[place]) * factor)
+    file.write_text("\n".join(map(",".join, [head, *rows])))
+    change(folder / "mapping.toml", f'"{signal}"', f'"{name}"')
+    told = (folder / "mapping.toml").read_text()
+    silent = told.replace(', unit = "ms"', "").replace('unit = "mm"', "")
+    if "cm" in name or signal == "t":
+        (folder / "mapping.toml").write_text(silent)
+        says = says and says.replace("it is in mm", "it is in rad")
+    if says is None:
+        same(plain, load_recordings(folder)[0])
+        return
+    with pytest.raises(RecordingError, match=says):
+        load_recordings(folder)
+
+
+def test_what_the_mapping_says_of_a_unit_counts_more_than_a_name(folder, same):
+    """A column may be called hip_rev for another reason."""
+    [plain] = load_recordings(folder)
+    change(folder / "run" / "a.csv", "angle 2,", "angle 2_rev,")
+    change(folder / "mapping.toml", '"angle 2"', '"angle 2_rev"')
+    same(plain, load_recordings(folder)[0])
+
+
 def test_an_empty_velocity_was_not_measured(folder):
     lines = [line.split(",") for line in TABLE.splitlines()]
     for line in lines[1:]:

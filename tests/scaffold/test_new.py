@@ -203,6 +203,20 @@ def test_a_urdf_is_converted():
 NOTHING = '<mujoco><worldbody><body name="b"><joint/><geom size="0.1"/></body></worldbody></mujoco>'
 
 
+BALL = (
+    '<mujoco><worldbody><body name="b"><joint name="j" type="ball"/><geom size="0.1" pos="0.2 0 0"/></body>'
+    "</worldbody><actuator>{}</actuator></mujoco>"
+)
+TURNED = BALL.format('<motor name="a" joint="j" gear="1 0 0"/>')
+ORIENTED = BALL.format('<orientation name="a" joint="j" kp="9"/>')
+
+
+@pytest.mark.parametrize("model", [TURNED, ORIENTED])
+def test_what_the_example_cannot_command_or_hold_is_moved_freely(model):
+    Path("m.xml").write_text(model)
+    assert "b.mass" in new_world("m", "m.xml").world.parameters
+
+
 @pytest.mark.parametrize(
     ("name", "model", "said"),
     [
@@ -215,7 +229,10 @@ NOTHING = '<mujoco><worldbody><body name="b"><joint/><geom size="0.1"/></body></
         ("x", "no xml", "does not compile"),
         ("x", '<mujoco><asset><mesh file="lost.stl"/></asset></mujoco>', "lost.stl"),
         ("x", '<mujoco><include file="lost.xml"/></mujoco>', "lost.xml"),
-        ("x", NOTHING, "no actuator that moves a joint"),
+        ("x", NOTHING, "x has no actuator that moves a joint"),
+        ("x", TURNED, "x has no hinge or slide"),
+        ("x", ORIENTED, "every actuator of x takes several commands"),
+        ("x", "<mujoco/>", "x has no actuator that moves a joint"),
     ],
 )
 def test_what_is_refused_leaves_nothing_behind(tmp_path, capsys, name, model, said):

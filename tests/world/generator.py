@@ -157,8 +157,9 @@ class Drawn:
         """Floor; a static post; a root; an arm of two joints with a massless mount; a finger beside."""
         self.counts["body"] = 1  # the world
         floor = self.geom("g0", 'type="plane" size="5 5 1"')
-        post_name = self.add("body", "static", "post", nameless=0.3)
-        post = f'<body {post_name} pos="2 0 0">{self.geom("g1")}</body>'
+        mocap = 'mocap="true"' if self.plugin else ""
+        post_name = self.add("body", "mocap" if mocap else "static", "post", nameless=0.3)
+        post = f'<body {post_name} {mocap} pos="2 0 0">{self.geom("g1")}</body>'
         root_type = self.pick(["hinge", "slide", "ball", "free", "free"])
         root_name = self.add("body", "moving", "root", nameless=0.2)
         inertial = self.chance(0.3)

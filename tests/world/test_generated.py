@@ -53,6 +53,7 @@ PLAIN = (
 # quantity, kinds of element, what the refusal says; always refused, or with a ? sometimes
 REFUSED = (
     ("mass|payload|com_.|inertia_.*|push", "static", "fixed to the world"),
+    ("mass|payload|com_.|inertia_.*|push", "mocap", "goes where mocap puts it"),
     ("mass|com_.|inertia_.*", "massless", "has no mass"),
     ("backlash|encoder_offset", "ball|free", "needs one axis"),
     ("stribeck|load_.*", "ball|free", "follows one speed"),

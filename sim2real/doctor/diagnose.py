@@ -101,7 +101,7 @@ def _view(view: View, expected: Expected) -> tuple[list[Finding], Measured]:
         findings.append(degrees)
         view = _in_radians(view, foreign)
     ratio, late = units.velocity_ratio(view)
-    scaled = [*units.foreign(view, expected), *units.scales(view), *units.crossed(view)]
+    scaled = list(units.scales(view, expected))
     findings += scaled
     findings += stamps.evenness(view.log, factor)
     findings += stamps.short(view, expected.latency_window)

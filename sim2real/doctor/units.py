@@ -67,22 +67,10 @@ def degrees(view: View, expected: Expected, ratio: FloatArray) -> tuple[list[int
     )
 
 
-def foreign(view: View, expected: Expected) -> Iterator[Finding]:
-    """Joints that are in another unit by their own account, which nothing brings to rad or m."""
-    for joint, unit in zip(view.log.joints, view.log.units, strict=False):
-        said = unit_named(unit)
-        unknown = unit and not said and expected.world  # without a world nobody could have said what it is
-        if (unknown or said not in ("", "rad", "m", "deg")) and not expected.rescales(joint):
-            text = (
-                f"{view.log.name}: {joint} is in {unit} by its own account, and nothing says how much that "
-                "is in rad or m; give it a scale, in a mapping file or in [recordings.joints] of the world's "
-                "physics.toml"
-            )
-            yield Finding("scale", BAD, text, (view.log.name,), joint)
-
-
-def scales(view: View) -> Iterator[Finding]:
-    """Joints whose command and position differ in unit or sign."""
+def scales(view: View, expected: Expected) -> Iterator[Finding]:
+    """Joints in units of their own, or whose command and position differ in unit, sign or column."""
+    yield from _foreign(view, expected)
+    yield from _crossed(view)
     name = view.log.name
     for j in np.flatnonzero(view.moves & view.commanded & view.follows):
         joint = view.log.joints[j]
@@ -96,20 +84,6 @@ def scales(view: View) -> Iterator[Finding]:
                 f"{name}: {joint} moves {slope:.3g} times as far as its command{unit}; bring both to one unit"
             )
             yield Finding("scale", BAD, text, (name,), joint, value=slope)
-
-
-def crossed(view: View) -> Iterator[Finding]:
-    """Joints each of which moves as another one of them is told, and not as it is told itself."""
-    joints = np.flatnonzero(view.moves & view.commanded & view.follows).tolist()
-    astray = [j for j in joints if abs(_follow(view, j)[0]) < _ALIKE]
-    leaders = {j: max(joints, key=lambda k: _follow(view, j, k)[0]) for j in astray}
-    sure = all(_follow(view, j, k)[0] > _CROSSED for j, k in leaders.items())
-    if astray and sure and set(leaders.values()) == set(astray):
-        told = ", ".join(
-            f"{view.log.joints[j]} moves as {view.log.joints[k]} is told" for j, k in leaders.items()
-        )
-        text = f"{view.log.name}: columns of commands or positions are in another's place: {told}"
-        yield Finding("joint", BAD, f"{text}; name each column after its joint", (view.log.name,))
 
 
 def coarse(view: View) -> Iterator[Finding]:
@@ -136,6 +110,34 @@ def step_name(step: float) -> str:
     if 10 < parts < 1e5 and abs(parts - round(parts)) < 0.05:
         return f"1/{round(parts)}"
     return ""
+
+
+def _foreign(view: View, expected: Expected) -> Iterator[Finding]:
+    """Joints that are in another unit by their own account, which nothing brings to rad or m."""
+    for joint, unit in zip(view.log.joints, view.log.units, strict=False):
+        said = unit_named(unit)
+        unknown = unit and not said and expected.world  # without a world nobody could have said what it is
+        if (unknown or said not in ("", "rad", "m", "deg")) and not expected.rescales(joint):
+            text = (
+                f"{view.log.name}: {joint} is in {unit} by its own account, and nothing says how much that "
+                "is in rad or m; give it a scale, in a mapping file or in [recordings.joints] of the world's "
+                "physics.toml"
+            )
+            yield Finding("scale", BAD, text, (view.log.name,), joint)
+
+
+def _crossed(view: View) -> Iterator[Finding]:
+    """Joints each of which moves as another one of them is told, and not as it is told itself."""
+    joints = np.flatnonzero(view.moves & view.commanded & view.follows).tolist()
+    astray = [j for j in joints if abs(_follow(view, j)[0]) < _ALIKE]
+    leaders = {j: max(joints, key=lambda k: _follow(view, j, k)[0]) for j in astray}
+    sure = all(_follow(view, j, k)[0] > _CROSSED for j, k in leaders.items())
+    if astray and sure and set(leaders.values()) == set(astray):
+        told = ", ".join(
+            f"{view.log.joints[j]} moves as {view.log.joints[k]} is told" for j, k in leaders.items()
+        )
+        text = f"{view.log.name}: columns of commands or positions are in another's place: {told}"
+        yield Finding("joint", BAD, f"{text}; name each column after its joint", (view.log.name,))
 
 
 def _not_radians(view: View, j: int, expected: Expected, ratio: float) -> str:

@@ -9,8 +9,8 @@ import numpy as np
 from sim2real.doctor.expected import Expected
 from sim2real.doctor.finding import BAD, WARNING, Finding, rows_of, stretches
 from sim2real.doctor.view import View
-from sim2real.recordings.columns import unit_named
 from sim2real.recordings.recording import FloatArray
+from sim2real.recordings.units import unit_named
 
 DEGREE = np.pi / 180
 _FAR = 4 * np.pi  # two turns; no position servo is sent further in rad

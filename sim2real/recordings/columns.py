@@ -29,7 +29,6 @@ four alone leaves the joints of an MCAP file as they are.
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,39 +39,10 @@ from sim2real.documents import Section
 from sim2real.errors import RecordingError
 from sim2real.recordings.raw import RawLog, unreadable
 from sim2real.recordings.recording import FloatArray
+from sim2real.recordings.units import SECONDS, UNITS
 
 MAPPING_FILE = "mapping.toml"
 
-_SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
-_UNITS = {
-    "rad": (1.0, "rad"),
-    "deg": (math.pi / 180, "rad"),
-    "rev": (2 * math.pi, "rad"),
-    "m": (1.0, "m"),
-    "cm": (1e-2, "m"),
-    "mm": (1e-3, "m"),
-}
-_ALIASES = {
-    "rad": ("radian", "radians", "rads"),
-    "deg": ("degree", "degrees", "deg.", "degs", "dps", "°", "º"),
-    "rev": ("revs", "revolution", "revolutions", "rotation", "rotations", "turn", "turns"),
-    "m": ("meter", "meters", "metre", "metres"),
-    "cm": ("centimeter", "centimeters", "centimetre", "centimetres"),
-    "mm": ("millimeter", "millimeters", "millimetre", "millimetres"),
-    "s": ("sec", "secs", "second", "seconds"),
-    "ms": ("msec", "millisecond", "milliseconds"),
-    "us": ("usec", "µs", "μs", "microsecond", "microseconds"),
-    "ns": ("nsec", "nanosecond", "nanoseconds"),
-    "%": ("percent", "pct"),
-    "mrad": ("milliradian", "milliradians"),
-    "ticks": ("tick", "count", "counts", "pulse", "pulses", "step", "steps", "raw"),
-    "rev/min": ("rpm", "r/min"),
-    "in": ("inch", "inches"),
-    "gon": ("grad", "gradian", "gradians"),
-    "arcmin": (),
-}
-"""Units as people write them, in small letters."""
-_SYNONYMS = {name: unit for unit, names in _ALIASES.items() for name in (unit, *names)}
 _TEXT = ("robot", "delimiter")
 _LISTS = ("state_topic", "command_topic", "state_joints", "command_joints")
 _KEYS = (*_TEXT, *_LISTS, "time", "state_time", "period", "joints")
@@ -145,21 +115,6 @@ class LogMap:
         return result + np.array([joint.offset for joint in joints]) if offset else result
 
 
-def unit_named(text: str) -> str:
-    """The unit that people write so, per second or not; empty for what is no unit."""
-    whole = text.strip("[]() ").lower()
-    name, _, per = whole.partition("/")
-    unit, per = _SYNONYMS.get(name.strip(), ""), per.strip()
-    if whole in _SYNONYMS or not unit:
-        return _SYNONYMS.get(whole, "")
-    return unit if _SYNONYMS.get(per, per) in ("", "s") else f"{unit}/{per}"
-
-
-def is_known_unit(unit: str) -> bool:
-    """Whether a mapping file can give a unit without a scale."""
-    return unit in _UNITS or unit in _SECONDS
-
-
 def read_log_map(path: Path) -> LogMap:
     """Read a mapping file.
 
@@ -220,12 +175,12 @@ def mapped(log: RawLog, columns: LogMap | None) -> RawLog:
 def _joint(name: str, entry: Section) -> JointColumns:
     entry.only(*_JOINT_KEYS)
     unit = entry.text("unit", "rad")
-    if unit not in _UNITS and "scale" not in entry:
+    if unit not in UNITS and "scale" not in entry:
         raise RecordingError(
-            f"{entry.path}: joints.{name} is in {unit!r}, which is none of {', '.join(_UNITS)}; "
+            f"{entry.path}: joints.{name} is in {unit!r}, which is none of {', '.join(UNITS)}; "
             "give a scale that makes it rad or m"
         )
-    factor, result = _UNITS.get(unit, (1.0, "rad"))
+    factor, result = UNITS.get(unit, (1.0, "rad"))
     scale = entry.number("scale", 1.0)
     if scale == 0:
         raise RecordingError(f"{entry.path}: joints.{name}.scale is 0; give the factor to rad or m")
@@ -253,6 +208,6 @@ def _clock(file: Section, key: str) -> Clock | None:
         )
     entry = file.section(key).only("column", "unit")
     unit = entry.text("unit", "s")
-    if unit not in _SECONDS:
-        raise RecordingError(f"{file.path}: {key}.unit is {unit!r}; known: {', '.join(_SECONDS)}")
-    return Clock(entry.text("column"), unit, _SECONDS[unit], "unit" in entry)
+    if unit not in SECONDS:
+        raise RecordingError(f"{file.path}: {key}.unit is {unit!r}; known: {', '.join(SECONDS)}")
+    return Clock(entry.text("column"), unit, SECONDS[unit], "unit" in entry)

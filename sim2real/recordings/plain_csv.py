@@ -18,9 +18,10 @@ import numpy as np
 
 from sim2real.documents import read_text
 from sim2real.errors import RecordingError
-from sim2real.recordings.columns import MAPPING_FILE, Clock, LogMap, is_known_unit, unit_named
+from sim2real.recordings.columns import MAPPING_FILE, Clock, LogMap
 from sim2real.recordings.raw import Damage, RawLog
 from sim2real.recordings.recording import FloatArray
+from sim2real.recordings.units import SECONDS, UNITS, unit_named
 
 _DELIMITERS = (",", ";", "\t")
 _NOTHING = ("", "nan", "null", "none", "na", "n/a", "-")
@@ -257,6 +258,6 @@ def _check_units(table: _Cells, columns: LogMap) -> None:
 
 
 def _advice(unit: str) -> str:
-    if is_known_unit(unit):
+    if unit in UNITS or unit in SECONDS:
         return f"say unit = {unit!r} there"
     return f"say unit = {unit!r} there and give a scale that makes it rad or m"

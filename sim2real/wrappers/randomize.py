@@ -29,6 +29,8 @@ Action = Any
 _ONE = np.zeros(1, dtype=np.intp)
 _TIMED = ("push", "drift", "redraw", "bias_drift", "rate_limit", "goal_braking")
 """Quantities that count seconds from step to step."""
+_MEMORYLESS = ("command_resolution", "deadband")
+"""Quantities of commands that may be asked for several commands a step."""
 
 
 class Randomize(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
@@ -78,6 +80,7 @@ class Randomize(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         self._draws = StepDraws(self._episodes, self._steps)
         self._draws.seed = int(self._rng.integers(2**63))
         self._values: dict[str, float] = {}
+        self._told = 0
         self._next: Domain | None = None
         self._bind(domain)
 
@@ -145,7 +148,7 @@ class Randomize(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         self._wear(channels)
         if not self._driven:
             action = self._commanded(action, channels)
-        before = None if self._checked else self._body.time()
+        before, self._told = None if self._checked else self._body.time(), 0
         observation, reward, terminated, truncated, info = super().step(action)
         if not self._checked:
             self._check_step(action, before)
@@ -166,7 +169,7 @@ class Randomize(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         self._values = dict(self._world.nominal)
         acts = {quantity_of(name) for name in self._world.parameters}
         self._channels = self._make_channels() if any(map(_is_channel, acts)) else None
-        self._drives = any(q.acts in (ACTUATOR, LAW) or q.name == "latency" for q in acts)
+        self._drives = any(map(_is_driven, acts))
         self._driven = self._checked = False
 
     def _make_channels(self) -> Channels:
@@ -259,7 +262,7 @@ class Randomize(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         channels.begin(_ONE, self._body.begin())
         self._wear(channels)
         if self._drives:
-            self._driven = self._body.drive(Drive(channels.command, lambda: channels.between))
+            self._driven = self._body.drive(Drive(self._pass, lambda: channels.between))
         seen = self._signals.apart(observation)
         measured = channels.first(seen, _ONE)
         if np.array_equal(measured, seen):
@@ -271,6 +274,12 @@ class Randomize(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         for ids, names, values in channels.schedule.due() if channels.schedule else ():
             self._body.write(self._world, names, values)
             channels.change(ids, names, values)
+
+    def _pass(self, command: NDArray[np.float64]) -> NDArray[np.float64]:
+        """A command of the env after the channels, and that there was one in this step."""
+        assert self._channels is not None
+        self._told += 1
+        return self._channels.command(command)
 
     def _commanded(self, action: Action, channels: Channels) -> Action:
         """The action after the channels, where the commands themselves can't be reached."""
@@ -300,7 +309,24 @@ class Randomize(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
                 f"{self._naming.title} steps by code of its own, and what its actuators got is not its "
                 f"action; {', '.join(commands)} can't act there: take them out"
             )
+        if self._driven:
+            self._check_commands()
         self._checked = True
+
+    def _check_commands(self) -> None:
+        """Refuse an env whose step does not command its actuators once."""
+        told, names = self._told, self.domain.names
+        if told:
+            acts = [n for n in names if quantity_of(n).acts == ACTUATOR]
+            wrong = [n for n in acts if told > 1 and quantity_of(n).name not in _MEMORYLESS]
+        else:
+            wrong = [n for n in names if _is_driven(quantity_of(n))]
+        if wrong:
+            how = f"its actuators {told} times" if told else "none of its actuators through do_simulation"
+            raise Sim2RealError(
+                f"a step of {self._naming.title} commands {how}, by code of its own, where once is meant; "
+                f"{', '.join(wrong)} can't act there: take them out"
+            )
 
     def _write(self, values: NDArray[np.float64] | None) -> None:
         if values is None:
@@ -314,7 +340,12 @@ class Randomize(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
 
 def _is_channel(quantity: Quantity) -> bool:
     """Whether a channel acts on it, or commands have to pass for it."""
-    return quantity.acts in (ACTUATOR, LAW, SENSOR, DISTURBANCE, "schedule") or quantity.name == "latency"
+    return _is_driven(quantity) or quantity.acts in (SENSOR, DISTURBANCE, "schedule")
+
+
+def _is_driven(quantity: Quantity) -> bool:
+    """Whether commands have to pass for it, or what is between them."""
+    return quantity.acts in (ACTUATOR, LAW) or quantity.name == "latency"
 
 
 def check_stack(env: gym.Env[Any, Any]) -> None:

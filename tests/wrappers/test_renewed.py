@@ -109,3 +109,20 @@ def test_numbers_of_the_env_itself_stay_its_own(inline, arm):
     wrapped.reset()
     assert env.model.geom("cube").size.tolist() == [0.2] * 3
     assert env.model.body("link").mass[0] == 0.5
+
+
+@pytest.mark.parametrize(("option", "parameter"), [("density", "air_density"), ("gravity", "gravity")])
+def test_options_that_the_env_sets_in_its_reset_are_ours_after_it(inline, arm, option, parameter):
+    env = inline(arm)
+    reset_model = env.reset_model
+
+    def own():
+        setattr(env.model.opt, option, {"density": 1.0, "gravity": [0, 0, -1.0]}[option])
+        return reset_model()
+
+    env.reset_model = own
+    wrapped = Randomize(env, Domain({f"world.{parameter}": Uniform(100.0, 900.0)}))
+    for seed in range(3):
+        wrapped.reset(seed=seed)
+        value = np.linalg.norm(getattr(env.model.opt, option))
+        assert value == pytest.approx(wrapped.physics()[f"world.{parameter}"])

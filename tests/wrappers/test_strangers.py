@@ -320,3 +320,45 @@ def test_latency_equals_the_engines_own_to_the_bit():
         data.ctrl[:] = action
         mujoco.mj_step(model, data, nstep=4)
         assert np.array_equal(data.qpos, env.unwrapped.data.qpos)
+
+
+def several_times(env, action):
+    """A controller of its own, once a physics step."""
+    for _ in range(env.frame_skip):
+        env.do_simulation(3 * (action - env.data.qpos[:1]), 1)
+
+
+def past_it(env, action):
+    env.data.ctrl[:] = action
+    mujoco.mj_step(env.model, env.data, nstep=env.frame_skip)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "step", "says"),
+    [
+        ("motor.rate_limit", several_times, r"its actuators 2 times, .*motor\.rate_limit can't act there"),
+        ("motor.command_noise", several_times, r"motor\.command_noise can't act there: take them out"),
+        ("motor.latency", several_times, None),
+        ("motor.command_resolution", several_times, None),
+        ("hinge.stribeck", several_times, None),
+        ("motor.rate_limit", past_it, "none of its actuators through do_simulation"),
+        ("motor.latency", past_it, r"motor\.latency can't act there"),
+        ("hinge.stribeck", past_it, r"hinge\.stribeck can't act there"),
+        ("motor.strength", past_it, None),
+        ("obs_0.noise", past_it, None),
+    ],
+)
+def test_an_env_that_commands_otherwise_than_once_a_step_is_found_at_the_first(
+    inline, arm, parameter, step, says
+):
+    env = inline(arm)
+    env.step = lambda action: (step(env, action), (env.seen(), 0.0, False, False, {}))[1]
+    given = {parameter: 1.0 if "latency" in parameter else 0.1}
+    given |= {"hinge.stribeck_velocity": 0.1} if "stribeck" in parameter else {}
+    wrapped = Randomize(env, Domain.point(given))
+    wrapped.reset(seed=0)
+    if says is None:
+        wrapped.step(np.ones(1, np.float32))
+        return
+    with pytest.raises(Sim2RealError, match=says):
+        wrapped.step(np.ones(1, np.float32))

@@ -77,6 +77,7 @@ class MujocoBody:
         self._delay: DelayLine | None = None
         self._world: World | None = None
         self._held: list[tuple[Array, Ids, Array]] = []
+        self._options: dict[str, float] = {}
 
     def kept(self) -> tuple[mujoco.MjModel, Nominal] | None:
         """The model, which is the copied env's unless the env is made anew, and what is nominal."""
@@ -140,13 +141,15 @@ class MujocoBody:
         if names not in self._places:
             self._places[names] = [self._place(part) for part in plan.fields]
         found = self._table.numbers(plan, _ONE)[0]
-        held = self._held = []
+        held, self._options = [], {}
+        self._held = held
         for place in self._places[names]:
             numbers = found[place.numbers]
             if place.flat is not None:
                 place.flat[place.addresses] = numbers
                 held.append((place.flat, place.addresses, numbers))
             elif place.option:
+                self._options[place.option] = float(numbers[0])
                 setattr(self._model.opt, place.option, float(numbers[0]))
             else:
                 self._write_delays(place.addresses, numbers)
@@ -165,12 +168,13 @@ class MujocoBody:
 
     def holds(self) -> bool:
         """Whether the model still has the numbers that were written last."""
-        return all((flat[addresses] == numbers).all() for flat, addresses, numbers in self._held)
+        options = all(getattr(self._model.opt, name) == number for name, number in self._options.items())
+        return options and all((flat[where] == numbers).all() for flat, where, numbers in self._held)
 
     def restore(self) -> None:
         """Put back what was written."""
         self.nominal.restore(self._model)
-        self._held = []
+        self._held, self._options = [], {}
 
     def start(self, world: World, domain: Domain) -> Start:
         """The nominal model, and the state that the env is in."""

@@ -17,7 +17,7 @@ import numpy as np
 from sim2real.audit.contacts import why_friction_is_dead
 from sim2real.audit.written import Written, written
 from sim2real.interface import Ids
-from sim2real.world.levers import is_moved
+from sim2real.world.refusals import is_moved
 
 Pairs = set[tuple[int, int]]
 """Geoms that touched, the smaller number first."""

@@ -13,8 +13,8 @@ from sim2real.errors import InvalidValue, UnknownName
 from sim2real.parameters import QUANTITIES, Parameter
 from sim2real.world import World, element_names, nominal_value
 from sim2real.world.contacts import possible_partners
-from sim2real.world.levers import is_moved, is_scalar
-from sim2real.world.refusals import refusal
+from sim2real.world.levers import is_scalar
+from sim2real.world.refusals import is_moved, refusal
 
 _BODIES, _SHARE = 8, 0.03  # the heaviest, of at least that share of what moves
 _LATENCY = 0.02  # s

@@ -81,11 +81,6 @@ def is_scalar(model: mujoco.MjModel, joint: int) -> bool:
     return int(model.jnt_type[joint]) in _SCALAR
 
 
-def is_moved(model: mujoco.MjModel, body: int) -> bool:
-    """Whether some joint moves a body; none moves what is fixed to the world or put somewhere by mocap."""
-    return bool(_chain(model, body))
-
-
 def _coefficients(model: mujoco.MjModel, tendon: int) -> Iterator[tuple[int, float]]:
     for k in range(model.tendon_adr[tendon], model.tendon_adr[tendon] + model.tendon_num[tendon]):
         yield int(model.wrap_objid[k]), float(model.wrap_prm[k])

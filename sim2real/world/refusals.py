@@ -14,7 +14,7 @@ import numpy as np
 from sim2real.parameters import ACTUATOR, INERTIA, LAW, QUANTITIES, Quantity
 from sim2real.world.contacts import why_no_friction
 from sim2real.world.drives import Drive, drive_of, inputs_of, reads_position
-from sim2real.world.levers import is_fixed, is_moved, is_scalar, levers, limited_joints, tendon_joints
+from sim2real.world.levers import is_fixed, is_scalar, levers, limited_joints, tendon_joints
 from sim2real.world.names import element_name, element_names
 
 _FOREIGN = {
@@ -123,6 +123,12 @@ def refusal(model: mujoco.MjModel, quantity: Quantity, kind: str, number: int) -
         "actuator": _of_actuator,
     }
     return next(ask[kind](model, quantity, number), None) if kind in ask else None
+
+
+def is_moved(model: mujoco.MjModel, body: int) -> bool:
+    """Whether some joint moves a body; none moves what is fixed to the world or put somewhere by mocap."""
+    root = int(model.body_weldid[body])
+    return bool(root and model.body_mocapid[root] < 0)
 
 
 def shortcut(model: mujoco.MjModel, quantity: Quantity, kind: str, number: int) -> str | None:

@@ -141,8 +141,8 @@ class MujocoBody:
         if names not in self._places:
             self._places[names] = [self._place(part) for part in plan.fields]
         found = self._table.numbers(plan, _ONE)[0]
-        held, self._options = [], {}
-        self._held = held
+        self._held, self._options = [], {}
+        held = self._held
         for place in self._places[names]:
             numbers = found[place.numbers]
             if place.flat is not None:

@@ -61,6 +61,11 @@ class Spent:
     limit_hits: int = 0
     """Control steps with at least one joint at the end of its range."""
 
+    def since(self, before: Spent) -> dict[str, float]:
+        """What was spent after ``before``, by name."""
+        earlier = dataclasses.asdict(before)
+        return {name: count - earlier[name] for name, count in dataclasses.asdict(self).items()}
+
 
 class Account:
     """A budget and what was spent of it."""

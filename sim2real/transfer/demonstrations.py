@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim2real.errors import BudgetExhausted
+from sim2real.interface import ActorLike
 from sim2real.learn.vec_env import SameStepEnv
-from sim2real.policy import Policy
+from sim2real.policy import Policy, as_actor
 from sim2real.transfer.remote import Target
 
 Floats = NDArray[np.float32]
@@ -67,3 +68,29 @@ def demonstrations_in_target(
     found = demonstrations(policy, target, affordable, noise, seed)
     target.stop()
     return found
+
+
+def returns_in_target(
+    target: Target, actor: ActorLike, seed: int, steps: int | None = None
+) -> NDArray[np.float64]:
+    """Return of one episode in each row, or of its first steps; the same seed begins the same episodes.
+
+    Shape (num_envs,).
+
+    Args:
+        target: where; every step is counted.
+        actor: acts on all rows at once.
+        seed: of the episodes.
+        steps: control steps of each row, at most; by default whole episodes.
+    """
+    observation, _ = target.reset(seed=seed, options={"one_episode": True})
+    actor, returns = as_actor(actor), np.zeros(target.num_envs)
+    state = actor.start(target.num_envs)
+    for _ in range(steps or target.task.max_steps):
+        action, state = actor.act(observation, state)
+        observation, reward, _, _, info = target.step(action)
+        returns += reward
+        if "resting" in info and info["resting"].all():
+            break
+    target.stop()
+    return returns

@@ -153,8 +153,8 @@ def _few(target: Target, settings: FineTuneSettings) -> str:
 
 
 def _ppo_settings(policy: Policy, settings: FineTuneSettings) -> PPOSettings:
-    source = trained_with(policy)
-    defaults = PPOSettings()
+    training, defaults = last_training(policy), PPOSettings()
+    source = training.settings if training else {}
     return dataclasses.replace(
         defaults,
         rollout_steps=settings.rollout_steps,
@@ -168,12 +168,10 @@ def _ppo_settings(policy: Policy, settings: FineTuneSettings) -> PPOSettings:
     )
 
 
-def trained_with(policy: Policy) -> Mapping[str, object]:
-    """Settings of the last training in a source; empty for a policy that tells of none."""
-    trainings = [
-        step.settings for step in policy.contract.provenance if step.method in ("train", "condition")
-    ]
-    return trainings[-1] if trainings else {}
+def last_training(policy: Policy) -> ProvenanceStep | None:
+    """The last training in a source; None for a policy that tells of none."""
+    trainings = [step for step in policy.contract.provenance if step.method in ("train", "condition")]
+    return trainings[-1] if trainings else None
 
 
 def _number(settings: Mapping[str, object], name: str, default: float) -> float:

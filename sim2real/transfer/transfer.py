@@ -99,8 +99,7 @@ def _settings(method: Method, target: Target, before: Spent) -> dict[str, object
     own: dict[str, object] = {}
     if dataclasses.is_dataclass(method):
         own = {field.name: _plain(getattr(method, field.name)) for field in dataclasses.fields(method)}
-    after, earlier = dataclasses.asdict(target.spent), dataclasses.asdict(before)
-    return {"target": target.name, **own, **{key: after[key] - earlier[key] for key in after}}
+    return {"target": target.name, **own, **target.spent.since(before)}
 
 
 def _plain(value: object) -> object:

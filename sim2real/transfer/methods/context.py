@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -15,6 +14,7 @@ from sim2real.policy import Policy, ProvenanceStep
 from sim2real.policy.kinds import clipped
 from sim2real.policy.network import NetworkFunction
 from sim2real.transfer.conditioned import conditioned
+from sim2real.transfer.demonstrations import returns_in_target
 from sim2real.transfer.fingerprint import fingerprint
 from sim2real.transfer.methods.method import Card, Case
 from sim2real.transfer.remote import Target
@@ -143,18 +143,6 @@ class ContextSearch:
                 given, _ = run({"observation": observation, "context": shown})
                 return clipped(given, policy.contract.action_limit)
 
-            np.add.at(totals, rows, _episodes(target, act, seed + 1000 * number))
+            np.add.at(totals, rows, returns_in_target(target, act, seed + 1000 * number))
         mean: Contexts = totals / np.bincount(order, minlength=len(contexts))
         return mean
-
-
-def _episodes(
-    target: Target, act: Callable[[NDArray[np.float32]], NDArray[np.float32]], seed: int
-) -> NDArray[np.float64]:
-    """Return of one episode in each row. Shape (num_envs,)."""
-    observation, _ = target.reset(seed=seed, options={"one_episode": True})
-    returns = np.zeros(target.num_envs)
-    while not target.resting.all():
-        observation, reward, *_ = target.step(act(observation))
-        returns += reward
-    return returns

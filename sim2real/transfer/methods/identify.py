@@ -72,11 +72,11 @@ class Identify:
             )
         target, own = case.target, case.policy.contract
         self._check_budget(target)
-        before = dataclasses.asdict(target.spent)
+        before = target.spent
         seeded = dataclasses.replace(case.policy, contract=dataclasses.replace(own, seed=case.seed))
         world, road = case.source.world, self._road(case.progress)
         policy = identify_and_train(seeded, target, world, case.folder, settings=road).policy
-        spent = {name: count - before[name] for name, count in dataclasses.asdict(target.spent).items()}
+        spent = target.spent.since(before)
         told = {"target": target.name, **dataclasses.asdict(self), **spent}
         step = ProvenanceStep("identify", {}, int(spent["steps"]), case.seed, told)
         steps = policy.contract.provenance[len(own.provenance) :]

@@ -13,7 +13,7 @@ from sim2real.learn.regularizers import anchor_to
 from sim2real.learn.sac import SACSettings
 from sim2real.learn.vec_env import SameStepEnv
 from sim2real.policy import Policy
-from sim2real.transfer.fine_tune import trained_with
+from sim2real.transfer.fine_tune import last_training
 from sim2real.transfer.methods.method import Card, Case
 from sim2real.transfer.retention import states_of
 from sim2real.transfer.source import Source
@@ -70,7 +70,8 @@ class OffPolicy:
                 f"{target.steps_left} steps don't pay for one in each of {target.num_envs} rows; raise the "
                 "budget"
             )
-        gamma = trained_with(policy).get("gamma")
+        training = last_training(policy)
+        gamma = training.settings.get("gamma") if training else None
         settings = SACSettings(
             total_steps=target.steps_left,
             updates=self.updates,

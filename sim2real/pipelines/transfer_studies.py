@@ -9,9 +9,9 @@ from sim2real.evaluate.curves import Curve
 from sim2real.pipelines.given import given_policies, given_world
 from sim2real.pipelines.reporting import Progress, silent
 from sim2real.policy import Policy
-from sim2real.report.curves import write_curves
 from sim2real.report.layers import write_layers
 from sim2real.report.run_sections import worth_section, write_section
+from sim2real.report.training_curves import write_curves
 from sim2real.transfer.compare import Design
 from sim2real.transfer.layers import LayerTransfer
 from sim2real.transfer.layers import layer_transfer as run_layers

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -18,7 +16,8 @@ from sim2real.evaluate.statistics import Estimate
 from sim2real.files import write_together
 from sim2real.report.page import Page, Section, render
 from sim2real.report.plain import as_json
-from sim2real.report.style import COLOURS, INK, MARKERS, WIDTH, bare, blank, save_png, style
+from sim2real.report.plots import WIDTH, look, panels
+from sim2real.report.style import COLOURS, save_png, style
 from sim2real.report.tables import NONE, Cell, Table, estimate
 from sim2real.report.tables import Row as TableRow
 from sim2real.transfer.compare import SCRATCH, ZERO_SHOT, Compared, Row, said
@@ -77,59 +76,37 @@ def draw_comparison(found: Compared) -> Figure:
 
     Zero-shot is grey, with lines through it: above it is better in the target, left of it is forgotten.
     """
-    targets = found.targets
     methods = list(dict.fromkeys(row.method for row in found.rows))
-    wide, high = max(WIDTH - 2.9, 3.9 * len(targets)), max(4.2, 1.2 + 0.24 * len(methods))
-    figure = blank(wide + 2.9, high)
-    panels = figure.subplots(1, len(targets), squeeze=False, sharex=True, sharey=True)[0]
-    figure.subplots_adjust(0.62 / (wide + 2.9), 0.62 / high, wide / (wide + 2.9), 1 - 0.95 / high, 0.1)
-    for axes, target in zip(panels, targets, strict=True):
-        _panel(axes, [row for row in found.rows if row.target == target], methods)
+    height, width = max(4.2, 1.2 + 0.24 * len(methods)), max(WIDTH, 3.9 * len(found.targets) + 2.9)
+    title = f"{found.title}: what transfer reaches, and what it keeps"
+    figure, panel = panels(height, title, len(found.targets), "both", width)
+    for axes, target in zip(panel, found.targets, strict=True):
+        axes.sharex(panel[0])
         axes.set_title(target, fontsize=10, fontweight="normal")
         axes.set_xlabel("score in the source")
+        for row in (row for row in found.rows if row.target == target):
+            _mark(axes, row, look(methods.index(row.method)))
     unit = "normalized score" if found.normalized else "mean return"
-    panels[0].set_ylabel(f"score in the target ({unit})")
-    title = f"{found.title}: what transfer reaches, and what it keeps"
-    figure.suptitle(
-        textwrap.fill(title, int(8 * (wide + 2.9))),
-        x=0.02, y=1 - 0.12 / high, ha="left", va="top", color=INK,
-    )  # fmt: skip
-    figure.legend(
-        list(_legend(panels[0], methods)), methods, loc="upper left",
-        bbox_to_anchor=((wide + 0.1) / (wide + 2.9), 1 - 0.9 / high), labelcolor=INK,
-    )  # fmt: skip
+    panel[0].set_ylabel(f"score in the target ({unit})")
+    for k, method in enumerate(methods):
+        panel[0].plot([], [], linestyle="", markersize=6, label=method, **look(k))
+    figure.legend(loc="outside right upper")
     return figure
 
 
-def _legend(axes: Axes, methods: Iterable[str]) -> Iterator[Artist]:
-    for k, _ in enumerate(methods):
-        yield axes.plot([], [], linestyle="", markersize=6, **_look(k))[0]
-
-
-def _look(k: int) -> dict[str, Any]:
-    """Colour and marker of a method; no two of 30 are alike."""
-    if k == 0:
-        return {"color": COLOURS[0], "marker": "o"}
-    colours = COLOURS[1:]
-    return {"color": colours[(k - 1) % len(colours)], "marker": MARKERS[(k + (k - 1) // 5) % len(MARKERS)]}
-
-
-def _panel(axes: Axes, rows: Iterable[Row], methods: list[str]) -> None:
-    bare(axes, ("left", "bottom"), "both")
-    for row in rows:
-        look = _look(methods.index(row.method))
-        x, y = row.score["source"], row.score["target"]
-        axes.errorbar(
-            [x.value], [y.value], _bar(y), _bar(x), linestyle="", linewidth=1.2, alpha=0.45,
-            color=look["color"],
-        )  # fmt: skip
-        axes.plot(
-            [x.value], [y.value], linestyle="", markersize=7, markeredgecolor="white", markeredgewidth=0.7,
-            **look,
-        )  # fmt: skip
-        if row.method == ZERO_SHOT:
-            for line, at in ((axes.axhline, y.value), (axes.axvline, x.value)):
-                line(at, color=COLOURS[0], linewidth=0.9, linestyle=(0, (3, 2.5)), zorder=1)
+def _mark(axes: Axes, row: Row, appearance: dict[str, Any]) -> None:
+    x, y = row.score["source"], row.score["target"]
+    axes.errorbar(
+        [x.value], [y.value], _bar(y), _bar(x), linestyle="", linewidth=1.2, alpha=0.45,
+        color=appearance["color"],
+    )  # fmt: skip
+    axes.plot(
+        [x.value], [y.value], linestyle="", markersize=7, markeredgecolor="white", markeredgewidth=0.7,
+        **appearance,
+    )  # fmt: skip
+    if row.method == ZERO_SHOT:
+        for line, at in ((axes.axhline, y.value), (axes.axvline, x.value)):
+            line(at, color=COLOURS[0], linewidth=0.9, linestyle=(0, (3, 2.5)), zorder=1)
 
 
 def _bar(estimate: Estimate) -> list[list[float]] | None:

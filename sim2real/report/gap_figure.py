@@ -8,50 +8,59 @@ the seeds.
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.text import Annotation
 
 from sim2real.evaluate.gap import Cell, GapReport
-from sim2real.report.style import BAND, COLOURS, FAINT, GRID, INK, MARKERS, bare, blank, style
-from sim2real.report.style import WIDTH as _WIDTH
+from sim2real.report.plots import look, panels
+from sim2real.report.style import BAND, COLOURS, FAINT, GRID, INK, style
 
-_LINE, _PAD, _HEADING = 0.185, 0.11, 0.30
-_LEFT, _RIGHT, _TOP, _BOTTOM = 1.65, 0.85, 1.42, 0.62
-_STORY = ": what other physics costs, and what wins it back"
-_TITLE = 76  # letters that fit the width
+_LINE, _AROUND = 0.185, 1.9  # inches of a cell's line, and of what stands above and below all lines
+_PAD, _HEADING = 0.6, 1.6  # lines around a variant's, and of a group's name
+_DASHED = (0, (3, 2.5))
 
 
 @style()
 def draw_gap(report: GapReport) -> Figure:
     """Draw the report."""
-    height = sum(_heights(report)) + _HEADING * len(set(report.groups))
-    total = height + _TOP + _BOTTOM
-    figure = blank(_WIDTH, total)
-    axes = figure.add_axes((_LEFT / _WIDTH, _BOTTOM / total, 1 - (_LEFT + _RIGHT) / _WIDTH, height / total))
-    axes.set_ylim(height, 0)
+    figure, (axes,) = panels(_AROUND, f"{report.title}: what other physics costs, and what wins it back")
     axes.set_xlim(*_limits(report))
-    _titles(figure, axes, report)
+    names: list[tuple[float, str, dict[str, Any]]] = []
+    lines: list[tuple[float, Cell]] = []
+    top = 0.0
+    for group, members in groupby(zip(report.groups, report.variants, strict=True), lambda pair: pair[0]):
+        names.append((top + 1.1, group.upper(), {"fontsize": 7.5, "color": FAINT, "fontweight": "bold"}))
+        top += _HEADING
+        for _, variant in members:
+            cells = [cell for label in report.labels if (cell := report.cell(label, variant)) is not None]
+            own = top + (_PAD + 1) / 2 + np.arange(len(cells))
+            names.append((float(own.mean()), variant, {"fontsize": 9, "color": INK}))
+            lines += zip(own.tolist(), cells, strict=True)
+            axes.axhspan(top + 0.1, top + len(cells) + _PAD - 0.1, color=BAND, linewidth=0, zorder=-1)
+            baseline = report.cell(report.baseline, variant)
+            if baseline is not None:
+                axes.vlines(baseline.score.value, own[0], own[-1], color=GRID, linewidth=1.2, zorder=2)
+            top += len(cells) + _PAD
+    figure.set_figheight(_LINE * top + _AROUND)
+    axes.set_ylim(top, 0)
+    axes.set_yticks([y for y, *_ in names], [name for _, name, _ in names])
+    for label, (_, _, font) in zip(axes.get_yticklabels(), names, strict=True):
+        label.set(**font)
+    for y, cell in lines:
+        _result(axes, report, cell, y)
+    if report.tells_success:
+        _success(axes, report, lines)
     _rulers(axes, report)
-    _rows(axes, report)
+    figure.legend(loc="outside lower left", ncols=5, fontsize=9)
     return figure
 
 
-def _present(report: GapReport, variant: str) -> list[tuple[int, Cell]]:
-    """The cells of a variant with the index of their label."""
-    found = ((i, report.cell(label, variant)) for i, label in enumerate(report.labels))
-    return [(i, cell) for i, cell in found if cell is not None]
-
-
-def _heights(report: GapReport) -> list[float]:
-    """Height of every variant's band, inches."""
-    return [_LINE * len(_present(report, variant)) + _PAD for variant in report.variants]
-
-
 def _limits(report: GapReport) -> tuple[float, float]:
-    values = [value for cell in report.cells for value in (*cell.by_seed, *_ends(cell))]
+    values = [value for cell in report.cells for value in _reach(cell)]
     low, high = min(values), max(values)
     if report.normalized:
         low, high = min(0.0, low), max(100.0, high)
@@ -59,175 +68,64 @@ def _limits(report: GapReport) -> tuple[float, float]:
     return low - margin, high + margin
 
 
-def _ends(cell: Cell) -> tuple[float, float]:
-    return cell.score.interval or (cell.score.value, cell.score.value)
+def _reach(cell: Cell) -> tuple[float, ...]:
+    """All that is drawn of a cell."""
+    return (*cell.by_seed, *(cell.score.interval or (cell.score.value,)))
 
 
-def _titles(figure: Figure, axes: Axes, report: GapReport) -> None:
-    """Title, how to read it, and the key, placed in inches above the axes."""
-    left = -_LEFT * 72 + 12
-    story = report.title + _STORY
-    _above(axes, story if len(story) <= _TITLE else report.title, (left, 1.16 * 72), 13, INK)
-    _above(axes, _legend(report), (left, 0.93 * 72), 8.5, FAINT)
-    for i, label in enumerate(report.labels):
-        name = f"{label} (zero-shot)" if label == report.baseline else label
-        text = _above(axes, name, (left + 15, 0.65 * 72), 9.5, COLOURS[i % len(COLOURS)])
-        _key_marker(figure, axes, i, left + 6)
-        left += 15 + text.get_window_extent().width * 72 / figure.dpi + 18
+def _result(axes: Axes, report: GapReport, cell: Cell, y: float) -> None:
+    """The dot of a cell with its seeds and interval, and the arrow that leads up to it, if it can be seen."""
+    appearance = look(report.labels.index(cell.label))
+    colour, value = appearance["color"], cell.score.value
+    from_baseline = cell.label == report.baseline
+    origin = report.cell(report.baseline, report.control or "" if from_baseline else cell.variant)
+    low, high = axes.get_xlim()
+    if origin is not None:
+        start = origin.score.value
+        end = min(_reach(cell)) if value > start else max(_reach(cell))
+        if (end - start) * (value - start) > 0 and abs(end - start) > 0.02 * (high - low):
+            arrow = {"arrowstyle": "-|>,head_width=0.16,head_length=0.32", "color": colour, "alpha": 0.55}
+            arrow |= {"linewidth": 1.3, "shrinkA": 0, "shrinkB": 2}
+            axes.annotate("", (end, y), (start, y), zorder=2, arrowprops=arrow)
+    if cell.score.interval is not None:
+        axes.hlines(y, *cell.score.interval, color=colour, linewidth=2.6, alpha=0.55, zorder=3)
+    axes.vlines(cell.by_seed, y - 0.24, y + 0.24, color=colour, linewidth=0.9, zorder=3)
+    edge: dict[str, Any] = {"markersize": 5.5, "markeredgecolor": "white", "markeredgewidth": 0.6}
+    axes.plot([value], [y], zorder=4, **appearance, **edge)
 
 
-def _legend(report: GapReport) -> str:
-    count = len(report.seeds)
-    bar = "Bar: 95 % interval." if count >= 3 else "No interval below 3 seeds."
-    return (
-        f"Grey arrow: the gap. Coloured arrow: what the method changes. Dot: mean of {count} "
-        f"training seed{'s' * (count > 1)}. {bar} Tick: one seed."
-    )
-
-
-def _note(
-    axes: Axes,
-    text: str,
-    at: tuple[float, float],
-    offset: tuple[float, float],
-    coordinates: Any,  # noqa: ANN401
-    **look: Any,  # noqa: ANN401
-) -> Annotation:
-    """Text beside a place, in or outside of the axes, at a distance in points."""
-    usual: dict[str, Any] = {"fontsize": 8.5, "color": FAINT, "annotation_clip": False}
-    return axes.annotate(text, at, offset, coordinates, "offset points", **(usual | look))
-
-
-def _above(axes: Axes, text: str, offset: tuple[float, float], size: float, colour: str) -> Annotation:
-    weight = "bold" if size > 9 else "normal"
-    return _note(axes, text, (0, 1), offset, "axes fraction", fontsize=size, color=colour, fontweight=weight)
-
-
-def _key_marker(figure: Figure, axes: Axes, index: int, points: float) -> None:
-    box, (width, height) = axes.get_position(), figure.get_size_inches()
-    axes.plot(
-        [points / 72 / (box.width * width)], [1 + 0.70 / (box.height * height)],
-        transform=axes.transAxes, clip_on=False, markersize=5.5,
-        marker=MARKERS[index % len(MARKERS)], color=COLOURS[index % len(COLOURS)],
-    )  # fmt: skip
+def _success(axes: Axes, report: GapReport, lines: list[tuple[float, Cell]]) -> None:
+    """The share of episodes that succeeded, at the right of each line."""
+    right = axes.secondary_yaxis("right")
+    right.spines[:].set_visible(False)
+    right.tick_params(length=0)
+    told = [(y, cell) for y, cell in lines if cell.success is not None]
+    right.set_yticks([y for y, _ in told], [f"{100 * c.success.value:.0f} %" for _, c in told if c.success])
+    for text, (_, cell) in zip(right.get_yticklabels(), told, strict=True):
+        text.set(color=look(report.labels.index(cell.label))["color"], fontsize=8)
+    axes.annotate("success", (1, 1), (4, 4), "axes fraction", "offset points", fontsize=8.5, color=FAINT)
 
 
 def _rulers(axes: Axes, report: GapReport) -> None:
-    """Reference lines with their names above, the axis, and the head of the success column."""
-    bare(axes)
-    axes.set_yticks([])
-    axes.tick_params(axis="x", pad=6)
-    unit = "score  (0 = random actions, 100 = oracle)"
-    unit = unit if report.normalized else "mean return"
-    axes.set_xlabel(unit, fontsize=9, color=FAINT, labelpad=5)
+    """Reference lines with their names above, what the axis and the marks mean, and a key."""
+    for k, label in enumerate(report.labels):
+        name = f"{label} (zero-shot)" if label == report.baseline else label
+        axes.plot([], [], linestyle="", markersize=5.5, label=name, **look(k))
     for x, name in ((0.0, "random"), (100.0, "oracle")) if report.normalized else ():
         axes.axvline(x, color=FAINT, linewidth=1.1, zorder=1)
-        _note(axes, name, (x, 0), (0, 5), "data", ha="center")
+        axes.annotate(
+            name, (x, 1), (0, 4), axes.get_xaxis_transform(), "offset points", ha="center", color=FAINT
+        )
     home = report.cell(report.baseline, report.control or "")
     if home is not None:
-        source = home.score.value
-        axes.axvline(source, color=COLOURS[0], linewidth=1.1, linestyle=(0, (3, 2.5)), zorder=1)
-        right = source < sum(axes.get_xlim()) / 2
-        name = f"source: {report.baseline} on its own physics"
-        _note(axes, name, (source, 0), (0, 18), "data", ha="left" if right else "right")
-    head = "success" if report.tells_success else ""
-    _note(axes, head, (1, 1), (_RIGHT * 72 - 16, 5), "axes fraction", ha="right")
-
-
-def _rows(axes: Axes, report: GapReport) -> None:
-    named = _named(report)
-    y, group = 0.0, ""
-    for index, (variant, height) in enumerate(zip(report.variants, _heights(report), strict=True)):
-        if report.groups[index] != group:
-            group = report.groups[index]
-            _beside(axes, y + _HEADING - 0.1, group.upper(), 7.5, FAINT, "bold")
-            y += _HEADING
-        axes.axhspan(y + 0.02, y + height - 0.02, color=BAND, linewidth=0, zorder=-1)
-        _beside(axes, y + height / 2 + 0.045, variant, 9, INK)
-        _band(axes, report, variant, y)
-        for i, cell in _present(report, variant):
-            if named[cell.label] == variant:
-                place = [j for j, _ in _present(report, variant)].index(i)
-                _name(axes, report, i, cell, y + _PAD / 2 + (place + 0.5) * _LINE)
-        y += height
-
-
-def _beside(axes: Axes, y: float, text: str, size: float, colour: str, weight: str = "normal") -> None:
-    where, offset = ("axes fraction", "data"), (-_LEFT * 72 + 12, 0)
-    _note(axes, text, (0, y), offset, where, fontsize=size, color=colour, fontweight=weight)
-
-
-def _band(axes: Axes, report: GapReport, variant: str, top: float) -> None:
-    cells = _present(report, variant)
-    lines = [top + _PAD / 2 + (place + 0.5) * _LINE for place in range(len(cells))]
-    baseline = report.cell(report.baseline, variant)
-    if baseline is not None:
-        axes.vlines(baseline.score.value, lines[0], lines[-1], color=GRID, linewidth=1.2, zorder=2)
-    for y, (i, cell) in zip(lines, cells, strict=True):
-        start = _start(report, cell)
-        if start is not None:
-            _arrow(axes, start, cell, y, COLOURS[i % len(COLOURS)])
-        _dot(axes, i, cell, y)
-
-
-def _start(report: GapReport, cell: Cell) -> float | None:
-    """Where a cell's arrow begins: the source for the baseline, the baseline for a method."""
-    variant = report.control or "" if cell.label == report.baseline else cell.variant
-    origin = report.cell(report.baseline, variant)
-    return None if origin is None else origin.score.value
-
-
-def _arrow(axes: Axes, start: float, cell: Cell, y: float, colour: str) -> None:
-    """An arrow up to the method's bar, unless it would be too short to see."""
-    low, high = axes.get_xlim()
-    spread = (*_ends(cell), *cell.by_seed)
-    end = min(spread) if cell.score.value > start else max(spread)
-    if (end - start) * (cell.score.value - start) > 0 and abs(end - start) > 0.02 * (high - low):
-        axes.annotate(
-            "", (end, y), (start, y), zorder=2,
-            arrowprops={"arrowstyle": "-|>,head_width=0.16,head_length=0.32", "color": colour,
-                        "alpha": 0.55, "linewidth": 1.3, "shrinkA": 0, "shrinkB": 2},
-        )  # fmt: skip
-
-
-def _dot(axes: Axes, index: int, cell: Cell, y: float) -> None:
-    colour = COLOURS[index % len(COLOURS)]
-    if cell.score.interval is not None:
-        axes.hlines(y, *cell.score.interval, color=colour, linewidth=2.6, alpha=0.55, zorder=3)
-    axes.vlines(cell.by_seed, y - 0.045, y + 0.045, color=colour, linewidth=0.9, zorder=3)
-    axes.plot(
-        [cell.score.value], [y], marker=MARKERS[index % len(MARKERS)], color=colour,
-        markersize=5.5, markeredgecolor="white", markeredgewidth=0.6, zorder=4,
-    )  # fmt: skip
-    success = "" if cell.success is None else f"{100 * cell.success.value:.0f} %"
-    where, offset = ("axes fraction", "data"), (_RIGHT * 72 - 16, -3)
-    _note(axes, success, (1, y), offset, where, fontsize=8, color=colour, ha="right")
-
-
-def _named(report: GapReport) -> dict[str, str]:
-    """For every label the variant where it is named beside its dot: many methods, far apart."""
-
-    def room(label: str, variant: str) -> tuple[int, float]:
-        means = [cell.score.value for _, cell in _present(report, variant)]
-        here = report.cell(label, variant) is not None
-        return (len(means) if here else -1, max(means) - min(means))
-
-    return {
-        label: max((room(label, variant), -i, variant) for i, variant in enumerate(report.variants))[-1]
-        for label in report.labels
-    }
-
-
-def _name(axes: Axes, report: GapReport, index: int, cell: Cell, y: float) -> None:
-    """Write a label beside its dot, on the side where no arrow comes from."""
-    low, high = axes.get_xlim()
-    spread = (*_ends(cell), *cell.by_seed)
-    start = _start(report, cell)
-    share = [(end - low) / (high - low) for end in (min(spread), max(spread))]
-    left = (start is not None and start > cell.score.value) or share[1] > 0.85
-    fits = share[0] > 0.15
-    x, offset = (min(spread), -5) if left and fits else (max(spread), 5)
-    box = {"facecolor": BAND, "edgecolor": "none", "pad": 1}
-    colour, side = COLOURS[index % len(COLOURS)], "right" if left and fits else "left"
-    look: dict[str, Any] = {"fontweight": "bold", "color": colour, "ha": side, "zorder": 5, "bbox": box}
-    _note(axes, cell.label, (x, y), (offset, -3), "data", **look)
+        own = f"source: {report.baseline} on its own physics"
+        axes.axvline(
+            home.score.value, color=COLOURS[0], linewidth=1.1, linestyle=_DASHED, zorder=1, label=own
+        )
+    count = len(report.seeds)
+    unit = "score  (0 = random actions, 100 = oracle)" if report.normalized else "mean return"
+    bar = "Bar: 95 % interval." if count >= 3 else "No interval below 3 seeds."
+    axes.set_xlabel(
+        f"{unit}\nGrey arrow: the gap. Coloured arrow: what the method changes. Dot: mean of {count} "
+        f"training seed{'s' * (count > 1)}. {bar} Tick: one seed."
+    )

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from sim2real.evaluate.statistics import Estimate
 from sim2real.files import write_text
 from sim2real.identify.estimates import COMMAND, DELAYED, FITTED, MEASURED, NOMINAL, ParameterEstimate
 from sim2real.identify.result import Identification
@@ -17,7 +18,8 @@ from sim2real.identify.verdicts import BAD_DATA, IDENTIFIED, NO_HELDOUT_GAIN, Ve
 from sim2real.recordings import load_recordings
 from sim2real.report.chart import Chart, Take
 from sim2real.report.page import Page, Section, render
-from sim2real.report.style import COLOURS, panel, style
+from sim2real.report.plots import bars, panels
+from sim2real.report.style import COLOURS, style
 from sim2real.report.tables import Cell, Row, Table
 
 _SERIES = {MEASURED: "ink", FITTED: "series-1", NOMINAL: "series-2"}
@@ -154,19 +156,15 @@ _PARAMETER = (
 @style()
 def draw_errors(found: Identification) -> Figure:
     """Bars of the error by joint and predictor, on what was held out if anything was."""
-    figure, axes = panel(3.0, grid="y")
-    wide = 0.8 / max(len(found.gap), 1)
-    for k, row in enumerate(found.gap):
-        at = np.arange(len(row.joints)) + (k - (len(found.gap) - 1) / 2) * wide
-        bars = axes.bar(at, [1000 * e for e in row.joints], 0.9 * wide, label=row.predictor)
-        for bar in bars:
-            bar.set_color(_COLOURS.get(row.predictor, COLOURS[5]))
-        if len(row.joints) * len(found.gap) <= 32:
-            axes.bar_label(bars, fmt="%.1f", fontsize=7.5)
-    turned = 0 if len(found.joints) <= 8 else 60
-    axes.set_xticks(range(len(found.joints)), found.joints, rotation=turned)
-    axes.set_ylabel(f"RMSE, thousandths, {'held out' if found.held_out else 'fitted'}")
-    axes.legend(ncols=4, loc="lower left", bbox_to_anchor=(0, 1))
+    figure, (axes,) = panels(1.1 + 0.16 * len(found.joints) * (1 + len(found.gap)))
+    numbers = {}
+    for row in found.gap:
+        errors = [Estimate(1000 * error, None, 1) for error in row.joints]
+        colour = _COLOURS.get(row.predictor, COLOURS[5])
+        numbers[row.predictor] = colour, dict(zip(found.joints, errors, strict=False))
+    bars(axes, found.joints, numbers, "%.1f")
+    axes.set_xlabel(f"RMSE, thousandths, {'held out' if found.held_out else 'fitted'}")
+    figure.legend(loc="outside upper left", ncols=4)
     return figure
 
 

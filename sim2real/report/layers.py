@@ -11,7 +11,8 @@ from sim2real.errors import InvalidValue
 from sim2real.evaluate.statistics import Estimate
 from sim2real.files import write_together
 from sim2real.report.plain import as_json
-from sim2real.report.style import COLOURS, INK, WIDTH, bare, blank, save_png, style
+from sim2real.report.plots import panels
+from sim2real.report.style import COLOURS, save_png, style
 from sim2real.report.tables import Row, Table, estimate
 from sim2real.transfer.layers import SIDES, LayerTransfer
 
@@ -41,22 +42,13 @@ def write_layers(found: LayerTransfer, folder: Path) -> None:
 @style()
 def draw_layers(found: LayerTransfer) -> Figure:
     """Score in the target against the number of layers that were kept, a panel for each side."""
-    figure = blank(WIDTH, 4.4)
-    panels = figure.subplots(1, len(SIDES), sharey=True)
-    figure.subplots_adjust(0.08, 0.27, 0.985, 0.80, 0.06)
-    for axes, side in zip(panels, SIDES, strict=True):
+    title = f"{found.compared.title}: which layers hold the physics of {found.target}"
+    figure, panel = panels(4.4, title, len(SIDES), "both")
+    for axes, side in zip(panel, SIDES, strict=True):
         _panel(axes, found, side)
     unit = "normalized score" if found.compared.normalized else "mean return"
-    panels[0].set_ylabel(f"score in the target ({unit})")
-    figure.suptitle(
-        f"{found.compared.title}: which layers hold the physics of {found.target}", x=0.02, y=0.965,
-        ha="left", color=INK,
-    )  # fmt: skip
-    lines, names = panels[0].get_legend_handles_labels()
-    figure.legend(
-        lines, names, loc="lower center", ncols=4, labelcolor=INK,
-        bbox_to_anchor=(0.52, 0.0),
-    )  # fmt: skip
+    panel[0].set_ylabel(f"score in the target ({unit})")
+    figure.legend(*panel[0].get_legend_handles_labels(), loc="outside lower left", ncols=4)
     return figure
 
 
@@ -76,7 +68,6 @@ def table_of(found: LayerTransfer) -> Table:
 
 
 def _panel(axes: Axes, found: LayerTransfer, side: str) -> None:
-    bare(axes, ("left", "bottom"), "both")
     axes.set_title(_TITLES[side], fontsize=10, fontweight="normal")
     axes.set_xlabel("layers that are kept")
     axes.set_xticks(range(len(found.layers) + 1))

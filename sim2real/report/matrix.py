@@ -14,7 +14,8 @@ from sim2real.evaluate.matrix import Matrix
 from sim2real.evaluate.statistics import Estimate
 from sim2real.files import write_together
 from sim2real.report.page import Section
-from sim2real.report.style import INK, bare, blank, save_png, style
+from sim2real.report.plots import panels
+from sim2real.report.style import INK, save_png, style
 from sim2real.report.tables import NONE, Row, Table, estimate
 from sim2real.report.tables import Cell as TableCell
 
@@ -66,9 +67,8 @@ def draw_matrix(found: Matrix) -> Figure:
     for place, cell in zip(places, report.cells, strict=True):
         values[place] = (cell.success or cell.returns).value
     width, height = 2.6 + 1.7 * len(report.variants), 1.5 + 0.72 * len(report.labels)
-    figure = blank(width, height, constrained=True)
-    axes = figure.add_subplot()
-    bare(axes, spines=(), grid="")
+    title = f"{report.title}: trained (rows), run (columns)"
+    figure, (axes,) = panels(height, title, grid="", width=width)
     low, high = (0.0, 1.0) if report.tells_success else (None, None)
     image = axes.imshow(values, cmap="cividis", aspect="auto", vmin=low, vmax=high)
     for (row, column), cell in zip(places, report.cells, strict=True):
@@ -82,7 +82,6 @@ def draw_matrix(found: Matrix) -> Figure:
     axes.tick_params(labelsize=9, labelcolor=INK)
     what = "mean return · success" if report.tells_success else "mean return"
     axes.set_xlabel(f"{what}; below, the 95 % interval of the return")
-    figure.suptitle(f"{report.title}: trained (rows), run (columns)")
     return figure
 
 

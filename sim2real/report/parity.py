@@ -9,11 +9,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
+from sim2real.evaluate.statistics import Estimate
 from sim2real.files import write_together
 from sim2real.interface import Array
 from sim2real.parity.measure import Effect, Parity
 from sim2real.report.plain import as_json
-from sim2real.report.style import COLOURS, INK, WIDTH, bare, blank, save_png, style
+from sim2real.report.plots import bare, bars, sheet
+from sim2real.report.style import COLOURS, save_png, style
 from sim2real.report.tables import Cell, Row, Table
 
 _POWER = StrMethodFormatter("{x:.0e}")  # text, as mathematics is not parsed
@@ -99,15 +101,13 @@ def _verdict(effect: Effect) -> str:
 @style()
 def draw_parity(parity: Parity) -> Figure:
     """Paths, distances over time, and the effects of parameters, in both engines."""
-    figure = blank(WIDTH, 6.4, constrained=True)
+    figure = sheet(6.4, f"{parity.simulator} against mujoco on {parity.world}")
     axes = figure.subplot_mosaic([["paths", "effects"], ["distances", "effects"]])
     _paths(axes["paths"], parity)
     _distances(axes["distances"], parity)
-    _bars(axes["effects"], parity)
     for each in axes.values():
-        bare(each, ("left", "bottom"), "both")
-        each.tick_params(which="minor", length=0)
-    figure.suptitle(f"{parity.simulator} against mujoco on {parity.world}", color=INK)
+        bare(each, "both")
+    _effects(axes["effects"], parity)
     return figure
 
 
@@ -136,13 +136,14 @@ def _distances(axes: Axes, parity: Parity) -> None:
     axes.legend()
 
 
-def _bars(axes: Axes, parity: Parity) -> None:
+def _effects(axes: Axes, parity: Parity) -> None:
     effects = [effect for effect in parity.effects if effect.reference or effect.size]
-    places = np.arange(len(effects))
-    axes.barh(places - 0.2, [e.reference for e in effects], 0.4, label="mujoco", color=COLOURS[0])
-    axes.barh(places + 0.2, [e.size for e in effects], 0.4, label=parity.simulator, color=COLOURS[1])
-    axes.set_yticks(places, [e.parameter for e in effects], fontsize=7)
-    axes.invert_yaxis()
+    sizes = (("mujoco", COLOURS[0], "reference"), (parity.simulator, COLOURS[1], "size"))
+    numbers = {
+        engine: (colour, {e.parameter: Estimate(getattr(e, size), None, 1) for e in effects})
+        for engine, colour, size in sizes
+    }
+    bars(axes, [effect.parameter for effect in effects], numbers)
     axes.set(xscale="log" if effects else "linear", xlabel="effect, rms rad and m")
     axes.set_title("effects of parameters", fontsize=10, fontweight="normal")
     axes.xaxis.set_major_formatter(_POWER)

@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 from sim2real.evaluate.gap import GapReport
 from sim2real.evaluate.profiles import performance_profile
 from sim2real.evaluate.statistics import Array, Estimate, over_starts, spread
-from sim2real.report.style import COLOURS, panel, style
+from sim2real.report.plots import look, panels
+from sim2real.report.style import style
 
-_HEIGHT = 3.6
 _STEPS = 41
 
 
@@ -34,13 +34,13 @@ def draw_profiles(report: GapReport) -> Figure | None:
     low = min(0.0, *(float(np.nanmin(own)) for own in means.values()))
     high = max(100.0, *(float(np.nanmax(own)) for own in means.values()))
     thresholds = np.linspace(low, high, _STEPS)
-    figure, axes = panel(_HEIGHT, grid="both")
+    figure, (axes,) = panels(3.6, grid="both")
     axes.set_xlim(low, high)
     axes.set_ylim(-0.02, 1.02)
     axes.set_xlabel("score  (0 = random actions, 100 = oracle)")
     axes.set_ylabel("share above it")
     for place, (label, sample) in enumerate(samples.items()):
-        colour = COLOURS[place % len(COLOURS)]
+        colour = look(place)["color"]
         fine = np.linspace(low, high, 20 * _STEPS)
         axes.step(fine, performance_profile(means[label], fine), color=colour, label=folded.labels[label])
         band = [interval for tau in thresholds if (interval := _share(sample, tau).interval)]

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.gridspec import GridSpecFromSubplotSpec, SubplotSpec
 
 from sim2real.evaluate.replay import COMMAND, DELAYED, SIMULATION, ReplayedMotion, ReplayGap
 from sim2real.evaluate.replay_summary import PREDICTORS, verdict
+from sim2real.evaluate.statistics import Estimate
 from sim2real.evaluate.tracking import FloatArray
-from sim2real.report.style import COLOURS, INK, bare, blank, style
+from sim2real.report.plots import bare, bars, sheet
+from sim2real.report.style import COLOURS, INK, style
 
 _OF = {"measured": INK, SIMULATION: COLOURS[2], DELAYED: COLOURS[1], COMMAND: COLOURS[0]}
 _LINE = 140  # letters that fit the width
@@ -23,16 +25,15 @@ _WINDOW = 12.0  # seconds shown of one motion
 @style()
 def draw_replay(gap: ReplayGap) -> Figure:
     """Left, the error per joint of every predictor; right, a stretch of a typical motion."""
-    height = 0.9 * max(len(gap.joints), 4) + 2.2
-    figure = blank(12.0, height)
-    heading = "\n".join(textwrap.fill(line, _LINE) for line in verdict_lines(gap))
-    figure.text(0.012, 1 - 0.16 / height, heading, fontsize=11, va="top", linespacing=1.4)
-    top, bottom = 1 - 1.55 / height, 0.55 / height
-    grid = figure.add_gridspec(
-        1, 2, width_ratios=(1, 1.5), left=0.105, right=0.985, top=top, bottom=bottom, wspace=0.2
-    )
-    _bars(figure.add_subplot(grid[0]), gap)
-    _traces(figure, grid[1], gap)
+    figure = sheet(0.9 * max(len(gap.joints), 4) + 2.2, width=12.0)
+    said = "\n".join(textwrap.fill(line, _LINE) for line in verdict_lines(gap))
+    figure.suptitle(said, x=0.008, ha="left", fontsize=11, fontweight="normal")
+    mosaic = [["errors", joint] for joint in range(len(gap.joints))]
+    axes = figure.subplot_mosaic(mosaic, width_ratios=(1, 1.5))
+    _errors(axes.pop("errors"), gap)
+    _traces(list(axes.values()), gap)
+    lines, names = axes[0].get_legend_handles_labels()
+    figure.legend(lines, names, loc="outside lower right", ncols=4)
     return figure
 
 
@@ -41,21 +42,25 @@ def verdict_lines(gap: ReplayGap) -> list[str]:
     return verdict(gap).replace(". ", ".\n").split("\n")
 
 
-def _bars(axes: Axes, gap: ReplayGap) -> None:
+def _errors(axes: Axes, gap: ReplayGap) -> None:
     rng = np.random.default_rng(0)
-    rows = np.arange(len(gap.joints))
     bare(axes)
-    for i, name in enumerate(PREDICTORS):
-        errors = 1000 * gap.errors[name].rmse
-        at = rows + 0.27 * (i - 1)
-        axes.barh(at, errors.mean(axis=0), 0.24, color=_OF[name], zorder=2)
-        spread = np.repeat(at[None], len(errors), axis=0) + rng.uniform(-0.07, 0.07, errors.shape)
-        axes.plot(errors, spread, ".", color=INK, alpha=0.3, ms=3, mew=0, zorder=3)
-    axes.set_yticks(rows, [_short(joint) for joint in gap.joints], color=INK)
-    axes.invert_yaxis()
+    errors = {name: 1000 * gap.errors[name].rmse for name in PREDICTORS}
+    names = [_short(joint) for joint in gap.joints]
+    means = {
+        name: (
+            _OF[name],
+            {j: Estimate(float(e), None, 1) for j, e in zip(names, own.mean(axis=0), strict=True)},
+        )
+        for name, own in errors.items()
+    }
+    bars(axes, names, means)
+    for i, own in enumerate(errors.values()):
+        at = np.arange(len(names)) + 0.24 * (i - 1) + rng.uniform(-0.07, 0.07, own.shape)
+        axes.plot(own, at, ".", color=INK, alpha=0.3, ms=3, mew=0, zorder=3)
     axes.set_xlim(0, 1.08 * _largest(gap))
     axes.set_xlabel("RMSE, mrad: bar = mean over motions, dot = one motion")
-    axes.set_title("How far off", fontsize=11, pad=17)
+    axes.set_title("How far off", fontsize=11)
 
 
 def _short(name: str) -> str:
@@ -70,37 +75,27 @@ def _largest(gap: ReplayGap) -> float:
     return max(float(np.percentile(errors, 98)), *map(float, means), 1e-9)
 
 
-def _traces(figure: Figure, place: SubplotSpec, gap: ReplayGap) -> None:
+def _traces(panels: Sequence[Axes], gap: ReplayGap) -> None:
     motion = _typical(gap)
     rows = _liveliest(motion)
-    panels = GridSpecFromSubplotSpec(len(gap.joints), 1, subplot_spec=place, hspace=0.48)
-    for j, joint in enumerate(gap.joints):
-        axes = figure.add_subplot(panels[j])
-        bare(axes, ("bottom", "left"), "both")
-        lines = {**motion.predictions, "measured": motion.measured}
+    lines = {**motion.predictions, "measured": motion.measured}
+    for j, (axes, joint) in enumerate(zip(panels, gap.joints, strict=True)):
+        bare(axes, "both")
         for name in (COMMAND, DELAYED, SIMULATION, "measured"):
-            style = "steps-post" if name in (COMMAND, DELAYED) else "default"
             axes.plot(
                 motion.time[rows],
                 lines[name][rows, j],
                 color=_OF[name],
                 lw=1.6 if name == "measured" else 1.1,
-                drawstyle=style,
+                drawstyle="steps-post" if name in (COMMAND, DELAYED) else "default",
                 label=name,
             )
         axes.set_xlim(motion.time[rows][0], motion.time[rows][-1])
         axes.margins(y=0.12)
-        axes.set_title(joint, fontsize=8.5, fontweight="normal", pad=2)
-        axes.tick_params(labelbottom=j == len(gap.joints) - 1, labelsize=7.5, length=2)
-        if j == 0:
-            _heading_of_traces(axes, motion)
-    axes.set_xlabel("time, s (angles in rad)")
-
-
-def _heading_of_traces(axes: Axes, motion: ReplayedMotion) -> None:
-    title = f"What it looks like: {motion.name}"
-    axes.annotate(title, (0, 1), (0, 26), "axes fraction", "offset points", fontsize=11, fontweight="bold")
-    axes.legend(ncols=4, loc="lower right", bbox_to_anchor=(1.01, 0.99))
+        axes.set_title(joint, fontsize=8.5, fontweight="normal", pad=2, loc="right")
+        axes.tick_params(labelbottom=axes is panels[-1], labelsize=7.5)
+    panels[0].set_title(f"What it looks like: {motion.name}", fontsize=11, pad=2)
+    panels[-1].set_xlabel("time, s (angles in rad)")
 
 
 def _typical(gap: ReplayGap) -> ReplayedMotion:

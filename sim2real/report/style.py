@@ -4,7 +4,7 @@
 
     @style()
     def draw(found: Found) -> Figure:
-        figure = blank(9.6, 4.0)
+        figure, (axes,) = panels(4.0, "What was found")
         ...
 """
 
@@ -16,20 +16,16 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import matplotlib as mpl
 from markupsafe import Markup
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 INK, FAINT, GRID, BAND = "#1c2126", "#5d6771", "#d3d9df", "#f3f5f8"
 COLOURS = ("#66717c", "#0072b2", "#d55e00", "#00876a", "#b0589a", "#8f7000")
 """Grey for the baseline, then the set, darkened where thin on white."""
 MARKERS = ("o", "s", "D", "^", "v", "P")
-WIDTH = 9.6
-"""Of a figure as wide as the page, inches."""
 _SETTINGS: Any = {
     "font.family": ["DejaVu Sans"],
     "text.parse_math": False,
@@ -44,6 +40,7 @@ _SETTINGS: Any = {
     "figure.titleweight": "bold",
     "legend.fontsize": 8.5,
     "legend.frameon": False,
+    "legend.labelcolor": INK,
     "svg.fonttype": "none",
     "svg.hashsalt": "sim2real",
 }
@@ -59,38 +56,6 @@ def style() -> Iterator[None]:
     with mpl.rc_context(_SETTINGS), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         yield
-
-
-def blank(width: float, height: float, constrained: bool = False) -> Figure:
-    """An empty figure of a size in inches."""
-    figure = Figure(figsize=(width, height), facecolor="white", layout="constrained" if constrained else None)
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def panel(
-    height: float, title: str = "", grid: Literal["x", "y", "both", ""] = "x", width: float = WIDTH
-) -> tuple[Figure, Axes]:
-    """A figure of one bare panel, which leaves room for what is around it; sizes in inches."""
-    figure = blank(width, height, constrained=True)
-    axes = figure.add_subplot()
-    bare(axes, ("bottom", "left") if grid in ("y", "both") else ("bottom",), grid)
-    axes.set_title(title)
-    return figure, axes
-
-
-def bare(
-    axes: Axes, spines: tuple[str, ...] = ("bottom",), grid: Literal["x", "y", "both", ""] = "x"
-) -> None:
-    """Take away what tells nothing: frames, ticks, dark grids; ``grid`` is x, y, both or empty."""
-    for side, spine in axes.spines.items():
-        spine.set_visible(side in spines)
-        spine.set_color(GRID)
-    axes.tick_params(length=0, labelsize=8.5, labelcolor=FAINT)
-    if grid:
-        axes.grid(axis=grid, color=GRID, linewidth=0.6)
-    axes.set_axisbelow(True)
-    axes.set_facecolor("none")
 
 
 @style()

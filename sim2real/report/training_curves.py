@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from sim2real.errors import InvalidValue
 from sim2real.evaluate.curves import Curve, gains, negative_transfer, time_to_threshold
 from sim2real.evaluate.metrics import mean
 from sim2real.evaluate.statistics import spread
 from sim2real.evaluate.survival import saved
+from sim2real.files import write_together
 from sim2real.report.chart import Chart, FloatArray, Take
-from sim2real.report.curves import draw_curves
 from sim2real.report.page import Section
+from sim2real.report.plots import look, panels
+from sim2real.report.style import save_png, style
 from sim2real.report.tables import NONE, Row, Table, estimate
 from sim2real.transfer.compare import SCRATCH
 from sim2real.transfer.learning_curves import read_curves
@@ -54,6 +58,29 @@ def curves_sections(folders: Sequence[Path]) -> Iterator[Section]:
             lead = "Mean return in the target, by control steps there; bars are 95 % intervals over seeds."
             title, tables = f"What is reached in {target} at each budget", curve_tables(target, curves)
             yield Section(title, lead, tables, draw_curves(target, curves))
+
+
+def write_curves(found: Mapping[str, Mapping[str, Curve]], folder: Path) -> None:
+    """Write ``curves-TARGET.png`` for each target."""
+    pictures = {f"curves-{target}.png": draw_curves(target, curves) for target, curves in found.items()}
+    write_together(folder, {name: partial(save_png, figure) for name, figure in pictures.items()})
+
+
+@style()
+def draw_curves(target: str, curves: Mapping[str, Curve]) -> Figure:
+    """A line a method, with 95 % intervals over seeds at each budget."""
+    figure, (axes,) = panels(4.6, f"{target}: reached at each budget", grid="y")
+    for k, (method, curve) in enumerate(curves.items()):
+        appearance = look(k + 1)
+        axes.plot(curve.budgets, np.nanmean(curve.scores, axis=0), markersize=5, label=method, **appearance)
+        for budget, column in zip(curve.budgets, curve.scores.T, strict=True):
+            interval = spread(mean, column[~np.isnan(column), None, None]).interval
+            if interval:
+                axes.vlines(budget, *interval, color=appearance["color"], linewidth=2.2, alpha=0.45)
+    axes.set_xlabel("control steps in the target")
+    axes.set_ylabel("mean return in the target")
+    axes.legend()
+    return figure
 
 
 def curve_tables(target: str, curves: Mapping[str, Curve], thresholds: Sequence[float] = ()) -> list[Table]:

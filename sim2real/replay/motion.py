@@ -161,7 +161,8 @@ def _drifting(world: World) -> list[str]:
         return []
     dt = float(model.opt.timestep)
     steps = np.array([actuator.delay for actuator in mujoco.MjSpec.from_file(str(path)).actuators]) / dt
-    whole = np.flatnonzero((steps > 0.5) & (np.abs(steps - np.round(steps)) < 1e-6))
+    held = model.actuator_history[:, 1] == 0
+    whole = np.flatnonzero(held & (steps > 0.5) & (np.abs(steps - np.round(steps)) < 1e-6))
     said = (f"{element_name(model, 'actuator', int(k))} ({round(steps[k])} steps)" for k in whole)
     sentence = (
         f"the delay of {', '.join(said)} is that in every physics step here, while MuJoCo's own mj_step lets "

@@ -93,8 +93,16 @@ class Replayer:
             width = model.nu if quantity in _OF_DRIVES else model.nv
             found[quantity] = np.full(width, SHAPES.get(quantity, neutral or 0.0))
         for order in self._orders.values():
-            late = np.ceil(model.actuator_delay[order.actuator] / dt - 1e-9)
-            found["latency"][order.control] = max(late, 0.0)
+            late, between = (
+                model.actuator_delay[order.actuator] / dt,
+                model.actuator_history[order.actuator, 1],
+            )
+            if between > _LINEAR:
+                raise InvalidValue(
+                    f"actuator {order.name!r} of {self.world.name} interpolates its delayed commands by "
+                    'cubics, which a replay can\'t; take interp out of the MJCF, or make it interp="linear"'
+                )
+            found["latency"][order.control] = late if between else max(np.ceil(late - 1e-9), 0.0)
         for parameter in self.world.parameters.values():
             kind = parameter.quantity
             if kind.name in OWN:
@@ -224,5 +232,6 @@ class Replayer:
         return np.asarray(trace[rows, step, joints] * (1 - part) + trace[rows, step + 1, joints] * part)
 
 
+_LINEAR = 1  # of mjtInterp: commands between two steps are their mean, as of a delay of parts of a step
 _IDLE = "does not act in a replay of recordings; leave it out"
 _ROWS_OF_TWO = 64

@@ -1,8 +1,9 @@
 """Where activations begin: as the first command leaves them, held for long, not at 0.
 
 An activation is the state of an actuator that filters or integrates its control. A filter has settled at its
-control. An integrator never settles: that of a servo begins where the servo is without force, any other at 0,
-as does what has states of other kinds (DC motors, plugins, laws of a user's own).
+control, and so has the goal of a controller whose goal can't jump (``slewmax``). An integrator never settles:
+that of a servo begins where the servo is without force, any other at 0, as does what has states of other
+kinds (currents of DC motors, plugins, laws of a user's own).
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from sim2real.interface import Array
 
 _DYN = mujoco.mjtDyn
 _SETTLES = tuple(map(int, (_DYN.mjDYN_FILTER, _DYN.mjDYN_FILTEREXACT, _DYN.mjDYN_MUSCLE)))
+_SLEW = {int(_DYN.mjDYN_PID): 1, int(_DYN.mjDYN_DCMOTOR): 7}
+"""Place in ``dynprm`` of the most that a controller's first goal changes per second; the first activation."""
 _DRIVES_JOINT = (int(mujoco.mjtTrn.mjTRN_JOINT), int(mujoco.mjtTrn.mjTRN_JOINTINPARENT))
 
 
@@ -32,7 +35,7 @@ def settled(model: mujoco.MjModel, ctrl: Array, qpos: Array) -> Array:
     clipped = np.where(model.actuator_ctrllimited, np.clip(ctrl, *model.actuator_ctrlrange.T), ctrl)
     for actuator in range(model.nactuator):
         kind, address = int(model.actuator_dyntype[actuator]), int(model.actuator_actadr[actuator])
-        if kind in _SETTLES:
+        if kind in _SETTLES or _slew(model, actuator):
             found[:, address] = clipped[:, model.actuator_ctrladr[actuator]]
             if kind == int(_DYN.mjDYN_MUSCLE):
                 found[:, address] = np.clip(found[:, address], 0.0, 1.0)
@@ -41,6 +44,12 @@ def settled(model: mujoco.MjModel, ctrl: Array, qpos: Array) -> Array:
         if address >= 0 and model.actuator_actlimited[actuator]:
             found[:, address] = np.clip(found[:, address], *model.actuator_actrange[actuator])
     return found
+
+
+def _slew(model: mujoco.MjModel, actuator: int) -> float:
+    """Most that the goal of a controller changes per second; 0 for one that jumps."""
+    place = _SLEW.get(int(model.actuator_dyntype[actuator]))
+    return 0.0 if place is None else float(model.actuator_dynprm[actuator, place])
 
 
 def _without_force(model: mujoco.MjModel, actuator: int, qpos: Array) -> Array | float:
@@ -57,7 +66,7 @@ def _without_force(model: mujoco.MjModel, actuator: int, qpos: Array) -> Array |
 
 
 def filtered(model: mujoco.MjModel, activation: Array, commands: Array) -> Array:
-    """Activations after some physics steps of commands; of filters, all others stay.
+    """Activations after some physics steps of commands; of filters and goals, all others stay.
 
     Args:
         model: with activations.
@@ -70,7 +79,8 @@ def filtered(model: mujoco.MjModel, activation: Array, commands: Array) -> Array
     found, dt = np.array(activation), float(model.opt.timestep)
     for actuator in range(model.nactuator):
         kind, address = int(model.actuator_dyntype[actuator]), int(model.actuator_actadr[actuator])
-        if kind not in (int(_DYN.mjDYN_FILTER), int(_DYN.mjDYN_FILTEREXACT)):
+        most = _slew(model, actuator) * dt
+        if kind not in (int(_DYN.mjDYN_FILTER), int(_DYN.mjDYN_FILTEREXACT)) and not most:
             continue
         tau = max(float(model.actuator_dynprm[actuator, 0]), mujoco.mjMINVAL)
         share = 1 - np.exp(-dt / tau) if kind == int(_DYN.mjDYN_FILTEREXACT) else dt / tau
@@ -79,6 +89,7 @@ def filtered(model: mujoco.MjModel, activation: Array, commands: Array) -> Array
         if len(told):
             state = told[0]
         for row in told:
-            state = state + share * (row - state)
+            step = row - state
+            state = state + (np.clip(step, -most, most) if most else share * step)
         found[:, address] = state
     return found

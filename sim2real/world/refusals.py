@@ -299,6 +299,14 @@ def _unlost(model: mujoco.MjModel, actuator: int) -> Iterator[str]:
         yield "it drives no hinge or slide of its own, whose speed would count"
 
 
+def _interpolated(model: mujoco.MjModel, actuator: int) -> Iterator[str]:
+    if model.actuator_history[actuator, 1]:
+        yield (
+            "it interpolates between its delayed commands, which have no whole steps to be late by; take "
+            "interp out of the MJCF"
+        )
+
+
 _ASKED: Mapping[str, Callable[[mujoco.MjModel, int], Iterator[str]]] = {
     "strength": _weak,
     "torque_limit": _unlimited,
@@ -306,5 +314,7 @@ _ASKED: Mapping[str, Callable[[mujoco.MjModel, int], Iterator[str]]] = {
     "kd": _uncontrolled,
     "back_emf": _driven_on,
     "speed_loss": _unlost,
+    "latency": _interpolated,
+    "latency_jitter": _interpolated,
 }
 """What depends on more than the kind of an actuator."""

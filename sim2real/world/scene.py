@@ -57,8 +57,9 @@ def compile_scene(
             raise
         raise InvalidValue(f"{path} does not compile: {error}") from error
     # the engine compares time stamps in floating point: k·dt drifts to k + 1 steps, (k - 0.5)·dt does not
-    steps = np.ceil(model.actuator_delay / model.opt.timestep - 1e-9)
-    model.actuator_delay[:] = np.maximum(steps - 0.5, 0.0) * model.opt.timestep
+    held = model.actuator_history[:, 1] == 0  # not interpolated, where every part of a step counts
+    steps = np.ceil(model.actuator_delay[held] / model.opt.timestep - 1e-9)
+    model.actuator_delay[held] = np.maximum(steps - 0.5, 0.0) * model.opt.timestep
     return model
 
 

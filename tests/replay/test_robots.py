@@ -7,12 +7,14 @@ import mujoco
 import numpy as np
 import pytest
 
+from sim2real.domain import Domain
 from sim2real.errors import InvalidValue, RecordingError
 from sim2real.evaluate.replay import SIMULATION, replay_gap
 from sim2real.evaluate.replay_summary import verdict
 from sim2real.recordings import Recording
 from sim2real.replay import Replayer, motion_of, stays_put, windows
 from sim2real.replay.start import start_pose
+from sim2real.simulators.mujoco import MujocoSimulator
 from sim2real.world import World
 
 BESIDE = Path(__file__).resolve().parents[3] / "shared" / "strangers"
@@ -86,6 +88,14 @@ KINDS = {
     ).replace('<body name="l1">', LOOP + '<body name="l1">'),
     "delayed by the engine": arm(both('nsample="8" delay="0.013"')),
     "damper and native friction": arm(BOTH + '<damper joint="j2" kv=".5" ctrlrange="0 1"/>'),
+    "delayed by parts of a step": arm(both('nsample="8" delay="0.0125" interp="linear"')),
+    "goals that can't jump": arm(
+        '<pid joint="j1" kp="20" kv=".5" ki="2" slewmax=".4"/>'
+        '<dcmotor joint="j2" resistance="2" motorconst=".5" input="pos" controller="20 0 1 .5 0 24"/>'
+    ),
+    "DC motor with an inductance": arm(
+        '<dcmotor joint="j1" resistance="2" motorconst=".5" inductance=".05"/>' + SERVO.format("j2", "")
+    ),
     "pid": arm('<pid joint="j1" kp="20" kv=".5" ki="5"/>' + SERVO.format("j2", "")),
 }
 
@@ -105,7 +115,7 @@ def load(tmp_path):
 def logged(model, actuator, control):
     """What a robot's log has of an actuator: an angle where a joint has a servo, else the control itself."""
     gain, bias = model.actuator_gainprm[actuator, 0], model.actuator_biasprm[actuator]
-    if model.actuator_gaintype[actuator] == mujoco.mjtGain.mjGAIN_PID:
+    if int(model.actuator_gaintype[actuator]) in (mujoco.mjtGain.mjGAIN_PID, mujoco.mjtGain.mjGAIN_DCMOTOR):
         return control
     if model.actuator_trntype[actuator] == mujoco.mjtTrn.mjTRN_JOINT and bias[1] < 0:
         return -(gain * control + bias[0]) / (bias[1] * model.actuator_gear[actuator, 0])
@@ -135,8 +145,11 @@ def own_motion(model, seconds=5.0, seed=0):
         control[:, place] = asked
         for joint in joints:
             command[:, scalar.index(joint)] = logged(model, a, asked)
-    for a in np.flatnonzero(model.actuator_dyntype != mujoco.mjtDyn.mjDYN_PID):
-        if model.actuator_actadr[a] >= 0:  # at rest under the first command, as a robot is when a log begins
+    slew = {mujoco.mjtDyn.mjDYN_PID: 1, mujoco.mjtDyn.mjDYN_DCMOTOR: 7}
+    for a in range(model.nactuator):
+        place = slew.get(mujoco.mjtDyn(model.actuator_dyntype[a]))
+        settles = place is None or model.actuator_dynprm[a, place]
+        if model.actuator_actadr[a] >= 0 and settles:  # at rest under the first command, as when a log begins
             data.act[model.actuator_actadr[a]] = control[0, model.actuator_ctrladr[a]]
     for a in np.flatnonzero(model.actuator_history[:, 0]):
         samples = int(model.actuator_history[a, 0])
@@ -162,6 +175,31 @@ def test_a_model_replays_its_own_motion(load, kind):
     log = own_motion(world.model)
     assert np.ptp(log.position, axis=0).max() > 0.05
     assert off_by(world, log) < 1e-7
+
+
+def test_commands_between_which_cubics_go_are_refused(load):
+    world = load(arm(both('nsample="8" delay="0.0125" interp="cubic"')))
+    with pytest.raises(InvalidValue, match="'j1' of robot interpolates its delayed commands by cubics"):
+        off_by(world, own_motion(world.model))
+    with pytest.raises(
+        InvalidValue, match=r"j1\.latency: actuator 'j1' can't have it, because it interpolates"
+    ):
+        world.for_domain(Domain.point({"j1.latency": 3}))
+
+
+@pytest.mark.parametrize("interp", ["zoh", "linear", "cubic"])
+@pytest.mark.parametrize("delay", [0.013, 0.0125])
+def test_a_world_delays_commands_as_the_engine_does(load, interp, delay):
+    """In many simulations as in a loop over `mj_step`; without interpolation, by the next whole step."""
+    world = load(arm(both(f'nsample="9" delay="{delay}" interp="{interp}"')))
+    model = mujoco.MjModel.from_xml_path(str(world.path / "scene.xml"))
+    simulator, data = MujocoSimulator(world, 1, 1), mujoco.MjData(model)
+    simulator.reset(np.array([0]), data.qpos[None], data.qvel[None], data.ctrl[None])
+    for command in np.random.default_rng(0).uniform(-0.5, 0.5, (40, model.nu)):
+        simulator.step(command[None], 3)
+        data.ctrl[:] = command
+        mujoco.mj_step(model, data, nstep=3)
+        np.testing.assert_allclose(simulator.qpos[0], data.qpos, atol=1e-12)
 
 
 @pytest.mark.parametrize("steps", [7, 8, 9])

@@ -12,6 +12,8 @@ from sim2real.simulators.bullet.contacts import Touching
 from sim2real.simulators.bullet.trees import body_joints, make_trees
 from sim2real.world import World
 from sim2real.world.entries import entries
+from sim2real.world.levers import is_scalar
+from sim2real.world.names import element_name
 
 _MOST_COORDINATES, _MOST_LINKS = 121, 128
 _COORDINATES = {
@@ -82,6 +84,15 @@ def _faults(model: mujoco.MjModel, touching: Touching) -> Iterator[tuple[str, st
     yield from _size_faults(model, touching)
     for tendon in np.flatnonzero(model.tendon_armature):
         yield f"the armature of tendon {model.tendon(int(tendon)).name!r}", "armature of joints"
+    own = (mujoco.mjtTrn.mjTRN_JOINT, mujoco.mjtTrn.mjTRN_JOINTINPARENT)
+    for actuator in np.flatnonzero(model.actuator_armature):
+        joint = int(model.actuator_trnid[actuator, 0])
+        if int(model.actuator_trntype[actuator]) not in own or not is_scalar(model, joint):
+            name = element_name(model, "actuator", int(actuator))
+            yield (
+                f"the armature of actuator {name!r}",
+                "armature of joints, and of actuators of a hinge or slide",
+            )
     for actuator in np.flatnonzero(model.actuator_trntype == mujoco.mjtTrn.mjTRN_BODY):
         name = model.actuator(int(actuator)).name or f"actuator {actuator}"
         yield f"the adhesion {name!r}", "forces at joints, tendons and sites"

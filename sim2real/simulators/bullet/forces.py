@@ -94,6 +94,7 @@ class Forces(MujocoSimulator):
         free, ball = (model.jnt_type == kind for kind in (_FREE, _BALL))
         self._quats = [*(model.jnt_qposadr[free] + 3).tolist(), *model.jnt_qposadr[ball].tolist()]
         self._hinge_dofs = model.jnt_dofadr[self._hinges]
+        self._rotors = _rotors(model)
         # a hinge's link is moved by all that moves its body, but for the body's later joints
         self._moves = ancestors(model)[model.jnt_bodyid[self._hinges]]
         self._moves *= np.arange(model.nv) <= self._hinge_dofs[:, None]
@@ -243,16 +244,20 @@ class Forces(MujocoSimulator):
         joints[:, self._rows, model.M_colind] = sparse
         joints[:, model.M_colind, self._rows] = sparse
         bodies = joints.copy()
-        np.einsum("nii->ni", bodies)[:] -= self._of("dof_armature", ids)
+        np.einsum("nii->ni", bodies)[:] -= self._armature(ids)
         if self._implicit:
             joints[:, self._deriv_rows, model.D_colind] -= self.physics_dt * self._derivative[ids]
         else:
             np.einsum("nii->ni", joints)[:] += self.physics_dt * self._of("dof_damping", ids)
         return bodies, joints
 
+    def _armature(self, ids: Ids) -> Array:
+        """Of joints and of actuators there. Shape (len(ids), nv), or (nv,) if all have the same."""
+        return self._of("dof_armature", ids) + self._rotors
+
     def _ballast(self, ids: Ids) -> Array:
         """Moment of inertia that each joint's link has more, kg·m². Shape (len(ids), njnt)."""
-        armature = np.broadcast_to(self._of("dof_armature", ids), (len(ids), self.world.model.nv))
+        armature = np.broadcast_to(self._armature(ids), (len(ids), self.world.model.nv))
         ballast = np.zeros((len(ids), self.world.model.njnt))
         ballast[:, self._hinges] = _BALLAST * armature[:, self._hinge_dofs]
         return ballast
@@ -261,7 +266,7 @@ class Forces(MujocoSimulator):
         """What the ballast adds to joint-space inertia and bias."""
         if not len(self._hinges):
             return np.zeros((1, 1, 1)), np.zeros((1, 1))
-        weight = (_BALLAST * self._of("dof_armature", ids)[..., self._hinge_dofs])[..., None, None]
+        weight = (_BALLAST * self._armature(ids)[..., self._hinge_dofs])[..., None, None]
         moves = self._moves[:, :, None]
         n, nv = qvel.shape
         turns = self._cdof[ids][:, None, :, :3] * moves  # (n, hinges, nv, 3)
@@ -294,6 +299,16 @@ def _untouched(model: mujoco.MjModel) -> mujoco.MjModel:
     free.opt.disableflags |= int(off)
     free.jnt_limited[limited(model)] = 0
     return free
+
+
+def _rotors(model: mujoco.MjModel) -> Array:
+    """What the armature of actuators comes to at the hinges and slides that they drive. Shape (nv,)."""
+    found = np.zeros(model.nv)
+    for actuator in np.flatnonzero(model.actuator_armature):
+        gear = float(model.actuator_gear[model.actuator_outadr[actuator], 0])
+        dof = model.jnt_dofadr[model.actuator_trnid[actuator, 0]]
+        found[dof] += gear**2 * float(model.actuator_armature[actuator])
+    return found
 
 
 def _times(matrices: Array, vectors: Array) -> Array:

@@ -18,6 +18,8 @@ ADDED = {
     "contact pair 'touch'": '<contact><pair name="touch" geom1="rod" geom2="box"/></contact>',
     "the adhesion 'drag'": """<actuator>
         <adhesion name="drag" body="arm" ctrlrange="0 1"/></actuator>""",
+    "the armature of actuator 'pull'": """<tendon><fixed name="cord"><joint joint="hip" coef="1"/></fixed>
+        </tendon><actuator><motor name="pull" tendon="cord" armature=".1"/></actuator>""",
 }
 CHANGED = {
     "the adhesion or surface velocity of geom 'rod'": (PRESSED, '<geom surfacevel="0 0 1 0 0 0" name="rod"'),

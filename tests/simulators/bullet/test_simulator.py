@@ -99,6 +99,27 @@ def test_bodies_of_every_kind_follow_mujoco(bodies, integrator):
     np.testing.assert_allclose(ours, truth, atol=1e-11, rtol=0)
 
 
+ROTORS = """<actuator><motor joint="one" gear="3" armature=".02" damping=".1"/>
+    <position jointinparent="two" gear="-2" kp="5" armature=".01"/><motor joint="two" armature=".1"/>
+    </actuator>"""
+
+
+@pytest.mark.parametrize("integrator", ["Euler", "implicitfast", "discrete"])
+def test_the_armature_of_actuators_is_felt_at_their_joints(integrator):
+    """Times their squared gear, also where links carry a part of it as inertia of their own."""
+    bodies = f"""<body><joint name="one" axis="0 1 0"/><inertial pos=".1 0 0" {TENSOR}/>
+        <body pos=".3 .1 0"><joint name="two" type="slide" axis="0 0 1"/><inertial pos="0 0 .1" {TENSOR}/>
+        <body pos=".1 0 0"><joint name="three" axis="1 0 0" armature=".1"/><inertial pos="0 .1 0" {TENSOR}/>
+        </body></body></body>"""
+    world = world_of(bodies, integrator, ROTORS)
+    start = world.model.qpos0, random_start(world.model)[1]
+    controls = np.random.default_rng(2).uniform(-3, 3, (150, 3))
+    ours, truth = (roll(kind(world, 1, 1), start, controls) for kind in (BulletSimulator, MujocoSimulator))
+    np.testing.assert_allclose(ours, truth, atol=1e-11, rtol=0)
+    without = world_of(bodies, integrator, ROTORS.replace(".02", "0"))
+    assert np.abs(roll(MujocoSimulator(without, 1, 1), start, controls) - truth).max() > 0.01
+
+
 @pytest.mark.parametrize("scale", [1.0, 10.0, 100.0])
 def test_a_servo_with_an_armature_far_above_the_links_inertia_is_stable(scale):
     world = untouched("so101")

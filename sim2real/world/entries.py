@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import mujoco
 import numpy as np
 
-from sim2real.errors import InvalidValue
+from sim2real.errors import InvalidValue, UnknownName
 from sim2real.interface import Array
 from sim2real.parameters import INERTIA, MODEL, Parameter
 from sim2real.world.drive_entries import of_actuator, of_encoder
@@ -64,6 +64,11 @@ def elements_of(model: mujoco.MjModel, parameter: Parameter) -> Iterator[tuple[s
     """
     kind = parameter.quantity.element
     if kind == "world":
+        named = parameter.elements or (parameter.name.rpartition(".")[0],)
+        for element in (name for name in named if name != "world"):
+            raise UnknownName(
+                f"element for parameter {parameter.name}, of the whole world:", element, ("world",)
+            )
         yield "world", 0, "world"
     for name in parameter.elements if kind in ("body", "geom", "joint", "actuator") else ():
         yield (*locate(model, kind, name, f"{kind} for parameter {parameter.name}:"), name)

@@ -132,7 +132,7 @@ def _parameter(name: str, entry: object) -> Parameter:
     if not isinstance(elements, list):
         raise InvalidValue(f"elements of {name} are {elements!r} where a list of names is meant")
     if not elements and quantity.element != "world":
-        raise InvalidValue(f"elements of {name} are none; name the {quantity.element}s that it is about")
+        raise InvalidValue(f"elements of {name} are none; name each {quantity.element} that it is about")
     return Parameter(
         name=name,
         unit=check_unit(name, str(table["unit"])),

@@ -99,6 +99,8 @@ def test_the_command_line_takes_it(bare, tmp_path, capsys):
         ),
         ("motor.kp", InvalidValue, r"motor.kp: actuator 'motor' can't have it, because it is a motor"),
         ("cart_velocity.noise", UnknownName, r"parameter of cartpole 'cart_velocity.noise'"),
+        ("pole.gravity", UnknownName, r"parameter pole.gravity, of the whole world: 'pole': .*world"),
+        ("wrold.slope_x", UnknownName, r"of the whole world: 'wrold': did you mean 'world'"),
     ],
 )
 def test_what_the_world_cannot_have_is_refused_by_name(bare, name, error, says):

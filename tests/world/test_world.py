@@ -61,6 +61,12 @@ def test_command_buffer_holds_the_longest_latency_of_all_variants(write_world):
         ),
         ('unit = "kg"', 'unit = "kg"\nelements = ["pol"]', "did you mean 'pole'"),
         ("[0, 4]", '[0, 4]\nscale = "log"', "motor.latency is log-uniform from 0; the lower end must be > 0"),
+        (
+            '[parameters."pole.mass"]',
+            '[parameters."world.gravity"]\nunit = "m/s²"\nnominal = 9.81\nsource = "?"\nelements = ["pole"]\n'
+            '[parameters."pole.mass"]',
+            "parameter world.gravity, of the whole world: 'pole'",
+        ),
         ("pole.mass", "pol.mass", "unknown body for parameter pol.mass: 'pol'"),
         ('[parameters."pole.mass"]', '[parameters."pole.mas"]', "did you mean 'mass'"),
         ('[parameters."pole.mass"]', '[parameter."pole.mass"]', "did you mean 'parameters'"),

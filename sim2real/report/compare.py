@@ -18,10 +18,10 @@ from sim2real.report.page import Page, Section, render
 from sim2real.report.plain import as_json
 from sim2real.report.plots import WIDTH, look, panels
 from sim2real.report.style import COLOURS, save_png, style
-from sim2real.report.tables import NONE, Cell, Table, estimate
-from sim2real.report.tables import Row as TableRow
+from sim2real.report.tables import Cell, Table, Value, estimate
 from sim2real.transfer.compare import SCRATCH, ZERO_SHOT, Compared, Row, said
 
+_PLACES = ("target", "source", "others")
 _COSTS = {
     "trained_weights": "weights",
     "steps": "steps",
@@ -61,7 +61,7 @@ def write_comparison(found: Compared, folder: Path, facts: Mapping[str, str] | N
     write_together(
         folder,
         {
-            page.name: render(_page(found, figure, dict(facts or {}))),
+            page.name: render(_page(found, figure, facts)),
             "compare.png": lambda path: save_png(figure, path),
             "compare.json": as_json(told),
             "compare.parquet": lambda path: pq.write_table(table, path),
@@ -138,7 +138,7 @@ def _cells(found: Compared) -> Iterator[dict[str, object]]:
             }
 
 
-def _page(found: Compared, figure: Figure, facts: dict[str, str]) -> Page:
+def _page(found: Compared, figure: Figure, facts: Mapping[str, str] | None) -> Page:
     budget = [f"{value:,g} {name}" for name, value in dataclasses.asdict(found.budget).items() if value]
     unit = "0 for random actions and 100 for the oracle" if found.normalized else "mean returns"
     note = (
@@ -150,49 +150,39 @@ def _page(found: Compared, figure: Figure, facts: dict[str, str]) -> Page:
     sections = [Section("", note, figure=figure, label="Score in target and source, as in the tables below")]
     sections += [Section(f"In {target}", tables=[table_of(found, target)]) for target in found.targets]
     if found.failures:
-        rows: list[TableRow] = [
+        why: list[list[Value]] = [
             [name, Cell(why, kind="long")] for name, why in sorted(found.failures.items())
         ]
-        sections.append(Section("Left out", tables=[Table("Left out", ["cell", "why"], rows)]))
+        sections.append(Section("Left out", tables=[Table("Left out", ["cell", "why"], why)]))
     lead = [(sentence, "") for sentence in found.sentences]
-    return Page(
-        "transfer methods", found.title, lead, sections, command=facts.pop("command", ""), facts=facts
-    )
+    return Page("transfer methods", found.title, lead, sections, facts=facts)
 
 
 def table_of(found: Compared, target: str) -> Table:
     """What each method reached in a target, and what it cost."""
     rows = [row for row in found.rows if row.target == target]
     bases = [base for base in (ZERO_SHOT, SCRATCH) if any(base in row.against for row in rows)]
-    places = [place for place in ("target", "source", "others") if place in rows[0].score]
-    success = [place for place in places if place in rows[0].success]
-    head = [
-        "method",
-        *(f"score, {place}" for place in places),
-        *(name for base in bases for name in (f"against {base}", f"change against {base}")),
-        *(f"success, {place}" for place in success),
-        *_COSTS.values(),
-        "seeds",
-    ]
-    wide = {*head[1:]} - {f"against {bases[0]}"} if bases else {*head[1:]}
-    wide -= {*(f"score, {place}" for place in places), "steps", "CPU s"}
-    return Table(
-        f"In {target}", head, [_row(row, bases, places, success) for row in rows], page_only=sorted(wide)
-    )
+    told = [_row(row, bases) for row in rows]
+    scores = [f"score, {place}" for place in _PLACES]
+    narrow = {"method", *scores, *(f"against {base}" for base in bases[:1]), "steps", "CPU s"}
+    return Table.of(f"In {target}", told, page_only=[head for head in told[0] if head not in narrow])
 
 
-def _row(row: Row, bases: Iterable[str], places: Iterable[str], success: Iterable[str]) -> TableRow:
-    cells: TableRow = [row.method, *(estimate(row.score[place]) for place in places)]
+def _row(row: Row, bases: Iterable[str]) -> Mapping[str, Value]:
+    cells: dict[str, Value] = {"method": row.method}
+    cells |= {f"score, {place}": row.score[place] for place in _PLACES if place in row.score}
     for base in bases:
         against = row.against.get(base)
         word = said(against)
-        cells += [NONE, NONE] if against is None else [Cell(word, kind=word), estimate(against.estimate)]
-    cells += [estimate(row.success[place], 100, 0, " %") for place in success]
-    cells += [_count(row.cost.get(name)) for name in _COSTS]
-    return [*cells, ", ".join(map(str, row.seeds))]
+        cells[f"against {base}"] = None if against is None else Cell(word, kind=word)
+        cells[f"change against {base}"] = None if against is None else against.estimate
+    success = {place: row.success[place] for place in _PLACES if place in row.success}
+    cells |= {f"success, {place}": estimate(rate, 100, 0, " %") for place, rate in success.items()}
+    cells |= {head: _count(row.cost.get(name)) for name, head in _COSTS.items()}
+    return {**cells, "seeds": ", ".join(map(str, row.seeds))}
 
 
-def _count(value: float | None) -> Cell:
+def _count(value: float | None) -> Value:
     if value is None:
-        return NONE
+        return None
     return Cell(f"{value:,.0f}" if value >= 10 or value == 0 else f"{value:.1f}", value=value)

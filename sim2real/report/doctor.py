@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from sim2real.report.chart import Chart
 from sim2real.report.doctor_curves import curves_of
 from sim2real.report.page import Page, Section, render
 from sim2real.report.plain import as_json
-from sim2real.report.tables import NONE, Cell, Row, Table
+from sim2real.report.tables import Cell, Table, Value
 
 _PLOTS = 60  # findings with a curve; a folder of a thousand broken logs still makes a page that opens
 _LISTED = 40
@@ -56,10 +57,10 @@ def _html(diagnosis: Diagnosis, title: str, command: str) -> str:
         title + world,
         [(state.replace("_", " ") + ".", ""), (sentence, "bad" if diagnosis.verdict == BAD_DATA else "good")],
         [
-            Section("Joints", note, [Table("Joints", _JOINT, _joints(diagnosis))]),
+            Section("Joints", note, [Table.of("Joints", list(_joints(diagnosis)))]),
             Section("Recordings", tables=[recording_table(diagnosis)]),
         ],
-        command=command,
+        facts={"command": command},
     )
     cards = [_card(finding, diagnosis, i < _PLOTS) for i, finding in enumerate(grave)]
     facts = [(finding.kind, finding.text, curves_of(finding, diagnosis)) for finding in diagnosis.of(FACT)]
@@ -68,26 +69,25 @@ def _html(diagnosis: Diagnosis, title: str, command: str) -> str:
 
 def finding_table(diagnosis: Diagnosis) -> Table:
     """All findings, the gravest first; a page has more of each."""
-    rows: list[Row] = [
-        [Cell(f.severity, kind=_TONES[f.severity]), f.kind, Cell(f.text, _rows(f), kind="long")]
+    rows: list[Mapping[str, Value]] = [
+        {
+            "": Cell(f.severity, kind=_TONES[f.severity]),
+            "kind": f.kind,
+            "what": Cell(f.text, f"rows {where(f.rows)}" if f.rows else "", kind="long"),
+        }
         for f in diagnosis.findings
     ]
-    return Table("Findings; rows count from 0", ["", "kind", "what"], rows)
-
-
-def _rows(finding: Finding) -> str:
-    return f"rows {where(finding.rows)}" if finding.rows else ""
+    return Table.of("Findings; rows count from 0", rows)
 
 
 def recording_table(diagnosis: Diagnosis) -> Table:
     """What each recording is like."""
-    head = ["recording", "rows", "seconds", "period, ms", "joints that move", "positions", "findings"]
-    rows = [_recording(log, diagnosis) for log in diagnosis.logs]
-    return Table("Recordings", head, rows, page_only=["positions"])
+    return Table.of(
+        "Recordings", [_recording(log, diagnosis) for log in diagnosis.logs], page_only=["positions"]
+    )
 
 
 _TONES = {BAD: "badge bad", WARNING: "badge fair", FACT: "na"}
-_JOINT = ("joint", "lowest", "highest", "step", "standing error", "moves in")
 
 
 def _card(finding: Finding, diagnosis: Diagnosis, drawn: bool) -> tuple[Finding, str, Chart | None]:
@@ -95,42 +95,42 @@ def _card(finding: Finding, diagnosis: Diagnosis, drawn: bool) -> tuple[Finding,
     return finding, where(finding.rows, _LISTED), curves_of(finding, diagnosis) if drawn else None
 
 
-def _joints(diagnosis: Diagnosis) -> list[Row]:
+def _joints(diagnosis: Diagnosis) -> Iterator[Mapping[str, Value]]:
     """A row per joint: where it goes and in how many recordings it moves."""
-    rows: list[Row] = []
     for joint in dict.fromkeys(joint for log in diagnosis.logs for joint in log.joints):
-        views = [view for view in diagnosis.views if joint in view.log.joints]
+        views = [(v, v.log.joints.index(joint)) for v in diagnosis.views if joint in v.log.joints]
         if not views:
             continue
-        at = [view.log.joints.index(joint) for view in views]
-        low = min(float(v.position[:, j].min()) for v, j in zip(views, at, strict=True))
-        high = max(float(v.position[:, j].max()) for v, j in zip(views, at, strict=True))
-        moving = sum(bool(v.moves[j]) for v, j in zip(views, at, strict=True))
-        steps = np.array([v.step[j] for v, j in zip(views, at, strict=True)])
-        apart = np.concatenate([v.position[:, j] - v.command[:, j] for v, j in zip(views, at, strict=True)])
+        position = np.concatenate([view.position[:, j] for view, j in views])
+        apart = position - np.concatenate([view.command[:, j] for view, j in views])
+        steps = np.array([view.step[j] for view, j in views])
         known = steps[np.isfinite(steps)]
-        step = Cell(f"{np.median(known):.4g}", value=float(np.median(known))) if len(known) else NONE
-        numbers = [Cell(f"{value:.3f}", value=value) for value in (low, high)]
-        standing = Cell(f"{np.median(apart):+.3f}", value=float(np.median(apart)))
-        rows.append([joint, *numbers, step, standing, f"{moving} of {len(views)}"])
-    return rows
+        yield {
+            "joint": joint,
+            "lowest": Cell(f"{position.min():.3f}", value=float(position.min())),
+            "highest": Cell(f"{position.max():.3f}", value=float(position.max())),
+            "step": float(np.median(known)) if len(known) else None,
+            "standing error": Cell(f"{np.median(apart):+.3f}", value=float(np.median(apart))),
+            "moves in": f"{sum(bool(view.moves[j]) for view, j in views)} of {len(views)}",
+        }
 
 
-def _recording(log: RawLog, diagnosis: Diagnosis) -> Row:
+def _recording(log: RawLog, diagnosis: Diagnosis) -> Mapping[str, Value]:
     view = next((view for view in diagnosis.views if view.log is log), None)
-    known: Row = [NONE, NONE, "", ""]
-    if view is not None:
-        joints = [joint for joint, moves in zip(log.joints, moved(view), strict=True) if moves]
-        known = [
-            f"{view.time[-1] - view.time[0]:.1f}",
-            f"{1000 * view.period:.2f}",
-            Cell(f"{len(joints)} of {len(log.joints)}", ", ".join(joints) if len(joints) < 4 else ""),
-            Cell("", spark=_sparks(view.position)),
-        ]
     counts = {severity: of(diagnosis, log.name, severity) for severity in (BAD, WARNING)}
     tone = "badge bad" if counts[BAD] else "badge fair"
     said = ", ".join(f"{count} {severity}" for severity, count in counts.items() if count)
-    return [log.name, str(len(log.time)), *known, Cell(said, kind=tone if said else "")]
+    joints = [] if view is None else [j for j, moves in zip(log.joints, moved(view), strict=True) if moves]
+    which = ", ".join(joints) if len(joints) < 4 else ""
+    return {
+        "recording": log.name,
+        "rows": len(log.time),
+        "seconds": None if view is None else f"{view.time[-1] - view.time[0]:.1f}",
+        "period, ms": None if view is None else f"{1000 * view.period:.2f}",
+        "joints that move": "" if view is None else Cell(f"{len(joints)} of {len(log.joints)}", which),
+        "positions": "" if view is None else Cell("", spark=_sparks(view.position)),
+        "findings": Cell(said, kind=tone if said else ""),
+    }
 
 
 def _sparks(columns: FloatArray) -> tuple[str, ...]:

@@ -28,12 +28,11 @@ from sim2real.evaluate.robustness import HELD_OUT
 from sim2real.evaluate.verdict import headline, verdict
 from sim2real.files import Write, write_together
 from sim2real.policy import Policy
-from sim2real.report.gap_figure import draw_gap
+from sim2real.report.gap_figure import draw_gap, draw_profiles
 from sim2real.report.page import Page, Section, render
 from sim2real.report.plain import as_json
-from sim2real.report.profile_figure import draw_profiles
 from sim2real.report.style import save_png
-from sim2real.report.tables import NONE, Cell, Row, Table, estimate
+from sim2real.report.tables import NONE, Cell, Table, Value, estimate
 
 _COVERAGE = "94 to 96 %"
 """As ``scripts/coverage_evaluate.py`` measures it, at 3, 5 and 10 seeds."""
@@ -100,15 +99,13 @@ def _page(report: GapReport, provenance: Mapping[str, str], figure: Figure, besi
     size, closed, hurt = verdict(report)
     harmed = any(c.difference and c.difference.verdict == "hurts" for c in report.cells)
     lead = [(sentence, "") for sentence in (headline(report), size, *closed.split("\n")) if sentence]
-    facts = {name: value for name, value in provenance.items() if name != "command"}
     return Page(
         "gap report",
         report.title,
         [*lead, (hurt, "bad" if harmed else "calm"), *((doubt, "bad") for doubt in beside.doubts)],
         [Section("", figure=figure, label=_LABEL), *beside.sections, *sections(report)],
-        command=provenance.get("command", ""),
         links=beside.links,
-        facts=facts,
+        facts=provenance,
     )
 
 
@@ -143,34 +140,29 @@ def _unit(report: GapReport) -> str:
 
 def by_variant(report: GapReport) -> list[Table]:
     """Score and success of each method in each physics."""
+    score = f"{report.title}: the {_unit(report)}, averaged over training seeds."
     success = "Share of episodes. Below 3 seeds the interval is about more episodes of these policies alone."
+    head: list[Cell | str] = ["variant", *(_key(report, label) for label in report.labels)]
+    scores, successes = (
+        [
+            [Cell(variant, group), *(_result(report.cell(label, variant), what) for label in report.labels)]
+            for variant, group in zip(report.variants, report.groups, strict=True)
+        ]
+        for what in ("score", "success")
+    )
     if not report.tells_success:
         success = "No success signal: the env does not say which episodes succeeded; returns count alone."
-    score = f"{report.title}: the {_unit(report)}, averaged over training seeds."
-    return [_by_variant(report, "score", score), _by_variant(report, "success", success)]
+        successes = []
+    return [
+        Table("Score per variant", head, scores, score),
+        Table("Success per variant", head, successes, success),
+    ]
 
 
-def _by_variant(report: GapReport, what: str, note: str) -> Table:
-    """Rows are variants, columns methods."""
-    rows: list[list[Cell]] = []
-    for variant, group in zip(report.variants, report.groups, strict=True):
-        row = [Cell(variant, group)]
-        for label in report.labels:
-            cell = report.cell(label, variant)
-            if cell is None:
-                row.append(Cell("not evaluated", kind="na"))
-            elif what == "score":
-                row.append(estimate(cell.score))
-            else:
-                row.append(estimate(cell.success, 100, 0, " %"))
-        rows.append(row)
-    shown = rows if what == "score" or report.tells_success else []
-    return Table(
-        f"{what.capitalize()} per variant",
-        ["variant", *(_key(report, label) for label in report.labels)],
-        shown,
-        note,
-    )
+def _result(cell: Result | None, what: str) -> Cell:
+    if cell is None:
+        return Cell("not evaluated", kind="na")
+    return estimate(cell.score) if what == "score" else estimate(cell.success, 100, 0, " %")
 
 
 def _key(report: GapReport, label: str) -> Cell:
@@ -180,31 +172,30 @@ def _key(report: GapReport, label: str) -> Cell:
 
 def _comparisons(report: GapReport, note: str) -> Table:
     """One row per method and variant: the gap, the change against the baseline, the verdict."""
-    rows = [
-        [
-            Cell(cell.variant, cell.group),
-            _key(report, label),
-            NONE if cell.variant == report.control else estimate(cell.gap),
-            *_change(cell, label == report.baseline),
-        ]
+    rows: list[Mapping[str, Value]] = [
+        {
+            "variant": Cell(cell.variant, cell.group),
+            "method": _key(report, label),
+            "gap": NONE if cell.variant == report.control else estimate(cell.gap),
+            **_change(cell, report.baseline),
+        }
         for variant in report.variants
         for label in report.labels
         if (cell := report.cell(label, variant)) is not None
     ]
-    head = ["variant", "method", "gap", f"change vs {report.baseline}", "gap closed", "verdict"]
-    return Table("The gap, and what closed it", head, rows, note)
+    return Table.of("The gap, and what closed it", rows, note)
 
 
-def _change(cell: Result, is_baseline: bool) -> list[Cell]:
-    difference = cell.difference
-    if is_baseline or difference is None:
-        return [NONE] * 3
+def _change(cell: Result, baseline: str) -> Mapping[str, Value]:
+    heads, difference = (f"change vs {baseline}", "gap closed", "verdict"), cell.difference
+    if cell.label == baseline or difference is None:
+        return dict.fromkeys(heads, NONE)
     p = difference.adjusted
     notes = [] if p is None else [f"p {p:.3f}" if p >= 1e-3 else "p < 0.001"]
     if difference.seeds_needed:
         notes.append(f"{difference.seeds_needed} seeds would tell")
     mark = Cell(_MARKS[difference.verdict], ", ".join(notes), kind=difference.verdict)
-    return [estimate(difference.estimate), estimate(cell.closed, 100, 0, " %"), mark]
+    return dict(zip(heads, (difference.estimate, estimate(cell.closed, 100, 0, " %"), mark), strict=True))
 
 
 def _groups(report: GapReport) -> Table:
@@ -212,47 +203,45 @@ def _groups(report: GapReport) -> Table:
     found = {(a.label, a.group): a for a in report.aggregates}
     groups = list(dict.fromkeys(a.group for a in report.aggregates if a.group != HELD_OUT))
     groups += [HELD_OUT] * any(a.group == HELD_OUT for a in report.aggregates)
-    rows: list[Row] = []
+    rows: list[Mapping[str, Value]] = []
     for label in report.labels:
-        row: Row = [Cell(label)]
+        row: dict[str, Value] = {"method": label}
         for group in groups:
             own = found.get((label, group))
             part = f"{own.variants} of {own.of} variants" if own and own.variants < own.of else ""
-            row.append(estimate(own.mean if own else None, note=part))
+            row[group] = estimate(own.mean if own else None, note=part)
         whole = found.get((label, groups[-1]))
-        rows.append([*row, estimate(whole.iqm if whole else None)])
+        rows.append({**row, f"IQM of {groups[-1]}": estimate(whole.iqm if whole else None)})
     note = (
         "Mean over the variants of a group. The interquartile mean (IQM), last, leaves out the quarter of "
         "runs that went worst, which are the hardest variants, and the best quarter."
     )
-    return Table("Per group", ["method", *groups, f"IQM of {groups[-1]}"], rows, note)
+    return Table.of("Per group", rows, note)
 
 
 def _summaries(report: GapReport) -> Table:
-    rows: list[Row] = [
-        [
-            Cell(s.label, f"{s.variants} variant{'s' * (s.variants > 1)}"),
-            estimate(s.mean),
-            estimate(s.cvar),
-            s.worst_variant,
-            estimate(s.worst),
-            estimate(s.closed, 100, 0, " %"),
-            estimate(s.improvement, 1, 2),
-            estimate(s.optimality_gap),
-            str(sum(cell.diverged for cell in report.cells if cell.label == s.label)),
-        ]
+    percent = f"{100 * report.cvar_fraction:.0f} %"
+    rows: list[Mapping[str, Value]] = [
+        {
+            "method": Cell(s.label, f"{s.variants} variant{'s' * (s.variants > 1)}"),
+            "mean": s.mean,
+            f"CVaR {percent}": s.cvar,
+            "worst variant": s.worst_variant,
+            "score there": s.worst,
+            "gap closed": estimate(s.closed, 100, 0, " %"),
+            f"P(beats {report.baseline})": estimate(s.improvement, 1, 2),
+            "optimality gap": estimate(s.optimality_gap),
+            "diverged": sum(cell.diverged for cell in report.cells if cell.label == s.label),
+        }
         for s in report.summaries
     ]
-    percent = f"{100 * report.cvar_fraction:.0f} %"
-    head = ["method", "mean", f"CVaR {percent}", "worst variant", "score there", "gap closed"]
-    head += [f"P(beats {report.baseline})", "optimality gap", "diverged"]
     note = (
         f"Over the held-out variants a method was evaluated on. CVaR is the mean of the worst {percent} of "
         "its variant means. The optimality gap is by how much scores fall short of the oracle, where what "
         "lies above it makes up for nothing. The true minimum between the listed variants can be lower. "
         "The last column counts episodes that ended because the simulation diverged."
     )
-    return Table("As a whole, and at worst", head, rows, note)
+    return Table.of("As a whole, and at worst", rows, note)
 
 
 def contracts_of(policies: Sequence[Candidate]) -> dict[str, str]:

@@ -20,7 +20,7 @@ from sim2real.report.chart import Chart, Take
 from sim2real.report.page import Page, Section, render
 from sim2real.report.plots import bars, panels
 from sim2real.report.style import COLOURS, style
-from sim2real.report.tables import Cell, Row, Table
+from sim2real.report.tables import Cell, Table, Value
 
 _SERIES = {MEASURED: "ink", FITTED: "series-1", NOMINAL: "series-2"}
 _COLOURS = {NOMINAL: COLOURS[2], FITTED: COLOURS[1], DELAYED: COLOURS[4], COMMAND: COLOURS[0]}
@@ -44,19 +44,15 @@ def write_identification(found: Identification, folder: Path, facts: Mapping[str
     Raises:
         OSError: as raised by the file system; an older page is then still there.
     """
-    known = dict(facts or {})
-    known |= {
-        "fitted": ", ".join(found.fitted) or "nothing",
-        "held out": ", ".join(found.held_out) or "nothing",
-    }
+    parts = {"fitted": found.fitted, "held out": found.held_out}
+    used = {name: ", ".join(recordings) or "nothing" for name, recordings in parts.items()}
     page = Page(
         "identification from recordings",
         found.world,
         _lead(found),
         [*fit_sections(found), *_left(found), *_before(found.check), *_next(found, folder)],
         _tiles(found),
-        known.pop("command", ""),
-        facts=known,
+        facts={**(facts or {}), **used},
     )
     text = render(page, "identification.html", correlation=found.domain.correlation)
     write_text(folder / "identification.html", text)
@@ -112,20 +108,19 @@ def fit_sections(found: Identification) -> list[Section]:
         chart = Chart(found.joints, takes, _SERIES, "s", first, reference=MEASURED)
         sections.append(Section("Measured and predicted", "In rad or m.", charts=[chart]))
     if found.model_selection:
-        rows: list[Row] = [
-            [
-                step.model,
-                str(step.parameters),
-                _milli(step.fit),
-                _milli(step.held_out),
-                _kept(step.kept, found.joints),
-            ]
+        rows: list[Mapping[str, Value]] = [
+            {
+                "model": step.model,
+                "numbers": step.parameters,
+                "fitted": _milli(step.fit),
+                "held out": _milli(step.held_out),
+                "kept for": _kept(step.kept, found.joints),
+            }
             for step in found.model_selection
         ]
         note = "Fitted in turn, kept only for the joints whose held-out error it lowers; thousandths."
-        head = ["model", "numbers", "fitted", "held out", "kept for"]
-        table = Table("Models", head, rows)
-        sections.append(Section("Model selection: what each candidate bought", note, [table]))
+        title = "Model selection: what each candidate bought"
+        sections.append(Section(title, note, [Table.of("Models", rows)]))
     note = (
         "The bar is what the fit could choose from: its blue stretch is the 95 % interval, the dark mark "
         "the value, the dot the published one; a question mark where recordings can't tell numbers apart."
@@ -134,23 +129,21 @@ def fit_sections(found: Identification) -> list[Section]:
         name for v in found.verdicts if v.name == "NOT_IDENTIFIABLE" for name in v.subject.split(", ")
     }
     numbers = [_parameter(e, e.name in doubtful) for e in found.estimates]
-    table = Table("Parameters", _PARAMETER, numbers, page_only=(_PARAMETER[1], *_PARAMETER[6:]))
-    return [*sections, Section("Parameters", note, [table])]
+    wide = ("in what it could be", "bootstrap alone", "± if errors were independent")
+    return [*sections, Section("Parameters", note, [Table.of("Parameters", numbers, page_only=wide)])]
 
 
 def verdict_table(verdicts: Sequence[Verdict]) -> Table:
     """Verdicts, the gravest first."""
-    rows = [
-        [Cell(v.name, kind=f"badge {tone_of(v.name)}"), Cell(_short(v.subject)), Cell(v.text, kind="long")]
+    rows: list[Mapping[str, Value]] = [
+        {
+            "verdict": Cell(v.name, kind=f"badge {tone_of(v.name)}"),
+            "about": _short(v.subject),
+            "evidence": Cell(v.text, kind="long"),
+        }
         for v in ranked(verdicts)
     ]
-    return Table("Verdicts", ["verdict", "about", "evidence"], rows)
-
-
-_PARAMETER = (
-    "parameter", "in what it could be", "value", "unit", "nominal", "95 % interval", "bootstrap alone",
-    "± if errors were independent",
-)  # fmt: skip
+    return Table.of("Verdicts", rows)
 
 
 @style()
@@ -177,13 +170,13 @@ def _errors(found: Identification) -> Table:
         columns += [(f"{row.predictor}, fitted", row.fitted, row.fitted_joints) for row in found.gap]
     shown = [column for column in columns if len(column[2]) == len(found.joints)]
     names, values = ("mean", *found.joints), [(mean, *by) for _, mean, by in shown]
-    rows: list[Row] = [[name, *map(_milli, row)] for name, *row in zip(names, *values, strict=True)]
+    rows = [[name, *map(_milli, row)] for name, *row in zip(names, *values, strict=True)]
     head = ["joint", *(name for name, *_ in shown)]
     judged = "held out" if found.held_out else "fitted"
     return Table(f"Error, thousandths, {judged}", head, rows, page_only=head[1 + len(found.gap) :])
 
 
-def _parameter(e: ParameterEstimate, doubtful: bool) -> Row:
+def _parameter(e: ParameterEstimate, doubtful: bool) -> Mapping[str, Value]:
     mark = "bound" if e.on_bound else "?" if doubtful else ""
     low, high = e.range
     logarithmic = low > 0 and high / low > 4
@@ -196,16 +189,16 @@ def _parameter(e: ParameterEstimate, doubtful: bool) -> Row:
         return round(100 * min(max(at, 0.0), 1.0), 2)
 
     bar = (place(e.low), place(e.high), place(e.value), place(e.nominal))
-    return [
-        Cell(e.name, mark),
-        Cell("", f"{low:.4g} … {high:.4g}", range=bar),
-        _plain(e.value),
-        e.unit,
-        _plain(e.nominal),
-        _between(e.low, e.high, e.value),
-        _between(*e.bootstrap, e.value) if e.bootstrap else "",
-        "" if e.independent is None else _plain(e.independent),
-    ]
+    return {
+        "parameter": Cell(e.name, mark),
+        "in what it could be": Cell("", f"{low:.4g} … {high:.4g}", range=bar),
+        "value": e.value,
+        "unit": e.unit,
+        "nominal": e.nominal,
+        "95 % interval": _between(e.low, e.high, e.value),
+        "bootstrap alone": _between(*e.bootstrap, e.value) if e.bootstrap else None,
+        "± if errors were independent": e.independent,
+    }
 
 
 def _left(found: Identification) -> list[Section]:
@@ -216,32 +209,38 @@ def _left(found: Identification) -> list[Section]:
             "Of predicted minus measured, over all recordings. White noise has an autocorrelation of 0; "
             "near 1, the model lacks something that lasts."
         )
-        head = ["joint", "error", "still", "moving", "offset", "autocorrelation"]
         rows = [_residual(found, k) for k in range(len(found.joints))]
-        sections.append(Section("What is left", note, [Table("What is left", head, rows)]))
+        sections.append(Section("What is left", note, [Table.of("What is left", rows)]))
     if found.hints:
-        signs: list[Row] = [
-            [h.joint, h.signal, f"{100 * h.share:.0f} %", _milli(h.rms), Cell(h.text, kind="long")]
+        signs: list[Mapping[str, Value]] = [
+            {
+                "joint": h.joint,
+                "signal": h.signal,
+                "explains": f"{100 * h.share:.0f} %",
+                "of": _milli(h.rms),
+                "what that points to": Cell(h.text, kind="long"),
+            }
             for h in found.hints
         ]
-        head = ["joint", "signal", "explains", "of", "what that points to"]
         lead = "Signals that still explain a good part of it."
-        sections.append(Section("What that points to", lead, [Table("What that points to", head, signs)]))
+        sections.append(Section("What that points to", lead, [Table.of("What that points to", signs)]))
     return sections
 
 
-def _residual(found: Identification, joint: int) -> Row:
+def _residual(found: Identification, joint: int) -> Mapping[str, Value]:
     """Size, still and moving, offset and memory of predicted minus measured, over all recordings."""
     errors = [(t.lines[FITTED] - t.lines[MEASURED])[:, joint] for t in found.traces]
     speeds = [np.abs(np.gradient(t.lines[MEASURED][:, joint], t.time)) for t in found.traces]
     error, speed = np.concatenate(errors), np.concatenate(speeds)
     moving = speed > _MOVING * max(float(np.quantile(speed, 0.99)), 1e-12)
     memory = [np.corrcoef(e[:-1], e[1:])[0, 1] for e in errors if len(e) > 2 and e.std() > 0]
-    sizes = [
-        float(np.sqrt((x**2).mean())) if len(x) else math.nan for x in (error, error[~moving], error[moving])
-    ]
-    alike = f"{np.mean(memory):.2f}" if memory else ""
-    return [found.joints[joint], *map(_milli, (*sizes, float(error.mean()))), alike]
+    parts = {"error": error, "still": error[~moving], "moving": error[moving]}
+    sizes = {name: float(np.sqrt((x**2).mean())) if len(x) else math.nan for name, x in parts.items()}
+    return {
+        "joint": found.joints[joint],
+        **{name: _milli(size) for name, size in (sizes | {"offset": float(error.mean())}).items()},
+        "autocorrelation": f"{np.mean(memory):.2f}" if memory else None,
+    }
 
 
 def _before(check: Mapping[str, Any] | None) -> list[Section]:
@@ -257,32 +256,31 @@ def check_tables(check: Mapping[str, Any]) -> list[Table]:
     Args:
         check: `sim2real.identify.check.Check.to_json`.
     """
-    moved: list[Row] = [
-        [
-            e["joint"],
-            "not driven" if _unknown(e["commanded"]) else _plain(e["commanded"]),
-            *(_plain(e[name]) for name in ("span", "speed")),
-            f"{100 * e['moving']:.0f} %",
-            _plain(e["noise"]),
-        ]
+    moved: list[Mapping[str, Value]] = [
+        {
+            "joint": e["joint"],
+            "commands span": "not driven" if _unknown(e["commanded"]) else e["commanded"],
+            "positions span": e["span"],
+            "top speed, /s": e["speed"],
+            "moving": f"{100 * e['moving']:.0f} %",
+            "noise": e["noise"],
+        }
         for e in check["excitation"]
     ]
-    expected: list[Row] = [
-        [
-            e["name"],
-            _plain(e["value"]),
-            _between(e["low"], e["high"], e["value"]),
-            _between(e["range"][0], e["range"][1], None),
-            f"{100 * e['share']:.2g} %" + ("" if e["identifiable"] else " (can't tell)"),
-            e["unit"],
-        ]
+    expected: list[Mapping[str, Value]] = [
+        {
+            "parameter": e["name"],
+            "looked at": e["value"],
+            "95 % interval": _between(e["low"], e["high"], e["value"]),
+            "it could be": _between(e["range"][0], e["range"][1], None),
+            "share of that": f"{100 * e['share']:.2g} %" + ("" if e["identifiable"] else " (can't tell)"),
+            "unit": e["unit"],
+        }
         for e in sorted(check["expected"], key=lambda e: -e["share"])
     ]
-    moves = ["joint", "commands span", "positions span", "top speed, /s", "moving", "noise"]
-    known = ["parameter", "looked at", "95 % interval", "it could be", "share of that", "unit"]
     return [
-        Table("Excitation, rad or m", moves, moved),
-        Table("Expected at best: no missing effect, sensor noise alone", known, expected),
+        Table.of("Excitation, rad or m", moved),
+        Table.of("Expected at best: no missing effect, sensor noise alone", expected),
     ]
 
 
@@ -313,12 +311,8 @@ def _short(subject: str) -> str:
     return subject if len(parts) <= _LISTED else f"{', '.join(parts[:5])} and {len(parts) - 5} more"
 
 
-def _milli(value: float) -> Cell:
-    return Cell("") if _unknown(value) else Cell(f"{1000 * value:.2f}", value=1000 * value)
-
-
-def _plain(value: float) -> Cell:
-    return Cell("") if _unknown(value) else Cell(f"{value:.4g}", value=value)
+def _milli(value: float) -> Value:
+    return value if math.isnan(value) else Cell(f"{1000 * value:.2f}", value=1000 * value)
 
 
 def _between(low: float, high: float, value: float | None) -> Cell:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from matplotlib.axes import Axes
@@ -13,10 +14,9 @@ from sim2real.files import write_together
 from sim2real.report.plain import as_json
 from sim2real.report.plots import panels
 from sim2real.report.style import COLOURS, save_png, style
-from sim2real.report.tables import Row, Table, estimate
+from sim2real.report.tables import Table, Value, estimate
 from sim2real.transfer.layers import SIDES, LayerTransfer
 
-_ARMS = (("A", True), ("A", False), ("B", True), ("B", False))
 _NAMES = {
     ("A", True): "source's, frozen (AnB)",
     ("A", False): "source's, tuned (AnB+)",
@@ -54,31 +54,33 @@ def draw_layers(found: LayerTransfer) -> Figure:
 
 def table_of(found: LayerTransfer) -> Table:
     """A row for each side and number of layers: scores in the target, with intervals."""
-    rows: list[Row] = [
-        [
-            _TITLES[side],
-            str(kept),
-            *(estimate(_score(found, donor, side, kept, frozen)) for donor, frozen in _ARMS),
-        ]
+    rows: list[Mapping[str, Value]] = [
+        {
+            "layers": _TITLES[side],
+            "number": kept,
+            **{
+                name: estimate(_score(found, donor, side, kept, frozen))
+                for (donor, frozen), name in _NAMES.items()
+            },
+        }
         for side in SIDES
         for kept in range(len(found.layers) + 1)
     ]
-    title = f"{found.compared.title}, {found.target}: score by layers kept"
-    return Table(title, ["layers", "number", *_NAMES.values()], rows)
+    return Table.of(f"{found.compared.title}, {found.target}: score by layers kept", rows)
 
 
 def _panel(axes: Axes, found: LayerTransfer, side: str) -> None:
     axes.set_title(_TITLES[side], fontsize=10, fontweight="normal")
     axes.set_xlabel("layers that are kept")
     axes.set_xticks(range(len(found.layers) + 1))
-    for place, (donor, frozen) in enumerate(_ARMS):
+    for place, ((donor, frozen), name) in enumerate(_NAMES.items()):
         scores = {k: _score(found, donor, side, k, frozen) for k in range(len(found.layers) + 1)}
         known = {k + 0.05 * (place - 1.5): score for k, score in scores.items() if score is not None}
         colour = COLOURS[2 if donor == "A" else 1]
         axes.plot(
             list(known), [score.value for score in known.values()], color=colour, linewidth=1.6,
             linestyle="-" if frozen else (0, (3, 2)), marker="o" if frozen else "s", markersize=5,
-            markeredgecolor="white", markeredgewidth=0.6, label=_NAMES[donor, frozen],
+            markeredgecolor="white", markeredgewidth=0.6, label=name,
         )  # fmt: skip
         for x, score in known.items():
             if score.interval is not None:

@@ -16,7 +16,7 @@ from sim2real.files import write_together
 from sim2real.report.page import Section
 from sim2real.report.plots import panels
 from sim2real.report.style import INK, save_png, style
-from sim2real.report.tables import NONE, Row, Table, estimate
+from sim2real.report.tables import NONE, Table, Value, estimate
 from sim2real.report.tables import Cell as TableCell
 
 
@@ -42,10 +42,9 @@ def write_matrix(found: Matrix, folder: Path) -> None:
 def matrix_section(found: Matrix) -> Section:
     """Methods trained here, run there, and what was refused."""
     report = found.report
-    rows: list[Row] = []
-    for label in report.labels:
-        cells = [report.cell(label, variant) for variant in report.variants]
-        rows.append([label, *(_run(cell) for cell in cells)])
+    rows: list[list[Value]] = [
+        [label, *(_run(report.cell(label, v)) for v in report.variants)] for label in report.labels
+    ]
     table = Table("Trained (rows), run (columns)", ["trained", *report.variants], rows)
     lead = "Mean return with its 95 % interval over training seeds" + " · success" * report.tells_success
     refused = [f"{row} was not run in {column}: {why}" for (row, column), why in found.refused.items()]

@@ -49,12 +49,10 @@ class Page:
     sections: Sequence[Section] = ()
     tiles: Sequence[tuple[str, str, str, str]] = ()
     """Numbers to see first: the number, what it is, a note, and its colour in the style or nothing."""
-    command: str = ""
-    """What makes this page again."""
     links: Mapping[str, str] = field(default_factory=dict)
     """Files beside the page, and what they are."""
-    facts: Mapping[str, str] = field(default_factory=dict)
-    """Provenance."""
+    facts: Mapping[str, str] | None = None
+    """Provenance; ``command`` is what makes this page again, and has a heading of its own."""
 
 
 def render(page: Page, template: str = "page.html", **parts: object) -> str:

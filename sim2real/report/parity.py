@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from sim2real.parity.measure import Effect, Parity
 from sim2real.report.plain import as_json
 from sim2real.report.plots import bare, bars, sheet
 from sim2real.report.style import COLOURS, save_png, style
-from sim2real.report.tables import Cell, Row, Table
+from sim2real.report.tables import Cell, Table, Value
 
 _POWER = StrMethodFormatter("{x:.0e}")  # text, as mathematics is not parsed
 _SAME = 0.999  # cosine from which two effects count as the same
@@ -25,20 +26,20 @@ _SAME = 0.999  # cosine from which two effects count as the same
 def tables(parity: Parity) -> list[Table]:
     """The findings and the effects."""
     title = f"{parity.simulator} against mujoco on {parity.world}"
-    effects: list[Row] = [
-        [
-            effect.parameter,
-            f"{effect.value:g}",
-            *(Cell(f"{size:.2e}", value=size) for size in (effect.reference, effect.size)),
-            f"{effect.agreement:.4f}",
-            Cell(_verdict(effect), kind="long"),
-        ]
+    effects: list[Mapping[str, Value]] = [
+        {
+            "parameter": effect.parameter,
+            "moved to": effect.value,
+            "mujoco": Cell(f"{effect.reference:.2e}", value=effect.reference),
+            parity.simulator: Cell(f"{effect.size:.2e}", value=effect.size),
+            "cosine": f"{effect.agreement:.4f}",
+            "": Cell(_verdict(effect), kind="long"),
+        }
         for effect in parity.effects
     ]
-    heads = ["parameter", "moved to", "mujoco", parity.simulator, "cosine", ""]
     return [
         Table(title, ["question", "answer"], _findings(parity)),
-        Table("Effects on positions, rms", heads, effects),
+        Table.of("Effects on positions, rms", effects),
     ]
 
 

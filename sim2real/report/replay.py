@@ -5,12 +5,15 @@ All trajectories are in the page, so that any motion can be opened, laid over it
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import textwrap
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
-from sim2real.evaluate.replay import COMMAND, DELAYED, SIMULATION, ReplayGap
+from sim2real.evaluate.replay import COMMAND, DELAYED, SIMULATION, ReplayedMotion, ReplayGap
 from sim2real.evaluate.replay_detail import detail_rows, replay_detail
 from sim2real.evaluate.replay_summary import (
     DEFINITIONS,
@@ -19,14 +22,17 @@ from sim2real.evaluate.replay_summary import (
     per_joint,
     shown,
     summary,
+    verdict,
 )
+from sim2real.evaluate.statistics import Estimate
+from sim2real.evaluate.tracking import FloatArray
 from sim2real.files import Write, write_together
 from sim2real.report.chart import Chart, Take
 from sim2real.report.page import Page, Section, render
 from sim2real.report.plain import as_json
-from sim2real.report.replay_figure import draw_replay, verdict_lines
-from sim2real.report.style import save_png
-from sim2real.report.tables import Cell, Row, Table, estimate
+from sim2real.report.plots import bare, bars, sheet
+from sim2real.report.style import COLOURS, INK, save_png, style
+from sim2real.report.tables import Cell, Table, Value
 
 SERIES = {"measured": "ink", SIMULATION: "series-2", DELAYED: "series-1", COMMAND: "series-0"}
 """Colours of the page's style."""
@@ -39,6 +45,10 @@ _COLUMNS = (
     ("real comes later", "lag_ms", (SIMULATION, DELAYED), " ms", 0, 1.0),
 )
 """Columns of the table per joint: name, metric, predictors, unit, digits, factor."""
+_OF = {"measured": INK, SIMULATION: COLOURS[2], DELAYED: COLOURS[1], COMMAND: COLOURS[0]}
+_LINE = 140  # letters that fit the width
+_LETTERS = 18  # of a joint's name
+_WINDOW = 12.0  # seconds shown of one motion
 
 
 def write_replay_report(gap: ReplayGap, folder: Path, facts: Mapping[str, str] | None = None) -> Path:
@@ -56,10 +66,9 @@ def write_replay_report(gap: ReplayGap, folder: Path, facts: Mapping[str, str] |
         Section("Every motion, laid over its predictions", "Angles in rad.", charts=[_chart(gap)]),
         *(Section(table.title, tables=[table]) for table in replay_tables(gap)),
     ]
-    known = dict(facts or {})
     tiles = [_tile(gap, name) for name in PREDICTORS]
-    lead, command = [(sentence, "") for sentence in verdict_lines(gap)], known.pop("command", "")
-    page = Page("replay gap", gap.world, lead, sections, tiles, command, facts=known)
+    lead = [(sentence, "") for sentence in _sentences(gap)]
+    page = Page("replay gap", gap.world, lead, sections, tiles, facts=facts)
     files: dict[str, Write] = {
         "gap.json": as_json(summary(gap)),
         "gap.png": lambda path: save_png(figure, path),
@@ -85,24 +94,23 @@ def _tile(gap: ReplayGap, name: str) -> tuple[str, str, str, str]:
 
 def _joints(gap: ReplayGap) -> Table:
     metrics = {name: per_joint(gap, name) for name in PREDICTORS}
-    head = [
-        f"{title}: {name}" if len(names) > 1 else title for title, _, names, *_ in _COLUMNS for name in names
-    ]
-    rows: list[Row] = [
-        [
-            joint,
-            *(
-                _number(factor * metrics[name][metric][j], unit, digits)
-                for _, metric, names, unit, digits, factor in _COLUMNS
+    rows: list[dict[str, Value]] = [
+        {
+            "joint": joint,
+            **{
+                f"{title}: {name}" if len(names) > 1 else title: _number(
+                    factor * metrics[name][metric][j], unit, digits
+                )
+                for title, metric, names, unit, digits, factor in _COLUMNS
                 for name in names
-            ),
-        ]
+            },
+        }
         for j, joint in enumerate(gap.joints)
     ]
-    empty = [""] * (len(head) - len(PREDICTORS))
-    rows.append(["mean", *(estimate(overall(gap, name)) for name in PREDICTORS), *empty])
+    mean: dict[str, Value] = {**dict.fromkeys(rows[0], ""), "joint": "mean"}
+    mean |= {f"{_COLUMNS[0][0]}: {name}": overall(gap, name) for name in PREDICTORS}
     note = "Mean over motions; RMSE and resting error in mrad."
-    return Table("Per joint", ["joint", *head], rows, note, head[-1:])
+    return Table.of("Per joint", [*rows, mean], note, list(mean)[-1:])
 
 
 def _number(value: float, unit: str = "", digits: int = 1) -> Cell:
@@ -111,20 +119,117 @@ def _number(value: float, unit: str = "", digits: int = 1) -> Cell:
 
 def _motions(gap: ReplayGap) -> Table:
     errors = {name: 1000 * gap.per_motion(name) for name in PREDICTORS}
-    rows = [
-        [
-            Cell(motion.name, chart=i),
-            _number(float(motion.time[-1] - motion.time[0]), digits=0),
-            *(_number(errors[name][i]) for name in PREDICTORS),
-            _number(1000 * motion.delay, digits=0),
-        ]
+    rows: list[Mapping[str, Value]] = [
+        {
+            "motion": Cell(motion.name, chart=i),
+            "seconds": _number(float(motion.time[-1] - motion.time[0]), digits=0),
+            **{name: _number(errors[name][i]) for name in PREDICTORS},
+            "delay, ms": _number(1000 * motion.delay, digits=0),
+        }
         for i, motion in enumerate(gap.motions)
     ]
-    head = ["motion", "seconds", *PREDICTORS, "delay, ms"]
-    return Table("Per motion", head, rows, "Mean RMSE over joints, mrad.")
+    return Table.of("Per motion", rows, "Mean RMSE over joints, mrad.")
 
 
 def _chart(gap: ReplayGap) -> Chart:
     takes = [Take(m.name, m.time - m.time[0], {"measured": m.measured, **m.predictions}) for m in gap.motions]
     middle = int(np.argsort(gap.per_motion(SIMULATION))[len(gap.motions) // 2])
     return Chart(gap.joints, takes, SERIES, "s", middle, held=(COMMAND, DELAYED), reference="measured")
+
+
+@style()
+def draw_replay(gap: ReplayGap) -> Figure:
+    """Left, the error per joint of every predictor; right, a stretch of a typical motion."""
+    figure = sheet(0.9 * max(len(gap.joints), 4) + 2.2, width=12.0)
+    said = "\n".join(textwrap.fill(line, _LINE) for line in _sentences(gap))
+    figure.suptitle(said, x=0.008, ha="left", fontsize=11, fontweight="normal")
+    mosaic = [["errors", joint] for joint in range(len(gap.joints))]
+    axes = figure.subplot_mosaic(mosaic, width_ratios=(1, 1.5))
+    _errors(axes.pop("errors"), gap)
+    _traces(list(axes.values()), gap)
+    lines, names = axes[0].get_legend_handles_labels()
+    figure.legend(lines, names, loc="outside lower right", ncols=4)
+    return figure
+
+
+def _sentences(gap: ReplayGap) -> list[str]:
+    """The verdict, a sentence a line."""
+    return verdict(gap).replace(". ", ".\n").split("\n")
+
+
+def _errors(axes: Axes, gap: ReplayGap) -> None:
+    rng = np.random.default_rng(0)
+    bare(axes)
+    errors = {name: 1000 * gap.errors[name].rmse for name in PREDICTORS}
+    names = [_short(joint) for joint in gap.joints]
+    means = {
+        name: (
+            _OF[name],
+            {j: Estimate(float(e), None, 1) for j, e in zip(names, own.mean(axis=0), strict=True)},
+        )
+        for name, own in errors.items()
+    }
+    bars(axes, names, means)
+    for i, own in enumerate(errors.values()):
+        at = np.arange(len(names)) + 0.24 * (i - 1) + rng.uniform(-0.07, 0.07, own.shape)
+        axes.plot(own, at, ".", color=INK, alpha=0.3, ms=3, mew=0, zorder=3)
+    axes.set_xlim(0, 1.08 * _largest(gap))
+    axes.set_xlabel("RMSE, mrad: bar = mean over motions, dot = one motion")
+    axes.set_title("How far off", fontsize=11)
+
+
+def _short(name: str) -> str:
+    """A name that fits beside the bars; the panels on the right have it whole."""
+    return name if len(name) <= _LETTERS else f"{name[: _LETTERS // 2]}…{name[-_LETTERS // 3 :]}"
+
+
+def _largest(gap: ReplayGap) -> float:
+    """Where the axis ends: nearly all dots fit, one outlier does not squeeze the rest."""
+    errors = np.concatenate([1000 * gap.errors[name].rmse.ravel() for name in PREDICTORS])
+    means = [1000 * gap.errors[name].rmse.mean(axis=0).max() for name in PREDICTORS]
+    return max(float(np.percentile(errors, 98)), *map(float, means), 1e-9)
+
+
+def _traces(panels: Sequence[Axes], gap: ReplayGap) -> None:
+    motion = _typical(gap)
+    rows = _liveliest(motion)
+    lines = {**motion.predictions, "measured": motion.measured}
+    for j, (axes, joint) in enumerate(zip(panels, gap.joints, strict=True)):
+        bare(axes, "both")
+        for name in (COMMAND, DELAYED, SIMULATION, "measured"):
+            axes.plot(
+                motion.time[rows],
+                lines[name][rows, j],
+                color=_OF[name],
+                lw=1.6 if name == "measured" else 1.1,
+                drawstyle="steps-post" if name in (COMMAND, DELAYED) else "default",
+                label=name,
+            )
+        axes.set_xlim(motion.time[rows][0], motion.time[rows][-1])
+        axes.margins(y=0.12)
+        axes.set_title(joint, fontsize=8.5, fontweight="normal", pad=2, loc="right")
+        axes.tick_params(labelbottom=axes is panels[-1], labelsize=7.5)
+    panels[0].set_title(f"What it looks like: {motion.name}", fontsize=11, pad=2)
+    panels[-1].set_xlabel("time, s (angles in rad)")
+
+
+def _typical(gap: ReplayGap) -> ReplayedMotion:
+    """The motion with the median simulation error among those in which most joints move."""
+    moving = np.isfinite(gap.errors[SIMULATION].nrmse).sum(axis=1)
+    busy = np.flatnonzero(moving == moving.max())
+    order = busy[np.argsort(gap.per_motion(SIMULATION)[busy])]
+    return gap.motions[int(order[len(order) // 2])]
+
+
+def _liveliest(motion: ReplayedMotion) -> slice:
+    """The rows of the window in which the command travels farthest."""
+    travel = np.zeros(len(motion.time))
+    steps: FloatArray = np.abs(np.diff(motion.predictions[COMMAND], axis=0))
+    travel[1:] = np.cumsum((steps / np.maximum(steps.sum(axis=0), 1e-9)).sum(axis=1))
+    ends = np.searchsorted(motion.time, motion.time + _WINDOW)
+    fits = ends < len(motion.time)
+    if not fits.any():
+        return slice(None)
+    starts = np.flatnonzero(fits)
+    start = int(starts[np.argmax(travel[ends[starts]] - travel[starts])])
+    return slice(start, int(ends[start]) + 1)

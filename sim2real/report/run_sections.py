@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +18,7 @@ from sim2real.report.causes import draw_map, draw_sensitivity, draw_waterfall, d
 from sim2real.report.page import Section
 from sim2real.report.plain import as_json
 from sim2real.report.style import save_png
-from sim2real.report.tables import NONE, Cell, Row, Table, estimate
+from sim2real.report.tables import Cell, Table, Value, estimate
 
 if TYPE_CHECKING:  # it brings torch
     from sim2real.transfer.worth import WorthOfKnowing
@@ -33,19 +35,6 @@ def write_section(found: object, section: Section, path: Path, picture: str) -> 
 
 def attribution_section(found: Attribution) -> Section:
     """The waterfall, and what each parameter costs."""
-    rows: list[Row] = [
-        [
-            Cell(cause.name, cause.kind),
-            f"{cause.source:g} → {cause.target:g}",
-            *(estimate(cost) for cost in (cause.share, cause.alone, cause.last)),
-        ]
-        for cause in found.causes
-    ]
-    pairs: list[Row] = [
-        [Cell(" and ".join(pair.names), "only together" if pair.only_together else ""), estimate(pair.cost)]
-        for pair in found.interactions[:_PAIRS]
-    ]
-    kinds: list[Row] = [[part.kind, estimate(part.share), estimate(part.alone)] for part in found.parts]
     how = f"all {found.sets} sets" if found.exact else f"{found.sets} sets of sampled permutations"
     starts = "" if found.by_start is None else (
         f" Over start states the drop has a standard deviation of {number(found.by_start)}."
@@ -56,12 +45,29 @@ def attribution_section(found: Attribution) -> Section:
         f"add up to that drop of {number(found.drop)}; positive is lost. From {how} × {found.episodes} "
         f"episodes in {found.simulator}; 95 % intervals are about {found.about}.{starts}"
     )
-    head = ["parameter", "change", "share of the drop", "alone", "as the last"]
-    tables = [Table(f"Causes in {found.target}", head, rows)]
-    if pairs:
-        tables.append(Table(f"Pairs in {found.target}", ["together", "beyond what each costs alone"], pairs))
+    causes: list[Mapping[str, Value]] = [
+        {
+            "parameter": Cell(cause.name, cause.kind),
+            "change": f"{cause.source:g} → {cause.target:g}",
+            "share of the drop": cause.share,
+            "alone": cause.alone,
+            "as the last": cause.last,
+        }
+        for cause in found.causes
+    ]
+    pairs: list[Mapping[str, Value]] = [
+        {
+            "together": Cell(" and ".join(pair.names), "only together" if pair.only_together else ""),
+            "beyond what each costs alone": pair.cost,
+        }
+        for pair in found.interactions[:_PAIRS]
+    ]
+    kinds: list[Mapping[str, Value]] = [
+        {"kind": part.kind, "share of the drop": part.share, "alone": part.alone} for part in found.parts
+    ]
+    tables = [Table.of(f"Causes in {found.target}", causes), Table.of(f"Pairs in {found.target}", pairs)]
     if len(kinds) > 1:
-        tables.append(Table(f"Kinds in {found.target}", ["kind", "share of the drop", "alone"], kinds))
+        tables.append(Table.of(f"Kinds in {found.target}", kinds))
     title = f"What the drop to {found.target} comes from"
     return Section(
         title, lead, tables, draw_waterfall(found), "Cost of each parameter, as in the table below"
@@ -70,10 +76,6 @@ def attribution_section(found: Attribution) -> Section:
 
 def worst_section(found: WorstCase, radius: RobustRadius) -> Section:
     """The worst physics of the domain, and how far from nominal all is well."""
-    rows: list[Row] = [
-        [name, *_looked(found, name), Cell(f"{value:.4g}", value=value), _reach(radius.alone.get(name))]
-        for name, value in found.physics.items()
-    ]
     success = "" if found.success is None else f", success {number(found.success, digits=2)}"
     lead = (
         f"An adversarial search of {found.searched:,} rollouts minimized {found.measure}; {found.fresh:,} "
@@ -82,16 +84,19 @@ def worst_section(found: WorstCase, radius: RobustRadius) -> Section:
         f"where {radius.measure} is {number(radius.joint.measured, digits=2)} (to stay above "
         f"{radius.threshold:.4g}; nominal {number(radius.nominal, digits=2)}; {radius.rollouts:,} rollouts)."
     )
-    head = ["parameter", "nominal", "searched", "worst value", "robust radius, alone"]
-    return Section("The worst physics", lead, [Table("The worst physics", head, rows)])
-
-
-def _looked(found: WorstCase, name: str) -> Row:
-    """Nominal value and range; of a file of an older version nothing is known."""
-    if name not in found.ranges:
-        return [NONE, NONE]
-    low, nominal, high = found.ranges[name]
-    return [Cell(f"{nominal:.4g}", value=nominal), f"{low:.4g} … {high:.4g}"]
+    rows: list[Mapping[str, Value]] = []
+    for name, value in found.physics.items():
+        low, nominal, high = found.ranges.get(name, (math.nan,) * 3)  # unknown to files of older versions
+        rows.append(
+            {
+                "parameter": name,
+                "nominal": nominal,
+                "searched": None if math.isnan(low) else f"{low:.4g} … {high:.4g}",
+                "worst value": value,
+                "robust radius, alone": _reach(radius.alone.get(name)),
+            }
+        )
+    return Section("The worst physics", lead, [Table.of("The worst physics", rows)])
 
 
 def _reach(radius: Radius | None) -> str:
@@ -105,9 +110,6 @@ def _reach(radius: Radius | None) -> str:
 
 def sensitivity_section(found: Sensitivity) -> Section:
     """Sobol indices of every parameter."""
-    rows: list[Row] = [
-        [i.name, estimate(i.first, digits=2), estimate(i.total, digits=2)] for i in found.indices
-    ]
     physics = found.samples * (len(found.indices) + 2)
     lead = (
         f"Shares of the variance of the return over the domain (mean {found.mean:.4g}, standard deviation "
@@ -115,7 +117,15 @@ def sensitivity_section(found: Sensitivity) -> Section:
         f"{physics:,} physics × {found.episodes} starts in {found.simulator}; 95 % intervals are about other "
         "physics of the domain."
     )
-    table = Table("Sobol indices", ["parameter", "alone", "with others"], rows)
+    rows: list[Mapping[str, Value]] = [
+        {
+            "parameter": i.name,
+            "alone": estimate(i.first, digits=2),
+            "with others": estimate(i.total, digits=2),
+        }
+        for i in found.indices
+    ]
+    table = Table.of("Sobol indices", rows)
     return Section("What the spread over the domain comes from", lead, [table], draw_sensitivity(found))
 
 
@@ -127,9 +137,8 @@ def map_section(found: SolvedMap) -> Section:
         f"{found.threshold:.4g}, from {found.episodes} starts everywhere."
     )
     head = [f"{one} \\ {other}", *(f"{value:.4g}" for value in found.values[1])]
-    rows: list[Row] = [
-        [f"{value:.4g}", *(Cell(f"{mean:.3g}", value=mean) for mean in means)]
-        for value, means in zip(found.values[0], found.means, strict=True)
+    rows: list[list[Value]] = [
+        [f"{value:.4g}", *means] for value, means in zip(found.values[0], found.means, strict=True)
     ]
     table = Table(f"{one} and {other}", head, rows)
     return Section(f"The map of {one} and {other}", lead, [table], draw_map(found))
@@ -137,16 +146,6 @@ def map_section(found: SolvedMap) -> Section:
 
 def worth_section(found: WorthOfKnowing) -> Section:
     """What knowing each parameter of a target would win."""
-    rows: list[Row] = [
-        [
-            one.name,
-            f"{one.value:g}",
-            estimate(one.gained),
-            estimate(one.left, 100, 0, " %") if one.left else NONE,
-            estimate(one.halved) if one.halved else NONE,
-        ]
-        for one in found.parameters
-    ]
     sure = [one for one in found.parameters if one.gained.interval and one.gained.interval[0] > 0]
     first = (
         f"Measure {sure[0].name} first; sim2real identify suggests a motion for it."
@@ -158,7 +157,16 @@ def worth_section(found: WorthOfKnowing) -> Section:
         f"{number(found.nothing)} there, those that knew all of these {number(found.everything)}. {first} "
         f"{found.trainings} trainings of {found.steps:,} steps in the source."
     )
-    head = ["known", "in the target", "gained", "of the gap is left", "range halved"]
-    halved = () if any(one.halved for one in found.parameters) else head[-1:]
-    table = Table(f"What knowing is worth in {found.target}", head, rows, page_only=halved)
+    rows: list[Mapping[str, Value]] = [
+        {
+            "known": one.name,
+            "in the target": one.value,
+            "gained": one.gained,
+            "of the gap is left": estimate(one.left, 100, 0, " %") if one.left else None,
+            "range halved": one.halved,
+        }
+        for one in found.parameters
+    ]
+    halved = () if any(one.halved for one in found.parameters) else ("range halved",)
+    table = Table.of(f"What knowing is worth in {found.target}", rows, page_only=halved)
     return Section(f"What to measure next for {found.target}", lead, [table], draw_worth(found))

@@ -87,7 +87,8 @@ def write_runs(
         lead = [(f"What {len(folders)} run{'s' * (len(folders) > 1)} found, none of which has episodes.", "")]
         title = ", ".join(folder.name for folder in folders)
         write_text(
-            out / "report.html", render(Page("runs", title, lead, parts, command=command, links=links))
+            out / "report.html",
+            render(Page("runs", title, lead, parts, links=links, facts={"command": command})),
         )
         return out / "report.html", None
     summaries = [Document.read_json(f / "summary.json") for f in tables if (f / "summary.json").is_file()]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 from urllib.parse import quote
@@ -42,8 +42,8 @@ class Cell:
 
 NONE = Cell("–", kind="na")
 _NAME = 40  # letters of a name that a terminal has room for on one line
-Row: TypeAlias = list[Cell | str]
-"""A text is a cell as well."""
+Value: TypeAlias = Cell | Estimate | str | float | None
+"""What can stand in a cell: a number has four digits there, an estimate its interval, None a dash."""
 
 
 @dataclass(frozen=True)
@@ -55,15 +55,23 @@ class Table:
 
     title: str
     head: Sequence[Cell | str]
-    rows: Sequence[Sequence[Cell | str]]
+    rows: Sequence[Sequence[Value]]
     note: str = ""
     page_only: Sequence[str] = ()
     """Headings of columns that only a page has room for."""
 
+    @classmethod
+    def of(
+        cls, title: str, rows: Sequence[Mapping[str, Value]], note: str = "", page_only: Sequence[str] = ()
+    ) -> Table:
+        """A table of rows that say under which heading each value stands, all under the same."""
+        head = list(rows[0]) if rows else []
+        return cls(title, head, [list(row.values()) for row in rows], note, page_only)
+
     @property
     def cells(self) -> list[list[Cell]]:
         """The head and the rows, each of cells."""
-        return [[c if isinstance(c, Cell) else Cell(c) for c in row] for row in (self.head, *self.rows)]
+        return [list(map(_cell, row)) for row in (self.head, *self.rows)]
 
     @property
     def grid(self) -> Grid:
@@ -103,6 +111,18 @@ _STYLES = {
     "helps": "green", "helped": "green", "hurts": "red", "hurt": "red", "na": "dim", "undecided": "dim",
     "badge good": "green", "badge fair": "yellow", "badge bad": "bold red",
 }  # fmt: skip
+
+
+def _cell(value: Value) -> Cell:
+    if isinstance(value, Cell):
+        return value
+    if isinstance(value, str):
+        return Cell(value)
+    if isinstance(value, Estimate):
+        return estimate(value)
+    if value is None or math.isnan(value):
+        return NONE
+    return Cell(f"{value:,}" if isinstance(value, int) else f"{value:.4g}", value=value)
 
 
 def _text(cell: Cell) -> Text:

@@ -12,14 +12,14 @@ from matplotlib.figure import Figure
 from sim2real.errors import InvalidValue
 from sim2real.evaluate.curves import Curve, gains, negative_transfer, time_to_threshold
 from sim2real.evaluate.metrics import mean
-from sim2real.evaluate.statistics import spread
+from sim2real.evaluate.statistics import Estimate, spread
 from sim2real.evaluate.survival import saved
 from sim2real.files import write_together
 from sim2real.report.chart import Chart, FloatArray, Take
 from sim2real.report.page import Section
 from sim2real.report.plots import look, panels
 from sim2real.report.style import save_png, style
-from sim2real.report.tables import NONE, Row, Table, estimate
+from sim2real.report.tables import Table, Value, estimate
 from sim2real.transfer.compare import SCRATCH
 from sim2real.transfer.learning_curves import read_curves
 
@@ -91,47 +91,52 @@ def curve_tables(target: str, curves: Mapping[str, Curve], thresholds: Sequence[
         curves: of each method.
         thresholds: returns; runs that never get there are censored.
     """
-    reached: list[Row] = [
-        [method, f"{budget:,.0f}", estimate(spread(mean, column[~np.isnan(column), None, None]).estimate)]
+    reached: list[Mapping[str, Value]] = [
+        {
+            "method": method,
+            "control steps": int(budget),
+            "mean return": spread(mean, column[~np.isnan(column), None, None]).estimate,
+        }
         for method, curve in curves.items()
         for budget, column in zip(curve.budgets, curve.scores.T, strict=True)
     ]
     scratch = curves.get(SCRATCH)
-    gained: list[Row] = [] if scratch is None else [
-        _gained(method, curve, scratch) for method, curve in curves.items() if method != SCRATCH
-    ]  # fmt: skip
+    others = {method: curve for method, curve in curves.items() if method != SCRATCH}
+    gained = [_gained(method, curve, scratch) for method, curve in others.items() if scratch is not None]
     times = [row for threshold in thresholds for row in _times(curves, threshold)]
     nothing = "" if scratch else f"Without {SCRATCH} among the methods there is nothing to gain against."
-    heads = ["method", "jumpstart", "area", "asymptote", "by budget"]
     return [
-        Table(f"Reached in {target}", ["method", "control steps", "mean return"], reached),
-        Table(f"Gains on {SCRATCH} in {target}, mean return", heads, gained, nothing),
-        Table(f"Steps to a return in {target} (Kaplan–Meier)", _TIMES, times),
+        Table.of(f"Reached in {target}", reached),
+        Table.of(f"Gains on {SCRATCH} in {target}, mean return", gained, nothing),
+        Table.of(f"Steps to a return in {target} (Kaplan–Meier)", times),
     ]
 
 
-_TIMES = ("method", "return", "reached", "median steps", "restricted mean", f"saved against {SCRATCH}")
-
-
-def _gained(method: str, curve: Curve, scratch: Curve) -> Row:
+def _gained(method: str, curve: Curve, scratch: Curve) -> Mapping[str, Value]:
     try:
         gain = gains(curve, scratch, last=1)
+        numbers: tuple[Estimate | None, ...] = gain.jumpstart, gain.area, gain.asymptote
+        said = ", ".join(f"{at.budget:,g}: {at.effect}" for at in negative_transfer(curve, scratch))
     except InvalidValue as error:  # no budget that both have, or a run that ended early
-        return [method, NONE, NONE, NONE, str(error)]
-    effects = [f"{at.budget:,g}: {at.effect}" for at in negative_transfer(curve, scratch)]
-    return [method, *map(estimate, (gain.jumpstart, gain.area, gain.asymptote)), ", ".join(effects)]
+        numbers, said = (None,) * 3, str(error)
+    named = zip(("jumpstart", "area", "asymptote"), numbers, strict=True)
+    return {"method": method, **dict(named), "by budget": said}
 
 
-def _times(curves: Mapping[str, Curve], threshold: float) -> Iterator[Row]:
+def _times(curves: Mapping[str, Curve], threshold: float) -> Iterator[Mapping[str, Value]]:
     """How long each method takes to a return, within the least of the largest budgets."""
     horizon = min(float(curve.budgets[-1]) for curve in curves.values())
     found = {method: time_to_threshold(curve, threshold, horizon) for method, curve in curves.items()}
     for method, one in found.items():
-        median = "never" if np.isinf(one.median) else f"{one.median:,.0f}"
-        reached = f"{one.reached} of {len(curves[method].scores)}"
-        against = method != SCRATCH and found.get(SCRATCH)
-        ahead = estimate(saved(one, against), digits=0) if against else NONE
-        yield [method, f"{threshold:g}", reached, median, estimate(one.restricted_mean, digits=0), ahead]
+        against = found.get(SCRATCH) if method != SCRATCH else None
+        yield {
+            "method": method,
+            "return": threshold,
+            "reached": f"{one.reached} of {len(curves[method].scores)}",
+            "median steps": "never" if np.isinf(one.median) else f"{one.median:,.0f}",
+            "restricted mean": estimate(one.restricted_mean, digits=0),
+            f"saved against {SCRATCH}": estimate(saved(one, against), digits=0) if against else None,
+        }
 
 
 def _curve(folder: Path) -> tuple[FloatArray, FloatArray] | None:

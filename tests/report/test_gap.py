@@ -17,7 +17,7 @@ from sim2real.evaluate.episodes_file import read_episodes
 from sim2real.evaluate.gap import GapOptions, gap_report
 from sim2real.evaluate.scores import Reference
 from sim2real.report.gap import write_report
-from sim2real.report.profile_figure import draw_profiles
+from sim2real.report.gap_figure import draw_profiles
 
 FILES = {"episodes.parquet", "summary.json", "report.png", "report.html"}
 VARIANTS = {"home": "control", "light": "interpolation", "heavy": "combined"}

@@ -161,6 +161,19 @@ def check_folder(folder: str | Path, parts: Collection[str] | None = None) -> No
         )
 
 
+def check_file(path: str | Path) -> None:
+    """Refuse a file that can't be written, before work is spent on what goes into it.
+
+    Raises:
+        InvalidValue: if it is a folder, or if nothing can be written where it goes.
+        OSError: for a full disk.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise InvalidValue(f"{path} is a folder, and a file is to be written; name a file")
+    check_folder(path.parent)
+
+
 def write_text(path: str | Path, text: str) -> None:
     """Write ``text`` as UTF-8, whole or not at all."""
     write_together(Path(path).parent, {Path(path).name: text})

@@ -26,6 +26,12 @@ OUT = (
     "close furuta --target combined_a",
     "compare furuta --targets combined_a --methods fine-tune",
     "demo",
+    f"attribute {POLICY} --target combined_a",
+    f"worst {POLICY}",
+    "matrix furuta",
+    f"layers {POLICY} --target combined_a",
+    f"worth {POLICY} --target combined_a",
+    "report logs",
 )
 WRONG = {
     "": "required: COMMAND",
@@ -123,6 +129,9 @@ WRONG = {
     f"evaluate {POLICY} --summary gate.md": "give one of these",
     f"evaluate {POLICY} --require 'worst >= 60' --junit logs": "logs is a folder",
     f"evaluate {POLICY} --require 'worst >= 60' --junit file/gate.xml": "not a folder",
+    f"evaluate {POLICY} --require 'worst >= 60' --summary /proc/nowhere/gate.md": "nothing can be written",
+    "predict results.csv --simulated a --real b --json /proc/nowhere/x": "nothing can be written into /proc",
+    "predict results.csv --simulated a --real b --json logs": "logs is a folder, and a file is to be written",
     f"evaluate {POLICY} --compare nix": "there is no nix to compare with",
     f"evaluate {POLICY} --compare empty": "there is no empty/episodes.parquet",
     f"evaluate {POLICY} --compare file": "not a readable Parquet",

@@ -12,7 +12,7 @@ from sim2real.evaluate.prediction import Prediction
 from sim2real.evaluate.prediction import predict as predict_results
 from sim2real.evaluate.results_file import read_columns, results_of, split
 from sim2real.evaluate.rollouts import Trials
-from sim2real.files import check_folder, write_text
+from sim2real.files import check_file, check_folder, write_text
 from sim2real.foreign import load_policy
 from sim2real.parity.measure import Parity, measure
 from sim2real.pipelines.given import given_world
@@ -116,6 +116,8 @@ def predict(
         InvalidValue: for a file that is no table, or lacks a column, or policies that aren't the same.
         UnknownName: if an environment isn't there.
     """
+    if out is not None:
+        check_file(out)
     simulators = [name for name in dict.fromkeys(simulated) if name != real]
     columns = read_columns(results)
     found = {}

@@ -23,7 +23,7 @@ from sim2real.evaluate.requirements import check, parse
 from sim2real.evaluate.rollouts import Trials, references, run_policies, steps_of
 from sim2real.evaluate.variants import chosen_variants
 from sim2real.evaluate.verdict import headline, verdict
-from sim2real.files import check_folder, write_text
+from sim2real.files import check_file, write_text
 from sim2real.foreign import load_policy
 from sim2real.pipelines.given import given_world
 from sim2real.pipelines.reporting import Progress, silent
@@ -178,9 +178,7 @@ def _check(
     if files and not settings.require and settings.earlier is None:
         raise InvalidValue("--junit and --summary hold what --require or --compare find; give one of these")
     for path in files:
-        if path.is_dir():
-            raise InvalidValue(f"{path} is a folder, and a file is to be written; name a file")
-        check_folder(path.parent)
+        check_file(path)
     groups = {variant.name: variant.group for variant in chosen_variants(world, variants)}
     success = bool(task_class(world).spec.success)
     for text in settings.require:

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from sim2real.cli.arguments import positive
-from sim2real.cli.policies import add_policies, world_of
+from sim2real.cli.arguments import Commands, positive
+from sim2real.cli.policies import add_policies, given
 from sim2real.cli.show import show_sections
-from sim2real.cli.task import add_task, load_world
-from sim2real.cli.terminal import console, counting
-
-if TYPE_CHECKING:
-    from sim2real.cli.arguments import Commands
+from sim2real.cli.task import add_task
+from sim2real.cli.terminal import counting
 
 
 def add(commands: Commands) -> None:
@@ -45,28 +41,19 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run it."""
-    from functools import partial
-
-    from sim2real.errors import InvalidValue
     from sim2real.evaluate.rollouts import Trials
-    from sim2real.foreign import load_policy
     from sim2real.pipelines.causes import SensitivitySettings, attribute, sensitivity
     from sim2real.report.run_sections import attribution_section, sensitivity_section
 
-    if not arguments.policies:
-        raise InvalidValue("no policies to attribute a drop of; name at least one")
-    policies = [load_policy(spec, arguments.trust) for spec in arguments.policies]
-    world = load_world(arguments.world or world_of(policies), arguments)
-    out = arguments.out or Path("runs") / f"attribute-{world.path.name}"
+    policies, world, out = given(arguments, "attribute", "attribute a drop of")
     episodes = arguments.episodes or (32 if arguments.target else 4)
     trials = Trials(episodes, simulator=arguments.simulator, allow_dead=arguments.allow_dead)
-    progress = partial(counting, console())
     if arguments.target:
-        drop = attribute(world, policies, arguments.target, trials, out, progress)
+        drop = attribute(world, policies, arguments.target, trials, out, counting)
         show_sections(attribution_section(drop))
         print(f"wrote {out / 'waterfall.png'} and attribution.json beside it")
     else:
-        settings = SensitivitySettings(arguments.samples, trials, progress)
+        settings = SensitivitySettings(arguments.samples, trials, counting)
         spread = sensitivity(world, policies, arguments.domain, out, settings)
         show_sections(sensitivity_section(spread))
         print(f"wrote {out / 'sensitivity.png'} and sensitivity.json beside it")

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sim2real.cli.arguments import positive
+from sim2real.cli.arguments import Commands, positive
 from sim2real.cli.task import add_task, load_world
 from sim2real.cli.terminal import console, working
 
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from sim2real.audit import Audit
-    from sim2real.cli.arguments import Commands
 
 
 def add(commands: Commands) -> None:

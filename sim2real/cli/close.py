@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from sim2real.cli.arguments import add_recordings, positive
+from sim2real.cli.arguments import Commands, add_recordings, positive
 from sim2real.cli.task import add_task, load_world
 from sim2real.cli.terminal import command_line, console
-
-if TYPE_CHECKING:
-    from sim2real.cli.arguments import Commands
 
 
 def add(commands: Commands) -> None:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sim2real.cli.arguments import positive
+from sim2real.cli.arguments import Commands, positive
 from sim2real.cli.show import show_tables
 from sim2real.cli.task import add_cluster, add_task, load_world
 from sim2real.cli.terminal import command_line, console, counting
 from sim2real.errors import InvalidValue
 
 if TYPE_CHECKING:
-    from sim2real.cli.arguments import Commands
     from sim2real.policy import Policy
     from sim2real.world import World
 
@@ -71,26 +69,12 @@ def run(arguments: argparse.Namespace) -> None:
         arguments.cluster,
     )
     out, show = arguments.out or Path("runs") / f"compare-{world.name}", console()
-    reporting = Reporting({"command": command_line()}, _counting)
+    reporting = Reporting({"command": command_line()}, partial(counting, lines=True))
     found = compare(world, policies, list(dict.fromkeys(methods)), design, out, reporting)
     show_tables(*(table_of(found, target) for target in found.targets))
     left_out = (f"left out: {cell}: {why}" for cell, why in found.failures.items())
     show.print(*found.sentences, *left_out, sep="\n")
     print(f"wrote {out / 'compare.html'}")
-
-
-@contextmanager
-def _counting(what: str, total: int) -> Iterator[Callable[[str], None]]:
-    """A bar, with a line above it for each cell."""
-    show = console()
-    with counting(show, what, total) as count:
-
-        def tell(line: str) -> None:
-            count(line)
-            if show.is_terminal:
-                show.print(line, soft_wrap=True)
-
-        yield tell
 
 
 def _policies(arguments: argparse.Namespace, world: World) -> list[Policy]:

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from sim2real.cli.arguments import Commands
 from sim2real.cli.evaluate import print_report
-from sim2real.cli.terminal import command_line, console, counting
-
-if TYPE_CHECKING:
-    from sim2real.cli.arguments import Commands
+from sim2real.cli.terminal import command_line, counting
 
 
 def add(commands: Commands) -> None:
@@ -22,10 +19,8 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run it."""
-    from functools import partial
-
     from sim2real.pipelines.demo import demo
 
-    found = demo(arguments.out, command_line(), partial(counting, console()))
+    found = demo(arguments.out, command_line(), counting)
     print_report(found.report)
     print(f"wrote {found.page}")

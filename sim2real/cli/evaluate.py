@@ -6,14 +6,13 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sim2real.cli.arguments import counted, positive, seed
-from sim2real.cli.policies import add_policies, world_of
+from sim2real.cli.arguments import Commands, counted, positive, seed
+from sim2real.cli.policies import add_policies, given
 from sim2real.cli.show import show_tables
-from sim2real.cli.task import add_task, load_world
+from sim2real.cli.task import add_task
 from sim2real.cli.terminal import command_line, console, counting
 
 if TYPE_CHECKING:
-    from sim2real.cli.arguments import Commands
     from sim2real.evaluate.gap import GapReport
     from sim2real.world import Variant, World
 
@@ -74,17 +73,10 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.selftest:
         return selftest()
     from dataclasses import replace
-    from functools import partial
 
-    from sim2real.errors import InvalidValue
-    from sim2real.foreign import load_policy
     from sim2real.pipelines.evaluate import EvaluateSettings, evaluate, usual_trials
 
-    if not arguments.policies:
-        raise InvalidValue("no policies to evaluate; name at least one, or give --selftest")
-    policies = [load_policy(spec, arguments.trust) for spec in arguments.policies]
-    world = load_world(arguments.world or world_of(policies), arguments)
-    out = arguments.out or Path("runs") / f"evaluate-{world.path.name}"
+    policies, world, out = given(arguments, "evaluate", "evaluate")
     trials = replace(usual_trials(world), simulator=arguments.simulator, allow_dead=arguments.allow_dead)
     if arguments.episodes:
         trials = replace(trials, episodes=arguments.episodes)
@@ -95,7 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.junit,
         arguments.summary,
         {"command": command_line()},
-        partial(counting, console()),
+        counting,
     )
     found = evaluate(world, policies, _variants(world, arguments), trials, out, settings)
     print_report(found.report)

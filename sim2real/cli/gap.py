@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from sim2real.cli.arguments import add_recordings
+from sim2real.cli.arguments import Commands, add_recordings
 from sim2real.cli.show import show_tables
 from sim2real.cli.terminal import command_line, console, working
-
-if TYPE_CHECKING:
-    from sim2real.cli.arguments import Commands
 
 
 def add(commands: Commands) -> None:

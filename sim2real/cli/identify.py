@@ -5,14 +5,10 @@ from __future__ import annotations
 import argparse
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from sim2real.cli.arguments import add_recordings, amount, seed
+from sim2real.cli.arguments import Commands, add_recordings, amount, seed
 from sim2real.cli.show import show_tables
 from sim2real.cli.terminal import command_line, console, identifying
-
-if TYPE_CHECKING:
-    from sim2real.cli.arguments import Commands
 
 
 def add(commands: Commands) -> None:

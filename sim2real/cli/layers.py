@@ -6,15 +6,11 @@ import argparse
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from sim2real.cli.arguments import positive
+from sim2real.cli.arguments import Commands, positive
 from sim2real.cli.show import show_tables
 from sim2real.cli.task import add_cluster, add_task, load_world
 from sim2real.cli.terminal import console
-
-if TYPE_CHECKING:
-    from sim2real.cli.arguments import Commands
 
 
 def add(commands: Commands) -> None:

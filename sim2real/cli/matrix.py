@@ -5,15 +5,11 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from sim2real.cli.arguments import positive
+from sim2real.cli.arguments import Commands, positive
 from sim2real.cli.show import show_sections
 from sim2real.cli.task import add_task, load_world
-from sim2real.cli.terminal import console, counting
-
-if TYPE_CHECKING:
-    from sim2real.cli.arguments import Commands
+from sim2real.cli.terminal import counting
 
 
 def add(commands: Commands) -> None:
@@ -39,8 +35,6 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run it."""
-    from functools import partial
-
     from sim2real.evaluate.rollouts import Trials
     from sim2real.foreign import load_policy
     from sim2real.pipelines.agreement import MatrixSettings, matrix
@@ -56,7 +50,7 @@ def run(arguments: argparse.Namespace) -> None:
     specs = arguments.policies or _shipped([world.name for world in worlds])
     policies = [load_policy(spec, arguments.trust) for spec in specs]
     trials = Trials(arguments.episodes, allow_dead=arguments.allow_dead)
-    settings = MatrixSettings(trials, partial(counting, console()))
+    settings = MatrixSettings(trials, counting)
     found = matrix(worlds, policies, simulators, arguments.domains or [], out, settings)
     show_sections(matrix_section(found))
     print(f"wrote {out / 'matrix.png'} and matrix.parquet beside it")

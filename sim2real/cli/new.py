@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
 
+from sim2real.cli.arguments import Commands
 from sim2real.cli.task import add_imports
 from sim2real.cli.terminal import console, working
-
-if TYPE_CHECKING:
-    from sim2real.cli.arguments import Commands
 
 
 def add(commands: Commands) -> None:

@@ -6,12 +6,11 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sim2real.cli.arguments import amount
+from sim2real.cli.arguments import Commands, amount
 from sim2real.cli.policies import add_policies, world_of
 from sim2real.cli.task import add_task, load_world
 
 if TYPE_CHECKING:
-    from sim2real.cli.arguments import Commands
     from sim2real.playback import Clip
 
 

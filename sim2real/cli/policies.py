@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sim2real.cli.arguments import Commands
+from sim2real.cli.task import load_world
 from sim2real.cli.terminal import console
 
 if TYPE_CHECKING:
-    from sim2real.cli.arguments import Commands
     from sim2real.foreign import ForeignPolicy
     from sim2real.policy import Policy, ProvenanceStep
+    from sim2real.world import World
 
 
 def add(commands: Commands) -> None:
@@ -82,3 +85,21 @@ def world_of(policies: Sequence[Policy | ForeignPolicy]) -> str:
         if policy.contract is not None:
             return policy.contract.world
     raise InvalidValue("policies that were made elsewhere name no world; say in which one, with --world")
+
+
+def given(
+    arguments: argparse.Namespace, command: str, what: str
+) -> tuple[list[Policy | ForeignPolicy], World, Path]:
+    """Policies, the world that was named or the one that they name, and the folder of the results.
+
+    Raises:
+        InvalidValue: without policies, of which it says what was to be done with them.
+    """
+    from sim2real.errors import InvalidValue
+    from sim2real.foreign import load_policy
+
+    if not arguments.policies:
+        raise InvalidValue(f"no policies to {what}; name at least one")
+    policies = [load_policy(spec, arguments.trust) for spec in arguments.policies]
+    world = load_world(arguments.world or world_of(policies), arguments)
+    return policies, world, arguments.out or Path("runs") / f"{command}-{world.path.name}"

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from sim2real.cli.arguments import Commands
 from sim2real.cli.show import show_tables
 from sim2real.cli.terminal import command_line, console
-
-if TYPE_CHECKING:
-    from sim2real.cli.arguments import Commands
 
 
 def add(commands: Commands) -> None:

@@ -45,17 +45,25 @@ def working(show: Console, what: str) -> Iterator[None]:
 
 
 @contextmanager
-def counting(show: Console, what: str, total: int) -> Iterator[Callable[[str], None]]:
-    """Count what is done: a bar with the time left, or a line for each; the callable takes its name."""
+def counting(what: str, total: int, lines: bool = False) -> Iterator[Callable[[str], None]]:
+    """Count what is done: a bar with the time left, or a line for each; the callable takes its name.
+
+    Args:
+        what: goes on.
+        total: of what is to be done.
+        lines: whether each has a line above the bar, too.
+    """
     from rich.progress import Progress
 
-    done = 0
+    show, done = console(), 0
 
     def tell(name: str) -> None:
         nonlocal done
         done += 1
         if show.is_terminal:
             bar.advance(task)
+            if lines:
+                show.print(name, soft_wrap=True)
         else:
             show.print(f"{what}: {done} of {total} done, {name}", soft_wrap=True)
 

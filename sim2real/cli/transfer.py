@@ -6,13 +6,9 @@ import argparse
 import dataclasses
 import secrets
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from sim2real.cli.arguments import positive, seed
+from sim2real.cli.arguments import Commands, positive, seed
 from sim2real.cli.task import add_task, load_world
-
-if TYPE_CHECKING:
-    from sim2real.cli.arguments import Commands
 
 
 def add(commands: Commands) -> None:

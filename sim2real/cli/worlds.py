@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from sim2real.cli.arguments import Commands
 from sim2real.cli.task import add_imports
 from sim2real.cli.terminal import console
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from sim2real.cli.arguments import Commands
     from sim2real.io_table import IoTable
 
 

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from sim2real.cli.arguments import amount, counted, positive, seed
-from sim2real.cli.policies import add_policies, world_of
+from sim2real.cli.arguments import Commands, amount, counted, positive, seed
+from sim2real.cli.policies import add_policies, given
 from sim2real.cli.show import show_sections
-from sim2real.cli.task import add_task, load_world
-from sim2real.cli.terminal import console, counting
-
-if TYPE_CHECKING:
-    from sim2real.cli.arguments import Commands
+from sim2real.cli.task import add_task
+from sim2real.cli.terminal import counting
 
 
 def add(commands: Commands) -> None:
@@ -48,18 +44,12 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run it."""
-    from functools import partial
-
-    from sim2real.errors import InvalidValue
     from sim2real.evaluate.rollouts import SEED
     from sim2real.evaluate.worst_case import Search
-    from sim2real.foreign import load_policy
     from sim2real.pipelines.worst import WorstSettings, worst
     from sim2real.report.run_sections import map_section, worst_section
 
-    if not arguments.policies:
-        raise InvalidValue("no policies to find the worst physics of; name at least one")
-    policies = [load_policy(spec, arguments.trust) for spec in arguments.policies]
+    policies, world, out = given(arguments, "worst", "find the worst physics of")
     search = Search(
         generations=arguments.generations,
         episodes=arguments.episodes,
@@ -69,9 +59,7 @@ def run(arguments: argparse.Namespace) -> None:
         simulator=arguments.simulator,
         allow_dead=arguments.allow_dead,
     )
-    world = load_world(arguments.world or world_of(policies), arguments)
-    out, grid = arguments.out or Path("runs") / f"worst-{world.path.name}", dict(arguments.map or ())
-    settings = WorstSettings(search, arguments.threshold, grid, partial(counting, console()))
+    settings = WorstSettings(search, arguments.threshold, dict(arguments.map or ()), counting)
     found = worst(world, policies, arguments.domain, out, settings)
     show_sections(worst_section(found.case, found.radius))
     if found.map is not None:

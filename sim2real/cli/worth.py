@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from sim2real.cli.arguments import positive
+from sim2real.cli.arguments import Commands, positive
 from sim2real.cli.show import show_sections
 from sim2real.cli.task import add_task, load_world
-from sim2real.cli.terminal import console, counting
-
-if TYPE_CHECKING:
-    from sim2real.cli.arguments import Commands
+from sim2real.cli.terminal import counting
 
 
 def add(commands: Commands) -> None:
@@ -34,8 +30,6 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run it."""
-    from functools import partial
-
     from sim2real.evaluate.rollouts import Trials
     from sim2real.pipelines.transfer_studies import worth_of_knowing
     from sim2real.policy import Policy
@@ -47,7 +41,6 @@ def run(arguments: argparse.Namespace) -> None:
     parameters = tuple(arguments.parameters) if arguments.parameters else None
     question = Question(arguments.steps, parameters, arguments.halved, Trials(arguments.episodes))
     out = arguments.out or Path("runs") / f"worth-{world.path.name}-{arguments.target}"
-    progress = partial(counting, console())
-    found = worth_of_knowing(world, policies, arguments.target, out, question, progress)
+    found = worth_of_knowing(world, policies, arguments.target, out, question, counting)
     show_sections(worth_section(found))
     print(f"wrote {out / 'worth.png'} and worth.json beside it")

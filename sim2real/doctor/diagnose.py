@@ -78,8 +78,10 @@ def _log(log: RawLog) -> Iterator[Finding]:
         rows = np.array(sorted({row for damage in log.damage for row in damage.rows}), dtype=np.intp)
         text = f"{log.damage[0].text}{more}"
         yield Finding("unreadable", BAD, text, (log.name,), rows=scattered(log.name, rows))
-    elif log.joints and len(log.time) < 4:
-        text = f"{log.name}: it has {len(log.time)} rows; record for longer or leave it out"
+    elif log.joints and (len(log.time) < 4 or len(log.command_time) < 2):
+        rows, commands = len(log.time), len(log.command_time)
+        what = f"{rows} rows" if rows < 4 else f"{commands} command{'s' * (commands != 1)}"
+        text = f"{log.name}: it has {what}; record for longer or leave it out"
         yield Finding("too short", BAD, text, (log.name,))
     yield from stamps.order(log)
     yield from signals.lost_numbers(log)

@@ -32,6 +32,7 @@ COMPRESSED = (".zstd", ".zst")
 _ZSTD = b"\x28\xb5\x2f\xfd"
 _STATES, _COMMANDS = "joint_states", "joint_commands"
 _SIGNALS = ("position", "velocity", "effort")
+_HOLE = 5  # periods without a message, over which nobody knows what a joint did
 
 
 def read_mcap(path: Path, name: str, columns: LogMap | None = None) -> RawLog:
@@ -218,6 +219,13 @@ class _Side:
         """Stamps and positions, each until the next; rows before every joint has one are left out."""
         time, table = self._stamps(self.messages), self._table(self.messages, "position")
         told = self._told(self.messages, "position")
+        never = [joint for joint, any_ in zip(self.joints, told.any(axis=0), strict=True) if not any_]
+        if never:
+            said = (
+                f"no message of the {self.what} has a position of {', '.join(map(repr, never))}; commanded "
+                "joint positions are needed, not speeds or torques"
+            )
+            self.faults.append((said, ()))
         if told.all():
             return time, table
         last = np.maximum.accumulate(np.where(told, np.arange(len(table))[:, None], -1), axis=0)
@@ -246,7 +254,9 @@ class _Side:
                     table[:, j], within = self._between(joint, signal, time)
                     inside &= within if signal == "position" else True
             signals[signal] = table
-        self._tell(main, never)
+        self._tell(main, never, np.count_nonzero(~inside))
+        for joint in (joint for joint in self.joints if joint not in main and joint not in never):
+            self._check_holes(joint, time[inside])
         known = [any(len(getattr(m, signal)) for m in self.messages) for signal in ("velocity", "effort")]
         return (
             time[inside],
@@ -257,7 +267,7 @@ class _Side:
 
     def _between(self, joint: str, signal: str, time: FloatArray) -> tuple[FloatArray, FloatArray]:
         """A joint's signal at other stamps, and which of those are no further than a period from its own."""
-        having = [m for m in self.messages if joint in m.name and len(getattr(m, signal)) == len(m.name)]
+        having = self._having(joint, signal)
         if not having:
             return np.full(len(time), np.nan), np.zeros(len(time), dtype=bool)
         stamps = self._stamps(having)
@@ -268,12 +278,32 @@ class _Side:
         within = (time >= stamps[0] - period) & (time <= stamps[-1] + period)
         return np.interp(time, stamps, values), within
 
-    def _tell(self, main: frozenset[str], never: Sequence[str]) -> None:
+    def _having(self, joint: str, signal: str) -> list[JointMessage]:
+        return [m for m in self.messages if joint in m.name and len(getattr(m, signal)) == len(m.name)]
+
+    def _check_holes(self, joint: str, time: FloatArray) -> None:
+        """Note where a joint's own messages are missing for so long that nothing lies between them."""
+        stamps = np.sort(self._stamps(self._having(joint, "position")))
+        steps = np.diff(stamps)
+        wide = np.flatnonzero(steps > _HOLE * np.median(steps)) if len(steps) else ()
+        rows = [
+            row for k in wide for row in np.flatnonzero((time > stamps[k]) & (time < stamps[k + 1])).tolist()
+        ]
+        if rows:
+            said = (
+                f"{joint} has no message for {steps.max():.2f} s after {stamps[int(np.argmax(steps))]:.2f} s "
+                f"({len(wide)} such), where its place would be made up; cut the recording there, or record "
+                "again"
+            )
+            self.faults.append((said, tuple(rows)))
+
+    def _tell(self, main: frozenset[str], never: Sequence[str], outside: int) -> None:
         others = [joint for joint in self.joints if joint not in main and joint not in never]
         if others:
             self.notes.append(
                 f"{', '.join(others)} come on messages of their own; merged by time, linear between their "
                 f"stamps, at those of {', '.join(joint for joint in self.joints if joint in main)}"
+                + (f"; {outside} rows before or after all of them are left out" if outside else "")
             )
 
     def _stamps(self, messages: Sequence[JointMessage]) -> FloatArray:

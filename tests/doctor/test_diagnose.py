@@ -161,6 +161,10 @@ def too_short(log):
     return with_rows(log, np.arange(20))
 
 
+def hardly_told(log):
+    return replace(log, command_time=log.command_time[:1], command=log.command[:1])
+
+
 def in_degrees(log):
     return replace(
         log, command=log.command * DEGREES, position=log.position * DEGREES, velocity=log.velocity * DEGREES
@@ -236,6 +240,7 @@ PLANTED = [
     (dead, "motionless", BAD, None),
     (idle, "motionless", WARNING, None),
     (too_short, "too short", BAD, None),
+    (hardly_told, "too short", BAD, None),
     (in_degrees, "degrees", BAD, None),
     (position_in_degrees, "degrees", BAD, None),
     (velocity_in_degrees, "degrees", BAD, None),

@@ -7,8 +7,10 @@ import pytest
 import zstandard
 from mcap.writer import CompressionType, Writer
 
+from sim2real.doctor import BAD_DATA, diagnose
 from sim2real.errors import MissingExtra, RecordingError
 from sim2real.recordings import load_recordings, read_raw
+from sim2real.recordings.raw import trusted
 from sim2real.recordings.ros_messages import Kind, decoded
 
 
@@ -285,6 +287,44 @@ def test_a_gripper_on_messages_of_its_own_is_merged_by_time(bag, topic, every):
     assert log.position[:, :2] == pytest.approx(np.array([angles(k)[:2] for k in rows]), abs=0)
     assert log.position[1:97, 2] == pytest.approx(0.01 * rows[1:97], abs=1e-9)
     assert "jaw come on messages of their own" in log.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("lost", "says", "rows"),
+    [
+        (range(30, 32), "", 0),  # two messages of a part are between others
+        (range(30, 60), r"jaw has no message for 0\.62 s after 0\.58 s \(1 such\), where its place", 30),
+        (range(60, 100), "", 0),
+    ],
+)
+def test_a_part_that_stops_for_a_while_is_not_made_up(bag, lost, says, rows):
+    messages = commands()
+    for k in range(100):
+        messages.append(("/joint_states", JOINT_STATE, at(k), joint_state(at(k), NAMES[:2], angles(k)[:2])))
+        if k not in lost:
+            jaw = joint_state(at(k), NAMES[2:], angles(k)[2:])
+            messages.append(("/gripper/joint_states", JOINT_STATE, at(k), jaw))
+    [log] = read_raw(bag(messages))
+    assert sum(len(damage.rows) for damage in log.damage) == rows
+    assert ("39 rows before or after all of them are left out" in log.notes[0]) == (lost.stop == 100)
+    if says:
+        with pytest.raises(RecordingError, match=says):
+            trusted(log)
+    else:
+        assert trusted(log).joints == NAMES
+
+
+def test_commands_of_speeds_are_named(bag):
+    messages = states(20)
+    for k in range(20):
+        speeds = Wire().header(at(k)).texts(NAMES).row([]).row([0.1] * len(NAMES)).row([]).done()
+        messages.append(("/joint_commands", JOINT_STATE, at(k), speeds))
+    path = bag(messages)
+    with pytest.raises(
+        RecordingError, match=r"commands has a position of 'a', 'b', 'jaw'; commanded joint pos"
+    ):
+        load_recordings(path)
+    assert diagnose(read_raw(path)).verdict == BAD_DATA
 
 
 def test_a_joint_that_two_topics_tell_differently_is_refused(bag):

@@ -79,8 +79,8 @@ def _log(log: RawLog) -> Iterator[Finding]:
         text = f"{log.damage[0].text}{more}"
         yield Finding("unreadable", BAD, text, (log.name,), rows=scattered(log.name, rows))
     elif log.joints and (len(log.time) < 4 or len(log.command_time) < 2):
-        rows, commands = len(log.time), len(log.command_time)
-        what = f"{rows} rows" if rows < 4 else f"{commands} command{'s' * (commands != 1)}"
+        count, commands = len(log.time), len(log.command_time)
+        what = f"{count} rows" if count < 4 else f"{commands} command{'s' * (commands != 1)}"
         text = f"{log.name}: it has {what}; record for longer or leave it out"
         yield Finding("too short", BAD, text, (log.name,))
     yield from stamps.order(log)

@@ -39,7 +39,7 @@ from sim2real.documents import Section
 from sim2real.errors import RecordingError
 from sim2real.recordings.raw import RawLog, unreadable
 from sim2real.recordings.recording import FloatArray
-from sim2real.recordings.units import SECONDS, UNITS
+from sim2real.recordings.units import SECONDS, UNITS, unit_named
 
 MAPPING_FILE = "mapping.toml"
 
@@ -160,6 +160,14 @@ def mapped(log: RawLog, columns: LogMap | None) -> RawLog:
         )
         return unreadable(log.name, log.source, reason)
     pick = [log.joints.index(entry.source) for entry in entries]
+    for entry, k in zip(entries, pick, strict=True):
+        said = unit_named(log.units[k]) if k < len(log.units) else ""
+        if said and said != entry.stated and not entry.rescaled:
+            reason = (
+                f"{log.source}: it says that {entry.source} is in {log.units[k]}, and {columns.path.name} that "
+                f"it is in {entry.stated}; say unit = {said!r} there{'' if said in UNITS else ' and give a scale'}"
+            )
+            return unreadable(log.name, log.source, reason)
     return dataclasses.replace(
         log,
         joints=tuple(columns.joints),

@@ -57,7 +57,7 @@ def read_lerobot(folder: Path, name: str) -> list[RawLog]:
     signals = {key: _numbers(folder, frames, key, widths[key]) for key in wanted}
     episode = _whole(folder, "episode_index", signals["episode_index"][:, 0])
     robot = info.values.get("robot_type")
-    units = features.section(_STATE).values.get("units")
+    units = _units(features.section(_STATE).values.get("units"), columns)
     logs = []
     for number in _episodes(folder, info, episode):
         rows = np.flatnonzero(episode == number)
@@ -73,7 +73,7 @@ def read_lerobot(folder: Path, name: str) -> list[RawLog]:
                 time=part[STATE_TIME][:, 0] if STATE_TIME in part else time,
                 position=part[_STATE][:, columns],
                 velocity=part.get(VELOCITY),
-                units=tuple(map(str, units)) if isinstance(units, list) else (),
+                units=units,
                 robot=robot if isinstance(robot, str) else "",
                 source=folder,
             )
@@ -124,6 +124,15 @@ def _state_columns(folder: Path, joints: tuple[str, ...], measured: tuple[str, .
             f"{', '.join(measured)}); commanded joint positions are needed, not another kind of action"
         )
     return [measured.index(joint) for joint in joints]
+
+
+def _units(stated: object, columns: Sequence[int]) -> tuple[str, ...]:
+    """Units of the joints, as far as a set states any: of each number of a state, or one of all of them."""
+    if isinstance(stated, str):
+        return (stated,) * len(columns)
+    if not isinstance(stated, list):
+        return ()
+    return tuple(str(stated[k]) for k in columns if k < len(stated))
 
 
 def _frames(folder: Path, wanted: Sequence[str], info: Section) -> pa.Table:

@@ -98,7 +98,10 @@ def _logs(source: _Source) -> list[RawLog]:
 
 
 def _named(log: RawLog) -> RawLog:
-    """The log, unless a name in it would do something to a terminal or can't be written at all."""
+    """The log, unless a name would do something to a terminal or can't be written, or a unit is missing."""
+    if log.joints and len(log.units) not in (0, len(log.joints)):
+        reason = f"{log.source}: it has {len(log.units)} units for {len(log.joints)} joints; give one each"
+        return unreadable(log.name, log.source, reason)
     for name in (*log.joints, *log.units, log.robot):
         if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name):
             reason = f"{log.source}: the name {name!r} holds what is no letter and can't be shown; rename it"

@@ -254,7 +254,7 @@ class _Side:
                     table[:, j], within = self._between(joint, signal, time)
                     inside &= within if signal == "position" else True
             signals[signal] = table
-        self._tell(main, never, np.count_nonzero(~inside))
+        self._tell(main, never, int(np.count_nonzero(~inside)))
         for joint in (joint for joint in self.joints if joint not in main and joint not in never):
             self._check_holes(joint, time[inside])
         known = [any(len(getattr(m, signal)) for m in self.messages) for signal in ("velocity", "effort")]

@@ -136,6 +136,40 @@ def test_a_foreign_set_is_read_by_its_documented_parts(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("stated", "read"),
+    [
+        (["m", "deg", "rad"], ("deg", "m")),
+        ("deg", ("deg", "deg")),
+        (None, ()),
+        (["m"], None),
+    ],
+)
+def test_units_go_with_the_numbers_of_the_state(tmp_path, stated, read):
+    """Which has an order of its own, and another number."""
+    folder = tmp_path / "arm"
+    (folder / "data" / "chunk-000").mkdir(parents=True)
+    (folder / "meta").mkdir()
+    table = {
+        "observation.state": [[i, 2.0 * i, 9.0] for i in range(5)],
+        "action": [[3.0 * i, i] for i in range(5)],
+        "timestamp": [i / 30 for i in range(5)],
+        "frame_index": range(5),
+        "episode_index": [0] * 5,
+    }
+    parquet.write_table(pa.table(table), folder / "data" / "chunk-000" / "file-000.parquet")
+    state = {"names": ["b", "a", "current"], "units": stated}
+    features = {key: {"names": None} for key in ("timestamp", "frame_index", "episode_index")}
+    features |= {"observation.state": state, "action": {"names": ["a", "b"]}}
+    info = {"codebase_version": "v3.0", "features": features}
+    (folder / "meta" / "info.json").write_text(json.dumps(info))
+    if read is None:
+        with pytest.raises(RecordingError, match="1 units for 2 joints"):
+            load_recordings(folder)
+        return
+    assert load_recordings(folder)[0].units == read
+
+
+@pytest.mark.parametrize(
     "what", ["data/chunk-000/file-000.parquet", "meta/episodes/chunk-000/file-000.parquet"]
 )
 @pytest.mark.parametrize("kept", [0.0, 0.3, 0.9, 0.999])

@@ -81,6 +81,34 @@ def test_a_mapping_renames_and_converts_any_format(motion, write_npz, write_sage
         load_recordings(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("units", "mapping", "says"),
+    [
+        (
+            ["deg"] * 6,
+            "",
+            "it says that Rotation is in deg, and mapping.toml that it is in rad; say unit = 'deg'",
+        ),
+        (["Degrees"] * 6, 'unit = "deg"', None),
+        (["ticks"] * 6, "", "is in ticks, .* say unit = 'ticks' there and give a scale"),
+        (["ticks"] * 6, "scale = 0.00153", None),
+        (["fraction"] * 6, "", None),  # no unit that anybody knows: the doctor asks for a scale
+        (["rad"] * 5, None, "it has 5 units for 6 joints; give one each"),
+    ],
+)
+def test_what_a_log_says_of_its_units_is_held_against_the_mapping(
+    motion, write_npz, tmp_path, units, mapping, says
+):
+    write_npz(motion, "a", units=np.array(units))
+    if mapping is not None:
+        (tmp_path / "mapping.toml").write_text(f"[joints.Rotation]\n{mapping}\n")
+    if says is None:
+        assert load_recordings(tmp_path)[0].joints == ("Rotation",)
+        return
+    with pytest.raises(RecordingError, match=says):
+        load_recordings(tmp_path)
+
+
 def test_everything_is_read_raw_though_some_is_broken(motion, write_npz, write_sage, tmp_path):
     write_npz(motion, "a").write_bytes(b"cut")
     motion["position"][3][1] = float("nan")

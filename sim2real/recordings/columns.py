@@ -163,9 +163,10 @@ def mapped(log: RawLog, columns: LogMap | None) -> RawLog:
     for entry, k in zip(entries, pick, strict=True):
         said = unit_named(log.units[k]) if k < len(log.units) else ""
         if said and said != entry.stated and not entry.rescaled:
+            step = f"say unit = {said!r} there{'' if said in UNITS else ' and give a scale'}"
             reason = (
-                f"{log.source}: it says that {entry.source} is in {log.units[k]}, and {columns.path.name} that "
-                f"it is in {entry.stated}; say unit = {said!r} there{'' if said in UNITS else ' and give a scale'}"
+                f"{log.source}: it says that {entry.source} is in {log.units[k]}, and {columns.path.name} "
+                f"that it is in {entry.stated}; {step}"
             )
             return unreadable(log.name, log.source, reason)
     return dataclasses.replace(

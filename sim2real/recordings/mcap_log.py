@@ -219,7 +219,7 @@ class _Side:
         """Stamps and positions, each until the next; rows before every joint has one are left out."""
         time, table = self._stamps(self.messages), self._table(self.messages, "position")
         told = self._told(self.messages, "position")
-        never = [joint for joint, any_ in zip(self.joints, told.any(axis=0), strict=True) if not any_]
+        never = [joint for j, joint in enumerate(self.joints) if not told[:, j].any()]
         if never:
             said = (
                 f"no message of the {self.what} has a position of {', '.join(map(repr, never))}; commanded "

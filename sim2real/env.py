@@ -49,6 +49,8 @@ _log = logging.getLogger(__name__)
 Floats = NDArray[np.float32]
 Info = dict[str, Any]
 DomainLike = str | Domain | Mapping[str, object] | None
+_STAGGERED = 16
+"""Groups of rows whose first episodes end apart; each end costs a reset of its own."""
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,7 @@ class Sim2RealVectorEnv(VectorEnv[Floats, Floats, NDArray[Any]]):
         self._begun = np.zeros(num_envs, dtype=bool)
         self._ahead = draws.Ahead(num_envs)
         self._steps = np.zeros(num_envs, dtype=np.int64)
+        self._limits = np.full(num_envs, self.task.max_steps)
         self._resting = np.ones(num_envs, dtype=bool)
         self._observation = self._arrays.zeros((num_envs, box.shape[0]))
         self._draws = draws.StepDraws(self._episodes, self._steps)
@@ -149,7 +152,9 @@ class Sim2RealVectorEnv(VectorEnv[Floats, Floats, NDArray[Any]]):
 
         Args:
             seed: numbers the episodes from the first one again, with new draws; a whole number from 0 on.
-            options: ``{"reset_mask": mask}`` begins only the rows of a boolean mask of shape (num_envs,).
+            options: ``{"reset_mask": mask}`` begins only the rows of a boolean mask of shape (num_envs,);
+                ``{"staggered": True}`` lets time end their first episodes one after another, so that rows
+                are not in step.
 
         Returns:
             Observations, shape (num_envs, n), and info.
@@ -166,6 +171,8 @@ class Sim2RealVectorEnv(VectorEnv[Floats, Floats, NDArray[Any]]):
             self._seed = int(self.np_random.integers(2**63))
         self._episodes[ids[self._begun[ids]]] += self.num_envs
         self._begin(ids)
+        if (options or {}).get("staggered"):
+            self._limits[ids] = _staggered(len(ids), self.task.max_steps)
         self._first(ids)
         return self._arrays.copy(self._observation), {}
 
@@ -198,7 +205,7 @@ class Sim2RealVectorEnv(VectorEnv[Floats, Floats, NDArray[Any]]):
             self._report(np.flatnonzero(diverged & ~self._resting))
             rewards[diverged] = 0.0
             terminated |= diverged
-        truncated = self._steps >= self.task.max_steps
+        truncated = self._steps >= self._limits
         if self._cut_off is not None:
             truncated |= self._cut_off()
         truncated &= ~terminated
@@ -295,6 +302,7 @@ class Sim2RealVectorEnv(VectorEnv[Floats, Floats, NDArray[Any]]):
             self.simulator.set_physics(ids, self.domain.names, physics)
             self._channels.set_physics(ids, self.domain.names, physics)
         self._steps[ids] = 0
+        self._limits[ids] = self.task.max_steps
         self._draws.seed = self._seed or 0
         start = self._task.start(ids, self._arrays.put(u))
         self._channels.begin(ids, start[2])
@@ -432,6 +440,12 @@ def _substeps(control_dt: float, physics_dt: float) -> int:
 def _check_count(name: str, value: int | None) -> None:
     if value is not None and (not isinstance(value, int | np.integer) or value < 1):
         raise InvalidValue(f"{name} = {value!r} must be a whole number of at least 1")
+
+
+def _staggered(rows: int, max_steps: int) -> NDArray[np.int64]:
+    """Steps of the first episode of each row: of each group, some more, up to those of a whole one."""
+    groups = min(rows, _STAGGERED)
+    return -(-max_steps * (np.arange(rows) % groups + 1) // groups)
 
 
 def _mask(mask: object, num_envs: int) -> Mask:

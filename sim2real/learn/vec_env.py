@@ -52,11 +52,15 @@ class SB3VecEnv(VecEnv):
         self._quiet: list[dict[str, Any]] = [{} for _ in range(env.num_envs)]
 
     def reset(self) -> VecEnvObs:
-        """Begin all rows."""
+        """Begin all rows, the first episodes of which end one after another (Bharthulwar et al. 2025).
+
+        Rows in step would fill each batch with the same part of their episodes, and what belongs to the other
+        parts would be unlearnt meanwhile.
+        """
         seed = self._seeds[0]
         self._reset_seeds()
         self._reset_options()
-        observation, _ = self.env.reset(seed=None if seed is None else int(seed))
+        observation, _ = self.env.reset(seed=None if seed is None else int(seed), options={"staggered": True})
         return host(observation)
 
     def step_async(self, actions: NDArray[np.float32]) -> None:

@@ -160,21 +160,22 @@ class TargetEnv(Uncopied):
 
         Args:
             seed: of what is drawn, which is salted.
-            options: ``{"one_episode": True}`` lets each row rest after its episode, until the next reset.
+            options: ``{"one_episode": True}`` lets each row rest after its episode, until the next reset;
+                ``{"staggered": True}`` is as in `Sim2RealVectorEnv.reset`, but where the budget counts
+                episodes, as each of those would count whole.
 
         Raises:
             BudgetExhausted: if nothing is left to begin them with.
             InvalidValue: for other options, as a target begins all rows at once.
         """
-        if set(options or {}) - {"one_episode"}:
+        if set(options or {}) - {"one_episode", "staggered"}:
             raise InvalidValue(f"a target begins all rows at once; reset it without the options {options}")
         self.stop()
         self.__single = bool((options or {}).get("one_episode"))
         self.__account.require(self.num_envs, self.num_envs, 0)
-        if seed is not None or not self.__begun:
-            observation, _ = self.__env.reset(seed=salted(self.__secret, seed))
-        else:
-            observation, _ = self.__env.reset()
+        staggered = bool((options or {}).get("staggered")) and self.budget.episodes is None
+        salt = salted(self.__secret, seed) if seed is not None or not self.__begun else None
+        observation, _ = self.__env.reset(seed=salt, options={"staggered": staggered})
         self.__begun = self.__open = True
         self.__running[:] = self.__fresh[:] = True
         self.__unasked[:] = False

@@ -21,7 +21,7 @@ def make(world, steps=30):
 def test_step_by_step_the_same(hopper):
     env, adapter = make(hopper), SB3VecEnv(make(hopper))
     adapter.seed(5)
-    np.testing.assert_array_equal(adapter.reset(), env.reset(seed=5)[0])
+    np.testing.assert_array_equal(adapter.reset(), env.reset(seed=5, options={"staggered": True})[0])
     rng = np.random.default_rng(0)
     ends = np.zeros(2, dtype=int)
     for _ in range(120):
@@ -74,3 +74,13 @@ def test_attributes_and_methods_are_those_of_the_env(hopper):
     assert adapter.env.mark == 7
     assert adapter.env_is_wrapped(VecMonitor) == [False] * 4
     adapter.close()
+
+
+def test_rows_are_not_in_step_so_that_a_rollout_has_all_parts_of_an_episode():
+    """Without a fall, rows that begin together would end together for ever."""
+    adapter = SB3VecEnv(Sim2RealVectorEnv("cartpole", 4, max_episode_steps=40))
+    adapter.seed(0)
+    adapter.reset()
+    ended = [np.flatnonzero(adapter.step(np.zeros((4, 1), np.float32))[2]).tolist() for _ in range(120)]
+    every = [(step, rows) for step, rows in enumerate(ended, 1) if rows]
+    assert every == [(10 * k, [(k - 1) % 4]) for k in range(1, 13)]

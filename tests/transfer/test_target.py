@@ -239,3 +239,20 @@ def test_what_was_spent_before_counts(hopper):
 )
 def test_rows_leave_few_episodes_over(limits, rows):
     assert Budget(**limits).rows == rows
+
+
+def test_staggered_rows_cost_no_step_more_and_are_whole_where_episodes_are_counted():
+    target = TargetEnv("cartpole", Domain({}), Budget(steps=4 * 500), 4)
+    target.reset(seed=0, options={"staggered": True})
+    most, ends = target.task.max_steps, []
+    for step in range(1, 2 * most + 1):
+        _, _, terminated, truncated, info = target.step(np.zeros((4, 1), np.float32))
+        assert ("final_obs" in info) == truncated.any()
+        ends += [(step, row) for row in np.flatnonzero(terminated | truncated)]
+    assert ends == sorted((-(-most * (row + 1) // 4) + k * most, row) for k in (0, 1) for row in range(4))
+    assert (target.spent.steps, target.spent.episodes) == (4 * 2 * most, 8)
+    counted = TargetEnv("cartpole", Domain({}), Budget(episodes=4), 4)
+    counted.reset(seed=0, options={"staggered": True})
+    for _ in range(most - 1):
+        counted.step(np.zeros((4, 1), np.float32))
+    assert counted.spent.episodes == 0

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
+from sim2real.domain import Correlation
 from sim2real.evaluate.statistics import Estimate
 from sim2real.files import write_text
 from sim2real.identify.estimates import COMMAND, DELAYED, FITTED, MEASURED, NOMINAL, ParameterEstimate
@@ -26,6 +28,7 @@ _SERIES = {MEASURED: "ink", FITTED: "series-1", NOMINAL: "series-2"}
 _COLOURS = {NOMINAL: COLOURS[2], FITTED: COLOURS[1], DELAYED: COLOURS[4], COMMAND: COLOURS[0]}
 _MOVING = 0.05  # share of the top speed from which on a joint moves
 _LISTED = 6
+_NUMBERED = 15  # parameters
 
 
 def tone_of(verdict: str) -> str:
@@ -50,12 +53,17 @@ def write_identification(found: Identification, folder: Path, facts: Mapping[str
         "identification from recordings",
         found.world,
         _lead(found),
-        [*fit_sections(found), *_left(found), *_before(found.check), *_next(found, folder)],
+        [
+            *fit_sections(found),
+            *_left(found),
+            *_before(found.check),
+            *_next(found, folder),
+            *_together(found),
+        ],
         _tiles(found),
         facts={**(facts or {}), **used},
     )
-    text = render(page, "identification.html", correlation=found.domain.correlation)
-    write_text(folder / "identification.html", text)
+    write_text(folder / "identification.html", render(page))
     return folder / "identification.html"
 
 
@@ -300,6 +308,33 @@ def _next(found: Identification, folder: Path) -> list[Section]:
         colours = {"expected position": "series-1", "command": "series-0"}
         charts = [Chart(motion.joints, [take], colours, "s", held=("command",))]
     return [Section("What to record next", text, charts=charts)]
+
+
+def _together(found: Identification) -> list[Section]:
+    if found.domain.correlation is None:
+        return []
+    note = (
+        "Correlation of the refitted values: blue where two rise together, orange where one makes up for the "
+        "other. What is nearly ±1 can't be told apart."
+    )
+    figure = draw_correlation(found.domain.correlation)
+    return [Section("What goes together", note, figure=figure, label="Correlation of each two parameters")]
+
+
+@style()
+def draw_correlation(correlation: Correlation) -> Figure:
+    """A square for each two parameters, the stronger the more they go together."""
+    names, matrix = correlation.names, np.asarray(correlation.matrix)
+    figure, (axes,) = panels(1.0 + 0.3 * len(names), grid="")
+    colours = np.where(matrix[..., None] > 0, to_rgb(COLOURS[1]), to_rgb(COLOURS[2]))
+    axes.imshow(np.concatenate([colours, np.abs(matrix)[..., None]], axis=-1))
+    for (row, column), value in np.ndenumerate(matrix):
+        if len(names) <= _NUMBERED and row != column:
+            axes.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=7)
+    axes.set_xticks(range(len(names)), names, rotation=90)
+    axes.set_yticks(range(len(names)), names)
+    axes.xaxis.tick_top()
+    return figure
 
 
 def _kept(kept: Sequence[str], joints: Sequence[str]) -> str:

@@ -65,6 +65,7 @@ def write_replay_report(gap: ReplayGap, folder: Path, facts: Mapping[str, str] |
         Section("At a glance", figure=figure, label="Error per joint, and a typical motion"),
         Section("Every motion, laid over its predictions", "Angles in rad.", charts=[_chart(gap)]),
         *(Section(table.title, tables=[table]) for table in replay_tables(gap)),
+        Section("What the numbers mean", tables=[_meanings()]),
     ]
     tiles = [_tile(gap, name) for name in PREDICTORS]
     lead = [(sentence, "") for sentence in _sentences(gap)]
@@ -72,7 +73,7 @@ def write_replay_report(gap: ReplayGap, folder: Path, facts: Mapping[str, str] |
     files: dict[str, Write] = {
         "gap.json": as_json(summary(gap)),
         "gap.png": lambda path: save_png(figure, path),
-        "gap.html": render(page, "replay.html", terms=DEFINITIONS),
+        "gap.html": render(page),
     }
     write_together(folder, files)
     return folder / "gap.html"
@@ -82,6 +83,13 @@ def replay_tables(gap: ReplayGap) -> list[Table]:
     """Per joint, per motion, and what the gap is made of."""
     detail = [Table(title, head, rows) for title, head, rows in detail_rows(replay_detail(gap))]
     return [_joints(gap), _motions(gap), *detail]
+
+
+def _meanings() -> Table:
+    rows: list[Mapping[str, Value]] = [
+        {"number": name, "meaning": Cell(text, kind="long")} for name, text in DEFINITIONS.items()
+    ]
+    return Table.of("What the numbers mean", rows)
 
 
 def _tile(gap: ReplayGap, name: str) -> tuple[str, str, str, str]:

@@ -284,7 +284,12 @@ def test_what_was_decided_and_predicted_stands_in_the_merged_page(pages, browser
 def test_the_curve_of_an_identification_is_drawn_and_its_correlation_shown(pages, browser):
     browser.open(pages["identification"])
     browser.wait("charts[0].now && charts[0].canvas.width > 0")
-    assert browser.run("document.querySelectorAll('table.matrix td').length") == 4
+    squares = "document.querySelector('figure[aria-label^=Correlation] svg')"
+    texts = browser.run(f"[...{squares}.querySelectorAll('text')].map(text => text.textContent)")
+    assert texts.count("cart.mass") == texts.count("pole.mass") == 2
+    first, second = (text for text in texts if "." in text and text[-1].isdigit())
+    assert first == second
+    assert -1 <= float(first.replace("−", "-")) <= 1
 
 
 def test_a_comparison_says_what_helped_and_what_failed(pages, browser):

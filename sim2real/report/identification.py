@@ -317,12 +317,12 @@ def _together(found: Identification) -> list[Section]:
         "Correlation of the refitted values: blue where two rise together, orange where one makes up for the "
         "other. What is nearly ±1 can't be told apart."
     )
-    figure = draw_correlation(found.domain.correlation)
+    figure = _correlations(found.domain.correlation)
     return [Section("What goes together", note, figure=figure, label="Correlation of each two parameters")]
 
 
 @style()
-def draw_correlation(correlation: Correlation) -> Figure:
+def _correlations(correlation: Correlation) -> Figure:
     """A square for each two parameters, the stronger the more they go together."""
     names, matrix = correlation.names, np.asarray(correlation.matrix)
     figure, (axes,) = panels(1.0 + 0.3 * len(names), grid="")

@@ -11,10 +11,8 @@ from matplotlib.figure import Figure
 
 from sim2real.audit.finding import ALIVE, PARTLY, Audit, End, Finding
 from sim2real.evaluate.statistics import Estimate
-from sim2real.files import write_together
-from sim2real.report.plain import as_json
 from sim2real.report.plots import bars, panels
-from sim2real.report.style import COLOURS, FAINT, save_png, style
+from sim2real.report.style import COLOURS, FAINT, style, write_figure
 
 _SIDES = (("lower end", COLOURS[1], -0.18), ("upper end", COLOURS[2], 0.18))
 _FAULT = "#b3261e"
@@ -22,9 +20,8 @@ _FAULT = "#b3261e"
 
 def write_audit(audit: Audit, folder: Path) -> Path:
     """Write both files to a folder, and return the picture's path."""
-    text = as_json({"parameters" if name == "findings" else name: v for name, v in vars(audit).items()})
-    figure = draw_audit(audit)
-    write_together(folder, {"audit.json": text, "audit.png": lambda path: save_png(figure, path)})
+    told = {"parameters" if name == "findings" else name: value for name, value in vars(audit).items()}
+    write_figure(folder / "audit.png", draw_audit(audit), told)
     return folder / "audit.png"
 
 

@@ -10,10 +10,8 @@ from matplotlib.figure import Figure
 
 from sim2real.errors import InvalidValue
 from sim2real.evaluate.statistics import Estimate
-from sim2real.files import write_together
-from sim2real.report.plain import as_json
 from sim2real.report.plots import panels
-from sim2real.report.style import COLOURS, save_png, style
+from sim2real.report.style import COLOURS, style, write_figure
 from sim2real.report.tables import Table, Value, estimate
 from sim2real.transfer.layers import SIDES, LayerTransfer
 
@@ -35,8 +33,7 @@ def write_layers(found: LayerTransfer, folder: Path) -> None:
         "rows": found.compared.rows,
         "failures": found.compared.failures,
     }
-    figure = draw_layers(found)
-    write_together(folder, {"layers.json": as_json(told), "layers.png": lambda path: save_png(figure, path)})
+    write_figure(folder / "layers.png", draw_layers(found), told)
 
 
 @style()

@@ -11,12 +11,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
 from sim2real.evaluate.statistics import Estimate
-from sim2real.files import write_together
 from sim2real.interface import Array
 from sim2real.parity.measure import Effect, Parity
-from sim2real.report.plain import as_json
 from sim2real.report.plots import bare, bars, sheet
-from sim2real.report.style import COLOURS, save_png, style
+from sim2real.report.style import COLOURS, style, write_figure
 from sim2real.report.tables import Cell, Table, Value
 
 _POWER = StrMethodFormatter("{x:.0e}")  # text, as mathematics is not parsed
@@ -64,10 +62,7 @@ def write(parity: Parity, folder: Path) -> None:
         },
         "effects": parity.effects,
     }
-    figure = draw_parity(parity)
-    write_together(
-        folder, {"parity.json": as_json(numbers), "parity.png": lambda path: save_png(figure, path)}
-    )
+    write_figure(folder / "parity.png", draw_parity(parity), numbers)
 
 
 def _findings(parity: Parity) -> list[tuple[str, str]]:

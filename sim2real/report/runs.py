@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -49,15 +48,21 @@ _PAGES = {
     "identification.html": "what was identified from recordings",
     "recordings.html": "the log doctor on recordings",
 }
-_FOUND: Mapping[str, tuple[type[Any], Callable[[Any], Section]]] = {
-    "attribution.json": (Attribution, attribution_section),
-    "sensitivity.json": (Sensitivity, sensitivity_section),
-    "map.json": (SolvedMap, map_section),
-    "worth.json": (WorthOfKnowing, worth_section),
-    "gate.json": (Gate, gate_section),
+_FOUND: Mapping[str, Callable[[Path], list[Section]]] = {
+    "attribution.json": lambda path: [attribution_section(read_as(Attribution, path))],
+    "sensitivity.json": lambda path: [sensitivity_section(read_as(Sensitivity, path))],
+    "map.json": lambda path: [map_section(read_as(SolvedMap, path))],
+    "worth.json": lambda path: [worth_section(read_as(WorthOfKnowing, path))],
+    "gate.json": lambda path: [gate_section(read_as(Gate, path))],
+    "worst.json": lambda path: [
+        worst_section(read_as(WorstCase, path, "worst"), read_as(RobustRadius, path, "robust_radius"))
+    ],
+    "predictivity.json": lambda path: [
+        prediction_section(name, read_as(Prediction, path, name)) for name in Document.read_json(path).values
+    ],
+    "matrix.parquet": lambda path: [matrix_section(matrix_of(read_episodes(path)))],
 }
-_PREDICTED = "predictivity.json"
-_TABLES = ("episodes.parquet", "worst.json", "matrix.parquet", _PREDICTED)
+_EPISODES = "episodes.parquet"
 _VIDEOS = (".webp", ".mp4", ".gif")
 
 
@@ -81,7 +86,7 @@ def write_runs(
     """
     _check(folders, out)
     parts = list(_sections(folders))
-    tables = {f: read_episodes(f / "episodes.parquet") for f in folders if (f / "episodes.parquet").is_file()}
+    tables = {f: read_episodes(f / _EPISODES) for f in folders if (f / _EPISODES).is_file()}
     links = dict(_links(folders, out))
     if not tables:
         lead = [(f"What {len(folders)} run{'s' * (len(folders) > 1)} found, none of which has episodes.", "")]
@@ -148,7 +153,7 @@ def _check(folders: Sequence[Path], out: Path) -> None:
                 f"{out} is one of the runs, which its page would replace; choose another --out"
             )
         if not any(_kinds(folder)) and logs_of(folder) is None:
-            known = ", ".join((*_TABLES, *_FOUND))
+            known = ", ".join((_EPISODES, *_FOUND))
             raise InvalidValue(
                 f"{folder} holds no results, such as {known}, a page, a video or logs of a training; run its "
                 "command again"
@@ -158,7 +163,7 @@ def _check(folders: Sequence[Path], out: Path) -> None:
 
 def _kinds(folder: Path) -> Iterator[Path]:
     """Files of a run that a page can show."""
-    for name in (*_TABLES, *_FOUND, *_PAGES):
+    for name in (_EPISODES, *_FOUND, *_PAGES):
         if (folder / name).is_file():
             yield folder / name
     yield from sorted(path for path in folder.iterdir() if path.suffix in _VIDEOS)
@@ -166,18 +171,9 @@ def _kinds(folder: Path) -> Iterator[Path]:
 
 def _sections(folders: Sequence[Path]) -> Iterator[Section]:
     for folder in folders:
-        for name, (kind, section) in _FOUND.items():
+        for name, found in _FOUND.items():
             if (folder / name).is_file():
-                yield section(read_as(kind, folder / name))
-        if (path := folder / "worst.json").is_file():
-            yield worst_section(
-                read_as(WorstCase, path, "worst"), read_as(RobustRadius, path, "robust_radius")
-            )
-        if (path := folder / _PREDICTED).is_file():
-            for name in Document.read_json(path).values:
-                yield prediction_section(name, read_as(Prediction, path, name))
-        if (path := folder / "matrix.parquet").is_file():
-            yield matrix_section(matrix_of(read_episodes(path)))
+                yield from found(folder / name)
     yield from curves_sections([folder for folder in folders if (folder / "compare.parquet").is_file()])
     if (learning := curves_section(folders)) is not None:
         yield learning

@@ -22,6 +22,9 @@ import matplotlib as mpl
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from sim2real.files import Write, write_together
+from sim2real.report.plain import as_json
+
 INK, FAINT, GRID, BAND = "#1c2126", "#5d6771", "#d3d9df", "#f3f5f8"
 COLOURS = ("#66717c", "#0072b2", "#d55e00", "#00876a", "#b0589a", "#8f7000")
 """Grey for the baseline, then the set, darkened where thin on white."""
@@ -62,6 +65,15 @@ def style() -> Iterator[None]:
 def save_png(figure: Figure, path: Path) -> None:
     """Write the figure as a PNG, 180 dots per inch."""
     figure.savefig(path, dpi=180, format="png", metadata={"Software": None})
+
+
+def write_figure(path: Path, figure: Figure, told: object) -> None:
+    """Write the figure as a PNG, and beside it as JSON what was found, a dataclass or a mapping."""
+    texts: dict[str, Write] = {
+        f"{path.stem}.json": as_json(told),
+        path.name: lambda place: save_png(figure, place),
+    }
+    write_together(path.parent, texts)
 
 
 @style()

@@ -66,7 +66,8 @@ def results_of(columns: Columns, names: Sequence[str], measure: str | None = Non
         measure: ``success`` or ``return``; by default the first of these that is there.
 
     Raises:
-        InvalidValue: if a column is missing, a value is no finite number, or an episode is there twice.
+        InvalidValue: if a column is missing, a value is no finite number, a success is no share, or an
+            episode is there twice.
         UnknownName: if an environment isn't there.
     """
     if all(name in columns for name in names):
@@ -88,6 +89,12 @@ def results_of(columns: Columns, names: Sequence[str], measure: str | None = Non
             raise UnknownName(place, name, set(places))
     _refuse_twins(columns, place)
     values = _numbers(columns, measure)
+    off = np.flatnonzero((values < 0.0) | (values > 1.0)) if measure == _MEASURES[0] else ()
+    if len(off):
+        raise InvalidValue(
+            f"row {off[0] + 1} has {columns[measure][off[0]]!r} as {measure}, which is a share from 0 to 1; "
+            "divide per cent by 100, or name the column return"
+        )
     found = []
     for name in names:
         rows = [row for row, there in enumerate(places) if there == name]

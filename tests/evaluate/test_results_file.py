@@ -70,6 +70,11 @@ def test_parquet_is_the_same_as_csv(tmp_path):
         ),
         (LONG.replace("b,0,robot,0,no", "b,0,robot,0,maybe"), "row 5 has 'maybe' as success"),
         (LONG.replace("b,0,robot,0,no", "b,0,robot,0,nan"), "no finite number"),
+        (LONG.replace("b,0,robot,0,no", "b,0,robot,0,85"), "row 5 has '85' as success, which is a share"),
+        (
+            LONG.replace("b,0,robot,0,no", "b,0,robot,0,-1"),
+            "divide per cent by 100, or name the column return",
+        ),
         (LONG.replace("b,0,robot,0,no", "b,0,robot,0"), "has 4 values for the 5 columns"),
         (LONG.replace("seed", "policy", 1), "two columns 'policy'"),
         ("policy,environment,episode,success\na,mujoco,0,1\nb,robot,0,1\n", "no policy was in all of"),

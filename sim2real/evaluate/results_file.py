@@ -89,8 +89,9 @@ def results_of(columns: Columns, names: Sequence[str], measure: str | None = Non
             raise UnknownName(place, name, set(places))
     _refuse_twins(columns, place)
     values = _numbers(columns, measure)
-    off = np.flatnonzero((values < 0.0) | (values > 1.0)) if measure == _MEASURES[0] else ()
-    if len(off):
+    shares = values if measure == _MEASURES[0] else values[:0]
+    off = [row for row, value in enumerate(shares) if not 0.0 <= value <= 1.0]
+    if off:
         raise InvalidValue(
             f"row {off[0] + 1} has {columns[measure][off[0]]!r} as {measure}, which is a share from 0 to 1; "
             "divide per cent by 100, or name the column return"

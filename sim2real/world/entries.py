@@ -21,8 +21,8 @@ from sim2real.world.names import by_number, element_id, element_name
 from sim2real.world.refusals import refusal, shortcut
 from sim2real.world.terms import Described, Entry, owner, term
 
-BACKLASH = "_play"
-"""What the second joint of a joint with free play adds to its name."""
+BACKLASH = " (free play)"
+"""What the second joint of a joint with free play adds to its name; no joint of a scene may end so."""
 
 _STUCK = 1e4  # N·m or N of dry friction that no motor overcomes
 _DOWN = np.array([0.0, 0.0, -1.0])

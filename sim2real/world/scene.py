@@ -11,7 +11,7 @@ import numpy as np
 from sim2real.errors import InvalidValue, UnknownName
 from sim2real.io_table import IoTable
 from sim2real.parameters import Parameter
-from sim2real.world.entries import elements_of
+from sim2real.world.entries import BACKLASH, elements_of
 from sim2real.world.io_drives import drive_by_io
 from sim2real.world.names import name_elements
 from sim2real.world.refusals import shortcut
@@ -45,6 +45,10 @@ def compile_scene(
         if spec.compiler.fusestatic:
             spec.compile()  # what is fused has no number
         name_elements(spec)
+        for joint in (joint.name for joint in spec.joints if joint.name.endswith(BACKLASH)):
+            raise InvalidValue(
+                f"joint {joint!r} of {path} is named as the second joint that a backlash makes; rename it"
+            )
         io = IoTable.beside(path)
         if io is not None:
             drive_by_io(spec, io)

@@ -4,6 +4,7 @@ import mujoco
 import numpy as np
 import pytest
 
+from sim2real.domain import Domain
 from sim2real.env import Sim2RealVectorEnv, engine_for
 from sim2real.errors import InvalidValue
 from sim2real.simulators import Engine, make_simulator
@@ -234,3 +235,29 @@ def test_a_joint_that_is_not_the_last_of_its_body(write_world):
     world = World.load(write_world(scene, PHYSICS, "twisted"))
     with pytest.raises(InvalidValue, match=r"joint 'elbow' is not the last of body 'lower'"):
         with_backlash(world)
+
+
+@pytest.mark.parametrize("name", ["elbow_play", "knob_play", "play", "elbow (play)"])
+def test_a_joint_of_the_scene_is_never_taken_for_play(write_world, name):
+    """Somebody's own second joint is shown as any other, also beside one of ours."""
+    scene = SERVO_ARM.replace("{extra}", BY_HAND.format(low=-0.02, high=0.02))
+    scene = scene.replace("hand_written", name)
+    world = World.load(write_world(scene, "", "arm"))
+    simulator = MujocoSimulator(world, 1, 1)
+    assert simulator.qpos.shape == (1, 4)
+    model, data = world.model, mujoco.MjData(world.model)
+    for control in commands(20):
+        simulator.step(control[None], 5)
+        data.ctrl[:] = control
+        mujoco.mj_step(model, data, nstep=5)
+        np.testing.assert_array_equal(simulator.qpos[0], data.qpos)
+    loose = with_backlash(world.for_domain(Domain.point({"wrist.backlash": 0.1})))
+    assert MujocoSimulator(loose, 1, 1).qpos.shape == (1, 4)
+
+
+def test_a_name_that_our_play_has_is_refused(write_world):
+    scene = SERVO_ARM.replace("{extra}", "").replace("elbow", "elbow (free play)")
+    with pytest.raises(
+        InvalidValue, match=r"'elbow \(free play\)' of .* as the second joint that a backlash"
+    ):
+        World.load(write_world(scene, "", "arm"))

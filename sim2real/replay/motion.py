@@ -55,11 +55,13 @@ class Motion:
     it is later on, so the motion can't be cut."""
     notes: tuple[str, ...] = ()
     """What the log does not say, a sentence each."""
+    window_of: str = ""
+    """Name of the recording that it is a part of; empty for a whole one."""
 
     @property
     def recording(self) -> str:
         """Name of the recording that it is, or is a window of."""
-        return self.name.split("@")[0]
+        return self.window_of or self.name
 
     @property
     def duration(self) -> float:
@@ -80,6 +82,7 @@ class Motion:
         return dataclasses.replace(
             self,
             name=f"{self.name}@{time[0]:.1f}s",
+            window_of=self.recording,
             time=time - time[0],
             command=self.command[rows],
             measured=self.measured[rows],

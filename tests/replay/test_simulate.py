@@ -162,6 +162,14 @@ def test_windows_begin_where_the_robot_was(arm):
     assert np.array_equal(parts[1].measured[0], log.measured[50])
 
 
+def test_a_window_knows_its_recording_whatever_that_is_called(arm):
+    whole = dataclasses.replace(motion(arm, 2.0), name="run@1kHz/a@b")
+    assert whole.recording == "run@1kHz/a@b"
+    parts = [part for window in windows(whole, 1.0) for part in (window, window.part(slice(10, 30)))]
+    assert {part.recording for part in parts} == {"run@1kHz/a@b"}
+    assert len({part.name for part in parts}) == 4
+
+
 def test_every_motion_gives_its_liveliest_window_first(arm):
     logs = [motion(arm, 2.0, seed) for seed in range(2)]
     still = dataclasses.replace(logs[0], command=np.where(logs[0].time[:, None] < 1.0, 0.0, logs[0].command))

@@ -29,12 +29,13 @@ from sim2real.identify.options import Options
 from sim2real.identify.problem import Linear, RecordingProblem, rmse_of
 from sim2real.identify.residuals import Hint, diagnose
 from sim2real.identify.result import Identification, Trace
-from sim2real.identify.space import FloatArray, ParameterSpace
+from sim2real.identify.space import FloatArray
 from sim2real.identify.uncertainty import QUANTILE, Spread, bootstrap, make_domain, widening_of
 from sim2real.identify.verdicts import STRUCTURE_MISSING, Verdict, judge
 from sim2real.parameters import quantity_of
-from sim2real.replay import READ_DELAY, Motion, is_servo_robot
+from sim2real.replay import READ_DELAY, Motion, Replayer, is_servo_robot
 from sim2real.world import World, drives
+from sim2real.world.ground import plane_parameters
 
 _MANY = 4  # recordings, from which on a sentence does not name them
 
@@ -164,14 +165,18 @@ def _gaps(
 
     Of whole recordings; of robots without servos, of windows of them.
     """
-    motions, split = model.motions, len(model.parts[0])
-    tries = [(model.world, ParameterSpace(()), np.zeros(0))]
-    planes = ({}, {}) if fitted_plane is None else (fitted_plane.first, fitted_plane.values)
-    for point, plane in zip(model.points, planes, strict=True):
-        tries.append((model.base.with_parameters({}, plane), model.problem.space, point))
+    motions, split, space = model.motions, len(model.parts[0]), model.problem.space
+    values = [[float(v) for v in space.values(point)] for point in model.points]
+    names, base = space.names, model.base.with_parameters(space.elements)
+    if fitted_plane is not None:
+        names, base = (*names, *fitted_plane.values), base.with_parameters({}, fitted_plane.values)
+        unmoved = plane_parameters(model.world.model)
+        for row, plane in zip(values, (fitted_plane.first or unmoved, fitted_plane.values), strict=True):
+            row += [plane[name] for name in fitted_plane.values]
+    alone = Replayer(model.world, motions, 1, threads).run((), np.zeros((1, 0)))
+    both = Replayer(base, motions, 2, threads, names).run(names, np.array(values))
     nominal, first, last = (
-        [np.nan_to_num(p[0]) for p in RecordingProblem.of(world, space, motions, threads).predict(at[None])]
-        for world, space, at in tries
+        [np.nan_to_num(p[k]) for p in found] for found, k in ((alone, 0), (both, 0), (both, 1))
     )
     errors = {
         name: rmse_of([(p - m.measured) / model.problem.scale for m, p in zip(motions, found, strict=True)])

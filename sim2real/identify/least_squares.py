@@ -7,10 +7,12 @@ taken. Marquardt's damping (1963) on the diagonal; bounds by leaving out columns
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import itertools
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sim2real.identify.problem import Linear, Problem, RecordingProblem
 from sim2real.identify.search import Watch
@@ -29,30 +31,31 @@ class Fit:
     cost: float
 
 
-def _steps(linear: Linear, dampings: FloatArray, frozen: Sequence[int]) -> FloatArray:
-    """Points after a step under each damping; frozen columns stay. Shape (len(dampings), p)."""
+def _steps(linear: Linear, dampings: FloatArray, still: Collection[int]) -> FloatArray:
+    """Points after a step under each damping of the columns, some of which stay. Shape as of dampings."""
     point, hessian, slope = linear.point, linear.hessian, linear.slope.sum(axis=0) + linear.pull
     diagonal = np.maximum(np.diag(hessian), 1e-6 * np.diag(hessian).max() + 1e-15)
     free = ~(((point <= 0) & (slope > 0)) | ((point >= 1) & (slope < 0)))
-    free[list(frozen)] = False
+    free[list(still)] = False
     found = np.tile(point, (len(dampings), 1))
     for row, damping in enumerate(dampings):
-        part = hessian[np.ix_(free, free)] + damping * np.diag(diagonal[free])
+        part = hessian[np.ix_(free, free)] + np.diag(damping[free] * diagonal[free])
         move = np.clip(-np.linalg.solve(part, slope[free]), -_REACH, _REACH)
         found[row, free] = np.clip(point[free] + move, 0.0, 1.0)
     return found
 
 
-def _candidates(linear: Linear, decoupled: bool, damping: float, frozen: Sequence[int]) -> FloatArray:
+def _candidates(linear: Linear, decoupled: bool, damping: FloatArray, still: Collection[int]) -> FloatArray:
     """Points that a round tries: under each damping, and for robots that touch things further ones.
 
     Where a foot lands a step earlier, the slope of a window is huge and means nothing. Such windows rule the
     curvature and make steps short; so longer ones are tried too, and those of the calmer windows alone.
     """
-    candidates = _steps(linear, damping * _DAMPINGS, frozen)
+    candidates = _steps(linear, np.multiply.outer(_DAMPINGS, damping), still)
     if decoupled:
         return candidates
-    calm = [_steps(calmer(linear, share), _DAMPINGS[:1], frozen)[0] for share in (0.5, 0.75)]
+    least = np.full((1, len(damping)), _DAMPINGS[0])
+    calm = [_steps(calmer(linear, share), least, still)[0] for share in (0.5, 0.75)]
     tried = ((candidates[0], [2.0, 4.0, 8.0]), *((step, [1.0, 2.0]) for step in calm))
     moves = np.vstack([np.multiply.outer(factors, step - linear.point) for step, factors in tried])
     further = np.clip(linear.point + np.clip(moves, -_REACH, _REACH), 0.0, 1.0)
@@ -80,7 +83,7 @@ def least_squares(
     watch: Watch = lambda *_: None,
     frozen: Sequence[int] = (),
 ) -> Fit:
-    """Minimize a problem's cost.
+    """Minimize a problem's cost, joint by joint where joints stand alone: each ends when it gains no more.
 
     Args:
         problem: what to fit.
@@ -90,26 +93,56 @@ def least_squares(
         watch: called after each round.
         frozen: columns that stay as they are.
     """
-    point, damping, stalled = start.copy(), 1.0, 0
-    linear = problem.linearize(point)
-    best = linear.cost
+    point, blocks, still = start.copy(), problem.own_blocks(), set(frozen)
+    damping, stalled = np.ones(len(point)), np.zeros(len(blocks), dtype=int)
+    linear = problem.linearize(point, still=still)
+    best = linear.costs
     for number in range(rounds):
-        candidates = _candidates(linear, problem.decoupled, damping, frozen)
-        costs = problem.cost(candidates)
-        k = int(costs.argmin())
-        gain = best - float(costs[k])
-        if gain > 0:
-            point, best = candidates[k], float(costs[k])
-            damping = float(np.clip(damping * _DAMPINGS[min(k, 5) % 5] * 3, 1e-4, 1e2))
-        else:
-            damping *= 30
-        watch(number, best)
-        stalled = stalled + 1 if gain < tolerance * best else 0
-        if stalled >= 2 or (gain <= 0 and damping > 1e4):
+        candidates = _candidates(linear, problem.decoupled, damping, still)
+        chosen, costs = _choice(problem, blocks, candidates, best)
+        taken = chosen >= 0
+        point = np.where(taken, candidates[chosen, np.arange(len(point))], point)
+        factor = 3 * _DAMPINGS[np.where(chosen < len(_DAMPINGS), chosen, 0)]
+        damping = damping * np.where(taken, factor, 30.0)
+        damping = np.where(taken, np.clip(damping, 1e-4, 1e2), damping)
+        stalled = np.where(best - costs < tolerance * costs, stalled + 1, 0)
+        best = costs
+        watch(number, float(best.mean()))
+        pairs = zip(blocks.values(), stalled >= 2, strict=True)
+        done = [columns for columns, over in pairs if over or (damping[columns] > 1e4).all()]
+        if len(done) == len(blocks) or number + 1 == rounds:
             break
-        if gain > 0 and number + 1 < rounds:
-            linear = problem.linearize(point)
-    return Fit(point, best)
+        still = {*frozen, *itertools.chain(*done)}
+        if taken.any():
+            linear = problem.linearize(point, still=still)
+    return Fit(point, float(best.mean()))
+
+
+def _choice(
+    problem: Problem, blocks: Mapping[int | None, list[int]], candidates: FloatArray, best: FloatArray
+) -> tuple[NDArray[np.intp], FloatArray]:
+    """Of which candidate each column is taken, -1 if of none, and what every block then costs.
+
+    Blocks choose for themselves; where they share columns, a mixture is taken only if it is better than every
+    candidate, and either only if it is better than what was there.
+    """
+    costs = problem.block_costs(candidates, blocks)
+    every, least = costs.argmin(axis=0), costs.min(axis=0)
+    chosen = np.full(candidates.shape[1], costs.mean(axis=1).argmin())
+    own = [column for columns in blocks.values() for column in columns]
+    if len(own) == len(chosen):
+        every, least = np.where(least < best, every, -1), np.minimum(least, best)
+    whole = costs[chosen[0]]
+    for columns, k in zip(blocks.values(), every, strict=True):
+        chosen[columns] = k
+    if len(own) < len(chosen):
+        mixed = candidates[chosen, np.arange(len(chosen))]
+        least = problem.block_costs(mixed[None], blocks)[0]
+        if whole.mean() <= least.mean():
+            chosen[:], least = costs.mean(axis=1).argmin(), whole
+        if least.mean() >= best.mean():
+            chosen[:], least = -1, best
+    return chosen, least
 
 
 _MOST_MOVES, _ROUNDS = 4, 4
@@ -127,30 +160,33 @@ def settle_integers(
     whole = problem.space.late()
     tried: set[tuple[float, ...]] = set()
 
-    def fitted(start: FloatArray, side: int) -> FloatArray:
-        moved = _moved(problem, start, whole, side)
+    def fitted(start: FloatArray, side: int, active: Collection[int]) -> FloatArray:
+        moved = _moved(problem, start, [k for k in whole if k in active], side)
         if tuple(moved[whole]) in tried:
             return start
         tried.add(tuple(moved[whole]))
-        return least_squares(problem, moved, rounds=_ROUNDS, watch=watch, frozen=whole).point
+        frozen = [k for k in range(len(start)) if k in whole or k not in active]
+        return least_squares(problem, moved, rounds=_ROUNDS, watch=watch, frozen=frozen).point
 
     if not whole:
         return point
-    best, blocks = fitted(point, 0), _blocks_of(problem, whole)
+    blocks, active = _blocks_of(problem, whole), set(range(len(point)))
+    best = fitted(point, 0, active)
     before, costs = problem.block_costs(np.stack([point, best]), blocks)
     if costs.mean() <= before.mean() * _AS_GOOD:
         return best
     for _ in range(_MOST_MOVES):
-        better = best.copy()
+        better, moving = best.copy(), set()
         for side in (-1, 1):
-            candidate = fitted(best, side)
+            candidate = fitted(best, side, active)
             found = problem.block_costs(candidate[None], blocks)[0]
             for b, columns in enumerate(blocks.values()):
-                if found[b] < costs[b]:
+                if active.issuperset(columns) and found[b] < costs[b]:
                     better[columns], costs[b] = candidate[columns], found[b]
-        if np.array_equal(better, best):
+                    moving.update(columns)
+        if not moving:
             break
-        best = better
+        best, active = better, moving
     return best
 
 

@@ -71,8 +71,8 @@ class Linear:
     """Shape (parts, k)."""
     weight: FloatArray
     """Of all rows of each part and signal. Shape (parts, k)."""
-    cost: float = np.nan
-    """What the fit minimizes, at the point."""
+    costs: FloatArray = field(default_factory=lambda: np.full(1, np.nan))
+    """What the fit minimizes, at the point, by `Problem.own_blocks`."""
     prior: FloatArray | float = 0.0
     """Curvature that priors add, on the diagonal. Shape (p,)."""
     pull: FloatArray | float = 0.0
@@ -162,9 +162,17 @@ class Problem(ABC):
             groups.setdefault(owner, []).append(column)
         return groups
 
+    def own_blocks(self) -> dict[int | None, list[int]]:
+        """For every signal the columns that it alone shows; where there are none, all columns as one."""
+        if not any(owner is not None for owner in self.owners):
+            return {None: list(range(len(self.owners)))}
+        return {k: self.blocks().get(k, []) for k in range(len(self.scale))}
+
     def block_costs(self, points: FloatArray, owners: Iterable[int | None]) -> FloatArray:
         """What a fit minimizes, in single signals and, for None, in all. Shape (c, owners)."""
-        errors = self.errors(points)
+        return self._costs(self.errors(points), owners)
+
+    def _costs(self, errors: Sequence[FloatArray], owners: Iterable[int | None]) -> FloatArray:
         shown = [slice(None) if k is None else slice(k, k + 1) for k in owners]
         return np.stack([self.sizes([e[:, :, signals] for e in errors]) for signals in shown], axis=1)
 
@@ -195,8 +203,9 @@ class Problem(ABC):
         blocks = [(*block, m) for m, part in enumerate(parts) for block in self._blocks(m, *part)]
         curvature, slope, noise, squares, rows, motion = map(np.array, zip(*blocks, strict=True))
         sums = curvature, slope, noise, squares, rows, motion
-        total, cost = np.stack([w.sum(axis=0) for w in weights]), self.sizes([e[None] for e in errors])
-        return Linear(point, *sums, rmse_of(errors), total, float(cost[0]), *self._priors(point, errors))
+        total = np.stack([w.sum(axis=0) for w in weights])
+        costs = self._costs([e[None] for e in errors], self.own_blocks())[0]
+        return Linear(point, *sums, rmse_of(errors), total, costs, *self._priors(point, errors))
 
     def _blocks(
         self,
@@ -321,6 +330,10 @@ class RecordingProblem(Problem):
     def measured(self) -> list[FloatArray]:
         """Positions of every motion."""
         return [motion.measured for motion in self.motions]
+
+    def own_blocks(self) -> dict[int | None, list[int]]:
+        """As `Problem` has it; in the full simulation joints move each other a little."""
+        return super().own_blocks() if self.fast else {None: list(range(len(self.owners)))}
 
     def predict(self, points: FloatArray) -> list[FloatArray]:
         """Positions at the stamps of every motion, NaN where diverged. Shapes (c, n, k)."""

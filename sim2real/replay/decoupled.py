@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
+from weakref import WeakKeyDictionary
 
 import mujoco
 import numpy as np
@@ -26,6 +27,7 @@ from sim2real.replay.simulate import READ_DELAY, SHAPES
 from sim2real.replay.zero_order_hold import ZeroOrderHold
 from sim2real.world import World
 
+_Along = tuple[tuple[FloatArray, FloatArray], FloatArray]
 _LEAST_INERTIA = 1e-6
 
 _NEUTRAL = {
@@ -120,6 +122,8 @@ _AT_ONCE = 4096  # lines, whose arrays a processor's cache holds
 _ROUNDING = 1e-9  # N·m of a kilogram
 _RARE = {"goal_braking": UNLIMITED, "rate_limit": UNLIMITED, "stribeck": 0.0, "load_friction_motor": 0.0}
 """What few joints have, and where it is not there."""
+_KNOWN: WeakKeyDictionary[Motion, tuple[mujoco.MjModel, _Along]] = WeakKeyDictionary()
+"""What `_along` found: a fit replays the same motions under many sets of parameters."""
 _COUPLED = 0.3
 """Of the geometric mean of two inertias: beyond it one joint's column is not its own alone."""
 
@@ -343,11 +347,13 @@ def _of_model(
     return default
 
 
-def _along(model: mujoco.MjModel, motion: Motion) -> tuple[tuple[FloatArray, FloatArray], FloatArray]:
+def _along(model: mujoco.MjModel, motion: Motion) -> _Along:
     """Some times, the torque that a kilogram of each body then puts on each joint, and the mean inertia.
 
     Shapes (rows,), (rows, k, bodies), (k,).
     """
+    if motion in _KNOWN and _KNOWN[motion][0] is model:
+        return _KNOWN[motion][1]
     data, full = mujoco.MjData(model), np.zeros((model.nv, model.nv))
     joints = [model.joint(j).id for j in motion.joints]
     columns, dofs = model.jnt_qposadr[joints], model.jnt_dofadr[joints]
@@ -368,7 +374,8 @@ def _along(model: mujoco.MjModel, motion: Motion) -> tuple[tuple[FloatArray, Flo
     # of a hinge, gravity · (axis × arm); of a slide, gravity · axis
     moves = np.where(turns[:, None, None], np.cross(axes[:, :, None], arms), axes[:, :, None])
     loads = -(moves @ model.opt.gravity) * _carries(model, joints)
-    return (motion.time[rows], loads), inertia
+    _KNOWN[motion] = model, ((motion.time[rows], loads), inertia)
+    return _KNOWN[motion][1]
 
 
 def _carries(model: mujoco.MjModel, joints: Sequence[int]) -> NDArray[np.bool_]:

@@ -20,7 +20,7 @@ from sim2real.replay.motion import FloatArray, Motion
 from sim2real.world import World
 
 _MOST = 4
-_WORTH = 200  # simulations for each process, below which a fork costs more than it saves
+_WORTH = 100  # simulations for each process, below which a fork costs more than it saves
 
 
 class ForkedReplayer:

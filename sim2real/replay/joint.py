@@ -96,7 +96,7 @@ class Loose:
 
     def __init__(self, joint: Joint, backlash: FloatArray, dt: float) -> None:
         """Begin in the middle of the play, ``backlash`` from end to end, rad or m. Shape (rows,)."""
-        self._joint, self._half, self._dt = joint, backlash / 2, dt
+        self._joint, self._half, self._least, self._dt = joint, backlash / 2, -backlash / 2, dt
         self._motor, self._both = joint.rotor + joint.slowing, joint.inertia + joint.slowing
         self.plays = [np.zeros_like(backlash)]
         """Where the link is, from where the motor is, by step."""
@@ -114,7 +114,7 @@ class Loose:
         play = self.plays[-1] + self._dt * (link - motor)
         apart = np.abs(play) < self._half
         together = joint.slowed(push + fall, self._both)
-        self.plays.append(np.clip(play, -self._half, self._half))
+        self.plays.append(np.minimum(np.maximum(play, self._least), self._half))
         self._link_velocity = np.where(apart, link, together)
         return np.where(apart, motor, together)
 

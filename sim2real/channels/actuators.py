@@ -14,7 +14,7 @@ import numpy as np
 
 from sim2real.channels.correction import Correction
 from sim2real.channels.filters import Chain, Filter, FilterInputs, Noise, Rounding
-from sim2real.channels.laws import UNLIMITED, moved_goal
+from sim2real.channels.laws import UNLIMITED, goal_law
 from sim2real.channels.magnitudes import Either, Magnitude, longest
 from sim2real.channels.own import Own, order_of
 from sim2real.domain import Domain
@@ -129,8 +129,9 @@ class _Goal:
             return part
         limits = self._speed.values, self._braking.values
         state, total = (self._goal, self._velocity), self._xp.zeros_like(part)
+        moved = goal_law(self._xp, limits, self._dt)
         for _ in range(self._steps):
-            state = moved_goal(self._xp, state, part, limits, self._dt)
+            state = moved(state, part)
             total += state[0]
         self._goal[:], self._velocity[:] = state
         free = (limits[0] >= UNLIMITED) & (limits[1] >= UNLIMITED)

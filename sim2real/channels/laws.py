@@ -1,6 +1,6 @@
 """Laws of drives and joints, as functions of arrays: what channels and replays of recordings share.
 
-    goal, speed = moved_goal(np, (goal, speed), command, (top, braking), dt)
+    goal, speed = goal_law(np, (top, braking), dt)((goal, speed), command)
     friction = base + extra_friction(np, coefficients, speed, motor, load)
     limits = limits_at(np, base, loss, speed)
 
@@ -27,7 +27,7 @@ limit, and all of it against.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import ModuleType
 
 from sim2real.interface import Array
@@ -51,37 +51,41 @@ OF_LOAD = tuple(name for name in QUANTITIES if name.startswith("load_"))
 """Coefficients of friction that grows with the torques."""
 
 
-def moved_goal(
-    xp: ModuleType,
-    state: tuple[Array, Array],
-    command: Array,
-    limits: tuple[Array, Array],
-    dt: float,
-) -> tuple[Array, Array]:
-    """A servo's inner goal, and its speed, a physics step on.
+def goal_law(
+    xp: ModuleType, limits: tuple[Array, Array], dt: float
+) -> Callable[[tuple[Array, Array], Array], tuple[Array, Array]]:
+    """How a servo's inner goal moves in a physics step.
 
     It speeds up at once, as the motion profile of a hobby servo does, but slows down, and turns round, no
     faster than it brakes.
 
     Args:
         xp: namespace of the arrays.
-        state: goal and its speed.
-        command: where the goal is to be.
         limits: top speed and braking; where both are `UNLIMITED` the goal is the command.
         dt: physics step, s.
+
+    Returns:
+        From goal and its speed, and where the goal is to be, to the next goal and speed.
     """
-    (goal, velocity), (speed, braking) = state, limits
-    away, slower = command - goal, braking * dt
+    speed, braking = limits
+    slower, twice = braking * dt, 2 * braking
     # the speed from which whole steps of braking end at the command: v²/2b + v dt/2 = distance
     half = slower / 2
-    top = xp.minimum(xp.sqrt(2 * braking * xp.abs(away) + half**2) - half, speed)
-    wanted = xp.minimum(xp.maximum(away / dt, -top), top)
-    # a goal faster than one step of braking is bound on its own side of rest; any other is not
-    least, most = velocity - slower, velocity + slower
-    wanted = xp.maximum(wanted, xp.minimum(least, least * _FAR))
-    velocity = xp.minimum(wanted, xp.maximum(most, most * _FAR))
+    square = half**2
     free = (speed >= UNLIMITED) & (braking >= UNLIMITED)
-    return xp.where(free, command, goal + velocity * dt), velocity
+
+    def moved(state: tuple[Array, Array], command: Array) -> tuple[Array, Array]:
+        goal, velocity = state
+        away = command - goal
+        top = xp.minimum(xp.sqrt(twice * xp.abs(away) + square) - half, speed)
+        wanted = xp.minimum(xp.maximum(away / dt, -top), top)
+        # a goal faster than one step of braking is bound on its own side of rest; any other is not
+        least, most = velocity - slower, velocity + slower
+        wanted = xp.maximum(wanted, xp.minimum(least, least * _FAR))
+        velocity = xp.minimum(wanted, xp.maximum(most, most * _FAR))
+        return xp.where(free, command, goal + velocity * dt), velocity
+
+    return moved
 
 
 def extra_friction(

@@ -16,7 +16,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from sim2real.channels.laws import UNLIMITED, moved_goal
+from sim2real.channels.laws import UNLIMITED, goal_law
 from sim2real.interface import Ids
 from sim2real.parameters import MODEL
 from sim2real.replay.commands import controls, orders_of
@@ -291,9 +291,9 @@ class DecoupledReplayer:
             first = [self._signals[m].command[len(self.motions[m].past_time)] for m in block]
             limits = np.repeat(np.stack([speed[:slow], braking[:slow]])[..., None], len(block), axis=2)
             goal = np.array(first)[:, joints[:slow]].T
-            state = goal, np.zeros_like(goal)
+            state, moved = (goal, np.zeros_like(goal)), goal_law(np, (limits[0], limits[1]), self.dt)
             for step in range(steps):
-                state = moved_goal(np, state, table[step, :slow], (limits[0], limits[1]), self.dt)
+                state = moved(state, table[step, :slow])
                 table[step, :slow] = state[0]
         return table.reshape(steps, -1), _rows(which, len(block))
 

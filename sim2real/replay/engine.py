@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from sim2real.channels.laws import AT_REST, OF_LOAD, UNLIMITED, extra_friction, limits_at, moved_goal, rounded
+from sim2real.channels.laws import AT_REST, OF_LOAD, UNLIMITED, extra_friction, goal_law, limits_at, rounded
 from sim2real.interface import Mask
 from sim2real.parameters import LAW, MODEL
 from sim2real.replay.commands import controls, orders_of
@@ -204,8 +204,9 @@ class _Goals:
         running, found = len(commands), np.empty_like(commands)
         limits = self._limits[0][:running], self._limits[1][:running]
         state = self._state[0][:running], self._state[1][:running]
+        moved = goal_law(np, limits, dt)
         for step in range(commands.shape[1]):
-            state = moved_goal(np, state, commands[:, step], limits, dt)
+            state = moved(state, commands[:, step])
             found[:, step] = state[0]
         self._state = state
         return found

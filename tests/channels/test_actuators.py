@@ -6,7 +6,7 @@ import pytest
 from safetensors.numpy import save_file
 from scipy.stats import chisquare, kstest
 
-from sim2real.channels.laws import UNLIMITED, moved_goal
+from sim2real.channels.laws import UNLIMITED, goal_law
 from sim2real.env import Sim2RealVectorEnv
 from sim2real.errors import InvalidValue, UnknownName
 
@@ -67,7 +67,7 @@ def means(speed, braking, given):
     for u in given:
         goals = []
         for _ in range(4):
-            state = moved_goal(np, state, u, limits, 0.005)
+            state = goal_law(np, limits, 0.005)(state, u)
             goals.append(state[0])
         found.append(np.mean(goals, axis=0))
     return found

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sim2real.channels.laws import UNLIMITED, extra_friction, limits_at, moved_goal
+from sim2real.channels.laws import UNLIMITED, extra_friction, goal_law, limits_at
 
 DT = 0.005
 
@@ -11,7 +11,7 @@ DT = 0.005
 def followed(target, speed=UNLIMITED, braking=UNLIMITED):
     state, limits, found = (np.zeros(1), np.zeros(1)), (np.array([speed]), np.array([braking])), []
     for x in target:
-        state = moved_goal(np, state, np.array([x]), limits, DT)
+        state = goal_law(np, limits, DT)(state, np.array([x]))
         found.append(state[0][0])
     return np.array(found)
 

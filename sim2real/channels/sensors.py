@@ -8,6 +8,7 @@ units.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -78,13 +79,19 @@ def _check_units(inputs: FilterInputs, signals: Sequence[Signal]) -> None:
                     )
 
 
+_SIGNS = {"angle": 1.0, "goal_error": -1.0}
+_READ = re.compile(r"(.+)_(angle|goal_error)(?:_\d+)?(?:_\d+_steps_ago)?", re.DOTALL)
+
+
 def _encoder(inputs: FilterInputs, names: Sequence[str], scales: Array) -> Filter:
-    """Offsets of encoders, where signals read them: ``<joint>_angle`` and ``<joint>_goal_error``."""
+    """Offsets of encoders, where signals read them: ``<joint>_angle`` and ``<joint>_goal_error``.
+
+    And where the task io has the angle again, or of steps ago.
+    """
     joints, signs = [""] * len(names), np.zeros(len(names))
     for k, name in enumerate(names):
-        for suffix, sign in (("_angle", 1.0), ("_goal_error", -1.0)):
-            if name.endswith(suffix):
-                joints[k], signs[k] = name.removesuffix(suffix), sign
+        if found := _READ.fullmatch(name):
+            joints[k], signs[k] = found[1], _SIGNS[found[2]]
     _check_encoders(inputs, joints)
     magnitude = inputs.magnitudes.bind("encoder_offset", joints, scales * signs)
     return _Bias(inputs, magnitude, slice(0, len(names)))

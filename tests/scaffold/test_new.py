@@ -15,6 +15,8 @@ import pytest
 from sim2real.audit import check_domain, check_variants
 from sim2real.checker import check_task
 from sim2real.cli import main
+from sim2real.domain import Domain
+from sim2real.env import Sim2RealVectorEnv
 from sim2real.errors import InvalidValue
 from sim2real.registry import import_module
 from sim2real.scaffold import new_world
@@ -135,6 +137,21 @@ def test_everything_runs_on_it_at_once(capsys):
     TASKS._registered.clear()
     assert main(["train", "my_arm"]) == 2
     assert "my_arm/task.py" in capsys.readouterr().err
+
+
+def test_the_example_reads_what_its_encoders_read():
+    """An offset moves what the policy sees of the joint, as it moves what the servo holds."""
+    Path("arm.xml").write_text(ARM)
+    world = new_world("my_arm", "arm.xml", task=True).world
+    import_module("my_arm/task.py")
+    domain = Domain.point({"shoulder.encoder_offset": 0.06})
+    plain, off = (Sim2RealVectorEnv(world.for_domain(domain), 1, domain=given) for given in (None, domain))
+    names = {signal.name: signal.scale for signal in off.task.observation}
+    read = dict(zip(names, off.reset(seed=0)[0][0] - plain.reset(seed=0)[0][0], strict=True))
+    scale = names["shoulder_goal_error"]
+    assert read.pop("shoulder_goal_error") == pytest.approx(-0.06 / scale, abs=1e-6)
+    assert read.pop("shoulder_velocity") == pytest.approx(0.0, abs=1e-6)
+    assert set(read.values()) == {0.0}
 
 
 @pytest.mark.parametrize(

@@ -273,6 +273,22 @@ ACTION = '[[action]]\nterm = "joint_position"'
 SCAN = '[[observation]]\nterm = "height_scan"\nrays = 6\noffset = 0.4\nclip = 0.3\nscale = 5.0\n'
 
 
+def test_an_encoder_reads_too_much_in_the_past_and_in_a_second_term_as_well(make):
+    """All that the policy sees of an angle comes from one sensor."""
+    world, given = make(), {"shoulder.encoder_offset": 0.05, "hip.encoder_offset": -0.1}
+    plain, off = (
+        sim2real.Sim2RealVectorEnv(world.for_domain(Domain.point(given)), 1, domain=domain)
+        for domain in (None, Domain.point(given))
+    )
+    read = off.reset(seed=3)[0][0] - plain.reset(seed=3)[0][0]
+    names = [signal.name for signal in off.task.observation]
+    for name, found in zip(names, read, strict=True):
+        joint = name.partition("_angle")[0] if "_angle" in name else ""
+        expected = given.get(f"{joint}.encoder_offset", 0.0)
+        assert found == pytest.approx(expected, abs=1e-6), name
+    assert sum("shoulder_angle" in name for name in names) == 4, "now, twice in the past, and again"
+
+
 def test_a_height_scan_is_what_rays_to_level_ground_measure(make):
     """Isaac Lab's: z of the base less z of the hit and the offset, of a grid that turns with the heading."""
     scene = SCENE.replace('size="0 0 1"', 'size="0 0 1" pos="0 0 -0.2"')

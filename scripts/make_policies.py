@@ -1,13 +1,13 @@
-"""Train the policies that ``policies/`` ships: nominal, randomized, continued, and some transferred ones.
+"""Train the policies that ``policies/`` ships: nominal, randomized and continued.
 
     python scripts/make_policies.py                 # all of them, one process per core
     python scripts/make_policies.py furuta --seeds 5  # some worlds, more than three seeds
     python scripts/make_policies.py --quick         # the cart-pole, hardly trained, into runs/quick
 
 *Continued* is what *randomized* is fairly compared with: as many steps in nominal physics, from nominal
-where *randomized* goes on from it, and else in one go. *Transferred* went on from nominal in the world's
-sealed *combined A* for 50,000 steps, by the method that this project recommends. Policies that exist are
-kept; delete a folder to train it again. An interrupted training goes on where it was.
+where *randomized* goes on from it, and else in one go. The transferred ones come from
+`scripts/methods_worlds.py --ship`. Policies that exist are kept; delete a folder to train it again. An
+interrupted training goes on where it was.
 """
 
 from __future__ import annotations
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from sim2real.world import World
 
 DOMAINS = {"nominal": "nominal", "randomized": "training", "continued": "nominal"}
-TRANSFERRED, TARGET, METHOD = ("furuta", "cartpole"), "combined_a", "identify"
-"""Worlds whose policies are shipped after a transfer, where to, and how."""
 
 
 def train_one(job: tuple[str, str, int], steps: int | None, out: Path) -> str:
@@ -45,23 +43,6 @@ def train_one(job: tuple[str, str, int], steps: int | None, out: Path) -> str:
     policy.save(out / name)
     measured = ", ".join(f"{key} {value:.3g}" for key, value in policy.contract.measured.items())
     return f"{name}: {measured}, {time.monotonic() - start:.0f} s"
-
-
-def transfer_one(job: tuple[str, int], steps: int | None, out: Path) -> str:
-    from sim2real.transfer.source import Source
-    from sim2real.transfer.target import Budget, Seal, TargetEnv
-    from sim2real.transfer.transfer import TransferSettings, transfer
-    from sim2real.world import World
-
-    world, seed, start = World.load(job[0]), job[1], time.monotonic()
-    name, budget = f"{world.name}-transferred-{seed}", Budget(steps=steps or 50_000)
-    method = "fine-tune" if steps else METHOD  # what trains in the source takes minutes
-    target = TargetEnv(world, world.variant(TARGET), budget, seal=Seal(secret=seed, name=TARGET))
-    run = TransferSettings(folder=Path("runs/policies") / f"{name}.transfer")
-    policy = transfer(Policy.load(out / f"{world.name}-nominal-{seed}"), target, method, Source(world), run)
-    policy = dataclasses.replace(policy, contract=dataclasses.replace(policy.contract, label="transferred"))
-    policy.save(out / name)
-    return f"{name}: {method}, {target.spent.steps:,} steps in {TARGET}, {time.monotonic() - start:.0f} s"
 
 
 def how(world: World, label: str, steps: int | None) -> PPOSettings:
@@ -99,10 +80,6 @@ def main() -> None:
             jobs = [(w, label, s) for w in worlds for s in range(seeds) if f"{w}-{label}-{s}" not in have]
             for line in pool.imap_unordered(partial(train_one, steps=steps, out=out), jobs):
                 print(line, flush=True)
-        adapted = [w for w in worlds if w in TRANSFERRED or arguments.quick]
-        left = [(w, s) for w in adapted for s in range(min(seeds, 3)) if f"{w}-transferred-{s}" not in have]
-        for line in pool.imap_unordered(partial(transfer_one, steps=steps, out=out), left):
-            print(line, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """What transfer reaches on every world, and what it costs the source, into ``policies/transfer.md``.
 
-    python scripts/methods_worlds.py                        # every world with references, three seeds
-    python scripts/methods_worlds.py hopper cartpole --methods rehearsal identify
-    python scripts/methods_worlds.py --quick                # one world, method and seed, a single update
+    python scripts/methods_worlds.py                  # every world with references, three seeds
+    python scripts/methods_worlds.py --ship           # and each world's best policies into policies/
+    python scripts/methods_worlds.py hopper push --target bullet_combined --out runs
+    python scripts/methods_worlds.py --quick          # one world, method and seed, a single update
 
 From the nominal policies of a world to its sealed *combined A*, 50,000 control steps each. *Closed* is the
 share of what zero-shot lacks to the variant's oracle (score 100, `scripts/make_references.py`) that a method
@@ -11,6 +12,7 @@ are done are kept under ``runs/``, as `sim2real compare` does; the page tells th
 """
 
 import argparse
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -25,26 +27,26 @@ from sim2real.transfer.compare import ZERO_SHOT, Compared, Design, Row, compare
 from sim2real.transfer.target import Budget
 from sim2real.world import CONTROL, World
 
-TARGET, DEFAULT = "combined_a", "rehearsal"
-METHODS = ("fine-tune", "rehearsal", "anchored", "averaged", "identify", "randomize-again")
+TARGET = "combined_a"
+METHODS, DEFAULT = ("identify", "rehearsal", "fine-tune"), "identify"
 ENOUGH = 70
 """Percent of a gap: closed."""
 
 
 def closed(found: Compared, row: Row) -> float:
     """Percent of what zero-shot lacks to the oracle; NaN where it lacks nothing."""
-    before = found.row(TARGET, ZERO_SHOT).score["target"].value
+    before = found.row(row.target, ZERO_SHOT).score["target"].value
     return 100 * (row.score["target"].value - before) / (100 - before) if before < 100 else np.nan
 
 
 def forgotten(found: Compared, row: Row) -> float:
     """Points of the source's score that were gained; lost, below 0."""
-    return row.score["source"].value - found.row(TARGET, ZERO_SHOT).score["source"].value
+    return row.score["source"].value - found.row(row.target, ZERO_SHOT).score["source"].value
 
 
-def others(found: Compared) -> list[Row]:
-    """Methods that do something."""
-    return [row for row in found.rows if row.method != ZERO_SHOT]
+def best(found: Compared) -> Row:
+    """What closes most."""
+    return max((row for row in found.rows if row.method != ZERO_SHOT), key=lambda row: closed(found, row))
 
 
 def section(found: Compared) -> list[str]:
@@ -62,11 +64,9 @@ def section(found: Compared) -> list[str]:
 
 def summary(everywhere: list[Compared], default: str) -> list[str]:
     """What holds over worlds: how often the best method closes a gap, and what the usual one does."""
-    best = [max((r for r in f.rows if r.method != ZERO_SHOT), key=lambda r: closed(f, r)) for f in everywhere]
-    enough = sum(closed(f, row) >= ENOUGH for f, row in zip(everywhere, best, strict=True))
-    named = ", ".join(
-        f"{row.method} on {f.title.split(':')[0]}" for f, row in zip(everywhere, best, strict=True)
-    )
+    tops = [(found, best(found)) for found in everywhere]
+    enough = sum(closed(found, row) >= ENOUGH for found, row in tops)
+    named = ", ".join(f"{row.method} on {found.title.split(':')[0]}" for found, row in tops)
     lines = [
         f"The best method closes at least {ENOUGH} % of the gap on {enough} of {len(everywhere)} worlds "
         f"({named}; picked on these very seeds, so a little too good).",
@@ -83,43 +83,59 @@ def summary(everywhere: list[Compared], default: str) -> list[str]:
     return lines
 
 
+def ship(found: Compared, out: Path) -> None:
+    """Save what the best method made of each policy as ``WORLD-transferred-SEED``."""
+    method = best(found).method
+    for cell, done in found.done:
+        if cell.label == method:
+            contract = dataclasses.replace(done.policy.contract, label="transferred")
+            dataclasses.replace(done.policy, contract=contract).save(
+                out / f"{cell.world.name}-transferred-{cell.policy.seed}"
+            )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("worlds", nargs="*", help="default all whose target has references")
     parser.add_argument("--methods", nargs="+", default=list(METHODS), metavar="NAME[:SETTING=VALUE,...]")
     parser.add_argument("--default", default=DEFAULT, help=f"method told of in one sentence ({DEFAULT})")
+    parser.add_argument("--target", default=TARGET, help=f"held-out variant ({TARGET})")
     parser.add_argument("--steps", type=positive, default=50_000)
     parser.add_argument("--seeds", type=positive, default=3)
     parser.add_argument("--jobs", type=positive, default=2)
+    parser.add_argument(
+        "--out", type=Path, default=catalog("policies"), help="folder of the page (policies/)"
+    )
+    parser.add_argument("--ship", action="store_true", help="save each world's best policies there, too")
     parser.add_argument("--quick", action="store_true", help="one world, method and seed, a single update")
     asked = parser.parse_args()
-    methods, steps, seeds, runs, page = (
-        asked.methods,
-        asked.steps,
-        asked.seeds,
-        Path("runs"),
-        catalog("policies"),
-    )
-    worlds = asked.worlds or [name for name in entries("envs") if TARGET in references(World.load(name))]
+    methods, steps, seeds, runs, out = asked.methods, asked.steps, asked.seeds, Path("runs"), asked.out
+    worlds = asked.worlds or [
+        name for name in entries("envs") if asked.target in references(World.load(name))
+    ]
     if asked.quick:
         methods, steps, seeds, worlds = ["fine-tune"], 1_024, 1, worlds[:1]
-        runs = page = Path("runs/quick")
+        runs = out = Path("runs/quick")
     everywhere = []
     for name in worlds:
         policies = Policy.shipped(name, CONTROL)[:seeds]
-        design = Design((TARGET,), Budget(steps=steps), (), jobs=min(asked.jobs, len(policies)))
+        design = Design(
+            (asked.target,), Budget(steps=steps), jobs=min(asked.jobs, len(policies)), variants=()
+        )
         everywhere.append(
             compare(World.load(name), policies, methods, design, runs / f"methods-{name}", print)
         )
+        if asked.ship or asked.quick:
+            ship(everywhere[-1], out)
     lines = [
-        f"# From nominal to *{TARGET}* in {steps:,} steps",
+        f"# From nominal to *{asked.target}* in {steps:,} steps",
         "",
         *summary(everywhere, asked.default),
         *(line for found in everywhere for line in section(found)),
         "Scores are 0 for random actions and 100 for the oracle, with Student's intervals over seeds and "
         "starts. Printed by `python scripts/methods_worlds.py`.",
     ]
-    write_text(page / "transfer.md", "\n".join(lines) + "\n")
+    write_text(out / "transfer.md", "\n".join(lines) + "\n")
     print(*lines, sep="\n")
 
 

@@ -123,7 +123,8 @@ seeds, starts and references. *Success*: share of the seeds × {episodes} episod
 *nominal* and *randomized* met no held-out variant, nor did *continued*, which went on in nominal physics
 until it had had as many steps as *randomized*: what helps is said against it. *fine-tuned* is nominal after
 {budget} control steps in *combined_a*, and is evaluated everywhere.
-*transferred* is nominal after `sim2real transfer`, which recorded 2,560 control steps in *combined_a*.
+*transferred* is nominal after the method that closed most of the gap in *combined_a*, with up to {budget}
+control steps in it (`python scripts/methods_worlds.py --ship`; [table](transfer.md)).
 
 """
 

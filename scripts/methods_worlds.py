@@ -25,10 +25,10 @@ from sim2real.files import write_text
 from sim2real.policy import Policy
 from sim2real.transfer.compare import ZERO_SHOT, Compared, Design, Row, compare
 from sim2real.transfer.target import Budget
+from sim2real.transfer.transfer import USUAL
 from sim2real.world import CONTROL, World
 
 TARGET = "combined_a"
-METHODS, DEFAULT = ("identify", "rehearsal", "fine-tune"), "identify"
 ENOUGH = 70
 """Percent of a gap: closed."""
 
@@ -62,25 +62,38 @@ def section(found: Compared) -> list[str]:
     return [*lines, ""]
 
 
-def summary(everywhere: list[Compared], default: str) -> list[str]:
+def usual(found: Compared) -> Row | None:
+    """What `transfer` takes unless told otherwise, of the methods that were asked for."""
+    rows = {row.method: row for row in found.rows}
+    return next((rows[name] for name in USUAL if name in rows), None)
+
+
+def summary(everywhere: list[Compared]) -> list[str]:
     """What holds over worlds: how often the best method closes a gap, and what the usual one does."""
     tops = [(found, best(found)) for found in everywhere]
     enough = sum(closed(found, row) >= ENOUGH for found, row in tops)
-    named = ", ".join(f"{row.method} on {found.title.split(':')[0]}" for found, row in tops)
     lines = [
         f"The best method closes at least {ENOUGH} % of the gap on {enough} of {len(everywhere)} worlds "
-        f"({named}; picked on these very seeds, so a little too good).",
+        f"({listed(tops)}; picked on these very seeds, so a little too good).",
         "",
     ]
-    rows = [(f, row) for f in everywhere for row in f.rows if row.method == default]
+    rows = [(found, row) for found in everywhere if (row := usual(found))]
     if rows:
         shares, changes = ([what(f, row) for f, row in rows] for what in (closed, forgotten))
         lines += [
-            f"*{default}* everywhere closes {np.nanmean(shares):.0f} % in the mean over {len(rows)} worlds, "
-            f"and changes the source by {np.mean(changes):+.0f} points (worst {min(changes):+.0f}).",
+            f"What `sim2real transfer` takes unless told otherwise ({listed(rows)}) closes "
+            f"{np.nanmean(shares):.0f} % in the mean over worlds, and changes the source by "
+            f"{np.mean(changes):+.0f} points (worst {min(changes):+.0f}).",
             "",
         ]
     return lines
+
+
+def listed(rows: list[tuple[Compared, Row]]) -> str:
+    """Each method with the worlds that it stands for."""
+    methods = dict.fromkeys(row.method for _, row in rows)
+    worlds = {m: [found.done[0][0].world.name for found, row in rows if row.method == m] for m in methods}
+    return ", ".join(f"{method} on {' and '.join(names)}" for method, names in worlds.items())
 
 
 def ship(found: Compared, out: Path) -> None:
@@ -97,8 +110,7 @@ def ship(found: Compared, out: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("worlds", nargs="*", help="default all whose target has references")
-    parser.add_argument("--methods", nargs="+", default=list(METHODS), metavar="NAME[:SETTING=VALUE,...]")
-    parser.add_argument("--default", default=DEFAULT, help=f"method told of in one sentence ({DEFAULT})")
+    parser.add_argument("--methods", nargs="+", default=list(USUAL), metavar="NAME[:SETTING=VALUE,...]")
     parser.add_argument("--target", default=TARGET, help=f"held-out variant ({TARGET})")
     parser.add_argument("--steps", type=positive, default=50_000)
     parser.add_argument("--seeds", type=positive, default=3)
@@ -130,7 +142,7 @@ def main() -> None:
     lines = [
         f"# From nominal to *{asked.target}* in {steps:,} steps",
         "",
-        *summary(everywhere, asked.default),
+        *summary(everywhere),
         *(line for found in everywhere for line in section(found)),
         "Scores are 0 for random actions and 100 for the oracle, with Student's intervals over seeds and "
         "starts. Printed by `python scripts/methods_worlds.py`.",

@@ -22,9 +22,8 @@ def add(commands: Commands) -> None:
     command.add_argument("--world", help="name or folder of the world; default the one that the policy names")
     command.add_argument(
         "--method",
-        default="identify",
         metavar="NAME[:SETTING=VALUE,...]",
-        help="see `sim2real methods`; default identify",
+        help="see `sim2real methods`; default the first of identify, rehearsal and fine-tune that can",
     )
     command.add_argument("--seed", type=seed, help="of exploration; default that of the policy")
     command.add_argument("--label", help="what reports call it; default the method")
@@ -55,18 +54,18 @@ def run(arguments: argparse.Namespace) -> None:
     from sim2real.transfer.remote import RemoteTarget
     from sim2real.transfer.source import Source
     from sim2real.transfer.target import Budget, Seal, TargetEnv
-    from sim2real.transfer.transfer import TransferSettings, transfer
+    from sim2real.transfer.transfer import USUAL, TransferSettings, transfer
 
     policy = Policy.load(arguments.policy)
     world = load_world(arguments.world or policy.contract.world, arguments)
     given = Path(arguments.target)
     physics = world.domain(arguments.target) if given.is_file() else world.variant(arguments.target)
     budget = Budget(arguments.steps, arguments.episodes, arguments.seconds)
-    method = read_method(arguments.method)
+    method = read_method(arguments.method) if arguments.method else None
     out = arguments.adapter or arguments.out or Path("runs") / f"{policy.name}-{given.stem}"
     Policy.check_folder(out)
     if arguments.adapter:
-        method = as_adapter(method)
+        method = as_adapter(method or read_method(USUAL[0]))
     secret = secrets.randbits(32) if arguments.secret is None else arguments.secret
     kind = RemoteTarget if arguments.remote else TargetEnv
     target = kind(world, physics, budget, budget.rows, seal=Seal(secret, name=given.stem))

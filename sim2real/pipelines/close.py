@@ -23,7 +23,7 @@ from sim2real.catalog import entries
 from sim2real.doctor.screening import ScreenedRecordings
 from sim2real.documents import Section, read_text
 from sim2real.domain import Domain
-from sim2real.env import Sim2RealVectorEnv, make_task
+from sim2real.env import Sim2RealVectorEnv
 from sim2real.errors import InvalidValue, UnknownName
 from sim2real.evaluate.episode_table import Episodes
 from sim2real.evaluate.episodes_file import read_episodes, write_episodes
@@ -36,10 +36,9 @@ from sim2real.identify.rollout_fit import FitSettings
 from sim2real.pipelines.given import given_policies, given_world
 from sim2real.pipelines.recordings import RecordingSettings, screened
 from sim2real.policy import Policy
-from sim2real.replay.rollouts import TellsState
+from sim2real.replay.rollouts import tells_state
 from sim2real.report.close import write_closing
 from sim2real.report.identification import write_identification
-from sim2real.simulators.mujoco import MujocoSimulator
 from sim2real.transfer.fingerprint import fingerprint
 from sim2real.transfer.identified import RECORDED, Identified, with_identified
 from sim2real.transfer.identify_and_train import RoadSettings, Training, identify_and_train, trained
@@ -387,8 +386,7 @@ def _check(world: World, policies: Sequence[Policy]) -> None:
 
 def _same_target(world: World, sealed: Sealed, out: Path) -> None:
     """Refuse a world that can't be replayed from what a policy sees, or a folder of another target."""
-    simulator = MujocoSimulator(world, 1, 1)
-    if not isinstance(make_task(world, simulator, None), TellsState):
+    if not tells_state(world):
         raise InvalidValue(
             f"the observations of task {world.task} don't tell the state that replays begin at; record the "
             f"robot and use --recordings"

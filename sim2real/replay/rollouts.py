@@ -37,6 +37,11 @@ class TellsState(Protocol):
         """Generalized positions and velocities, shapes (n, nq) and (n, nv)."""
 
 
+def tells_state(world: World) -> bool:
+    """Whether what a policy sees in a world tells the state that replays begin at."""
+    return world.env is None and isinstance(make_task(world, MujocoSimulator(world, 1, 1), None), TellsState)
+
+
 @runtime_checkable
 class TakesUp(Protocol):
     """A task that wants something of each episode, as a goal, or remembers what was wanted last."""

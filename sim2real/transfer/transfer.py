@@ -18,11 +18,14 @@ from sim2real.draws import LARGEST_SEED, checked_seed
 from sim2real.errors import BudgetExhausted, InvalidValue, PolicyError, Sim2RealError, told
 from sim2real.policy import Policy, ProvenanceStep
 from sim2real.transfer.methods import METHODS, Case, Method, read_method
-from sim2real.transfer.methods.method import check_needs
+from sim2real.transfer.methods.method import check_needs, lacking
 from sim2real.transfer.remote import Target
 from sim2real.transfer.source import Source
 from sim2real.transfer.target import Spent
 from sim2real.world import closed
+
+USUAL = ("identify", "rehearsal", "fine-tune")
+"""Methods to begin with, the best first; see ``policies/transfer.md``."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class TransferSettings:
 def transfer(
     policy: Policy,
     target: Target,
-    method: str | Method = "identify",
+    method: str | Method | None = None,
     source: Source | None = None,
     settings: TransferSettings | None = None,
 ) -> Policy:
@@ -49,8 +52,8 @@ def transfer(
     Args:
         policy: where to start.
         target: where it must work; what is spent there is in the result's provenance.
-        method: a name of `METHODS`, with settings where they are not the usual ones, or a method; the usual
-            one needs a source.
+        method: a name of `METHODS`, with settings where they are not the usual ones, or a method; by default
+            the first of `USUAL` whose needs are met.
         source: what the method has free of charge.
         settings: how.
 
@@ -65,12 +68,12 @@ def transfer(
         InvalidValue: for a missing source, a seed that is none, or a method of one's own that raises.
     """
     settings = settings or TransferSettings()
-    how = read_method(method) if isinstance(method, str) else method
-    name = _name(how)
     seed = policy.contract.seed if settings.seed is None else checked_seed(settings.seed, LARGEST_SEED)
     policy.check(target)
     with tempfile.TemporaryDirectory() as temporary, closed():
         case = Case(policy, target, source, seed, settings.folder or Path(temporary), settings.progress)
+        how = _usual(case) if method is None else read_method(method) if isinstance(method, str) else method
+        name = _name(how)
         check_needs(how, case, name)
         before = target.spent
         try:
@@ -82,6 +85,12 @@ def transfer(
                 raise
             raise InvalidValue(f"the method {name!r} raised {told(error)}; mend it") from error
     return _checked(adapted, case, name, _settings(how, target, before))
+
+
+def _usual(case: Case) -> Method:
+    """The first of `USUAL` whose needs a case meets; if there is none, the first."""
+    methods = [read_method(name) for name in USUAL]
+    return next((method for method in methods if not any(lacking(method, case))), methods[0])
 
 
 def _name(method: Method) -> str:

@@ -48,14 +48,27 @@ def test_budget_that_does_not_pay_is_refused_before_anything_is_spent(tmp_path):
     assert target.spent.steps == 0
 
 
-def test_world_without_ranges_is_refused_before_anything_is_spent(tmp_path):
+def test_what_cannot_be_identified_is_refused_before_anything_is_spent_and_has_another_usual_method(tmp_path):
     fixed = {
         name: dataclasses.replace(p, low=p.nominal, high=p.nominal) for name, p in WORLD.parameters.items()
     }
     target = target_of(500)
-    with pytest.raises(InvalidValue, match=r"no training ranges.*such as fine-tune"):
-        transfer(POLICY, target, source=Source(dataclasses.replace(WORLD, parameters=fixed)))
+    without = Source(dataclasses.replace(WORLD, parameters=fixed))
+    with pytest.raises(InvalidValue, match=r"'identify' needs training ranges.*`sim2real methods` says what"):
+        transfer(POLICY, target, "identify", without)
     assert target.spent.steps == 0
+    assert transfer(POLICY, target, source=without).contract.label == "rehearsal"
+    assert target.spent.steps > 0
+
+    walking = World.load("quadruped")
+    target = TargetEnv(walking, walking.variant("combined_a"), Budget(steps=500), 4)
+    policy = Policy.load("quadruped-nominal-0")
+    with pytest.raises(
+        InvalidValue, match=r"'identify' needs a task whose observations tell the state"
+    ):
+        transfer(policy, target, "identify", Source(walking))
+    assert target.spent.steps == 0
+    assert transfer(policy, target).contract.label == "fine-tune"
 
 
 def test_settings_that_lead_nowhere_are_refused():

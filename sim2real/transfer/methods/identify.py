@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import ClassVar
 
-from sim2real.errors import BudgetExhausted, InvalidValue
+from sim2real.errors import BudgetExhausted
 from sim2real.identify.rollout_fit import FitSettings
 from sim2real.identify.search import SearchSettings
 from sim2real.policy import Policy, ProvenanceStep
@@ -31,7 +31,7 @@ class Identify:
     card: ClassVar[Card] = Card(
         "finds the target's physics, and goes on training in a source that has them and in its own",
         "Chebotar et al. 2019",
-        needs=("critic", "source"),
+        needs=("critic", "source", "ranges", "state"),
         costs="300,000 steps of the source, and a fit",
         risk="an effect that no parameter has stays a gap",
     )
@@ -62,14 +62,8 @@ class Identify:
 
         Raises:
             BudgetExhausted: if it does not pay for them; nothing is spent then.
-            InvalidValue: for a world without training ranges; nothing is spent then, either.
         """
         assert isinstance(case.source, Source)
-        if not case.source.world.training_domain.names:
-            raise InvalidValue(
-                f"the world {case.source.world.name!r} has no training ranges to search physics in; "
-                "give its physics.toml some, or choose a method that learns in the target, such as fine-tune"
-            )
         target, own = case.target, case.policy.contract
         self._check_budget(target)
         before = target.spent
@@ -114,7 +108,7 @@ class RandomizeAgain(Identify):
     card: ClassVar[Card] = Card(
         "finds the target's physics, and trains in a domain around them and in the source",
         "Chebotar et al. 2019",
-        needs=("critic", "source"),
+        needs=("critic", "source", "ranges", "state"),
         costs="300,000 steps of the source, and a fit",
         risk="too wide a domain makes it careful",
     )

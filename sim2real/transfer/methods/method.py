@@ -11,12 +11,14 @@ def __call__(self, case: Case) -> Policy: ...
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from sim2real.errors import InvalidValue, PolicyError
 from sim2real.policy import Policy
+from sim2real.replay.rollouts import tells_state
 from sim2real.transfer.remote import Target
 from sim2real.transfer.source import Source
 
@@ -43,6 +45,8 @@ NEEDS = {
     "source": "a source: the world without its held-out variants, and envs of it",
     "critic": "a policy with a critic, as `sim2real train` makes",
     "context": "a policy that is conditioned on physics",
+    "ranges": "training ranges in the world's physics.toml, to search physics in",
+    "state": "a task whose observations tell the state, so that what was recorded can be replayed",
 }
 """What a method may ask for, in words."""
 
@@ -86,17 +90,24 @@ def check_needs(method: Method, case: Case, name: str) -> None:
 
     Raises:
         PolicyError: for a policy that lacks it.
-        InvalidValue: for a missing source.
+        InvalidValue: for a missing source, or one without it.
     """
-    has = {
-        "source": case.source is not None,
-        "critic": any(key.startswith("critic.") for key in case.policy.weights),
-        "context": bool(case.policy.contract.context),
+    for need in lacking(method, case):
+        kind = PolicyError if need in ("critic", "context") else InvalidValue
+        raise kind(
+            f"the method {name!r} needs {NEEDS[need]}, which is not given with {case.policy.name!r}; "
+            "`sim2real methods` says what needs less"
+        )
+
+
+def lacking(method: Method, case: Case) -> Iterator[str]:
+    """What a method needs and a case lacks, of `NEEDS`."""
+    policy, source = case.policy, case.source
+    has: Mapping[str, Callable[[], bool]] = {
+        "source": lambda: source is not None,
+        "critic": lambda: any(key.startswith("critic.") for key in policy.weights),
+        "context": lambda: bool(policy.contract.context),
+        "ranges": lambda: source is not None and bool(source.world.training_domain.names),
+        "state": lambda: source is not None and tells_state(source.world),
     }
-    for need in method.card.needs:
-        if not has[need]:
-            kind = InvalidValue if need == "source" else PolicyError
-            raise kind(
-                f"the method {name!r} needs {NEEDS[need]}, which is not given with {case.policy.name!r}; "
-                "`sim2real methods` says what needs less"
-            )
+    return (need for need in method.card.needs if not has[need]())

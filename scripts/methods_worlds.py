@@ -93,7 +93,7 @@ def listed(rows: list[tuple[Compared, Row]]) -> str:
     """Each method with the worlds that it stands for."""
     methods = dict.fromkeys(row.method for _, row in rows)
     worlds = {m: [found.done[0][0].world.name for found, row in rows if row.method == m] for m in methods}
-    return ", ".join(f"{method} on {' and '.join(names)}" for method, names in worlds.items())
+    return "; ".join(f"{method} on {', '.join(names)}" for method, names in worlds.items())
 
 
 def ship(found: Compared, out: Path) -> None:

@@ -63,9 +63,7 @@ def test_what_cannot_be_identified_is_refused_before_anything_is_spent_and_has_a
     walking = World.load("quadruped")
     target = TargetEnv(walking, walking.variant("combined_a"), Budget(steps=500), 4)
     policy = Policy.load("quadruped-nominal-0")
-    with pytest.raises(
-        InvalidValue, match=r"'identify' needs a task whose observations tell the state"
-    ):
+    with pytest.raises(InvalidValue, match=r"'identify' needs a task whose observations tell the state"):
         transfer(policy, target, "identify", Source(walking))
     assert target.spent.steps == 0
     assert transfer(policy, target).contract.label == "fine-tune"

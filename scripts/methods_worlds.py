@@ -2,7 +2,7 @@
 
     python scripts/methods_worlds.py                  # every world with references, three seeds
     python scripts/methods_worlds.py --ship           # and each world's best policies into policies/
-    python scripts/methods_worlds.py hopper push --target bullet_combined --out runs
+    python scripts/methods_worlds.py hopper push --target bullet_combined  # into transfer_bullet_combined.md
     python scripts/methods_worlds.py --quick          # one world, method and seed, a single update
 
 From the nominal policies of a world to its sealed *combined A*, 50,000 control steps each. *Closed* is the
@@ -147,7 +147,8 @@ def main() -> None:
         "Scores are 0 for random actions and 100 for the oracle, with Student's intervals over seeds and "
         "starts. Printed by `python scripts/methods_worlds.py`.",
     ]
-    write_text(out / "transfer.md", "\n".join(lines) + "\n")
+    page = "transfer.md" if asked.target == TARGET else f"transfer_{asked.target}.md"
+    write_text(out / page, "\n".join(lines) + "\n")
     print(*lines, sep="\n")
 
 

@@ -145,8 +145,12 @@ def limits_at(xp: ModuleType, limits: Array, loss: Array, speed: Array) -> Array
         speed: of the motors, positive where they push positively. Shape (rows, n).
     """
     lost = loss * speed
-    shares = xp.stack([xp.clip(1.0 + lost, 0.0, 1.0), xp.clip(1.0 - lost, 0.0, 1.0)], axis=-1)
-    at_speed: Array = limits * shares
+    none = xp.zeros_like(lost)
+    whole = none + 1.0
+    at_speed: Array = xp.empty_like(limits)
+    # many times faster than clip and stack, for small arrays
+    at_speed[..., 0] = limits[..., 0] * xp.minimum(xp.maximum(whole + lost, none), whole)
+    at_speed[..., 1] = limits[..., 1] * xp.minimum(xp.maximum(whole - lost, none), whole)
     return at_speed
 
 

@@ -94,12 +94,13 @@ def least_squares(
         frozen: columns that stay as they are.
     """
     point, blocks, still = start.copy(), problem.own_blocks(), set(frozen)
+    shared = not {*range(len(point))} <= {*frozen, *itertools.chain(*blocks.values())}
     damping, stalled = np.ones(len(point)), np.zeros(len(blocks), dtype=int)
     linear = problem.linearize(point, still=still)
     best = linear.costs
     for number in range(rounds):
         candidates = _candidates(linear, problem.decoupled, damping, still)
-        chosen, costs = _choice(problem, blocks, candidates, best)
+        chosen, costs = _choice(problem, blocks, candidates, best, shared)
         taken = chosen >= 0
         point = np.where(taken, candidates[chosen, np.arange(len(point))], point)
         factor = 3 * _DAMPINGS[np.where(chosen < len(_DAMPINGS), chosen, 0)]
@@ -119,7 +120,11 @@ def least_squares(
 
 
 def _choice(
-    problem: Problem, blocks: Mapping[int | None, list[int]], candidates: FloatArray, best: FloatArray
+    problem: Problem,
+    blocks: Mapping[int | None, list[int]],
+    candidates: FloatArray,
+    best: FloatArray,
+    shared: bool,
 ) -> tuple[NDArray[np.intp], FloatArray]:
     """Of which candidate each column is taken, -1 if of none, and what every block then costs.
 
@@ -127,19 +132,17 @@ def _choice(
     candidate, and either only if it is better than what was there.
     """
     costs = problem.block_costs(candidates, blocks)
-    every, least = costs.argmin(axis=0), costs.min(axis=0)
-    chosen = np.full(candidates.shape[1], costs.mean(axis=1).argmin())
-    own = [column for columns in blocks.values() for column in columns]
-    if len(own) == len(chosen):
-        every, least = np.where(least < best, every, -1), np.minimum(least, best)
-    whole = costs[chosen[0]]
-    for columns, k in zip(blocks.values(), every, strict=True):
+    choices, least, whole = costs.argmin(axis=0), costs.min(axis=0), int(costs.mean(axis=1).argmin())
+    if not shared:
+        choices, least = np.where(least < best, choices, -1), np.minimum(least, best)
+    chosen = np.full(candidates.shape[1], whole if shared else -1)
+    for columns, k in zip(blocks.values(), choices, strict=True):
         chosen[columns] = k
-    if len(own) < len(chosen):
+    if shared:
         mixed = candidates[chosen, np.arange(len(chosen))]
         least = problem.block_costs(mixed[None], blocks)[0]
-        if whole.mean() <= least.mean():
-            chosen[:], least = costs.mean(axis=1).argmin(), whole
+        if costs[whole].mean() <= least.mean():
+            chosen[:], least = whole, costs[whole]
         if least.mean() >= best.mean():
             chosen[:], least = -1, best
     return chosen, least

@@ -143,7 +143,10 @@ class ModelSelection:
                 settings = SearchSettings(few, spread=spread, seed=self.options.seed)
                 watch = partial(self.watch, f"{extension.name}: search")
                 start = search(problem.on(self.lively), start, settings, watch).point
-            fit = self._fitted(problem, start, partial(self.watch, extension.name))
+            # what joints share is found once, and again at the end: in between they are fitted apart
+            mixed = problem.owners if problem.fast else []
+            still = [k for k, owner in enumerate(mixed) if owner is None and names[k] not in extension.shared]
+            fit = self._fitted(problem, start, still, partial(self.watch, extension.name))
             held = problem.on(self.held_out).rmse(fit.point[None])[0].mean(axis=0)
             kept = extension.kept(joints, held, state.best)
             state.take(
@@ -160,9 +163,14 @@ class ModelSelection:
         return state
 
     @staticmethod
-    def _fitted(problem: RecordingProblem, start: FloatArray, watch: Callable[[int, float], None]) -> Fit:
+    def _fitted(
+        problem: RecordingProblem,
+        start: FloatArray,
+        still: Sequence[int],
+        watch: Callable[[int, float], None],
+    ) -> Fit:
         """Least squares; of motors until no fresh start of it gains, so that no model gets another's gain."""
-        fit = least_squares(problem, start, 8 if problem.decoupled else 24, watch=watch)
+        fit = least_squares(problem, start, 8 if problem.decoupled else 24, watch=watch, frozen=still)
         for _ in range(0 if problem.fast else _AGAIN):
             before = fit.cost
             fit = least_squares(problem, fit.point, watch=watch)

@@ -43,6 +43,8 @@ class Hooks:
     average: Average | None = None
     normalizer: str = "frozen"
     """``frozen``, ``adapted`` (statistics go on from the policy's) or ``fresh`` (they begin anew)."""
+    keep_best: bool = False
+    """Whether to end with an earlier policy that is shown to be better; see `sim2real.learn.keep_best`."""
 
     def __post_init__(self) -> None:
         """Refuse what is none."""

@@ -31,6 +31,7 @@ from sim2real.learn.clipped_loss import ClippedLoss, Losses, Samples, entropy_of
 from sim2real.learn.flat import Adam, FlatParameters
 from sim2real.learn.hooks import Hooks, learnable
 from sim2real.learn.inputs import Inputs, SeesInputs
+from sim2real.learn.keep_best import KeepBest
 from sim2real.learn.normalizer import Normalizer
 from sim2real.learn.settings import PPOSettings
 from sim2real.policy import Policy
@@ -49,6 +50,7 @@ class LeanPPO(PPO):
         adam: the optimizer.
         start: the policy that learning begins with.
         diverged: why learning ended early, with the weights from before; empty if it did not.
+        kept: control steps of all envs after which the weights of `policy_kept` were; 0 for the last ones.
     """
 
     def __init__(
@@ -90,6 +92,8 @@ class LeanPPO(PPO):
         self._learnable = [name for name in self.parameters.slices if name.rpartition(".")[0] in layers]
         self._learnable.append("log_std")
         self._average: Floats | None = None
+        self.kept = 0
+        self._keep_best = KeepBest(venv.num_envs, settings.rollout_steps)
         self._normalizer = Normalizer(start, self.parameters.values, self._hooks.normalizer)
         super().__init__(
             cast(Any, _NumpyPolicy),
@@ -110,7 +114,17 @@ class LeanPPO(PPO):
     def policy_now(self) -> Policy:
         """What is learnt, or the average of it; its contract is that of the policy that it began with."""
         self._normalizer.apply()
-        flat = self.parameters.value if self._average is None else self._average
+        return self._policy_of(self.parameters.value if self._average is None else self._average)
+
+    def policy_kept(self) -> Policy:
+        """As `policy_now`, or an earlier one that is shown to be better, if hooks ask for that."""
+        found = self._keep_best.best() if self._hooks.keep_best else None
+        if found is None:
+            return self.policy_now()
+        self.kept, weights = found
+        return self._policy_of(weights)
+
+    def _policy_of(self, flat: Floats) -> Policy:
         shapes = {name: array.shape for name, array in self.parameters.values.items()}
         weights = {
             name: flat[part].reshape(shapes[name]).copy() for name, part in self.parameters.slices.items()
@@ -160,6 +174,8 @@ class LeanPPO(PPO):
                 return False
             if dones.any():
                 self._update_info_buffer(infos, dones)
+                for row in np.flatnonzero(dones):
+                    self._keep_best.ended(infos[row]["episode"]["r"], infos[row]["episode"]["l"])
                 self._bootstrap(infos, dones, rewards)
             rollout_buffer.rewards[step] = rewards
             self._last_obs, self._last_episode_starts = new_obs, dones
@@ -170,6 +186,9 @@ class LeanPPO(PPO):
         self._normalizer.update(
             self._inputs.split(rollout_buffer.observations.reshape(-1, self._inputs.size))
         )
+        if self._hooks.keep_best:
+            weights = self.parameters.value if self._average is None else self._average
+            self._keep_best.collected(self.num_timesteps, weights)
         callback.update_locals(locals())
         callback.on_rollout_end()
         return True

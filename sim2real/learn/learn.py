@@ -55,6 +55,8 @@ class LearningResult:
     """Control steps in each env."""
     diverged: str = ""
     """Why learning ended early with the last good weights; empty if it did not."""
+    kept: int = 0
+    """Control steps of the first env after which the policy was as it is; 0 for the last one."""
 
 
 @undisturbed()
@@ -112,7 +114,9 @@ def learn(
     diverged = model.diverged if isinstance(model, LeanPPO) else ""
     if diverged:
         _log.warning("learning diverged and ended early: %s; the policy before is kept", diverged)
-    return LearningResult(model.policy_now(), tuple(taken * part.num_envs for part in rows), diverged)
+    policy = model.policy_kept() if isinstance(model, LeanPPO) else model.policy_now()
+    kept = model.kept * rows[0].num_envs // venv.num_envs if isinstance(model, LeanPPO) else 0
+    return LearningResult(policy, tuple(taken * part.num_envs for part in rows), diverged, kept)
 
 
 def run(model: BaseAlgorithm, steps: int, callbacks: list[BaseCallback]) -> None:

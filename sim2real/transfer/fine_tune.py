@@ -97,8 +97,8 @@ def fine_tune(
         source: what is kept of the source comes from there.
 
     Returns:
-        The adapted policy, labelled ``fine-tuned``; the last good one of a learning that diverged, which its
-        provenance tells then.
+        The adapted policy, labelled ``fine-tuned``; the last good one of a learning that diverged, or an
+        earlier one whose episodes returned more (`sim2real.learn.keep_best`); its provenance tells that.
 
     Raises:
         PolicyError: if the policy does not fit the target, or can't learn.
@@ -128,7 +128,9 @@ def fine_tune(
         settings = dataclasses.replace(settings, critic_warmup=max(settings.critic_warmup, least))
     start = settings.added_to(policy, seed)
     free, rates = settings.free(start.network), settings.rates(start.network)
-    hooks = settings.hooks(Hooks(free, rates, normalizer=settings.normalizer), start, source, seed)
+    hooks = settings.hooks(
+        Hooks(free, rates, normalizer=settings.normalizer, keep_best=True), start, source, seed
+    )
     monitor = Monitor(title=f"fine-tune {policy.name}" if progress else None)
     result = learn(envs, start, ppo, seed, hooks, monitor)
     told = {
@@ -138,6 +140,7 @@ def fine_tune(
         "source_steps": sum(result.steps[1:]),
         "trained_weights": settings.count(start),
         **({"diverged": result.diverged} if result.diverged else {}),
+        **({"kept_at": result.kept} if result.kept else {}),
     }
     step = ProvenanceStep("fine-tune", {}, target.spent.steps, seed, told)
     before = policy.contract

@@ -26,7 +26,7 @@ class FineTune(FineTuneSettings):
         "goes on learning with all of the policy",
         "Howard & Ruder 2018",
         needs=("critic",),
-        risk="forgets the source; swings from one look to the next",
+        risk="forgets the source",
     )
 
     def __call__(self, case: Case) -> Policy:
@@ -159,7 +159,7 @@ class Rehearsal(FineTune):
         "Rolnick et al. 2019",
         needs=("critic", "source"),
         costs="as many steps of the source",
-        risk="slower in the first steps",
+        risk="forgets some of what it does not rehearse",
     )
     learning_rate: float = 1.0
     final_learning_rate: float = 0.1

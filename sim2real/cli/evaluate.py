@@ -74,8 +74,11 @@ def run(arguments: argparse.Namespace) -> int:
         return selftest()
     from dataclasses import replace
 
+    from sim2real.errors import InvalidValue
     from sim2real.pipelines.evaluate import EvaluateSettings, evaluate, usual_trials
 
+    if not arguments.policies:
+        raise InvalidValue("no policies to evaluate; name at least one, or give --selftest")
     policies, world, out = given(arguments, "evaluate", "evaluate")
     trials = replace(usual_trials(world), simulator=arguments.simulator, allow_dead=arguments.allow_dead)
     if arguments.episodes:

@@ -256,6 +256,7 @@ def _in_time(motion: Motion) -> tuple[list[Motion], list[Motion]]:
     last = dataclasses.replace(
         motion.part(slice(rows, None)),
         name=f"{motion.name} (last quarter)",
+        window_of="",
         notes=(*motion.notes, note),
     )
     return [first], [last]

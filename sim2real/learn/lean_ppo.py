@@ -158,6 +158,7 @@ class LeanPPO(PPO):
         callback.on_rollout_start()
         std = np.exp(self._log_std)
         low, high = self.action_space.low, self.action_space.high  # type: ignore[attr-defined]
+        paid = 0.0
         for step in range(n_rollout_steps):
             observations = np.asarray(self._last_obs, np.float32)
             mean, values = self._network.forward(self._inputs.split(observations))
@@ -168,6 +169,7 @@ class LeanPPO(PPO):
             rollout_buffer.episode_starts[step] = self._last_episode_starts
             new_obs, rewards, dones, infos = env.step(np.clip(actions, low, high))
             new_obs = np.asarray(new_obs, np.float32)
+            paid += float(rewards.mean())
             self.num_timesteps += env.num_envs
             callback.update_locals(locals())
             if not callback.on_step():
@@ -188,7 +190,7 @@ class LeanPPO(PPO):
         )
         if self._hooks.keep_best:
             weights = self.parameters.value if self._average is None else self._average
-            self._keep_best.collected(self.num_timesteps, weights)
+            self._keep_best.collected(self.num_timesteps, weights, paid / n_rollout_steps)
         callback.update_locals(locals())
         callback.on_rollout_end()
         return True

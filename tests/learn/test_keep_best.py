@@ -27,7 +27,7 @@ def learning(means, noise=1.0, seed=0):
             for row in np.flatnonzero(begun == limits):
                 keep.ended(paid[row], begun[row])
                 paid[row], begun[row], limits[row] = 0.0, 0, LENGTH
-        keep.collected((number + 1) * 10 * ROWS, np.full(3, number, np.float32))
+        keep.collected((number + 1) * 10 * ROWS, np.full(3, number, np.float32), mean / LENGTH)
     return keep.best()
 
 
@@ -42,6 +42,17 @@ def test_last_weights_stay_while_learning_goes_up_or_on():
     kept = [learning([5.0] * 60, seed=seed) for seed in range(200)]
     # the best of many windows beats the last one by chance: seldom by three standard errors
     assert np.mean([found is not None for found in kept]) < 0.2
+
+
+def test_a_small_loss_that_is_shown_comes_and_goes_but_not_where_nothing_was_gained():
+    rise = [*np.linspace(0, 10, 40), *[9.0] * 20]
+    assert learning(rise, noise=0.1) is None
+    assert learning([*[10.0] * 40, *[9.0] * 20], noise=0.1) is not None
+
+
+def test_a_dip_that_is_over_is_none():
+    assert learning([*np.linspace(0, 10, 40), *[3.0] * 8], noise=0.1) is not None
+    assert learning([*np.linspace(0, 10, 40), *[3.0] * 8, *[10.0] * 3], noise=0.1) is None
 
 
 def test_nothing_is_said_before_two_episodes_of_each_row():

@@ -1,5 +1,7 @@
 """The same questions to every world of the catalogue."""
 
+import re
+
 import mujoco
 import numpy as np
 import pytest
@@ -234,3 +236,10 @@ def test_arms_had_equally_many_steps_and_say_so(world):
     for policy in everyone:
         card = (catalog("policies") / policy.name / "README.md").read_text("utf-8")
         assert f"{totals[policy.label][policy.seed]:,} control steps" in card
+
+
+def test_shipped_policies_tell_of_no_place_on_the_machine_that_made_them():
+    contracts = sorted(catalog("policies").glob("*/policy.toml"))
+    assert contracts
+    for path in contracts:
+        assert not re.search(r'"(/|[A-Za-z]:\\|~)', path.read_text(encoding="utf-8")), path

@@ -210,14 +210,14 @@ def continue_training(
         policy.save(start)
     given = {"start": str(start), "total_steps": training.steps, "rehearsal": training.rehearsal}
     settings = settings_for(world, True, **given, allow_dead=True)
-    policy = train(world, folder, domain, policy.contract.seed, settings, training.progress)
-    *past, last = policy.contract.provenance
-    if training.target:
-        last = dataclasses.replace(last, settings={**last.settings, "target": training.target})
-    contract = dataclasses.replace(policy.contract, label=training.label, provenance=(*past, last))
-    policy = dataclasses.replace(policy, contract=contract)
-    policy.save(folder)
-    return policy
+    result = train(world, folder, domain, policy.contract.seed, settings, training.progress)
+    *past, last = result.contract.provenance
+    told = {"start": policy.name, **({"target": training.target} if training.target else {})}
+    last = dataclasses.replace(last, settings={**last.settings, **told})
+    contract = dataclasses.replace(result.contract, label=training.label, provenance=(*past, last))
+    result = dataclasses.replace(result, contract=contract)
+    result.save(folder)
+    return result
 
 
 def _is(folder: Path, policy: Policy) -> bool:

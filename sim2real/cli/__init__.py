@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import io
 import logging
 import os
@@ -11,79 +12,26 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from sim2real.cli import (
-    attribute,
-    audit,
-    close,
-    compare,
-    curves,
-    demo,
-    evaluate,
-    export,
-    gap,
-    identify,
-    layers,
-    matrix,
-    methods,
-    new,
-    parity,
-    play,
-    policies,
-    predict,
-    recordings,
-    report,
-    train,
-    transfer,
-    worlds,
-    worst,
-    worth,
-)
-
-_COMMANDS = (
-    worlds,
-    new,
-    audit,
-    train,
-    policies,
-    methods,
-    transfer,
-    compare,
-    layers,
-    curves,
-    evaluate,
-    matrix,
-    attribute,
-    worst,
-    worth,
-    predict,
-    report,
-    export,
-    gap,
-    parity,
-    play,
-    recordings,
-    identify,
-    close,
-    demo,
-)
+from sim2real.cli.command import COMMANDS, Arguments, help_of
 
 IN_PYTHON = {
     "worlds": "World.load",
     "new": "new_world",
     "audit": "audit_world",
     "train": "train",
+    "policies": "Policy.shipped",
     "methods": "METHODS",
     "transfer": "transfer",
     "compare": "compare",
+    "layers": "layer_transfer",
     "curves": "read_curves",
     "evaluate": "evaluate",
-    "layers": "layer_transfer",
     "matrix": "matrix",
     "attribute": "attribute",
     "worst": "worst",
     "worth": "worth_of_knowing",
-    "policies": "Policy.shipped",
     "predict": "predict",
+    "report": "write_runs",
     "export": "export_policy",
     "import": "import_policy",
     "gap": "gap",
@@ -93,9 +41,9 @@ IN_PYTHON = {
     "identify": "identify",
     "close": "close",
     "demo": "demo",
-    "report": "write_runs",
 }
-"""The public name that does what a command does."""
+"""Commands in their order, and the public name that does what each does; a module a command."""
+_ELSEWHERE = {"import": "export"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -134,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return int(status or 0)
 
 
-def _prepare(arguments: argparse.Namespace) -> None:
+def _prepare(arguments: Arguments) -> None:
     """What comes before every command: no work is spent on what can't be written, nor without one's tasks."""
     from sim2real.files import check_folder
     from sim2real.registry import import_module
@@ -159,8 +107,11 @@ def _parser() -> argparse.ArgumentParser:
         description="How big is the gap between two physics, what closes it, and did it work?",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in _COMMANDS:
-        command.add(commands)
-    for name, made in commands.choices.items():
-        made.epilog = f"In Python: sim2real.{IN_PYTHON[name]}"
+    for name, python in IN_PYTHON.items():
+        importlib.import_module(f"sim2real.cli.{_ELSEWHERE.get(name, name)}")
+        run, options = COMMANDS[name]
+        made = commands.add_parser(name, help=help_of(run), epilog=f"In Python: sim2real.{python}")
+        for add in options:
+            add(made)
+        made.set_defaults(run=run)
     return parser

@@ -1,16 +1,11 @@
-"""What several commands share."""
+"""Numbers and names as they are typed."""
 
 from __future__ import annotations
 
 import argparse
 import math
-from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from typing import TypeVar
 
-if TYPE_CHECKING:
-    from sim2real.policy import Policy
-
-Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 Number = TypeVar("Number", int, float)
 
 
@@ -57,19 +52,3 @@ def _number(text: str, kind: type[Number], name: str) -> Number:
         return kind(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not a {name}") from None
-
-
-def add_recordings(command: argparse.ArgumentParser) -> None:
-    """What every command asks that computes something from recordings."""
-    command.add_argument(
-        "--unwrap", action="store_true", help="take jumps by a whole turn out of the recordings' angles"
-    )
-    command.add_argument(
-        "--allow-bad-data", action="store_true", help="take what can be read of what the log doctor calls bad"
-    )
-
-
-def print_measured(policy: Policy, out: Path) -> None:
-    """Print what a policy reached and where it is."""
-    numbers = ", ".join(f"{name.replace('_', ' ')} {v:.3g}" for name, v in policy.contract.measured.items())
-    print(f"{numbers}\nwrote {out}")

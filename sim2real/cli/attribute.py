@@ -2,45 +2,36 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
-from sim2real.cli.arguments import Commands, positive
-from sim2real.cli.policies import add_policies, given
+from sim2real.cli.arguments import positive
+from sim2real.cli.command import Arguments, command, either, option
+from sim2real.cli.options import ALLOW_DEAD, TASK
+from sim2real.cli.policies import POLICIES, given
 from sim2real.cli.show import show_sections
-from sim2real.cli.task import add_task
 from sim2real.cli.terminal import counting
 
 
-def add(commands: Commands) -> None:
-    """Add the command."""
-    command = commands.add_parser(
-        "attribute", help="which parameters a drop in another physics, or a spread over many, comes from"
-    )
-    add_policies(command, several=True)
-    what = command.add_mutually_exclusive_group(required=True)
-    what.add_argument(
-        "--target",
-        help="held-out variant, or TOML file of a domain, of one physics: Shapley values of the drop",
-    )
-    what.add_argument(
-        "--domain", help="training, or a domain's TOML file: Sobol indices of the spread over it"
-    )
-    command.add_argument(
-        "--episodes", type=positive, help="per policy and physics; default 32, with --domain 4"
-    )
-    command.add_argument(
-        "--samples", type=positive, default=128, help="of --domain, a power of 2; default 128"
-    )
-    command.add_argument("--simulator", help="engine of source and target; default the target's own")
-    command.add_argument("--out", type=Path, help="folder of the results; default runs/attribute-WORLD")
-    command.add_argument("--allow-dead", action="store_true", help="also values that change nothing")
-    add_task(command)
-    command.set_defaults(run=run)
-
-
-def run(arguments: argparse.Namespace) -> None:
-    """Run it."""
+@command(
+    "attribute",
+    *POLICIES,
+    either(
+        option(
+            "--target",
+            help="held-out variant, or TOML file of a domain, of one physics: Shapley values of the drop",
+        ),
+        option("--domain", help="training, or a domain's TOML file: Sobol indices of the spread over it"),
+        required=True,
+    ),
+    option("--episodes", type=positive, help="per policy and physics; default 32, with --domain 4"),
+    option("--samples", type=positive, default=128, help="of --domain, a power of 2; default 128"),
+    option("--simulator", help="engine of source and target; default the target's own"),
+    option("--out", type=Path, help="folder of the results; default runs/attribute-WORLD"),
+    ALLOW_DEAD,
+    *TASK,
+)
+def run(arguments: Arguments) -> None:
+    """Which parameters a drop in another physics, or a spread over many, comes from."""
     from sim2real.evaluate.rollouts import Trials
     from sim2real.pipelines.causes import SensitivitySettings, attribute, sensitivity
     from sim2real.report.run_sections import attribution_section, sensitivity_section

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sim2real.cli.arguments import Commands, positive
-from sim2real.cli.task import add_task, load_world
+from sim2real.cli.arguments import positive
+from sim2real.cli.command import Arguments, command, option
+from sim2real.cli.options import ANY_WORLD, TASK, load_world
 from sim2real.cli.terminal import console, working
 
 if TYPE_CHECKING:
@@ -16,22 +16,19 @@ if TYPE_CHECKING:
     from sim2real.audit import Audit
 
 
-def add(commands: Commands) -> None:
-    """Add the command."""
-    command = commands.add_parser("audit", help="find parameters that change nothing, and rank the others")
-    command.add_argument("world", help="a world's name or folder, or gym:ID of a gymnasium env")
-    command.add_argument("--simulator", default="mujoco", help="mujoco (default), bullet or warp")
-    command.add_argument(
+@command(
+    "audit",
+    ANY_WORLD,
+    option("--simulator", default="mujoco", help="mujoco (default), bullet or warp"),
+    option(
         "--policy", nargs="*", help="names or folders; default the shipped nominal ones; none: give no name"
-    )
-    command.add_argument("--episodes", type=positive, default=8, help="per policy and end")
-    command.add_argument("--out", type=Path, help="folder of table and plot; default runs/audit-WORLD")
-    add_task(command)
-    command.set_defaults(run=run)
-
-
-def run(arguments: argparse.Namespace) -> None:
-    """Run it."""
+    ),
+    option("--episodes", type=positive, default=8, help="per policy and end"),
+    option("--out", type=Path, help="folder of table and plot; default runs/audit-WORLD"),
+    *TASK,
+)
+def run(arguments: Arguments) -> None:
+    """Find parameters that change nothing, and rank the others."""
     from sim2real.audit import AuditSettings
     from sim2real.pipelines.audit import audit_world
     from sim2real.policy import Policy

@@ -2,42 +2,42 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
-from sim2real.cli.arguments import Commands, add_recordings, positive
-from sim2real.cli.task import add_task, load_world
+from sim2real.cli.arguments import positive
+from sim2real.cli.command import Arguments, command, either, option
+from sim2real.cli.options import RECORDINGS, TASK, WORLD, load_world
 from sim2real.cli.terminal import command_line, console
 
 
-def add(commands: Commands) -> None:
-    """Add the command."""
-    command = commands.add_parser(
-        "close", help="from recordings to a policy: doctor, identify, go on training, evaluate"
-    )
-    command.add_argument("world", help="a world's name or folder")
-    source = command.add_mutually_exclusive_group(required=True)
-    source.add_argument("--recordings", type=Path, help="folder of recordings of the robot")
-    source.add_argument(
-        "--target", help="a held-out variant, or a TOML file of one physics, sealed: it records by itself"
-    )
-    command.add_argument(
+@command(
+    "close",
+    WORLD,
+    either(
+        option("--recordings", type=Path, help="folder of recordings of the robot"),
+        option(
+            "--target", help="a held-out variant, or a TOML file of one physics, sealed: it records by itself"
+        ),
+        required=True,
+    ),
+    option(
         "--policy", nargs="+", help="policies to go on from, the seeds of one method; default WORLD-nominal-0"
-    )
-    command.add_argument("--free", nargs="+", default=(), help="parameters to identify; default the world's")
-    command.add_argument("--steps", type=positive, default=300_000, help="of continued training, per policy")
-    command.add_argument("--episodes", type=positive, default=64, help="per policy and physics")
-    command.add_argument("--variants", nargs="+", default=(), help="held-out variants to evaluate in as well")
-    command.add_argument("--budget-episodes", type=positive, default=10, help="of a target (default 10)")
-    command.add_argument("--rounds", type=positive, default=1, help="in a target: record, identify, train")
-    add_recordings(command)
-    command.add_argument("--out", type=Path, help="folder; default runs/close-WORLD, with -TARGET")
-    add_task(command)
-    command.set_defaults(run=run)
+    ),
+    option("--free", nargs="+", default=(), help="parameters to identify; default the world's"),
+    option("--steps", type=positive, default=300_000, help="of continued training, per policy"),
+    option("--episodes", type=positive, default=64, help="per policy and physics"),
+    option("--variants", nargs="+", default=(), help="held-out variants to evaluate in as well"),
+    option("--budget-episodes", type=positive, default=10, help="of a target (default 10)"),
+    option("--rounds", type=positive, default=1, help="in a target: record, identify, train"),
+    *RECORDINGS,
+    option("--out", type=Path, help="folder; default runs/close-WORLD, with -TARGET"),
+    *TASK,
+)
+def run(arguments: Arguments) -> int:
+    """From recordings to a policy: doctor, identify, go on training, evaluate.
 
-
-def run(arguments: argparse.Namespace) -> int:
-    """Run it; the exit status is the identification's."""
+    The exit status is the identification's.
+    """
     from sim2real.cli.evaluate import print_report
     from sim2real.evaluate.rollouts import Trials
     from sim2real.identify.options import Options

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sim2real.cli.arguments import Commands, positive
+from sim2real.cli.arguments import positive
+from sim2real.cli.command import Arguments, command, option
+from sim2real.cli.options import CELLS, TASK, WORLD, design_of, load_world
 from sim2real.cli.show import show_tables
-from sim2real.cli.task import add_cluster, add_task, load_world
 from sim2real.cli.terminal import command_line, console, counting
 from sim2real.errors import InvalidValue
 
@@ -18,56 +18,41 @@ if TYPE_CHECKING:
     from sim2real.world import World
 
 
-def add(commands: Commands) -> None:
-    """Add the command."""
-    command = commands.add_parser("compare", help="transfer methods side by side: which helped, which hurt")
-    command.add_argument("world", help="a world's name or folder")
-    command.add_argument("--targets", nargs="+", required=True, help="held-out variants, each sealed")
-    command.add_argument(
+@command(
+    "compare",
+    WORLD,
+    option("--targets", nargs="+", required=True, help="held-out variants, each sealed"),
+    option(
         "--methods",
         nargs="+",
         required=True,
         help="see `sim2real methods`; METHOD:NAME=VALUE,NAME=VALUE for settings, all for every one",
-    )
-    command.add_argument("--budget", type=positive, default=50_000, help="control steps a cell (50000)")
-    command.add_argument("--episodes", type=positive, help="budget in episodes as well")
-    command.add_argument(
-        "--seeds", type=positive, help="policies to start from; default up to 5 shipped ones"
-    )
-    command.add_argument("--source", default="nominal", help="label of shipped policies (nominal)")
-    command.add_argument("--policies", nargs="+", help="policies to start from, for shipped ones")
-    command.add_argument(
+    ),
+    option("--budget", type=positive, default=50_000, help="control steps a cell (50000)"),
+    option("--episodes", type=positive, help="budget in episodes as well"),
+    option("--seeds", type=positive, help="policies to start from; default up to 5 shipped ones"),
+    option("--source", default="nominal", help="label of shipped policies (nominal)"),
+    option("--policies", nargs="+", help="policies to start from, for shipped ones"),
+    option(
         "--variants", nargs="*", help="to try results in beside targets and source; default all that run here"
-    )
-    command.add_argument("--tries", type=positive, default=64, help="episodes per result and physics (64)")
-    add_cluster(command)
-    command.add_argument("--out", type=Path, help="folder; default runs/compare-WORLD")
-    add_task(command)
-    command.set_defaults(run=run)
-
-
-def run(arguments: argparse.Namespace) -> None:
-    """Run it."""
-    from sim2real.evaluate.rollouts import Trials
+    ),
+    *CELLS,
+    option("--out", type=Path, help="folder; default runs/compare-WORLD"),
+    *TASK,
+)
+def run(arguments: Arguments) -> None:
+    """Transfer methods side by side: which helped, which hurt."""
     from sim2real.pipelines.compare import compare
     from sim2real.pipelines.reporting import Reporting
     from sim2real.report.compare import table_of
-    from sim2real.transfer.compare import Design
     from sim2real.transfer.methods import METHODS
     from sim2real.transfer.target import Budget
 
     world = load_world(arguments.world, arguments)
     policies = _policies(arguments, world)
     methods = list(METHODS) if arguments.methods == ["all"] else arguments.methods
-    design = Design(
-        tuple(dict.fromkeys(arguments.targets)),
-        Budget(arguments.budget, arguments.episodes),
-        None if arguments.variants is None else tuple(arguments.variants),
-        Trials(arguments.tries),
-        arguments.jobs,
-        tuple(arguments.imports),
-        arguments.cluster,
-    )
+    budget = Budget(arguments.budget, arguments.episodes)
+    design = design_of(arguments, arguments.targets, budget, arguments.variants)
     out, show = arguments.out or Path("runs") / f"compare-{world.name}", console()
     reporting = Reporting({"command": command_line()}, partial(counting, lines=True))
     found = compare(world, policies, list(dict.fromkeys(methods)), design, out, reporting)
@@ -77,7 +62,7 @@ def run(arguments: argparse.Namespace) -> None:
     print(f"wrote {out / 'compare.html'}")
 
 
-def _policies(arguments: argparse.Namespace, world: World) -> list[Policy]:
+def _policies(arguments: Arguments, world: World) -> list[Policy]:
     from sim2real.policy import Policy
 
     if arguments.policies:

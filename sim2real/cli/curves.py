@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
-from sim2real.cli.arguments import Commands
+from sim2real.cli.command import Arguments, command, option
 from sim2real.cli.show import show_tables
 
 
-def add(commands: Commands) -> None:
-    """Add the command."""
-    command = commands.add_parser("curves", help="what transfer gains by budget, from several comparisons")
-    command.add_argument("runs", nargs="+", type=Path, help="folders of compare, each at another --budget")
-    command.add_argument(
-        "--threshold", nargs="+", type=float, default=[], help="returns: how many steps does each take?"
-    )
-    command.add_argument("--out", type=Path, help="folder of the pictures; default the first run's")
-    command.set_defaults(run=run)
-
-
-def run(arguments: argparse.Namespace) -> None:
-    """Run it."""
+@command(
+    "curves",
+    option("runs", nargs="+", type=Path, help="folders of compare, each at another --budget"),
+    option("--threshold", nargs="+", type=float, default=[], help="returns: how many steps does each take?"),
+    option("--out", type=Path, help="folder of the pictures; default the first run's"),
+)
+def run(arguments: Arguments) -> None:
+    """What transfer gains by budget, from several comparisons."""
     from sim2real.pipelines.transfer_studies import read_curves
     from sim2real.report.training_curves import curve_tables
 

@@ -6,10 +6,11 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sim2real.cli.arguments import Commands, counted, positive, seed
-from sim2real.cli.policies import add_policies, given
+from sim2real.cli.arguments import counted, positive, seed
+from sim2real.cli.command import Arguments, command, option
+from sim2real.cli.options import ALLOW_DEAD, TASK
+from sim2real.cli.policies import POLICIES, given
 from sim2real.cli.show import show_tables
-from sim2real.cli.task import add_task
 from sim2real.cli.terminal import command_line, console, counting
 
 if TYPE_CHECKING:
@@ -17,59 +18,55 @@ if TYPE_CHECKING:
     from sim2real.world import Variant, World
 
 
-def add(commands: Commands) -> None:
-    """Add the command."""
-    command = commands.add_parser("evaluate", help="measure policies on held-out physics, with intervals")
-    add_policies(command, several=True)
-    command.add_argument(
-        "--variants", nargs="+", help="held-out variants, TOML files of domains; default all"
-    )
-    command.add_argument(
+@command(
+    "evaluate",
+    *POLICIES,
+    option("--variants", nargs="+", help="held-out variants, TOML files of domains; default all"),
+    option(
         "--episodes",
         type=positive,
         help="per policy and variant; default 64, or 1 where an io.toml has all begin alike",
-    )
-    command.add_argument("--fresh", type=positive, metavar="N", help="N variants that are drawn by --seed")
-    command.add_argument("--seed", type=seed, default=0, help="of the physics of --fresh (0)")
-    command.add_argument(
+    ),
+    option("--fresh", type=positive, metavar="N", help="N variants that are drawn by --seed"),
+    option("--seed", type=seed, default=0, help="of the physics of --fresh (0)"),
+    option(
         "--grid",
         nargs="+",
         type=counted,
         default=[],
         metavar="PARAMETER:N",
         help="every combination of N values of each, both ends among them",
-    )
-    command.add_argument(
-        "--domain", help="of --fresh and --grid: training, or a TOML file; default what variants span"
-    )
-    command.add_argument("--simulator", help="engine for all variants; default each variant's own")
-    command.add_argument(
+    ),
+    option("--domain", help="of --fresh and --grid: training, or a TOML file; default what variants span"),
+    option("--simulator", help="engine for all variants; default each variant's own"),
+    option(
         "--baseline", help="label that the others are compared with; default nominal, or else the first one"
-    )
-    command.add_argument("--out", type=Path, help="folder of the report; default runs/evaluate-WORLD")
-    command.add_argument("--allow-dead", action="store_true", help="also values that change nothing")
-    command.add_argument(
+    ),
+    option("--out", type=Path, help="folder of the report; default runs/evaluate-WORLD"),
+    ALLOW_DEAD,
+    option(
         "--selftest",
         action="store_true",
         help="no policies: does evaluation find what is planted, and no more?",
-    )
-    command.add_argument(
+    ),
+    option(
         "--require",
         action="append",
         default=[],
         metavar="REQUIREMENT",
         help="such as 'success >= 0.9 on combined' or 'worst >= 60'; may be given again. Status 0 if all are "
         "met, 1 if one is broken, 3 if undecided",
-    )
-    command.add_argument("--compare", type=Path, metavar="OLD", help="an episodes.parquet, or its folder")
-    command.add_argument("--junit", type=Path, metavar="FILE", help="where the decisions go as JUnit XML")
-    command.add_argument("--summary", type=Path, metavar="FILE", help="where they go as Markdown")
-    add_task(command)
-    command.set_defaults(run=run)
+    ),
+    option("--compare", type=Path, metavar="OLD", help="an episodes.parquet, or its folder"),
+    option("--junit", type=Path, metavar="FILE", help="where the decisions go as JUnit XML"),
+    option("--summary", type=Path, metavar="FILE", help="where they go as Markdown"),
+    *TASK,
+)
+def run(arguments: Arguments) -> int:
+    """Measure policies on held-out physics, with intervals.
 
-
-def run(arguments: argparse.Namespace) -> int:
-    """Run it; the exit status is 1 for a selftest that fails, or that of the requirements."""
+    The exit status is 1 for a selftest that fails, or that of the requirements.
+    """
     if arguments.selftest:
         return selftest()
     from dataclasses import replace

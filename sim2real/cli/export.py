@@ -2,33 +2,20 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
-from sim2real.cli.arguments import Commands
-from sim2real.cli.task import add_task, load_world
+from sim2real.cli.command import Arguments, command, option
+from sim2real.cli.options import TASK, load_world
 
 
-def add(commands: Commands) -> None:
-    """Add both commands."""
-    command = commands.add_parser("export", help="write a policy as one file for a robot, checked")
-    command.add_argument("policy", help="a policy's name or folder")
-    command.add_argument("--onnx", type=Path, metavar="FILE", help="for onnxruntime and the like")
-    command.add_argument("--npz", type=Path, metavar="FILE", help="for numpy alone: scripts/run_exported.py")
-    command.set_defaults(run=run)
-    command = commands.add_parser("import", help="make a policy folder of a zip of Stable-Baselines3")
-    command.add_argument(
-        "policy", metavar="sb3:FILE.zip", help="with ,normalize=FILE where VecNormalize is not beside"
-    )
-    command.add_argument("--world", required=True, help="name or folder of the world that it was trained in")
-    command.add_argument("--label", help="what reports call it; default the algorithm")
-    command.add_argument("--out", type=Path, help="folder of the policy; default runs/FILE")
-    add_task(command)
-    command.set_defaults(run=run_import)
-
-
-def run(arguments: argparse.Namespace) -> None:
-    """Run the export."""
+@command(
+    "export",
+    option("policy", help="a policy's name or folder"),
+    option("--onnx", type=Path, metavar="FILE", help="for onnxruntime and the like"),
+    option("--npz", type=Path, metavar="FILE", help="for numpy alone: scripts/run_exported.py"),
+)
+def run(arguments: Arguments) -> None:
+    """Write a policy as one file for a robot, checked."""
     from sim2real.errors import InvalidValue
     from sim2real.foreign.export import export_policy
     from sim2real.policy import Policy
@@ -41,8 +28,16 @@ def run(arguments: argparse.Namespace) -> None:
         print(f"acts as the policy, to {difference:.1g}, on 1000 observations\nwrote {path}")
 
 
-def run_import(arguments: argparse.Namespace) -> None:
-    """Run the import."""
+@command(
+    "import",
+    option("policy", metavar="sb3:FILE.zip", help="with ,normalize=FILE where VecNormalize is not beside"),
+    option("--world", required=True, help="name or folder of the world that it was trained in"),
+    option("--label", help="what reports call it; default the algorithm"),
+    option("--out", type=Path, help="folder of the policy; default runs/FILE"),
+    *TASK,
+)
+def run_import(arguments: Arguments) -> None:
+    """Make a policy folder of a zip of Stable-Baselines3."""
     from sim2real.foreign import import_policy
     from sim2real.policy import Policy
 

@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
-from sim2real.cli.arguments import Commands, add_recordings
+from sim2real.cli.command import Arguments, command, option
+from sim2real.cli.options import RECORDINGS, WORLD
 from sim2real.cli.show import show_tables
 from sim2real.cli.terminal import command_line, console, working
 
 
-def add(commands: Commands) -> None:
-    """Add the command."""
-    command = commands.add_parser("gap", help="replay recordings of a robot and measure the gap per joint")
-    command.add_argument("world", help="a world's name or folder")
-    command.add_argument("--recordings", type=Path, required=True, help="folder of recordings")
-    command.add_argument(
+@command(
+    "gap",
+    WORLD,
+    option("--recordings", type=Path, required=True, help="folder of recordings"),
+    option(
         "--physics",
         type=Path,
         help="TOML of a domain whose middle to replay under, such as identify's point.toml; default nominal",
-    )
-    add_recordings(command)
-    command.add_argument("--out", type=Path, help="folder of the report; default runs/gap-WORLD")
-    command.set_defaults(run=run)
-
-
-def run(arguments: argparse.Namespace) -> None:
-    """Run it."""
+    ),
+    *RECORDINGS,
+    option("--out", type=Path, help="folder of the report; default runs/gap-WORLD"),
+)
+def run(arguments: Arguments) -> None:
+    """Replay recordings of a robot and measure the gap per joint."""
     from contextlib import ExitStack
 
     from sim2real.doctor import BAD_DATA, verdict_sentence

@@ -2,47 +2,46 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 from pathlib import Path
 
-from sim2real.cli.arguments import Commands, add_recordings, amount, seed
+from sim2real.cli.arguments import amount, seed
+from sim2real.cli.command import Arguments, command, option
+from sim2real.cli.options import RECORDINGS, WORLD
 from sim2real.cli.show import show_tables
 from sim2real.cli.terminal import command_line, console, identifying
 
 
-def add(commands: Commands) -> None:
-    """Add the command."""
-    command = commands.add_parser("identify", help="find the physics that recordings of a robot show")
-    command.add_argument("world", help="a world's name or folder")
-    command.add_argument("--recordings", type=Path, required=True, help="folder of recordings")
-    command.add_argument(
-        "--free", nargs="+", default=(), help="parameters that may change; default the world's"
-    )
-    command.add_argument(
+@command(
+    "identify",
+    WORLD,
+    option("--recordings", type=Path, required=True, help="folder of recordings"),
+    option("--free", nargs="+", default=(), help="parameters that may change; default the world's"),
+    option(
         "--held-out",
         nargs="+",
         help="recordings to hold out; default every fourth, or the end of a single one",
-    )
-    command.add_argument(
+    ),
+    option(
         *("--select", "--ladder"),
         action="store_true",
         help="select a model of the motors from nested ones, judged on what is held out",
-    )
-    command.add_argument("--check", action="store_true", help="say what can be told, and fit nothing")
-    command.add_argument(
+    ),
+    option("--check", action="store_true", help="say what can be told, and fit nothing"),
+    option(
         "--top-speed",
         type=amount,
         help="rad/s or m/s of any joint in the motion to record next; default the highest that was recorded",
-    )
-    command.add_argument("--seed", type=seed, default=0)
-    add_recordings(command)
-    command.add_argument("--out", type=Path, help="folder of the results; default runs/identify-WORLD")
-    command.set_defaults(run=run)
+    ),
+    option("--seed", type=seed, default=0),
+    *RECORDINGS,
+    option("--out", type=Path, help="folder of the results; default runs/identify-WORLD"),
+)
+def run(arguments: Arguments) -> int:
+    """Find the physics that recordings of a robot show.
 
-
-def run(arguments: argparse.Namespace) -> int:
-    """Run it; the exit status is that of the verdicts."""
+    The exit status is that of the verdicts.
+    """
     from sim2real.identify.check import check
     from sim2real.identify.options import Options
     from sim2real.pipelines.identify import identify

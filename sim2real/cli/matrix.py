@@ -2,39 +2,30 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from sim2real.cli.arguments import Commands, positive
+from sim2real.cli.arguments import positive
+from sim2real.cli.command import Arguments, command, option
+from sim2real.cli.options import ALLOW_DEAD, TASK, load_world
 from sim2real.cli.show import show_sections
-from sim2real.cli.task import add_task, load_world
 from sim2real.cli.terminal import counting
 
 
-def add(commands: Commands) -> None:
-    """Add the command."""
-    command = commands.add_parser("matrix", help="trained here, run there: simulators, domains or worlds")
-    command.add_argument("worlds", nargs="+", metavar="WORLD", help="names or folders; columns if several")
-    command.add_argument(
-        "--policies", nargs="+", metavar="POLICY", help="as of evaluate; default all that are shipped"
-    )
-    command.add_argument(
-        "--simulators", nargs="+", help="engines to run in; default all installed, if no --domains"
-    )
-    command.add_argument(
-        "--domains", nargs="+", help="to run in: nominal, training, held-out variants, TOML files"
-    )
-    command.add_argument("--episodes", type=positive, default=32, help="per policy and column (32)")
-    command.add_argument("--trust", action="store_true", help="load TorchScript, which can run code")
-    command.add_argument("--out", type=Path, help="folder of the results; default runs/matrix-WORLD")
-    command.add_argument("--allow-dead", action="store_true", help="also values that change nothing")
-    add_task(command)
-    command.set_defaults(run=run, world=True)
-
-
-def run(arguments: argparse.Namespace) -> None:
-    """Run it."""
+@command(
+    "matrix",
+    option("worlds", nargs="+", metavar="WORLD", help="names or folders; columns if several"),
+    option("--policies", nargs="+", metavar="POLICY", help="as of evaluate; default all that are shipped"),
+    option("--simulators", nargs="+", help="engines to run in; default all installed, if no --domains"),
+    option("--domains", nargs="+", help="to run in: nominal, training, held-out variants, TOML files"),
+    option("--episodes", type=positive, default=32, help="per policy and column (32)"),
+    option("--trust", action="store_true", help="load TorchScript, which can run code"),
+    option("--out", type=Path, help="folder of the results; default runs/matrix-WORLD"),
+    ALLOW_DEAD,
+    *TASK,
+)
+def run(arguments: Arguments) -> None:
+    """Trained here, run there: simulators, domains or worlds."""
     from sim2real.evaluate.rollouts import Trials
     from sim2real.foreign import load_policy
     from sim2real.pipelines.agreement import MatrixSettings, matrix

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
-
-from sim2real.cli.arguments import Commands
-from sim2real.cli.task import add_imports
+from sim2real.cli.command import Arguments, command, option
+from sim2real.cli.options import IMPORT
 from sim2real.cli.terminal import console
 
 
-def add(commands: Commands) -> None:
-    """Add the command."""
-    command = commands.add_parser("methods", help="ways to transfer a policy: needs, costs, risks, settings")
-    command.add_argument("name", nargs="?", help="a method, for its settings")
-    add_imports(command)
-    command.set_defaults(run=run)
-
-
-def run(arguments: argparse.Namespace) -> None:
-    """Run it."""
+@command(
+    "methods",
+    option("name", nargs="?", help="a method, for its settings"),
+    IMPORT,
+)
+def run(arguments: Arguments) -> None:
+    """Ways to transfer a policy: needs, costs, risks, settings."""
     from rich.table import Column, Table
 
     from sim2real.transfer.methods import METHODS, settings_of

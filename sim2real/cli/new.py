@@ -2,36 +2,31 @@
 
 from __future__ import annotations
 
-import argparse
-
-from sim2real.cli.arguments import Commands
-from sim2real.cli.task import add_imports
+from sim2real.cli.command import Arguments, command, either, option
+from sim2real.cli.options import IMPORT
 from sim2real.cli.terminal import console, working
 
 
-def add(commands: Commands) -> None:
-    """Add the command."""
-    command = commands.add_parser(
-        "new", help="write a world folder for an MJCF or a gymnasium env: parameters, variants, a task"
-    )
-    command.add_argument("folder", help="folder to make; its name is the world's")
-    what = command.add_mutually_exclusive_group(required=True)
-    what.add_argument("--model", help="MJCF file, or a URDF that MuJoCo loads")
-    what.add_argument("--gym", metavar="ID", help="gymnasium env: Hopper-v5, or my_module:MyEnv-v0")
-    command.add_argument("--task", action="store_true", help="write task.py too, an example to edit")
-    command.add_argument(
+@command(
+    "new",
+    option("folder", help="folder to make; its name is the world's"),
+    either(
+        option("--model", help="MJCF file, or a URDF that MuJoCo loads"),
+        option("--gym", metavar="ID", help="gymnasium env: Hopper-v5, or my_module:MyEnv-v0"),
+        required=True,
+    ),
+    option("--task", action="store_true", help="write task.py too, an example to edit"),
+    option(
         "--io",
         metavar="FILE",
         help="what a policy sees and drives, for a task without code: IO_descriptors.yaml (Isaac Lab), "
         "policy.onnx (mjlab) or config.yaml (unitree_rl_gym)",
-    )
-    command.add_argument("--env", metavar="FILE", help="Isaac Lab's env.yaml of the same run: the gains")
-    add_imports(command)
-    command.set_defaults(run=run)
-
-
-def run(arguments: argparse.Namespace) -> None:
-    """Run it."""
+    ),
+    option("--env", metavar="FILE", help="Isaac Lab's env.yaml of the same run: the gains"),
+    IMPORT,
+)
+def run(arguments: Arguments) -> None:
+    """Write a world folder for an MJCF or a gymnasium env: parameters, variants, a task."""
     from sim2real.scaffold import new_world
     from sim2real.world import SCHEME
 

@@ -2,39 +2,34 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sim2real.cli.arguments import Commands, amount
-from sim2real.cli.policies import add_policies, world_of
-from sim2real.cli.task import add_task, load_world
+from sim2real.cli.arguments import amount
+from sim2real.cli.command import Arguments, command, option
+from sim2real.cli.options import TASK, load_world
+from sim2real.cli.policies import POLICY, world_of
 
 if TYPE_CHECKING:
     from sim2real.playback import Clip
 
 
-def add(commands: Commands) -> None:
-    """Add the command."""
-    command = commands.add_parser("play", help="watch a policy: in a window, or as a video")
-    add_policies(command, several=False)
-    command.add_argument(
-        "--variant", help="a held-out variant, or a TOML file of a domain, beside the source"
-    )
-    command.add_argument("--seconds", type=amount, default=10.0, help="of simulated time at most; default 10")
-    command.add_argument(
+@command(
+    "play",
+    *POLICY,
+    option("--variant", help="a held-out variant, or a TOML file of a domain, beside the source"),
+    option("--seconds", type=amount, default=10.0, help="of simulated time at most; default 10"),
+    option(
         "--video",
         type=Path,
         metavar="FILE",
         help="file to write, .webp, .gif or .mp4; default a window, or runs/play-POLICY.webp without "
         "a display",
-    )
-    add_task(command)
-    command.set_defaults(run=run)
-
-
-def run(arguments: argparse.Namespace) -> None:
-    """Run it."""
+    ),
+    *TASK,
+)
+def run(arguments: Arguments) -> None:
+    """Watch a policy: in a window, or as a video."""
     from sim2real.foreign import load_policy
     from sim2real.playback import default_video, has_window, play
 

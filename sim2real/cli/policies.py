@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sim2real.cli.arguments import Commands
-from sim2real.cli.task import load_world
+from sim2real.cli.command import Arguments, command, option
+from sim2real.cli.options import load_world
 from sim2real.cli.terminal import console
 
 if TYPE_CHECKING:
@@ -16,16 +15,29 @@ if TYPE_CHECKING:
     from sim2real.policy import Policy, ProvenanceStep
     from sim2real.world import World
 
+_FORMS = "name or folder of ours, sb3:FILE.zip, onnx:FILE, torchscript:FILE, MODULE:NAME; LABEL=POLICY gives "
+_WHERE = (
+    option("--trust", action="store_true", help="load TorchScript, which can run code of whoever made it"),
+    option("--world", help="name or folder of the world; default the one that our policies name"),
+)
+POLICY = (option("policy", metavar="POLICY", help=_FORMS + "a label"), *_WHERE)
+POLICIES = (
+    option(
+        "policies",
+        nargs="*",
+        metavar="POLICY",
+        help=_FORMS + "a label, and policies of one label are its seeds",
+    ),
+    *_WHERE,
+)
 
-def add(commands: Commands) -> None:
-    """Add the command."""
-    command = commands.add_parser("policies", help="list the shipped policies, or show the card of one")
-    command.add_argument("name", nargs="?", help="a world, for its policies, or a policy, for its card")
-    command.set_defaults(run=run)
 
-
-def run(arguments: argparse.Namespace) -> None:
-    """Run it."""
+@command(
+    "policies",
+    option("name", nargs="?", help="a world, for its policies, or a policy, for its card"),
+)
+def run(arguments: Arguments) -> None:
+    """List the shipped policies, or show the card of one."""
     from rich.table import Column, Table
 
     from sim2real.catalog import entries, find
@@ -60,23 +72,6 @@ def _told(step: ProvenanceStep) -> str:
     return f"{step.method} {step.steps:,}" + (f" in {target}" if target else "")
 
 
-def add_policies(command: argparse.ArgumentParser, several: bool) -> None:
-    """What every command asks that runs policies of anyone."""
-    command.add_argument(
-        "policies" if several else "policy",
-        nargs="*" if several else None,
-        metavar="POLICY",
-        help="name or folder of ours, sb3:FILE.zip, onnx:FILE, torchscript:FILE, MODULE:NAME; LABEL=POLICY "
-        "gives a label" + ", and policies of one label are its seeds" * several,
-    )
-    command.add_argument(
-        "--trust", action="store_true", help="load TorchScript, which can run code of whoever made it"
-    )
-    command.add_argument(
-        "--world", help="name or folder of the world; default the one that our policies name"
-    )
-
-
 def world_of(policies: Sequence[Policy | ForeignPolicy]) -> str:
     """The world that the first policy names which names any."""
     from sim2real.errors import InvalidValue
@@ -87,9 +82,7 @@ def world_of(policies: Sequence[Policy | ForeignPolicy]) -> str:
     raise InvalidValue("policies that were made elsewhere name no world; say in which one, with --world")
 
 
-def given(
-    arguments: argparse.Namespace, command: str, what: str
-) -> tuple[list[Policy | ForeignPolicy], World, Path]:
+def given(arguments: Arguments, command: str, what: str) -> tuple[list[Policy | ForeignPolicy], World, Path]:
     """Policies, the world that was named or the one that they name, and the folder of the results.
 
     Raises:

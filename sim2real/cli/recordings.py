@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
-from sim2real.cli.arguments import Commands
+from sim2real.cli.command import Arguments, command, option
+from sim2real.cli.options import UNWRAP
 from sim2real.cli.show import show_tables
 from sim2real.cli.terminal import command_line, console
 
 
-def add(commands: Commands) -> None:
-    """Add the command."""
-    command = commands.add_parser(
-        "recordings", help="the log doctor: what is wrong with recordings, and where"
-    )
-    command.add_argument("folder", type=Path, help="a folder of recordings, or one of them")
-    command.add_argument("--world", help="name or folder of the world whose joints and ranges they must fit")
-    command.add_argument(
-        "--unwrap", action="store_true", help="take jumps by a whole turn out of the recordings' angles"
-    )
-    command.add_argument("--out", type=Path, default=Path("runs/recordings"), help="folder of the page")
-    command.set_defaults(run=run)
+@command(
+    "recordings",
+    option("folder", type=Path, help="a folder of recordings, or one of them"),
+    option("--world", help="name or folder of the world whose joints and ranges they must fit"),
+    UNWRAP,
+    option("--out", type=Path, default=Path("runs/recordings"), help="folder of the page"),
+)
+def run(arguments: Arguments) -> int:
+    """The log doctor: what is wrong with recordings, and where.
 
-
-def run(arguments: argparse.Namespace) -> int:
-    """Run it; 1 for logs that nothing should be fitted to."""
+    The exit status is 1 for logs that nothing should be fitted to.
+    """
     from sim2real.doctor import BAD_DATA, verdict_sentence
     from sim2real.pipelines.recordings import RecordingSettings, diagnose
     from sim2real.report.doctor import finding_table, recording_table

@@ -2,36 +2,27 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
-from sim2real.cli.arguments import Commands, positive, print_measured, seed
-from sim2real.cli.task import add_task, load_world
+from sim2real.cli.arguments import positive, seed
+from sim2real.cli.command import Arguments, command, option
+from sim2real.cli.options import ANY_WORLD, TASK, load_world
 
 
-def add(commands: Commands) -> None:
-    """Add the command."""
-    command = commands.add_parser("train", help="pre-train a policy in a source domain")
-    command.add_argument("world", help="a world's name or folder, or gym:ID of a gymnasium env")
-    command.add_argument(
-        "--domain", default="nominal", help="nominal (default), training, or the path of a TOML file"
-    )
-    command.add_argument("--steps", type=positive, help="control steps; default per world")
-    command.add_argument(
-        "--start", help="policy to go on from: a name or folder, or '' for none; default per world"
-    )
-    command.add_argument("--simulator", help="engine: mujoco (default), bullet or warp")
-    command.add_argument("--seed", type=seed, default=0)
-    command.add_argument(
-        "--allow-dead", action="store_true", help="train with parameters that change nothing"
-    )
-    command.add_argument("--out", type=Path, help="folder of the policy; default runs/WORLD-DOMAIN-SEED")
-    add_task(command)
-    command.set_defaults(run=run)
-
-
-def run(arguments: argparse.Namespace) -> None:
-    """Run it."""
+@command(
+    "train",
+    ANY_WORLD,
+    option("--domain", default="nominal", help="nominal (default), training, or the path of a TOML file"),
+    option("--steps", type=positive, help="control steps; default per world"),
+    option("--start", help="policy to go on from: a name or folder, or '' for none; default per world"),
+    option("--simulator", help="engine: mujoco (default), bullet or warp"),
+    option("--seed", type=seed, default=0),
+    option("--allow-dead", action="store_true", help="train with parameters that change nothing"),
+    option("--out", type=Path, help="folder of the policy; default runs/WORLD-DOMAIN-SEED"),
+    *TASK,
+)
+def run(arguments: Arguments) -> None:
+    """Pre-train a policy in a source domain."""
     world = load_world(arguments.world, arguments)
     randomized = not world.domain(arguments.domain).is_point
     given = {"total_steps": arguments.steps, "start": arguments.start, "simulator": arguments.simulator}
@@ -47,4 +38,5 @@ def run(arguments: argparse.Namespace) -> None:
     domain = Path(arguments.domain).stem
     out = arguments.out or Path("runs") / f"{world.path.name}-{domain}-{arguments.seed}"
     policy = train(world, out, arguments.domain, arguments.seed, settings, progress=True)
-    print_measured(policy, out)
+    numbers = ", ".join(f"{name.replace('_', ' ')} {v:.3g}" for name, v in policy.contract.measured.items())
+    print(f"{numbers}\nwrote {out}")

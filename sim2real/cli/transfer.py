@@ -2,52 +2,50 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import secrets
 from pathlib import Path
 
-from sim2real.cli.arguments import Commands, positive, seed
-from sim2real.cli.task import add_task, load_world
+from sim2real.cli.arguments import positive, seed
+from sim2real.cli.command import Arguments, command, either, option
+from sim2real.cli.options import TASK, load_world
 
 
-def add(commands: Commands) -> None:
-    """Add the command."""
-    command = commands.add_parser("transfer", help="adapt a policy to a sealed target under a budget")
-    command.add_argument("policy", help="a policy's name or folder")
-    command.add_argument("--target", required=True, help="a held-out variant, or the path of a TOML domain")
-    command.add_argument("--steps", type=positive, default=50_000, help="budget in control steps")
-    command.add_argument("--episodes", type=positive, help="budget in episodes")
-    command.add_argument("--seconds", type=float, help="budget in simulated seconds")
-    command.add_argument("--world", help="name or folder of the world; default the one that the policy names")
-    command.add_argument(
+@command(
+    "transfer",
+    option("policy", help="a policy's name or folder"),
+    option("--target", required=True, help="a held-out variant, or the path of a TOML domain"),
+    option("--steps", type=positive, default=50_000, help="budget in control steps"),
+    option("--episodes", type=positive, help="budget in episodes"),
+    option("--seconds", type=float, help="budget in simulated seconds"),
+    option("--world", help="name or folder of the world; default the one that the policy names"),
+    option(
         "--method",
         metavar="NAME[:SETTING=VALUE,...]",
         help="see `sim2real methods`; default the first of identify, rehearsal and fine-tune that can",
-    )
-    command.add_argument("--seed", type=seed, help="of exploration; default that of the policy")
-    command.add_argument("--label", help="what reports call it; default the method")
-    command.add_argument(
+    ),
+    option("--seed", type=seed, help="of exploration; default that of the policy"),
+    option("--label", help="what reports call it; default the method"),
+    option(
         "--secret", type=seed, help="of the target's draws, to repeat a run; default one that nobody knows"
-    )
-    command.add_argument(
+    ),
+    option(
         "--remote",
         action="store_true",
         help="keep the target in a process of its own, which can't be looked into",
-    )
-    folder = command.add_mutually_exclusive_group()
-    folder.add_argument("--out", type=Path, help="folder of the new policy; default runs/POLICY-TARGET")
-    folder.add_argument(
-        "--adapter",
-        type=Path,
-        help="folder of what low-rank or adapters trained, in place of a policy; loads as POLICY+FOLDER",
-    )
-    add_task(command)
-    command.set_defaults(run=run)
-
-
-def run(arguments: argparse.Namespace) -> None:
-    """Run it."""
+    ),
+    either(
+        option("--out", type=Path, help="folder of the new policy; default runs/POLICY-TARGET"),
+        option(
+            "--adapter",
+            type=Path,
+            help="folder of what low-rank or adapters trained, in place of a policy; loads as POLICY+FOLDER",
+        ),
+    ),
+    *TASK,
+)
+def run(arguments: Arguments) -> None:
+    """Adapt a policy to a sealed target under a budget."""
     from sim2real.policy import Policy
     from sim2real.transfer.methods import read_method
     from sim2real.transfer.methods.fine_tuning import as_adapter

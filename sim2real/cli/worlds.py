@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 from typing import TYPE_CHECKING
 
-from sim2real.cli.arguments import Commands
-from sim2real.cli.task import add_imports
+from sim2real.cli.command import Arguments, command, option
+from sim2real.cli.options import IMPORT
 from sim2real.cli.terminal import console
 
 if TYPE_CHECKING:
@@ -15,16 +14,13 @@ if TYPE_CHECKING:
     from sim2real.io_table import IoTable
 
 
-def add(commands: Commands) -> None:
-    """Add the command."""
-    command = commands.add_parser("worlds", help="list the worlds, or the parameters and variants of one")
-    command.add_argument("world", nargs="?", help="a world's name or folder, or gym:ID of a gymnasium env")
-    add_imports(command)
-    command.set_defaults(run=run)
-
-
-def run(arguments: argparse.Namespace) -> None:
-    """Run it."""
+@command(
+    "worlds",
+    option("world", nargs="?", help="a world's name or folder, or gym:ID of a gymnasium env"),
+    IMPORT,
+)
+def run(arguments: Arguments) -> None:
+    """List the worlds, or the parameters and variants of one."""
     from rich.table import Column, Table
 
     from sim2real.catalog import entries

@@ -2,48 +2,45 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
-from sim2real.cli.arguments import Commands, amount, counted, positive, seed
-from sim2real.cli.policies import add_policies, given
+from sim2real.cli.arguments import amount, counted, positive, seed
+from sim2real.cli.command import Arguments, command, option
+from sim2real.cli.options import TASK
+from sim2real.cli.policies import POLICIES, given
 from sim2real.cli.show import show_sections
-from sim2real.cli.task import add_task
 from sim2real.cli.terminal import counting
 
 
-def add(commands: Commands) -> None:
-    """Add the command."""
-    command = commands.add_parser("worst", help="search a domain for the worst physics of policies")
-    add_policies(command, several=True)
-    command.add_argument("--domain", default="training", help="training (default), or a domain's TOML file")
-    command.add_argument("--generations", type=positive, default=12, help="of the search (12)")
-    command.add_argument("--episodes", type=positive, default=16, help="per policy and physics searched (16)")
-    command.add_argument("--fresh", type=positive, default=256, help="episodes that measure the result (256)")
-    command.add_argument("--measure", choices=("return", "success"), default="return", help="(return)")
-    command.add_argument(
+@command(
+    "worst",
+    *POLICIES,
+    option("--domain", default="training", help="training (default), or a domain's TOML file"),
+    option("--generations", type=positive, default=12, help="of the search (12)"),
+    option("--episodes", type=positive, default=16, help="per policy and physics searched (16)"),
+    option("--fresh", type=positive, default=256, help="episodes that measure the result (256)"),
+    option("--measure", choices=("return", "success"), default="return", help="(return)"),
+    option(
         "--threshold",
         type=amount,
         default=0.8,
         help="success, or share of the nominal return, in the robust radius (0.8)",
-    )
-    command.add_argument(
+    ),
+    option(
         "--map",
         nargs=2,
         type=counted,
         metavar="PARAMETER:N",
         help="also where on a grid of two parameters all is well, as map.png",
-    )
-    command.add_argument("--simulator", help="engine; default mujoco, or the world's own")
-    command.add_argument("--allow-dead", action="store_true", help="also ranges that change nothing")
-    command.add_argument("--seed", type=seed, help="of search and episodes; default that of evaluation")
-    command.add_argument("--out", type=Path, help="folder of the results; default runs/worst-WORLD")
-    add_task(command)
-    command.set_defaults(run=run)
-
-
-def run(arguments: argparse.Namespace) -> None:
-    """Run it."""
+    ),
+    option("--simulator", help="engine; default mujoco, or the world's own"),
+    option("--allow-dead", action="store_true", help="also ranges that change nothing"),
+    option("--seed", type=seed, help="of search and episodes; default that of evaluation"),
+    option("--out", type=Path, help="folder of the results; default runs/worst-WORLD"),
+    *TASK,
+)
+def run(arguments: Arguments) -> None:
+    """Search a domain for the worst physics of policies."""
     from sim2real.evaluate.rollouts import SEED
     from sim2real.evaluate.worst_case import Search
     from sim2real.pipelines.worst import WorstSettings, worst

@@ -2,34 +2,31 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
-from sim2real.cli.arguments import Commands, positive
+from sim2real.cli.arguments import positive
+from sim2real.cli.command import Arguments, command, option
+from sim2real.cli.options import TASK, load_world
 from sim2real.cli.show import show_sections
-from sim2real.cli.task import add_task, load_world
 from sim2real.cli.terminal import counting
 
 
-def add(commands: Commands) -> None:
-    """Add the command."""
-    command = commands.add_parser("worth", help="which parameter is worth measuring on the robot next?")
-    command.add_argument("policies", nargs="+", metavar="POLICY", help="seeds of one method, each goes on")
-    command.add_argument("--target", required=True, help="held-out variant of one physics")
-    command.add_argument(
+@command(
+    "worth",
+    option("policies", nargs="+", metavar="POLICY", help="seeds of one method, each goes on"),
+    option("--target", required=True, help="held-out variant of one physics"),
+    option(
         "--parameters", nargs="+", help="that could be measured; default those in which the target differs"
-    )
-    command.add_argument("--halved", action="store_true", help="also: what is halving its range worth?")
-    command.add_argument("--steps", type=positive, default=200_000, help="of each training (200000)")
-    command.add_argument("--episodes", type=positive, default=64, help="in the target, per policy (64)")
-    command.add_argument("--world", help="name or folder of the world; default the one that policies name")
-    command.add_argument("--out", type=Path, help="folder of the results; default runs/worth-WORLD-TARGET")
-    add_task(command)
-    command.set_defaults(run=run)
-
-
-def run(arguments: argparse.Namespace) -> None:
-    """Run it."""
+    ),
+    option("--halved", action="store_true", help="also: what is halving its range worth?"),
+    option("--steps", type=positive, default=200_000, help="of each training (200000)"),
+    option("--episodes", type=positive, default=64, help="in the target, per policy (64)"),
+    option("--world", help="name or folder of the world; default the one that policies name"),
+    option("--out", type=Path, help="folder of the results; default runs/worth-WORLD-TARGET"),
+    *TASK,
+)
+def run(arguments: Arguments) -> None:
+    """Which parameter is worth measuring on the robot next?"""
     from sim2real.evaluate.rollouts import Trials
     from sim2real.pipelines.transfer_studies import worth_of_knowing
     from sim2real.policy import Policy

@@ -193,7 +193,7 @@ class Sim2RealVectorEnv(VectorEnv[Floats, Floats, NDArray[Any]]):
         if channels.schedule:
             self._write(channels.schedule)
         wanted = _checked(arrays.floats(actions), self.action_space.shape, self.task.action_limit, arrays.xp)
-        command = channels.command(self._task.command(wanted))
+        command = channels.command(channels.encoders.asked(self._task, wanted))
         running = np.flatnonzero(~self._resting) if np.count_nonzero(self._resting) else None
         self.simulator.step(command, self._substeps, running, channels.between)
         rewards, ended = self._task.outcome()
@@ -330,7 +330,7 @@ class Sim2RealVectorEnv(VectorEnv[Floats, Floats, NDArray[Any]]):
 
     def _observe(self, ids: Ids | None, diverged: Mask | None) -> None:
         """Refresh rows after a step; a row that diverged keeps its last sane observation."""
-        fresh = self._channels.observe(self._task.observe())
+        fresh = self._channels.observe(self._channels.encoders.seen(self._task))
         if diverged is not None:
             ids = np.flatnonzero(~diverged) if ids is None else ids[~diverged[ids]]
         if ids is None:
@@ -340,7 +340,8 @@ class Sim2RealVectorEnv(VectorEnv[Floats, Floats, NDArray[Any]]):
 
     def _first(self, ids: Ids) -> None:
         """Observe rows that have just begun."""
-        self._observation[ids] = self._arrays.single(self._channels.first(self._task.observe(), ids))
+        seen = self._channels.encoders.seen(self._task)
+        self._observation[ids] = self._arrays.single(self._channels.first(seen, ids))
 
     def _end(self, done: Mask, diverged: Mask, info: Info) -> None:
         succeeded = self._arrays.host(self._task.succeeded())

@@ -26,7 +26,8 @@ class Signal:
     name: str
     unit: str
     scale: float = 1.0
-    """Observation: the policy sees ``value / scale``. Action: an action of 1 means ``scale``."""
+    """Observation: the policy sees ``value / scale``. Action: an action of 1 means ``scale``. Negative where
+    it is seen, or acts, the other way round."""
 
 
 @dataclass(frozen=True)
@@ -198,7 +199,8 @@ class Task(Protocol):
     """Observation, meaning of the action, reward, termination and start states.
 
     Its states and commands have the columns that its spec names; `sim2real.env.make_task` gives one whose
-    states and commands are those of the whole scene.
+    states and commands are those of the whole scene. In `observe` and `command` the simulator's live
+    positions are what encoders read, everywhere else they are true; sites always are.
     """
 
     spec: TaskSpec

@@ -87,10 +87,11 @@ def excite(
         for due in channels.schedule.due() if channels.schedule else ():
             simulator.set_physics(*due)
             channels.change(*due)
-        simulator.step(channels.command(task.command(arrays.put(actions))), substeps, None, channels.between)
+        command = channels.command(channels.encoders.asked(task, arrays.put(actions)))
+        simulator.step(command, substeps, None, channels.between)
         task.outcome()  # some tasks count there
         steps += 1
-        seen = channels.observe(task.observe())
+        seen = channels.observe(channels.encoders.seen(task))
         path.append(np.concatenate([arrays.host(x) for x in (simulator.qpos, simulator.qvel, seen)], axis=1))
     sizes = [simulator.qpos.shape[1], simulator.qvel.shape[1], len(task.spec.observation)]
     values = np.array(path, dtype=float).reshape(shape[0], len(rows), starts, sum(sizes))

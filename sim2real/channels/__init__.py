@@ -2,8 +2,9 @@
 
     channels = Channels(world, simulator, task, draws, domain)
     channels.set_physics(env_ids, ("encoders.noise",), values)
-    delivered = channels.command(command)       # every control step
-    measured = channels.observe(seen)
+    command = channels.encoders.asked(task, action)     # every control step
+    delivered = channels.command(command)
+    measured = channels.observe(channels.encoders.seen(task))
 
 Each effect is a parameter of the world (`sim2real.parameters`), per simulation, and costs nothing while
 every simulation has it at its neutral value. Numbers are drawn by episode and step, so that a noisy episode

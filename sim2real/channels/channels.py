@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from sim2real.arrays import Arrays
 from sim2real.channels.actuators import Jitter, actuator_chain
 from sim2real.channels.disturbances import Pushes
+from sim2real.channels.encoders import Encoders
 from sim2real.channels.filters import FilterInputs
 from sim2real.channels.magnitudes import Magnitudes
 from sim2real.channels.physics_rate import ExplicitDamping, Friction, TorqueSpeed, explicit_damping
@@ -36,6 +37,8 @@ class Channels:
         """
         magnitudes = self._magnitudes = Magnitudes(world, Arrays(simulator.qpos), simulator.num_envs)
         inputs = FilterInputs(magnitudes, draws, task.control_dt)
+        self.encoders = Encoders(inputs, simulator, task)
+        """Through which the task sees its joints."""
         self._sensors = sensor_chain(inputs, task.observation, domain)
         self._actuators = actuator_chain(inputs, simulator)
         self._jitter = (

@@ -1,14 +1,13 @@
 """Sensors that are not ideal: what is read of each signal of the observation.
 
-A reading passes, in this order unless ``[channels]`` in ``physics.toml`` gives another: the encoder's offset,
-gain, constant bias, drifting bias, noise, spikes, rounding, sampling at a lower rate, dropouts, and a delay
+A reading passes, in this order unless ``[channels]`` in ``physics.toml`` gives another: the gain,
+constant bias, drifting bias, noise, spikes, rounding, sampling at a lower rate, dropouts, and a delay
 XX
 units.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -20,7 +19,7 @@ from sim2real.domain import Domain
 from sim2real.errors import InvalidValue
 from sim2real.interface import Array, Ids, Mask, Signal
 from sim2real.parameters import CHANNELS, SENSOR, SENSORS
-from sim2real.world import UNIT, element_name, levers, reads_position
+from sim2real.world import UNIT
 
 
 def sensor_chain(inputs: FilterInputs, signals: Sequence[Signal], domain: Domain) -> Chain:
@@ -39,10 +38,9 @@ def sensor_chain(inputs: FilterInputs, signals: Sequence[Signal], domain: Domain
     magnitudes = inputs.magnitudes
     names = [signal.name for signal in signals]
     scales = np.array([1.0 / signal.scale for signal in signals])
+    sizes = np.abs(scales)
     _check_units(inputs, signals)
     filters: list[Filter] = []
-    if magnitudes.has("encoder_offset"):
-        filters.append(_encoder(inputs, names, scales))
     for quantity in order_of(magnitudes.world, "sensors", SENSORS, SENSOR):
         if not magnitudes.has(quantity):
             continue
@@ -50,21 +48,21 @@ def sensor_chain(inputs: FilterInputs, signals: Sequence[Signal], domain: Domain
             filters.append(Own(inputs, quantity, names, scales))
             continue
         columns = magnitudes.columns(quantity, names)
-        scaled = scales[columns] if quantity in _IN_UNITS else None
+        scaled = scales[columns] if quantity in _SHIFTS else sizes[columns] if quantity in _SIZES else None
         magnitude = magnitudes.bind(quantity, names[columns], scaled)
         if quantity == "sensor_latency":
             magnitude.limits = longest(magnitudes.world, domain, quantity, names[columns])
             filters.append(_Latency(inputs, magnitude, columns))
         elif quantity == "spike":
             magnitudes.columns("spike_size", names)  # names signals that exist
-            size = magnitudes.bind("spike_size", names[columns], scales[columns])
+            size = magnitudes.bind("spike_size", names[columns], sizes[columns])
             filters.append(_Spike(inputs, magnitude, columns, size))
         else:
             filters.append(_FILTERS[quantity](inputs, magnitude, columns))
     return Chain(inputs.arrays, filters)
 
 
-_IN_UNITS = ("bias", "bias_drift", "noise", "resolution")
+_SHIFTS, _SIZES = ("bias", "bias_drift"), ("noise", "resolution")
 
 
 def _check_units(inputs: FilterInputs, signals: Sequence[Signal]) -> None:
@@ -76,43 +74,6 @@ def _check_units(inputs: FilterInputs, signals: Sequence[Signal]) -> None:
                     raise InvalidValue(
                         f"{parameter.name} is given in {parameter.unit!r}, but {element!r} is read in "
                         f"{units[element]!r}; give the signals of each unit a parameter of their own"
-                    )
-
-
-_SIGNS = {"angle": 1.0, "goal_error": -1.0}
-_READ = re.compile(r"(.+)_(angle|goal_error)(?:_\d+)?(?:_\d+_steps_ago)?", re.DOTALL)
-
-
-def _encoder(inputs: FilterInputs, names: Sequence[str], scales: Array) -> Filter:
-    """Offsets of encoders, where signals read them: ``<joint>_angle`` and ``<joint>_goal_error``.
-
-    And where the task io has the angle again, or of steps ago.
-    """
-    joints, signs = [""] * len(names), np.zeros(len(names))
-    for k, name in enumerate(names):
-        if found := _READ.fullmatch(name):
-            joints[k], signs[k] = found[1], _SIGNS[found[2]]
-    _check_encoders(inputs, joints)
-    magnitude = inputs.magnitudes.bind("encoder_offset", joints, scales * signs)
-    return _Bias(inputs, magnitude, slice(0, len(names)))
-
-
-def _check_encoders(inputs: FilterInputs, read: Sequence[str]) -> None:
-    world = inputs.magnitudes.world
-    model = world.model
-    served = {
-        element_name(model, "joint", joint)
-        for joint in range(model.njnt)
-        for actuator, lever in levers(model, joint).items()
-        if lever is not None and reads_position(model, actuator)
-    }
-    for parameter in world.parameters.values():
-        if parameter.quantity.name == "encoder_offset":
-            for joint in parameter.elements:
-                if joint not in served and joint not in read:
-                    raise InvalidValue(
-                        f"{parameter.name} has no effect: no servo drives joint {joint!r}, and the task "
-                        f"has no signal '{joint}_angle'; leave it out, or give a signal a bias"
                     )
 
 

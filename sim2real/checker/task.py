@@ -76,10 +76,10 @@ def _check_spec(spec: TaskSpec) -> Iterator[str]:
             if count > 1:
                 raise CheckFailed(f"task {spec.name} has {count} {name}s named {signal!r}; name each its own")
         for signal in signals:
-            if not (math.isfinite(signal.scale) and signal.scale > 0):
+            if not (math.isfinite(signal.scale) and signal.scale):
                 raise CheckFailed(
                     f"task {spec.name}: {name} {signal.name!r} has a scale of {signal.scale}; "
-                    "give one above 0"
+                    "give a number other than 0"
                 )
         if missing := [signal.name for signal in signals if not signal.unit.strip()]:
             yield f"{name} {', '.join(missing)} without a unit; give one, '1' for a number without"

@@ -133,8 +133,9 @@ class RolloutReplayer:
                 simulator.qpos[:rows] = np.tile(self._states[0][:, step], (count, 1))
                 simulator.qvel[:rows] = np.tile(self._states[1][:, step], (count, 1))
             actions[:rows] = np.tile(self._actions[:, step], (count, 1))
-            simulator.step(channels.command(task.command(actions)), self._substeps, ids, channels.between)
-            seen[step] = channels.observe(task.observe())[:rows]
+            command = channels.command(channels.encoders.asked(task, actions))
+            simulator.step(command, self._substeps, ids, channels.between)
+            seen[step] = channels.observe(channels.encoders.seen(task))[:rows]
             seen[step, simulator.diverged()[:rows]] = np.nan
         self.diverged += int(simulator.diverged()[:rows].sum())
         by_candidate = seen.reshape(len(seen), count, self._each, -1)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import mujoco
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from sim2real.errors import InvalidValue, UnknownName
 from sim2real.interface import Array, Drive, Ids, Joint, TaskSpec
 from sim2real.simulators.backlash import Backlash, shown_columns
-from sim2real.world import World, drive_of, drives, element_names
+from sim2real.world import World, drive_of, drives, element_names, levers
 
 HOME = "home"
 """The keyframe that is rest, as robots of MuJoCo Menagerie name it; else the first, else ``qpos0``."""
@@ -20,6 +21,8 @@ class Named:
     """The part of `sim2real.interface.Simulator` that is about names."""
 
     world: World
+    encoders_read: Mapping[str, str] = MappingProxyType({})
+    """Sensors of the scene that a task has asked for and that are encoders, by the joints that they read."""
 
     def joints(self, names: Sequence[str]) -> tuple[Ids, Ids]:
         """Columns of joints in ``qpos`` and in ``qvel``: one of each for a hinge or a slide."""
@@ -92,6 +95,7 @@ class Named:
         if number < 0:
             known = [model.sensor(k).name for k in range(model.nsensor)]
             raise UnknownName(f"sensor of world {self.world.name}", name, filter(None, known))
+        self.encoders_read = dict.fromkeys(_encoded(model, number), name) | dict(self.encoders_read)
         first = int(model.sensor_adr[number])
         return slice(first, first + int(model.sensor_dim[number]))
 
@@ -115,6 +119,22 @@ _KINDS = {
     mujoco.mjtJoint.mjJNT_FREE: "free",
     mujoco.mjtJoint.mjJNT_BALL: "ball",
 }
+
+
+def _encoded(model: mujoco.MjModel, sensor: int) -> list[str]:
+    """Joints whose encoder a sensor of the scene is: it reads their position, or their actuator's."""
+    kind, of, names = (
+        int(model.sensor_type[sensor]),
+        int(model.sensor_objid[sensor]),
+        element_names(model, "joint"),
+    )
+    if kind == int(mujoco.mjtSensor.mjSENS_JOINTPOS):
+        return [names[of]]
+    return [
+        n
+        for k, n in enumerate(names)
+        if kind == int(mujoco.mjtSensor.mjSENS_ACTUATORPOS) and of in levers(model, k)
+    ]
 
 
 def _check_joint(model: mujoco.MjModel, joint: Joint, wants: str) -> None:

@@ -75,6 +75,7 @@ class _Bound:
         return self._spread(qpos, 0), self._spread(qvel, 1), self._spread(self._control_of(command), 2)
 
     def command(self, action: Array) -> Array:
+        self._part.refresh()
         self._control[:, self._columns[2]] = self._control_of(self._task.command(action))
         return self._control
 
@@ -84,6 +85,7 @@ class _Bound:
         return result
 
     def succeeded(self) -> Mask:
+        self._part.refresh()
         succeeded: Mask = self._task.succeeded()
         return succeeded
 

@@ -70,7 +70,7 @@ class IOTask:
             max_steps=steps - held,
             observation=tuple(_signals(table)),
             action=tuple(
-                Signal(f"{name}_action", _UNITS[table.joint[name].kind][_ACTION_UNITS[term.name]], abs(scale))
+                Signal(f"{name}_action", _UNITS[table.joint[name].kind][_ACTION_UNITS[term.name]], scale)
                 for term in table.action
                 for name, scale in zip(term.joints, term.scale, strict=True)
             ),
@@ -251,6 +251,7 @@ class _View:
         self._least, self._most = (run._row(ends) for ends in zip(*term.clip, strict=True))
         self._clips = any(math.isfinite(end) for clip in term.clip for end in clip)
         self._past: list[Array] = []
+        self._passed = False
         self._new = run._qpos[:, 0] > math.inf
 
     def begin(self, env_ids: Ids) -> None:
@@ -258,17 +259,17 @@ class _View:
         self._new[env_ids] = True
 
     def push(self) -> None:
-        """A control step has passed."""
-        if self._term.history > 1:
-            self._past = [*self._filled()[1:], self._now()]
-            self._new[:] = False
+        """A control step has passed; what is seen of it joins the past when it is observed."""
+        self._passed = True
 
     def seen(self) -> Array:
         """The term and its past, the oldest first. Shape (num_envs, history · entries)."""
         if self._term.history == 1:
             return self._now()
         self._past = self._filled()
-        self._new[:] = False
+        if self._passed:
+            self._past = [*self._past[1:], self._now()]
+        self._new[:] = self._passed = False
         seen: Array = self._xp.concat(self._past, axis=1)
         return seen
 
@@ -305,7 +306,7 @@ def _signals(table: IoTable) -> Iterator[Signal]:
         for age in reversed(range(term.history)):
             past = f"_{age}_steps_ago" if age else ""
             for (name, unit), scale in zip(names, term.scale, strict=True):
-                yield Signal(f"{name}{again}{past}", unit, abs(1.0 / scale))
+                yield Signal(f"{name}{again}{past}", unit, 1.0 / scale)
 
 
 def _entries(table: IoTable, term: Term) -> Iterator[tuple[str, str]]:

@@ -318,3 +318,11 @@ _ASKED: Mapping[str, Callable[[mujoco.MjModel, int], Iterator[str]]] = {
     "latency_jitter": _interpolated,
 }
 """What depends on more than the kind of an actuator."""
+
+
+def out_of_reach(name: str, env: str) -> str:
+    """Why a gymnasium env can't have an encoder's offset."""
+    return (
+        f"{name}: what {env} observes is worked out by its own code, where no encoder can be reached, and "
+        "an offset of its servo alone is half of one; give the signals a bias, and the servo a bias_torque"
+    )

@@ -151,12 +151,6 @@ def test_an_encoders_offset_is_read_by_the_servo_and_by_the_sensor(write_world, 
     np.testing.assert_allclose(observation[0, angle] - env.simulator.qpos[0, 2], 0.1, atol=1e-6)
 
 
-def test_an_encoder_that_nobody_reads(make_world, tools):
-    world = make_world(tools[0]("hinge.encoder_offset", 0, "rad"))
-    with pytest.raises(InvalidValue, match=r"hinge\.encoder_offset has no effect: no servo drives joint"):
-        Sim2RealVectorEnv(world)
-
-
 SOME_OF_ALL = [
     ("pole.noise", 0, "1", ("pole_cos", "pole_sin")),
     ("speeds.bias_drift", 0, "m/s", ("cart_velocity",)),

@@ -269,6 +269,28 @@ def test_starts_are_spread_about_the_pose(make):
     np.testing.assert_allclose(off.std(axis=0), 0.2 / np.sqrt(12), rtol=0.15)
 
 
+def test_a_scale_below_0_turns_the_sign_of_what_sensors_do_and_of_what_actions_mean(make):
+    """A bias is in the signal's own unit, whichever way round the policy sees the signal."""
+    world = make(("scale = {knee = 0.1}", "scale = {knee = -0.1}"), ("scale = 3.0", "scale = -3.0"))
+    row = '[parameters."{}"]\nunit = "rad/s"\nnominal = 0.0\nsource = "made up"\n'
+    given = {"knee_speed.bias": 0.5, "hip_speed.bias": 0.5, "knee_speed.resolution": 0.2}
+    (world.path / "physics.toml").write_text("".join(map(row.format, given)))
+    plain, off = (
+        sim2real.Sim2RealVectorEnv(str(world.path), 1, domain=domain)
+        for domain in (None, Domain.point(given))
+    )
+    names = [signal.name for signal in off.task.observation]
+    knee, hip = names.index("knee_speed"), names.index("hip_speed")
+    assert [signal.scale for signal in off.task.action][-1] == -3.0
+    assert off.task.observation[knee].scale == -10.0
+    plain.reset(seed=3), off.reset(seed=3)
+    for action in np.random.default_rng(0).uniform(-1, 1, (5, 1, 4)):
+        clean, read = plain.step(action)[0][0], off.step(action)[0][0]
+        assert read[hip] - clean[hip] == pytest.approx(0.5, abs=1e-5)
+        speed = -10.0 * clean[knee]
+        assert -10.0 * read[knee] == pytest.approx(0.2 * np.round((speed + 0.5) / 0.2), abs=1e-5)
+
+
 ACTION = '[[action]]\nterm = "joint_position"'
 SCAN = '[[observation]]\nterm = "height_scan"\nrays = 6\noffset = 0.4\nclip = 0.3\nscale = 5.0\n'
 

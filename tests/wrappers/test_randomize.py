@@ -83,7 +83,7 @@ def test_it_works_in_a_vector_env() -> None:
         ({"hip.strength": Point(1.0)}, UnknownName, "thigh_joint"),
         ({"thigh_joint.backlash": Point(0.01)}, InvalidValue, "needs a second joint"),
         ({"obs_11.noise": Point(0.1)}, UnknownName, "'obs_10'"),
-        ({"thigh_joint.encoder_offset": Point(0.1)}, InvalidValue, "decides no number of the model"),
+        ({"thigh_joint.encoder_offset": Point(0.1)}, InvalidValue, "no encoder can be reached"),
         ({"thigh_joint.kp": Point(2.0)}, InvalidValue, "no position servo"),
         ({"thigh_joint.correction": Point(0.5)}, InvalidValue, "a learned network, which the folder"),
         ({"torso_geom.friction": Uniform(0.2, 0.8)}, InvalidValue, "has no effect below 1 "),

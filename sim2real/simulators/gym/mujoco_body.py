@@ -31,6 +31,7 @@ from sim2real.world import World, commanded, nominal_value
 from sim2real.world.checks import canonical, check_parameters
 from sim2real.world.entries import elements_of, entries
 from sim2real.world.gym.inspection import stepper_of
+from sim2real.world.refusals import out_of_reach
 
 if TYPE_CHECKING:
     from gymnasium.envs.mujoco import MujocoEnv
@@ -108,6 +109,8 @@ class MujocoBody:
                 self._note_room(noted, parameter, int(domain.parameters[parameter.name].support()[1]))
         check_parameters(world)
         for parameter in parameters.values():
+            if parameter.quantity.name == "encoder_offset":
+                raise InvalidValue(out_of_reach(parameter.name, naming.title))
             if parameter.quantity.acts == MODEL and not list(entries(world, parameter)):
                 raise InvalidValue(f"{parameter.name} decides no number of the model of {naming.title}")
         world.check(domain)

@@ -78,7 +78,7 @@ def arms(
         training = Training(settings.train_steps * settings.rounds)
         policies.append(continue_training(start, world, truth.domain, out / "truth", training))
     fit = closed.fits[-1]
-    found = ", ".join(f"{n} {fit.physics[n]:.3g} ± {fit.std[n]:.1g}" for n in NAMES)
+    found = ", ".join(f"{n} {fit.values[n]:.3g} {fit.interval(n) or ''}" for n in NAMES)
     return policies, f"{found}; {target.spent}"
 
 

@@ -11,7 +11,7 @@ import pytest
 from sim2real.cli import main
 from sim2real.evaluate.episodes_file import read_episodes, write_episodes
 from sim2real.evaluate.gate import Gate
-from sim2real.report.plain import read_as
+from sim2real.plain import read_as
 
 POLICY = "furuta-nominal-0"  # swings up in its own physics, and never under combined_a
 RUN = ("evaluate", POLICY, "--variants", "combined_a", "--episodes", "16")

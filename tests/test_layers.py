@@ -19,7 +19,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "sim2real"
 ROWS = (
     ("errors",),
     ("interface", "files", "documents", "pages", "contents", "draws", "distributions", "process", "registry"),
-    ("parameters", "catalog", "arrays", "io_table"),
+    ("parameters", "catalog", "arrays", "io_table", "plain"),
     ("domain", "policy", "recordings"),
     ("world",),
     ("simulators", "tasks", "channels", "doctor"),

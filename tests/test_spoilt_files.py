@@ -29,7 +29,6 @@ from sim2real.evaluate.results_file import read_columns, results_of
 from sim2real.evaluate.rollouts import references
 from sim2real.identify.checkpoint import Checkpoint
 from sim2real.identify.model_selection import Structure
-from sim2real.identify.rollout_fit import RolloutFit
 from sim2real.identify.verdicts import EXIT_CODES
 from sim2real.learn.settings import settings_for
 from sim2real.policy import Policy
@@ -198,7 +197,6 @@ def read_rollouts(folder):
 def run_folder(folder):
     """What fits and roads leave for the next command."""
     point = Domain.point({"pole.mass": 0.025})
-    RolloutFit(point, {"pole.mass": 0.025}, {"pole.mass": 0.001}, 0.1, 0.2, 30, 1).save(folder)
     point.save(folder / "point.toml")
     point.save(folder / "identified.toml")
     verdict = {"name": "IDENTIFIED", "subject": "pole.mass", "text": "x", "evidence": {"before": 0.2}}
@@ -210,7 +208,6 @@ def run_folder(folder):
 
 
 def read_run(folder):
-    RolloutFit.load(folder)
     assert Identified.load(folder).exit_code in EXIT_CODES.values()
     kept = Checkpoint.at(folder / "checkpoint.json", World.load("furuta"), [])
     kept.path = None  # nothing is written while a file is read

@@ -13,7 +13,7 @@ import functools
 import math
 import operator
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -28,11 +28,12 @@ from sim2real.identify.defaults import (
 )
 from sim2real.identify.estimates import ParameterEstimate
 from sim2real.identify.excitation import STRIDE, speeds
-from sim2real.identify.identifiability import Combination, combinations, information
+from sim2real.identify.identifiability import combinations, information
 from sim2real.identify.noise import noise_of
 from sim2real.identify.options import Options
 from sim2real.identify.search import SearchSettings, search
 from sim2real.identify.verdicts import BAD_DATA, Verdict, exit_code
+from sim2real.plain import plain
 from sim2real.recordings import Recording
 from sim2real.replay import Motion, is_servo_robot
 from sim2real.replay.motion import liveliest
@@ -98,9 +99,8 @@ class Check:
 
     def to_json(self) -> dict[str, object]:
         """As plain values."""
-        expected = [{**asdict(e), "identifiable": e.identifiable} for e in self.expected]
-        condition = self.condition if math.isfinite(self.condition) else None
-        return asdict(self) | {"expected": expected, "condition": condition, "exit_code": self.exit_code}
+        expected = [{**vars(e), "identifiable": e.identifiable} for e in self.expected]
+        return dict(plain({**vars(self), "expected": expected, "exit_code": self.exit_code}))
 
 
 def check(world: World, recordings: Sequence[Recording], options: Options | None = None) -> Check:
@@ -139,10 +139,10 @@ def check(world: World, recordings: Sequence[Recording], options: Options | None
     rmse = np.tile(levels / problem.scale, (len(problem.motions), 1))
     loss = (problem.weights(rmse) * rmse**2).sum(axis=0)
     open_still = {e.name for e in expected if not e.identifiable}
-    apart = [c for c in combinations(problem, known.curvature, loss) if open_still & {*c.names}]
+    apart = [c for c in combinations(problem, known.curvature, loss) if open_still & {*c.doubtful}]
     verdicts = findings(world, motions, apart, options.complaints)
     for e in expected:
-        if e.name in open_still - {name for c in apart for name in c.names}:
+        if e.name in open_still - {name for c in apart for name in c.doubtful}:
             text = (
                 f"{e.name} will be known no better than {e.low:.3g} to {e.high:.3g} {e.unit}: "
                 f"{100 * e.share:.0f} % of what it could be"
@@ -165,12 +165,11 @@ def first_parameters(world: World, options: Options) -> list[str]:
 
 
 def findings(
-    world: World, motions: Sequence[Motion], untold: Sequence[Combination], complaints: Sequence[str]
+    world: World, motions: Sequence[Motion], untold: Sequence[Verdict], complaints: Sequence[str]
 ) -> list[Verdict]:
     """Verdicts on recordings: what the log doctor and a fit have against them, what they can't tell apart."""
     texts = [*complaints, *_complaints(motions, drives(world.model)[0])]
-    bad = [Verdict(BAD_DATA, "recordings", text) for text in texts]
-    return bad + [Verdict.not_identifiable(c.names, c.text, growth=c.growth) for c in untold]
+    return [*(Verdict(BAD_DATA, "recordings", text) for text in texts), *untold]
 
 
 def _excitation(world: World, motions: Sequence[Motion], k: int, noise: float) -> Excitation:

@@ -20,12 +20,13 @@ import numpy as np
 from sim2real.domain import Domain
 from sim2real.identify.contact_plane import RESOLUTION, Planes, touching
 from sim2real.identify.estimates import ParameterEstimate, estimates_of
-from sim2real.identify.identifiability import Combination, combinations
+from sim2real.identify.identifiability import combinations
 from sim2real.identify.model_selection import Comparison
 from sim2real.identify.problem import RecordingProblem, rmse_of
 from sim2real.identify.residuals import diagnose
 from sim2real.identify.space import FloatArray, ParameterSpace, free_parameters
 from sim2real.identify.uncertainty import Spread, bootstrap, make_domain, widening_of
+from sim2real.identify.verdicts import Verdict
 from sim2real.replay import Motion, windows
 from sim2real.world.ground import plane_parameters
 
@@ -81,7 +82,7 @@ class FittedPlane:
     """As all of them do."""
     estimates: tuple[ParameterEstimate, ...]
     domain: Domain
-    untold: tuple[Combination, ...]
+    untold: tuple[Verdict, ...]
     """What contacts leave open."""
 
 

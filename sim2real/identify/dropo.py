@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from sim2real.distributions import Distribution, Normal
 from sim2real.domain import Domain
 from sim2real.errors import InvalidValue
+from sim2real.identify.nuisance import open_scale
 from sim2real.identify.problem import RolloutProblem
 from sim2real.identify.rollout_fit import scatter_of
 from sim2real.identify.search import SearchSettings, minimize, search
@@ -110,7 +111,8 @@ def dropo(
     problem = RolloutProblem(world, space, rollouts, settings.horizon)
     count = len(space.free)
     single = search(problem, np.full(count, 0.5), settings.search)
-    implied = np.minimum(scatter_of(problem, single.point).std, np.sqrt(1 / 12))
+    linear, along = problem.linearize(single.point, central=True), open_scale(problem, single.point)
+    implied = np.minimum(scatter_of(linear, along).std, np.sqrt(1 / 12))
     spreads = problem.spreads([errors[0] for errors in problem.errors(single.point[None])])
     likelihood = Likelihood(problem, settings, settings.epsilon or spreads[-1] ** 2)
     reach = np.clip(8 * implied, 0.01, 0.5)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sim2real.identify.problem import RecordingProblem, rmse_of
+from sim2real.identify.problem import Problem, rmse_of
 from sim2real.identify.space import FloatArray, FreeParameter
 from sim2real.identify.uncertainty import QUANTILE, Interval, Spread
 from sim2real.replay import READ_DELAY, Motion
@@ -97,7 +97,7 @@ class GapRow:
 
 
 def estimates_of(
-    problem: RecordingProblem, point: FloatArray, spread: Spread, beside: Interval | None = None
+    problem: Problem, point: FloatArray, spread: Spread, beside: Interval | None = None
 ) -> tuple[ParameterEstimate, ...]:
     """Every free number with its intervals.
 

@@ -24,6 +24,7 @@ from sim2real.identify.noise import white_noise
 from sim2real.identify.problem import Problem, RecordingProblem
 from sim2real.identify.space import FloatArray, ParameterSpace
 from sim2real.identify.uncertainty import MOST_STD
+from sim2real.identify.verdicts import Verdict
 
 _AWAY = 0.15
 """How far a combination is moved, as a share of the range of the parameter that moves most."""
@@ -35,28 +36,25 @@ _ROUNDING = 5e-5  # rad or m: of a derivative by the unit cube, from positions i
 _PARABOLA = 28.0  # Σ k² of the seven rows that give a window its first velocity
 
 
-@dataclass(frozen=True, eq=False)
-class Combination:
-    """A direction that the data say little or nothing about."""
-
-    names: tuple[str, ...]
-    """Parameters that move together, the one that moves most first."""
-    growth: float
-    """Relative growth of the mean square error when moved by a part of the range."""
-    text: str
-
-
-def combinations(problem: Problem, hessian: FloatArray, loss: FloatArray) -> list[Combination]:
+def combinations(
+    problem: Problem, hessian: FloatArray, loss: FloatArray, open_way: FloatArray | None = None
+) -> list[Verdict]:
     """All that the data cannot tell apart, worst first: what leaves no trace at all, then what goes together.
+
+    Each is a verdict on the parameters that move together, the one that moves most first; its evidence is the
+    relative growth of the mean square error when they move by a part of their range.
 
     Args:
         problem: what is free, and which joint each parameter is about.
         hessian: curvature at the fitted point, from central differences. Shape (p, p).
         loss: weighted mean square error of each signal. Shape (k,).
+        open_way: a direction that leaves no trace, though slopes may not show it. Shape (p,).
     """
     space, size, shares = problem.space, len(hessian), _growths(problem, hessian, loss)
     alone = [k for k in np.argsort(shares).tolist() if shares[k] < _HIDDEN]
     found = [_combination(space, np.eye(size)[k], float(shares[k])) for k in alone]
+    if open_way is not None:
+        found.append(_combination(space, open_way / np.abs(open_way).max(), 0.0))
     seen = np.flatnonzero(shares >= _HIDDEN)
     values, vectors = np.linalg.eigh(hessian[np.ix_(seen, seen)])
     for value, vector in zip(values, vectors.T, strict=True):
@@ -66,9 +64,9 @@ def combinations(problem: Problem, hessian: FloatArray, loss: FloatArray) -> lis
         growth = float(max(value, 0.0) / (vector**2).max()) * _AWAY**2 / _base(problem, loss, members)
         if growth < _HIDDEN:
             found.append(_combination(space, direction, growth))
-    first: dict[frozenset[str], Combination] = {}
-    for combination in found:
-        first.setdefault(frozenset(combination.names), combination)
+    first: dict[frozenset[str], Verdict] = {}
+    for verdict in found:
+        first.setdefault(frozenset(verdict.doubtful), verdict)
     return list(first.values())
 
 
@@ -91,8 +89,11 @@ def _base(problem: Problem, loss: FloatArray, members: list[int]) -> float:
     return max(float(total), 1e-30)
 
 
-def _combination(space: ParameterSpace, direction: FloatArray, growth: float) -> Combination:
-    members = [int(k) for k in np.argsort(-np.abs(direction)) if abs(direction[k]) >= _PART]
+def _combination(space: ParameterSpace, direction: FloatArray, growth: float) -> Verdict:
+    size = np.abs(direction)
+    # what hardly moves beside one parameter, but makes up for it, is still named
+    least = min(_PART, float(np.sort(size)[-2:][0])) or _PART
+    members = [int(k) for k in np.argsort(-size) if size[k] >= least]
     free = [space.free[k] for k in members]
     names = tuple(f.name for f in free)
     elements = {f.elements[0] if len(f.elements) == 1 else f.name for f in free}
@@ -105,7 +106,7 @@ def _combination(space: ParameterSpace, direction: FloatArray, growth: float) ->
         text = f"only the ratios of {', '.join(listed)}{where} can be told, not their scale"
     elif len(free) == 2:
         text = f"{listed[0]} and {listed[1]}{where} are one column"
-    return Combination(names, growth, text)
+    return Verdict.not_identifiable(names, text, growth=growth)
 
 
 @dataclass(frozen=True, eq=False)

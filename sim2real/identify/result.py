@@ -5,10 +5,8 @@ Saved, it is two domains and a table in JSON; `sim2real.report.identification` m
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from sim2real.distributions import Point
@@ -19,6 +17,7 @@ from sim2real.identify.model_selection import Comparison
 from sim2real.identify.residuals import Hint
 from sim2real.identify.space import FloatArray
 from sim2real.identify.verdicts import Verdict, exit_code, ranked
+from sim2real.plain import as_json, plain
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,21 +76,11 @@ class Identification:
         first = {"world": self.world, "verdicts": ranked(self.verdicts), "exit_code": self.exit_code}
         rest = {**vars(self), "domain": self.domain.to_toml()}
         del rest["traces"]
-        return {key: _plain(value) for key, value in {**first, **rest, **first}.items()}
+        return dict(plain({**first, **rest, **first}))
 
     def save(self, folder: Path) -> None:
         """Write ``identified.toml`` (for ``train --domain``), ``point.toml`` and ``identification.json``."""
         self.domain.save(folder / "identified.toml")
         shapes = {name: d.value for name, d in self.domain.parameters.items() if isinstance(d, Point)}
         Domain.point({**shapes, **self.point}).save(folder / "point.toml")
-        write_text(folder / "identification.json", json.dumps(self.to_json(), indent=1, ensure_ascii=False))
-
-
-def _plain(value: object) -> object:
-    """A value made of dataclasses, mappings and sequences as JSON has it; a NaN becomes null."""
-    if isinstance(value, Mapping) or is_dataclass(value):
-        table = value if isinstance(value, Mapping) else vars(value)
-        return {str(k): _plain(v) for k, v in table.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+        write_text(folder / "identification.json", as_json(self.to_json()))

@@ -108,6 +108,11 @@ def judge(
     ]
     verdicts = [*(Verdict(NO_HELDOUT_GAIN, "fit", text, numbers) for text in no_gain), *findings, *on_bound]
     doubtful = {name for verdict in verdicts for name in verdict.doubtful}
+    for e in estimates:
+        if e.share >= 1 and e.name not in doubtful:
+            text = f"{e.name} is as unknown as its range was: record what it matters in, or leave it out"
+            verdicts.append(Verdict.not_identifiable((e.name,), text, share=e.share))
+            doubtful.add(e.name)
     sure = [e.name for e in estimates if e.name not in doubtful]
     if sure and not no_gain:
         if before <= floor:

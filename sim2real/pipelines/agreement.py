@@ -17,9 +17,9 @@ from sim2real.foreign import load_policy
 from sim2real.parity.measure import Parity, measure
 from sim2real.pipelines.given import given_world
 from sim2real.pipelines.reporting import Progress, silent
+from sim2real.plain import as_json
 from sim2real.report.matrix import write_matrix
 from sim2real.report.parity import write as write_parity
-from sim2real.report.plain import as_json
 from sim2real.world import World
 
 

@@ -325,9 +325,7 @@ def _learnt_in(
     )
     folder = stages.folder / f"{policy.name}-{POSTERIOR}"
     closed = identify_and_train(policy, target, world, folder, bounds, road)
-    last = closed.fits[-1]
-    verdicts = last.verdicts(world, bounds)
-    return Identified(Domain.point(last.physics), last.domain, verdicts, target.spent), closed.policy
+    return dataclasses.replace(closed.fits[-1], spent=target.spent), closed.policy
 
 
 def _arrive(

@@ -27,9 +27,9 @@ from sim2real.files import check_file, write_text
 from sim2real.foreign import load_policy
 from sim2real.pipelines.given import given_world
 from sim2real.pipelines.reporting import Progress, silent
+from sim2real.plain import as_json
 from sim2real.report.decisions import gate_section
 from sim2real.report.gap import Beside, contracts_of, write_report
-from sim2real.report.plain import as_json
 from sim2real.world import Variant, World
 
 

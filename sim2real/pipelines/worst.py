@@ -17,7 +17,7 @@ from sim2real.files import check_folder, write_text
 from sim2real.foreign import load_policy
 from sim2real.pipelines.given import given_world
 from sim2real.pipelines.reporting import Progress, silent
-from sim2real.report.plain import as_json
+from sim2real.plain import as_json
 from sim2real.report.run_sections import map_section, write_section
 from sim2real.world import World
 

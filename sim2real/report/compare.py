@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 
 from sim2real.evaluate.statistics import Estimate
 from sim2real.files import write_together
+from sim2real.plain import as_json
 from sim2real.report.page import Page, Section, render
-from sim2real.report.plain import as_json
 from sim2real.report.plots import WIDTH, look, panels
 from sim2real.report.style import COLOURS, save_png, style
 from sim2real.report.tables import Cell, Table, Value, estimate

@@ -10,12 +10,12 @@ import numpy as np
 from sim2real.doctor.finding import BAD, BAD_DATA, FACT, WARNING, Diagnosis, Finding
 from sim2real.doctor.summary import moved, of, summary, verdict_sentence, where
 from sim2real.files import write_together
+from sim2real.plain import as_json
 from sim2real.recordings.raw import RawLog
 from sim2real.recordings.recording import FloatArray
 from sim2real.report.chart import Chart
 from sim2real.report.doctor_curves import curves_of
 from sim2real.report.page import Page, Section, render
-from sim2real.report.plain import as_json
 from sim2real.report.tables import Cell, Table, Value
 
 _PLOTS = 60  # findings with a curve; a folder of a thousand broken logs still makes a page that opens

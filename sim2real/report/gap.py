@@ -27,10 +27,10 @@ from sim2real.evaluate.gap import GapReport
 from sim2real.evaluate.robustness import HELD_OUT
 from sim2real.evaluate.verdict import headline, verdict
 from sim2real.files import Write, write_together
+from sim2real.plain import as_json
 from sim2real.policy import Policy
 from sim2real.report.gap_figure import draw_gap, draw_profiles
 from sim2real.report.page import Page, Section, render
-from sim2real.report.plain import as_json
 from sim2real.report.style import save_png
 from sim2real.report.tables import NONE, Cell, Table, Value, estimate
 

@@ -27,9 +27,9 @@ from sim2real.evaluate.replay_summary import (
 from sim2real.evaluate.statistics import Estimate
 from sim2real.evaluate.tracking import FloatArray
 from sim2real.files import Write, write_together
+from sim2real.plain import as_json
 from sim2real.report.chart import Chart, Take
 from sim2real.report.page import Page, Section, render
-from sim2real.report.plain import as_json
 from sim2real.report.plots import bare, bars, sheet
 from sim2real.report.style import COLOURS, INK, save_png, style
 from sim2real.report.tables import Cell, Table, Value

@@ -14,9 +14,9 @@ from sim2real.evaluate.solved_map import SolvedMap
 from sim2real.evaluate.verdict import number
 from sim2real.evaluate.worst_case import WorstCase
 from sim2real.files import write_together
+from sim2real.plain import as_json
 from sim2real.report.causes import draw_map, draw_sensitivity, draw_waterfall, draw_worth
 from sim2real.report.page import Section
-from sim2real.report.plain import as_json
 from sim2real.report.style import save_png
 from sim2real.report.tables import Cell, Table, Value, estimate
 

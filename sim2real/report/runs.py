@@ -27,11 +27,11 @@ from sim2real.evaluate.sensitivity import Sensitivity
 from sim2real.evaluate.solved_map import SolvedMap
 from sim2real.evaluate.worst_case import WorstCase
 from sim2real.files import check_folder, write_text
+from sim2real.plain import as_type, read_as
 from sim2real.report.decisions import gate_section, prediction_section
 from sim2real.report.gap import Beside, write_report
 from sim2real.report.matrix import matrix_of, matrix_section
 from sim2real.report.page import Page, Section, render
-from sim2real.report.plain import as_type, read_as
 from sim2real.report.run_sections import (
     attribution_section,
     map_section,

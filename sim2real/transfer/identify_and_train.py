@@ -27,13 +27,14 @@ from sim2real.domain import Domain
 from sim2real.errors import InvalidValue, PolicyError, UnknownName
 from sim2real.files import write_text
 from sim2real.gather import Excited, gather
-from sim2real.identify.rollout_fit import FitSettings, RolloutFit, fit_rollouts
+from sim2real.identify.rollout_fit import FitSettings, fit_rollouts
 from sim2real.learn.settings import settings_for
 from sim2real.learn.train import train
 from sim2real.parameters import quantity_of
 from sim2real.policy import Policy
 from sim2real.recordings.rollouts import Rollouts
 from sim2real.transfer.fingerprint import fingerprint
+from sim2real.transfer.identified import Identified
 from sim2real.transfer.remote import Target
 from sim2real.transfer.stages import Stages, Watch
 from sim2real.transfer.target import Spent
@@ -103,7 +104,7 @@ class Closed:
     """Labelled as the settings say."""
     domain: Domain
     """What was learnt of the target, as far as the last round tells."""
-    fits: tuple[RolloutFit, ...]
+    fits: tuple[Identified, ...]
     """One a round."""
     rollouts: Rollouts
     """Everything that was recorded."""
@@ -138,7 +139,7 @@ def identify_and_train(
     bounds = bounds or world.training_domain
     policy.check(target)
     stages = Stages(folder, settings.watch)
-    fits: list[RolloutFit] = []
+    fits: list[Identified] = []
     rollouts: Rollouts | None = None
     for number in range(settings.rounds):
         place = folder / f"round-{number}"
@@ -146,14 +147,14 @@ def identify_and_train(
         fits.append(_fitted(world, rollouts, bounds, settings.fit, place, stages))
         how = (settings.train_steps, settings.label, settings.watch.progress, settings.rehearsal)
         training = Training(*how, target.name)
-        domain = fits[-1].domain
+        domain = fits[-1].posterior
         if settings.widen:
-            domain = _widened(domain, fits[-1].physics, bounds, settings.widen)
+            domain = _widened(domain, fits[-1].values, bounds, settings.widen)
         policy = trained(policy, world, domain, place / "policy", training, stages)
     assert rollouts is not None
     policy = dataclasses.replace(policy, name=folder.name)
     policy.save(folder / "policy")
-    return Closed(policy, fits[-1].domain, tuple(fits), rollouts)
+    return Closed(policy, fits[-1].posterior, tuple(fits), rollouts)
 
 
 def _widened(domain: Domain, physics: Mapping[str, float], bounds: Domain, share: float) -> Domain:
@@ -264,11 +265,11 @@ def _spent(table: Section) -> Spent:
 
 def _fitted(
     world: World, rollouts: Rollouts, bounds: Domain, settings: FitSettings, place: Path, stages: Stages
-) -> RolloutFit:
+) -> Identified:
     key = fingerprint(world, rollouts, bounds, settings)
     name = f"identify {place.name}"
     stages.once(name, key, lambda: fit_rollouts(world, rollouts, bounds, settings).save(place))
-    return RolloutFit.load(place)
+    return Identified.load(place)
 
 
 def _joined(first: Rollouts | None, second: Rollouts) -> Rollouts:

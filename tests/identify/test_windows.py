@@ -149,11 +149,13 @@ def test_planted_physics_are_found_from_noisy_observations_alone(furuta, rollout
     bounds = Domain({name: furuta.training_domain.parameters[name] for name in TRUTH})
     settings = FitSettings(search=SearchSettings(generations=50, population=12))
     fit = fit_rollouts(furuta, dataclasses.replace(rollouts, episodes=noisy), bounds, settings)
-    assert fit.physics["motor.latency"] == 5.0, "whole numbers are found exactly"
-    for name, value in TRUTH.items():
-        assert abs(fit.physics[name] - value) <= 3.0 * fit.std[name]
-    assert fit.error < 0.5 * fit.error_before
-    assert fit.std["motor.strength"] < 0.05
+    assert fit.point["motor.latency"] == 5.0, "whole numbers are found exactly"
+    for e in fit.estimates:
+        assert abs(e.value - TRUTH[e.name]) <= 3.0 / 1.96 * (e.high - e.low) / 2
+    before, after = fit.gap
+    assert after.held_out < 0.5 * before.held_out
+    [strength] = [e for e in fit.estimates if e.name == "motor.strength"]
+    assert strength.high - strength.low < 4 * 0.05
     assert set(fit.domain.names) == set(TRUTH)
 
 
@@ -168,10 +170,11 @@ def test_what_the_model_lacks_makes_intervals_wide(furuta):
     training, _ = rollouts.split(settings.held_out, 0)
     space = ParameterSpace.of(furuta, bounds)
     problem = RolloutProblem(furuta, space, training, settings.window)
-    point = space.units(np.array([fit.physics["pole.mass"]]))
-    implied = scatter_of(problem, point).std
-    assert fit.std["pole.mass"] > 3 * space.widths(point, implied)[0]
-    assert abs(fit.physics["pole.mass"] - 0.03) < 2 * fit.std["pole.mass"]
+    point = space.units(np.array([fit.point["pole.mass"]]))
+    implied = scatter_of(problem.linearize(point, central=True), None).std
+    [mass] = fit.estimates
+    assert mass.share > 3 * 4 * implied[0]
+    assert mass.low < 0.03 < mass.high
 
 
 def test_the_scale_of_forces_is_open_where_feet_strike_the_ground():
@@ -184,5 +187,9 @@ def test_the_scale_of_forces_is_open_where_feet_strike_the_ground():
     free = fit_rollouts(world, rollouts, world.training_domain, held)
     told = Domain({name: d for name, d in world.training_domain.parameters.items() if name != "torso.mass"})
     fixed = fit_rollouts(world, rollouts, told, held)
-    assert free.std["motors.strength"] > 0.05
-    assert free.std["motors.strength"] > 3 * fixed.std["motors.strength"]
+    open_still, held_still = (
+        next(e.share for e in fit.estimates if e.name == "motors.strength") for fit in (free, fixed)
+    )
+    assert open_still > max(0.2, 3 * held_still)
+    doubtful = [{name for v in fit.verdicts for name in v.doubtful} for fit in (free, fixed)]
+    assert [{"motors.strength", "thigh.mass"} <= names for names in doubtful] == [True, False]

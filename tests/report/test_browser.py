@@ -23,12 +23,12 @@ from sim2real.identify.result import Identification, Trace
 from sim2real.identify.space import FreeParameter
 from sim2real.identify.uncertainty import make_domain
 from sim2real.identify.verdicts import judge
+from sim2real.plain import as_json
 from sim2real.recordings.raw import RawLog
 from sim2real.report.compare import write_comparison
 from sim2real.report.doctor import write_diagnosis
 from sim2real.report.gap import write_report
 from sim2real.report.identification import write_identification
-from sim2real.report.plain import as_json
 from sim2real.report.replay import write_replay_report
 from sim2real.report.runs import write_runs
 from sim2real.transfer.budget import Budget

@@ -20,8 +20,8 @@ from sim2real.evaluate.sensitivity import Index, Sensitivity
 from sim2real.evaluate.solved_map import SolvedMap
 from sim2real.evaluate.statistics import Estimate
 from sim2real.evaluate.worst_case import WorstCase
+from sim2real.plain import as_type, read_as
 from sim2real.report.gap import write_report
-from sim2real.report.plain import as_type, read_as
 from sim2real.report.runs import joined, write_runs
 from sim2real.report.training_curves import curves_section
 from sim2real.transfer.worth import Known, WorthOfKnowing

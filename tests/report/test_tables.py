@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from sim2real.evaluate.statistics import Estimate
-from sim2real.report.plain import as_json, read_as
+from sim2real.plain import as_json, read_as
 from sim2real.report.tables import NONE, Cell, Table, estimate
 
 TABLE = Table(

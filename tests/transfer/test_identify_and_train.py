@@ -57,7 +57,7 @@ def test_rounds_record_fit_and_train_and_everything_is_counted_and_kept(furuta, 
     assert closed.policy.contract.label == "identified"
     steps = [(step.method, step.steps) for step in closed.policy.contract.provenance[-2:]]
     assert steps == [("train", 4096)] * 2
-    assert Domain.load(tmp_path / "round-1" / "domain.toml") == closed.domain
+    assert Domain.load(tmp_path / "round-1" / "identified.toml") == closed.domain
     assert np.array_equal(
         Policy.load(tmp_path / "policy").weights["actor.0.weight"], closed.policy.weights["actor.0.weight"]
     )
@@ -123,7 +123,7 @@ def test_a_nominal_policy_gets_the_gap_closed(furuta, policy, bounds, tmp_path):
     settings = RoadSettings(train_steps=240_000, fit=FitSettings(search=SearchSettings(25, 10)))
     target = target_of(furuta, 800, rows=5)
     closed = identify_and_train(policy, target, furuta, tmp_path, bounds, settings)
-    assert closed.fits[0].physics["motor.latency"] == 4.0
+    assert closed.fits[0].values["motor.latency"] == 4.0
     variant = furuta.variant("combined_a")
     before, after = (
         mean_returns(furuta, actor, [variant], Trials(32))["combined_a"] for actor in (policy, closed.policy)

@@ -35,7 +35,7 @@ def test_physics_are_found_from_what_is_paid_for_and_trained_in(name, tmp_path):
     assert (trained.method, trained.steps) == ("train", 4096)
     assert trained.settings["target"] == found.settings["target"] == target.name
     assert trained.settings["start"] == POLICY.name
-    fitted = Domain.load(tmp_path / "round-0" / "domain.toml")
+    fitted = Domain.load(tmp_path / "round-0" / "identified.toml")
     assert (Domain.from_toml(trained.domain) == fitted) is (name == "identify")
     assert (adapted.contract.label, adapted.contract.seed) == (name, POLICY.contract.seed)
 

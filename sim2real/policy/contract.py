@@ -15,6 +15,8 @@ from sim2real.interface import Signal, TaskSpec
 from sim2real.policy.history import History
 
 _log = logging.getLogger(__name__)
+_TRAININGS = ("train", "condition")
+"""Methods of provenance that learn in a source."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,20 @@ class Contract:
             "context": len(self.context),
             "action": actions,
         }
+
+    @property
+    def trainings(self) -> tuple[ProvenanceStep, ...]:
+        """What was learnt in a source, oldest first."""
+        return tuple(step for step in self.provenance if step.method in _TRAININGS)
+
+    @property
+    def own_domain(self) -> Mapping[str, object] | None:
+        """What physics is drawn from to rehearse: that of the last training that rehearsed none itself.
+
+        None, nominal physics, for a policy that tells of no training.
+        """
+        own = [step.domain for step in self.trainings if not step.settings.get("rehearsal")]
+        return own[-1] if own else None
 
 
 class HasName(Protocol):

@@ -115,7 +115,7 @@ def fine_tune(
             f"{_few(target, settings)} don't pay for one update of {rollout}; raise the budget or lower "
             "rollout_steps"
         )
-    envs: list[SameStepEnv] = [target, *settings.envs(target.num_envs, source)]
+    envs: list[SameStepEnv] = [target, *settings.envs(target.num_envs, policy, source)]
     rows = sum(env.num_envs for env in envs)
     ppo = dataclasses.replace(
         _ppo_settings(policy, settings),
@@ -156,8 +156,8 @@ def _few(target: Target, settings: FineTuneSettings) -> str:
 
 
 def _ppo_settings(policy: Policy, settings: FineTuneSettings) -> PPOSettings:
-    training, defaults = last_training(policy), PPOSettings()
-    source = training.settings if training else {}
+    trainings, defaults = policy.contract.trainings, PPOSettings()
+    source = trainings[-1].settings if trainings else {}
     return dataclasses.replace(
         defaults,
         rollout_steps=settings.rollout_steps,
@@ -169,12 +169,6 @@ def _ppo_settings(policy: Policy, settings: FineTuneSettings) -> PPOSettings:
         schedule=settings.schedule,
         gamma=_number(source, "gamma", defaults.gamma),
     )
-
-
-def last_training(policy: Policy) -> ProvenanceStep | None:
-    """The last training in a source; None for a policy that tells of none."""
-    trainings = [step for step in policy.contract.provenance if step.method in ("train", "condition")]
-    return trainings[-1] if trainings else None
 
 
 def _number(settings: Mapping[str, object], name: str, default: float) -> float:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from sim2real.env import DomainLike
 from sim2real.errors import InvalidValue, UnknownName
 from sim2real.learn.hooks import Average, Hooks
 from sim2real.learn.regularizers import L2SP, Anchor, Penalty, anchor_to, fisher
@@ -21,7 +22,9 @@ from sim2real.policy import Policy
 from sim2real.transfer.demonstrations import demonstrations
 from sim2real.transfer.source import Source
 
-REHEARSED = ("nominal", "training")
+OWN = "own"
+REHEARSED = (OWN, "nominal", "training")
+"""Domains of the source by name: what the policy was trained in, nominal physics, the training domain."""
 _ROWS, _STEPS = 16, 200
 """Of the source, whose states stand for it."""
 
@@ -37,8 +40,8 @@ class Retention:
 
     rehearsal: float = 0.0
     """Share of every batch that comes from the source."""
-    rehearse: str = "nominal"
-    """What the source draws its physics from: ``nominal``, or ``training``."""
+    rehearse: str = OWN
+    """What the source draws its physics from: the policy's ``own`` training, ``nominal``, or ``training``."""
     source_kl: float = 0.0
     """Weight of the divergence from the policy as it was, on states of the source."""
     l2sp: float = 0.0
@@ -63,8 +66,13 @@ class Retention:
         """Settings of retention that change nothing beside the others."""
         return set() if self.rehearsal or self.source_kl or self.ewc else {"rehearse"}
 
-    def envs(self, target_rows: int, source: Source | None) -> list[SameStepEnv]:
+    def envs(self, target_rows: int, policy: Policy, source: Source | None) -> list[SameStepEnv]:
         """The source's rows beside those of a target, as many as give them their share of a batch.
+
+        Args:
+            target_rows: of the target.
+            policy: as it is before.
+            source: where to rehearse.
 
         Raises:
             InvalidValue: for a rehearsal without a source.
@@ -72,7 +80,7 @@ class Retention:
         if not self.rehearsal:
             return []
         rows = max(1, round(target_rows * self.rehearsal / (1 - self.rehearsal)))
-        return [_given(source).env(rows, self.rehearse)]
+        return [_given(source).env(rows, rehearsed(policy, self.rehearse))]
 
     def hooks(self, hooks: Hooks, policy: Policy, source: Source | None, seed: int) -> Hooks:
         """The hooks with what holds the policy back.
@@ -110,7 +118,12 @@ def states_of(policy: Policy, source: Source, domain: str, seed: int) -> NDArray
     Shape (3200, num_observations).
     """
     std = np.exp(policy.weights["log_std"])
-    return demonstrations(policy, source.env(_ROWS, domain), _STEPS, std, seed)[0]
+    return demonstrations(policy, source.env(_ROWS, rehearsed(policy, domain)), _STEPS, std, seed)[0]
+
+
+def rehearsed(policy: Policy, domain: str) -> DomainLike:
+    """What one of `REHEARSED` is for a policy."""
+    return policy.contract.own_domain if domain == OWN else domain
 
 
 def _given(source: Source | None) -> Source:

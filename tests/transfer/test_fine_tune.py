@@ -135,7 +135,7 @@ def test_rehearsal_steps_the_source_beside_the_target_and_says_so(pendulum, sour
     adapted = fine_tune(source, target, settings, seed=2, source=Source(pendulum))
     assert target.spent.steps == 3 * ROUND
     told = adapted.contract.provenance[-1].settings
-    assert (told["rehearsal"], told["rehearse"], told["source_steps"]) == (0.5, "nominal", 3 * ROUND)
+    assert (told["rehearsal"], told["rehearse"], told["source_steps"]) == (0.5, "own", 3 * ROUND)
     assert plain.contract.provenance[-1].settings["source_steps"] == 0
     assert moved(plain.weights, adapted.weights)
     quarter = dataclasses.replace(QUICK, rehearsal=0.2, rehearse="training")

@@ -18,7 +18,7 @@ from sim2real.process import undisturbed
 from sim2real.transfer.demonstrations import Floats, demonstrations, demonstrations_in_target
 from sim2real.transfer.fine_tune import FineTuneSettings, fine_tune
 from sim2real.transfer.methods.method import Card, Case
-from sim2real.transfer.retention import REHEARSED
+from sim2real.transfer.retention import OWN, REHEARSED, rehearsed
 from sim2real.transfer.source import Source
 
 _ROWS, _BATCH, _LONGEST = 64, 256, 0.5
@@ -52,8 +52,8 @@ class Distill:
     """More policies, by names or folders with + between."""
     tune: float = 0.85
     """Share of the budget with which a teacher for the target is tuned; 0 for none."""
-    domain: str = "nominal"
-    """What the source draws its physics from: ``nominal``, or ``training``."""
+    domain: str = OWN
+    """What the source draws its physics from: the policy's ``own`` training, ``nominal``, or ``training``."""
     source_steps: int = 200
     """Control steps of each teacher in each of 64 rows of the source."""
     target_steps: int = 200
@@ -100,7 +100,7 @@ class Distill:
                 case.progress,
             )
             there = [tuned]
-        env = case.source.env(_ROWS, self.domain)
+        env = case.source.env(_ROWS, rehearsed(case.policy, self.domain))
         taught = [
             demonstrations(teacher, env, self.source_steps, self.noise, case.seed) for teacher in teachers
         ]

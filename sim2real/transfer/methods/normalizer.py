@@ -16,7 +16,6 @@ from sim2real.errors import BudgetExhausted, InvalidValue, PolicyError
 from sim2real.gather import gather
 from sim2real.policy import Policy, ProvenanceStep
 from sim2real.transfer.demonstrations import returns_in_target
-from sim2real.transfer.fine_tune import last_training
 from sim2real.transfer.methods.method import Card, Case
 from sim2real.transfer.remote import Target
 from sim2real.transfer.source import Source
@@ -83,9 +82,9 @@ class AdaptNormalizer:
             raise PolicyError(
                 f"policy {policy.name!r} has no layer that normalizes observations; fine-tune it"
             )
-        training = last_training(policy)
+        trainings = policy.contract.trainings
         home = Sim2RealVectorEnv(
-            case.source.world, _SOURCE_ROWS, training.domain if training else None, autoreset=False
+            case.source.world, _SOURCE_ROWS, trainings[-1].domain if trainings else None, autoreset=False
         )
         begun = target.spent
         now = _seen(policy, target, self.look_steps, case.seed)

@@ -13,9 +13,8 @@ from sim2real.learn.regularizers import anchor_to
 from sim2real.learn.sac import SACSettings
 from sim2real.learn.vec_env import SameStepEnv
 from sim2real.policy import Policy
-from sim2real.transfer.fine_tune import last_training
 from sim2real.transfer.methods.method import Card, Case
-from sim2real.transfer.retention import states_of
+from sim2real.transfer.retention import OWN, rehearsed, states_of
 from sim2real.transfer.source import Source
 
 
@@ -70,8 +69,8 @@ class OffPolicy:
                 f"{target.steps_left} steps don't pay for one in each of {target.num_envs} rows; raise the "
                 "budget"
             )
-        training = last_training(policy)
-        gamma = training.settings.get("gamma") if training else None
+        trainings = policy.contract.trainings
+        gamma = trainings[-1].settings.get("gamma") if trainings else None
         settings = SACSettings(
             total_steps=target.steps_left,
             updates=self.updates,
@@ -82,14 +81,14 @@ class OffPolicy:
         )
         anchors = []
         if self.anchor:
-            states = states_of(policy, case.source, "nominal", case.seed)
+            states = states_of(policy, case.source, OWN, case.seed)
             anchors.append(anchor_to(policy, states, self.anchor))
         layers = learnable(policy.network)
 
         def free(done: float) -> list[str]:
             return layers if done >= self.critic_warmup else []
 
-        envs: list[SameStepEnv] = [target, case.source.env(target.num_envs)]
+        envs: list[SameStepEnv] = [target, case.source.env(target.num_envs, rehearsed(policy, OWN))]
         monitor = Monitor(title=f"off-policy {policy.name}" if case.progress else None)
         result = learn(envs, policy, settings, case.seed, Hooks(free, anchors=anchors), monitor)
         return dataclasses.replace(policy, weights=result.policy.weights)

@@ -6,9 +6,9 @@
 Kinds of findings: *unreadable*, *missing numbers*, *shuffled stamps*, *duplicated stamps*, *gap*,
 *jitter*, *clock skew*, *time unit*, *too short*, *motionless*, *degrees*, *sign*, *scale*,
 *quantization*, *stuck sensor*, *stall*, *saturation*, *unexcited joint*, *two robots*, *copy*, *joint*,
-*wrap*, *glitch*; and as mere facts *rate*, *lag*, *velocity*, *still joints*, *as read*. A log
-in a wrong unit is looked at in the unit that it seems to be in, one that wraps without its jumps, one with
-glitches without them, so that one mistake is told once.
+*wrap*, *glitch*, *jump*, *echo*, *untold*, *begins in motion*; and as mere facts *rate*, *lag*, *velocity*,
+*still joints*, *as read*. A log in a wrong unit is looked at in the unit that it seems to be in, one that
+wraps without its jumps, one with glitches without them, so that one mistake is told once.
 
 Not covered: whether the robot did what it should, and a clock that is late by a constant that no signal
 shows.
@@ -21,7 +21,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from sim2real.doctor import folder, glitches, signals, stamps, units
+from sim2real.doctor import commands, folder, glitches, signals, stamps, units
 from sim2real.doctor.copies import copies
 from sim2real.doctor.expected import Expected
 from sim2real.doctor.facts import Measured, as_read, facts
@@ -113,7 +113,13 @@ def _view(view: View, expected: Expected) -> tuple[list[Finding], Measured]:
         findings += signals.not_following(view, expected)
     if not foreign:
         findings += signals.beyond_range(view, expected)
-    return findings, Measured(view, command_lag(view), ratio, late)
+    lag = command_lag(view)
+    stuck = [rows for finding in findings if finding.kind == "stuck sensor" for rows in finding.rows]
+    findings += commands.jumps(view, lag, stuck)
+    findings += commands.untold(view, expected)
+    findings += commands.begins_in_motion(view, expected)
+    findings += commands.doubles(view)
+    return findings, Measured(view, lag, ratio, late)
 
 
 def _in_radians(view: View, joints: list[int]) -> View:
@@ -144,6 +150,7 @@ def _together(
     yield from folder.encoders(views)
     yield from folder.zeros([view for view in views if view.log.name not in turned])
     yield from folder.unexcited(views)
+    yield from commands.echoes(views)
     yield from copies(views)
     yield from folder.lag_outliers(views, [m.lag for m in measured])
     yield from facts(measured)

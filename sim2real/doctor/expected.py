@@ -25,6 +25,8 @@ class Expected:
     """The world's joint for each column of its recordings, with ``scale`` and ``offset``."""
     limits: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     """Range of each joint of the world, rad or m; infinite where it has none."""
+    slides: frozenset[str] = frozenset()
+    """Joints of the world that are in m; all others are in rad."""
     latency_window: float = LATENCY_WINDOW
     """Seconds; a shorter recording shows no command's whole effect."""
     goals: frozenset[str] | None = None
@@ -85,7 +87,8 @@ def expected_of(world: World) -> Expected:
         drives[model.actuator(k).name or joint] = joint if joint in limits else ""
         if joint in limits and model.actuator_biasprm[k, 1] < 0:
             goals.add(joint)
-    return Expected(world.name, world.recordings, limits, window, frozenset(goals), drives)
+    slides = frozenset(joint for joint in limits if model.joint(joint).type[0] == _SCALAR[0])
+    return Expected(world.name, world.recordings, limits, slides, window, frozenset(goals), drives)
 
 
 def _number(entry: Mapping[str, object], key: str, default: float) -> float:

@@ -124,6 +124,14 @@ def _foreign(view: View, expected: Expected) -> Iterator[Finding]:
                 "physics.toml"
             )
             yield Finding("scale", BAD, text, (view.log.name,), joint)
+        target = expected.joint(joint)
+        meant = "m" if target in expected.slides else "rad"
+        if target and said and (said == "m") != (meant == "m") and not expected.rescales(joint):
+            text = (
+                f"{view.log.name}: {joint} is in {unit} by its own account, and is in {meant} in "
+                f"{expected.world}; is it another joint, or does it want a scale in [recordings.joints]?"
+            )
+            yield Finding("scale", BAD, text, (view.log.name,), joint)
 
 
 def _crossed(view: View) -> Iterator[Finding]:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sim2real.doctor.commands import echo
 from sim2real.errors import RecordingError
 from sim2real.identify.defaults import (
     cut,
@@ -43,8 +44,6 @@ _FIRST = ("kp", "damping", "latency", "bias_torque", "frictionloss")
 _GLANCE = 3  # generations of the search for a point at which a far-off servo's gain shows at all
 _SECONDS, _COUNT = 8.0, 12  # of the windows that the glance sees
 _MOVES = 0.01  # rad or m; a command that ranges over less excites nothing
-_LATEST = 5  # rows by which a command may be a later measurement
-_SAME, _MOSTLY = 1e-4, 0.9  # share of a joint's span; share of the rows
 
 
 @dataclass(frozen=True)
@@ -198,15 +197,11 @@ def _complaints(motions: Sequence[Motion], driven: Sequence[str]) -> list[str]:
     ]
     moved = [k for k in measured if spans[k] >= _MOVES]
     columns = [measured[k] for k in moved]
-    for late in range(_LATEST + 1) if moved else ():
-        apart = [np.abs(m.command[: len(m.time) - late, moved] - m.measured[late:, columns]) for m in motions]
-        same = np.concatenate(apart) <= _SAME * spans[moved]
-        if (same.mean(axis=0) >= _MOSTLY).all():
-            when = f"{late} rows later" if late > 1 else ("of the next row" if late else "of the same row")
-            return [
-                *found,
-                f"the commands are the measured positions {when} ({100 * same.mean():.0f} % of the values): "
-                "they were made from the measurements, and nothing says what the robot was told; record the "
-                "commands that are sent",
-            ]
+    copied = echo([(m.command[:, moved], m.measured[:, columns]) for m in motions])
+    if copied is not None:
+        found.append(
+            f"the commands are the measured positions {copied[0]} ({100 * copied[1]:.0f} % of the values): "
+            "they were made from the measurements, and nothing says what the robot was told; record the "
+            "commands that are sent"
+        )
     return found

@@ -125,6 +125,8 @@ def read_log_map(path: Path) -> LogMap:
     joints = file.section("joints")
     if not joints.values and not any(key in file for key in _LISTS):
         raise RecordingError(f"{path}: it maps no joints; add a table [joints.NAME] for each")
+    if "time" in file and "period" in file:
+        raise RecordingError(f"{path}: it has a column of stamps (time) and a period; leave one")
     return LogMap(
         path=path,
         joints={name: _joint(name, entry) for name, entry in joints.sections().items()},

@@ -124,6 +124,10 @@ def _column(path: Path, episode: h5py.Group, place: str) -> FloatArray:
         raise RecordingError(f"{path}: {place} holds {values.dtype}, not numbers")
     table = np.asarray(values[()], dtype=np.float64).reshape(len(values), -1)
     column = int(match["column"] or 0)
+    if match["column"] is None and table.shape[1] > 1:
+        raise RecordingError(
+            f"{path}: {place!r} has {table.shape[1]} columns; say which one, such as {place + '[0]'!r}"
+        )
     if column >= table.shape[1]:
         raise RecordingError(f"{path}: there is no {place!r}; {match['signal']} has {table.shape[1]} columns")
     return table[:, column]

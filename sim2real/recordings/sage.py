@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sim2real.documents import read_text
+from sim2real.documents import is_number, read_text
 from sim2real.errors import RecordingError
 from sim2real.recordings.raw import Damage, RawLog
 from sim2real.recordings.recording import FloatArray
@@ -129,10 +129,10 @@ def _line(index: int) -> int:
 def _numbers(text: str | None) -> list[float] | None:
     try:
         parsed = json.loads(text or "")
-    except ValueError:
+        if isinstance(parsed, list) and all(is_number(x) for x in parsed):
+            return [float(x) for x in parsed]
+    except (ValueError, OverflowError, RecursionError):
         return None
-    if isinstance(parsed, list) and all(isinstance(x, int | float) for x in parsed):
-        return parsed
     return None
 
 
@@ -162,8 +162,16 @@ def _within(folder: Path, stamps: FloatArray, damage: list[Damage]) -> slice:
         return slice(None)
     notes: list[Damage] = []
     events = _Table(path, notes, ("timestamp", "event"))
-    times = dict(zip((row.get("event") for row in events.rows), events.stamps(), strict=True))
+    ends: dict[str, float] = {}
+    for row, time in zip(events.rows, events.stamps(), strict=True):
+        event = str(row.get("event"))
+        if event == "MOTION_START" and event in ends:
+            notes.append(Damage(f"{path}: it has two of {event}; write each motion to a folder of its own"))
+        ends[event] = float(time)
+    first, last = ends.get("MOTION_START", -np.inf), ends.get("DISABLE", np.inf)
+    known = np.isfinite(stamps)
+    within = np.flatnonzero((stamps >= first - _SAME_STAMP) & (stamps <= last + _SAME_STAMP))
+    if known.any() and not within.size and not (np.isnan(first) or np.isnan(last)):
+        notes.append(Damage(f"{path}: no row is between MOTION_START and DISABLE; bring all on one clock"))
     damage += [Damage(note.text) for note in notes]
-    after = np.flatnonzero(stamps >= times.get("MOTION_START", -np.inf) - _SAME_STAMP)
-    before = np.flatnonzero(stamps <= times.get("DISABLE", np.inf) + _SAME_STAMP)
-    return slice(int(after[0]) if after.size else 0, int(before[-1]) + 1 if before.size else 0)
+    return slice(int(within[0]), int(within[-1]) + 1) if within.size else slice(None)

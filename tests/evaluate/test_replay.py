@@ -189,6 +189,14 @@ def test_a_delay_of_nothing_is_the_command_itself():
     assert delayed(time, command, 0.15)[:, 0].tolist() == [0, 0, 0, 1, 2]
 
 
+def test_rows_too_far_apart_for_windows_have_no_horizons(world):
+    log = motion(world, "slow", rows=30)
+    slow = dataclasses.replace(log, time=np.arange(30.0), state_time=None)
+    gap = replay_gap(world, [slow], horizons=True)
+    assert np.isfinite(gap.mean_rmse(SIMULATION))
+    assert np.isnan(gap.horizon).all()
+
+
 def test_names_that_fit_no_joint_are_refused(world):
     log = motion(world, "wave")
     renamed = dataclasses.replace(log, joints=("Rotatoin", *log.joints[1:]))

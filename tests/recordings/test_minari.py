@@ -114,6 +114,7 @@ def test_without_a_mapping_it_says_what_is_there(folder):
     [
         ("period = 0.05", "", "has no stamps; give the seconds per step as period"),
         ("actions[1]", "actions[5]", r"there is no 'actions\[5\]'; actions has 2 columns"),
+        ("actions[1]", "actions", r"'actions' has 2 columns; say which one, such as 'actions\[0\]'"),
         ("actions[1]", "commands[1]", r"there is no 'commands\[1\]'; it has actions \(30, 2\)"),
     ],
 )

@@ -92,6 +92,7 @@ def test_a_period_does_for_stamps_and_a_semicolon_for_a_comma(folder):
         ("run/a.csv", TABLE, "", "the file is empty"),
         ("run/a.csv", '"b, c"', '"b', "not a complete CSV file"),
         ("mapping.toml", 'time = { column = "t", unit = "ms" }', "", "say which column is the time"),
+        ("mapping.toml", "time = {", "period = 0.1\ntime = {", r"column of stamps \(time\) and a period"),
         ("mapping.toml", '"ms"', '"minutes"', "time.unit is 'minutes'; known: s, ms, us, ns"),
         ("mapping.toml", 'time = { column = "t", unit = "ms" }', "time = 3", "time is 3; write time ="),
         ("mapping.toml", "scale = -1.0", "scale = 0", "joints.hip.scale is 0"),

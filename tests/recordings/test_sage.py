@@ -84,6 +84,8 @@ def test_lists_are_parsed_and_never_run(motion, write_sage, tmp_path):
     [
         ("[", "[1.0, ", "line 2: positions hold 7 numbers, but joint_list.txt names 6"),
         ("[", "[null, ", "not a list of numbers"),
+        ("[", f"[1{'0' * 400}, ", "not a list of numbers"),
+        ("[", "[true, ", "not a list of numbers"),
         ("timestamp", "clock", "the header lacks timestamp; it has type, clock, positions"),
         ("CONTROL,5", "CONTROL,five", r"line \d+: the timestamp is 'five"),
     ],
@@ -101,6 +103,21 @@ def test_a_file_cut_off_anywhere_is_refused(motion, write_sage, kept):
     path.write_bytes(path.read_bytes()[: int(kept * path.stat().st_size)])
     with pytest.raises(RecordingError):
         load_recordings(path.parent)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("MOTION_START", "MOTION_START\nEVENT,400000,MOTION_START", "it has two of MOTION_START"),
+        ("EVENT,5.2,", "EVENT,9000000,", "no row is between MOTION_START and DISABLE"),
+    ],
+)
+def test_events_that_name_no_single_motion_are_refused(motion, write_sage, old, new, says):
+    folder = write_sage(motion)
+    events = "type,timestamp,event\nEVENT,5.2,MOTION_START\nEVENT,5000000,DISABLE\n"
+    (folder / "event.csv").write_text(events.replace(old, new))
+    with pytest.raises(RecordingError, match=says):
+        load_recordings(folder)
 
 
 def test_a_binary_file_is_refused(motion, write_sage):

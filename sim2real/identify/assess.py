@@ -23,7 +23,7 @@ from sim2real.identify.estimates import (
 )
 from sim2real.identify.identifiability import combinations
 from sim2real.identify.model_selection import Comparison
-from sim2real.identify.noise import visible_error
+from sim2real.identify.noise import sensor_floor, visible_error
 from sim2real.identify.nuisance import Enlarged, enlarge
 from sim2real.identify.options import Options
 from sim2real.identify.problem import Linear, RecordingProblem, rmse_of
@@ -195,7 +195,8 @@ def _domain(model: FittedModel, linear: Linear, spread: Spread, gap: Sequence[Ga
     What was fixed is part of it, less a shape of friction that no joint has, which would be a dead parameter.
     """
     row = next(row for row in gap if row.predictor == FITTED)
-    share = row.held_out / max(row.fitted, 1e-12) if np.isfinite(row.held_out) else 1.0
+    floor = max(float(sensor_floor(model.problem).mean()), 1e-12)  # a better fit than that is no better one
+    share = max(row.held_out, floor) / max(row.fitted, floor) if np.isfinite(row.held_out) else 1.0
     held = float(linear.loss.sum()) * max(1.0, share**2)
     keep = [k for k, f in enumerate(model.problem.space.free) if f.quantity != READ_DELAY]
     free = [model.problem.space.free[k] for k in keep]

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import mujoco
 import numpy as np
 import pytest
 
@@ -10,7 +11,7 @@ from sim2real.errors import InvalidValue, RecordingError, UnknownName
 from sim2real.identify.fit import split
 from sim2real.identify.identify import Options, identify
 from sim2real.identify.verdicts import BAD_DATA, IDENTIFIED, NO_HELDOUT_GAIN, NOT_IDENTIFIABLE
-from sim2real.recordings import load_recordings
+from sim2real.recordings import Recording, load_recordings
 from sim2real.world import World
 
 PLANTED = {
@@ -199,6 +200,32 @@ def test_a_single_recording_is_judged_on_its_last_quarter(twin):
     assert "last quarter is held out" in found.notes[0]
     assert found.point["cart.mass"] == pytest.approx(1.3, rel=0.05)
     assert not identify(World.load("cartpole"), [log], dataclasses.replace(options, held_out=())).held_out
+
+
+SERVO = """<mujoco><option timestep="0.002"/><worldbody><body>
+<joint name="elbow" axis="0 1 0" damping="{damping}" frictionloss="{frictionloss}" armature="0.01"/>
+<geom type="capsule" fromto="0 0 0 0.2 0 0" size="0.02" mass="0.4"/></body></worldbody>
+<actuator><position name="servo" joint="elbow" kp="30" kv="1"/></actuator></mujoco>"""
+
+
+def test_a_perfect_fit_gives_a_domain_as_narrow_as_its_intervals(write_world):
+    """What only the start of a held-out window is wrong by shows on no sensor, and widens nothing."""
+    truth = {"elbow.damping": 0.35, "elbow.frictionloss": 0.06}
+    model = mujoco.MjModel.from_xml_string(SERVO.format(damping=0.35, frictionloss=0.06))
+    data, time = mujoco.MjData(model), 0.02 * np.arange(400)
+    command = 0.5 * np.sin(3.0 * time) + 0.3 * np.sign(np.sin(1.3 * time)) * (time > 1)
+    angle = np.empty(400)
+    for k in range(400):
+        angle[k], data.ctrl[0] = data.qpos[0], command[k]
+        for _ in range(10):
+            mujoco.mj_step(model, data)
+    log = Recording("own", ("elbow",), time, command[:, None], angle[:, None])
+    world = World.load(write_world(SERVO.format(damping=0.2, frictionloss=0.03), "", "servo"))
+    found = identify(world, [log], Options(free=tuple(truth), generations=4, threads=1, nuisance=False))
+    for name, middle in found.domain.median().items():
+        assert middle == pytest.approx(truth[name], rel=0.01)
+        low, high = (float(found.domain.parameters[name].quantile(np.array(u))) for u in (0.025, 0.975))
+        assert high - low < 0.1 * truth[name]
 
 
 def test_a_seed_is_a_whole_number(twin):

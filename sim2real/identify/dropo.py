@@ -17,11 +17,11 @@ no width goes out below the standard error that the residuals imply.
 from __future__ import annotations
 
 import dataclasses
-import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import multivariate_t
 
 from sim2real.distributions import Distribution, Normal
 from sim2real.domain import Domain
@@ -182,13 +182,6 @@ def _log_density(errors: FloatArray, epsilon: FloatArray | float, tails: float) 
     centred = errors - mean
     covariance = np.einsum("stn,stm->tnm", centred, centred) / (len(errors) - 1) + epsilon * np.eye(size)
     factor = np.linalg.cholesky(covariance)
-    square = (np.linalg.solve(factor, mean[..., None])[..., 0] ** 2).sum(axis=1)
-    half_log_det = np.log(np.diagonal(factor, axis1=1, axis2=2)).sum(axis=1)
-    if math.isinf(tails):
-        density = -0.5 * (square + size * math.log(2 * math.pi))
-    else:
-        constant = (
-            math.lgamma((tails + size) / 2) - math.lgamma(tails / 2) - size / 2 * math.log(tails * math.pi)
-        )
-        density = constant - (tails + size) / 2 * np.log1p(square / tails)
-    return float((density - half_log_det).mean())
+    whitened = np.linalg.solve(factor, mean[..., None])[..., 0]
+    density = multivariate_t.logpdf(whitened, shape=np.eye(size), df=tails)
+    return float(np.mean(density - np.log(np.diagonal(factor, axis1=1, axis2=2)).sum(axis=1)))

@@ -15,10 +15,10 @@ The networks live in memory alone; nothing is pickled.
 
 from __future__ import annotations
 
-import functools
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -106,8 +106,9 @@ def npe(
         RecordingError: if the rollouts are not of the world's task.
         InvalidValue: if most simulated recordings blew up.
     """
+    if find_spec("sbi") is None:
+        raise MissingExtra("sbi", "identify")
     space = ParameterSpace.of(world, bounds)
-    posterior = _Posterior(len(space.names))
     simulator = RecordingSimulator(world, rollouts, space, actor, settings.rows)
     rng = np.random.default_rng(settings.seed)
     points = rng.random((settings.simulations + settings.checks, len(space.names)))
@@ -116,10 +117,10 @@ def npe(
         raise InvalidValue(f"{simulator.diverged} simulated recordings blew up; narrow the ranges")
     tests, training = slice(settings.checks), slice(settings.checks, None)
     compressed, guesses = compress(summaries[training], points[training])
-    posterior.learn(points[training], guesses, settings)
-    checked = posterior.draw(compressed.predict(summaries[tests]), 200, settings.seed)
+    posterior = _learnt(points[training], guesses, settings)
+    checked = _drawn(posterior, compressed.predict(summaries[tests]), 200, settings.seed)
     observed = summarize(rollouts.episodes)
-    drawn = posterior.draw(compressed.predict(observed[None]), settings.samples, settings.seed)[0]
+    [drawn] = _drawn(posterior, compressed.predict(observed[None]), settings.samples, settings.seed)
     _, again = simulator(drawn[np.arange(settings.checks) % len(drawn)], settings.seed + 1)
     values = space.values(drawn)
     domain = Domain({name: Samples(tuple(map(float, values[:, k]))) for k, name in enumerate(space.names)})
@@ -237,42 +238,38 @@ def compress(summaries: FloatArray, points: FloatArray) -> tuple[Any, FloatArray
     return guess.fit(summaries, points), cross_val_predict(guess, summaries, points)
 
 
-class _Posterior:
-    """sbi's posterior in the unit cube."""
+def _learnt(points: FloatArray, summaries: FloatArray, settings: NpeSettings) -> Any:  # noqa: ANN401
+    """The posterior of sbi in the unit cube, all of which is alike beforehand.
 
-    def __init__(self, size: int) -> None:
-        """Of so many numbers, all alike beforehand."""
-        try:
-            import torch
-            from sbi.inference import NPE
-            from sbi.utils import BoxUniform
-        except ImportError as error:
-            raise MissingExtra("sbi", "identify") from error
-        self._torch, self._prior, self._trainer = torch, BoxUniform(torch.zeros(size), torch.ones(size)), NPE
-        self._tensor = functools.partial(torch.as_tensor, dtype=torch.float32)
-        self._found: Any = None
+    From points, shape (n, size), and what belongs to them, shape (n, numbers).
+    """
+    import torch
+    from sbi.inference import NPE
+    from sbi.utils import BoxUniform
 
-    @undisturbed()
-    def learn(self, points: FloatArray, summaries: FloatArray, settings: NpeSettings) -> None:
-        """From points of the cube, shape (n, size), and what belongs to them, shape (n, numbers)."""
-        self._torch.manual_seed(settings.seed)
-        self._torch.set_num_threads(1)
-        trainer = self._trainer(self._prior, show_progress_bars=False, tracker=_Quiet())
-        trainer.append_simulations(self._tensor(points), self._tensor(summaries))
-        batch = min(200, len(points) // 4)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of a last epoch; the calibration check says if it shows
-            trainer.train(max_num_epochs=settings.max_epochs, training_batch_size=batch)
-        self._found = trainer.build_posterior()
+    size = points.shape[1]
+    with undisturbed(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a last epoch; the calibration check says if it shows
+        torch.manual_seed(settings.seed)
+        torch.set_num_threads(1)
+        trainer = NPE(
+            BoxUniform(torch.zeros(size), torch.ones(size)), show_progress_bars=False, tracker=_Quiet()
+        )
+        trainer.append_simulations(*(torch.as_tensor(x, dtype=torch.float32) for x in (points, summaries)))
+        trainer.train(max_num_epochs=settings.max_epochs, training_batch_size=min(200, len(points) // 4))
+        return trainer.build_posterior()
 
-    @undisturbed()
-    def draw(self, summaries: FloatArray, count: int, seed: int) -> FloatArray:
-        """Samples for each summary. Shape (len(summaries), count, size)."""
-        self._torch.manual_seed(seed)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # how many are drawn at once
-            drawn = self._found.sample_batched((count,), x=self._tensor(summaries), show_progress_bars=False)
-        return np.moveaxis(drawn.numpy().astype(np.float64), 0, 1)
+
+def _drawn(posterior: Any, summaries: FloatArray, count: int, seed: int) -> FloatArray:  # noqa: ANN401
+    """Samples for each summary. Shape (len(summaries), count, size)."""
+    import torch
+
+    seen = torch.as_tensor(summaries, dtype=torch.float32)
+    with undisturbed(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # how many are drawn at once
+        torch.manual_seed(seed)
+        drawn = posterior.sample_batched((count,), x=seen, show_progress_bars=False)
+    return np.moveaxis(drawn.numpy().astype(np.float64), 0, 1)
 
 
 class _Quiet:

@@ -21,7 +21,7 @@ from sim2real.identify.estimates import (
     estimates_of,
     gap_row,
 )
-from sim2real.identify.identifiability import combinations
+from sim2real.identify.identifiability import combinations, open_scale
 from sim2real.identify.model_selection import Comparison
 from sim2real.identify.noise import sensor_floor, visible_error
 from sim2real.identify.nuisance import Enlarged, enlarge
@@ -83,7 +83,7 @@ def assess(model: FittedModel, options: Options, seconds: float, counts: tuple[i
     fitted_plane = _fitted_plane(model, estimates, spread)
     gap, nominal, predicted = _gaps(model, options.threads, fitted_plane)
     hints = diagnose(model.world, model.motions, predicted)
-    untold = combinations(problem, linear.hessian, linear.loss)
+    untold = combinations(problem, linear.hessian, linear.loss, open_scale(problem, point))
     domain, found, plane = _domain(model, linear, spread, gap), {}, None
     if fitted_plane is not None:
         estimates, untold = estimates + fitted_plane.estimates, [*untold, *fitted_plane.untold]
@@ -155,7 +155,7 @@ def _fitted_plane(
     problem, point = model.problem, model.points[1]
     pairs = zip(problem.space.free, estimates, strict=True)
     std = np.array([float(f.unit(e.high) - f.unit(e.low)) for f, e in pairs]) / (2 * QUANTILE)
-    return plane_of(problem, point, *model.plane, spread.correlation * np.outer(std, std))
+    return plane_of(problem, point, model.plane[0], spread.correlation * np.outer(std, std))
 
 
 def _gaps(
@@ -168,10 +168,10 @@ def _gaps(
     motions, split, space = model.motions, len(model.parts[0]), model.problem.space
     values = [[float(v) for v in space.values(point)] for point in model.points]
     names, base = space.names, model.base.with_parameters(space.elements)
-    if fitted_plane is not None:
+    if fitted_plane is not None and model.plane is not None:
         names, base = (*names, *fitted_plane.values), base.with_parameters({}, fitted_plane.values)
         unmoved = plane_parameters(model.world.model)
-        for row, plane in zip(values, (fitted_plane.first or unmoved, fitted_plane.values), strict=True):
+        for row, plane in zip(values, (model.plane[1] or unmoved, fitted_plane.values), strict=True):
             row += [plane[name] for name in fitted_plane.values]
     alone = Replayer(model.world, motions, 1, threads).run((), np.zeros((1, 0)))
     both = Replayer(base, motions, 2, threads, names).run(names, np.array(values))

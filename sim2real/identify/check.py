@@ -71,10 +71,6 @@ class Check:
     excitation: tuple[Excitation, ...]
     expected: tuple[ParameterEstimate, ...]
     """What a fit will know of each parameter at best, about the point where the recordings were looked at."""
-    confounded: tuple[str, ...]
-    """Sentences on what can't be told apart."""
-    condition: float
-    """Condition number of J'J, columns as shares of their ranges."""
     verdicts: tuple[Verdict, ...]
 
     @property
@@ -126,7 +122,7 @@ def check(world: World, recordings: Sequence[Recording], options: Options | None
     base = world.with_parameters({}, fixed_values(world, options))
     parts = cut(world, motions, options.window)
     problem = problem_of(base, parts, first_parameters(world, options), options)
-    levels, point = noise_of(motions), problem.space.start
+    levels, point = noise_of(problem), problem.space.start
     if problem.fast and options.generations:
         lively = problem.on(liveliest(motions, options.window or _SECONDS, _COUNT))
         glance = SearchSettings(min(_GLANCE, options.generations), seed=options.seed)
@@ -148,8 +144,7 @@ def check(world: World, recordings: Sequence[Recording], options: Options | None
             )
             verdicts.append(Verdict.not_identifiable((e.name,), text, share=e.share))
     excited = tuple(_excitation(world, motions, k, float(level)) for k, level in enumerate(levels))
-    confounded = tuple(c.text for c in apart)
-    return Check(world.name, excited, expected, confounded, known.condition, tuple(verdicts))
+    return Check(world.name, excited, expected, tuple(verdicts))
 
 
 def first_parameters(world: World, options: Options) -> list[str]:

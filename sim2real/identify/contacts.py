@@ -76,10 +76,8 @@ class Contacts:
 class FittedPlane:
     """A plane that is part of a result."""
 
-    first: Values
-    """As the recordings show it that were fitted first; empty if those touch nothing."""
     values: Values
-    """As all of them do."""
+    """As all recordings show it."""
     estimates: tuple[ParameterEstimate, ...]
     domain: Domain
     untold: tuple[Verdict, ...]
@@ -154,7 +152,7 @@ def _predicted(problem: RecordingProblem, point: FloatArray, motions: Sequence[M
 
 
 def plane_of(
-    problem: RecordingProblem, point: FloatArray, contacts: Contacts, first: Values, joints: FloatArray
+    problem: RecordingProblem, point: FloatArray, contacts: Contacts, joints: FloatArray
 ) -> FittedPlane:
     """The plane of a result, with its intervals.
 
@@ -162,7 +160,6 @@ def plane_of(
         problem: the last fit of the joints.
         point: where it ended.
         contacts: whose plane was kept.
-        first: the plane as the fitted recordings show it.
         joints: covariance of the joints' numbers, in the unit cube. Shape (p, p).
     """
     values = contacts.at(problem, point).plane_in(contacts.hits) or dict(contacts.each[0])
@@ -187,7 +184,7 @@ def plane_of(
     estimates = tuple(dataclasses.replace(e, nominal=unmoved[e.name]) for e in estimates)
     widening = widening_of(float(part.loss.sum()), draws, part)
     domain = make_domain(plane.free, plane.start, draws, widening, {})
-    return FittedPlane(first, values, estimates, domain, tuple(combinations(alone, part.hessian, part.loss)))
+    return FittedPlane(values, estimates, domain, tuple(combinations(alone, part.hessian, part.loss)))
 
 
 def _follows(problem: RecordingProblem, point: FloatArray, plane: RecordingProblem) -> FloatArray:

@@ -26,7 +26,7 @@ from scipy.stats import multivariate_t
 from sim2real.distributions import Distribution, Normal
 from sim2real.domain import Domain
 from sim2real.errors import InvalidValue
-from sim2real.identify.nuisance import open_scale
+from sim2real.identify.identifiability import open_scale
 from sim2real.identify.problem import RolloutProblem
 from sim2real.identify.rollout_fit import scatter_of
 from sim2real.identify.search import SearchSettings, minimize, search

@@ -13,7 +13,6 @@ Of the others, the information each would add to what is known says how much eve
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import functools
 import operator
@@ -79,13 +78,11 @@ class NextMotion:
 
     def to_json(self) -> dict[str, object]:
         """As plain values, without the motion itself."""
-        names = ("kind", "target", "half", "expected", "repeated")
-        numbers = {name: getattr(self, name) for name in names}
-        return {"text": self.text, "file": FILE, **numbers, "shrinks": dict(self.shrinks)}
+        told = {name: value for name, value in vars(self).items() if name != "recording"}
+        return {"text": self.text, "file": FILE, **told}
 
     def save(self, folder: Path) -> None:
         """Write ``next_motion.npz``: its ``command`` is what to play."""
-        folder.mkdir(parents=True, exist_ok=True)
         write_npz(self.recording, folder / FILE)
 
 
@@ -156,7 +153,7 @@ class _Known:
         start = {e.name: e.value for e in self.estimates}
         base = world.with_parameters({}, {n: v for n, v in found.point.items() if n not in start})
         self.problem = problem_of(base, cut(world, motions, options.window), list(start), options, start)
-        self._world, self._window, self._noise = world, options.window, noise_of(motions)
+        self._world, self._window, self._noise = world, options.window, noise_of(self.problem)
         told = self.told(motions)
         self._sum = functools.reduce(operator.add, told)
         self.repeated = np.min([self.left(again) for again in told], axis=0)
@@ -181,8 +178,7 @@ class _Envelope:
         self, world: World, motions: Sequence[Motion], top_speed: float | None, point: Mapping[str, float]
     ) -> None:
         self.world, self.motions, self.servos = world, motions, is_servo_robot(world)
-        self._model, kinds = placed(world, point), world.model.jnt_type
-        limited = world.model.jnt_limited.astype(bool)[:, None]
+        kinds, limited = world.model.jnt_type, world.model.jnt_limited.astype(bool)[:, None]
         self.low, self.high = np.where(limited, world.model.jnt_range, [-np.inf, np.inf]).T
         own = np.max([speeds(m.time, m.measured).max(axis=0) for m in motions], axis=0)
         # one that was moved slowly may be as fast as the others of its kind
@@ -224,12 +220,13 @@ class _Envelope:
         return tip_height(self.world.model, positions[::5], self.motions[0].joints)
 
     def _contacts(self, positions: FloatArray) -> set[tuple[int, ...]]:
-        """Pairs of geoms that touch in some pose of a motion."""
-        data, pairs = mujoco.MjData(self._model), set()
+        """Pairs of geoms that touch in some pose of a motion; what a found table is near, its height says."""
+        model, pairs = self.world.model, set()
+        data = mujoco.MjData(model)
         for row in np.linspace(0, len(positions) - 1, _LOOKS).astype(int):
             data.qpos[:] = positions[row]
-            mujoco.mj_kinematics(self._model, data)
-            mujoco.mj_collision(self._model, data)
+            mujoco.mj_kinematics(model, data)
+            mujoco.mj_collision(model, data)
             pairs |= {tuple(pair) for pair in data.contact.geom.tolist()}
         return pairs
 
@@ -262,13 +259,3 @@ def _as_recorded(world: World, like: Recording, motion: Motion) -> Recording:
     commands[:, world.model.actuator_trnid[:, 0]] = motion.command
     recording = Recording("next_motion", motion.joints, motion.time, commands, motion.measured, motion.speeds)
     return unmap_joints(recording, world.recordings, like)
-
-
-def placed(world: World, values: Mapping[str, float]) -> mujoco.MjModel:
-    """A copy of the model with its planes at the heights that some values give."""
-    model = copy.copy(world.model)
-    for name, value in values.items():
-        geom, _, quantity = name.rpartition(".")
-        if quantity == "height":
-            model.geom(geom).pos[2] = value
-    return model

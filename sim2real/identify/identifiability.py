@@ -33,11 +33,16 @@ _HIDDEN = 0.03
 _PART = 0.2  # share of the largest entry from which on a parameter belongs to a combination
 _RIDGE = 1e-8
 _ROUNDING = 5e-5  # rad or m: of a derivative by the unit cube, from positions in single precision
+OF_SCALE = ("mass", "armature", "damping", "frictionloss", "strength")
+"""Quantities that change nothing if all of them grow together."""
+_GROWN = 1.01
+_STILL = 0.02
+"""Share of what one of them does alone, below which all together do nothing."""
 _PARABOLA = 28.0  # Σ k² of the seven rows that give a window its first velocity
 
 
 def combinations(
-    problem: Problem, hessian: FloatArray, loss: FloatArray, open_way: FloatArray | None = None
+    problem: Problem, hessian: FloatArray, loss: FloatArray, along: FloatArray | None = None
 ) -> list[Verdict]:
     """All that the data cannot tell apart, worst first: what leaves no trace at all, then what goes together.
 
@@ -48,13 +53,13 @@ def combinations(
         problem: what is free, and which joint each parameter is about.
         hessian: curvature at the fitted point, from central differences. Shape (p, p).
         loss: weighted mean square error of each signal. Shape (k,).
-        open_way: a direction that leaves no trace, though slopes may not show it. Shape (p,).
+        along: what `open_scale` found, which slopes may not show. Shape (p,).
     """
     space, size, shares = problem.space, len(hessian), _growths(problem, hessian, loss)
     alone = [k for k in np.argsort(shares).tolist() if shares[k] < _HIDDEN]
     found = [_combination(space, np.eye(size)[k], float(shares[k])) for k in alone]
-    if open_way is not None:
-        found.append(_combination(space, open_way / np.abs(open_way).max(), 0.0))
+    if along is not None:
+        found.append(_combination(space, along / np.abs(along).max(), 0.0))
     seen = np.flatnonzero(shares >= _HIDDEN)
     values, vectors = np.linalg.eigh(hessian[np.ix_(seen, seen)])
     for value, vector in zip(values, vectors.T, strict=True):
@@ -109,6 +114,27 @@ def _combination(space: ParameterSpace, direction: FloatArray, growth: float) ->
     return Verdict.not_identifiable(names, text, growth=growth)
 
 
+def open_scale(problem: Problem, point: FloatArray) -> FloatArray | None:
+    """The way in the unit cube on which all forces and inertias grow in proportion, if that leaves no trace.
+
+    Masses, rotor inertias, friction and the strength of motors in proportion are the same motion. Slopes
+    don't tell where feet strike the ground, so they are made to grow, and the last of them alone. Shape (p,).
+    """
+    space = problem.space
+    scaled = [] if problem.decoupled else [k for k, f in enumerate(space.free) if f.quantity in OF_SCALE]
+    for factor in (_GROWN, 1 / _GROWN) if scaled else ():
+        values = np.tile(space.values(point), (2, 1))
+        values[0, scaled] *= factor
+        values[1, scaled[-1]] *= factor
+        ends = space.units(values)
+        if (ends >= 0).all() and (ends <= 1).all():
+            errors = problem.errors(np.vstack([point, ends]))
+            sizes = [np.sqrt(((e[1:] - e[0]) ** 2).mean(axis=(1, 2))) for e in errors]
+            together, alone = np.median(sizes, axis=0)
+            return ends[0] - point if together <= _STILL * alone else None
+    return None
+
+
 @dataclass(frozen=True, eq=False)
 class Information:
     """Curvature of a fit and scatter of its slope, of a motion or of several."""
@@ -134,12 +160,6 @@ class Information:
         # a direction that nothing tells may move each of its parameters through its range
         scatter = self.scatter + len(eye) * (ridge * MOST_STD) ** 2 * eye
         return np.asarray(np.minimum(np.sqrt(np.diag(inverse @ scatter @ inverse)), MOST_STD))
-
-    @property
-    def condition(self) -> float:
-        """Condition number of the curvature, columns as shares of their ranges; infinite if singular."""
-        values = np.linalg.eigvalsh(self.curvature)
-        return float(values[-1] / values[0]) if values[0] > self.floor else np.inf
 
 
 def information(problem: RecordingProblem, point: FloatArray, noise: FloatArray) -> list[Information]:

@@ -8,9 +8,8 @@ from math import comb
 import numpy as np
 
 from sim2real.doctor.view import quantization
-from sim2real.identify.problem import RecordingProblem
+from sim2real.identify.problem import Problem
 from sim2real.identify.space import FloatArray
-from sim2real.replay import Motion
 
 NOISES = 1.5
 """Errors up to this many times the noise of the measurements lack nothing."""
@@ -20,9 +19,9 @@ _MOVES = 20.0  # times the sensors' floor, below which a joint's motion shows no
 _NORMAL = 1.4826  # from the median of absolute values to a normal's standard deviation
 
 
-def noise_of(motions: Sequence[Motion]) -> FloatArray:
-    """Standard deviation of the white noise of each measured joint, rad or m. Shape (k,)."""
-    return np.array([white_noise(pieces) for pieces in zip(*(m.measured.T for m in motions), strict=True)])
+def noise_of(problem: Problem) -> FloatArray:
+    """Standard deviation of the white noise of each measured signal, in its unit. Shape (k,)."""
+    return np.array([white_noise(pieces) for pieces in zip(*(m.T for m in problem.measured), strict=True)])
 
 
 def white_noise(pieces: Sequence[FloatArray]) -> float:
@@ -49,13 +48,13 @@ def _white(pieces: Sequence[FloatArray], order: int) -> float:
     return _NORMAL * float(np.median(differences)) / larger if len(differences) else 0.0
 
 
-def sensor_floor(problem: RecordingProblem) -> FloatArray:
+def sensor_floor(problem: Problem) -> FloatArray:
     """What the sensors' own noise and steps come to in the scaled errors of every joint. Shape (k,)."""
-    return np.maximum(noise_of(problem.motions) / problem.scale, _FINEST)
+    return np.maximum(noise_of(problem) / problem.scale, _FINEST)
 
 
-def visible_error(problem: RecordingProblem) -> float:
+def visible_error(problem: Problem) -> float:
     """Mean error that sensors can show, scaled; 0 where joints hardly move, which shows nothing."""
     floor = float(sensor_floor(problem).mean())
-    moved = np.mean([m.measured.std(axis=0) for m in problem.motions], axis=0) / problem.scale
+    moved = np.mean([m.std(axis=0) for m in problem.measured], axis=0) / problem.scale
     return floor * NOISES if moved.mean() > _MOVES * floor else 0.0

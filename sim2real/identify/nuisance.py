@@ -18,9 +18,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from sim2real.identify.estimates import ParameterEstimate
+from sim2real.identify.identifiability import OF_SCALE, open_scale
 from sim2real.identify.least_squares import calmer, least_squares
 from sim2real.identify.noise import NOISES, sensor_floor, white_errors
-from sim2real.identify.problem import Problem, RecordingProblem
+from sim2real.identify.problem import RecordingProblem
 from sim2real.identify.space import FloatArray, FreeParameter, ParameterSpace
 from sim2real.identify.uncertainty import QUANTILE, Interval, bootstrap
 from sim2real.parameters import MODEL, quantity_of
@@ -28,16 +29,11 @@ from sim2real.replay import READ_DELAY, is_servo_robot
 from sim2real.replay.decoupled import can_stand_in, mass_matrices
 from sim2real.world import drives
 
-_OF_SCALE = ("mass", "armature", "damping", "frictionloss", "strength")
-"""Quantities that change nothing if all of them grow together."""
-_GROWN = 1.01
 _PROBE = 0.05
 """Of a joint's typical torque, its inertia or a parameter's range: what an effect is tried at first."""
 _TYPICAL = 0.1  # s in which a joint typically gains its speed
 _REACH = 5.0
 """Prior standard deviations from the nominal value that an effect may reach."""
-_STILL = 0.02
-"""Share of what one of them does alone, below which all together do nothing."""
 _TRACE = 0.01
 """Share of its column that an effect must have for itself. One that looks like what is free already (a weak
 motor and heavy masses) could only be told by its prior: whoever fixes the scale fixes it."""
@@ -184,31 +180,10 @@ def held_in_scale(problem: RecordingProblem, start: FloatArray, own: int) -> lis
         own: how many the first columns are.
     """
     effects = list(problem.space.free[own:])
-    scaled = [effect for effect in effects if effect.quantity in _OF_SCALE]
-    if problem.decoupled or not scaled or open_scale(problem, start) is None:
+    scaled = [effect for effect in effects if effect.quantity in OF_SCALE]
+    if not scaled or open_scale(problem, start) is None:
         return effects
     return [effect for effect in effects if effect is not scaled[-1]]
-
-
-def open_scale(problem: Problem, point: FloatArray) -> FloatArray | None:
-    """The way in the unit cube on which all forces and inertias grow in proportion, if that leaves no trace.
-
-    Masses, rotor inertias, friction and the strength of motors in proportion are the same motion. Slopes
-    don't tell where feet strike the ground, so they are made to grow, and the last of them alone. Shape (p,).
-    """
-    space = problem.space
-    scaled = [k for k, free in enumerate(space.free) if free.quantity in _OF_SCALE]
-    for factor in (_GROWN, 1 / _GROWN) if scaled else ():
-        values = np.tile(space.values(point), (2, 1))
-        values[0, scaled] *= factor
-        values[1, scaled[-1]] *= factor
-        ends = space.units(values)
-        if (ends >= 0).all() and (ends <= 1).all():
-            errors = problem.errors(np.vstack([point, ends]))
-            sizes = [np.sqrt(((e[1:] - e[0]) ** 2).mean(axis=(1, 2))) for e in errors]
-            together, alone = np.median(sizes, axis=0)
-            return ends[0] - point if together <= _STILL * alone else None
-    return None
 
 
 def _with(

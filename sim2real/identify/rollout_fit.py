@@ -17,10 +17,9 @@ import numpy as np
 
 from sim2real.domain import Domain
 from sim2real.identify.estimates import FITTED, NOMINAL, estimates_of, gap_row
-from sim2real.identify.identifiability import combinations
+from sim2real.identify.identifiability import combinations, open_scale
 from sim2real.identify.least_squares import least_squares
-from sim2real.identify.noise import white_noise
-from sim2real.identify.nuisance import open_scale
+from sim2real.identify.noise import noise_of
 from sim2real.identify.problem import FINEST, Linear, RolloutProblem, rmse_of
 from sim2real.identify.result import Identification
 from sim2real.identify.search import SearchSettings, search
@@ -83,8 +82,7 @@ def fit_rollouts(
     linear, along = problem.linearize(point, central=True), open_scale(problem, point)
     scatter = scatter_of(linear, along)
     # white noise is no lack of the model, nor is what it has become since the first state
-    signals = zip(*(e.observation[1:].T for e in held_out.episodes), strict=True)
-    noise = np.array([white_noise(pieces) for pieces in signals])
+    noise = noise_of(held)
     missed = np.maximum(held.by_age(np.concatenate(after) ** 2) - _NOISES * noise**2, 0.0)
     missed = (missed / held.spreads(after) ** 2)[held.replay.age]
     seen = held.linearize(point, central=True)
@@ -131,7 +129,7 @@ def scatter_of(linear: Linear, along: FloatArray | None) -> Spread:
 
     Args:
         linear: about the point, of recorded episodes.
-        along: on which it is as open as the range (`sim2real.identify.nuisance.open_scale`). Shape (p,).
+        along: on which it is as open as the range; what `open_scale` says. Shape (p,).
     """
     spread = bootstrap(linear, ranges=_UNIFORM)
     if along is None:

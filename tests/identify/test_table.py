@@ -66,12 +66,12 @@ def test_a_table_is_judged_on_what_it_was_not_found_on():
         own = Planes(problem.world, {}, other).errors([list(found.values())], other)
         assert own.mean() < 1e-3
     assert contacts.comparison.held_out < 1e-3
-    table = plane_of(problem, problem.space.start, contacts, {}, 1e-4 * np.eye(2))
+    table = plane_of(problem, problem.space.start, contacts, 1e-4 * np.eye(2))
     for estimate in table.estimates:
         assert estimate.low <= TABLE[estimate.name] <= estimate.high
         assert estimate.high - estimate.low < 0.1
         assert estimate.nominal == {"floor.height": -0.3, "floor.friction": 1.0}[estimate.name]
-    sure = plane_of(problem, problem.space.start, contacts, {}, np.zeros((2, 2)))
+    sure = plane_of(problem, problem.space.start, contacts, np.zeros((2, 2)))
     for wide, narrow in zip(table.estimates, sure.estimates, strict=True):
         assert wide.high - wide.low > narrow.high - narrow.low  # what is not known of the joints
 

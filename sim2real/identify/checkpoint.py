@@ -7,6 +7,7 @@ spoilt since.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -24,14 +25,8 @@ from sim2real.world import World
 
 _T = TypeVar("_T")
 
-_FORMAT = 6
+_FORMAT = 7
 """To be raised whenever what is settled changes its form or meaning."""
-
-
-def content_of(world: World) -> list[object]:
-    """What makes a world what it is: its name, its files, and its parameters as they are in memory."""
-    files = [(world.path / name).read_bytes() for name in ("scene.xml", "physics.toml")]
-    return [world.name, *files, *[(p.name, p.nominal, p.low, p.high) for p in world.parameters.values()]]
 
 
 @dataclass
@@ -45,30 +40,26 @@ class Checkpoint:
     @classmethod
     def at(cls, path: Path | None, world: World, motions: Sequence[Motion], options: str = "") -> Checkpoint:
         """Read what a file holds for the same world, recordings and options."""
-        digest = hashlib.sha256(f"{_FORMAT} {content_of(world)} {options}".encode())
+        digest = hashlib.sha256(f"{_FORMAT} {world.source} {options}".encode())
         for motion in motions:
             digest.update(motion.name.encode())
             digest.update(np.ascontiguousarray(motion.measured).tobytes())
-        key = digest.hexdigest()
-        if path is None or not path.is_file():
-            return cls(path, key)
-        try:
-            table = dict(Section.read_json(path).values)
-        except InvalidValue:
-            return cls(path, key)
-        whole = table.pop("seal", "") == _seal(table)
-        return cls(path, key, table if whole and table.pop("key", "") == key else {})
+        found = cls(path, digest.hexdigest())
+        if path is not None and path.is_file():
+            with contextlib.suppress(InvalidValue):
+                table = dict(Section.read_json(path).values)
+                if table.pop("seal", "") == found._seal(table):
+                    found.settled = table
+        return found
 
     def once(self, name: str, work: Callable[[], _T]) -> _T:
         """What some work gives, as JSON has it, now or in the call that was interrupted."""
         if name not in self.settled:
             self.settled[name] = work()
             if self.path is not None:
-                table = {"key": self.key, **self.settled}
-                write_text(self.path, json.dumps({"seal": _seal(table), **table}))
+                write_text(self.path, json.dumps({"seal": self._seal(self.settled), **self.settled}))
         return cast(_T, self.settled[name])
 
-
-def _seal(table: Mapping[str, object]) -> str:
-    """What shows that a file is as it was written, to the last value."""
-    return hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()
+    def _seal(self, settled: Mapping[str, object]) -> str:
+        """What shows that a file is as it was written, to the last value, and for this fit."""
+        return hashlib.sha256(f"{self.key} {json.dumps(settled, sort_keys=True)}".encode()).hexdigest()

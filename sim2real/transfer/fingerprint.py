@@ -13,7 +13,6 @@ import numpy as np
 from gymnasium.envs.registration import EnvSpec, load_env_creator
 
 from sim2real.domain import Domain
-from sim2real.identify.checkpoint import content_of
 from sim2real.parameters import CHANNELS, quantity_of
 from sim2real.policy import Policy
 from sim2real.recordings import Recording
@@ -94,7 +93,7 @@ def _feed(digest: hashlib._Hash, part: object) -> None:
 def _content(part: object) -> object:
     """What makes one of our things what it is."""
     if isinstance(part, World):
-        return [*content_of(part), *code_in(part)]
+        return [*part.source, *code_in(part)]
     if isinstance(part, Policy):
         return part.contract, part.network, part.weights
     if isinstance(part, Domain):

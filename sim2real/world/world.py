@@ -210,6 +210,12 @@ class World:
         """Nominal value of every parameter."""
         return {name: parameter.nominal for name, parameter in self.parameters.items()}
 
+    @property
+    def source(self) -> list[object]:
+        """What it is made from: its name, its files, and its parameters as they are in memory."""
+        files = [(self.path / name).read_bytes() for name in ("scene.xml", "physics.toml")]
+        return [self.name, *files, *[(p.name, p.nominal, p.low, p.high) for p in self.parameters.values()]]
+
     @cached_property
     def contents(self) -> Contents:
         """What the world consists of, by name, to tell it from another of the same name."""

@@ -24,6 +24,8 @@ STRIDE = 0.1
 _RATES = {"slow": (0.08, 0.3), "mid": (0.2, 1.0), "fast": (0.5, 3.0)}  # Hz
 _SINES = 5
 _STRENGTHS = (0.05, 0.15, 0.4, 0.9)
+_HOLDS, _PUSHES = (1.0, 3.0), (0.15, 0.5)  # s
+_WAY = 0.5  # share of the time from one pose to the next
 _APPROACH = 1.5  # s of the way to where a motion begins
 _PEAK = 1.875  # speed of a minimum-jerk way over its mean
 _CALM = 0.95  # share of the allowed speed that is used
@@ -61,95 +63,77 @@ def candidates(
         seed: of phases and poses.
     """
     rng, count = np.random.default_rng(seed), len(limits.low)
-    if not limits.servos:
-        yield from _forces(time, limits, rng)
+    if limits.servos:
+        alone = [[f] for f in focus if count > 1]
+        for moved, who in (([*range(count)], "all joints"), *((one, "one joint") for one in alone)):
+            still = np.isin(np.arange(count), moved, invert=True)
+            for kind, unit in _signals(time, rng, count, servos=True):
+                yield f"{kind}, of {who}", _course(time, limits, unit, still, rng)
         return
-    alone = [[f] for f in focus if count > 1]
-    for moved, who in (([*range(count)], "all joints"), *((one, "one joint") for one in alone)):
-        still = np.isin(np.arange(count), moved, invert=True)
-        for name in _RATES:
-            course = _course(limits, time, _multisine(time, name, rng, count), still, rng)
-            yield f"multisine of {who}, {name}", _reached(time, limits, course)
-        for seconds in (1.0, 3.0):
-            poses = _placed(limits, rng.uniform(-1, 1, (int(time[-1] / seconds) + 1, count)), still, rng)
-            yield f"poses of {who} held for {seconds:g} s", _walk(time, limits, poses)
-        phase = time[:, None] / rng.uniform(5.0, 9.0, count) + rng.uniform(0, 1, count)
-        course = _course(limits, time, 1 - 4 * np.abs(phase % 1 - 0.5), still, rng)
-        yield f"slow sweeps of {who}", _reached(time, limits, course)
+    end = float(time[-1])
+    fade = np.minimum(1.0, np.minimum(time, end - time) / 0.3)[:, None]
+    middle, half = (limits.low + limits.high) / 2, (limits.high - limits.low) / 2
+    signals = [*_signals(time, rng, count, servos=False)]
+    for strength in _STRENGTHS:
+        for kind, unit in signals:
+            yield (
+                f"{kind}, {100 * strength:.0f} % of the commands' range",
+                middle + strength * half * fade * unit,
+            )
 
 
-def _forces(
-    time: FloatArray, limits: CommandLimits, rng: np.random.Generator
+def _signals(
+    time: FloatArray, rng: np.random.Generator, count: int, servos: bool
 ) -> Iterator[tuple[str, FloatArray]]:
-    """Forces that push to and fro about the middle, of several strengths."""
+    """In words, and within ±1, shape (n, count): multisines, steps, and a sweep.
+
+    Poses are held and gone to smoothly. Pushes are taken back, and forces are cosines, so that what they move
+    stays where it is.
+    """
+    for name, (low, high) in _RATES.items():
+        rates = np.exp(rng.uniform(np.log(low), np.log(high), (_SINES, count)))
+        phases = rng.uniform(0, 2 * np.pi, rates.shape) if servos else rng.choice([0.0, np.pi], rates.shape)
+        waves = np.cos(2 * np.pi * rates * time[:, None, None] + phases).sum(axis=1)
+        yield f"multisine, {name}", waves / np.abs(waves).max(axis=0)
+    end = float(time[-1])
+    for seconds in _HOLDS if servos else _PUSHES:
+        number, steps = (time / seconds).astype(int), 2 * int(end / seconds / 2) + 4
+        if servos:
+            poses = rng.uniform(-1, 1, (steps, count))
+            way = _smooth((time / seconds - number) / _WAY)[:, None]
+            yield f"poses held for {seconds:g} s", poses[number] + way * (poses[number + 1] - poses[number])
+        else:
+            signs = np.repeat(rng.choice([-1.0, 1.0], (steps // 2, count)), 2, axis=0)
+            signs[1::2] *= -1
+            yield f"pushes of {seconds:g} s", signs[number]
+    if servos:
+        phase = time[:, None] / rng.uniform(5.0, 9.0, count) + rng.uniform(0, 1, count)
+        yield "slow sweep", 1 - 4 * np.abs(phase % 1 - 0.5)
+        return
     from scipy.signal import chirp  # a second of imports, for forces alone
 
-    count, end = len(limits.low), float(time[-1])
-    fade = np.minimum(1.0, np.minimum(time, end - time) / 0.3)[:, None]
-    signals = {f"multisine, {name}": _multisine(time, name, rng, count, free=False) for name in _RATES}
-    for seconds in (0.15, 0.5):
-        signs = np.repeat(rng.choice([-1.0, 1.0], (int(end / seconds) // 2 + 2, count)), 2, axis=0)
-        signs[1::2] *= -1  # each push is taken back
-        signals[f"pushes of {seconds:g} s"] = signs[(time / seconds).astype(int)]
     factors = (1 + 0.2 * np.arange(count)).tolist()  # joint after joint a little faster
     sweeps = [chirp(time, 0.2 * f, end, 5.0 * f, "logarithmic") for f in factors]
-    signals["sweep of frequencies"] = np.stack(sweeps, axis=1)
-    middle, half = (limits.low + limits.high) / 2, (limits.high - limits.low) / 2
-    for strength in _STRENGTHS:
-        for name, unit in signals.items():
-            kind = f"{name}, {100 * strength:.0f} % of the commands' range"
-            yield kind, middle + strength * half * fade * unit
-
-
-def _multisine(
-    time: FloatArray, name: str, rng: np.random.Generator, count: int, free: bool = True
-) -> FloatArray:
-    """Sines of random frequencies within ±1; not free, in cosines whose double integral stays bounded."""
-    low, high = _RATES[name]
-    rates = np.exp(rng.uniform(np.log(low), np.log(high), (_SINES, count)))
-    phases = rng.uniform(0, 2 * np.pi, rates.shape) if free else rng.choice([0.0, np.pi], rates.shape)
-    waves = np.cos(2 * np.pi * rates * time[:, None, None] + phases).sum(axis=1)
-    return np.asarray(waves / np.abs(waves).max(axis=0))
-
-
-def _placed(
-    limits: CommandLimits, unit: FloatArray, still: NDArray[np.bool_], rng: np.random.Generator
-) -> FloatArray:
-    """Poses within ±1 as poses in the range; joints that are still somewhere in it."""
-    unit[:, still] = rng.uniform(-1, 1, len(still))[still]
-    return np.asarray((limits.low + limits.high + (limits.high - limits.low) * unit) / 2)
+    yield "sweep of frequencies", np.stack(sweeps, axis=1)
 
 
 def _course(
-    limits: CommandLimits,
     time: FloatArray,
+    limits: CommandLimits,
     unit: FloatArray,
     still: NDArray[np.bool_],
     rng: np.random.Generator,
 ) -> FloatArray:
-    """A course within ±1 as poses: as wide as the range and the speed allow, anywhere in the range."""
+    """A course within ±1 as poses, as wide as the range and the speed allow, anywhere in the range.
+
+    Joints that are still are anywhere in it. It is gone over into from the start, slowly enough that both
+    speeds together are allowed.
+    """
     steepest = np.abs(np.gradient(unit, time, axis=0)).max(axis=0)
     half = (limits.high - limits.low) / 2
-    share = np.minimum(1.0, _CALM * limits.speed / np.maximum(steepest * half, 1e-9))
-    return _placed(limits, rng.uniform(-1, 1, len(share)) * (1 - share) + share * unit, still, rng)
-
-
-def _walk(time: FloatArray, limits: CommandLimits, poses: FloatArray) -> FloatArray:
-    """From pose to pose on minimum-jerk ways; those that are too far for the speed are cut short."""
-    seconds = float(time[-1]) / len(poses)
-    way = 0.5 * seconds
-    longest = _CALM * limits.speed * way / _PEAK
-    at, course = limits.start, np.empty((len(time), len(limits.start)))
-    for number, pose in enumerate(poses):
-        goal = at + np.clip(pose - at, -longest, longest)
-        rows = time >= number * seconds
-        course[rows] = at + (goal - at) * _smooth((time[rows] - number * seconds) / way)[:, None]
-        at = goal
-    return course
-
-
-def _reached(time: FloatArray, limits: CommandLimits, course: FloatArray) -> FloatArray:
-    """The course, gone over into from the start, slowly enough that both speeds together are allowed."""
+    share = np.where(still, 0.0, np.minimum(1.0, _CALM * limits.speed / np.maximum(steepest * half, 1e-9)))
+    middle = (limits.low + limits.high) / 2 + rng.uniform(-1, 1, len(share)) * (1 - share) * half
+    course = middle + half * share * unit
     far = np.abs(course[0] - limits.start) / np.maximum(limits.speed, 1e-9)
     seconds = max(_APPROACH, float(far.max()) * _PEAK)
     rows = min(int(np.searchsorted(time, seconds)), len(time) // 2)

@@ -176,22 +176,18 @@ def information(problem: RecordingProblem, point: FloatArray, noise: FloatArray)
     # a fit weighs each window by what is left of it: the noise, and that of the state it began with
     weights = problem.weights(np.sqrt(scaled**2 + np.array(begun)))
     found = []
-    shown, size = [problem.shown_by(k) for k in range(len(noise))], len(point)
     for m, jacobian in enumerate(jacobians):
-        share = weights[m] / jacobian[0].shape[1]
-        curvature, scatter = np.zeros((2, size, size))
-        slopes = np.zeros((len(starts), len(noise), size))
-        for k, (columns, of_joint) in enumerate(zip(shown, jacobian, strict=True)):
-            both, product = np.ix_(columns, columns), of_joint @ of_joint.T
-            curvature[both] += share[k] * product
-            scatter[both] += (share[k] * scaled[k]) ** 2 * product
-            for start, errors in enumerate(starts):
-                slopes[start, k, columns] = share[k] * (of_joint @ errors[m][:, k])
+        columns = np.zeros((len(noise), len(point), jacobian[0].shape[1]))
+        for k, of_joint in enumerate(jacobian):
+            columns[k, problem.shown_by(k)] = of_joint
+        share, products = weights[m] / columns.shape[2], columns @ columns.transpose(0, 2, 1)
+        slopes = np.array([share[:, None] * (columns @ e[m].T[..., None])[..., 0] for e in starts])
         if not problem.decoupled:
             slopes = slopes.sum(axis=1, keepdims=True)
-        scatter += np.einsum("skp,skq->pq", slopes, slopes)
+        slopes = slopes.reshape(-1, len(point))
+        scatter = np.tensordot((share * scaled) ** 2, products, 1) + slopes.T @ slopes
         floor = float((weights[m] * (_ROUNDING / problem.scale) ** 2).sum())
-        found.append(Information(curvature, scatter, floor))
+        found.append(Information(np.tensordot(share, products, 1), scatter, floor))
     return found
 
 

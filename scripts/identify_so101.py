@@ -21,7 +21,7 @@ import numpy as np
 
 from sim2real.cli.show import show_tables
 from sim2real.domain import Domain
-from sim2real.identify.contact_plane import Planes, touching
+from sim2real.identify.contacts import Planes, touching
 from sim2real.identify.defaults import cut
 from sim2real.identify.identifiability import combinations
 from sim2real.identify.identify import Options, identify
@@ -91,10 +91,10 @@ def print_tables(base: World, point: dict[str, float], motions: list[Motion]) ->
         windows = cut(base, [other], 0.0)
         hits = touching(base, windows, predicted(base, windows, point))
         plane = Planes(base, point, hits).best()
-        if plane is not None:
-            values = [list(plane.values.values())]
+        if plane:
+            values = [list(plane.values())]
             error = 1000 * float(Planes(base, point, [motion]).errors(values, [motion]).mean())
-            found = ", ".join(f"{name} = {value:.3g}" for name, value in plane.values.items())
+            found = ", ".join(f"{name} = {value:.3g}" for name, value in plane.items())
             print(f"  {other.name} shows {found}; {motion.name} is then off by {error:.2f} mrad")
             errors.append(error)
     if errors:

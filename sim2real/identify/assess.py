@@ -9,8 +9,7 @@ import numpy as np
 
 from sim2real.domain import Domain
 from sim2real.identify.check import findings
-from sim2real.identify.contact_plane import Plane, Planes, touching
-from sim2real.identify.contacts import Contacts, FittedPlane, plane_of
+from sim2real.identify.contacts import Contacts, FittedPlane, find_contacts, plane_of
 from sim2real.identify.estimates import (
     FITTED,
     MEASURED,
@@ -84,15 +83,14 @@ def assess(model: FittedModel, options: Options, seconds: float, counts: tuple[i
     gap, nominal, predicted = _gaps(model, options.threads, fitted_plane)
     hints = diagnose(model.world, model.motions, predicted)
     untold = combinations(problem, linear.hessian, linear.loss, open_scale(problem, point))
-    domain, found, plane = _domain(model, linear, spread, gap), {}, None
+    domain, found, table = _domain(model, linear, spread, gap), {}, None
     if fitted_plane is not None:
         estimates, untold = estimates + fitted_plane.estimates, [*untold, *fitted_plane.untold]
         domain, found = domain.joined(fitted_plane.domain), dict(fitted_plane.values)
     elif any(hint.signal == "tip height" for hint in hints):
-        hits = touching(model.world, model.motions, predicted)
-        plane = Planes(problem.world, space.physics(point), hits, options.threads).best()
+        table = find_contacts(problem, point, *model.parts)
     said = findings(model.world, model.motions, untold, options.complaints)
-    said += _missing(hints, plane)
+    said += _missing(hints, table)
     if enlarged is not None and enlarged.missing:
         said.append(_unmodelled(enlarged, before, [e for e in estimates if e.moved]))
     values = dict(zip(space.names, map(float, space.values(point)), strict=True))
@@ -124,12 +122,14 @@ def assess(model: FittedModel, options: Options, seconds: float, counts: tuple[i
     )
 
 
-def _missing(hints: Sequence[Hint], plane: Plane | None) -> Iterator[Verdict]:
-    """On what the model lacks: signals and a plane that explain the rest."""
+def _missing(hints: Sequence[Hint], table: Contacts | None) -> Iterator[Verdict]:
+    """On what the model lacks: signals and a table that explain the rest."""
     for h in hints:
         yield Verdict(STRUCTURE_MISSING, f"{h.joint}: {h.signal}", h.text, {"share": h.share, "rms": h.rms})
-    if plane is not None:
-        yield Verdict(STRUCTURE_MISSING, ", ".join(plane.values), plane.text, dict(plane.values))
+    if table is not None and table.kept:
+        values, name = table.each[0], table.comparison.model
+        text = f"{name.removeprefix('+ ')}: set {' and '.join(f'{n} to {x:.3g}' for n, x in values.items())}"
+        yield Verdict(STRUCTURE_MISSING, ", ".join(values), text, values)
 
 
 def _unmodelled(enlarged: Enlarged, before: float, moved: Sequence[ParameterEstimate]) -> Verdict:

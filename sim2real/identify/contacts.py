@@ -18,7 +18,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from sim2real.domain import Domain
-from sim2real.identify.contact_plane import RESOLUTION, Planes, touching
 from sim2real.identify.estimates import ParameterEstimate, estimates_of
 from sim2real.identify.identifiability import combinations
 from sim2real.identify.model_selection import Comparison
@@ -28,14 +27,88 @@ from sim2real.identify.space import FloatArray, ParameterSpace, free_parameters
 from sim2real.identify.uncertainty import Spread, bootstrap, make_domain, widening_of
 from sim2real.identify.verdicts import Verdict
 from sim2real.replay import Motion, windows
-from sim2real.world.ground import plane_parameters
+from sim2real.world import World
+from sim2real.world.ground import plane_parameters, tip_height
 
 Values = Mapping[str, float]
 
 CLEAR = 0.5
 """Share of the windows that must be free of contact for the joints to be fitted to those alone."""
 _GAIN = 0.05
-"""Share of the error where something is touched that the others' plane must take away."""
+"""Share of the error that a plane must take away."""
+
+_MOST_FRICTION = 0.5  # more lets a simulated jaw that is pressed down lock, as no real one does
+_GRIDS: tuple[tuple[FloatArray, tuple[float, ...]], ...] = (
+    # a pressed tip is measured lower than the surface: links, clamp and table give way
+    (np.arange(-0.01, 0.0251, 0.005), (0.1, 0.2, 0.3, 0.5)),
+    (np.arange(-0.004, 0.0041, 0.001), (1.0,)),
+    (np.arange(-0.004, 0.0041, 0.001) / 4, (0.8, 1.0, 1.25)),
+)
+"""Steps of height, m, and factors on friction, from the best so far."""
+_DEEPER = 0.004  # m
+_RESOLUTION = {"height": 2.5e-4, "friction": 0.25}
+"""How far apart the planes are that are tried last: m, and a share."""
+_FAR = 2.0  # m, or of friction, from where the world has it
+
+
+class Planes:
+    """Planes under motions of a robot whose physics is known; each is simulated once, whoever asks."""
+
+    def __init__(
+        self, world: World, point: Mapping[str, float], motions: Sequence[Motion], threads: int = 1
+    ) -> None:
+        """Of a world with a parameter for every name in ``point``, the fitted physics."""
+        self.world, self.motions, self._own = world, list(motions), plane_parameters(world.model)
+        around = {name: (min(value, 0.0) - _FAR, max(value, 0.0) + _FAR) for name, value in self._own.items()}
+        base = world.with_parameters({}, point)
+        space = ParameterSpace(tuple(free_parameters(base, list(self._own), around)))
+        self._problem = RecordingProblem.of(base, space, self.motions, threads) if motions else None
+        self._known: dict[tuple[float, ...], FloatArray] = {}
+
+    def errors(self, planes: Sequence[Sequence[float]], motions: Sequence[Motion]) -> FloatArray:
+        """RMSE of some of the motions under planes, rad. Shape (planes, motions, k).
+
+        Args:
+            planes: a value for each of `plane_parameters`.
+            motions: that the planes were prepared for.
+        """
+        new = [plane for plane in dict.fromkeys(map(tuple, planes)) if plane not in self._known]
+        if new and self._problem is not None:
+            errors = self._problem.rmse(self._problem.space.units(np.array(new)))
+            self._known |= dict(zip(new, errors, strict=True))
+        rows = [self.motions.index(motion) for motion in motions]
+        return np.stack([self._known[tuple(plane)][rows] for plane in planes])
+
+    def best(self, motions: Sequence[Motion] | None = None, near: Values | None = None) -> Values:
+        """The plane that lowers the mean error of some motions most; empty without one to move, or a gain.
+
+        Heights about the lowest that the tip was measured at are tried, each with a few frictions, then twice
+        more in finer steps about the best. A search, not a descent: whether a tip slides or sticks is no
+        smooth function.
+
+        Args:
+            motions: in which the robot is thought to touch something; by default all.
+            near: a plane to look around; by default the lowest that the tip was measured at.
+        """
+        motions = self.motions if motions is None else motions
+        if not self._own or not motions:
+            return {}
+        after = before = self.errors([[*self._own.values()]], motions)[0].mean(axis=1)
+        if near:
+            best, grids = [*near.values()], _GRIDS[1:]
+        else:
+            tips = [tip_height(self.world.model, m.measured[::5], m.joints) for m in self.motions]
+            lowest = min(float(np.quantile(tip, 0.01)) for tip in tips)  # hardly ever undercut
+            best, grids = [lowest, 1.0][: len(self._own)], _GRIDS
+        for steps, factors in grids:
+            frictions = [min(best[-1] * factor, _MOST_FRICTION) for factor in factors]
+            planes = [[best[0] + step, f][: len(best)] for step in steps for f in frictions]
+            errors = self.errors(planes, motions).mean(axis=2)
+            k = int(errors.mean(axis=1).argmin())
+            best, after = planes[k], errors[k]
+        if after.mean() >= before.mean() * (1 - _GAIN):  # equal where a replay is exact
+            return {}
+        return dict(zip(self._own, map(float, best), strict=True))
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,8 +131,7 @@ class Contacts:
     def plane_in(self, motions: Sequence[Motion]) -> Values:
         """The plane that contacts in the recordings of some motions show; empty if none gains."""
         names = {m.recording for m in motions}
-        plane = self.planes.best([hit for hit in self.hits if hit.recording in names], self.each[0])
-        return {} if plane is None else plane.values
+        return self.planes.best([hit for hit in self.hits if hit.recording in names], self.each[0])
 
     def at(self, problem: RecordingProblem, point: FloatArray) -> Contacts:
         """The same for joints at another point."""
@@ -121,10 +193,10 @@ def find_contacts(
     groups = [[m for m in hits if m.recording == name] for name in recordings]
     for group in groups if len(groups) > 1 else [[hit] for hit in hits]:
         plane = planes.best([m for m in hits if m not in group], near)
-        if plane is not None:
-            each.append(plane.values)
+        if plane:
+            each.append(plane)
             rows = [motions.index(m) for m in group]
-            after[rows] = planes.errors([[*plane.values.values()]], group)[0]
+            after[rows] = planes.errors([[*plane.values()]], group)[0]
     if not each:
         return None
     rows = [motions.index(m) for m in hits]
@@ -143,6 +215,17 @@ def find_contacts(
         tuple(float(x) for x in best.mean(axis=0)),
     )
     return Contacts(comparison, tuple(hits), tuple(each), planes)
+
+
+def touching(world: World, motions: Sequence[Motion], predicted: Sequence[FloatArray]) -> list[Motion]:
+    """Motions whose predicted tip goes lower than the measured one ever does."""
+    found = []
+    for motion, positions in zip(motions, predicted, strict=True):
+        courses = (motion.measured[::5], positions[::5])
+        real, guess = (tip_height(world.model, course, motion.joints).min() for course in courses)
+        if guess < real - _DEEPER:
+            found.append(motion)
+    return found
 
 
 def _predicted(problem: RecordingProblem, point: FloatArray, motions: Sequence[Motion]) -> list[FloatArray]:
@@ -171,7 +254,7 @@ def plane_of(
     seen = plane.units(np.array([[each[name] for name in values] for each in contacts.each])).std(axis=0)
     # what lies between two planes that were tried is not known either
     steps = [
-        RESOLUTION[n.rpartition(".")[2]] * (1.0 if n.endswith("height") else v) for n, v in values.items()
+        _RESOLUTION[n.rpartition(".")[2]] * (1.0 if n.endswith("height") else v) for n, v in values.items()
     ]
     apart = np.abs(plane.units(np.array([*values.values()]) + steps) - plane.start) / 12**0.5
     rng = np.random.default_rng(0)

@@ -6,7 +6,7 @@ import mujoco
 import numpy as np
 import pytest
 
-from sim2real.identify.contact_plane import Planes, touching
+from sim2real.identify.contacts import Planes, touching
 from sim2real.identify.residuals import diagnose, explained
 from sim2real.replay import Motion, Replayer
 from sim2real.world import World
@@ -44,16 +44,17 @@ def test_a_table_is_seen_and_found(arm, pressing):
     assert hints[0].signal in ("tip height", "position")
     assert "tip height" in {hint.signal for hint in hints}
     assert touching(arm, [real], [free]) == [real]
-    plane = Planes(arm, {}, [real]).best()
-    assert plane.values == pytest.approx(table, abs=0.002)
-    assert plane.after.mean() < 0.1 * plane.before.mean()
-    assert "set floor.height and floor.friction" in plane.text
+    planes = Planes(arm, {}, [real])
+    plane = planes.best()
+    assert plane == pytest.approx(table, abs=0.002)
+    before, after = planes.errors([(-0.3, 1.0), tuple(plane.values())], [real])
+    assert after.mean() < 0.1 * before.mean()
 
 
 def test_where_nothing_is_touched_no_table_is_proposed(arm, pressing):
     real = measured(arm, pressing, {})
     assert touching(arm, [real], [real.measured]) == []
-    assert Planes(arm, {}, [real]).best() is None
+    assert Planes(arm, {}, [real]).best() == {}
 
 
 def test_a_planes_friction_is_looked_for_where_it_counts():

@@ -8,12 +8,12 @@ import pytest
 from sim2real.cli import main
 from sim2real.distributions import Normal
 from sim2real.domain import Domain
-from sim2real.identify.contact_plane import Planes
-from sim2real.identify.contacts import find_contacts, plane_of
+from sim2real.identify.contacts import Planes, find_contacts, plane_of
 from sim2real.identify.experiment_design import next_motion
 from sim2real.identify.identify import Options, identify
 from sim2real.identify.problem import RecordingProblem
 from sim2real.identify.space import ParameterSpace, free_parameters
+from sim2real.identify.verdicts import STRUCTURE_MISSING
 from sim2real.recordings import Recording, write_npz
 from sim2real.replay import Motion, Replayer, motion_of, windows
 from sim2real.world import World
@@ -98,6 +98,17 @@ def test_a_table_that_the_others_do_not_show_is_not_kept():
     contacts = find_contacts(problem, problem.space.start, problem.motions, [])
     assert contacts is not None
     assert not contacts.kept
+
+
+def test_a_table_is_proposed_where_the_model_was_named():
+    free, fixed = ("joints.damping", "joints.frictionloss"), {"servos.kp": 15.0, "servos.kd": 0.0}
+    options = Options(free=free, fixed=fixed, generations=0, threads=1, held_out=(), nuisance=False)
+    logs = [log(seed, depth, seconds=4.0) for seed, depth in ((1, 0.35), (2, 1.0), (4, 0.95))]
+    found = identify(World.load("so101"), logs, options)
+    [verdict] = [v for v in found.verdicts if v.subject == ", ".join(TABLE)]
+    assert verdict.name == STRUCTURE_MISSING
+    assert verdict.evidence["floor.height"] == pytest.approx(TABLE["floor.height"], abs=0.005)
+    assert "where 2 recordings touch, each with the others' table): set floor.height to -0.0" in verdict.text
 
 
 @pytest.mark.slow

@@ -170,7 +170,8 @@ class MujocoSimulator(Named):
     def advance(self, ctrl: Array, env_ids: Ids) -> None:
         """One physics step of some simulations, in order, under commands of shape (len(env_ids), nu)."""
         self._ctrl[env_ids] = ctrl
-        self._batch.step(env_ids, nstep=1, stage=self._stage)
+        with quiet():
+            self._batch.step(env_ids, nstep=1, stage=self._stage)
         self._show()
 
     def rollout(self, ctrl: Array, env_ids: Ids) -> Array:
@@ -183,7 +184,8 @@ class MujocoSimulator(Named):
         Returns:
             ``qpos`` after every step. Shape (len(env_ids), steps, nq).
         """
-        recorded: Array = self._batch.rollout(ctrl.shape[1], ctrl, record=("qpos",), ids=env_ids)["qpos"]
+        with quiet():
+            recorded: Array = self._batch.rollout(ctrl.shape[1], ctrl, record=("qpos",), ids=env_ids)["qpos"]
         self._show()
         return recorded if self._play is None else self._play.seen(recorded)
 

@@ -30,7 +30,7 @@ def run(arguments: Arguments) -> None:
     """Which layers of a policy hold physics, and which the task."""
     from sim2real.pipelines.transfer_studies import layer_transfer
     from sim2real.policy import Policy
-    from sim2real.report.layers import table_of
+    from sim2real.report.compare import layer_table
     from sim2real.transfer.target import Budget
 
     policies, donors = (
@@ -40,7 +40,7 @@ def run(arguments: Arguments) -> None:
     design = design_of(arguments, [arguments.target], Budget(arguments.budget), ())
     out, show = arguments.out or Path("runs") / f"layers-{policies[0].name}-{arguments.target}", console()
     found = layer_transfer(world, policies, design, out, donors, _lines)
-    show_tables(table_of(found))
+    show_tables(layer_table(found))
     show.print(*found.sentences, sep="\n", soft_wrap=True)
     print(f"wrote {out / 'layers.png'} and layers.json beside it")
 

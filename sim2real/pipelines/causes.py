@@ -18,7 +18,8 @@ from sim2real.files import check_folder
 from sim2real.foreign import load_policy
 from sim2real.pipelines.given import given_world
 from sim2real.pipelines.reporting import Progress, silent
-from sim2real.report.run_sections import attribution_section, sensitivity_section, write_section
+from sim2real.report.run_sections import attribution_section, sensitivity_section
+from sim2real.report.style import write_results
 from sim2real.world import World
 
 
@@ -51,7 +52,9 @@ def attribute(
     with progress("attribute", len(actors)) as tell:
         found = attribute_drop(loaded, actors, target, trials or Trials(32), lambda policy: tell(policy.name))
     if out is not None:
-        write_section(found, attribution_section(found), Path(out) / "attribution.json", "waterfall.png")
+        write_results(
+            Path(out), {"attribution.json": found, "waterfall.png": attribution_section(found).figure}
+        )
     return found
 
 
@@ -99,7 +102,9 @@ def sensitivity(
             loaded, actors, domain, settings.samples, settings.trials, lambda n: tell(f"{n:,}")
         )
     if out is not None:
-        write_section(found, sensitivity_section(found), Path(out) / "sensitivity.json", "sensitivity.png")
+        write_results(
+            Path(out), {"sensitivity.json": found, "sensitivity.png": sensitivity_section(found).figure}
+        )
     return found
 
 

@@ -9,8 +9,9 @@ from sim2real.evaluate.curves import Curve
 from sim2real.pipelines.given import given_policies, given_world
 from sim2real.pipelines.reporting import Progress, silent
 from sim2real.policy import Policy
-from sim2real.report.layers import write_layers
-from sim2real.report.run_sections import worth_section, write_section
+from sim2real.report.compare import write_layers
+from sim2real.report.run_sections import worth_section
+from sim2real.report.style import write_results
 from sim2real.report.training_curves import write_curves
 from sim2real.transfer.compare import Design
 from sim2real.transfer.layers import LayerTransfer
@@ -100,5 +101,5 @@ def worth_of_knowing(
     total = len(arms(loaded, loaded.variant(target), question)) * len(starts)
     with progress("trainings", total) as tell:
         found = train_arms(loaded, starts, target, Path(out), question, tell)
-    write_section(found, worth_section(found), Path(out) / "worth.json", "worth.png")
+    write_results(Path(out), {"worth.json": found, "worth.png": worth_section(found).figure})
     return found

@@ -13,12 +13,12 @@ from sim2real.evaluate.robust_radius import Bisection, RobustRadius, robust_radi
 from sim2real.evaluate.rollouts import Trials
 from sim2real.evaluate.solved_map import SolvedMap, solved_map
 from sim2real.evaluate.worst_case import Search, WorstCase, worst_case
-from sim2real.files import check_folder, write_text
+from sim2real.files import check_folder
 from sim2real.foreign import load_policy
 from sim2real.pipelines.given import given_world
 from sim2real.pipelines.reporting import Progress, silent
-from sim2real.plain import as_json
-from sim2real.report.run_sections import map_section, write_section
+from sim2real.report.run_sections import map_section
+from sim2real.report.style import write_results
 from sim2real.world import World
 
 
@@ -103,7 +103,7 @@ def worst(
         found = solved_map(world, actors, domain, settings.grid, settings.threshold, trials)
     if out is not None:
         case.domain.save(Path(out) / "worst.toml")
-        write_text(Path(out) / "worst.json", as_json({"worst": case, "robust_radius": radius}))
+        write_results(Path(out), {"worst.json": {"worst": case, "robust_radius": radius}})
         if found is not None:
-            write_section(found, map_section(found), Path(out) / "map.json", "map.png")
+            write_results(Path(out), {"map.json": found, "map.png": map_section(found).figure})
     return Worst(case, radius, found)

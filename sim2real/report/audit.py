@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from sim2real.audit.finding import ALIVE, PARTLY, Audit, End, Finding
 from sim2real.evaluate.statistics import Estimate
 from sim2real.report.plots import bars, panels
-from sim2real.report.style import COLOURS, FAINT, style, write_figure
+from sim2real.report.style import COLOURS, FAINT, style, write_results
 
 _SIDES = (("lower end", COLOURS[1], -0.18), ("upper end", COLOURS[2], 0.18))
 _FAULT = "#b3261e"
@@ -21,7 +21,7 @@ _FAULT = "#b3261e"
 def write_audit(audit: Audit, folder: Path) -> Path:
     """Write both files to a folder, and return the picture's path."""
     told = {"parameters" if name == "findings" else name: value for name, value in vars(audit).items()}
-    write_figure(folder / "audit.png", draw_audit(audit), told)
+    write_results(folder, {"audit.json": told, "audit.png": draw_audit(audit)})
     return folder / "audit.png"
 
 

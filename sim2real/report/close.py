@@ -11,7 +11,7 @@ from sim2real.identify.verdicts import ranked
 from sim2real.report.gap import Beside, write_report
 from sim2real.report.identification import tone_of
 from sim2real.report.page import Section
-from sim2real.report.tables import Cell, Table, Value
+from sim2real.report.tables import Cell, Rows, Table, badge, long
 from sim2real.transfer.identified import RECORDED, Identified
 from sim2real.world import World
 
@@ -71,10 +71,7 @@ def _doubts(identified: Mapping[str, Identified]) -> Iterator[str]:
 
 
 def _learnt(world: World, name: str, found: Identified) -> Section:
-    verdicts: list[Mapping[str, Value]] = [
-        {"verdict": Cell(v.name, kind=f"badge {tone_of(v.name)}"), "evidence": Cell(v.text, kind="long")}
-        for v in ranked(found.verdicts)
-    ]
+    verdicts: Rows = [[badge(v.name, tone_of(v.name)), long(v.text)] for v in ranked(found.verdicts)]
     cost = ""
     if found.spent is not None:
         s = found.spent
@@ -82,20 +79,20 @@ def _learnt(world: World, name: str, found: Identified) -> Section:
             f"It cost {s.steps:,} steps = {s.seconds:,.0f} s in {s.episodes} episodes of the target, with "
             f"{s.falls} falls and {s.limit_hits:,} steps at a joint's end."
         )
-    numbers = [_parameter(world, found, parameter) for parameter in found.values]
-    tables = [Table.of(f"Verdicts on {name}", verdicts), Table.of(f"Parameters from {name}", numbers)]
+    numbers: Rows = [
+        [name, world.parameters[name].nominal, best, _middle(found, name), world.parameters[name].unit]
+        for name, best in found.values.items()
+    ]
+    head = ["parameter", "nominal", "best", "middle 95 % of the domain", "unit"]
+    tables = [
+        Table(f"Verdicts on {name}", ["verdict", "evidence"], verdicts),
+        Table(f"Parameters from {name}", head, numbers),
+    ]
     return Section(f"What was learnt from {name}", cost, tables)
 
 
-def _parameter(world: World, found: Identified, name: str) -> Mapping[str, Value]:
-    interval, best = found.interval(name), found.values[name]
-    between = Cell("certain")
-    if interval:
-        between = Cell(f"{interval[0]:.4g} … {interval[1]:.4g}", value=best, interval=interval)
-    return {
-        "parameter": name,
-        "nominal": world.parameters[name].nominal,
-        "best": best,
-        "middle 95 % of the domain": between,
-        "unit": world.parameters[name].unit,
-    }
+def _middle(found: Identified, name: str) -> Cell:
+    ends = found.interval(name)
+    if ends is None:
+        return Cell("certain")
+    return Cell(f"{ends[0]:.4g} … {ends[1]:.4g}", value=found.values[name], interval=ends)

@@ -1,9 +1,10 @@
-"""A comparison of transfer methods as files: ``compare.html``, ``.png``, ``.parquet`` and ``.json``."""
+"""Comparisons as files: of transfer methods, and of policies of which some layers were kept."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,14 @@ import pyarrow.parquet as pq
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from sim2real.errors import InvalidValue
 from sim2real.evaluate.statistics import Estimate
-from sim2real.files import write_together
-from sim2real.plain import as_json
 from sim2real.report.page import Page, Section, render
 from sim2real.report.plots import WIDTH, look, panels
-from sim2real.report.style import COLOURS, save_png, style
-from sim2real.report.tables import Cell, Table, Value, estimate
+from sim2real.report.style import COLOURS, style, write_results
+from sim2real.report.tables import Cell, Rows, Table, Value, estimate, long
 from sim2real.transfer.compare import SCRATCH, ZERO_SHOT, Compared, Row, said
+from sim2real.transfer.layers import SIDES, LayerTransfer
 
 _PLACES = ("target", "source", "others")
 _COSTS = {
@@ -57,17 +58,9 @@ def write_comparison(found: Compared, folder: Path, facts: Mapping[str, str] | N
         "facts": facts or {},
     }
     table = pa.Table.from_pylist(list(_cells(found)))
-    page = folder / "compare.html"
-    write_together(
-        folder,
-        {
-            page.name: render(_page(found, figure, facts)),
-            "compare.png": lambda path: save_png(figure, path),
-            "compare.json": as_json(told),
-            "compare.parquet": lambda path: pq.write_table(table, path),
-        },
-    )
-    return page
+    files: dict[str, object] = {"compare.html": render(_page(found, figure, facts)), "compare.png": figure}
+    write_results(folder, {**files, "compare.json": told, "compare.parquet": partial(pq.write_table, table)})
+    return folder / "compare.html"
 
 
 @style()
@@ -150,9 +143,7 @@ def _page(found: Compared, figure: Figure, facts: Mapping[str, str] | None) -> P
     sections = [Section("", note, figure=figure, label="Score in target and source, as in the tables below")]
     sections += [Section(f"In {target}", tables=[table_of(found, target)]) for target in found.targets]
     if found.failures:
-        why: list[list[Value]] = [
-            [name, Cell(why, kind="long")] for name, why in sorted(found.failures.items())
-        ]
+        why: Rows = [[name, long(why)] for name, why in sorted(found.failures.items())]
         sections.append(Section("Left out", tables=[Table("Left out", ["cell", "why"], why)]))
     lead = [(sentence, "") for sentence in found.sentences]
     return Page("transfer methods", found.title, lead, sections, facts=facts)
@@ -186,3 +177,77 @@ def _count(value: float | None) -> Value:
     if value is None:
         return None
     return Cell(f"{value:,.0f}" if value >= 10 or value == 0 else f"{value:.1f}", value=value)
+
+
+_NAMES = {
+    ("A", True): "source's, frozen (AnB)",
+    ("A", False): "source's, tuned (AnB+)",
+    ("B", True): "target's, frozen (BnB)",
+    ("B", False): "target's, tuned (BnB+)",
+}
+_TITLES = {"lower": "kept from the input on", "upper": "kept from the head on"}
+
+
+def write_layers(found: LayerTransfer, folder: Path) -> None:
+    """Write ``layers.json`` and ``layers.png`` into a folder."""
+    told = {
+        "target": found.target,
+        "layers": found.layers,
+        "sentences": found.sentences,
+        "rows": found.compared.rows,
+        "failures": found.compared.failures,
+    }
+    write_results(folder, {"layers.json": told, "layers.png": _draw_layers(found)})
+
+
+@style()
+def _draw_layers(found: LayerTransfer) -> Figure:
+    """Score in the target against the number of layers that were kept, a panel for each side."""
+    title = f"{found.compared.title}: which layers hold the physics of {found.target}"
+    figure, panel = panels(4.4, title, len(SIDES), "both")
+    for axes, side in zip(panel, SIDES, strict=True):
+        _panel(axes, found, side)
+    unit = "normalized score" if found.compared.normalized else "mean return"
+    panel[0].set_ylabel(f"score in the target ({unit})")
+    figure.legend(*panel[0].get_legend_handles_labels(), loc="outside lower left", ncols=4)
+    return figure
+
+
+def layer_table(found: LayerTransfer) -> Table:
+    """A row for each side and number of layers: scores in the target, with intervals."""
+    rows: Rows = [
+        [
+            _TITLES[side],
+            kept,
+            *(estimate(_score(found, donor, side, kept, frozen)) for donor, frozen in _NAMES),
+        ]
+        for side in SIDES
+        for kept in range(len(found.layers) + 1)
+    ]
+    title = f"{found.compared.title}, {found.target}: score by layers kept"
+    return Table(title, ["layers", "number", *_NAMES.values()], rows)
+
+
+def _panel(axes: Axes, found: LayerTransfer, side: str) -> None:
+    axes.set_title(_TITLES[side], fontsize=10, fontweight="normal")
+    axes.set_xlabel("layers that are kept")
+    axes.set_xticks(range(len(found.layers) + 1))
+    for place, ((donor, frozen), name) in enumerate(_NAMES.items()):
+        scores = {k: _score(found, donor, side, k, frozen) for k in range(len(found.layers) + 1)}
+        known = {k + 0.05 * (place - 1.5): score for k, score in scores.items() if score is not None}
+        colour = COLOURS[2 if donor == "A" else 1]
+        axes.plot(
+            list(known), [score.value for score in known.values()], color=colour, linewidth=1.6,
+            linestyle="-" if frozen else (0, (3, 2)), marker="o" if frozen else "s", markersize=5,
+            markeredgecolor="white", markeredgewidth=0.6, label=name,
+        )  # fmt: skip
+        for x, score in known.items():
+            if score.interval is not None:
+                axes.plot([x, x], score.interval, color=colour, linewidth=1.1, alpha=0.45)
+
+
+def _score(found: LayerTransfer, donor: str, side: str, kept: int, frozen: bool) -> Estimate | None:
+    try:
+        return found.row(donor, side, kept, frozen).score["target"]
+    except InvalidValue:  # its cells failed
+        return None

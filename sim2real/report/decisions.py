@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 from sim2real.evaluate.agreement import METRICS
+from sim2real.evaluate.control_variate import RealEstimate
 from sim2real.evaluate.gate import Gate
 from sim2real.evaluate.prediction import Prediction
 from sim2real.evaluate.predictivity import MINIMUM_POLICIES
 from sim2real.report.page import Section
-from sim2real.report.tables import Cell, Table, Value, estimate
+from sim2real.report.tables import Rows, Table, Value, badge, estimate, long
 
 _TONES = {"met": "good", "broken": "bad", "undecided": "fair"}
 
@@ -26,37 +27,28 @@ def prediction_section(where: str, found: Prediction) -> Section:
     note = f"An interval is not estimable below {MINIMUM_POLICIES} policies." if few else ""
     if found.trials == 1 and not few:
         note = "With one real result a policy, the noise of its trials is unknown, and in no interval."
-    rows: list[Mapping[str, Value]] = [
-        {"metric": metric, **{name: estimate(own[metric], digits=4) for name, own in found.agreement.items()}}
-        for metric in METRICS
-    ]
-    tables = [Table.of(title, rows, note)]
+    rows: Rows = [[m, *(estimate(own[m], digits=4) for own in found.agreement.values())] for m in METRICS]
+    tables = [Table(title, ["metric", *found.agreement], rows, note)]
     for simulator, estimates in found.real.items():
-        helped: list[Mapping[str, Value]] = [
-            {
-                "policy": one.policy,
-                "real episodes alone": estimate(one.real, digits=4),
-                f"with {simulator}": estimate(one.helped, digits=4) if one.helped else None,
-                "worth": f"{one.worth:.1f} times the episodes" if one.helped else "too few",
-            }
-            for one in estimates
-        ]
         if any(one.helped for one in estimates):
-            tables.append(Table.of(f"Mean in {where}, with {simulator}", helped))
+            head = ["policy", "real episodes alone", f"with {simulator}", "worth"]
+            tables.append(Table(f"Mean in {where}, with {simulator}", head, list(map(_helped, estimates))))
     return Section(f"Does simulation predict {where}?", f"{found.policies} policies in both.", tables)
+
+
+def _helped(one: RealEstimate) -> Sequence[Value]:
+    alone = estimate(one.real, digits=4)
+    if one.helped is None:
+        return [one.policy, alone, None, "too few"]
+    return [one.policy, alone, estimate(one.helped, digits=4), f"{one.worth:.1f} times the episodes"]
 
 
 def gate_section(gate: Gate) -> Section:
     """What was required, and what was decided."""
-    rows: list[Mapping[str, Value]] = [
-        {
-            "requirement": one.requirement.text,
-            "method": one.label,
-            "verdict": Cell(one.verdict, kind=f"badge {_TONES[one.verdict]}"),
-            "measured": one.found,
-            "note": Cell(one.note, kind="long"),
-        }
-        for one in gate.decisions
+    rows: Rows = [
+        [d.requirement.text, d.label, badge(d.verdict, _TONES[d.verdict]), d.found, long(d.note)]
+        for d in gate.decisions
     ]
     lead = f"{gate.verdict.capitalize()}. Decided with the ends of 95 % intervals."
-    return Section("Requirements", lead, [Table.of("Requirements", rows)])
+    table = Table("Requirements", ["requirement", "method", "verdict", "measured", "note"], rows)
+    return Section("Requirements", lead, [table])

@@ -7,16 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from sim2real.doctor.finding import BAD, BAD_DATA, FACT, WARNING, Diagnosis, Finding
+from sim2real.doctor.finding import BAD, BAD_DATA, FACT, WARNING, Diagnosis
 from sim2real.doctor.summary import moved, of, summary, verdict_sentence, where
-from sim2real.files import write_together
-from sim2real.plain import as_json
 from sim2real.recordings.raw import RawLog
 from sim2real.recordings.recording import FloatArray
-from sim2real.report.chart import Chart
 from sim2real.report.doctor_curves import curves_of
 from sim2real.report.page import Page, Section, render
-from sim2real.report.tables import Cell, Table, Value
+from sim2real.report.style import write_results
+from sim2real.report.tables import Cell, Rows, Table, Value
 
 _PLOTS = 60  # findings with a curve; a folder of a thousand broken logs still makes a page that opens
 _LISTED = 40
@@ -40,7 +38,7 @@ def write_diagnosis(diagnosis: Diagnosis, folder: Path, title: str, command: str
     """
     with np.errstate(all="ignore"):  # as in `diagnose`
         html = _html(diagnosis, title, command)
-    write_together(folder, {"recordings.json": as_json(summary(diagnosis)), "recordings.html": html})
+    write_results(folder, {"recordings.json": summary(diagnosis), "recordings.html": html})
     return folder / "recordings.html"
 
 
@@ -62,37 +60,34 @@ def _html(diagnosis: Diagnosis, title: str, command: str) -> str:
         ],
         facts={"command": command},
     )
-    cards = [_card(finding, diagnosis, i < _PLOTS) for i, finding in enumerate(grave)]
+    cards = [
+        (finding, where(finding.rows, _LISTED), curves_of(finding, diagnosis) if i < _PLOTS else None)
+        for i, finding in enumerate(grave)
+    ]
     facts = [(finding.kind, finding.text, curves_of(finding, diagnosis)) for finding in diagnosis.of(FACT)]
     return render(page, "doctor.html", cards=cards, seen=facts)
 
 
 def finding_table(diagnosis: Diagnosis) -> Table:
     """All findings, the gravest first; a page has more of each."""
-    rows: list[Mapping[str, Value]] = [
-        {
-            "": Cell(f.severity, kind=_TONES[f.severity]),
-            "kind": f.kind,
-            "what": Cell(f.text, f"rows {where(f.rows)}" if f.rows else "", kind="long"),
-        }
+    rows: Rows = [
+        [
+            Cell(f.severity, kind=_TONES[f.severity]),
+            f.kind,
+            Cell(f.text, f"rows {where(f.rows)}" if f.rows else "", kind="long"),
+        ]
         for f in diagnosis.findings
     ]
-    return Table.of("Findings; rows count from 0", rows)
+    return Table("Findings; rows count from 0", ["", "kind", "what"], rows)
 
 
 def recording_table(diagnosis: Diagnosis) -> Table:
     """What each recording is like."""
-    return Table.of(
-        "Recordings", [_recording(log, diagnosis) for log in diagnosis.logs], page_only=["positions"]
-    )
+    rows = [_recording(log, diagnosis) for log in diagnosis.logs]
+    return Table.of("Recordings", rows, page_only=["positions"])
 
 
 _TONES = {BAD: "badge bad", WARNING: "badge fair", FACT: "na"}
-
-
-def _card(finding: Finding, diagnosis: Diagnosis, drawn: bool) -> tuple[Finding, str, Chart | None]:
-    """A finding, its rows in words, and the curves in which it is seen."""
-    return finding, where(finding.rows, _LISTED), curves_of(finding, diagnosis) if drawn else None
 
 
 def _joints(diagnosis: Diagnosis) -> Iterator[Mapping[str, Value]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
@@ -32,16 +31,16 @@ _WHOLE = {
 def curves_of(finding: Finding, diagnosis: Diagnosis) -> Chart | None:
     """The chart of a finding; None where nothing can be drawn."""
     logs = {log.name: log for log in diagnosis.logs}
-    views = {view.log.name: view for view in diagnosis.views}
+    views = [view for view in diagnosis.views if view.log.name in finding.recordings]
     log = logs.get(finding.recordings[0]) if finding.recordings else None
     if log is None or len(log.time) < 3:
         return None
     if finding.severity == FACT:
-        return _fact(finding, diagnosis.views)
+        return _fact(finding, [view for view in views if view.moves.any()])
     if finding.kind in _STAMPS:
         return _steps(finding, log)
     if finding.kind == "scale" and len(finding.recordings) > 1:
-        return _velocities(finding, [views[name] for name in finding.recordings if name in views])
+        return _velocities(finding.joint, views)
     if finding.kind == "copy" and len(finding.recordings) == 2:
         return _pair(log, logs[finding.recordings[1]], _joint(log, finding))
     if finding.kind == "two robots" and finding.joint:
@@ -50,20 +49,17 @@ def curves_of(finding: Finding, diagnosis: Diagnosis) -> Chart | None:
         return _pair(log, alike[0], finding.joint) if alike else None
     if not log.position.size or finding.kind in ("two robots", "joint"):
         return None
-    return _signal(finding, log, views.get(log.name))
+    return _signal(finding, log, next((view for view in views if view.log is log), None))
 
 
-def _fact(finding: Finding, views: Sequence[View]) -> Chart | None:
+def _fact(finding: Finding, shown: Sequence[View]) -> Chart | None:
     """A place where it can be seen: where a joint moves fastest, for its steps where it is slow."""
-    shown = [view for view in views if view.log.name in finding.recordings and view.moves.any()]
     if not shown or finding.kind not in ("rate", "lag", "quantization", "velocity"):
         return None
     if finding.kind == "rate":
         return _steps(finding, shown[0].log)
     if finding.kind == "velocity":
-        return _velocities(
-            dataclasses.replace(finding, joint=shown[0].log.joints[_fastest(shown[0])[0]]), shown
-        )
+        return _velocities(shown[0].log.joints[_fastest(shown[0])[0]], shown)
     view = max(shown, key=lambda v: float(np.std(v.position, axis=0).max()))
     j, row = _fastest(view)
     stairs = finding.kind == "quantization"
@@ -85,26 +81,22 @@ def _fastest(view: View) -> tuple[int, int]:
 
 
 def _steps(finding: Finding, log: RawLog) -> Chart:
-    rows = np.arange(1, len(log.time), dtype=np.float64)
-    step, unit = _readable(np.diff(log.time))
-    first, last = _window(finding, log, len(log.time))
+    rows, step = np.arange(1, len(log.time), dtype=np.float64), np.diff(log.time)
+    usual = float(np.nanmedian(np.abs(step)))
+    unit, size = next((u for u in _UNITS if usual >= 0.5 * u[1]), ("ns", 1e-9))
+    first, last = _window(finding, log)
     part = slice(max(0, first - 1), last)
-    lines = {"step between stamps": step[part]}
+    lines = {"step between stamps": step[part] / size}
     return _chart(rows[part], lines, finding.rows, log.name, f"step, {unit}")
 
 
-def _readable(step: FloatArray) -> tuple[FloatArray, str]:
-    usual = float(np.nanmedian(np.abs(step)))
-    for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
-        if usual >= 0.5 * size:
-            return step / size, unit
-    return step / 1e-9, "ns"
+_UNITS = (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6))
 
 
 def _signal(finding: Finding, log: RawLog, view: View | None) -> Chart:
     joint = _joint(log, finding)
     j = log.joints.index(joint)
-    first, last = (0, len(log.time) - 1) if finding.kind in _WHOLE else _window(finding, log, len(log.time))
+    first, last = _window(finding, log)
     part = slice(first, last + 1)
     rows = np.arange(len(log.time), dtype=np.float64)[part]
     lines = {"measured": log.position[part, j]}
@@ -125,19 +117,22 @@ def _pair(one: RawLog, other: RawLog, joint: str) -> Chart:
     return _chart(np.arange(longest, dtype=np.float64), lines, (), "", joint)
 
 
-def _velocities(finding: Finding, views: Sequence[View]) -> Chart | None:
+def _velocities(joint: str, views: Sequence[View]) -> Chart | None:
     """The reported velocity over the differentiated position, where the joint moves most."""
-    reporting = [view for view in views if view.velocity is not None and finding.joint in view.log.joints]
+    reporting = [
+        (view, view.velocity[:, j], view.position[:, j])
+        for view in views
+        if view.velocity is not None and joint in view.log.joints
+        for j in (view.log.joints.index(joint),)
+    ]
     if not reporting:
         return None
-    view = max(reporting, key=lambda v: float(np.std(v.position[:, v.log.joints.index(finding.joint)])))
-    j = view.log.joints.index(finding.joint)
-    assert view.velocity is not None
-    slope = np.gradient(view.position[:, j], view.time)
-    middle = int(np.argmax(np.abs(view.velocity[:, j])))
+    view, velocity, position = max(reporting, key=lambda found: float(np.std(found[2])))
+    middle = int(np.argmax(np.abs(velocity)))
     part = slice(max(0, middle - 2 * _AROUND), middle + 2 * _AROUND)
-    lines = {"differentiated position": slope[part], "reported velocity": view.velocity[part, j]}
-    return _chart(view.rows[part].astype(float), lines, (), view.log.name, f"{finding.joint}, per s")
+    slope = np.gradient(position, view.time)
+    lines = {"differentiated position": slope[part], "reported velocity": velocity[part]}
+    return _chart(view.rows[part].astype(float), lines, (), view.log.name, f"{joint}, per s")
 
 
 def _joint(log: RawLog, finding: Finding) -> str:
@@ -149,14 +144,15 @@ def _joint(log: RawLog, finding: Finding) -> str:
     return log.joints[int(np.argmax(spread))]
 
 
-def _window(finding: Finding, log: RawLog, count: int) -> tuple[int, int]:
+def _window(finding: Finding, log: RawLog) -> tuple[int, int]:
     """Rows to show: around the longest stretch that is marked, or all."""
     marked = [rows for rows in finding.rows if rows.recording == log.name]
-    if not marked:
-        return 0, count - 1
+    last = len(log.time) - 1
+    if not marked or finding.kind in _WHOLE:
+        return 0, last
     longest = max(marked, key=lambda rows: rows.last - rows.first)
     around = max(_AROUND, longest.last - longest.first)
-    return max(0, longest.first - around), min(count - 1, longest.last + around)
+    return max(0, longest.first - around), min(last, longest.last + around)
 
 
 def _chart(

@@ -11,9 +11,10 @@ or a full disk leaves old files, never half of a new one. The four are not repla
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 
@@ -24,15 +25,13 @@ from sim2real.evaluate.episode_table import Episodes, checked
 from sim2real.evaluate.episodes_file import write_rows
 from sim2real.evaluate.gap import Cell as Result
 from sim2real.evaluate.gap import GapReport
-from sim2real.evaluate.robustness import HELD_OUT
+from sim2real.evaluate.robustness import HELD_OUT, Aggregate
 from sim2real.evaluate.verdict import headline, verdict
-from sim2real.files import Write, write_together
-from sim2real.plain import as_json
 from sim2real.policy import Policy
 from sim2real.report.gap_figure import draw_gap, draw_profiles
 from sim2real.report.page import Page, Section, render
-from sim2real.report.style import save_png
-from sim2real.report.tables import NONE, Cell, Table, Value, estimate
+from sim2real.report.style import write_results
+from sim2real.report.tables import NONE, Cell, Rows, Table, Value, estimate
 
 _COVERAGE = "94 to 96 %"
 """As ``scripts/coverage_evaluate.py`` measures it, at 3, 5 and 10 seeds."""
@@ -82,13 +81,9 @@ def write_report(
     summary = {"verdict": sentences, "provenance": provenance, **report.plain()}
     figure = draw_gap(report)
     page = _page(report, provenance, figure, beside)
-    files: dict[str, Write] = {
-        "episodes.parquet": lambda path: write_rows(table, path),
-        "summary.json": as_json(summary),
-        "report.png": lambda path: save_png(figure, path),
-        "report.html": render(page, "gap.html", coverage=_coverage(report), baseline=report.baseline),
-    }
-    write_together(folder, files)
+    html = render(page, "gap.html", coverage=_coverage(report), baseline=report.baseline)
+    files = {"summary.json": summary, "report.png": figure, "report.html": html}
+    write_results(folder, {"episodes.parquet": partial(write_rows, table), **files})
     return folder / "report.html"
 
 
@@ -111,27 +106,19 @@ def _page(report: GapReport, provenance: Mapping[str, str], figure: Figure, besi
 
 def sections(report: GapReport) -> list[Section]:
     """The tables of a report, and its performance profiles."""
-    unit = _unit(report)
-    tables = [
-        *by_variant(report),
-        _comparisons(report, f"In units of the {unit}; positive change is better."),
-        _groups(report),
-        _summaries(report),
-    ]
+    tables = [*by_variant(report), _comparisons(report), _groups(report), _summaries(report)]
     made = [Section(table.title, tables=[table]) for table in tables]
-    profiles = draw_profiles(report)
-    if profiles is not None:
-        made.append(
-            Section(
-                "Performance profiles",
-                "Share of training seeds and held-out variants with a score above each one on the axis "
-                "(Agarwal et al. 2021). Higher is better; a line that falls early has bad seeds or hard "
-                "variants. Band: 95 % interval at each score.",
-                figure=profiles,
-                label="Share of seeds and variants above each score",
-            )
-        )
+    if (profiles := draw_profiles(report)) is not None:
+        label = "Share of seeds and variants above each score"
+        made.append(Section("Performance profiles", _PROFILES, figure=profiles, label=label))
     return made
+
+
+_PROFILES = (
+    "Share of training seeds and held-out variants with a score above each one on the axis (Agarwal et al. "
+    "2021). Higher is better; a line that falls early has bad seeds or hard variants. Band: 95 % interval at "
+    "each score."
+)
 
 
 def _unit(report: GapReport) -> str:
@@ -142,27 +129,26 @@ def by_variant(report: GapReport) -> list[Table]:
     """Score and success of each method in each physics."""
     score = f"{report.title}: the {_unit(report)}, averaged over training seeds."
     success = "Share of episodes. Below 3 seeds the interval is about more episodes of these policies alone."
-    head: list[Cell | str] = ["variant", *(_key(report, label) for label in report.labels)]
-    scores, successes = (
-        [
-            [Cell(variant, group), *(_result(report.cell(label, variant), what) for label in report.labels)]
-            for variant, group in zip(report.variants, report.groups, strict=True)
-        ]
-        for what in ("score", "success")
-    )
     if not report.tells_success:
         success = "No success signal: the env does not say which episodes succeeded; returns count alone."
-        successes = []
+    successes = (
+        _each(report, lambda cell: estimate(cell.success, 100, 0, " %")) if report.tells_success else []
+    )
+    head: list[Cell | str] = ["variant", *(_key(report, label) for label in report.labels)]
     return [
-        Table("Score per variant", head, scores, score),
+        Table("Score per variant", head, _each(report, lambda cell: estimate(cell.score)), score),
         Table("Success per variant", head, successes, success),
     ]
 
 
-def _result(cell: Result | None, what: str) -> Cell:
-    if cell is None:
-        return Cell("not evaluated", kind="na")
-    return estimate(cell.score) if what == "score" else estimate(cell.success, 100, 0, " %")
+def _each(report: GapReport, told: Callable[[Result], Cell]) -> Rows:
+    """A row for each variant, in it what is told of each method there."""
+    rows = []
+    for variant, group in zip(report.variants, report.groups, strict=True):
+        found = (report.cell(label, variant) for label in report.labels)
+        cells = (Cell("not evaluated", kind="na") if cell is None else told(cell) for cell in found)
+        rows.append([Cell(variant, group), *cells])
+    return rows
 
 
 def _key(report: GapReport, label: str) -> Cell:
@@ -170,32 +156,33 @@ def _key(report: GapReport, label: str) -> Cell:
     return Cell(label, series=report.labels.index(label))
 
 
-def _comparisons(report: GapReport, note: str) -> Table:
+def _comparisons(report: GapReport) -> Table:
     """One row per method and variant: the gap, the change against the baseline, the verdict."""
-    rows: list[Mapping[str, Value]] = [
-        {
-            "variant": Cell(cell.variant, cell.group),
-            "method": _key(report, label),
-            "gap": NONE if cell.variant == report.control else estimate(cell.gap),
-            **_change(cell, report.baseline),
-        }
-        for variant in report.variants
-        for label in report.labels
-        if (cell := report.cell(label, variant)) is not None
+    cells = (report.cell(label, variant) for variant in report.variants for label in report.labels)
+    rows: Rows = [
+        [
+            Cell(cell.variant, cell.group),
+            _key(report, cell.label),
+            NONE if cell.variant == report.control else estimate(cell.gap),
+            *_change(cell, report.baseline),
+        ]
+        for cell in filter(None, cells)
     ]
-    return Table.of("The gap, and what closed it", rows, note)
+    head = ["variant", "method", "gap", f"change vs {report.baseline}", "gap closed", "verdict"]
+    note = f"In units of the {_unit(report)}; positive change is better."
+    return Table("The gap, and what closed it", head, rows, note)
 
 
-def _change(cell: Result, baseline: str) -> Mapping[str, Value]:
-    heads, difference = (f"change vs {baseline}", "gap closed", "verdict"), cell.difference
+def _change(cell: Result, baseline: str) -> Sequence[Value]:
+    difference = cell.difference
     if cell.label == baseline or difference is None:
-        return dict.fromkeys(heads, NONE)
+        return [NONE] * 3
     p = difference.adjusted
     notes = [] if p is None else [f"p {p:.3f}" if p >= 1e-3 else "p < 0.001"]
     if difference.seeds_needed:
         notes.append(f"{difference.seeds_needed} seeds would tell")
     mark = Cell(_MARKS[difference.verdict], ", ".join(notes), kind=difference.verdict)
-    return dict(zip(heads, (difference.estimate, estimate(cell.closed, 100, 0, " %"), mark), strict=True))
+    return [difference.estimate, estimate(cell.closed, 100, 0, " %"), mark]
 
 
 def _groups(report: GapReport) -> Table:
@@ -203,20 +190,20 @@ def _groups(report: GapReport) -> Table:
     found = {(a.label, a.group): a for a in report.aggregates}
     groups = list(dict.fromkeys(a.group for a in report.aggregates if a.group != HELD_OUT))
     groups += [HELD_OUT] * any(a.group == HELD_OUT for a in report.aggregates)
-    rows: list[Mapping[str, Value]] = []
+    rows: list[Sequence[Value]] = []
     for label in report.labels:
-        row: dict[str, Value] = {"method": label}
-        for group in groups:
-            own = found.get((label, group))
-            part = f"{own.variants} of {own.of} variants" if own and own.variants < own.of else ""
-            row[group] = estimate(own.mean if own else None, note=part)
-        whole = found.get((label, groups[-1]))
-        rows.append({**row, f"IQM of {groups[-1]}": estimate(whole.iqm if whole else None)})
+        own = [found.get((label, group)) for group in groups]
+        rows.append([label, *map(_mean, own), estimate(own[-1].iqm if own[-1] else None)])
     note = (
         "Mean over the variants of a group. The interquartile mean (IQM), last, leaves out the quarter of "
         "runs that went worst, which are the hardest variants, and the best quarter."
     )
-    return Table.of("Per group", rows, note)
+    return Table("Per group", ["method", *groups, f"IQM of {groups[-1]}"], rows, note)
+
+
+def _mean(own: Aggregate | None) -> Cell:
+    part = f"{own.variants} of {own.of} variants" if own and own.variants < own.of else ""
+    return estimate(own.mean if own else None, note=part)
 
 
 def _summaries(report: GapReport) -> Table:

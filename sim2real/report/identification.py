@@ -22,7 +22,7 @@ from sim2real.report.chart import Chart, Take
 from sim2real.report.page import Page, Section, render
 from sim2real.report.plots import bars, panels
 from sim2real.report.style import COLOURS, style
-from sim2real.report.tables import Cell, Table, Value
+from sim2real.report.tables import Cell, Rows, Table, Value, badge, long
 
 _SERIES = {MEASURED: "ink", FITTED: "series-1", NOMINAL: "series-2"}
 _COLOURS = {NOMINAL: COLOURS[2], FITTED: COLOURS[1], DELAYED: COLOURS[4], COMMAND: COLOURS[0]}
@@ -49,20 +49,15 @@ def write_identification(found: Identification, folder: Path, facts: Mapping[str
     """
     parts = {"fitted": found.fitted, "held out": found.held_out}
     used = {name: ", ".join(recordings) or "nothing" for name, recordings in parts.items()}
-    page = Page(
-        "identification from recordings",
-        found.world,
-        _lead(found),
-        [
-            *fit_sections(found),
-            *_left(found),
-            *_before(found.check),
-            *_next(found, folder),
-            *_together(found),
-        ],
-        _tiles(found),
-        facts={**(facts or {}), **used},
-    )
+    sections = [
+        *fit_sections(found),
+        *_left(found),
+        *_before(found),
+        *_next(found, folder),
+        *_together(found),
+    ]
+    kind, told = "identification from recordings", {**(facts or {}), **used}
+    page = Page(kind, found.world, _lead(found), sections, _tiles(found), facts=told)
     write_text(folder / "identification.html", render(page))
     return folder / "identification.html"
 
@@ -73,27 +68,19 @@ def _lead(found: Identification) -> list[tuple[str, str]]:
     if not verdicts:
         return [("Nothing was found.", "bad")]
     worst, tones = verdicts[0], {tone_of(verdict.name) for verdict in verdicts}
-    if "bad" in tones or IDENTIFIED not in {verdict.name for verdict in verdicts}:
-        return [
-            (worst.name.replace("_", " ").capitalize() + ".", ""),
-            (f"{worst.text[0].upper()}{worst.text[1:]}.", tone_of(worst.name)),
-        ]
     said = "The fit predicts." if tones == {"good"} else "The fit predicts, but not all is well."
+    if "bad" in tones or IDENTIFIED not in {verdict.name for verdict in verdicts}:
+        said = worst.name.replace("_", " ").capitalize() + "."
     return [(said, ""), (f"{worst.text[0].upper()}{worst.text[1:]}.", tone_of(worst.name))]
 
 
 def _tiles(found: Identification) -> list[tuple[str, str, str, str]]:
     """Numbers to see first."""
-    rows = {row.predictor: row for row in found.gap}
-    judged = [
-        rows[name].held_out if found.held_out else rows[name].fitted
-        for name in (NOMINAL, FITTED)
-        if name in rows
-    ]
+    rows = {row.predictor: row.held_out if found.held_out else row.fitted for row in found.gap}
     counts = f"{found.simulations:,} simulations, {found.diverged} diverged"
-    error = " → ".join(f"{1000 * error:.2f}" for error in judged)
+    error = " → ".join(f"{1000 * rows[name]:.2f}" for name in (NOMINAL, FITTED) if name in rows)
     return [
-        (error, f"error {'held out' if found.held_out else 'fitted'}, thousandths", "", "series-1"),
+        (error, f"error {_judged(found)}, thousandths", "", "series-1"),
         (str(len(found.estimates)), "parameters", "", ""),
         (f"{len(found.fitted)} + {len(found.held_out)}", "recordings fitted + held out", "", ""),
         (f"{found.seconds:.0f} s", "in all", counts, ""),
@@ -116,19 +103,14 @@ def fit_sections(found: Identification) -> list[Section]:
         chart = Chart(found.joints, takes, _SERIES, "s", first, reference=MEASURED)
         sections.append(Section("Measured and predicted", "In rad or m.", charts=[chart]))
     if found.model_selection:
-        rows: list[Mapping[str, Value]] = [
-            {
-                "model": step.model,
-                "numbers": step.parameters,
-                "fitted": _milli(step.fit),
-                "held out": _milli(step.held_out),
-                "kept for": _kept(step.kept, found.joints),
-            }
-            for step in found.model_selection
+        head = ["model", "numbers", "fitted", "held out", "kept for"]
+        rows: Rows = [
+            [s.model, s.parameters, _milli(s.fit), _milli(s.held_out), _kept(s.kept, found.joints)]
+            for s in found.model_selection
         ]
         note = "Fitted in turn, kept only for the joints whose held-out error it lowers; thousandths."
         title = "Model selection: what each candidate bought"
-        sections.append(Section(title, note, [Table.of("Models", rows)]))
+        sections.append(Section(title, note, [Table("Models", head, rows)]))
     note = (
         "The bar is what the fit could choose from: its blue stretch is the 95 % interval, the dark mark "
         "the value, the dot the published one; a question mark where recordings can't tell numbers apart."
@@ -143,15 +125,8 @@ def fit_sections(found: Identification) -> list[Section]:
 
 def verdict_table(verdicts: Sequence[Verdict]) -> Table:
     """Verdicts, the gravest first."""
-    rows: list[Mapping[str, Value]] = [
-        {
-            "verdict": Cell(v.name, kind=f"badge {tone_of(v.name)}"),
-            "about": _short(v.subject),
-            "evidence": Cell(v.text, kind="long"),
-        }
-        for v in ranked(verdicts)
-    ]
-    return Table.of("Verdicts", rows)
+    rows: Rows = [[badge(v.name, tone_of(v.name)), _short(v.subject), long(v.text)] for v in ranked(verdicts)]
+    return Table("Verdicts", ["verdict", "about", "evidence"], rows)
 
 
 @style()
@@ -164,9 +139,13 @@ def draw_errors(found: Identification) -> Figure:
         colour = _COLOURS.get(row.predictor, COLOURS[5])
         numbers[row.predictor] = colour, dict(zip(found.joints, errors, strict=False))
     bars(axes, found.joints, numbers, "%.1f")
-    axes.set_xlabel(f"RMSE, thousandths, {'held out' if found.held_out else 'fitted'}")
+    axes.set_xlabel(f"RMSE, thousandths, {_judged(found)}")
     figure.legend(loc="outside upper left", ncols=4)
     return figure
+
+
+def _judged(found: Identification) -> str:
+    return "held out" if found.held_out else "fitted"
 
 
 def _errors(found: Identification) -> Table:
@@ -180,8 +159,7 @@ def _errors(found: Identification) -> Table:
     names, values = ("mean", *found.joints), [(mean, *by) for _, mean, by in shown]
     rows = [[name, *map(_milli, row)] for name, *row in zip(names, *values, strict=True)]
     head = ["joint", *(name for name, *_ in shown)]
-    judged = "held out" if found.held_out else "fitted"
-    return Table(f"Error, thousandths, {judged}", head, rows, page_only=head[1 + len(found.gap) :])
+    return Table(f"Error, thousandths, {_judged(found)}", head, rows, page_only=head[1 + len(found.gap) :])
 
 
 def _parameter(e: ParameterEstimate, doubtful: bool) -> Mapping[str, Value]:
@@ -220,18 +198,12 @@ def _left(found: Identification) -> list[Section]:
         rows = [_residual(found, k) for k in range(len(found.joints))]
         sections.append(Section("What is left", note, [Table.of("What is left", rows)]))
     if found.hints:
-        signs: list[Mapping[str, Value]] = [
-            {
-                "joint": h.joint,
-                "signal": h.signal,
-                "explains": f"{100 * h.share:.0f} %",
-                "of": _milli(h.rms),
-                "what that points to": Cell(h.text, kind="long"),
-            }
-            for h in found.hints
+        title, lead = "What that points to", "Signals that still explain a good part of it."
+        head = ["joint", "signal", "explains", "of", "what that points to"]
+        signs: Rows = [
+            [h.joint, h.signal, f"{100 * h.share:.0f} %", _milli(h.rms), long(h.text)] for h in found.hints
         ]
-        lead = "Signals that still explain a good part of it."
-        sections.append(Section("What that points to", lead, [Table.of("What that points to", signs)]))
+        sections.append(Section(title, lead, [Table(title, head, signs)]))
     return sections
 
 
@@ -251,11 +223,11 @@ def _residual(found: Identification, joint: int) -> Mapping[str, Value]:
     }
 
 
-def _before(check: Mapping[str, Any] | None) -> list[Section]:
+def _before(found: Identification) -> list[Section]:
     note = (
         "How much the recordings move each joint, and the widths that a model without faults could hope for."
     )
-    return [Section("Before the fit", note, check_tables(check))] if check else []
+    return [Section("Before the fit", note, check_tables(found.check))] if found.check else []
 
 
 def check_tables(check: Mapping[str, Any]) -> list[Table]:

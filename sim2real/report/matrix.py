@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,10 @@ from sim2real.evaluate.episodes_file import write_episodes
 from sim2real.evaluate.gap import Cell, GapOptions, gap_report
 from sim2real.evaluate.matrix import Matrix
 from sim2real.evaluate.statistics import Estimate
-from sim2real.files import write_together
 from sim2real.report.page import Section
 from sim2real.report.plots import panels
-from sim2real.report.style import INK, save_png, style
-from sim2real.report.tables import NONE, Table, Value, estimate
+from sim2real.report.style import INK, style, write_results
+from sim2real.report.tables import NONE, Rows, Table, estimate
 from sim2real.report.tables import Cell as TableCell
 
 
@@ -29,22 +29,14 @@ def matrix_of(episodes: Episodes) -> Matrix:
 
 def write_matrix(found: Matrix, folder: Path) -> None:
     """Write ``matrix.parquet``, its episodes, and ``matrix.png`` into a folder."""
-    figure = draw_matrix(found)
-    write_together(
-        folder,
-        {
-            "matrix.parquet": lambda path: write_episodes(found.episodes, path),
-            "matrix.png": lambda path: save_png(figure, path),
-        },
-    )
+    episodes = partial(write_episodes, found.episodes)
+    write_results(folder, {"matrix.parquet": episodes, "matrix.png": draw_matrix(found)})
 
 
 def matrix_section(found: Matrix) -> Section:
     """Methods trained here, run there, and what was refused."""
     report = found.report
-    rows: list[list[Value]] = [
-        [label, *(_run(report.cell(label, v)) for v in report.variants)] for label in report.labels
-    ]
+    rows: Rows = [[label, *(_run(report.cell(label, v)) for v in report.variants)] for label in report.labels]
     table = Table("Trained (rows), run (columns)", ["trained", *report.variants], rows)
     lead = "Mean return with its 95 % interval over training seeds" + " · success" * report.tells_success
     refused = [f"{row} was not run in {column}: {why}" for (row, column), why in found.refused.items()]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +13,8 @@ from sim2real.evaluate.statistics import Estimate
 from sim2real.interface import Array
 from sim2real.parity.measure import Effect, Parity
 from sim2real.report.plots import bare, bars, sheet
-from sim2real.report.style import COLOURS, style, write_figure
-from sim2real.report.tables import Cell, Table, Value
+from sim2real.report.style import COLOURS, style, write_results
+from sim2real.report.tables import Cell, Rows, Table, long
 
 _POWER = StrMethodFormatter("{x:.0e}")  # text, as mathematics is not parsed
 _SAME = 0.999  # cosine from which two effects count as the same
@@ -24,20 +23,14 @@ _SAME = 0.999  # cosine from which two effects count as the same
 def tables(parity: Parity) -> list[Table]:
     """The findings and the effects."""
     title = f"{parity.simulator} against mujoco on {parity.world}"
-    effects: list[Mapping[str, Value]] = [
-        {
-            "parameter": effect.parameter,
-            "moved to": effect.value,
-            "mujoco": Cell(f"{effect.reference:.2e}", value=effect.reference),
-            parity.simulator: Cell(f"{effect.size:.2e}", value=effect.size),
-            "cosine": f"{effect.agreement:.4f}",
-            "": Cell(_verdict(effect), kind="long"),
-        }
-        for effect in parity.effects
+    head = ["parameter", "moved to", "mujoco", parity.simulator, "cosine", ""]
+    effects: Rows = [
+        [e.parameter, e.value, *map(_size, (e.reference, e.size)), f"{e.agreement:.4f}", long(_verdict(e))]
+        for e in parity.effects
     ]
     return [
         Table(title, ["question", "answer"], _findings(parity)),
-        Table.of("Effects on positions, rms", effects),
+        Table("Effects on positions, rms", head, effects),
     ]
 
 
@@ -62,7 +55,11 @@ def write(parity: Parity, folder: Path) -> None:
         },
         "effects": parity.effects,
     }
-    write_figure(folder / "parity.png", draw_parity(parity), numbers)
+    write_results(folder, {"parity.json": numbers, "parity.png": draw_parity(parity)})
+
+
+def _size(effect: float) -> Cell:
+    return Cell(f"{effect:.2e}", value=effect)
 
 
 def _findings(parity: Parity) -> list[tuple[str, str]]:

@@ -26,13 +26,11 @@ from sim2real.evaluate.replay_summary import (
 )
 from sim2real.evaluate.statistics import Estimate
 from sim2real.evaluate.tracking import FloatArray
-from sim2real.files import Write, write_together
-from sim2real.plain import as_json
 from sim2real.report.chart import Chart, Take
 from sim2real.report.page import Page, Section, render
 from sim2real.report.plots import bare, bars, sheet
-from sim2real.report.style import COLOURS, INK, save_png, style
-from sim2real.report.tables import Cell, Table, Value
+from sim2real.report.style import COLOURS, INK, style, write_results
+from sim2real.report.tables import Cell, Rows, Table, Value, long
 
 SERIES = {"measured": "ink", SIMULATION: "series-2", DELAYED: "series-1", COMMAND: "series-0"}
 """Colours of the page's style."""
@@ -70,12 +68,7 @@ def write_replay_report(gap: ReplayGap, folder: Path, facts: Mapping[str, str] |
     tiles = [_tile(gap, name) for name in PREDICTORS]
     lead = [(sentence, "") for sentence in _sentences(gap)]
     page = Page("replay gap", gap.world, lead, sections, tiles, facts=facts)
-    files: dict[str, Write] = {
-        "gap.json": as_json(summary(gap)),
-        "gap.png": lambda path: save_png(figure, path),
-        "gap.html": render(page),
-    }
-    write_together(folder, files)
+    write_results(folder, {"gap.json": summary(gap), "gap.png": figure, "gap.html": render(page)})
     return folder / "gap.html"
 
 
@@ -86,10 +79,8 @@ def replay_tables(gap: ReplayGap) -> list[Table]:
 
 
 def _meanings() -> Table:
-    rows: list[Mapping[str, Value]] = [
-        {"number": name, "meaning": Cell(text, kind="long")} for name, text in DEFINITIONS.items()
-    ]
-    return Table.of("What the numbers mean", rows)
+    rows: Rows = [[name, long(text)] for name, text in DEFINITIONS.items()]
+    return Table("What the numbers mean", ["number", "meaning"], rows)
 
 
 def _tile(gap: ReplayGap, name: str) -> tuple[str, str, str, str]:
@@ -126,17 +117,18 @@ def _number(value: float, unit: str = "", digits: int = 1) -> Cell:
 
 
 def _motions(gap: ReplayGap) -> Table:
-    errors = {name: 1000 * gap.per_motion(name) for name in PREDICTORS}
-    rows: list[Mapping[str, Value]] = [
-        {
-            "motion": Cell(motion.name, chart=i),
-            "seconds": _number(float(motion.time[-1] - motion.time[0]), digits=0),
-            **{name: _number(errors[name][i]) for name in PREDICTORS},
-            "delay, ms": _number(1000 * motion.delay, digits=0),
-        }
-        for i, motion in enumerate(gap.motions)
+    errors = zip(*(1000 * gap.per_motion(name) for name in PREDICTORS), strict=True)
+    rows = [
+        [
+            Cell(motion.name, chart=i),
+            _number(float(motion.time[-1] - motion.time[0]), digits=0),
+            *map(_number, own),
+            _number(1000 * motion.delay, digits=0),
+        ]
+        for i, (motion, own) in enumerate(zip(gap.motions, errors, strict=True))
     ]
-    return Table.of("Per motion", rows, "Mean RMSE over joints, mrad.")
+    head = ["motion", "seconds", *PREDICTORS, "delay, ms"]
+    return Table("Per motion", head, rows, "Mean RMSE over joints, mrad.")
 
 
 def _chart(gap: ReplayGap) -> Chart:

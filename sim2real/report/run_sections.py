@@ -3,34 +3,31 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from sim2real.evaluate.attribution import Attribution
 from sim2real.evaluate.robust_radius import Radius, RobustRadius
 from sim2real.evaluate.sensitivity import Sensitivity
 from sim2real.evaluate.solved_map import SolvedMap
+from sim2real.evaluate.statistics import Estimate
 from sim2real.evaluate.verdict import number
 from sim2real.evaluate.worst_case import WorstCase
-from sim2real.files import write_together
-from sim2real.plain import as_json
-from sim2real.report.causes import draw_map, draw_sensitivity, draw_waterfall, draw_worth
 from sim2real.report.page import Section
-from sim2real.report.style import save_png
-from sim2real.report.tables import Cell, Table, Value, estimate
+from sim2real.report.plots import bars, panels
+from sim2real.report.style import COLOURS, FAINT, GRID, INK, style
+from sim2real.report.tables import Cell, Rows, Table, Value, estimate
 
 if TYPE_CHECKING:  # it brings torch
     from sim2real.transfer.worth import WorthOfKnowing
 
 _PAIRS = 5
-
-
-def write_section(found: object, section: Section, path: Path, picture: str) -> None:
-    """Write what was found as JSON, a dataclass, with its section's figure beside it."""
-    figure = section.figure
-    assert figure is not None
-    write_together(path.parent, {path.name: as_json(found), picture: lambda place: save_png(figure, place)})
+_ROW, _REST = 0.42, 1.5  # inches of a row of a figure, and of what stands around all
 
 
 def attribution_section(found: Attribution) -> Section:
@@ -45,33 +42,32 @@ def attribution_section(found: Attribution) -> Section:
         f"add up to that drop of {number(found.drop)}; positive is lost. From {how} × {found.episodes} "
         f"episodes in {found.simulator}; 95 % intervals are about {found.about}.{starts}"
     )
-    causes: list[Mapping[str, Value]] = [
-        {
-            "parameter": Cell(cause.name, cause.kind),
-            "change": f"{cause.source:g} → {cause.target:g}",
-            "share of the drop": cause.share,
-            "alone": cause.alone,
-            "as the last": cause.last,
-        }
-        for cause in found.causes
-    ]
-    pairs: list[Mapping[str, Value]] = [
-        {
-            "together": Cell(" and ".join(pair.names), "only together" if pair.only_together else ""),
-            "beyond what each costs alone": pair.cost,
-        }
-        for pair in found.interactions[:_PAIRS]
-    ]
-    kinds: list[Mapping[str, Value]] = [
-        {"kind": part.kind, "share of the drop": part.share, "alone": part.alone} for part in found.parts
-    ]
-    tables = [Table.of(f"Causes in {found.target}", causes), Table.of(f"Pairs in {found.target}", pairs)]
-    if len(kinds) > 1:
-        tables.append(Table.of(f"Kinds in {found.target}", kinds))
-    title = f"What the drop to {found.target} comes from"
-    return Section(
-        title, lead, tables, draw_waterfall(found), "Cost of each parameter, as in the table below"
+    causes = Table(
+        f"Causes in {found.target}",
+        ["parameter", "change", "share of the drop", "alone", "as the last"],
+        [
+            [Cell(c.name, c.kind), f"{c.source:g} → {c.target:g}", c.share, c.alone, c.last]
+            for c in found.causes
+        ],
     )
+    pairs = Table(
+        f"Pairs in {found.target}",
+        ["together", "beyond what each costs alone"],
+        [
+            [Cell(" and ".join(pair.names), "only together" * pair.only_together), pair.cost]
+            for pair in found.interactions[:_PAIRS]
+        ],
+    )
+    kinds = Table(
+        f"Kinds in {found.target}",
+        ["kind", "share of the drop", "alone"],
+        [[part.kind, part.share, part.alone] for part in found.parts if len(found.parts) > 1],
+    )
+    title, label = (
+        f"What the drop to {found.target} comes from",
+        "Cost of each parameter, as in the table below",
+    )
+    return Section(title, lead, [causes, pairs, kinds], _waterfall(found), label)
 
 
 def worst_section(found: WorstCase, radius: RobustRadius) -> Section:
@@ -84,19 +80,13 @@ def worst_section(found: WorstCase, radius: RobustRadius) -> Section:
         f"where {radius.measure} is {number(radius.joint.measured, digits=2)} (to stay above "
         f"{radius.threshold:.4g}; nominal {number(radius.nominal, digits=2)}; {radius.rollouts:,} rollouts)."
     )
-    rows: list[Mapping[str, Value]] = []
+    rows: list[Sequence[Value]] = []
     for name, value in found.physics.items():
         low, nominal, high = found.ranges.get(name, (math.nan,) * 3)  # unknown to files of older versions
-        rows.append(
-            {
-                "parameter": name,
-                "nominal": nominal,
-                "searched": None if math.isnan(low) else f"{low:.4g} … {high:.4g}",
-                "worst value": value,
-                "robust radius, alone": _reach(radius.alone.get(name)),
-            }
-        )
-    return Section("The worst physics", lead, [Table.of("The worst physics", rows)])
+        searched = None if math.isnan(low) else f"{low:.4g} … {high:.4g}"
+        rows.append([name, nominal, searched, value, _reach(radius.alone.get(name))])
+    head = ["parameter", "nominal", "searched", "worst value", "robust radius, alone"]
+    return Section("The worst physics", lead, [Table("The worst physics", head, rows)])
 
 
 def _reach(radius: Radius | None) -> str:
@@ -117,16 +107,9 @@ def sensitivity_section(found: Sensitivity) -> Section:
         f"{physics:,} physics × {found.episodes} starts in {found.simulator}; 95 % intervals are about other "
         "physics of the domain."
     )
-    rows: list[Mapping[str, Value]] = [
-        {
-            "parameter": i.name,
-            "alone": estimate(i.first, digits=2),
-            "with others": estimate(i.total, digits=2),
-        }
-        for i in found.indices
-    ]
-    table = Table.of("Sobol indices", rows)
-    return Section("What the spread over the domain comes from", lead, [table], draw_sensitivity(found))
+    rows: Rows = [[i.name, estimate(i.first, digits=2), estimate(i.total, digits=2)] for i in found.indices]
+    table = Table("Sobol indices", ["parameter", "alone", "with others"], rows)
+    return Section("What the spread over the domain comes from", lead, [table], _sensitivity(found))
 
 
 def map_section(found: SolvedMap) -> Section:
@@ -137,11 +120,9 @@ def map_section(found: SolvedMap) -> Section:
         f"{found.threshold:.4g}, from {found.episodes} starts everywhere."
     )
     head = [f"{one} \\ {other}", *(f"{value:.4g}" for value in found.values[1])]
-    rows: list[list[Value]] = [
-        [f"{value:.4g}", *means] for value, means in zip(found.values[0], found.means, strict=True)
-    ]
+    rows: Rows = [[f"{value:.4g}", *means] for value, means in zip(found.values[0], found.means, strict=True)]
     table = Table(f"{one} and {other}", head, rows)
-    return Section(f"The map of {one} and {other}", lead, [table], draw_map(found))
+    return Section(f"The map of {one} and {other}", lead, [table], _map(found))
 
 
 def worth_section(found: WorthOfKnowing) -> Section:
@@ -157,16 +138,109 @@ def worth_section(found: WorthOfKnowing) -> Section:
         f"{number(found.nothing)} there, those that knew all of these {number(found.everything)}. {first} "
         f"{found.trainings} trainings of {found.steps:,} steps in the source."
     )
-    rows: list[Mapping[str, Value]] = [
-        {
-            "known": one.name,
-            "in the target": one.value,
-            "gained": one.gained,
-            "of the gap is left": estimate(one.left, 100, 0, " %") if one.left else None,
-            "range halved": one.halved,
-        }
-        for one in found.parameters
-    ]
     halved = () if any(one.halved for one in found.parameters) else ("range halved",)
-    table = Table.of(f"What knowing is worth in {found.target}", rows, page_only=halved)
-    return Section(f"What to measure next for {found.target}", lead, [table], draw_worth(found))
+    table = Table(
+        f"What knowing is worth in {found.target}",
+        ["known", "in the target", "gained", "of the gap is left", "range halved"],
+        [
+            [p.name, p.value, p.gained, estimate(p.left, 100, 0, " %") if p.left else None, p.halved]
+            for p in found.parameters
+        ],
+        page_only=halved,
+    )
+    return Section(f"What to measure next for {found.target}", lead, [table], _worth(found))
+
+
+@style()
+def _sensitivity(found: Sensitivity) -> Figure:
+    """First-order and total index of each parameter, with intervals."""
+    return _compared(
+        f"{found.world}: what the spread over the domain comes from",
+        {
+            "alone (first order)": {i.name: i.first for i in found.indices},
+            "with all that it does together (total)": {i.name: i.total for i in found.indices},
+        },
+        "share of the variance of the return over the domain",
+    )
+
+
+@style()
+def _worth(found: WorthOfKnowing) -> Figure:
+    """What is gained by knowing each parameter, and by halving its range where that was tried."""
+    numbers = {"knowing it": {one.name: one.gained for one in found.parameters}}
+    if any(one.halved for one in found.parameters):
+        numbers["its range halved"] = {one.name: one.halved for one in found.parameters if one.halved}
+    title = f"{found.world}: what knowing is worth in {found.target}"
+    return _compared(title, numbers, "gain in mean return in the target")
+
+
+def _compared(title: str, numbers: Mapping[str, Mapping[str, Estimate]], unit: str) -> Figure:
+    """A row for each parameter, in it a bar for each kind of number."""
+    names = list(next(iter(numbers.values())))
+    figure, (axes,) = panels(_ROW * len(names) + _REST, title, grid="")
+    colours = zip(numbers.items(), COLOURS[1:], strict=False)
+    bars(axes, names, {label: (colour, found) for (label, found), colour in colours})
+    axes.axvline(0.0, color=GRID, linewidth=1.1, zorder=0)
+    axes.set_xlabel(unit)
+    if len(numbers) > 1:
+        figure.legend(loc="outside lower right", ncols=len(numbers))
+    return figure
+
+
+@style()
+def _waterfall(found: Attribution) -> Figure:
+    """A bar for each cause between the scores of source and target, with its interval."""
+    source, target = found.score
+    ends = list(accumulate((-cause.share.value for cause in found.causes), initial=source.value))
+    rows = ["source", *(f"{c.name}  {c.source:g} → {c.target:g}" for c in found.causes), found.target]
+    for one, other in (pair.names for pair in found.interactions if pair.only_together):
+        names = [cause.name for cause in found.causes]
+        rows[1 + names.index(one)] += f"\nonly with {other}"
+        rows[1 + names.index(other)] += f"\nonly with {one}"
+    title = f"{found.world}, {found.label}: what the drop to {found.target} comes from"
+    figure, (axes,) = panels(0.34 * len(rows) + _REST, title, grid="")
+    for y, score in ((0, source), (len(rows) - 1, target)):
+        axes.axvline(score.value, color=GRID, linewidth=1.1, zorder=0)
+        axes.plot([score.value], [y], marker="o", color=INK, zorder=4)
+        if score.interval:
+            axes.hlines(y, *score.interval, color=INK, linewidth=2.6, alpha=0.55)
+        axes.annotate(f"{score.value:.1f}", (score.value, y), (7, 6), textcoords="offset points")
+    for y, (cause, (start, end)) in enumerate(zip(found.causes, pairwise(ends), strict=True), 1):
+        colour = COLOURS[2] if end < start else COLOURS[3]
+        axes.barh(y, end - start, left=start, height=0.62, color=colour, alpha=0.75)
+        axes.vlines(start, y - 1, y + 0.31, color=FAINT, linewidth=0.8)
+        if cause.share.interval:
+            low, high = (start - cost for cost in cause.share.interval)
+            axes.hlines(y, low, high, color=INK, linewidth=1.1, zorder=3)
+    axes.vlines(ends[-1], len(rows) - 2, len(rows) - 1, color=FAINT, linewidth=0.8)
+    axes.set_yticks(range(len(rows)), rows)
+    axes.set_ylim(len(rows) - 0.5, -0.6)
+    axes.tick_params(axis="y", labelcolor=INK)
+    axes.set_xlabel("mean return")
+    return figure
+
+
+@style()
+def _map(found: SolvedMap) -> Figure:
+    """The measure over two parameters; what is solved is framed, nominal is a cross."""
+    means = np.array(found.means)
+    solved = f"{100 * found.solved.value:.0f} % solved ({found.measure} ≥ {found.threshold:.3g}, framed)"
+    figure, (axes,) = panels(5.6, f"{found.world}: {solved}; × nominal", grid="", width=7.2)
+    low, high = (0.0, 1.0) if found.measure == "success" else (None, None)
+    image = axes.imshow(means.T, origin="lower", aspect="auto", cmap="cividis", vmin=low, vmax=high)
+    for row, column in np.argwhere(means >= found.threshold).tolist():
+        corner = (row - 0.46, column - 0.46)
+        axes.add_patch(Rectangle(corner, 0.92, 0.92, fill=False, edgecolor="white", linewidth=1.0))
+    for which, name, values in zip("xy", found.names, found.values, strict=True):
+        ticks = range(0, len(values), max(1, len(values) // 6))
+        getattr(axes, f"set_{which}ticks")(ticks, [f"{values[k]:.3g}" for k in ticks])
+        getattr(axes, f"set_{which}label")(name)
+    x, y = (_place(values, own) for values, own in zip(found.values, found.nominal, strict=True))
+    axes.plot([x], [y], marker="x", color="white", markersize=9, markeredgewidth=2)
+    figure.colorbar(image).set_label(found.measure if found.measure == "success" else "mean return")
+    return figure
+
+
+def _place(values: Sequence[float], value: float) -> float:
+    """Where a value lies along an axis of numbered ticks."""
+    return float(np.interp(value, values, np.arange(len(values))))

@@ -85,16 +85,13 @@ def write_runs(
         UnknownName: for a baseline that no run has.
     """
     _check(folders, out)
-    parts = list(_sections(folders))
+    parts, links = list(_sections(folders)), dict(_links(folders, out))
     tables = {f: read_episodes(f / _EPISODES) for f in folders if (f / _EPISODES).is_file()}
-    links = dict(_links(folders, out))
     if not tables:
         lead = [(f"What {len(folders)} run{'s' * (len(folders) > 1)} found, none of which has episodes.", "")]
         title = ", ".join(folder.name for folder in folders)
-        write_text(
-            out / "report.html",
-            render(Page("runs", title, lead, parts, links=links, facts={"command": command})),
-        )
+        page = Page("runs", title, lead, parts, links=links, facts={"command": command})
+        write_text(out / "report.html", render(page))
         return out / "report.html", None
     summaries = [Document.read_json(f / "summary.json") for f in tables if (f / "summary.json").is_file()]
     titles = list(dict.fromkeys(summary.text("title", "") for summary in summaries))
@@ -108,7 +105,8 @@ def write_runs(
     report = gap_report(table, {v: known[v] for v in set(map(str, table["variant"])) & set(known)}, options)
     facts = {"command": command, "runs": ", ".join(map(str, folders))}
     facts |= {"episodes of several runs": note} if note else {}
-    facts |= {k: v for summary in summaries for k, v in _contracts(summary).items()}
+    for told in (summary.section("provenance") for summary in summaries):
+        facts |= {name: told.text(name) for name in told.values if name.startswith("contract of ")}
     return write_report(report, table, out, facts, Beside(parts, links)), report
 
 
@@ -163,17 +161,13 @@ def _check(folders: Sequence[Path], out: Path) -> None:
 
 def _kinds(folder: Path) -> Iterator[Path]:
     """Files of a run that a page can show."""
-    for name in (_EPISODES, *_FOUND, *_PAGES):
-        if (folder / name).is_file():
-            yield folder / name
+    yield from (folder / name for name in (_EPISODES, *_FOUND, *_PAGES) if (folder / name).is_file())
     yield from sorted(path for path in folder.iterdir() if path.suffix in _VIDEOS)
 
 
 def _sections(folders: Sequence[Path]) -> Iterator[Section]:
-    for folder in folders:
-        for name, found in _FOUND.items():
-            if (folder / name).is_file():
-                yield from found(folder / name)
+    for path in (path for folder in folders for path in _kinds(folder) if path.name in _FOUND):
+        yield from _FOUND[path.name](path)
     yield from curves_sections([folder for folder in folders if (folder / "compare.parquet").is_file()])
     if (learning := curves_section(folders)) is not None:
         yield learning
@@ -189,10 +183,8 @@ def _links(folders: Sequence[Path], out: Path) -> Iterator[tuple[str, str]]:
 
 def _references(summary: Document) -> Mapping[str, Reference]:
     try:
-        return {
-            name: as_type(Reference, part.values)
-            for name, part in summary.section("references").sections().items()
-        }
+        references = summary.section("references").sections()
+        return {name: as_type(Reference, part.values) for name, part in references.items()}
     except (KeyError, TypeError) as error:
         raise InvalidValue(
             f"{summary.path} is not what this version writes ({error}); evaluate again"
@@ -209,9 +201,3 @@ def _baseline(given: str | None, summaries: Sequence[Document], table: Episodes)
     own = (*(summary.text("baseline", "") for summary in summaries), "nominal")
     found = (label for name in own for label in labels if label == name or label.startswith(f"{name} ("))
     return next(found, labels[0])
-
-
-def _contracts(summary: Document) -> dict[str, str]:
-    """What the policies see and drive, and how each run is repeated."""
-    facts = summary.section("provenance")
-    return {name: facts.text(name) for name in facts.values if name.startswith("contract of ")}

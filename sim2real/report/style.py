@@ -13,8 +13,9 @@ from __future__ import annotations
 import io
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -61,19 +62,29 @@ def style() -> Iterator[None]:
         yield
 
 
+def write_results(folder: str | Path, files: Mapping[str, object]) -> None:
+    """Write files together, each as what it is.
+
+    Args:
+        folder: made if missing.
+        files: by name a figure, which becomes a PNG; a text, or what fills a file, given its path; or what
+            was found, a dataclass or a mapping, which becomes JSON.
+
+    Raises:
+        OSError: as raised by the file system; older files are then still there.
+    """
+    write_together(folder, {name: _write(found) for name, found in files.items()})
+
+
+def _write(found: Any) -> Write:  # noqa: ANN401
+    if isinstance(found, Figure):
+        return partial(_save, found)
+    return found if isinstance(found, str) or callable(found) else as_json(found)
+
+
 @style()
-def save_png(figure: Figure, path: Path) -> None:
-    """Write the figure as a PNG, 180 dots per inch."""
+def _save(figure: Figure, path: Path) -> None:
     figure.savefig(path, dpi=180, format="png", metadata={"Software": None})
-
-
-def write_figure(path: Path, figure: Figure, told: object) -> None:
-    """Write the figure as a PNG, and beside it as JSON what was found, a dataclass or a mapping."""
-    texts: dict[str, Write] = {
-        f"{path.stem}.json": as_json(told),
-        path.name: lambda place: save_png(figure, place),
-    }
-    write_together(path.parent, texts)
 
 
 @style()

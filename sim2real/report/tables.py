@@ -40,10 +40,21 @@ class Cell:
     """Number of the recording that a click on it shows in the page's chart."""
 
 
+def badge(text: str, tone: str) -> Cell:
+    """A word on a ground that is ``good``, ``fair`` or ``bad``."""
+    return Cell(text, kind=f"badge {tone}")
+
+
+def long(text: str) -> Cell:
+    """A sentence, which is broken into lines."""
+    return Cell(text, kind="long")
+
+
 NONE = Cell("–", kind="na")
 _NAME = 40  # letters of a name that a terminal has room for on one line
 Value: TypeAlias = Cell | Estimate | str | float | None
 """What can stand in a cell: a number has four digits there, an estimate its interval, None a dash."""
+Rows: TypeAlias = Sequence[Sequence[Value]]
 
 
 @dataclass(frozen=True)
@@ -55,7 +66,7 @@ class Table:
 
     title: str
     head: Sequence[Cell | str]
-    rows: Sequence[Sequence[Value]]
+    rows: Rows
     note: str = ""
     page_only: Sequence[str] = ()
     """Headings of columns that only a page has room for."""

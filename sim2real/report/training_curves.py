@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +11,13 @@ from matplotlib.figure import Figure
 from sim2real.errors import InvalidValue
 from sim2real.evaluate.curves import Curve, gains, negative_transfer, time_to_threshold
 from sim2real.evaluate.metrics import mean
-from sim2real.evaluate.statistics import Estimate, spread
+from sim2real.evaluate.statistics import spread
 from sim2real.evaluate.survival import saved
-from sim2real.files import write_together
 from sim2real.report.chart import Chart, FloatArray, Take
 from sim2real.report.page import Section
 from sim2real.report.plots import look, panels
-from sim2real.report.style import save_png, style
-from sim2real.report.tables import Table, Value, estimate
+from sim2real.report.style import style, write_results
+from sim2real.report.tables import Rows, Table, Value, estimate
 from sim2real.transfer.compare import SCRATCH
 from sim2real.transfer.learning_curves import read_curves
 
@@ -62,8 +60,7 @@ def curves_sections(folders: Sequence[Path]) -> Iterator[Section]:
 
 def write_curves(found: Mapping[str, Mapping[str, Curve]], folder: Path) -> None:
     """Write ``curves-TARGET.png`` for each target."""
-    pictures = {f"curves-{target}.png": draw_curves(target, curves) for target, curves in found.items()}
-    write_together(folder, {name: partial(save_png, figure) for name, figure in pictures.items()})
+    write_results(folder, {f"curves-{target}.png": draw_curves(target, own) for target, own in found.items()})
 
 
 @style()
@@ -91,12 +88,8 @@ def curve_tables(target: str, curves: Mapping[str, Curve], thresholds: Sequence[
         curves: of each method.
         thresholds: returns; runs that never get there are censored.
     """
-    reached: list[Mapping[str, Value]] = [
-        {
-            "method": method,
-            "control steps": int(budget),
-            "mean return": spread(mean, column[~np.isnan(column), None, None]).estimate,
-        }
+    reached: Rows = [
+        [method, int(budget), spread(mean, column[~np.isnan(column), None, None]).estimate]
         for method, curve in curves.items()
         for budget, column in zip(curve.budgets, curve.scores.T, strict=True)
     ]
@@ -104,23 +97,22 @@ def curve_tables(target: str, curves: Mapping[str, Curve], thresholds: Sequence[
     others = {method: curve for method, curve in curves.items() if method != SCRATCH}
     gained = [_gained(method, curve, scratch) for method, curve in others.items() if scratch is not None]
     times = [row for threshold in thresholds for row in _times(curves, threshold)]
+    head = ["method", "jumpstart", "area", "asymptote", "by budget"]
     nothing = "" if scratch else f"Without {SCRATCH} among the methods there is nothing to gain against."
     return [
-        Table.of(f"Reached in {target}", reached),
-        Table.of(f"Gains on {SCRATCH} in {target}, mean return", gained, nothing),
+        Table(f"Reached in {target}", ["method", "control steps", "mean return"], reached),
+        Table(f"Gains on {SCRATCH} in {target}, mean return", head, gained, nothing),
         Table.of(f"Steps to a return in {target} (Kaplan–Meier)", times),
     ]
 
 
-def _gained(method: str, curve: Curve, scratch: Curve) -> Mapping[str, Value]:
+def _gained(method: str, curve: Curve, scratch: Curve) -> Sequence[Value]:
     try:
         gain = gains(curve, scratch, last=1)
-        numbers: tuple[Estimate | None, ...] = gain.jumpstart, gain.area, gain.asymptote
         said = ", ".join(f"{at.budget:,g}: {at.effect}" for at in negative_transfer(curve, scratch))
     except InvalidValue as error:  # no budget that both have, or a run that ended early
-        numbers, said = (None,) * 3, str(error)
-    named = zip(("jumpstart", "area", "asymptote"), numbers, strict=True)
-    return {"method": method, **dict(named), "by budget": said}
+        return [method, None, None, None, str(error)]
+    return [method, gain.jumpstart, gain.area, gain.asymptote, said]
 
 
 def _times(curves: Mapping[str, Curve], threshold: float) -> Iterator[Mapping[str, Value]]:
@@ -142,11 +134,9 @@ def _times(curves: Mapping[str, Curve], threshold: float) -> Iterator[Mapping[st
 def _curve(folder: Path) -> tuple[FloatArray, FloatArray] | None:
     """Steps and returns, by step; of a run that went on in another log, the later log's."""
     place = logs_of(folder)
-    found = (
-        {} if place is None else dict(point for path in sorted(place.rglob(_LOGS)) for point in _points(path))
-    )
-    steps = sorted(found)
-    return (np.array(steps, float), np.array([found[step] for step in steps])) if steps else None
+    logs = [] if place is None else sorted(place.rglob(_LOGS))
+    found = sorted(dict(point for path in logs for point in _points(path)).items())
+    return tuple(np.array(found, float).T) if found else None
 
 
 def _points(path: Path) -> Iterator[tuple[int, float]]:

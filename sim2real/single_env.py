@@ -137,11 +137,18 @@ def _snapshot(env: Sim2RealVectorEnv) -> tuple[mujoco.MjModel, mujoco.MjData]:
     return env.world.model, data
 
 
+_without_opengl: list[str] = []
+"""Why there is no OpenGL, once it is known: a second try would abort the process."""
+
+
 def _renderer(model: mujoco.MjModel) -> mujoco.Renderer:
-    try:
-        return mujoco.Renderer(model, height=480, width=640)
-    except Exception as error:  # what is raised differs between platforms and GL libraries
-        raise RuntimeError(
-            f"no picture without OpenGL ({error}); on a machine without a screen install libegl1 or "
-            "libosmesa6 and set MUJOCO_GL=egl or MUJOCO_GL=osmesa"
-        ) from error
+    if not _without_opengl:
+        try:
+            frame = model.vis.global_  # a scene may hold a smaller one
+            return mujoco.Renderer(model, min(480, frame.offheight), min(640, frame.offwidth))
+        except Exception as error:  # what is raised differs between platforms and GL libraries
+            _without_opengl.append(str(error))
+    raise RuntimeError(
+        f"no picture without OpenGL ({_without_opengl[0]}); on a machine without a screen install libegl1 or "
+        "libosmesa6 and set MUJOCO_GL=egl or MUJOCO_GL=osmesa"
+    )

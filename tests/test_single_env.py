@@ -127,6 +127,10 @@ def test_picture_or_a_clear_word_about_opengl():
     if first is None:
         assert "no picture without OpenGL" in problem
         assert "MUJOCO_GL" in problem
+        other = Sim2RealEnv("cartpole", render_mode="rgb_array")  # which another try would abort
+        other.reset(seed=0)
+        with pytest.raises(RuntimeError, match="no picture without OpenGL"):
+            other.render()
         return
     for _ in range(20):
         env.step(np.ones(1, np.float32))

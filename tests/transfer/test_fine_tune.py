@@ -7,12 +7,14 @@ import pytest
 from stable_baselines3.common.callbacks import BaseCallback
 
 from sim2real.domain import Domain
+from sim2real.env import Sim2RealVectorEnv
 from sim2real.errors import BudgetExhausted, InvalidValue, PolicyError, UnknownName
 from sim2real.learn.hooks import Hooks, critic_first
 from sim2real.learn.learn import Monitor, learn
 from sim2real.learn.settings import PPOSettings
 from sim2real.learn.train import train
 from sim2real.policy import Policy
+from sim2real.transfer.demonstrations import demonstrations
 from sim2real.transfer.fine_tune import FineTuneSettings, fine_tune
 from sim2real.transfer.retention import states_of
 from sim2real.transfer.source import Source
@@ -163,6 +165,20 @@ def test_what_keeps_the_source_keeps_the_actions_in_its_states(pendulum, source,
         changes.append(np.abs(adapted.act(states)[0] - before).mean())
         assert {name: adapted.contract.provenance[-1].settings[name] for name in kept} == kept
     assert changes[1] < 0.8 * changes[0]
+
+
+def test_own_states_are_those_of_the_training_and_nominal_ones_of_a_policy_that_tells_of_none(
+    pendulum, source, tmp_path
+):
+    heavy = Domain.point({"pole.mass": 0.5})
+    begun = PPOSettings(total_steps=128, num_envs=8, rollout_steps=16, batch_size=64)
+    policy = train(pendulum, tmp_path / "heavy", heavy, settings=begun)
+    untold = dataclasses.replace(policy, contract=dataclasses.replace(policy.contract, provenance=()))
+    std = np.exp(policy.weights["log_std"])
+    for one, domain in ((policy, heavy), (untold, None)):
+        by_hand, _ = demonstrations(one, Sim2RealVectorEnv(pendulum, 16, domain), 200, std, 4)
+        np.testing.assert_array_equal(states_of(one, Source(pendulum), "own", 4), by_hand)
+    assert not np.array_equal(*(states_of(policy, Source(pendulum), name, 4) for name in ("own", "nominal")))
 
 
 def test_frozen_normalizer(pendulum, source):

@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sim2real.cli.arguments import positive
 from sim2real.cli.command import Arguments, command, option
 from sim2real.cli.options import ANY_WORLD, TASK, load_world
 from sim2real.cli.terminal import console, working
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from sim2real.audit import Audit
 
 
 @command(
@@ -29,7 +23,10 @@ if TYPE_CHECKING:
 )
 def run(arguments: Arguments) -> None:
     """Find parameters that change nothing, and rank the others."""
+    from rich.table import Column, Table
+
     from sim2real.audit import AuditSettings
+    from sim2real.audit.finding import ALIVE
     from sim2real.pipelines.audit import audit_world
     from sim2real.policy import Policy
     from sim2real.world import with_default_parameters
@@ -41,17 +38,6 @@ def run(arguments: Arguments) -> None:
     out, show = arguments.out or Path("runs") / f"audit-{world.path.name}", console()
     with working(show, f"moving {len(with_default_parameters(world).parameters)} parameters to both ends"):
         audit = audit_world(world, settings, out)
-    _print(show, audit)
-    print(f"wrote {out / 'audit.png'}")
-    if world.parameters:  # else nobody has asked for these
-        audit.refuse()
-
-
-def _print(show: Console, audit: Audit) -> None:
-    from rich.table import Column, Table
-
-    from sim2real.audit.finding import ALIVE
-
     grid = Table(
         Column("parameter", no_wrap=True), "nominal", "ends", "trajectory", "return", "verdict",
         title=f"{audit.title}, under {audit.simulator}", caption=audit.motion,
@@ -69,3 +55,6 @@ def _print(show: Console, audit: Audit) -> None:
     for f in audit.findings:
         if f.verdict != ALIVE or any(end.diverged for end in f.ends):
             show.print(f.sentence)
+    print(f"wrote {out / 'audit.png'}")
+    if world.parameters:  # else nobody has asked for these
+        audit.refuse()

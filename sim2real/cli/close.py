@@ -69,6 +69,5 @@ def run(arguments: Arguments) -> int:
         if found.spent is not None:
             spent = found.spent
             print(f"{name}: spent {spent.steps:,} steps in {spent.episodes} episodes, {spent.falls} falls")
-    print_report(closing.report)
-    print(f"wrote {closing.page}")
+    print_report(closing.report, closing.page)
     return closing.exit_code

@@ -18,5 +18,4 @@ def run(arguments: Arguments) -> None:
     from sim2real.pipelines.demo import demo
 
     found = demo(arguments.out, command_line(), counting)
-    print_report(found.report)
-    print(f"wrote {found.page}")
+    print_report(found.report, found.page)

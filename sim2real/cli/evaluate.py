@@ -90,8 +90,7 @@ def run(arguments: Arguments) -> int:
         counting,
     )
     found = evaluate(world, policies, _variants(world, arguments), trials, out, settings)
-    print_report(found.report)
-    print(f"wrote {found.page}")
+    print_report(found.report, found.page)
     for line in (*found.changes, *(decision.text for decision in found.gate.decisions)):
         console().print(line, soft_wrap=True)
     return found.gate.status
@@ -121,10 +120,11 @@ def selftest() -> int:
     return 0 if all(passed) else 1
 
 
-def print_report(report: GapReport) -> None:
-    """Print scores by method and physics, and the verdict."""
+def print_report(report: GapReport, page: Path | None) -> None:
+    """Print scores by method and physics, the verdict, and where the page is."""
     from sim2real.evaluate.verdict import headline, verdict
     from sim2real.report.gap import by_variant
 
     show_tables(*by_variant(report))
     console().print(*filter(None, (headline(report), *verdict(report))), sep="\n")
+    print(f"wrote {page}")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 
 from sim2real.cli.arguments import positive
@@ -39,12 +38,9 @@ def run(arguments: Arguments) -> None:
     world = load_world(arguments.world or policies[0].contract.world, arguments)
     design = design_of(arguments, [arguments.target], Budget(arguments.budget), ())
     out, show = arguments.out or Path("runs") / f"layers-{policies[0].name}-{arguments.target}", console()
-    found = layer_transfer(world, policies, design, out, donors, _lines)
+    # a line for each policy and cell, of which nobody knows the number beforehand
+    lines = nullcontext(lambda line: show.print(line, soft_wrap=True))
+    found = layer_transfer(world, policies, design, out, donors, lambda *_: lines)
     show_tables(layer_table(found))
     show.print(*found.sentences, sep="\n", soft_wrap=True)
     print(f"wrote {out / 'layers.png'} and layers.json beside it")
-
-
-def _lines(_: str, __: int) -> AbstractContextManager[Callable[[str], None]]:
-    """A line for each policy and cell, of which nobody knows the number beforehand."""
-    return nullcontext(lambda line: console().print(line, soft_wrap=True))

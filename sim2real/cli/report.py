@@ -20,6 +20,7 @@ def run(arguments: Arguments) -> None:
     from sim2real.report.runs import write_runs
 
     page, report = write_runs(arguments.runs, arguments.out, arguments.baseline, command_line())
-    if report is not None:
-        print_report(report)
-    print(f"wrote {page}")
+    if report is None:
+        print(f"wrote {page}")
+    else:
+        print_report(report, page)

@@ -29,7 +29,7 @@ from sim2real.identify.problem import Linear, RecordingProblem, rmse_of
 from sim2real.identify.residuals import Hint, diagnose
 from sim2real.identify.result import Identification, Trace
 from sim2real.identify.space import FloatArray
-from sim2real.identify.uncertainty import QUANTILE, Spread, bootstrap, make_domain, widening_of
+from sim2real.identify.uncertainty import QUANTILE, Spread, bootstrap, make_domain
 from sim2real.identify.verdicts import STRUCTURE_MISSING, Verdict, judge
 from sim2real.parameters import quantity_of
 from sim2real.replay import READ_DELAY, Motion, Replayer, is_servo_robot
@@ -75,14 +75,15 @@ def assess(model: FittedModel, options: Options, seconds: float, counts: tuple[i
     """
     problem, point, space = model.problem, model.points[1], model.problem.space
     linear = problem.linearize(point, central=True)
-    spread = bootstrap(linear)
+    along = open_scale(problem, point)
+    spread = bootstrap(linear, along=along)
     before = float(linear.rmse.mean())
     enlarged = enlarge(problem, point, before) if options.nuisance else None
     estimates = estimates_of(problem, point, spread, None if enlarged is None else enlarged.interval)
     fitted_plane = _fitted_plane(model, estimates, spread)
     gap, nominal, predicted = _gaps(model, options.threads, fitted_plane)
     hints = diagnose(model.world, model.motions, predicted)
-    untold = combinations(problem, linear.hessian, linear.loss, open_scale(problem, point))
+    untold = combinations(problem, linear.hessian, linear.loss, along)
     domain, found, table = _domain(model, linear, spread, gap), {}, None
     if fitted_plane is not None:
         estimates, untold = estimates + fitted_plane.estimates, [*untold, *fitted_plane.untold]
@@ -203,8 +204,8 @@ def _domain(model: FittedModel, linear: Linear, spread: Spread, gap: Sequence[Ga
     rubs = ("stribeck", "stribeck_motor", "stribeck_external")
     shaped = any(p.quantity.name.endswith(rubs) and p.nominal for p in model.base.parameters.values())
     fixed = {n: v for n, v in model.fixed.items() if shaped or not n.endswith(".stribeck_exponent")}
-    widening = widening_of(held, spread.draws, linear)
-    return make_domain(free, linear.point[keep], spread.draws[:, keep], widening, fixed)
+    draws = spread.widened(linear.point, held, linear).draws
+    return make_domain(free, linear.point[keep], draws[:, keep], fixed)
 
 
 def _names(motions: Sequence[Motion]) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ from sim2real.identify.model_selection import Comparison
 from sim2real.identify.problem import RecordingProblem, rmse_of
 from sim2real.identify.residuals import diagnose
 from sim2real.identify.space import FloatArray, ParameterSpace, free_parameters
-from sim2real.identify.uncertainty import Spread, bootstrap, make_domain, widening_of
+from sim2real.identify.uncertainty import Spread, bootstrap, make_domain
 from sim2real.identify.verdicts import Verdict
 from sim2real.replay import Motion, windows
 from sim2real.world import World
@@ -263,10 +263,11 @@ def plane_of(
     )
     between = np.maximum(seen, apart) * rng.normal(size=blocks.draws.shape)
     draws = blocks.draws + others @ _follows(problem, point, alone) + between
-    estimates = estimates_of(alone, plane.start, Spread(draws, blocks.independent))
+    spread = Spread(draws, blocks.independent)
+    estimates = estimates_of(alone, plane.start, spread)
     estimates = tuple(dataclasses.replace(e, nominal=unmoved[e.name]) for e in estimates)
-    widening = widening_of(float(part.loss.sum()), draws, part)
-    domain = make_domain(plane.free, plane.start, draws, widening, {})
+    wide = spread.widened(plane.start, float(part.loss.sum()), part)
+    domain = make_domain(plane.free, plane.start, wide.draws, {})
     return FittedPlane(values, estimates, domain, tuple(combinations(alone, part.hessian, part.loss)))
 
 

@@ -28,9 +28,9 @@ from sim2real.domain import Domain
 from sim2real.errors import InvalidValue
 from sim2real.identify.identifiability import open_scale
 from sim2real.identify.problem import RolloutProblem
-from sim2real.identify.rollout_fit import scatter_of
 from sim2real.identify.search import SearchSettings, minimize, search
 from sim2real.identify.space import FloatArray, ParameterSpace
+from sim2real.identify.uncertainty import UNIFORM, bootstrap
 from sim2real.recordings.rollouts import Rollouts
 from sim2real.world import World
 
@@ -112,7 +112,7 @@ def dropo(
     count = len(space.free)
     single = search(problem, np.full(count, 0.5), settings.search)
     linear, along = problem.linearize(single.point, central=True), open_scale(problem, single.point)
-    implied = np.minimum(scatter_of(linear, along).std, np.sqrt(1 / 12))
+    implied = np.minimum(bootstrap(linear, ranges=UNIFORM, along=along).std, np.sqrt(1 / 12))
     spreads = problem.spreads([errors[0] for errors in problem.errors(single.point[None])])
     likelihood = Likelihood(problem, settings, settings.epsilon or spreads[-1] ** 2)
     reach = np.clip(8 * implied, 0.01, 0.5)

@@ -20,17 +20,16 @@ from sim2real.identify.estimates import FITTED, NOMINAL, estimates_of, gap_row
 from sim2real.identify.identifiability import combinations, open_scale
 from sim2real.identify.least_squares import least_squares
 from sim2real.identify.noise import noise_of
-from sim2real.identify.problem import FINEST, Linear, RolloutProblem, rmse_of
+from sim2real.identify.problem import FINEST, RolloutProblem, rmse_of
 from sim2real.identify.result import Identification
 from sim2real.identify.search import SearchSettings, search
-from sim2real.identify.space import FloatArray, ParameterSpace
-from sim2real.identify.uncertainty import Spread, bootstrap, make_domain, widening_of
+from sim2real.identify.space import ParameterSpace
+from sim2real.identify.uncertainty import UNIFORM, bootstrap, make_domain
 from sim2real.identify.verdicts import GAIN, STRUCTURE_MISSING, Verdict, judge
 from sim2real.recordings.rollouts import Rollouts
 from sim2real.world import World
 
 _NOISES = 4.0  # noise of a measurement, and what that of the first state has become
-_UNIFORM = 12.0  # curvature of what a range tells: a uniform has the variance 1/12
 _ROUNDS = 20
 _WHITE = 5.0  # times the noise, which in a simulator is none
 _SEARCH = SearchSettings()
@@ -80,15 +79,14 @@ def fit_rollouts(
     fitted, judged = problem.rmse(np.stack((nominal, point))), rmse_of(errors)
     gap = tuple(gap_row(name, fitted[k], judged[k]) for k, name in enumerate((NOMINAL, FITTED)))
     linear, along = problem.linearize(point, central=True), open_scale(problem, point)
-    scatter = scatter_of(linear, along)
+    spread = bootstrap(linear, ranges=UNIFORM, along=along)
     # white noise is no lack of the model, nor is what it has become since the first state
     noise = noise_of(held)
     missed = np.maximum(held.by_age(np.concatenate(after) ** 2) - _NOISES * noise**2, 0.0)
     missed = (missed / held.spreads(after) ** 2)[held.replay.age]
     seen = held.linearize(point, central=True)
-    widening = widening_of(float(missed.sum()), scatter.draws, seen)
-    wide = Spread(point + widening * (scatter.draws - point), scatter.independent)
-    estimates = estimates_of(problem, point, wide)
+    spread = spread.widened(point, float(missed.sum()), seen)
+    estimates = estimates_of(problem, point, spread)
     findings = [
         *combinations(problem, linear.hessian, linear.loss, along),
         *_lacking(space.names, gap[0].held_out, gap[1].held_out, float(noise.mean())),
@@ -96,7 +94,7 @@ def fit_rollouts(
     return Identification(
         world=world.name,
         joints=(),
-        domain=make_domain(space.free, point, scatter.draws, widening, {}),
+        domain=make_domain(space.free, point, spread.draws, {}),
         point=physics,
         signals={},
         estimates=estimates,
@@ -122,19 +120,3 @@ def _lacking(names: tuple[str, ...], before: float, after: float, noise: float) 
         "early, so values may be off by more than their intervals"
     )
     return [Verdict(STRUCTURE_MISSING, "fit", text, {"before": before, "after": after}, names)]
-
-
-def scatter_of(linear: Linear, along: FloatArray | None) -> Spread:
-    """Scatter of the fitted point in the unit cube, the range that each number has known beforehand.
-
-    Args:
-        linear: about the point, of recorded episodes.
-        along: on which it is as open as the range; what `open_scale` says. Shape (p,).
-    """
-    spread = bootstrap(linear, ranges=_UNIFORM)
-    if along is None:
-        return spread
-    along = along / np.linalg.norm(along)
-    missing = max(1 / 12 - float(((spread.draws - linear.point) @ along).var()), 0.0)
-    more = np.sqrt(missing) * np.random.default_rng(1).normal(size=(len(spread.draws), 1))
-    return Spread(spread.draws + more * along, spread.independent)

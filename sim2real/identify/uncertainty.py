@@ -35,6 +35,9 @@ QUANTILE = 1.959964
 MOST_STD = 0.29
 """Standard deviation, as a share of the range, of a parameter that could be anywhere in it."""
 
+UNIFORM = 12.0
+"""Curvature of what a range tells: a uniform has the variance 1/12."""
+
 _RIDGE = 1e-6  # of the largest curvature: what no data see stays where it is, within its bounds
 _CERTAIN = 0.25  # steps; a whole number that is known to less is known
 
@@ -63,6 +66,20 @@ class Spread:
         covariance = np.atleast_2d(np.cov(self.draws.T))
         return np.asarray(np.clip(covariance / np.outer(std, std), -1.0, 1.0))
 
+    def widened(self, point: FloatArray, held: float, linear: Linear) -> Spread:
+        """The spread, no narrower than that its predictions miss by as much as the held-out error.
+
+        A model that lacks something is certain of the wrong values; what it gets wrong says how wrong.
+
+        Args:
+            point: that it is about. Shape (p,).
+            held: mean square error on held-out data.
+            linear: what the spread would change in the prediction.
+        """
+        centred, curvature = self.draws - point, linear.curvature.sum(axis=0)
+        scatter = float(np.einsum("np,pq,nq->n", centred, curvature, centred).mean())
+        return Spread(point + max(1.0, math.sqrt(held / max(scatter, 1e-30))) * centred, self.independent)
+
     def interval(self, point: FloatArray, beside: Interval | None = None) -> Interval:
         """Ends that hold 95 % of the draws, at least as wide as a normal's.
 
@@ -75,13 +92,16 @@ class Spread:
         return (low, high) if beside is None else (np.minimum(low, beside[0]), np.maximum(high, beside[1]))
 
 
-def bootstrap(linear: Linear, draws: int = 400, ranges: float = 0.0) -> Spread:
+def bootstrap(
+    linear: Linear, draws: int = 400, ranges: float = 0.0, along: FloatArray | None = None
+) -> Spread:
     """Scatter of the fitted point from drawing blocks again, and no less than independent errors have.
 
     Args:
         linear: at the fitted point.
         draws: resamples.
         ranges: curvature of what the range itself tells, which scatters with it (that of a uniform is 12).
+        along: a direction on which the point is as open as the range, whatever slopes say. Shape (p,).
     """
     hessian, (count, size) = linear.hessian, linear.slope.shape
     held = _RIDGE * max(float(np.diag(hessian).max()), 1e-30) + ranges
@@ -101,6 +121,10 @@ def bootstrap(linear: Linear, draws: int = 400, ranges: float = 0.0) -> Spread:
     independent = np.sqrt(np.maximum(np.diag(inverted @ noise @ inverted), 0.0))
     # scores of few blocks may cancel by chance
     found *= np.maximum(1.0, independent / np.maximum(found.std(axis=0), 1e-30))
+    if along is not None:
+        way = along / np.linalg.norm(along)
+        missing = max(1 / 12 - float((found @ way).var()), 0.0)
+        found += math.sqrt(missing) * rng.normal(size=(draws, 1)) * way
     return Spread(linear.point + found, independent)
 
 
@@ -108,7 +132,6 @@ def make_domain(
     free: Sequence[FreeParameter],
     point: FloatArray,
     draws: FloatArray,
-    widening: float,
     fixed: Mapping[str, float],
 ) -> Domain:
     """A normal about the fitted point with the spread of the draws; what was fixed stays a point.
@@ -119,10 +142,9 @@ def make_domain(
         free: of the columns.
         point: fitted, in the unit cube. Shape (p,).
         draws: refitted points. Shape (n, p).
-        widening: factor on the spread, at least 1; see `widening_of`.
         fixed: values that differ from the world's nominal ones.
     """
-    centred = (draws - point) * widening
+    centred = draws - point
     std = np.minimum(np.sqrt((centred**2).mean(axis=0)), MOST_STD)
     parameters: dict[str, Distribution] = {name: Point(value) for name, value in fixed.items()}
     for f, at, width in zip(free, point.tolist(), std.tolist(), strict=True):
@@ -139,18 +161,3 @@ def make_domain(
         return Domain(parameters)
     names = tuple(free[k].name for k in columns)
     return Domain(parameters, Correlation.of(names, centred[:, columns].T @ centred[:, columns]))
-
-
-def widening_of(held: float, draws: FloatArray, linear: Linear) -> float:
-    """How much wider the spread must be so that its predictions miss by as much as the held-out error.
-
-    A model that lacks something is certain of the wrong values; what it gets wrong says how wrong.
-
-    Args:
-        held: mean square error on held-out data.
-        draws: the spread. Shape (n, p).
-        linear: what it would change in the prediction.
-    """
-    centred, curvature = draws - linear.point, linear.curvature.sum(axis=0)
-    scatter = float(np.einsum("np,pq,nq->n", centred, curvature, centred).mean())
-    return max(1.0, math.sqrt(held / max(scatter, 1e-30)))

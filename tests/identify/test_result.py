@@ -12,7 +12,7 @@ from sim2real.identify.estimates import ParameterEstimate, gap_row
 from sim2real.identify.problem import Linear
 from sim2real.identify.result import Identification, Trace
 from sim2real.identify.space import FreeParameter
-from sim2real.identify.uncertainty import bootstrap, make_domain, widening_of
+from sim2real.identify.uncertainty import Spread, bootstrap, make_domain
 from sim2real.identify.verdicts import IDENTIFIED, NO_HELDOUT_GAIN, ON_BOUND, exit_code, judge
 from sim2real.report.identification import fit_sections, write_identification
 
@@ -72,9 +72,7 @@ def test_a_domain_has_the_spread_and_the_correlation_of_the_draws():
     rng = np.random.default_rng(0)
     first = rng.normal(0, 0.02, 4000)
     draws = 0.5 + np.stack([first, -first + rng.normal(0, 0.01, 4000)], axis=1)
-    domain = make_domain(
-        [free(), free("pole.mass")], np.array([0.5, 0.5]), draws, 1.0, {"slider.damping": 0.1}
-    )
+    domain = make_domain([free(), free("pole.mass")], np.array([0.5, 0.5]), draws, {"slider.damping": 0.1})
     sample = domain.sample(rng, 4000)
     columns = [domain.names.index(n) for n in ("cart.mass", "pole.mass")]
     log_std = np.log(sample[:, columns]).std(axis=0)
@@ -84,10 +82,16 @@ def test_a_domain_has_the_spread_and_the_correlation_of_the_draws():
 
 
 def test_the_width_follows_the_held_out_error():
-    fitted, draws = linear(), np.array([[0.4], [0.6]])
+    fitted, spread = linear(), Spread(np.array([[0.4], [0.6]]), np.array([0.1]))
     scatter = 0.1**2 * fitted.curvature.sum()
-    assert widening_of(4.0 * scatter, draws, fitted) == pytest.approx(2.0)
-    assert widening_of(0.5 * scatter, draws, fitted) == 1.0
+    for held, half in ((4.0, 0.2), (0.5, 0.1)):
+        wide = spread.widened(fitted.point, held * scatter, fitted)
+        assert wide.draws.ravel() == pytest.approx([0.5 - half, 0.5 + half])
+
+
+def test_what_slopes_don_t_show_is_as_open_as_the_range():
+    spread = bootstrap(linear(), draws=2000, along=np.array([-0.3]))
+    assert spread.std[0] == pytest.approx(12**-0.5, rel=0.05)
 
 
 def test_no_gain_and_bounds_are_said():
@@ -114,7 +118,7 @@ def test_a_fit_worse_than_the_delayed_command_is_no_gain():
 def result():
     rows = gap(0.03, 0.003)
     verdicts = judge([estimate()], rows)
-    domain = make_domain([free()], np.array([0.5]), np.full((9, 1), 0.5), 1.0, {})
+    domain = make_domain([free()], np.array([0.5]), np.full((9, 1), 0.5), {})
     found = Identification(
         "cartpole", ("slider",), domain, {"cart.mass": 1.3}, {}, (estimate(),), tuple(rows), (), (),
         verdicts, ("a", "b"), ("c",), 1.0, 10, 0,

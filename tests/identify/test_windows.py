@@ -12,9 +12,10 @@ from sim2real.episodes import RandomActor
 from sim2real.errors import InvalidValue
 from sim2real.gather import gather
 from sim2real.identify.problem import RolloutProblem
-from sim2real.identify.rollout_fit import FitSettings, fit_rollouts, scatter_of
+from sim2real.identify.rollout_fit import FitSettings, fit_rollouts
 from sim2real.identify.search import SearchSettings, minimize
 from sim2real.identify.space import ParameterSpace
+from sim2real.identify.uncertainty import UNIFORM, bootstrap
 from sim2real.policy import Policy
 from sim2real.replay.rollouts import RolloutReplayer
 from sim2real.world import World
@@ -171,7 +172,7 @@ def test_what_the_model_lacks_makes_intervals_wide(furuta):
     space = ParameterSpace.of(furuta, bounds)
     problem = RolloutProblem(furuta, space, training, settings.window)
     point = space.units(np.array([fit.point["pole.mass"]]))
-    implied = scatter_of(problem.linearize(point, central=True), None).std
+    implied = bootstrap(problem.linearize(point, central=True), ranges=UNIFORM).std
     [mass] = fit.estimates
     assert mass.share > 3 * 4 * implied[0]
     assert mass.low < 0.03 < mass.high

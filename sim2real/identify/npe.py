@@ -27,7 +27,7 @@ from sim2real.distributions import Samples
 from sim2real.domain import Domain
 from sim2real.env import Sim2RealVectorEnv
 from sim2real.errors import InvalidValue, MissingExtra
-from sim2real.identify.posterior_checks import Calibration, Predictive, calibration, predictive
+from sim2real.identify.posterior_checks import PosteriorCheck, calibration, predictive
 from sim2real.identify.space import FloatArray, ParameterSpace
 from sim2real.interface import ActorLike
 from sim2real.policy import as_actor
@@ -78,8 +78,8 @@ class NpeResult:
 
     domain: Domain
     """Samples whose rows keep their correlation."""
-    calibration: Calibration
-    predictive: Predictive
+    calibration: PosteriorCheck
+    predictive: PosteriorCheck
     diverged: int
     """Simulated recordings that blew up and were left out."""
 

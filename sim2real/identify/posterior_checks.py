@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -13,31 +14,20 @@ LEVELS = (0.5, 0.8, 0.95)
 
 
 @dataclass(frozen=True)
-class Calibration:
-    """Simulation-based calibration (Talts et al. 2018)."""
+class PosteriorCheck:
+    """Whether a posterior stood a check."""
 
     passed: bool
     verdict: str
     """In words."""
-    coverage: dict[str, tuple[float, ...]]
-    """Share of truths in the central intervals of `LEVELS`, by parameter."""
-    p_values: dict[str, float]
-    """Of Kolmogorov and Smirnov's test that ranks are uniform, by parameter."""
+    coverage: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    """Of a calibration: share of truths in the central intervals of `LEVELS`, by parameter."""
 
 
-@dataclass(frozen=True)
-class Predictive:
-    """Posterior-predictive check (Gelman et al. 1996)."""
+def calibration(names: tuple[str, ...], truth: FloatArray, samples: FloatArray) -> PosteriorCheck:
+    """Simulation-based calibration (Talts et al. 2018): posteriors of recordings whose truth is known.
 
-    passed: bool
-    verdict: str
-    """In words."""
-    p_value: float
-    """Share of recordings simulated from the posterior that lie as far out as the real one."""
-
-
-def calibration(names: tuple[str, ...], truth: FloatArray, samples: FloatArray) -> Calibration:
-    """Check posteriors of recordings whose truth is known.
+    Ranks of the truth must be uniform by Kolmogorov and Smirnov's test.
 
     Args:
         names: k parameters.
@@ -52,19 +42,20 @@ def calibration(names: tuple[str, ...], truth: FloatArray, samples: FloatArray) 
     equal = (samples == truth[:, None]).sum(axis=1)
     ranks = (below + rng.random(below.shape) * (equal + 1)) / (samples.shape[1] + 1)
     columns = dict(zip(names, ranks.T, strict=True))
-    p_values = {name: float(kstest(column, "uniform").pvalue) for name, column in columns.items()}
-    middle = {name: np.abs(column - 0.5) for name, column in columns.items()}
-    coverage = {name: tuple(float((x <= level / 2).mean()) for level in LEVELS) for name, x in middle.items()}
-    wrong = [name for name in names if p_values[name] < 0.01 / len(names)]
+    coverage = {
+        name: tuple(float((np.abs(column - 0.5) <= level / 2).mean()) for level in LEVELS)
+        for name, column in columns.items()
+    }
+    wrong = [name for name in names if kstest(columns[name], "uniform").pvalue < 0.01 / len(names)]
     if wrong:
         manners = "; ".join(f"{name} ({_manner(coverage[name], len(truth))})" for name in wrong)
-        return Calibration(False, f"NOT CALIBRATED: {manners}; give it more simulations", coverage, p_values)
+        return PosteriorCheck(False, f"NOT CALIBRATED: {manners}; give it more simulations", coverage)
     lowest = min(held[-1] for held in coverage.values())
     verdict = (
         f"calibrated: ranks of {len(truth)} planted truths are uniform; 95 % intervals hold "
         f"{100 * lowest:.0f} % or more"
     )
-    return Calibration(True, verdict, coverage, p_values)
+    return PosteriorCheck(True, verdict, coverage)
 
 
 def _manner(coverage: tuple[float, ...], count: int) -> str:
@@ -79,8 +70,8 @@ def _manner(coverage: tuple[float, ...], count: int) -> str:
     return f"biased: {promised}, but the truth lies to one side"
 
 
-def predictive(simulated: FloatArray, observed: FloatArray) -> Predictive:
-    """Check whether a real recording looks like those that the posterior makes.
+def predictive(simulated: FloatArray, observed: FloatArray) -> PosteriorCheck:
+    """Posterior-predictive check (Gelman et al. 1996): does a real recording look like the posterior's own?
 
     Args:
         simulated: summaries of recordings simulated from the posterior. Shape (n, numbers).
@@ -93,11 +84,10 @@ def predictive(simulated: FloatArray, observed: FloatArray) -> Predictive:
     real = float(np.mean(((observed - middle) / width) ** 2))
     p_value = float((1 + (distance >= real).sum()) / (1 + len(simulated)))
     if p_value >= 0.02:
-        said = f"the posterior makes recordings like the real one (p = {p_value:.2g})"
-        return Predictive(True, said, p_value)
+        return PosteriorCheck(True, f"the posterior makes recordings like the real one (p = {p_value:.2g})")
     ratio = np.sqrt(real / max(float(np.median(distance)), 1e-12))
     verdict = (
         f"NOT COVERED: the real recording lies {ratio:.1f} times as far out as the posterior's own "
         f"(p = {p_value:.2g}); the truth is outside the ranges, or the world lacks an effect"
     )
-    return Predictive(False, verdict, p_value)
+    return PosteriorCheck(False, verdict)

@@ -104,7 +104,7 @@ def bootstrap(
         along: a direction on which the point is as open as the range, whatever slopes say. Shape (p,).
     """
     hessian, (count, size) = linear.hessian, linear.slope.shape
-    held = _RIDGE * max(float(np.diag(hessian).max()), 1e-30) + ranges
+    held = ranges or _RIDGE * max(float(np.diag(hessian).max()), 1e-30)
     ridge, prior = held * np.eye(size), linear.prior * np.eye(size)
     rng = np.random.default_rng(0)
     # the fit stopped where the slope is nearly nothing; what is left of it is not scatter

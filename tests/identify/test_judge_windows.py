@@ -77,11 +77,14 @@ def test_what_the_model_lacks_is_said(furuta):
 
 def test_what_makes_up_for_each_other_is_not_identified(furuta):
     """Both make an arm heavy to turn."""
-    names = ("arm.mass", "arm_hinge.armature")
-    found = fitted(furuta, {"arm.mass": 0.1}, *names)
+    planted = {"arm.mass": 0.1, "arm_hinge.armature": 7e-6}
+    found = fitted(furuta, planted, *planted)
     [verdict] = found.verdicts
-    assert (verdict.name, {*verdict.doubtful}) == (NOT_IDENTIFIABLE, {*names})
+    assert (verdict.name, {*verdict.doubtful}) == (NOT_IDENTIFIABLE, {*planted})
     assert "are one column" in verdict.text
+    for e in found.estimates:
+        assert e.low <= planted[e.name] <= e.high
+    assert found.estimates[1].share > 0.5
 
 
 def test_what_stays_as_wide_as_its_range_is_not_identifiable(furuta):

@@ -87,14 +87,19 @@ def least_squares(
 
     Args:
         problem: what to fit.
-        start: point of the unit cube. Shape (p,).
+        start: point of the unit cube, shape (p,), or several, shape (s, p), of which each joint begins with
+            the one that suits it.
         rounds: at most.
         tolerance: relative gain of a round below which the fit ends, if that of the next is, too.
         watch: called after each round.
         frozen: columns that stay as they are.
     """
-    point, blocks, still = start.copy(), problem.own_blocks(), set(frozen)
+    blocks, still, starts = problem.own_blocks(), set(frozen), np.atleast_2d(start)
+    point = starts[0].copy()
     shared = not {*range(len(point))} <= {*frozen, *itertools.chain(*blocks.values())}
+    if len(starts) > 1:
+        chosen, _ = _choice(problem, blocks, starts, np.full(len(blocks), np.inf), shared)
+        point = starts[chosen, np.arange(len(point))]
     damping, stalled = np.ones(len(point)), np.zeros(len(blocks), dtype=int)
     linear = problem.linearize(point, still=still)
     best = linear.costs

@@ -142,7 +142,8 @@ class ModelSelection:
             if few:
                 settings = SearchSettings(few, spread=spread, seed=self.options.seed)
                 watch = partial(self.watch, f"{extension.name}: search")
-                start = search(problem.on(self.lively), start, settings, watch).point
+                found = search(problem.on(self.lively), start, settings, watch).point
+                start = np.stack([start, found])
             # what joints share is found once, and again at the end: in between they are fitted apart
             mixed = problem.owners if problem.fast else []
             still = [k for k, owner in enumerate(mixed) if owner is None and names[k] not in extension.shared]

@@ -9,7 +9,7 @@ full simulation.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from weakref import WeakKeyDictionary
 
 import mujoco
@@ -27,6 +27,8 @@ from sim2real.replay.simulate import READ_DELAY, SHAPES
 from sim2real.replay.zero_order_hold import ZeroOrderHold
 from sim2real.world import World
 
+_Table = Callable[[int, int], FloatArray]
+"""From the first step and the one after the last to a row for each. Shape (steps, columns)."""
 _Along = tuple[tuple[FloatArray, FloatArray], FloatArray]
 _LEAST_INERTIA = 1e-6
 
@@ -119,6 +121,7 @@ _OF_ROBOT = ("joint", "actuator")
 _PLACES = ("qposadr", "dofadr")
 _POSES, _ALONG = 200, 400
 _AT_ONCE = 4096  # lines, whose arrays a processor's cache holds
+_CHUNK = 512  # steps, as for that
 _ROUNDING = 1e-9  # N·m of a kilogram
 _RARE = {"goal_braking": UNLIMITED, "rate_limit": UNLIMITED, "stribeck": 0.0, "load_friction_motor": 0.0}
 """What few joints have, and where it is not there."""
@@ -252,85 +255,116 @@ class DecoupledReplayer:
         ends = [max(m.duration, float(m.measured_at[-1])) for m in motions]
         steps = int(np.ceil(max(ends) / self.dt - 1e-6)) + MARGIN
         own = {quantity: number[candidate, joint] for quantity, number in numbers.items()}
-        rows = {quantity: np.repeat(number, count) for quantity, number in own.items()}
+        rows = {quantity: np.tile(number, (count, 1)) for quantity, number in own.items()}
         goals, whose = self._goals(block, joint, own, steps)
         pulls, carried = self._gravity(block, lines, masses, steps)
         start = ([m.measured[0] for m in motions], [m.velocity for m in motions])
-        position, velocity = (np.array(x)[:, joint].T.ravel() for x in start)
-        alone = Joint(rows, np.repeat(self._inertia[joint], count), self.dt)
+        position, velocity = (np.array(x)[:, joint] for x in start)
+        alone = Joint(rows, np.tile(self._inertia[joint], (count, 1)), self.dt)
         law = Loose(alone, rows["backlash"], self.dt) if rows["backlash"].any() else alone
-        trace, dt = np.empty((steps + 1, len(position))), np.full_like(position, self.dt)
-        trace[0] = position
-        for step in range(steps):
-            goal, pull = goals[step].take(whose), pulls[step].take(carried)
-            velocity = law.step(goal, position, velocity, pull)
-            position = np.multiply(velocity, dt, out=trace[step + 1])
-            position += trace[step]
-        if isinstance(law, Loose):
-            trace += law.plays
-        shown = trace.reshape(steps + 1, len(lines), count)
-        return [self._sample(m, shown[:, :, k], own[READ_DELAY]) for k, m in enumerate(motions)]
+        trace, dt = np.empty((_CHUNK + 1, *position.shape)), np.full_like(position, self.dt)
+        seen = [_Samples(m, steps, self.dt, own[READ_DELAY]) for m in motions]
+        for begin in range(0, steps, _CHUNK):
+            end = min(begin + _CHUNK, steps)
+            trace[0] = position
+            for step, (goal, pull) in enumerate(zip(goals(begin, end), pulls(begin, end), strict=True), 1):
+                velocity = law.step(goal.take(whose), position, velocity, pull.take(carried))
+                position = np.multiply(velocity, dt, out=trace[step])
+                position += trace[step - 1]
+            shown = trace[: end - begin + 1] + law.take_plays() if isinstance(law, Loose) else trace
+            for k, samples in enumerate(seen):
+                samples.take(begin, end, shown[:, k])
+        return [samples.found for samples in seen]
 
-    def _goals(
-        self, block: Ids, joint: Ids, own: Mapping[str, FloatArray], steps: int
-    ) -> tuple[FloatArray, Ids]:
+    def _goals(self, block: Ids, joint: Ids, own: Mapping[str, FloatArray], steps: int) -> tuple[_Table, Ids]:
         """What servos follow: the mean command of every step, or an inner goal on its way to it.
 
-        Shape (steps, columns), a column for each different one, and whose they are, (rows,).
+        A column for each different one, to be asked for in order, and whose they are, (motions, lines).
         """
         kinds = (own["rate_limit"], own["goal_braking"], joint, own["latency"] * self.dt)
         ways, which = np.unique(np.column_stack(kinds), axis=0, return_inverse=True)
-        speed, braking, joints, delays = ways.T
-        table, joints = np.empty((steps, len(ways), len(block))), joints.astype(np.intp)
+        told: FloatArray
+        told, whose = np.unique(ways[:, 2:], axis=0, return_inverse=True)
+        means, whose = self._means(block, told[:, 0].astype(np.intp), told[:, 1], steps), whose.ravel()
+        slow = int((ways[:, :2] < UNLIMITED).any(axis=1).sum())  # they are the first
+        first = np.array([self._signals[m].command[len(self.motions[m].past_time)] for m in block])
+        state = first[:, ways[:slow, 2].astype(np.intp)], np.zeros((len(block), slow))
+        speed, braking = np.tile(ways[:slow, :2].T[:, None], (len(block), 1))
+        moved = goal_law(np, (speed, braking), self.dt)
+
+        def goals(begin: int, end: int) -> FloatArray:
+            nonlocal state
+            table = np.ascontiguousarray(np.moveaxis(means[..., begin:end], 2, 0)).take(whose, axis=2)
+            for goal in table if slow else ():
+                state = moved(state, goal[:, :slow])
+                goal[:, :slow] = state[0]
+            return table.reshape(end - begin, -1)
+
+        return goals, _rows(which, len(block))
+
+    def _means(self, block: Ids, joints: Ids, delays: FloatArray, steps: int) -> FloatArray:
+        """Mean commands of joints in every step, each delayed. Shape (motions, joints, steps)."""
+        table = np.empty((len(block), len(joints), steps))
         for late in np.unique(delays):
             some = np.flatnonzero(delays == late)
             for place, m in enumerate(block):
-                table[:, some, place] = self._signals[m].means(range(steps), self.dt, late, joints[some])
-        slow = int(((speed < UNLIMITED) | (braking < UNLIMITED)).sum())  # they are the first
-        if slow:
-            first = [self._signals[m].command[len(self.motions[m].past_time)] for m in block]
-            limits = np.repeat(np.stack([speed[:slow], braking[:slow]])[..., None], len(block), axis=2)
-            goal = np.array(first)[:, joints[:slow]].T
-            state, moved = (goal, np.zeros_like(goal)), goal_law(np, (limits[0], limits[1]), self.dt)
-            for step in range(steps):
-                state = moved(state, table[step, :slow])
-                table[step, :slow] = state[0]
-        return table.reshape(steps, -1), _rows(which, len(block))
+                table[place, some] = self._signals[m].means(range(steps), self.dt, late, joints[some]).T
+        return table
 
-    def _gravity(self, block: Ids, lines: Ids, masses: FloatArray, steps: int) -> tuple[FloatArray, Ids]:
-        """Impulses of gravity at the measured poses, shape (steps, columns), and whose they are, (rows,)."""
+    def _gravity(self, block: Ids, lines: Ids, masses: FloatArray, steps: int) -> tuple[_Table, Ids]:
+        """Impulses of gravity at the measured poses.
+
+        A column for each different one, and whose they are, (motions, lines).
+        """
         candidate, joint = lines.T
         carried = np.where(self._carries[joint], masses[candidate], 0.0)
-        _, index, which = np.unique(
-            np.column_stack([joint, carried]), axis=0, return_index=True, return_inverse=True
-        )
-        when, table = np.arange(steps) * self.dt, np.empty((steps, len(index), len(block)))
-        for place, m in enumerate(block):
-            time, loads = self._loads[m]
+        kinds = np.column_stack([joint, carried])
+        _, index, which = np.unique(kinds, axis=0, return_index=True, return_inverse=True)
+        when, along = np.arange(steps) * self.dt, []
+        for time, loads in (self._loads[m] for m in block):
             torque = np.einsum("rvb,vb->rv", loads[:, joint[index]], carried[index])
             row = np.clip(np.searchsorted(time, when, side="right") - 1, 0, len(time) - 2)
-            part = np.clip((when - time[row]) / np.diff(time)[row], 0.0, 1.0)
-            table[:, :, place] = torque[row] + part[:, None] * np.diff(torque, axis=0)[row]
-        return table.reshape(steps, -1) * self.dt, _rows(which, len(block))
+            part = np.clip((when - time[row]) / np.diff(time)[row], 0.0, 1.0)[:, None]
+            along.append((torque, np.diff(torque, axis=0), row, part))
 
-    def _sample(self, motion: Motion, trace: FloatArray, read: FloatArray) -> FloatArray:
-        """Positions of lines when they were read, linear between steps. Shape (n, lines)."""
-        when = motion.measured_at / self.dt
-        if read.any():
-            when = when[:, None] + read / self.dt
-        when = np.clip(when, 0, len(trace) - 1 - 1e-9)
-        step = when.astype(np.intp)
-        part = when - step
-        if step.ndim == 1:
-            before, after, part = trace[step], trace[step + 1], part[:, None]
-        else:
-            before, after = (np.take_along_axis(trace, rows, axis=0) for rows in (step, step + 1))
-        return np.asarray(before + part * (after - before))
+        def pulls(begin: int, end: int) -> FloatArray:
+            table = np.empty((end - begin, len(block), len(index)))
+            for place, (torque, growth, row, part) in enumerate(along):
+                now = row[begin:end]
+                table[:, place] = torque[now] + part[begin:end] * growth[now]
+            return table.reshape(end - begin, -1) * self.dt
+
+        return pulls, _rows(which, len(block))
+
+
+class _Samples:
+    """Positions of lines when they were read, linear between steps, taken as a simulation goes on."""
+
+    def __init__(self, motion: Motion, steps: int, dt: float, read: FloatArray) -> None:
+        """Of as many lines as there are delays of reading, s. Shape (lines,)."""
+        self.found = np.empty((len(motion.time), len(read)))
+        """Shape (n, lines)."""
+        self._parts: list[tuple[slice | Ids, Ids, FloatArray]] = []
+        for late in np.unique(read):
+            when = np.clip(motion.measured_at / dt + late / dt, 0, steps - 1e-9)
+            step = when.astype(np.intp)
+            its = slice(None) if (read == late).all() else np.flatnonzero(read == late)
+            self._parts.append((its, step, (when - step)[:, None]))
+
+    def take(self, begin: int, end: int, trace: FloatArray) -> None:
+        """Take what was read in some steps, of the positions at their ends, (end - begin + 1, lines)."""
+        for its, step, part in self._parts:
+            rows = np.flatnonzero((begin <= step) & (step < end))
+            now = step[rows] - begin
+            before, after = trace[now][:, its], trace[now + 1][:, its]
+            place = rows if isinstance(its, slice) else rows[:, None]
+            self.found[place, its] = before + part[rows] * (after - before)
 
 
 def _rows(which: Ids, motions: int) -> Ids:
-    """Columns of a table (steps, different ones, motions) for every row, line by line."""
-    return np.asarray((which.reshape(-1, 1) * motions + np.arange(motions)).ravel(), dtype=np.intp)
+    """Columns of a table (steps, motions, different ones) for every line of every motion."""
+    which = which.ravel()
+    return np.asarray(np.arange(motions)[:, None] * (which.max() + 1) + which, dtype=np.intp)
 
 
 def _of_model(

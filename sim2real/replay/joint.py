@@ -23,8 +23,8 @@ class Joint:
         """Take the numbers.
 
         Args:
-            rows: every quantity of every row. Shapes (rows,).
-            inertia: of what each joint carries, without its rotor, kg·m² or kg. Shape (rows,).
+            rows: every quantity of every row. Shapes (motions, lines).
+            inertia: of what each joint carries, without its rotor, kg·m² or kg. Shape (motions, lines).
             dt: physics step, s.
         """
         strength = dt * rows["strength"]
@@ -58,10 +58,10 @@ class Joint:
         drive += self._bias
         np.maximum(drive, self._least, out=drive)
         np.minimum(drive, self._most, out=drive)
-        if len(self._loss):
+        if self._loss.size:
             some = self._fades
             limits = limits_at(np, self._limits, self._loss, velocity[some])
-            drive[some] = np.minimum(np.maximum(drive[some], limits[:, 0]), limits[:, 1])
+            drive[some] = np.minimum(np.maximum(drive[some], limits[..., 0]), limits[..., 1])
         if self._law:
             some, speed = self._varies, velocity[self._varies]
             friction = extra_friction(np, self._law, speed, drive[some] - self._kd[some] * speed, None)
@@ -80,7 +80,7 @@ class Joint:
     def step(
         self, goal: FloatArray, position: FloatArray, velocity: FloatArray, gravity: FloatArray
     ) -> FloatArray:
-        """Velocity after a physics step, under gravity's impulse. Shape (rows,)."""
+        """Velocity after a physics step, under gravity's impulse. Shape (motions, lines)."""
         momentum = self.drive(goal, position, velocity)
         momentum -= gravity
         momentum += self.inertia * velocity
@@ -95,7 +95,7 @@ class Loose:
     """
 
     def __init__(self, joint: Joint, backlash: FloatArray, dt: float) -> None:
-        """Begin in the middle of the play, ``backlash`` from end to end, rad or m. Shape (rows,)."""
+        """Begin in the middle of the play, ``backlash`` from end to end, rad or m. Shape (motions, lines)."""
         self._joint, self._half, self._least, self._dt = joint, backlash / 2, -backlash / 2, dt
         self._motor, self._both = joint.rotor + joint.slowing, joint.inertia + joint.slowing
         self.plays = [np.zeros_like(backlash)]
@@ -118,8 +118,13 @@ class Loose:
         self._link_velocity = np.where(apart, link, together)
         return np.where(apart, motor, together)
 
+    def take_plays(self) -> FloatArray:
+        """`plays` since they were taken; the last begins the next. Shape (steps + 1, motions, lines)."""
+        taken, self.plays = self.plays, self.plays[-1:]
+        return np.array(taken)
 
-def _among(chosen: NDArray[np.bool_]) -> slice:
-    """The rows from the first that is chosen to the last."""
-    rows = np.flatnonzero(chosen)
-    return slice(int(rows[0]), int(rows[-1]) + 1) if len(rows) else slice(0, 0)
+
+def _among(chosen: NDArray[np.bool_]) -> tuple[slice, slice]:
+    """The lines from the first that is chosen to the last, of every motion."""
+    lines = np.flatnonzero(chosen.any(axis=0))
+    return slice(None), slice(int(lines[0]), int(lines[-1]) + 1) if len(lines) else slice(0, 0)

@@ -79,7 +79,7 @@ def test_planted_servos_are_found(twin):
         "shoulder_pan.latency": 4,
         "elbow_flex.latency": 6,
     }
-    fixed = {"servos.kd": 0.0}
+    fixed = {"shoulder_pan.kd": 0.0, "elbow_flex.kd": 0.0}  # without it, stiff servos ring for ever
     recordings = twin("so101", physics | fixed, count=4, seconds=3.0, share=0.3)
     options = Options(free=tuple(physics), fixed=fixed, generations=6, threads=1)
     found = identify(World.load("so101"), recordings, options)
@@ -87,7 +87,7 @@ def test_planted_servos_are_found(twin):
         assert found.point[f"{joint}.latency"] == physics[f"{joint}.latency"]
     for estimate in found.estimates:
         assert estimate.low <= physics[estimate.name] <= estimate.high, estimate
-        assert estimate.value == pytest.approx(physics[estimate.name], rel=0.1), estimate
+        assert estimate.value == pytest.approx(physics[estimate.name], rel=0.02), estimate
 
 
 @pytest.mark.slow

@@ -183,11 +183,6 @@ def _json(estimate: Estimate) -> Json:
     return {"value": _number(estimate.value), "interval": interval, "motions": estimate.n}
 
 
-def shown(value: float, unit: str = "", digits: int = 1) -> str:
-    """A number for people; a dash where there is none."""
-    return f"{value:.{digits}f}{unit}" if np.isfinite(value) else "–"
-
-
 def _show(estimate: Estimate) -> str:
     if estimate.interval is None:
         return f"{estimate.value:.1f}"

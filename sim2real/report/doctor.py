@@ -14,7 +14,7 @@ from sim2real.recordings.recording import FloatArray
 from sim2real.report.doctor_curves import curves_of
 from sim2real.report.page import Page, Section, render
 from sim2real.report.style import write_results
-from sim2real.report.tables import Cell, Rows, Table, Value
+from sim2real.report.tables import Cell, Rows, Table, Value, numeral
 
 _PLOTS = 60  # findings with a curve; a folder of a thousand broken logs still makes a page that opens
 _LISTED = 40
@@ -102,10 +102,10 @@ def _joints(diagnosis: Diagnosis) -> Iterator[Mapping[str, Value]]:
         known = steps[np.isfinite(steps)]
         yield {
             "joint": joint,
-            "lowest": Cell(f"{position.min():.3f}", value=float(position.min())),
-            "highest": Cell(f"{position.max():.3f}", value=float(position.max())),
+            "lowest": numeral(position.min(), ".3f"),
+            "highest": numeral(position.max(), ".3f"),
             "step": float(np.median(known)) if len(known) else None,
-            "standing error": Cell(f"{np.median(apart):+.3f}", value=float(np.median(apart))),
+            "standing error": numeral(np.median(apart), "+.3f"),
             "moves in": f"{sum(bool(view.moves[j]) for view, j in views)} of {len(views)}",
         }
 

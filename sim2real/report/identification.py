@@ -22,7 +22,7 @@ from sim2real.report.chart import Chart, Take
 from sim2real.report.page import Page, Section, render
 from sim2real.report.plots import bars, panels
 from sim2real.report.style import COLOURS, style
-from sim2real.report.tables import Cell, Rows, Table, Value, badge, long
+from sim2real.report.tables import Cell, Rows, Table, Value, badge, long, numeral
 
 _SERIES = {MEASURED: "ink", FITTED: "series-1", NOMINAL: "series-2"}
 _COLOURS = {NOMINAL: COLOURS[2], FITTED: COLOURS[1], DELAYED: COLOURS[4], COMMAND: COLOURS[0]}
@@ -318,8 +318,8 @@ def _short(subject: str) -> str:
     return subject if len(parts) <= _LISTED else f"{', '.join(parts[:5])} and {len(parts) - 5} more"
 
 
-def _milli(value: float) -> Value:
-    return value if math.isnan(value) else Cell(f"{1000 * value:.2f}", value=1000 * value)
+def _milli(value: float) -> Cell:
+    return numeral(1000 * value, ".2f")
 
 
 def _between(low: float, high: float, value: float | None) -> Cell:

@@ -14,7 +14,7 @@ from sim2real.interface import Array
 from sim2real.parity.measure import Effect, Parity
 from sim2real.report.plots import bare, bars, sheet
 from sim2real.report.style import COLOURS, style, write_results
-from sim2real.report.tables import Cell, Rows, Table, long
+from sim2real.report.tables import Rows, Table, long, numeral
 
 _POWER = StrMethodFormatter("{x:.0e}")  # text, as mathematics is not parsed
 _SAME = 0.999  # cosine from which two effects count as the same
@@ -25,7 +25,14 @@ def tables(parity: Parity) -> list[Table]:
     title = f"{parity.simulator} against mujoco on {parity.world}"
     head = ["parameter", "moved to", "mujoco", parity.simulator, "cosine", ""]
     effects: Rows = [
-        [e.parameter, e.value, *map(_size, (e.reference, e.size)), f"{e.agreement:.4f}", long(_verdict(e))]
+        [
+            e.parameter,
+            e.value,
+            numeral(e.reference, ".2e"),
+            numeral(e.size, ".2e"),
+            f"{e.agreement:.4f}",
+            long(_verdict(e)),
+        ]
         for e in parity.effects
     ]
     return [
@@ -56,10 +63,6 @@ def write(parity: Parity, folder: Path) -> None:
         "effects": parity.effects,
     }
     write_results(folder, {"parity.json": numbers, "parity.png": draw_parity(parity)})
-
-
-def _size(effect: float) -> Cell:
-    return Cell(f"{effect:.2e}", value=effect)
 
 
 def _findings(parity: Parity) -> list[tuple[str, str]]:

@@ -20,7 +20,6 @@ from sim2real.evaluate.replay_summary import (
     PREDICTORS,
     overall,
     per_joint,
-    shown,
     summary,
     verdict,
 )
@@ -30,19 +29,19 @@ from sim2real.report.chart import Chart, Take
 from sim2real.report.page import Page, Section, render
 from sim2real.report.plots import bare, bars, sheet
 from sim2real.report.style import COLOURS, INK, style, write_results
-from sim2real.report.tables import Cell, Rows, Table, Value, long
+from sim2real.report.tables import Cell, Rows, Table, Value, long, numeral
 
 SERIES = {"measured": "ink", SIMULATION: "series-2", DELAYED: "series-1", COMMAND: "series-0"}
 """Colours of the page's style."""
 
 _COLUMNS = (
-    ("RMSE", "rmse_mrad", PREDICTORS, "", 1, 1.0),
-    ("moving RMSE", "moving_rmse_mrad", (SIMULATION,), "", 1, 1.0),
-    ("resting error", "resting_error_mrad", (SIMULATION,), "", 1, 1.0),
-    ("NRMSE", "nrmse", (SIMULATION,), " %", 1, 100.0),
-    ("real comes later", "lag_ms", (SIMULATION, DELAYED), " ms", 0, 1.0),
+    ("RMSE", "rmse_mrad", PREDICTORS, ".1f", ""),
+    ("moving RMSE", "moving_rmse_mrad", (SIMULATION,), ".1f", ""),
+    ("resting error", "resting_error_mrad", (SIMULATION,), ".1f", ""),
+    ("NRMSE", "nrmse", (SIMULATION,), ".1f", " %"),
+    ("real comes later", "lag_ms", (SIMULATION, DELAYED), ".0f", " ms"),
 )
-"""Columns of the table per joint: name, metric, predictors, unit, digits, factor."""
+"""Columns of the table per joint: name, metric, predictors, format, unit."""
 _OF = {"measured": INK, SIMULATION: COLOURS[2], DELAYED: COLOURS[1], COMMAND: COLOURS[0]}
 _LINE = 140  # letters that fit the width
 _LETTERS = 18  # of a joint's name
@@ -93,27 +92,16 @@ def _tile(gap: ReplayGap, name: str) -> tuple[str, str, str, str]:
 
 def _joints(gap: ReplayGap) -> Table:
     metrics = {name: per_joint(gap, name) for name in PREDICTORS}
-    rows: list[dict[str, Value]] = [
-        {
-            "joint": joint,
-            **{
-                f"{title}: {name}" if len(names) > 1 else title: _number(
-                    factor * metrics[name][metric][j], unit, digits
-                )
-                for title, metric, names, unit, digits, factor in _COLUMNS
-                for name in names
-            },
-        }
-        for j, joint in enumerate(gap.joints)
-    ]
-    mean: dict[str, Value] = {**dict.fromkeys(rows[0], ""), "joint": "mean"}
-    mean |= {f"{_COLUMNS[0][0]}: {name}": overall(gap, name) for name in PREDICTORS}
+    head: list[str] = ["joint"]
+    columns: list[list[Value]] = [[*gap.joints, "mean"]]
+    for title, metric, names, form, unit in _COLUMNS:
+        for name in names:
+            head.append(f"{title}: {name}" if len(names) > 1 else title)
+            values = (100 if unit == " %" else 1) * metrics[name][metric]
+            mean = overall(gap, name) if title == "RMSE" else ""
+            columns.append([*(numeral(value, form, unit) for value in values), mean])
     note = "Mean over motions; RMSE and resting error in mrad."
-    return Table.of("Per joint", [*rows, mean], note, list(mean)[-1:])
-
-
-def _number(value: float, unit: str = "", digits: int = 1) -> Cell:
-    return Cell(shown(value, unit, digits), value=float(value) if np.isfinite(value) else None)
+    return Table("Per joint", head, list(zip(*columns, strict=True)), note, head[-1:])
 
 
 def _motions(gap: ReplayGap) -> Table:
@@ -121,9 +109,9 @@ def _motions(gap: ReplayGap) -> Table:
     rows = [
         [
             Cell(motion.name, chart=i),
-            _number(float(motion.time[-1] - motion.time[0]), digits=0),
-            *map(_number, own),
-            _number(1000 * motion.delay, digits=0),
+            numeral(motion.time[-1] - motion.time[0], ".0f"),
+            *(numeral(error, ".1f") for error in own),
+            numeral(1000 * motion.delay, ".0f"),
         ]
         for i, (motion, own) in enumerate(zip(gap.motions, errors, strict=True))
     ]

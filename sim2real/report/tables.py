@@ -50,6 +50,11 @@ def long(text: str) -> Cell:
     return Cell(text, kind="long")
 
 
+def numeral(value: float, form: str, unit: str = "") -> Cell:
+    """A number in a format of its own, such as ``.2f``; a dash for one that is undefined."""
+    return Cell(f"{value:{form}}{unit}", value=float(value)) if math.isfinite(value) else NONE
+
+
 NONE = Cell("–", kind="na")
 _NAME = 40  # letters of a name that a terminal has room for on one line
 Value: TypeAlias = Cell | Estimate | str | float | None

@@ -110,7 +110,10 @@ def judge(
     doubtful = {name for verdict in verdicts for name in verdict.doubtful}
     for e in estimates:
         if e.share >= 1 and e.name not in doubtful:
-            text = f"{e.name} is as unknown as its range was: record what it matters in, or leave it out"
+            text = (
+                f"{e.name} is as unknown as its range was: other effects look alike, or too little shows it; "
+                "fix it, or record what it matters in"
+            )
             verdicts.append(Verdict.not_identifiable((e.name,), text, share=e.share))
             doubtful.add(e.name)
     sure = [e.name for e in estimates if e.name not in doubtful]

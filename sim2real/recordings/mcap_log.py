@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import itertools
+import statistics
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -149,7 +151,7 @@ class _Bag:
         owner: dict[str, str] = {}
         messages: list[JointMessage] = []
         for topic in topics:
-            found = [self._decoded(topic, k, goal) for k in range(len(self.raw[topic]))]
+            found = self._stamped([self._decoded(topic, k, goal) for k in range(len(self.raw[topic]))], topic)
             told = {joint for message in found for joint in message.name}
             new = told - set(owner)
             clash = sorted(joint for joint in told & set(owner) if owner[joint] != f"/{_STATES}")
@@ -160,10 +162,25 @@ class _Bag:
                 )
             owner |= dict.fromkeys(new, topic)
             messages += [part for message in found if (part := _only(message, new)).name]
+        if not messages:
+            raise RecordingError(
+                f"{self.path}: no message on {' and '.join(topics)} names a joint; name them as "
+                f"{'command_joints' if goal else 'state_joints'} in a mapping.toml"
+            )
         return sorted(messages, key=lambda message: message.stamp) if len(topics) > 1 else messages
 
+    def _stamped(self, messages: list[JointMessage], topic: str) -> list[JointMessage]:
+        """Messages without a stamp get that of the log; but a simulation's clock begins at 0."""
+        known = sorted({message.stamp for message in messages if message.stamp})
+        unknown = [k for k, message in enumerate(messages) if not message.stamp]
+        steps = [later - earlier for earlier, later in itertools.pairwise(known)]
+        if unknown == [0] and steps and known[0] <= _HOLE * statistics.median(steps):
+            return messages
+        pairs = zip(messages, self.raw[topic], strict=True)
+        return [m if m.stamp else dataclasses.replace(m, stamp=logged) for m, (logged, _) in pairs]
+
     def _decoded(self, topic: str, number: int, goal: bool) -> JointMessage:
-        logged, data = self.raw[topic][number]
+        data = self.raw[topic][number][1]
         names = self.lists.get("command_joints" if goal else "state_joints", ())
         try:
             found = decoded(self.kinds[topic], data, names)
@@ -175,7 +192,7 @@ class _Bag:
         twice = [joint for joint, count in Counter(message.name).items() if count > 1]
         if twice:
             raise RecordingError(f"{self.path}: message {number} on {topic} names joint {twice[0]!r} twice")
-        return message if message.stamp else dataclasses.replace(message, stamp=logged)
+        return message
 
 
 def _only(message: JointMessage, joints: set[str]) -> JointMessage:

@@ -84,6 +84,29 @@ def test_both_streams_keep_their_stamps(write_mcap, motion, encoding):
         assert np.array_equal(getattr(run, signal), motion[signal])
 
 
+@pytest.mark.parametrize("encoding", ["json", "cdr"])
+def test_a_simulations_clock_begins_at_0(write_mcap, motion, encoding, monkeypatch):
+    """A first stamp of 0 is one; of messages that all have none, the log's stamps are taken."""
+    right, epoch = ENCODERS[encoding], 1_700_000_000_000_000_000
+    begin = epoch + round(motion["stamps"][0] * 1000)
+    monkeypatch.setitem(ENCODERS, encoding, lambda stamp, *rest: right(stamp - begin, *rest))
+    [run] = load_recordings(write_mcap(encoding, late=0))
+    stamps = np.array(motion["stamps"]) * 1e-6
+    assert run.time == pytest.approx(stamps - stamps[0], abs=2e-9)
+    monkeypatch.setitem(ENCODERS, encoding, lambda stamp, *rest: right(0, *rest))
+    [run] = load_recordings(write_mcap(encoding, late=0))
+    assert run.time == pytest.approx(stamps - stamps[0], abs=2e-9)
+
+
+def test_states_that_name_no_joint_are_refused(write_mcap, monkeypatch):
+    def nameless(stamp, names, position, velocity):
+        return as_json(stamp, [] if velocity else names, position, velocity)
+
+    monkeypatch.setitem(ENCODERS, "json", nameless)
+    with pytest.raises(RecordingError, match=r"no message on /joint_states names a joint.*state_joints"):
+        load_recordings(write_mcap("json"))
+
+
 def test_a_slower_command_holds(write_mcap, motion):
     [run] = load_recordings(write_mcap(every=4))
     assert run.state_time is None

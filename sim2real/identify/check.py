@@ -30,6 +30,7 @@ from sim2real.identify.defaults import (
 from sim2real.identify.estimates import ParameterEstimate
 from sim2real.identify.excitation import STRIDE, speeds
 from sim2real.identify.identifiability import combinations, information
+from sim2real.identify.model_selection import candidate_models
 from sim2real.identify.noise import noise_of
 from sim2real.identify.options import Options
 from sim2real.identify.search import SearchSettings, search
@@ -40,7 +41,6 @@ from sim2real.replay import Motion, is_servo_robot
 from sim2real.replay.motion import liveliest
 from sim2real.world import World, drives
 
-_FIRST = ("kp", "damping", "latency", "bias_torque", "frictionloss")
 _GLANCE = 3  # generations of the search for a point at which a far-off servo's gain shows at all
 _SECONDS, _COUNT = 8.0, 12  # of the windows that the glance sees
 _MOVES = 0.01  # rad or m; a command that ranges over less excites nothing
@@ -154,8 +154,8 @@ def first_parameters(world: World, options: Options) -> list[str]:
     if not is_servo_robot(world):
         return trained_parameters(world)
     joints = [world.model.joint(k).name for k in range(world.model.njnt)]
-    first = [world.of_joint(joint, quantity) for quantity in _FIRST for joint in joints]
-    return [*first, *masses_of(world)]
+    linear, dry, *_ = candidate_models(world)
+    return [*linear.names(world, joints), *dry.names(world, joints), *masses_of(world)]
 
 
 def findings(

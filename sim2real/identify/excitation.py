@@ -126,20 +126,22 @@ def _course(
 ) -> FloatArray:
     """A course within ±1 as poses, as wide as the range and the speed allow, anywhere in the range.
 
-    Joints that are still are anywhere in it. It is gone over into from the start, slowly enough that both
-    speeds together are allowed.
+    Joints that are still are anywhere in it. It begins near enough to the start that the way there, in at
+    most half of the time, is no faster.
     """
     steepest = np.abs(np.gradient(unit, time, axis=0)).max(axis=0)
     half = (limits.high - limits.low) / 2
     share = np.where(still, 0.0, np.minimum(1.0, _CALM * limits.speed / np.maximum(steepest * half, 1e-9)))
     middle = (limits.low + limits.high) / 2 + rng.uniform(-1, 1, len(share)) * (1 - share) * half
     course = middle + half * share * unit
+    most, away = float(time[len(time) // 2]), course[0] - limits.start
+    reach = _CALM * limits.speed * most / _PEAK
+    course = np.clip(course + np.clip(away, -reach, reach) - away, limits.low, limits.high)
     far = np.abs(course[0] - limits.start) / np.maximum(limits.speed, 1e-9)
-    seconds = max(_APPROACH, float(far.max()) * _PEAK)
-    rows = min(int(np.searchsorted(time, seconds)), len(time) // 2)
+    seconds = min(max(_APPROACH, float(far.max()) * _PEAK), most)
+    rows = int(np.searchsorted(time, seconds))
     late = np.vstack([np.repeat(course[:1], rows, axis=0), course[: len(time) - rows]])
-    blend = _smooth(time / min(seconds, float(time[len(time) // 2])))[:, None]
-    return np.asarray(limits.start + (late - limits.start) * blend)
+    return np.asarray(limits.start + (late - limits.start) * _smooth(time / seconds)[:, None])
 
 
 def _smooth(share: FloatArray) -> FloatArray:

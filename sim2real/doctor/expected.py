@@ -63,6 +63,10 @@ class Expected:
         """Whether a column's command is where its joint should go."""
         return self.goals is None or self.joint(column) in self.goals
 
+    def moves(self, column: str) -> bool:
+        """Whether an actuator drives a column's joint alone, as far as a world says."""
+        return self.drives is None or self.joint(column) in self.drives.values() or column in self.drives
+
     def factors(self, columns: tuple[str, ...]) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Scale, offset and the velocity's scale that bring columns to the world's units."""
         entries = [self.table.get(column, {}) for column in columns]

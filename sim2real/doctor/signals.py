@@ -65,7 +65,7 @@ def motionless(view: View) -> Iterator[Finding]:
 def not_following(view: View, expected: Expected) -> Iterator[Finding]:
     """Stuck sensors, ends of ranges and stalls, joint by joint."""
     for j, joint in enumerate(view.log.joints):
-        if not view.commanded[j] or not view.moves.any():
+        if not view.commanded[j] or not view.moves.any() or not expected.moves(joint):
             continue
         stuck = [
             span

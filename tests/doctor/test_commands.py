@@ -104,3 +104,26 @@ def test_one_column_for_two_joints_is_refused(make):
     )
     alike = replace(doubled, command=log.command[:, [0, 0]])  # fingers that go together
     assert grave(alike) == []
+
+
+def test_what_a_world_begins_with_a_measured_velocity_may_begin_in_motion(make):
+    log = make("a", 3, lag=0.1)
+    cut = int(np.argmax(np.abs(np.gradient(log.position[:500, 0], log.time[:500]))))
+    cut_off = {key: getattr(log, key)[cut:] for key in ("command", "position", "velocity", "time")}
+    log = replace(log, command_time=cut_off["time"], **cut_off)
+    drives = {"one": "shoulder", "two": "elbow"}
+    passive = replace(GOALS, limits=GOALS.limits | {"finger": (-1, 1)}, drives=drives)
+    assert grave(log, expected=passive) == []
+    assert [f.kind for f in grave(replace(log, velocity=None), expected=passive)] == ["begins in motion"]
+
+
+def test_a_joint_that_nothing_drives_rests_whatever_its_column_says(make):
+    """Its sensor is not stuck; that of a joint with a drive is."""
+    log = replace(make("a", tick=0), velocity=None)
+    position = log.position.copy()
+    position[250:330, 0] = position[250, 0]
+    still = replace(log, position=position)
+    driven = replace(GOALS, drives={"one": "shoulder", "two": "elbow"})
+    assert {f.kind for f in grave(still, expected=driven)} == {"stuck sensor"}
+    passive = replace(GOALS, goals=frozenset(["elbow"]), drives={"two": "elbow"})
+    assert grave(still, expected=passive) == []

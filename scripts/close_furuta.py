@@ -78,7 +78,8 @@ def arms(
         training = Training(settings.train_steps * settings.rounds)
         policies.append(continue_training(start, world, truth.domain, out / "truth", training))
     fit = closed.fits[-1]
-    found = ", ".join(f"{n} {fit.values[n]:.3g} {fit.interval(n) or ''}" for n in NAMES)
+    ends = {n: fit.interval(n) or (fit.values[n], fit.values[n]) for n in NAMES}
+    found = ", ".join(f"{n} {fit.values[n]:.3g} [{ends[n][0]:.2g}, {ends[n][1]:.2g}]" for n in NAMES)
     return policies, f"{found}; {target.spent}"
 
 

@@ -107,7 +107,9 @@ def _plain(world: World) -> bool:
     beyond = [
         p
         for p in world.parameters.values()
-        if p.quantity.acts != MODEL and p.quantity.name not in _QUANTITIES and p.quantity.element in _OF_ROBOT
+        if p.quantity.name not in _QUANTITIES
+        and p.quantity.element in _OF_ROBOT
+        and (p.quantity.acts != MODEL or p.quantity.name == "encoder_offset")
     ]
     return (
         is_servo_robot(world)

@@ -102,11 +102,12 @@ class Engine:
     def _ids(self) -> Ids:
         return (np.arange(len(self.motions))[:, None] * self.width + np.arange(self._count)).ravel()
 
-    def run(self, own: Numbers) -> tuple[FloatArray, Mask]:
+    def run(self, own: Numbers, offsets: FloatArray) -> tuple[FloatArray, Mask]:
         """Simulate.
 
         Args:
             own: what the candidates of `set_model` have of the replayer's own quantities.
+            offsets: what their encoders read too much, so that joints begin elsewhere. Shape (c, k).
 
         Returns:
             Positions of the measured joints before every physics step and after the last, a row for each
@@ -114,7 +115,7 @@ class Engine:
         """
         ids, count, most = self._ids(), self._count, max(self.steps)
         signal, columns, earlier = self._signal(own, most)
-        self._begin(ids, signal[:earlier], columns)
+        self._begin(ids, signal[:earlier], columns, offsets)
         signal = signal[earlier:]
         rows = {q: np.tile(numbers, (len(self.motions), 1)) for q, numbers in own.items()}
         goals = _Goals.of(rows, np.repeat(self._first, count, axis=0))
@@ -170,12 +171,16 @@ class Engine:
             command = _held_goal(command, band) if servo else command - np.clip(command, -band, band)
         return ZeroOrderHold(signal.time, command[:, None])
 
-    def _begin(self, ids: Ids, before: FloatArray, columns: Ids) -> None:
+    def _begin(self, ids: Ids, before: FloatArray, columns: Ids, offsets: FloatArray) -> None:
         """At the measured poses, activations as the commands until then have left them."""
         count, simulator = self._count, self.simulator
         qvel = np.zeros((len(ids), simulator.qvel.shape[1]))
         qvel[:, self.dofs] = np.repeat(np.stack([m.velocity for m in self.motions]), count, axis=0)
         pose, first = (np.repeat(x, count, axis=0) for x in (self._poses, self._first))
+        if offsets.any():
+            model = self.world.model
+            starts = ((m, m.measured[0] - offset) for m in self.motions for offset in offsets)
+            pose = np.stack([start_pose(model, motion.joints, at) for motion, at in starts])
         simulator.reset(ids, pose, qvel, first)
         if simulator.activation is None:
             return

@@ -79,7 +79,7 @@ class Replayer:
         self.dt = float(world.model.opt.timestep)
         self._orders = {order.name: order for order in orders_of(world.model)}
         self._engines: dict[tuple[frozenset[str], bool], Engine] = {}
-        self._own = self._nominal()
+        self._own, self._offsets = self._nominal(), self._nominal_offsets()
         self.diverged = np.zeros((len(motions), width), dtype=bool)
         """After a run: which simulations blew up, by motion as given and candidate."""
         self._plan(tuple(free))
@@ -110,6 +110,19 @@ class Replayer:
             elif kind.acts == ACTUATOR and parameter.nominal != kind.neutral:
                 raise InvalidValue(f"{parameter.name} = {parameter.nominal:g} {_IDLE}")
         return found
+
+    def _nominal_offsets(self) -> FloatArray:
+        """What the encoders of the measured joints read too much in the world as it is. Shape (k,)."""
+        found = np.zeros(len(self.motions[0].joints) if self.motions else 0)
+        for parameter in self.world.parameters.values():
+            if parameter.quantity.name == _OFFSET:
+                found[self._encoders(parameter)] = parameter.nominal
+        return found
+
+    def _encoders(self, parameter: Parameter) -> list[int]:
+        """Which measured joints' encoders a parameter is about."""
+        measured = self.motions[0].joints
+        return [measured.index(joint) for joint in parameter.elements if joint in measured]
 
     def run(self, names: Sequence[str], values: FloatArray) -> list[FloatArray]:
         """Simulate every motion under every candidate.
@@ -142,9 +155,13 @@ class Replayer:
             engine = self._engine(loose, own)
             kept = tuple(k for k in plan.model if k not in plan.play.values() or names[k] in loose)
             engine.set_model(tuple(names[k] for k in kept), chosen[:, kept])
-            trace, bad[:, rows] = engine.run(own)
+            offsets = np.tile(self._offsets, (len(chosen), 1))
+            for joint, column in plan.own[_OFFSET].items():
+                offsets[:, joint] = chosen[:, column]
+            trace, bad[:, rows] = engine.run(own, offsets)
             for k, result in enumerate(results):
-                result[rows] = self._sample(k, trace, chosen, plan)
+                read = self._sample(k, trace, chosen, plan)
+                result[rows] = read + offsets[:, None] if offsets.any() else read
         self.diverged[:] = False
         found: list[FloatArray] = [np.empty(0)] * len(self.motions)
         for k, original in enumerate(self.order):
@@ -177,12 +194,12 @@ class Replayer:
         numbers = {quantity: np.tile(base, (len(values), 1)) for quantity, base in self._own.items()}
         for quantity, places in plan.own.items():
             for place, column in places.items():
-                if quantity != READ_DELAY:
+                if quantity in OWN:
                     numbers[quantity][:, place] = values[:, column]
         return numbers
 
     def _plan(self, names: tuple[str, ...]) -> _Plan:
-        own: dict[str, dict[int, int]] = {quantity: {} for quantity in (*OWN, READ_DELAY)}
+        own: dict[str, dict[int, int]] = {quantity: {} for quantity in (*OWN, READ_DELAY, _OFFSET)}
         model, play, idle = [], {}, []
         for column, name in enumerate(names):
             element, _, quantity = name.rpartition(".")
@@ -205,7 +222,13 @@ class Replayer:
                 raise InvalidValue(f"{name} {_IDLE}")
             else:
                 idle.append(column)
+        own[_OFFSET] = self._misread(names)
         return _Plan(tuple(model), own, play, tuple(idle))
+
+    def _misread(self, names: Sequence[str]) -> dict[int, int]:
+        """Column of each measured joint's encoder offset."""
+        columns = {n: k for k, n in enumerate(names) if n.endswith(f".{_OFFSET}")}
+        return {joint: k for n, k in columns.items() for joint in self._encoders(self.world.parameters[n])}
 
     def _places(self, parameter: Parameter) -> list[int]:
         """Controls or degrees of freedom that one of the replayer's own parameters is about."""
@@ -232,6 +255,7 @@ class Replayer:
         return np.asarray(trace[rows, step, joints] * (1 - part) + trace[rows, step + 1, joints] * part)
 
 
+_OFFSET = "encoder_offset"
 _LINEAR = 1  # of mjtInterp: commands between two steps are their mean, as of a delay of parts of a step
 _IDLE = "does not act in a replay of recordings; leave it out"
 _ROWS_OF_TWO = 64

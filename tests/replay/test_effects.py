@@ -1,8 +1,12 @@
 """Every quantity acts in a replay or is refused by name, and at its neutral value changes no bit."""
 
+import dataclasses
+
+import mujoco
 import numpy as np
 import pytest
 
+from sim2real.domain import Domain
 from sim2real.errors import InvalidValue
 from sim2real.parameters import DISTURBANCE, QUANTITIES, SCHEDULE, SENSOR
 from sim2real.replay import Motion, Replayer
@@ -119,3 +123,25 @@ def test_laws_are_those_of_a_plain_loop_whatever_rows_run_beside(world):
             (alone,) = Replayer(ready, [motion], 1, 1).run(names, value[None])
             assert np.array_equal(alone[0], row)
     assert np.array_equal(together[1][0], run(world))
+
+
+@pytest.mark.parametrize("nominal", [False, True])
+def test_an_encoder_that_reads_too_much_is_read_so_in_the_log(world, nominal):
+    """Its servo holds what it reads, and the joint begins and goes elsewhere."""
+    off, motion = {"j1": 0.15, "j2": -0.1}, log()
+    model = mujoco.MjModel.from_xml_string(SCENE)
+    data, read = mujoco.MjData(model), np.empty((60, 2))
+    data.qpos[:] = -np.array(list(off.values()))
+    for k in range(60):
+        read[k] = data.qpos + list(off.values())
+        data.ctrl[:] = motion.command[k] - list(off.values())
+        for _ in range(10):
+            mujoco.mj_step(model, data)
+    given = {f"{joint}.encoder_offset": value for joint, value in off.items()}
+    ready = world.for_domain(Domain.point(given))
+    if nominal:
+        changed = {n: dataclasses.replace(p, nominal=given[n]) for n, p in ready.parameters.items()}
+        ready, given = dataclasses.replace(ready, parameters=changed), {}
+    values = np.array([list(given.values())]).reshape(1, -1)
+    (found,) = Replayer(ready, [motion], 1, 1, tuple(given)).run(tuple(given), values)
+    np.testing.assert_allclose(found[0], read, atol=1e-9)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from sim2real.channels.filters import FilterInputs
 from sim2real.channels.magnitudes import Magnitude
 from sim2real.errors import InvalidValue
-from sim2real.interface import Array, Simulator, Task, TaskSpec
+from sim2real.interface import Array, Ids, Simulator, Task, TaskSpec
 from sim2real.world import World, element_name, levers, reads_position
 from sim2real.world.refusals import out_of_reach
 
@@ -49,18 +49,26 @@ class Encoders:
 
     def seen(self, task: Task) -> Array:
         """What the task observes. Shape (num_envs, num_observations)."""
-        with self._reading() as wrong:
+        with self.reading() as wrong:
             observed = task.observe()
             return self._copy(observed) if wrong else observed
 
+    def placed(self, qpos: Array, rows: Ids) -> Array:
+        """Where joints are that are read to be at these positions. Shape (len(rows), nq)."""
+        if self._magnitude is None or not self._magnitude.on:
+            return qpos
+        true = self._copy(qpos)
+        true[:, self._columns] = true[:, self._columns] - self._magnitude.values[rows]
+        return true
+
     def asked(self, task: Task, action: Array) -> Array:
         """What the task commands for an action, which it may work out from where joints are read to be."""
-        with self._reading() as wrong:
+        with self.reading() as wrong:
             command = task.command(action)
             return self._copy(command) if wrong else command
 
     @contextmanager
-    def _reading(self) -> Iterator[bool]:
+    def reading(self) -> Iterator[bool]:
         """Let the simulator show what encoders read; whether that is anything else."""
         if self._magnitude is None or not self._magnitude.on:
             yield False

@@ -81,6 +81,7 @@ class RolloutReplayer:
         self._channels = Channels(world, self._simulator, self._task.spec, self._draws, Domain({}))
         self._substeps = round(self._task.spec.control_dt / self._simulator.physics_dt)
         self._actions = _padded([episode.action for episode in self._episodes])
+        self._recorded = all(episode.qpos is not None for episode in self._episodes)
         self._states = self._measured_states()
         self._first = np.stack([episode.observation[0] for episode in self._episodes])
         lengths = np.array([episode.steps for episode in self._episodes])
@@ -130,7 +131,7 @@ class RolloutReplayer:
         seen = np.empty((self._actions.shape[1], rows, self.observed.shape[1]))
         for step in range(self._actions.shape[1]):
             if step % self.window == 0:
-                simulator.qpos[:rows] = np.tile(self._states[0][:, step], (count, 1))
+                simulator.qpos[:rows] = self._placed(step, ids, count)
                 simulator.qvel[:rows] = np.tile(self._states[1][:, step], (count, 1))
             actions[:rows] = np.tile(self._actions[:, step], (count, 1))
             command = channels.command(channels.encoders.asked(task, actions))
@@ -145,17 +146,23 @@ class RolloutReplayer:
         """Begin every episode where it was recorded; its first commands, which delay lines are full of."""
         task = self._task
         _, _, command = task.start(ids, np.full((len(ids), task.spec.num_draws), 0.5))
-        qpos, qvel = (np.tile(part[:, 0], (count, 1)) for part in self._states)
+        qpos, qvel = self._placed(0, ids, count), np.tile(self._states[1][:, 0], (count, 1))
         self._simulator.reset(ids, qpos, qvel, command)
         if isinstance(task, TakesUp):
-            task.take_up(ids, np.tile(self._first, (count, 1)))
-            command = task.command(actions)[: len(ids)].copy()
+            with self._channels.encoders.reading():
+                task.take_up(ids, np.tile(self._first, (count, 1)))
+                command = task.command(actions)[: len(ids)].copy()
             self._simulator.reset(ids, qpos, qvel, command)
         return np.asarray(command)
 
+    def _placed(self, step: int, ids: Ids, count: int) -> FloatArray:
+        """Where the joints of every candidate were; what observations tell is what encoders read."""
+        qpos = np.tile(self._states[0][:, step], (count, 1))
+        return qpos if self._recorded else self._channels.encoders.placed(qpos, ids)
+
     def _measured_states(self) -> tuple[FloatArray, FloatArray]:
         """Positions and velocities of every episode. Shapes (episodes, steps + 1, nq or nv)."""
-        if all(episode.qpos is not None for episode in self._episodes):
+        if self._recorded:
             states = [(e.qpos, e.qvel) for e in self._episodes if e.qpos is not None and e.qvel is not None]
             return _padded([qpos for qpos, _ in states]), _padded([qvel for _, qvel in states])
         if not isinstance(self._task, TellsState):

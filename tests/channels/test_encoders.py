@@ -1,12 +1,17 @@
 """Encoders that read too much, of whatever a task makes of its joints, against a plain loop over mj_step."""
 
+import dataclasses
+
 import mujoco
 import numpy as np
 import pytest
 
 import sim2real
 from sim2real.domain import Domain
+from sim2real.episodes import RandomActor
 from sim2real.errors import InvalidValue
+from sim2real.gather import gather
+from sim2real.replay.rollouts import RolloutReplayer
 
 SCENE = """<mujoco><option timestep="0.005"/><worldbody>
 <body><joint name="base" axis="0 0 1" damping="0.1"/>
@@ -125,3 +130,20 @@ def test_an_encoder_that_the_task_reads_as_a_sensor_is_refused(world, name):
                 sim2real.Sim2RealVectorEnv(world.with_task(Senses), domain=domain)
         else:
             sim2real.Sim2RealVectorEnv(world.with_task(Senses), domain=domain)
+
+
+@pytest.mark.parametrize("told", [False, True])
+def test_recorded_episodes_are_replayed_from_where_encoders_say_that_joints_are(told):
+    """From true states and from what was seen alone, the planted offsets predict what was seen."""
+    given = {"elbow_flex.encoder_offset": 0.15, "shoulder_pan.encoder_offset": -0.1}
+    domain, names = Domain.point(given), tuple(given)
+    world = sim2real.World.load("so101").for_domain(domain)
+    env = sim2real.Sim2RealVectorEnv(world, 3, domain=domain, autoreset=False)
+    rollouts = gather(env, RandomActor(6, 0), 12, seed=0)
+    if told:
+        seen = [dataclasses.replace(episode, qpos=None, qvel=None) for episode in rollouts.episodes]
+        rollouts = dataclasses.replace(rollouts, episodes=tuple(seen))
+    replay = RolloutReplayer(world, rollouts, window=12)
+    right, nominal = replay.predict(names, np.array([list(given.values()), [0.0, 0.0]]))
+    np.testing.assert_allclose(right, replay.observed, atol=2e-4)
+    assert np.abs(nominal - replay.observed).max() > 0.05

@@ -147,6 +147,7 @@ class Adapters(FineTune):
         risk="forgets the source all the same",
     )
     learning_rate: float = 1.0
+    final_learning_rate: float = 0.1
     learns: str = "adapters"
 
 

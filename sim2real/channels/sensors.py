@@ -1,9 +1,8 @@
 """Sensors that are not ideal: what is read of each signal of the observation.
 
 A reading passes, in this order unless ``[channels]`` in ``physics.toml`` gives another: the gain,
-constant bias, drifting bias, noise, spikes, rounding, sampling at a lower rate, dropouts, and a delay
-XX
-units.
+constant bias, drifting bias, noise, spikes, rounding, sampling at a lower rate, dropouts, and a delay of
+control steps. Values are in the signal's unit; the filters work on what the policy sees, in scaled units.
 """
 
 from __future__ import annotations

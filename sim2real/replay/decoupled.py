@@ -287,7 +287,8 @@ class DecoupledReplayer:
         ways, which = np.unique(np.column_stack(kinds), axis=0, return_inverse=True)
         told: FloatArray
         told, whose = np.unique(ways[:, 2:], axis=0, return_inverse=True)
-        means, whose = self._means(block, told[:, 0].astype(np.intp), told[:, 1], steps), whose.ravel()
+        asked = range(steps), self.dt, told[:, 1], told[:, 0].astype(np.intp)
+        means, whose = np.stack([self._signals[m].means(*asked) for m in block]), whose.ravel()
         slow = int((ways[:, :2] < UNLIMITED).any(axis=1).sum())  # they are the first
         first = np.array([self._signals[m].command[len(self.motions[m].past_time)] for m in block])
         state = first[:, ways[:slow, 2].astype(np.intp)], np.zeros((len(block), slow))
@@ -303,15 +304,6 @@ class DecoupledReplayer:
             return table.reshape(end - begin, -1)
 
         return goals, _rows(which, len(block))
-
-    def _means(self, block: Ids, joints: Ids, delays: FloatArray, steps: int) -> FloatArray:
-        """Mean commands of joints in every step, each delayed. Shape (motions, joints, steps)."""
-        table = np.empty((len(block), len(joints), steps))
-        for late in np.unique(delays):
-            some = np.flatnonzero(delays == late)
-            for place, m in enumerate(block):
-                table[place, some] = self._signals[m].means(range(steps), self.dt, late, joints[some]).T
-        return table
 
     def _gravity(self, block: Ids, lines: Ids, masses: FloatArray, steps: int) -> tuple[_Table, Ids]:
         """Impulses of gravity at the measured poses.

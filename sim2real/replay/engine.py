@@ -158,7 +158,7 @@ class Engine:
                 columns[k * count : (k + 1) * count, control] = len(table) + which.ravel()
                 for late, step, band in different.T:
                     arrived = self._arrived(signal, control, step, band)
-                    table.append(arrived.means(steps, self.dt, late, [0])[:, 0])
+                    table.append(arrived.means(steps, self.dt, np.array([late]), [0])[0])
         return np.stack(table, axis=1) if table else np.zeros((len(steps), 0)), columns, earlier
 
     def _arrived(self, signal: ZeroOrderHold, control: int, step: float, band: float) -> ZeroOrderHold:

@@ -22,26 +22,34 @@ class ZeroOrderHold:
     command: FloatArray
     """Shape (n, m)."""
 
-    def means(self, steps: range, dt: float, late: float, columns: Sequence[int]) -> FloatArray:
-        """Means of columns over each of some steps, delayed; a step k is from k·dt to (k + 1)·dt.
+    def means(self, steps: range, dt: float, late: FloatArray, columns: Sequence[int]) -> FloatArray:
+        """Means of columns over each of some steps, each delayed; a step k is from k·dt to (k + 1)·dt.
 
         A stamp within a microsecond of an edge is at it, and where one value holds all along, that is the
-        mean to the bit: what clocks and sums round changes nothing. Shape (len(steps), len(columns)).
+        mean to the bit: what clocks and sums round changes nothing. Shape (len(columns), len(steps)).
+
+        Args:
+            steps: which.
+            dt: how long each is, s.
+            late: delay of each column, s. Shape (len(columns),).
+            columns: which of the signal.
         """
-        count, command = len(steps), self.command[:, columns]
-        begins = (self.time + late) / dt - steps.start
+        count, command = len(steps), self.command.T[columns]
+        begins = (self.time + late[:, None]) / dt - steps.start
         edge = np.round(begins)
         begins = np.where(np.abs(begins - edge) <= min(_NEAR / dt, 1e-3), edge, begins)
         first = np.ceil(begins)
-        places = np.clip(first, 0, count).astype(np.intp)
-        edges = np.concatenate([[0], places[1:], [count]])
-        found: FloatArray = np.repeat(command, edges[1:] - edges[:-1], axis=0)
+        edges = np.clip(first, 0, count).astype(np.intp)
+        edges[:, 0] = 0
+        holds = np.diff(edges, axis=1, append=count)
+        found: FloatArray = np.repeat(command.ravel(), holds.ravel())
         # a stamp within a step changes its mean by the share of the step that is left
-        inside = np.flatnonzero((first[1:] > begins[1:]) & (first[1:] >= 1) & (first[1:] <= count)) + 1
-        changes = (command[inside] - command[inside - 1]) * (first - begins)[inside, None]
-        for column, change in zip(found.T, changes.T, strict=True):  # faster than both at once
-            np.add.at(column, places[inside] - 1, change)
-        return found
+        inside = (first > begins) & (first >= 1) & (first <= count)
+        inside[:, 0] = False
+        column, stamp = np.nonzero(inside)
+        changes = (command[column, stamp] - command[column, stamp - 1]) * (first - begins)[column, stamp]
+        np.add.at(found, column * count + edges[column, stamp] - 1, changes)
+        return found.reshape(len(columns), count)
 
 
 def delayed(time: FloatArray, command: FloatArray, delay: float) -> FloatArray:

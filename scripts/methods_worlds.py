@@ -13,6 +13,7 @@ are done are kept under ``runs/``, as `sim2real compare` does; the page tells th
 
 import argparse
 import dataclasses
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -62,13 +63,14 @@ def section(found: Compared) -> list[str]:
     return [*lines, ""]
 
 
-def usual(found: Compared) -> Row | None:
-    """What `transfer` takes unless told otherwise, of the methods that were asked for."""
+def usual(found: Compared, methods: list[str]) -> Row | None:
+    """What `transfer` takes unless told otherwise; None where that was not among the methods asked for."""
     rows = {row.method: row for row in found.rows}
-    return next((rows[name] for name in USUAL if name in rows), None)
+    tried = itertools.takewhile(lambda name: name in methods, USUAL)
+    return next((rows[name] for name in tried if name in rows), None)
 
 
-def summary(everywhere: list[Compared]) -> list[str]:
+def summary(everywhere: list[Compared], methods: list[str]) -> list[str]:
     """What holds over worlds: how often the best method closes a gap, and what the usual one does."""
     tops = [(found, best(found)) for found in everywhere]
     enough = sum(closed(found, row) >= ENOUGH for found, row in tops)
@@ -77,7 +79,7 @@ def summary(everywhere: list[Compared]) -> list[str]:
         f"({listed(tops)}; picked on these very seeds, so a little too good).",
         "",
     ]
-    rows = [(found, row) for found in everywhere if (row := usual(found))]
+    rows = [(found, row) for found in everywhere if (row := usual(found, methods))]
     if rows:
         shares, changes = ([what(f, row) for f, row in rows] for what in (closed, forgotten))
         lines += [
@@ -142,7 +144,7 @@ def main() -> None:
     lines = [
         f"# From nominal to *{asked.target}* in {steps:,} steps",
         "",
-        *summary(everywhere),
+        *summary(everywhere, methods),
         *(line for found in everywhere for line in section(found)),
         "Scores are 0 for random actions and 100 for the oracle, with Student's intervals over seeds and "
         "starts. Printed by `python scripts/methods_worlds.py`.",

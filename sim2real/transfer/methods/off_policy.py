@@ -34,7 +34,7 @@ class OffPolicy:
         "Ball et al. 2023",
         needs=("source",),
         costs="as many steps of the source; minutes, as every step is learnt from many times",
-        risk="fast with some policies, and never gets there with others",
+        risk="fast with some policies, and never gets there with others; loses some where there is no gap",
     )
     updates: float = 0.125
     """Gradient steps for each control step of target and source together; each takes some 8 ms."""

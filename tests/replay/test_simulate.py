@@ -188,8 +188,9 @@ def test_parts_of_parts_know_the_same_past(arm):
 
 def test_the_mean_command_of_a_step_counts_every_part():
     signal = ZeroOrderHold(np.array([0.0, 0.013, 0.02]), np.array([[1.0], [3.0], [5.0]]))
-    means = signal.means(range(-1, 3), 0.01, 0.0, [0])
-    assert means[:, 0] == pytest.approx([1.0, 1.0, 0.3 * 1 + 0.7 * 3, 5.0])
+    means = signal.means(range(-1, 3), 0.01, np.array([0.0, 0.01]), [0, 0])
+    assert means[0] == pytest.approx([1.0, 1.0, 0.3 * 1 + 0.7 * 3, 5.0])
+    assert means[1] == pytest.approx([1.0, 1.0, 1.0, 0.3 * 1 + 0.7 * 3])
 
 
 @pytest.mark.parametrize("clock", ["sums", "three decimals", "less an epoch"])
@@ -200,8 +201,8 @@ def test_where_one_command_holds_it_is_the_mean_to_the_bit(clock):
     if clock == "less an epoch":
         stamps = (1719500000.0 + stamps) - 1719500000.0
     command = np.random.default_rng(0).normal(size=(300, 1))
-    means = ZeroOrderHold(stamps, command).means(range(2990), 0.002, 0.0, [0])
-    assert np.array_equal(means[:, 0], np.repeat(command[:299, 0], 10))
+    means = ZeroOrderHold(stamps, command).means(range(2990), 0.002, np.zeros(1), [0])
+    assert np.array_equal(means[0], np.repeat(command[:299, 0], 10))
 
 
 def with_play_by_hand(world, log, joint, play):

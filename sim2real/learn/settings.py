@@ -53,8 +53,7 @@ class PPOSettings:
     normalize_observations: bool = False
     """Whether running means and variances scale what the policy sees; the tasks scale by hand already."""
     rehearsal: float = 0.0
-    """Share of the envs that stay in what the policy to go on from was trained in, to keep it; nominal
-    physics, if there is none."""
+    """Share of the envs that keep nominal physics, whatever the domain, so that they are not forgotten."""
     allow_dead: bool = False
     """Whether to train with parameters of the domain that change nothing."""
 
@@ -65,7 +64,7 @@ class PPOSettings:
 
     @property
     def rehearsing(self) -> int:
-        """Envs that don't draw from the domain; at least one does."""
+        """Envs that keep nominal physics; at least one learns in the domain."""
         return min(round(self.num_envs * self.rehearsal), self.num_envs - 1)
 
     @property

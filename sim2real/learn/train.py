@@ -72,8 +72,7 @@ def train(
     envs: Sim2RealVectorEnv | list[Sim2RealVectorEnv] = env
     own = settings.total_steps
     if settings.rehearsing:
-        kept = start.contract.own_domain
-        envs = [env, Sim2RealVectorEnv(env.world, settings.rehearsing, kept, simulator=settings.simulator)]
+        envs = [env, Sim2RealVectorEnv(env.world, settings.rehearsing, simulator=settings.simulator)]
         own = max(own * env.num_envs // settings.num_envs, 1)
     hooks = Hooks(normalizer=normalizer_of(start, settings))
     result = learn(envs, first, dataclasses.replace(settings, total_steps=own), seed, hooks, monitor)

@@ -55,7 +55,7 @@ class Training:
     progress: bool = False
     """Whether to show a progress bar."""
     rehearsal: float = 0.0
-    """Share of the envs that stay in what the policy was trained in."""
+    """Share of the envs that keep nominal physics."""
     target: str = ""
     """Name of the target that the domain was learnt from, for the provenance: seeds of one method learn
     domains that differ a little, and are told to be of one kind by it."""
@@ -81,7 +81,7 @@ class RoadSettings:
     """Share of each parameter's range, to both sides of what was found, that training draws from uniformly; 0
     for what was found, as sure as it is."""
     rehearsal: float = 0.0
-    """Share of training that stays in what the policy was trained in, so that it is not forgotten."""
+    """Share of training that keeps nominal physics, so that the policy does not forget them."""
     label: str = LABEL
     """Of the policies."""
     fit: FitSettings = dataclasses.field(default_factory=FitSettings)

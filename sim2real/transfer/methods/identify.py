@@ -44,7 +44,7 @@ class Identify:
     train_steps: int = 300_000
     """Control steps of the source in each round."""
     rehearsal: float = 0.5
-    """Share of that training that stays in what the policy was trained in, so that it is not forgotten."""
+    """Share of that training that stays in nominal physics, so that they are not forgotten."""
     widen: float = 0.0
     """Share of each parameter's range that training draws from to both sides of what was found; 0 for what
     was found, as sure as it is."""

@@ -1,7 +1,7 @@
 """A stranger's policy learns other physics: Stable-Baselines3's Hopper-v5, heavier and on slippery ground.
 
     python scripts/transfer_sb3_hopper.py path/to/ppo_hopper.zip  # VecNormalize beside, as rl-zoo saves it
-    python scripts/transfer_sb3_hopper.py --seeds 1               # one seed instead of three
+    python scripts/transfer_sb3_hopper.py --seeds 1               # one seed instead of five
     python scripts/transfer_sb3_hopper.py --quick                 # a single update, a few episodes
 
 The zip is imported (network, critic and normalizer; nothing is unpickled), and goes on learning for 100,000
@@ -64,7 +64,7 @@ def main() -> None:
     parser.add_argument("zip", type=Path, nargs="?", help="default: sb3/ in SIM2REAL_STRANGERS, or beside")
     parser.add_argument("--methods", nargs="+", default=["fine-tune", "rehearsal"])
     parser.add_argument("--steps", type=positive, default=100_000, help="budget in the target")
-    parser.add_argument("--seeds", type=positive, default=3, help="of the transfer")
+    parser.add_argument("--seeds", type=positive, default=5, help="of the transfer")
     parser.add_argument("--episodes", type=positive, default=32, help="per result and physics")
     parser.add_argument("--jobs", type=positive, default=2)
     parser.add_argument("--quick", action="store_true", help="a single update, a few episodes")

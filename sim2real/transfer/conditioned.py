@@ -1,6 +1,6 @@
 """Policies that are conditioned on physics: made from a plain one, and trained where physics is known.
 
-    policy = conditioned(Policy.load("furuta-nominal-0"), source, steps=800_000, seed=0)
+    policy = conditioned(Policy.load("furuta-nominal-0"), source, steps=1_200_000, seed=0)
     policy.weights["context"]           # each parameter of the training domain, from -1 to 1; at first 0
 
 For training, physics stands behind the observation (a universal policy, Yu et al. 2017); what is learnt of it

@@ -45,10 +45,10 @@ class ContextSearch:
         "searches what a policy that is conditioned on physics should take them for",
         "Exarchos et al. 2021",
         needs=("source",),
-        costs="800,000 steps of the source, unless the policy has a context",
+        costs="1,200,000 steps of the source, unless the policy has a context",
         risk="returns of single episodes are noisy",
     )
-    train_steps: int = 800_000
+    train_steps: int = 1_200_000
     """Control steps of the source, for a policy without a context."""
     generations: int = 5
     """At most; fewer where the budget ends before."""

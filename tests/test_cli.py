@@ -248,7 +248,8 @@ def test_the_log_doctor_from_the_command_line(tmp_path, capsys, monkeypatch):
     motion = np.sin(np.outer(time, [1.0, 1.7]))
     arrays = {"time_us": (time * 1e6).astype(np.int64), "joints": np.array(["a", "b"])}
     (tmp_path / "logs").mkdir()
-    np.savez(tmp_path / "logs" / "wave.npz", command=motion, position=np.roll(motion, 4, axis=0), **arrays)
+    late = np.concatenate([motion[:1]] * 4 + [motion[:-4]])
+    np.savez(tmp_path / "logs" / "wave.npz", command=motion, position=late, **arrays)
     assert main(["recordings", "logs", "--out", "seen"]) == 0
     assert (tmp_path / "seen" / "recordings.html").is_file()
     motion[100] = np.nan

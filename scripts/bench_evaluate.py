@@ -11,7 +11,7 @@ don't. Loading the world and building the network are not timed, making the envs
 for other variants. The second row of `evaluate_policy` gives it one env per episode, which is not its default
 but batches the network; its episodes start elsewhere. Where a machine has other work, CPU time is what to
 look at: ours has a thread for each core. Nine tenths of ours is the engine's own step, which the loop has as
-well, so that by CPU time a thirtieth is what can be reached, and less where two threads share a core's units; the
+well, so that by CPU time a thirtieth is what can be reached, and less where two threads share a core; the
 rest is threads.
 """
 

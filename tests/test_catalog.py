@@ -148,6 +148,7 @@ def test_every_parameter_has_an_effect_at_both_ends_of_its_range(world):
     assert [end for end, effect in zip(ends, moved, strict=True) if effect < 1e-4] == []
 
 
+@pytest.mark.slow
 def test_every_variant_has_an_effect_and_every_value_in_it(world):
     """A value alone, where the variant needs no other to act; the shapes of an effect do."""
     held_out = [v for v in world.variants.values() if v.name != CONTROL and v.simulator == "mujoco"]

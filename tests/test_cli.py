@@ -41,6 +41,7 @@ def test_loads_nothing_heavy(python, program):
     assert told.strip().endswith("loaded: []")
 
 
+@pytest.mark.slow
 def test_the_module_is_the_command():
     told = subprocess.run(
         [sys.executable, "-m", "sim2real", "worlds"], capture_output=True, text=True, check=False
@@ -53,6 +54,7 @@ def test_the_module_is_the_command():
     assert wrong.returncode == 2
 
 
+@pytest.mark.slow
 def test_lazy_names(python):
     told = python(
         "import sim2real\n"
@@ -259,6 +261,7 @@ def test_the_log_doctor_from_the_command_line(tmp_path, capsys, monkeypatch):
     assert main(["recordings", "nowhere"]) == 2
 
 
+@pytest.mark.slow
 def test_policies_are_listed_by_kind_and_shown_by_name(capsys):
     assert main(["policies"]) == 0
     told = capsys.readouterr().out

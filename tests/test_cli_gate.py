@@ -26,6 +26,7 @@ def old(tmp_path_factory):
     return folder / "run"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("requirement", "status", "tag"),
     [
@@ -48,6 +49,7 @@ def test_the_status_and_both_files_say_what_was_decided(requirement, status, tag
     assert read_as(Gate, tmp_path / "run" / "gate.json").status == status
 
 
+@pytest.mark.slow
 def test_the_same_run_has_not_changed(old, tmp_path, capsys):
     with contextlib.chdir(tmp_path):
         assert main([*RUN, "--compare", str(old), "--summary", "s.md", "--out", "run"]) == 0
@@ -77,6 +79,7 @@ def test_a_run_of_an_older_version_is_read_and_a_stranger_is_named(old, tmp_path
     assert "the episode table has no column length" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_gate_of_the_readme_works(root, tmp_path):
     (block,) = re.findall(r"```yaml\n(.*?)```", (root / "README.md").read_text("utf-8"), flags=re.DOTALL)
     (command,) = re.findall(r"- run: >\n(.*?)\n +- if", block, flags=re.DOTALL)

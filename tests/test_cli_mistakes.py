@@ -183,6 +183,7 @@ def test_a_mistake_costs_one_sentence_and_nothing_else(command, said, things, ca
     assert contents(things) == before
 
 
+@pytest.mark.slow
 def test_a_reader_that_has_gone_is_no_mistake():
     """As in ``sim2real worlds furuta | head -1``."""
     command = [sys.executable, "-m", "sim2real", "worlds", "furuta"]
@@ -192,6 +193,7 @@ def test_a_reader_that_has_gone_is_no_mistake():
     assert process.returncode == 1
 
 
+@pytest.mark.slow
 def test_a_terminal_without_our_letters_gets_what_it_can_show():
     command = [sys.executable, "-m", "sim2real", "worlds", "furuta"]
     plain = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}

@@ -150,6 +150,7 @@ def test_autoreset_redraws_physics_in_place(pendulum):
     assert all(0.05 <= physics["pole.mass"] <= 0.2 for physics in after)
 
 
+@pytest.mark.slow
 def test_physics_of_a_row_never_compounds(pendulum):
     env = Sim2RealVectorEnv(pendulum, 2, WIDE, 2)
     env.reset(seed=0)

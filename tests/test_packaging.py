@@ -66,6 +66,7 @@ def project_files(*folders: str) -> list[str]:
     return sorted(name for name in names if (ROOT / name).is_file())
 
 
+@pytest.mark.slow
 def test_one_top_level_name(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
@@ -91,11 +92,13 @@ def test_nothing_else_is_shipped(wheel: Path) -> None:
     assert shipped == catalogue | set(project_files("sim2real"))
 
 
+@pytest.mark.slow
 def test_import_elsewhere(fresh_python: Path, tmp_path: Path) -> None:
     where = run(fresh_python, "-c", "import sim2real; print(sim2real.__file__)", cwd=tmp_path)
     assert Path(where.strip()).is_relative_to(fresh_python.parents[1])
 
 
+@pytest.mark.slow
 def test_command_finds_its_worlds(fresh_python: Path, tmp_path: Path) -> None:
     listed = run(fresh_python.parent / "sim2real", "worlds", cwd=tmp_path)
     worlds = [path.parent.name for path in ROOT.glob("envs/*/physics.toml")]

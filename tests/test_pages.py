@@ -80,6 +80,7 @@ def made(folder, joints):
     return world
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "page"),
     [
@@ -128,6 +129,7 @@ def episodes(labels, variants):
     return dict(zip(COLUMNS, map(np.array, zip(*rows, strict=True)), strict=True))
 
 
+@pytest.mark.slow
 def test_a_report_has_the_same_tags_whatever_methods_and_variants_are_called(tmp_path):
     pages = []
     for kind, (a, b) in (("plain", PLAIN), ("hostile", HOSTILE)):

@@ -103,6 +103,7 @@ def test_what_belongs_to_the_process_is_as_it_was(python, tmp_path):
     python(LOOK + IMPORTS + RANDOMIZES + STEPS + TRAINS, tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["sim2real", "/usr/bin/sim2real.py", "python"])
 def test_ids_are_registered_whatever_the_program_is_called(python, name):
     program = f"import sys; sys.argv = [{name!r}]; import sim2real, gymnasium as gym; "

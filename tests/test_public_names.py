@@ -46,6 +46,7 @@ def test_a_package_is_also_the_function_of_its_name(name: str) -> None:
     assert package.__path__, "its modules can be imported as ever"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("before", ["", "import sim2real.transfer.target", "from sim2real import transfer"])
 def test_a_package_can_be_called_whatever_was_imported_before(before: str) -> None:
     code = f"{before}\nimport sim2real\ntry: sim2real.transfer()\nexcept TypeError as error: print(error)"

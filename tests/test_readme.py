@@ -37,6 +37,7 @@ def blocks(language: str) -> list[str]:
 LONG = [code for code in blocks("python") if "sim2real.close(" in code or "sim2real.train(" in code]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", [code for code in blocks("python") if code not in LONG])
 def test_python_blocks_run_in_an_empty_folder(
     code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

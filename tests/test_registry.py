@@ -184,6 +184,7 @@ def test_packages_offer_tasks(elsewhere, monkeypatch):
         tasks["hopper"]
 
 
+@pytest.mark.slow
 def test_train_and_evaluate_with_a_task_of_ones_own(elsewhere, capsys):
     own = ["--task", "sway", "--import", "swaying"]
     assert main(["train", "cart", "--steps", "4096", "--out", "swayer", *own]) == 0
@@ -192,6 +193,7 @@ def test_train_and_evaluate_with_a_task_of_ones_own(elsewhere, capsys):
     assert "heavy" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_task_of_ones_own_goes_to_another_process(elsewhere):
     world = sim2real.World.load("cart").with_task("sway")
     import_module("swaying")
@@ -223,6 +225,7 @@ def test_an_id_for_ones_own_world(elsewhere, monkeypatch):
         sim2real.register_env("furutta", id="mine/Sway-v1")
 
 
+@pytest.mark.slow
 def test_two_threads_may_pickle_what_a_file_defines_at_once(elsewhere):
     Path("beside.py").write_text("class Beside:\n    value = 3\n")
     thing = load_module("beside.py").Beside()

@@ -164,6 +164,7 @@ def test_a_dead_parameter_changes_no_bit_of_a_policys_return(planted):
     assert audit["pole.mass"].returns != 0.0
 
 
+@pytest.mark.slow
 def test_the_audit_of_a_world_ranks_and_is_written(tmp_path):
     world = World.load("cartpole")
     policy = Policy.load("cartpole-nominal-0")
@@ -189,6 +190,7 @@ def test_a_row_of_the_batch_equals_a_batch_of_its_own():
     assert audit["pole.mass"].ends[-1].trajectory == alone.distance(1, 0)
 
 
+@pytest.mark.slow
 def test_the_command_prints_and_fails_for_a_dead_parameter(planted, tmp_path, capsys):
     out = tmp_path / "out"
     assert main(["audit", str(planted.path), "--policy", "--out", str(out)]) == 2

@@ -172,6 +172,7 @@ def test_what_only_shapes_it_is_moved_with_it(world_with):
         sim2real.audit_world(world_with(SIZE)).refuse()
 
 
+@pytest.mark.slow
 def test_it_goes_to_another_process(world_with):
     """With the parameter, as nothing is registered there; also a class that no import finds."""
     CHANNELS._registered.clear()

@@ -215,6 +215,7 @@ def test_torch_obeys_as_numpy_does(full, torch_env, tools):
     np.testing.assert_allclose(theirs, ours, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", [Engine("bullet", 1), Engine("bullet", 2), Engine("mujoco", 1, play=True)])
 def test_laws_act_in_bullet_and_with_play_as_in_mujoco(full, engine, tools):
     domain = {"parameters": FULL}

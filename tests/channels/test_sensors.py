@@ -49,6 +49,7 @@ def test_bias_and_gain_are_an_affine_reading(read):
     np.testing.assert_allclose(biased[..., 0], 1.2 * clean[..., 0] + 0.3, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_drifting_bias_is_a_random_walk_from_zero(read):
     """Its variance grows as time: σ² t, with independent increments (Wiener process)."""
     drifting, clean = read([("pole_cos.bias_drift", 0)], {"pole_cos.bias_drift": 0.5}, 200, 200)

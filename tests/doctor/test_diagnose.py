@@ -490,6 +490,7 @@ def test_no_logs_at_all_are_refused():
         diagnose([])
 
 
+@pytest.mark.slow
 def test_the_real_arm_is_told_as_it_is(real):
     """The facts of the data's own description, and no cry of wolf."""
     logs = read_raw(real / "npz")
@@ -510,6 +511,7 @@ def test_the_real_arm_is_told_as_it_is(real):
     assert len(contact.rows) == 5
 
 
+@pytest.mark.slow
 def test_the_real_arm_fits_its_world(real):
     diagnosis = diagnose(read_raw(real / "npz" / "train"), expected_of(World.load("so101")))
     assert diagnosis.verdict == USABLE

@@ -62,6 +62,7 @@ def test_gap_refuses_what_the_doctor_calls_bad_and_says_where(arm, log, tmp_path
     assert (out / "gap.html").is_file()
 
 
+@pytest.mark.slow
 def test_gap_unwraps_on_request(arm, log, tmp_path, capsys):
     """Beyond a turn, an unwrapped log replays as the same motion does within it."""
     goal, real = 3 + 0.3 * np.sin(2 * TIME), 3 + 0.3 * np.sin(2 * TIME - 0.2)

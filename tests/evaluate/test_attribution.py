@@ -172,6 +172,7 @@ def test_a_planted_culprit_is_ranked_first_and_shares_add_up(cartpole, policy):
     assert "starts alone" in found.about
 
 
+@pytest.mark.slow
 def test_values_against_an_evaluation_of_each_set_by_itself(cartpole):
     policies = [Policy.load(f"cartpole-nominal-{seed}") for seed in range(3)]
     physics = {"cart.mass": 1.6, "world.gravity": 8.0}

@@ -59,6 +59,7 @@ def test_few_seeds_compare_these_policies_by_their_starts(seeds):
     assert "about these policies alone" in told(list(found.values()))[0]
 
 
+@pytest.mark.slow
 def test_equal_runs_seldom_differ():
     alarms = [
         any(

@@ -212,6 +212,7 @@ def test_so_many_seeds_would_decide(gap):
     assert 0.65 < np.mean(decided) < 0.95
 
 
+@pytest.mark.slow
 def test_gates_at_the_brink_seldom_say_anything():
     """Where the truth is the very number asked for, met and broken are wrong at most once in forty each."""
     rng, found, references = np.random.default_rng(3), [], {f"v{k}": Reference(0, 100) for k in range(15)}

@@ -45,6 +45,7 @@ def test_the_energy_distance_of_two_normals():
     assert found.accuracy == pytest.approx(scipy.stats.norm.cdf(0.4), abs=0.03)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("paired", [True, False])
 def test_a_planted_shift_is_found_and_equal_ones_are_not(paired):
     rng = np.random.default_rng(2)

@@ -18,6 +18,7 @@ WORLD = World.load("cartpole")
 POLICIES = [Policy.load(f"cartpole-{label}-{k}") for label in ("nominal", "randomized") for k in range(3)]
 
 
+@pytest.mark.slow
 def test_cells_are_evaluations():
     trials = Trials(3, seed=4)
     found = matrix(POLICIES, places([WORLD], domains=["nominal", "combined_a", "training"]), trials)
@@ -76,6 +77,7 @@ def test_what_does_not_fit_a_world_is_left_out_and_said():
         matrix([], both)
 
 
+@pytest.mark.slow
 def test_the_command_prints_and_writes_it(tmp_path, capsys):
     with contextlib.chdir(tmp_path):
         names = [policy.name for policy in POLICIES[:3]]

@@ -89,6 +89,7 @@ def planted(rng, policies, simulated=100, real=20):
     return chances, made(rng, policies, simulated, chances[0]), made(rng, policies, real, chances[1])
 
 
+@pytest.mark.slow
 def test_intervals_hold_the_truth_that_few_trials_hide():
     """40 policies of 10 trials: the plain nested bootstrap holds the true correlation once in three times."""
     rng = np.random.default_rng(0)

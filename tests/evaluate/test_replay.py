@@ -107,6 +107,7 @@ def test_planted_physics_leaves_no_gap(world):
     assert replay_gap(world, logs).mean_rmse(SIMULATION) > 1e-4
 
 
+@pytest.mark.slow
 def test_the_command_replays_under_physics_that_was_identified(world, tmp_path, capsys):
     """Single joints of a group, one of them under a law of friction, from the middle of a wide domain."""
     physics = {"elbow_flex.kp": 400.0, "shoulder_pan.stribeck": 0.2, "joints.damping": 1.4}

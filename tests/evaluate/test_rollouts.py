@@ -63,6 +63,7 @@ def rows(table, **values):
     return np.logical_and.reduce([table[name] == value for name, value in values.items()])
 
 
+@pytest.mark.slow
 def test_table_against_one_env_per_variant_and_policy(random_policy):
     world = World.load("hopper")
     policies = [random_policy(world, 0), random_policy(world, 1), random_policy(world, 0, "other")]
@@ -266,6 +267,7 @@ def test_few_rows_at_a_time_go_as_all_at_once(pendulum, random_policy, monkeypat
         assert np.array_equal(getattr(whole, field), getattr(some, field)), field
 
 
+@pytest.mark.slow
 def test_variants_of_other_engines_stand_in_the_same_table(pendulum, random_policy):
     there = {"in_bullet": Variant("in_bullet", "simulator", {"pole.mass": 0.3}, "bullet")}
     world = replace(pendulum, variants={**pendulum.variants, **there})

@@ -92,6 +92,7 @@ def test_what_is_no_map():
         solved_map(WORLD, [POLICY], TWO, dict.fromkeys(TWO.names, 3), 2.0)
 
 
+@pytest.mark.slow
 def test_the_commands_write_numbers_and_pictures(tmp_path, capsys):
     with contextlib.chdir(tmp_path):
         TWO.save("two.toml")

@@ -50,6 +50,7 @@ def test_the_search_is_no_worse_than_a_grid_of_many_more_rollouts(cartpole, poli
     assert found.physics["motor.latency"] in range(13)
 
 
+@pytest.mark.slow
 def test_a_search_repeats_and_its_return_is_that_of_fresh_episodes(cartpole, policy):
     search = Search(generations=2, population=4, episodes=2, fresh=16)
     found, again = (worst_case(cartpole, [policy, policy], STRENGTH, search) for _ in range(2))
@@ -75,6 +76,7 @@ def test_success_can_be_what_is_least(cartpole, policy):
     assert found.lowest == 0.0
 
 
+@pytest.mark.slow
 def test_the_robust_radius_is_that_of_a_plain_scan(cartpole, policy):
     domain = Domain({"motor.strength": Uniform(0.3, 1.0), "world.gravity": Uniform(9.8, 9.82)})
     bisection = Bisection(threshold=0.8, episodes=64, halvings=3)

@@ -33,6 +33,7 @@ def test_an_unknown_kind_or_option_is_told_with_those_that_exist(text, tmp_path,
         load_policy(text)
 
 
+@pytest.mark.slow
 def test_policies_of_others_need_a_world(tmp_path, capsys):
     (tmp_path / "rule.py").write_text("def act(seen):\n    return 0 * seen[:, :1]\n")
     spec = f"{tmp_path / 'rule.py'}:act"

@@ -141,6 +141,7 @@ def test_an_empty_folder_says_what_was_looked_for(tmp_path, capsys):
     assert "no recordings" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_clean_logs_are_taken_whole(arm, logs, saved, real):
     taken = screen_recordings(arm, saved(logs[0]))
     assert [log.name for log in taken.recordings] == ["run0", "run1", "run2"]
@@ -161,6 +162,7 @@ def test_commands_of_motors_are_no_goals(name, twin):
     assert not [f for f in diagnosis.findings if "commands go" in f.text]
 
 
+@pytest.mark.slow
 def test_insisting_keeps_the_complaint_among_the_verdicts(twin, tmp_path, capsys):
     recordings = twin("cartpole", {"cart.mass": 1.3}, count=2, seconds=0.6, start=(0, np.pi))
     folder, out = tmp_path / "logs", tmp_path / "out"
@@ -184,6 +186,7 @@ def test_recordings_that_a_fit_can_not_begin_with_are_named(twin):
         identify(world, [recordings[1], recordings[1]])
 
 
+@pytest.mark.slow
 def test_a_joint_that_no_command_moves_is_said_and_the_others_are_fitted(arm, logs):
     still = logs[0].joints.index("wrist_flex")
     quiet = []

@@ -31,6 +31,7 @@ def noisy(recordings, seed):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "free", "start"),
     [

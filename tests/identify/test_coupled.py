@@ -84,6 +84,7 @@ def test_drives_need_not_have_the_names_of_joints(world):
     assert names[-2:] == ["upper.mass", "lower.mass"]
 
 
+@pytest.mark.slow
 def test_coupled_joints_are_fitted_in_the_full_simulation(world, recordings):
     free = (*TRUTH, "upper.mass")
     found = identify(world, recordings, Options(free=free, generations=4, threads=1))
@@ -95,6 +96,7 @@ def test_coupled_joints_are_fitted_in_the_full_simulation(world, recordings):
         assert estimate.low < truth < estimate.high
 
 
+@pytest.mark.slow
 def test_a_strong_arm_may_have_a_friction_that_a_small_one_could_not(tmp_path):
     """Published models of industrial arms have no friction; what they may have follows from their servos."""
     scene = SCENE.replace('kp="20" kv="0.5"', 'kp="2000" kv="50"').replace('kp="10"', 'kp="1500"')

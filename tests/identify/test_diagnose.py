@@ -36,6 +36,7 @@ def measured(world, motion, physics):
     return dataclasses.replace(motion, measured=found[0])
 
 
+@pytest.mark.slow
 def test_a_table_is_seen_and_found(arm, pressing):
     table = {"floor.height": -0.05, "floor.friction": 0.3}
     real = measured(arm.with_parameters({}, table), pressing, table)
@@ -51,6 +52,7 @@ def test_a_table_is_seen_and_found(arm, pressing):
     assert after.mean() < 0.1 * before.mean()
 
 
+@pytest.mark.slow
 def test_where_nothing_is_touched_no_table_is_proposed(arm, pressing):
     real = measured(arm, pressing, {})
     assert touching(arm, [real], [real.measured]) == []

@@ -56,6 +56,7 @@ def test_the_likelihood_is_the_one_written_out(furuta, rollouts, tails):
     assert got[0] > got[1], "the candidate nearer to the truth is likelier"
 
 
+@pytest.mark.slow
 def test_planted_values_are_found_and_no_width_is_below_what_residuals_imply(furuta, rollouts):
     search = SearchSettings(generations=30, population=8)
     result = dropo(furuta, rollouts, BOUNDS, DropoSettings(samples=6, search=search))

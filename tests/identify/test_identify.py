@@ -41,6 +41,7 @@ def test_planted_physics_is_found(name, twin):
     assert rows["identified"].held_out < 0.2 * rows["nominal"].held_out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("planted", [{}, {"servos.kp": 700.0, "joints.damping": 1.5}])
 def test_joints_that_throw_each_other_about_are_not_fitted_one_by_one(twin, planted):
     """Stiff servos under jumping goals: the fast simulation is wrong by more than there is to explain."""
@@ -69,6 +70,7 @@ def test_planted_physics_is_found_through_contacts(twin):
         assert estimate.low <= truth <= estimate.high, estimate
 
 
+@pytest.mark.slow
 def test_planted_servos_are_found(twin):
     """From the published gain, fifty times the planted one."""
     physics = {
@@ -116,6 +118,7 @@ def shortened(log, seconds):
     return dataclasses.replace(log, **parts)
 
 
+@pytest.mark.slow
 def test_a_result_is_a_domain_to_train_in(twin, tmp_path):
     physics, start = PLANTED["cartpole"]
     world = World.load("cartpole")
@@ -132,6 +135,7 @@ def test_a_result_is_a_domain_to_train_in(twin, tmp_path):
     assert '"verdicts"' in (tmp_path / "identification.json").read_text()
 
 
+@pytest.mark.slow
 def test_an_interrupted_fit_goes_on(twin, tmp_path):
     recordings = twin("cartpole", {"cart.mass": 1.3}, count=3, seconds=1.0, start=(0, np.pi))
     world, path = World.load("cartpole"), tmp_path / "checkpoint.json"
@@ -190,6 +194,7 @@ def test_recordings_are_held_out_whole(twin):
         split(motions, [m.name for m in motions])
 
 
+@pytest.mark.slow
 def test_a_single_recording_is_judged_on_its_last_quarter(twin):
     (log,) = twin("cartpole", {"cart.mass": 1.3}, count=1, seconds=6.0, start=(0, np.pi))
     options = Options(free=("cart.mass",), generations=0, threads=1, window=0.5)
@@ -208,6 +213,7 @@ SERVO = """<mujoco><option timestep="0.002"/><worldbody><body>
 <actuator><position name="servo" joint="elbow" kp="30" kv="1"/></actuator></mujoco>"""
 
 
+@pytest.mark.slow
 def test_a_perfect_fit_gives_a_domain_as_narrow_as_its_intervals(write_world):
     """What only the start of a held-out window is wrong by shows on no sensor, and widens nothing."""
     truth = {"elbow.damping": 0.35, "elbow.frictionloss": 0.06}

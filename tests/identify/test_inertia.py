@@ -84,6 +84,7 @@ def recorded(model, seed):
     return Recording(f"run{seed}", names, time, command, position, velocity)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("payload", [True, False])
 def test_the_whole_inertia_of_a_payload_is_found(payload, gimbal, tmp_path):
     model, mass, centre, tensor = loaded(payload)

@@ -54,6 +54,7 @@ def judged(world, values=VALUES, std=SURE, after=0.01, bounds=BOUNDS):
     return {verdict.name: verdict for verdict in verdicts}, exit_code(verdicts)
 
 
+@pytest.mark.slow
 def test_what_was_planted_is_identified_and_comes_back_from_its_folder(furuta, tmp_path):
     planted = {"pole.mass": 0.03, "motor.latency": 5.0}
     found = fitted(furuta, planted, *planted)
@@ -67,6 +68,7 @@ def test_what_was_planted_is_identified_and_comes_back_from_its_folder(furuta, t
     assert [v.text for v in again.verdicts] == [verdict.text]
 
 
+@pytest.mark.slow
 def test_what_the_model_lacks_is_said(furuta):
     found = fitted(furuta, {"pole.mass": 0.03, "arm_hinge.frictionloss": 3e-3}, "pole.mass")
     [verdict] = found.verdicts
@@ -75,6 +77,7 @@ def test_what_the_model_lacks_is_said(furuta):
     assert found.exit_code == 12
 
 
+@pytest.mark.slow
 def test_what_makes_up_for_each_other_is_not_identified(furuta):
     """Both make an arm heavy to turn."""
     planted = {"arm.mass": 0.1, "arm_hinge.armature": 7e-6}

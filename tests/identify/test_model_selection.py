@@ -28,6 +28,7 @@ def selected(recordings, extension):
     )
 
 
+@pytest.mark.slow
 def test_backlash_is_kept_for_the_joint_that_has_it():
     extension = Extension("+ backlash", ("backlash",))
     loose = selected([swung(seed, play=0.05) for seed in range(3)], extension)
@@ -36,6 +37,7 @@ def test_backlash_is_kept_for_the_joint_that_has_it():
     assert selected([swung(seed) for seed in range(3)], extension).steps[1].kept == ()
 
 
+@pytest.mark.slow
 def test_the_torque_speed_line_is_kept_for_the_joint_that_has_it():
     extension = Extension("+ torque-speed line", ("speed_loss",))
     steep = selected([swung(seed, jumps=True, loss=0.5) for seed in range(3)], extension)
@@ -87,6 +89,7 @@ def swung(seed, play=0.0, loss=0.0, jumps=False):
 DRY = {"motor.latency": 4, "arm_hinge.frictionloss": 6e-4}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("physics", "kept"), [(DRY, {"+ latency", "+ Coulomb friction"}), ({"pole.mass": 0.03}, set())]
 )
@@ -133,6 +136,7 @@ def test_candidate_models_name_what_the_world_has():
     assert [model.name for model in arm[-2:]] == ["+ backlash", "+ torque-speed line"]
 
 
+@pytest.mark.slow
 def test_backlash_and_line_can_be_freed_by_name(tmp_path):
     """And the result is a domain that an env draws from."""
     world = World.load("so101")

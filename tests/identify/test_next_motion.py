@@ -43,6 +43,7 @@ def width(world, recordings, options, name):
     return next(e.share for e in check(world, recordings, options).expected if e.name == name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "physics", "setup"),
     [
@@ -79,6 +80,7 @@ def test_a_motor_is_told_to_show_what_is_known_least(name, physics, setup, twin)
     assert after / before == pytest.approx(motion.expected / motion.half, abs=0.2)
 
 
+@pytest.mark.slow
 def test_an_arm_is_moved_where_it_was_not(twin):
     """Two recordings that hardly move: a third one, within every range and speed, tells more."""
     world = World.load("so101")
@@ -107,6 +109,7 @@ def test_an_arm_is_moved_where_it_was_not(twin):
     assert again < before
 
 
+@pytest.mark.slow
 def test_the_motion_is_a_recording_that_is_read_again(twin, tmp_path):
     world = World.load("cartpole")
     recordings = twin("cartpole", {}, count=2, seconds=1.0, start=(0, np.pi), noise=1e-3)

@@ -43,6 +43,7 @@ def plain(twin):
     return twin("cartpole", MASSES, count=4, seconds=1.0, start=(0, np.pi), share=0.5)
 
 
+@pytest.mark.slow
 def test_a_latency_and_a_friction_that_are_missing_are_named(late):
     options = Options(free=tuple(MASSES), generations=0, threads=1, window=0.25)
     found = identify(World.load("cartpole"), late, options)
@@ -62,6 +63,7 @@ def test_a_latency_and_a_friction_that_are_missing_are_named(late):
     assert len(table["estimates"][0]["bootstrap"]) == 2
 
 
+@pytest.mark.slow
 def test_nothing_is_called_missing_where_nothing_is(plain):
     problem = problem_of(plain)
     point = fitted(problem)
@@ -75,6 +77,7 @@ def test_nothing_is_called_missing_where_nothing_is(plain):
     assert (high - low < [0.01, 0.15]).all()
 
 
+@pytest.mark.slow
 def test_what_is_free_or_looks_like_it_is_not_opened_again(plain):
     names = (*MASSES, "slider.frictionloss")
     problem = problem_of(plain, names)
@@ -95,6 +98,7 @@ def test_without_missing_effects_the_blocks_decide(late):
         assert estimate.with_nuisance == pytest.approx(estimate.value)
 
 
+@pytest.mark.slow
 def test_contacts_don_t_hide_that_the_scale_is_free(twin):
     """A hopper that is late and rubs: masses, motors, friction and rotors in proportion hop alike."""
     truth = {"torso.mass": 3.2, "motors.strength": 1.12}
@@ -130,6 +134,7 @@ def test_an_effect_goes_only_if_forces_can_grow_together():
         assert [free.name for free in kept] == names[1 : -1 if held else None]
 
 
+@pytest.mark.slow
 def test_a_parameter_that_matters_and_is_not_free_is_named(twin):
     truth, nominal = {"pole.mass": 0.025, "arm.mass": 0.105}, World.load("furuta").parameters
     name = "arm_hinge.damping"

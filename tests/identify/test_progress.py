@@ -23,6 +23,7 @@ def logs(twin, tmp_path):
     return tmp_path / "logs"
 
 
+@pytest.mark.slow
 def test_one_call_does_what_the_command_does(logs, tmp_path):
     lines, options = [], Options(free=("cart.mass",), generations=0, threads=1, window=0.4)
     world = World.load("cartpole")
@@ -44,6 +45,7 @@ def test_one_call_does_what_the_command_does(logs, tmp_path):
         identify_folder(world, logs, options)
 
 
+@pytest.mark.slow
 def test_a_line_a_stage_where_there_is_no_terminal(logs, tmp_path, capsys):
     command = ["identify", "cartpole", "--recordings", str(logs), "--free", "cart.mass"]
     assert main([*command, "--out", str(tmp_path / "out")]) == 0
@@ -75,6 +77,7 @@ def test_the_time_left_shrinks_with_the_stages_that_are_done(monkeypatch):
     ]
 
 
+@pytest.mark.slow
 def test_commands_that_were_made_from_the_measurements_are_no_commands(twin):
     """A log whose action is only the next state, as data sets have them that were never told an action."""
     world, made = World.load("so101"), []
@@ -88,6 +91,7 @@ def test_commands_that_were_made_from_the_measurements_are_no_commands(twin):
     assert any("the commands are the measured positions of the next row" in text for text in said), said
 
 
+@pytest.mark.slow
 def test_errors_that_no_sensor_shows_lack_nothing(twin):
     """A noise-free twin with a friction far below what shows: no "0.0 in place of 0.0"."""
     physics = {"cart.mass": 1.3, "slider.frictionloss": 2e-5}

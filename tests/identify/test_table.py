@@ -51,6 +51,7 @@ def problem_of(recordings, seconds=20.0):
     return RecordingProblem.of(world, space, cut, 1, fast=True)
 
 
+@pytest.mark.slow
 def test_a_table_is_judged_on_what_it_was_not_found_on():
     problem = problem_of([log(1, 0.35), log(2, 1.0), log(4, 0.95)])
     fitted, held = problem.motions[:2], problem.motions[2:]
@@ -76,6 +77,7 @@ def test_a_table_is_judged_on_what_it_was_not_found_on():
         assert wide.high - wide.low > narrow.high - narrow.low  # what is not known of the joints
 
 
+@pytest.mark.slow
 def test_one_recording_that_touches_is_judged_on_its_own_parts():
     problem = problem_of([log(1, 0.35), log(2, 1.0)])
     contacts = find_contacts(problem, problem.space.start, problem.motions, [])
@@ -89,6 +91,7 @@ def test_no_table_is_looked_for_where_nothing_is_touched():
     assert find_contacts(problem, problem.space.start, problem.motions, []) is None
 
 
+@pytest.mark.slow
 def test_a_table_that_the_others_do_not_show_is_not_kept():
     low, high = (
         {"floor.height": -0.075, "floor.friction": 0.3},
@@ -100,6 +103,7 @@ def test_a_table_that_the_others_do_not_show_is_not_kept():
     assert not contacts.kept
 
 
+@pytest.mark.slow
 def test_a_table_is_proposed_where_the_model_was_named():
     free, fixed = ("joints.damping", "joints.frictionloss"), {"servos.kp": 15.0, "servos.kd": 0.0}
     options = Options(free=free, fixed=fixed, generations=0, threads=1, held_out=(), nuisance=False)

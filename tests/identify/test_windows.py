@@ -178,6 +178,7 @@ def test_what_the_model_lacks_makes_intervals_wide(furuta):
     assert mass.low < 0.03 < mass.high
 
 
+@pytest.mark.slow
 def test_the_scale_of_forces_is_open_where_feet_strike_the_ground():
     """Masses, rotors, damping and motors of a hopper in proportion are the same motion."""
     world = World.load("hopper")

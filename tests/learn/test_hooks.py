@@ -116,6 +116,7 @@ def test_fisher_is_the_mean_square_of_the_score(env, policy):
     np.testing.assert_allclose(found["act.bias"][0], 1 / 4, rtol=0.1)
 
 
+@pytest.mark.slow
 def test_an_anchor_teaches_a_student_what_a_teacher_does(env, policy):
     """Distillation: with a strong anchor the policy acts as the other one in those states."""
     teacher = fresh_policy(env, TINY, seed=7)

@@ -103,6 +103,7 @@ def test_a_policy_with_a_past_learns_and_goes_through_a_folder(world, tmp_path, 
     np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.slow
 def test_training_makes_a_policy_with_a_past(world, tmp_path):
     policy = train(world, tmp_path / "mine", settings=TINY)
     assert policy.contract.history == 3

@@ -37,6 +37,7 @@ def test_weights_from_before_a_collapse_are_kept():
     assert steps == (int(weights[0]) + 1) * 10 * ROWS
 
 
+@pytest.mark.slow
 def test_last_weights_stay_while_learning_goes_up_or_on():
     assert learning(np.linspace(0, 10, 60)) is None
     kept = [learning([5.0] * 60, seed=seed) for seed in range(200)]

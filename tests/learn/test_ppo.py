@@ -68,6 +68,7 @@ def test_rehearsing_envs_keep_nominal_physics_beside_those_of_the_domain(pendulu
         dataclasses.replace(TINY, rehearsal=1.0)
 
 
+@pytest.mark.slow
 def test_a_policy_that_goes_on_rehearses_nominal_physics_whatever_it_was_trained_in(pendulum, tmp_path):
     """Twice in other physics each time, with nominal rows beside them, as by hand."""
     own, others = Domain.point({"pole.mass": 0.3}), [Domain.point({"pole.mass": m}) for m in (0.4, 0.5)]
@@ -176,6 +177,7 @@ def test_randomized_training_says_where(pendulum, tmp_path):
     assert Domain.from_toml(step.domain) == domain
 
 
+@pytest.mark.slow
 def test_same_seed_same_policy(pendulum, tmp_path):
     a, b, c = (
         train(pendulum, tmp_path / f"{k}", seed=seed, settings=TINY) for k, seed in enumerate((1, 1, 2))
@@ -263,6 +265,7 @@ def test_a_seed_that_is_none_is_refused(pendulum, tmp_path, seed):
     assert not (tmp_path / "mine.training").exists()
 
 
+@pytest.mark.slow
 def test_numbers_of_numpy_train_as_pythons_do(pendulum, tmp_path):
     numbers = {"total_steps": np.int64(1024), "learning_rate": np.float32(1e-3), "hidden": (np.int32(16), 8)}
     same = dataclasses.replace(TINY, learning_rate=float(np.float32(1e-3)))
@@ -272,6 +275,7 @@ def test_numbers_of_numpy_train_as_pythons_do(pendulum, tmp_path):
     assert Policy.load(tmp_path / "one").contract.provenance == two.contract.provenance
 
 
+@pytest.mark.slow
 def test_checkpoint_of_other_settings_is_not_used(pendulum, tmp_path, caplog):
     logs = tmp_path / "mine.training"
     train(pendulum, tmp_path / "mine", seed=1, settings=TINY)
@@ -351,6 +355,7 @@ def test_learns_to_swing_up(tmp_path):
     assert learnt > 4 * max(begun, chance)
 
 
+@pytest.mark.slow
 def test_training_goes_on_from_a_policy(pendulum, tmp_path):
     first = train(pendulum, tmp_path / "first-5", seed=5, settings=TINY)
     settings = dataclasses.replace(TINY, start=str(tmp_path / "first-{seed}"), learning_rate=1e-12)
@@ -365,6 +370,7 @@ def test_training_goes_on_from_a_policy(pendulum, tmp_path):
         train(pendulum, tmp_path / "third", domain, seed=6, settings=settings)
 
 
+@pytest.mark.slow
 def test_a_policy_to_start_from_brings_its_network_and_normalizer(pendulum, tmp_path):
     shape = dataclasses.replace(TINY, hidden=(12,), activation="relu", normalize_observations=True)
     first = train(pendulum, tmp_path / "first", seed=5, settings=shape)

@@ -63,6 +63,7 @@ def values(policy, wages):
     )[0][:, 0]
 
 
+@pytest.mark.slow
 def test_a_critic_that_knows_has_less_error_and_the_actor_does_not_know(world):
     env = domain_of(world)
     plain = fresh_policy(env, SETTINGS, seed=0)

@@ -104,6 +104,7 @@ def test_what_was_seen_in_inference_mode_can_be_changed_later(pendulum):
     rows.step(torch.zeros(2, 1))
 
 
+@pytest.mark.slow
 def test_result_of_a_training(pendulum, tmp_path, capsys):
     domain = Domain({"pole.mass": Uniform(0.05, 0.2)})
     policy = train(pendulum, tmp_path / "runs" / "mine", domain, seed=2, settings=TINY)
@@ -129,6 +130,7 @@ def test_result_of_a_training(pendulum, tmp_path, capsys):
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.slow
 def test_same_seed_same_policy(pendulum, tmp_path):
     a, b, c = (
         train(pendulum, tmp_path / f"{k}", seed=seed, settings=TINY) for k, seed in enumerate((1, 1, 2))
@@ -155,6 +157,7 @@ def test_weights_there_and_back(pendulum):
         torch.testing.assert_close(source.alg.critic(observation), target.alg.critic(observation))
 
 
+@pytest.mark.slow
 def test_training_goes_on_from_another_policy(pendulum, tmp_path):
     first = train(pendulum, tmp_path / "first", settings=TINY)
     settings = dataclasses.replace(TINY, start=str(tmp_path / "first"), hidden=(4,), total_steps=128)

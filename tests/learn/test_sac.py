@@ -50,6 +50,7 @@ def test_it_begins_with_the_actions_of_the_policy():
     np.testing.assert_allclose(spread, TINY.initial_std, rtol=0.3)
 
 
+@pytest.mark.slow
 def test_what_is_free_moves_in_one_env_and_in_two(world, policy):
     envs = [Sim2RealVectorEnv(world, rows) for rows in (4, 4)]
     learnt = learn(envs[0], policy, TINY)
@@ -63,6 +64,7 @@ def test_what_is_free_moves_in_one_env_and_in_two(world, policy):
     assert moved(policy, late.policy) == {"log_std"}
 
 
+@pytest.mark.slow
 def test_it_learns_to_push_where_that_is_what_pays(world, policy):
     """A slide that is paid for its position: the mean action rises."""
     env = Sim2RealVectorEnv(world, 4)
@@ -87,6 +89,7 @@ def test_it_learns_to_push_where_that_is_what_pays(world, policy):
     assert after > 0.5
 
 
+@pytest.mark.slow
 def test_an_anchor_holds_the_actor(world, policy):
     """The stronger, the closer it stays to what it did in the anchor's states."""
     observation = np.random.default_rng(0).normal(size=(200, 5)).astype(np.float32)

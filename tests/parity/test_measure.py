@@ -66,6 +66,7 @@ def test_planted_differences_show(furuta):
     assert effects["motor.strength"].agreement > 0.99
 
 
+@pytest.mark.slow
 def test_bullet_is_on_par_with_mujoco_until_something_touches(hopper):
     assert hopper.open_loop < 1e-9
     assert hopper.inertia < 1e-9

@@ -57,6 +57,7 @@ def test_a_gear_and_a_filter_are_on_par(kind, integrator, tmp_path):
     assert parity.effects == ()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("robot", ROBOTS)
 def test_a_strangers_robot_is_on_par(robot, root, tmp_path):
     folder = Path(os.environ.get("SIM2REAL_STRANGERS", root.parent / "shared" / "strangers")) / "robots"

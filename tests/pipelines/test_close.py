@@ -100,6 +100,7 @@ def test_the_road_from_recordings_to_its_end(logs, tmp_path, capsys):
     assert not [path for path in out.rglob(".*") if not path.name.startswith(".~")], "nothing half-written"
 
 
+@pytest.mark.slow
 def test_an_interrupted_road_goes_on_and_repeats_nothing(cartpole, logs, tmp_path):
     policies, out = [Policy.load("cartpole-nominal-0")], tmp_path / "out"
     with pytest.raises(KeyboardInterrupt):
@@ -154,6 +155,7 @@ def test_policies_that_are_no_seeds_of_one_method_are_refused(cartpole, logs, tm
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_the_road_in_a_sealed_target_counts_and_alternates(tmp_path):
     world, policies = World.load("furuta"), [Policy.load("furuta-nominal-0")]
     names = ("pole.mass", "motor.strength")

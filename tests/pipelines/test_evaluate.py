@@ -18,6 +18,7 @@ POLICIES = ["cartpole-nominal-0", "cartpole-randomized-0"]
 TRIALS = Trials(4)
 
 
+@pytest.mark.slow
 def test_one_call_is_its_parts_and_writes_what_it_found(tmp_path: Path) -> None:
     told: list[object] = []
 

@@ -65,6 +65,7 @@ def numbers(folder):
     return told
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_call_is_the_command(name, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
@@ -101,6 +102,7 @@ def test_a_prediction_is_the_commands(tmp_path):
     assert (tmp_path / "typed.json").read_text() == (tmp_path / "called.json").read_text()
 
 
+@pytest.mark.slow
 def test_worlds_and_policies_may_be_folders(tmp_path):
     """As paths, which are what `Path.glob` and a training's own folder give."""
     world, policy = catalog("envs") / WORLD, catalog("policies") / POLICY

@@ -108,6 +108,7 @@ def test_a_ball_that_rises_rises_in_the_picture(ball):
     assert 0 < min(middles) < max(middles) < 90
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("drawing")
 @pytest.mark.parametrize("suffix", [".webp", ".gif"])
 def test_motions_stand_side_by_side_in_real_time(ball, tmp_path, suffix):
@@ -180,6 +181,7 @@ def test_other_files_are_refused_before_anything_is_played(tmp_path, capsys, mon
         record(World.load("hopper"), World.load("hopper").variant(CONTROL), Policy.load("furuta-nominal-0"))
 
 
+@pytest.mark.slow
 def test_a_machine_that_cannot_draw_says_so_in_a_sentence(tmp_path):
     done = subprocess.run(
         [

@@ -127,6 +127,7 @@ def test_a_binary_file_is_refused(motion, write_sage):
         load_recordings(folder)
 
 
+@pytest.mark.slow
 def test_both_formats_of_one_motion_agree(real):
     for folder in sorted((real / "csv").iterdir()):
         [packed] = [path for path in (real / "npz").rglob(f"{folder.name}.npz")]

@@ -216,6 +216,7 @@ def test_a_delay_of_whole_steps_is_said_not_to_be_that_of_the_engine(load, steps
     assert off[steps - 0.5] < 1e-7
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("robot", ["aloha", "shadow_left", "xarm7", "go1", "leap_left", "iiwa14"])
 def test_a_robot_of_menagerie_replays_its_own_motion(load, robot):
     if not STRANGERS.is_dir():

@@ -110,6 +110,7 @@ def test_names_are_escaped_everywhere(tmp_path):
     assert evil in page.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seeds", [1, 2])
 def test_fewer_than_three_seeds_say_so(tmp_path, seeds):
     text = write(tmp_path, make_table(seeds=seeds)).read_text("utf-8")
@@ -117,6 +118,7 @@ def test_fewer_than_three_seeds_say_so(tmp_path, seeds):
     assert "No interval below 3 seeds." in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "labels",
     [("nominal",), ("nominal", "fine-tuned"), ("nominal", "a", "b", "c", "d", "e", "f", "g")],
@@ -135,6 +137,7 @@ def test_without_references_or_control(tmp_path):
     assert "is unknown" in text
 
 
+@pytest.mark.slow
 def test_the_plot_repeats_to_the_bit(tmp_path):
     for name in ("a", "b"):
         write(tmp_path / name, make_table())
@@ -143,6 +146,7 @@ def test_the_plot_repeats_to_the_bit(tmp_path):
     assert first.read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_a_dollar_or_formula_in_a_name_is_text(tmp_path):
     write(tmp_path, make_table(("nominal", "$a_{b$")), title="cost $5 $x")
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
@@ -192,6 +196,7 @@ while True:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL")
 def test_a_kill_in_the_middle_leaves_whole_files(tmp_path):
     table = make_table()
@@ -209,6 +214,7 @@ def test_a_kill_in_the_middle_leaves_whole_files(tmp_path):
         assert len(read_episodes(tmp_path / "episodes.parquet")["seed"]) == len(table["seed"])
 
 
+@pytest.mark.slow
 def test_profiles_are_shown_where_variants_have_a_common_axis(tmp_path):
     table = make_table()
     assert "Performance profiles" in write(tmp_path / "a", table).read_text("utf-8")

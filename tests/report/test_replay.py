@@ -84,6 +84,7 @@ def test_the_tables_show_every_joint_and_motion(five):
     assert "nan" not in text
 
 
+@pytest.mark.slow
 def test_three_files_are_written_and_replaced(five, tmp_path):
     folder = tmp_path / "new" / "gap"
     for _ in range(2):
@@ -94,6 +95,7 @@ def test_three_files_are_written_and_replaced(five, tmp_path):
     assert json.loads((folder / "gap.json").read_text(encoding="utf-8"))["world"] == "so101"
 
 
+@pytest.mark.slow
 def test_the_page_needs_no_network(five, tmp_path):
     page = write_replay_report(five, tmp_path).read_text(encoding="utf-8")
     addresses = set(re.findall(r"https?://[^\s\"'<>)]+", page))
@@ -102,6 +104,7 @@ def test_the_page_needs_no_network(five, tmp_path):
     assert "nan" not in re.sub(r'"data": "[^"]*"|<script>.*?</script>', "", page, flags=re.DOTALL)
 
 
+@pytest.mark.slow
 def test_the_page_carries_the_trajectories(five, tmp_path):
     page = write_replay_report(five, tmp_path).read_text(encoding="utf-8")
     data = json.loads(re.search(r'<script type="application/json">(.*?)</script>', page)[1])
@@ -116,6 +119,7 @@ def test_the_page_carries_the_trajectories(five, tmp_path):
         assert pytest.approx(angles, abs=5.1e-5) == columns[1 + 2 * i : 3 + 2 * i].T
 
 
+@pytest.mark.slow
 def test_a_name_can_not_break_out_of_the_page(tmp_path):
     evil = "</script><script>alert(1)</script>"
     page = write_replay_report(gap([(3, 2)], [evil]), tmp_path).read_text(encoding="utf-8")

@@ -67,6 +67,7 @@ def found():
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_two_runs_make_the_page_of_all_their_rows(tmp_path):
     one, other = run(tmp_path / "a", made("nominal")), run(tmp_path / "b", made("randomized", shift=9.0))
     page, report = write_runs([one, other], tmp_path / "out", command="sim2real report a b")
@@ -83,6 +84,7 @@ def test_two_runs_make_the_page_of_all_their_rows(tmp_path):
     assert len(read_episodes(tmp_path / "out" / "episodes.parquet")["seed"]) == len(both["seed"])
 
 
+@pytest.mark.slow
 def test_methods_of_one_label_are_told_apart_by_lineage(tmp_path):
     a = run(tmp_path / "a", made("tuned", "tuned: train → fine-tune on light"))
     b = run(tmp_path / "b", made("tuned", "tuned: train → fine-tune on heavy", shift=-5.0))
@@ -109,6 +111,7 @@ def test_success_is_left_out_where_a_run_does_not_tell_it():
     assert "success is left out" in note
 
 
+@pytest.mark.slow
 def test_causes_the_worst_physics_and_videos_stand_beside_the_rows(tmp_path):
     runs = [run(tmp_path / "a", made("nominal")), tmp_path / "causes", tmp_path / "worst"]
     for folder in runs[1:]:
@@ -130,6 +133,7 @@ def test_causes_the_worst_physics_and_videos_stand_beside_the_rows(tmp_path):
     assert "0.5 (fails at 0.6)" in alone.read_text("utf-8")
 
 
+@pytest.mark.slow
 def test_maps_spreads_worth_and_matrices_have_a_section_each(tmp_path):
     told = {
         "map.json": SolvedMap(
@@ -172,6 +176,7 @@ def test_what_was_saved_is_read_again(tmp_path):
         as_type(tuple[int, ...], [1, 2, "3"])
 
 
+@pytest.mark.slow
 def test_a_run_of_an_older_version_is_read(tmp_path):
     folder = run(tmp_path / "a", made("nominal"))
     rows = pq.read_table(folder / "episodes.parquet").drop_columns(["lineage"])
@@ -188,6 +193,7 @@ def test_a_run_of_an_older_version_is_read(tmp_path):
     assert (report.title, report.normalized) == ("a", False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seeds", [1, 3])
 def test_equal_returns_and_one_seed_make_a_page(tmp_path, seeds):
     table = made("nominal", seeds=seeds)
@@ -199,6 +205,7 @@ def test_equal_returns_and_one_seed_make_a_page(tmp_path, seeds):
     assert not re.search(r"\bnan\b", page.read_text("utf-8").split("<script>")[0], re.IGNORECASE)
 
 
+@pytest.mark.slow
 def test_what_can_not_be_joined_gets_one_sentence(tmp_path, capsys):
     pole, cart = run(tmp_path / "a", made("nominal")), run(tmp_path / "b", made("nominal"), title="Cart")
     with pytest.raises(InvalidValue, match="runs of Pole and of Cart; report those of one world"):
@@ -219,6 +226,7 @@ def test_what_can_not_be_joined_gets_one_sentence(tmp_path, capsys):
     assert "there is no folder" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_command_tells_where_the_page_is(tmp_path, capsys):
     folder = run(tmp_path / "a", made("nominal"))
     assert main(["report", str(folder), "--out", str(tmp_path / "out")]) == 0

@@ -140,6 +140,7 @@ def descriptor():
     return path
 
 
+@pytest.mark.slow
 def test_isaac_labs_descriptor_drives_joints_in_another_order(tmp_path, model, descriptor, env_yaml, capsys):
     folder = tmp_path / "anymal"
     main(["new", str(folder), "--model", str(model), "--io", str(descriptor), "--env", str(env_yaml)])
@@ -177,6 +178,7 @@ def test_isaac_labs_descriptor_drives_joints_in_another_order(tmp_path, model, d
     assert np.abs(forces[0]).argmax() == names.index("RF_KFE")
 
 
+@pytest.mark.slow
 def test_isaac_labs_height_scan_is_that_of_level_ground(tmp_path, model, descriptor, env_yaml):
     gravity = "observations.projected_gravity"
     before, after = descriptor.read_text().split(gravity)
@@ -292,6 +294,7 @@ def onnx_file(path, size=18, outputs=3, **changes):
     return path
 
 
+@pytest.mark.slow
 def test_mjlabs_metadata(tmp_path, model):
     made = new_world(tmp_path / "new", model, io=onnx_file(tmp_path / "policy.onnx"))
     table = made.world.io
@@ -393,6 +396,7 @@ def test_other_files_are_refused(tmp_path, model, env_yaml):
         new_world(tmp_path / "new", model, task=True, io=env_yaml)
 
 
+@pytest.mark.slow
 @strangers
 def test_unitrees_deployment_file(tmp_path):
     scene, config = STRANGERS / "h1" / "scene.xml", STRANGERS / "h1" / "config.yaml"

@@ -85,6 +85,7 @@ def cube(path, size):
     path.write_bytes(bytes(80) + struct.pack("<I", len(triangles)) + body)
 
 
+@pytest.mark.slow
 def test_numbers_are_the_models(tmp_path):
     Path("arm.xml").write_text(ARM)
     world = new_world("arm", "arm.xml").world
@@ -154,6 +155,7 @@ def test_the_example_reads_what_its_encoders_read():
     assert set(read.values()) == {0.0}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in MODELS]
 )

@@ -121,6 +121,7 @@ def elsewhere(tmp_path, monkeypatch):
         gym.registry.pop(name, None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("env_id", ["Hopper-v5", pytest.param("HalfCheetah-v5", marks=pytest.mark.slow)])
 def test_parameters_of_a_models_env_are_the_models(env_id):
     made = new_world("robot", f"gym:{env_id}")
@@ -181,6 +182,7 @@ def test_all_runs_on_it_at_once(capsys):
     assert "much_mass" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_bodies_of_a_bullet_env_are_parameters(tmp_path):
     pytest.importorskip("pybullet")
     (tmp_path / "swing.urdf").write_text(URDF)

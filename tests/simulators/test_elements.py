@@ -210,8 +210,8 @@ def world_of(model, name="made"):
     return replace(World.load("cartpole"), name=name, model=model, parameters={}, variants={})
 
 
-def path(engine, world, seed=3, steps=500, physics=None):
-    """Positions of the first second, from random velocities under random commands. Shape (steps, nq)."""
+def path(engine, world, seed=3, steps=150, physics=None):
+    """Positions of every step, from random velocities under random commands. Shape (steps, nq)."""
     model, draw = world.model, np.random.default_rng(seed)
     low, high = np.where(model.actuator_ctrllimited[:, None] == 1, model.actuator_ctrlrange, [-1.0, 1.0]).T
     commands = np.repeat(draw.uniform(low, high, (steps // 20 + 1, model.nu)), 20, axis=0)
@@ -375,6 +375,7 @@ def with_everything(model, draw):
 QUICK = ("affine", "tendon's servo", "mimic joint", "several joints", "joint's force limit", "DC motor")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [n if n in QUICK else pytest.param(n, marks=SLOW) for n in ELEMENTS])
 def test_every_quantity_of_every_element_acts_in_bullet_as_in_mujoco(name):
     """All parameters at once, moved away from nominal; the table refuses the others for both."""

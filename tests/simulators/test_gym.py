@@ -124,6 +124,7 @@ def test_a_model_s_physics_and_delays_are_those_of_randomize(hopper):
     assert not np.array_equal(bare.reset(seed=4)[0], observation)
 
 
+@pytest.mark.slow
 def test_processes_give_the_same_bits_and_end(hopper):
     domain = Domain({"torso.mass": Uniform(2.0, 6.0), "leg_joint.latency": Uniform(0, 6)})
 
@@ -162,6 +163,7 @@ def test_the_env_s_own_ends_and_successes_are_taken():
     assert ends == [False, False, False, True]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("threads", [1, 2])
 def test_an_env_that_gives_no_number_ends_its_own_episode_as_a_failure(threads):
     world = tank_world(blows=5)
@@ -188,6 +190,7 @@ def test_mujoco_s_own_restart_after_a_huge_number_is_no_state(hopper):
     assert terminated[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("threads", [1, 2])
 def test_an_env_that_raises_is_told_with_its_line(threads):
     world = tank_world(raises=300)
@@ -242,6 +245,7 @@ def test_a_factory_that_fails_in_a_process_is_told():
             Sim2RealVectorEnv(world, 2, simulator=Engine("gym", threads))
 
 
+@pytest.mark.slow
 def test_what_can_t_go_to_a_process_stays_here():
     held = threading.Lock()
 

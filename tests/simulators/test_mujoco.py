@@ -213,6 +213,7 @@ def lags(simulator, steps):
     return np.array(seen)
 
 
+@pytest.mark.slow
 def test_latency_does_not_drift(bench):
     latencies = np.array([1.0, 2.0, 4.0, 5.0, 10.0])
     simulator = MujocoSimulator(bench, len(latencies))

@@ -48,6 +48,7 @@ def path_of(world, simulator, factor):
     return np.array(path)
 
 
+@pytest.mark.slow
 def test_it_steps_envs_and_trains_by_its_name(elsewhere):
     words = ["--simulator", "half", "--import", "halved", "--steps", "4096", "--out", "policy"]
     assert main(["train", str(elsewhere), *words]) == 0

@@ -113,6 +113,7 @@ def test_nor_do_they_in_bullet(name, edited):
     alike(same, other, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_nor_do_they_in_warp(edited, quick_kernels):
     _, same = episode("furuta", simulator="warp", steps=4)
     env, other = episode(edited("furuta", *EDITS["all"]), simulator="warp", steps=4)

@@ -215,6 +215,7 @@ def walked(world, steps, *physics):
     return np.array(path)
 
 
+@pytest.mark.slow
 def test_its_policy_walks_as_in_the_plain_loop(by_code, by_table):
     notes = [*sim2real.check_task(by_code), *sim2real.check_task(by_table)]
     assert [note for note in notes if not note.startswith(("no draws", "observations command"))] == []

@@ -84,6 +84,7 @@ def compared(tmp_path_factory):
     return compare(WORLD, POLICIES, methods, design, tmp_path_factory.mktemp("cells"), lines), lines
 
 
+@pytest.mark.slow
 def test_table_says_what_every_cell_reached_and_cost(compared, tmp_path):
     found, _ = compared
     assert [row.method for row in found.rows] == ["zero-shot", "same", "from-scratch", "<s>own"]
@@ -150,6 +151,7 @@ def test_cell_that_fails_is_named_and_left_out(compared, tmp_path):
     assert "&lt;s&gt;own" in page
 
 
+@pytest.mark.slow
 def test_one_seed_gives_no_interval_and_no_verdict_and_joblib_s_own_backend_runs_the_cells():
     used = []
     joblib.register_parallel_backend(
@@ -165,6 +167,7 @@ def test_one_seed_gives_no_interval_and_no_verdict_and_joblib_s_own_backend_runs
     assert row.against["zero-shot"].p is None
 
 
+@pytest.mark.slow
 def test_only_cells_that_are_not_there_run_again(tmp_path):
     methods = {"a:b/c": Shifted(0.1)}
     first = compare(WORLD, POLICIES[:1], methods, DESIGN, tmp_path)
@@ -186,6 +189,7 @@ def test_only_cells_that_are_not_there_run_again(tmp_path):
         assert sum("kept from before" in line for line in lines) == others
 
 
+@pytest.mark.slow
 def test_cell_of_a_method_that_was_edited_runs_again(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     lines = Lines()
@@ -205,6 +209,7 @@ def test_cell_of_a_method_that_was_edited_runs_again(tmp_path, monkeypatch):
         assert sum("kept from before" in line for line in lines) == others
 
 
+@pytest.mark.slow
 def test_interrupted_comparison_goes_on(tmp_path):
     def stop(line):
         if "own seed 0" in line:

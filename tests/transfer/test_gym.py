@@ -127,6 +127,7 @@ def test_the_whole_road_from_the_command_line(stranger, capsys):
     assert {cell["success"] for cell in table["cells"]} == {None}
 
 
+@pytest.mark.slow
 def test_a_sealed_target_in_another_process_is_the_same(stranger):
     main(["worlds", "swing", "--import", "my_pendulum"])
     world = World.load("swing")

@@ -46,6 +46,7 @@ def target_of(world, steps, rows=4):
     return TargetEnv(world, world.variant("combined_a"), Budget(steps=steps), num_envs=rows)
 
 
+@pytest.mark.slow
 def test_rounds_record_fit_and_train_and_everything_is_counted_and_kept(furuta, policy, bounds, tmp_path):
     target = target_of(furuta, 320)
     settings = dataclasses.replace(QUICK, rounds=2)
@@ -75,6 +76,7 @@ def test_a_budget_that_does_not_pay_is_refused_before_anything_is_written(furuta
         RoadSettings(rounds=0)
 
 
+@pytest.mark.slow
 def test_recordings_of_another_policy_are_not_taken_for_this_ones(furuta, policy, bounds, tmp_path):
     identify_and_train(policy, target_of(furuta, 160), furuta, tmp_path, bounds, QUICK)
     other = Policy.load("furuta-nominal-1")
@@ -86,6 +88,7 @@ def test_recordings_of_another_policy_are_not_taken_for_this_ones(furuta, policy
     assert elsewhere.spent.steps == 0
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_another_start_is_not_gone_on_from(furuta, policy, tmp_path, monkeypatch):
     """Both trainings have the same folder, domain, seed and settings; the first one is interrupted."""
     other = Policy.load("furuta-nominal-1")
@@ -102,6 +105,7 @@ def test_a_checkpoint_of_another_start_is_not_gone_on_from(furuta, policy, tmp_p
     assert np.array_equal(learnt.weights["actor.0.weight"], fresh.weights["actor.0.weight"])
 
 
+@pytest.mark.slow
 def test_seeds_of_one_method_are_of_one_kind_though_they_learn_other_domains(furuta, policy, tmp_path):
     name = target_of(furuta, 1).name
     learnt = []

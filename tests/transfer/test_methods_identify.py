@@ -24,6 +24,7 @@ def target_of(steps):
     return TargetEnv(WORLD, WORLD.variant("combined_a"), Budget(steps=steps), 4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["identify", "randomize-again"])
 def test_physics_are_found_from_what_is_paid_for_and_trained_in(name, tmp_path):
     target = target_of(500)

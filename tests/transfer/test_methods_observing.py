@@ -84,6 +84,7 @@ def test_normalizer_leaves_a_target_like_home_alone_and_tries_nothing_there():
     assert home.spent.steps <= 1_600
 
 
+@pytest.mark.slow
 def test_normalizer_undoes_the_gain_of_a_sensor_as_far_as_episodes_show_that_it_helps():
     world = World.load("furuta")
     gain = Parameter("pole_velocity.sensor_gain", "1", 1.0, 1.0, 1.0, "made up", ("pole_velocity",))

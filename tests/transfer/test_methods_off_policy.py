@@ -25,6 +25,7 @@ def strayed(policy):
     return np.abs(policy.act(observation)[0] - POLICY.act(observation)[0]).mean()
 
 
+@pytest.mark.slow
 def test_it_spends_its_budget_and_an_anchor_holds_it():
     free, target = adapted(OffPolicy(anchor=0.0, learning_rate=1e-2))
     assert target.spent.steps == free.contract.provenance[-1].steps == 1_200

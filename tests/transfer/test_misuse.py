@@ -75,6 +75,7 @@ def test_policy_without_a_context_is_refused_by_what_needs_one():
         transfer(POLICY, target_of(40), Needy())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", INTERRUPTED)
 def test_interruption_counts_what_was_spent_and_leaves_nothing_behind(method, monkeypatch):
     expected = transfer(POLICY, target_of(1_024), method, Source(WORLD))

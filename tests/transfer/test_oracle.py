@@ -55,6 +55,7 @@ def returns(world, policy, variant, seed, episodes):
     return run_episodes(policy, env, seed).returns
 
 
+@pytest.mark.slow
 def test_an_oracle_is_trained_in_its_variant_and_measured_on_fresh_episodes(pendulum, contestants, made):
     heavy, (found, kept) = pendulum.variant("heavy"), made
     trained = [Policy.load(path) for path in sorted((kept / "heavy").iterdir())]
@@ -85,6 +86,7 @@ def test_an_oracle_is_trained_in_its_variant_and_measured_on_fresh_episodes(pend
     assert entry["beats_shipped"] == (entry["oracle"] > entry["best_shipped_return"])
 
 
+@pytest.mark.slow
 def test_an_oracle_that_is_made_twice_goes_on_and_is_the_same(pendulum, contestants, made, tmp_path):
     heavy, (first, kept) = pendulum.variant("heavy"), made
     shutil.copytree(kept, tmp_path / "kept")
@@ -100,6 +102,7 @@ def test_an_oracle_that_is_made_twice_goes_on_and_is_the_same(pendulum, contesta
     assert measure_oracle(pendulum, heavy, contestants, tmp_path / "kept", longer) != first
 
 
+@pytest.mark.slow
 def test_the_oracle_of_another_engine_was_trained_in_mujoco(pendulum, contestants, tmp_path):
     there = Variant("there", "simulator", pendulum.variant("heavy").physics, "bullet")
     world = dataclasses.replace(pendulum, variants={**pendulum.variants, "there": there})

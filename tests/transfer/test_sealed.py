@@ -107,6 +107,7 @@ class Spying(TargetEnv):
         return super().step(actions)
 
 
+@pytest.mark.slow
 def test_they_have_none_either_where_a_method_is_called_by_itself(hopper, tmp_path):
     policy, physics = Policy.load("hopper-nominal-0"), hopper.variant("combined_a")
     fine_tune(policy, Spying(hopper, physics, Budget(steps=512), 4), FineTuneSettings(rollout_steps=128))
@@ -162,6 +163,7 @@ class Cheat:
 PHYSICS = ("torso.mass", "foot.friction", "latency", "combined_a")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [TargetEnv, RemoteTarget])
 def test_a_cheating_method_learns_nothing_and_pays_for_it(hopper, kind):
     physics, cheat = hopper.variant("combined_a"), Cheat()
@@ -176,6 +178,7 @@ def test_a_cheating_method_learns_nothing_and_pays_for_it(hopper, kind):
         target.reset()
 
 
+@pytest.mark.slow
 def test_a_method_of_a_comparison_has_a_target_in_another_process(hopper):
     policies, found = [Policy.load("hopper-nominal-0")], []
 
@@ -223,6 +226,7 @@ def test_ten_episodes_are_ten_whole_ones():
         target.reset()
 
 
+@pytest.mark.slow
 def test_a_target_in_another_process_steps_alike(hopper):
     physics = hopper.variant("combined_a")
     here = TargetEnv(hopper, physics, Budget(steps=120), 4, seal=Seal(3))

@@ -152,6 +152,7 @@ def test_rehearsal_spends_the_budget_and_signs_it():
     assert (adapted.contract.label, step.seed) == ("rehearsal", 3)
 
 
+@pytest.mark.slow
 def test_from_scratch_knows_nothing_of_the_source():
     target = target_of(8_192)
     adapted = transfer(POLICY, target, "from-scratch")

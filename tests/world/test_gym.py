@@ -118,6 +118,7 @@ World.load("gym:Hopper-v5")
 """
 
 
+@pytest.mark.slow
 def test_envs_need_no_more_than_they_need_themselves():
     done = subprocess.run(
         [sys.executable, "-c", LACKING], capture_output=True, text=True, timeout=120, check=False

@@ -201,6 +201,7 @@ def test_what_it_cannot_stand_above_is_refused():
         Randomize(gym.make_vec("Hopper-v5", 2), DOMAIN)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["sync", "async"])
 def test_gym_makes_vectors_of_wrapped_envs(mode):
     wrappers = [lambda env: Randomize(env, DOMAIN)]

@@ -65,6 +65,7 @@ def test_what_bullet_has_is_not_refused():
     BulletSimulator(world_of(ARM, rest), 1, 1).close()
 
 
+@pytest.mark.slow
 def test_a_missing_package_says_what_installs_it(python):
     program = """
 import sys
@@ -80,6 +81,7 @@ except MissingExtra as error:
     assert python(program) == 'pybullet is not installed; run `pip install "sim2real[bullet]"`\n'
 
 
+@pytest.mark.slow
 def test_pybullet_does_not_greet(python):
     program = """
 from sim2real.simulators.bullet import BulletSimulator

@@ -229,6 +229,7 @@ def heap(simulator, speed, drive, steps=60, ids=None):
     return np.array(path)
 
 
+@pytest.mark.slow
 def test_a_reset_starts_exactly_as_the_first_one():
     world = world_of(HEAP, '<actuator><motor joint="push" gear="5"/></actuator>')
     one, three = BulletSimulator(world, 1, 1), BulletSimulator(world, 3, 1)

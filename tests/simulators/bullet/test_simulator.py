@@ -262,6 +262,7 @@ def test_an_untouched_world_keeps_its_energy_in_both():
     assert np.ptp(energies[0]) < 0.05 * abs(energies[0][0])
 
 
+@pytest.mark.slow
 def test_a_forgotten_simulator_gives_its_clients_back():
     world = World.load("cartpole")
     gc.collect()  # what other tests have left

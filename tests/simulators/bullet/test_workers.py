@@ -64,6 +64,7 @@ def make(so101):
         simulator.close()
 
 
+@pytest.mark.slow
 def test_any_number_of_workers_gives_the_same_bits(make):
     np.testing.assert_array_equal(episode(make(3)), episode(make(1)))
 
@@ -72,6 +73,7 @@ def processes(simulator):
     return [worker._process for worker in simulator._side._crew.workers]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("closed", [True, False])
 def test_no_process_is_left_of_a_closed_or_forgotten_simulator(so101, closed):
     simulator = BulletSimulator(so101, 2, 2)
@@ -83,6 +85,7 @@ def test_no_process_is_left_of_a_closed_or_forgotten_simulator(so101, closed):
     assert [process.returncode for process in started] == [0, 0]
 
 
+@pytest.mark.slow
 def test_a_worker_that_died_is_missed(make):
     simulator = make(2)
     processes(simulator)[1].kill()
@@ -90,6 +93,7 @@ def test_a_worker_that_died_is_missed(make):
         simulator.step(np.zeros((N, 6)), 1)
 
 
+@pytest.mark.slow
 def test_an_interrupt_and_a_mistake_leave_workers_in_step(make):
     simulator = make(2)
     zeros, first = np.zeros((N, 6)), simulator._side._crew.workers[0]

@@ -58,6 +58,7 @@ def test_the_same_run_has_not_changed(old, tmp_path, capsys):
     assert line in (tmp_path / "s.md").read_text("utf-8")
 
 
+@pytest.mark.slow
 def test_a_change_is_told(old, tmp_path, capsys):
     table = dict(read_episodes(old / "episodes.parquet"))
     better = np.where(table["variant"] == "combined_a", 20.0, 0.0)
@@ -67,6 +68,7 @@ def test_a_change_is_told(old, tmp_path, capsys):
     assert "“nominal” on combined_a: worse, new less old −" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_run_of_an_older_version_is_read_and_a_stranger_is_named(old, tmp_path, capsys):
     import pyarrow.parquet as pq
 

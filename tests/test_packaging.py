@@ -77,6 +77,7 @@ def test_one_top_level_name(wheel: Path) -> None:
     assert f"{metadata}/licenses/LICENSE" in names
 
 
+@pytest.mark.slow
 def test_catalogues_are_complete(wheel: Path) -> None:
     expected = project_files(*CATALOGUES)
     assert any(name.endswith("physics.toml") for name in expected)

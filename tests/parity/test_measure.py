@@ -79,6 +79,7 @@ def test_bullet_is_on_par_with_mujoco_until_something_touches(hopper):
             assert effect.size == pytest.approx(effect.reference, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_a_parity_is_shown_and_written(hopper, tmp_path):
     console = Console(width=120, record=True)
     with console.capture() as shown:

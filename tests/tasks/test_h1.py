@@ -233,6 +233,7 @@ def weaker(model):
     model.jnt_actfrcrange *= 0.7  # what a weak motor gives at most
 
 
+@pytest.mark.slow
 def test_other_physics_in_one_batch_is_that_of_the_plain_loop(by_table):
     rows = {heavier: {MASS: 10}, weaker: {STRENGTH: 0.7}, lambda model: None: {}}
     found = walked(by_table, 50, *rows.values())

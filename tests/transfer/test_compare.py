@@ -120,6 +120,7 @@ def test_table_says_what_every_cell_reached_and_cost(compared, tmp_path):
     assert (tmp_path / "compare.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_what_hurts_and_what_beats_scratch_is_decided_together(compared):
     found, _ = compared
     scratch, same = found.row("heavy_pole", "from-scratch"), found.row("heavy_pole", "same")

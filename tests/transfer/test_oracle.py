@@ -112,6 +112,7 @@ def test_the_oracle_of_another_engine_was_trained_in_mujoco(pendulum, contestant
     assert np.isfinite(found.reference.oracle_error)
 
 
+@pytest.mark.slow
 def test_what_can_not_be_measured(pendulum, contestants, tmp_path):
     heavy = pendulum.variant("heavy")
     with pytest.raises(InvalidValue, match="of 3 seeds goes on from shipped policies of the seeds 0 to 2"):

@@ -120,12 +120,14 @@ def learn(
 
 
 def run(model: BaseAlgorithm, steps: int, callbacks: list[BaseCallback]) -> None:
-    """Train for ``steps`` more control steps; an error, or Ctrl-C, leaves no progress bar running."""
+    """Train for ``steps`` more control steps; an error, or Ctrl-C, leaves no progress bar and no log open."""
     try:
         model.learn(steps, callbacks, reset_num_timesteps=False)
     finally:
         for callback in callbacks:
             callback.on_training_end()
+        if hasattr(model, "_logger"):  # TensorBoard's writer is a thread with an open file
+            model.logger.close()
 
 
 def _on_device(

@@ -42,7 +42,7 @@ def owner(world: Described, quantity: str, element: str = "") -> tuple[str, ...]
     return tuple(
         p.name
         for p in world.parameters.values()
-        if p.quantity.name == quantity and (not element or element in p.elements)
+        if (not element or element in p.elements) and p.quantity.name == quantity
     )[:1]
 
 

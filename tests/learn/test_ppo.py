@@ -5,6 +5,7 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import asdict
 
@@ -144,6 +145,12 @@ def test_weights_of_stable_baselines3_there_and_back(pendulum):
     observation = np.random.default_rng(0).normal(size=(9, 5)).astype(np.float32)
     theirs, _ = model.predict(observation, deterministic=True)
     np.testing.assert_allclose(theirs, policy.act(observation)[0], atol=1e-6)
+
+
+def test_a_training_leaves_no_thread_of_its_log(pendulum, tmp_path):
+    before = set(threading.enumerate())
+    train(pendulum, tmp_path / "mine", settings=TINY)
+    assert set(threading.enumerate()) == before
 
 
 def test_result_of_a_training(pendulum, tmp_path):

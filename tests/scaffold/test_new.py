@@ -13,13 +13,14 @@ import numpy as np
 import pytest
 
 from sim2real.audit import check_domain, check_variants
+from sim2real.audit.written import written
 from sim2real.checker import check_task
 from sim2real.cli import main
 from sim2real.domain import Domain
 from sim2real.env import Sim2RealVectorEnv
-from sim2real.errors import InvalidValue
 from sim2real.registry import import_module
 from sim2real.scaffold import new_world
+from sim2real.scaffold.model import copy_model
 from sim2real.tasks import TASKS
 from sim2real.world import World
 
@@ -83,6 +84,11 @@ def cube(path, size):
     path.parent.mkdir(parents=True, exist_ok=True)
     body = b"".join(struct.pack("<12fH", 0, 0, 0, *triangle.ravel(), 0) for triangle in triangles)
     path.write_bytes(bytes(80) + struct.pack("<I", len(triangles)) + body)
+
+
+def same(one, other):
+    """Whether all numbers of two models are the same, but for the places of their files."""
+    return {field.name for field in written(one, other)} <= {"npaths", "nbuffer", "mesh_pathadr"}
 
 
 @pytest.mark.slow
@@ -201,11 +207,55 @@ def test_the_folder_stands_alone(tmp_path, places):
     made = new_world("robot", home / "robot.xml")
     shutil.rmtree(tmp_path / "given")
     shutil.move("robot", "moved")
-    copied = World.load("moved").model
-    np.testing.assert_allclose(copied.body_mass, truth.body_mass, rtol=1e-6)
-    np.testing.assert_allclose(copied.body_inertia, truth.body_inertia, rtol=1e-6)
+    World.load("moved")
+    copied = mujoco.MjModel.from_xml_path("moved/scene.xml")
+    assert same(truth, copied)
     assert [copied.joint(k).name for k in range(copied.njnt)] == ["j", "p_turn"]
-    assert ("anew" in made.notes[0]) == (places == "elsewhere")
+    assert ("from elsewhere" in made.notes[0]) == (places == "elsewhere")
+
+
+def test_what_an_attached_model_has_elsewhere_comes_along(tmp_path):
+    """Down to what that attaches: each has places of its own, and some have one name."""
+    cube(tmp_path / "parts" / "one" / "cube.stl", 0.1)
+    cube(tmp_path / "parts" / "two" / "cube.stl", 0.2)
+    cube(tmp_path / "scene.stl", 0.3)
+    for folder in ("here", "arms/deep"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "arms" / "scene.xml").write_text("<mujoco><option timestep='0.00123456789'/></mujoco>")
+    (tmp_path / "arms" / "deep" / "grip.xml").write_text(
+        '<mujoco><compiler meshdir="../../parts/two"/><asset><mesh name="m" file="cube.stl"/><mesh name="n" '
+        'file="../../scene.stl"/></asset><worldbody><body name="g"><joint damping="0.123456789012"/>'
+        '<geom type="mesh" mesh="m"/><geom type="mesh" mesh="n"/></body></worldbody></mujoco>'
+    )
+    (tmp_path / "arms" / "arm.xml").write_text(
+        '<mujoco><include file="scene.xml"/><compiler assetdir="../parts/one"/><asset><mesh file="cube.stl"/>'
+        '<model name="grip" file="deep/grip.xml"/></asset><worldbody><body name="a"><joint/>'
+        '<geom type="mesh" mesh="cube"/><frame><attach model="grip" body="g" prefix="g_"/></frame></body>'
+        "</worldbody></mujoco>"
+    )
+    (tmp_path / "here" / "robot.xml").write_text(
+        '<mujoco><include file="../arms/scene.xml"/><asset><model name="arm" file="../arms/arm.xml"/></asset>'
+        '<worldbody><frame><attach model="arm" body="a" prefix="a_"/></frame></worldbody></mujoco>'
+    )
+    for name in ("here/robot.xml", "arms/arm.xml"):
+        truth = mujoco.MjModel.from_xml_path(name)
+        copy_model(Path(name), Path("copy_of") / name)
+        copied = mujoco.MjModel.from_xml_path(f"copy_of/{name}/scene.xml")
+        assert truth.opt.timestep == 0.00123456789
+        assert same(truth, copied)
+
+
+def test_a_height_field_is_found_where_the_meshes_are(tmp_path):
+    """MuJoCo looks there, and lists another place."""
+    (tmp_path / "meshes").mkdir()
+    (tmp_path / "meshes" / "hill.bin").write_bytes(struct.pack("2i4f", 2, 2, 0.0, 0.5, 1.0, 0.5))
+    Path("hill.xml").write_text(
+        '<mujoco><compiler meshdir="meshes"/><asset><hfield name="h" file="hill.bin" size="1 1 1 1"/></asset>'
+        '<worldbody><geom type="hfield" hfield="h"/><body pos="0 0 2"><freejoint/><geom size="0.1"/></body>'
+        "</worldbody></mujoco>"
+    )
+    copy_model(Path("hill.xml"), Path("copy"))
+    assert mujoco.MjModel.from_xml_path("copy/scene.xml").hfield_data.tolist() == [0.0, 0.5, 1.0, 0.5]
 
 
 def test_a_urdf_is_converted():
@@ -217,6 +267,25 @@ def test_a_urdf_is_converted():
     )
     Path("r.urdf").write_text(f'<robot name="r">{link.format("a", 1)}{link.format("b", 2)}{joint}</robot>')
     assert new_world("r", "r.urdf").world.model.body("b").mass[0] == 2.0
+
+
+def test_a_urdf_brings_its_meshes(tmp_path):
+    cube(tmp_path / "meshes" / "left" / "link.stl", 0.1)
+    cube(tmp_path / "meshes" / "right" / "link.stl", 0.2)
+    link = (
+        '<link name="{0}"><inertial><mass value="1"/><inertia ixx="1" iyy="1" izz="1" ixy="0" ixz="0" '
+        'iyz="0"/></inertial><collision><geometry><mesh filename="meshes/{0}/link.stl"/></geometry>'
+        "</collision></link>"
+    )
+    joint = '<joint name="j" type="continuous"><parent link="left"/><child link="right"/></joint>'
+    compiler = '<mujoco><compiler strippath="false"/></mujoco>'
+    Path("r.urdf").write_text(
+        f'<robot name="r">{compiler}{link.format("left")}{link.format("right")}{joint}</robot>'
+    )
+    assert "2 meshes" in copy_model(Path("r.urdf"), Path("copy"))
+    truth, copied = mujoco.MjModel.from_xml_path("r.urdf"), mujoco.MjModel.from_xml_path("copy/scene.xml")
+    np.testing.assert_allclose(copied.geom_size, truth.geom_size, rtol=1e-4)
+    assert not np.allclose(truth.geom_size[0], truth.geom_size[1])
 
 
 NOTHING = '<mujoco><worldbody><body name="b"><joint/><geom size="0.1"/></body></worldbody></mujoco>'
@@ -275,23 +344,6 @@ def test_a_robot_without_a_floor_is_told_so():
         '<actuator><motor joint="j"/></actuator></mujoco>'
     )
     assert any("nothing to stand on" in note for note in new_world("m", "m.xml").notes)
-
-
-def test_two_meshes_of_one_name_outside_are_refused_not_mixed_up(tmp_path):
-    cube(tmp_path / "one" / "cube.stl", 0.1)
-    cube(tmp_path / "two" / "cube.stl", 0.2)
-    (tmp_path / "models").mkdir()
-    (tmp_path / "two" / "grip.xml").write_text(
-        '<mujoco><asset><mesh file="cube.stl"/></asset><worldbody><body name="g"><joint/><geom type="mesh" '
-        'mesh="cube"/></body></worldbody></mujoco>'
-    )
-    (tmp_path / "models" / "r.xml").write_text(
-        '<mujoco><compiler meshdir="../one"/><asset><mesh file="cube.stl"/><model name="m" '
-        'file="../two/grip.xml"/></asset><worldbody><body><joint/><geom type="mesh" mesh="cube"/><frame>'
-        '<attach model="m" body="g" prefix="p_"/></frame></body></worldbody></mujoco>'
-    )
-    with pytest.raises(InvalidValue, match="put model and files into one folder first"):
-        new_world("r", "models/r.xml")
 
 
 def test_a_scene_that_nothing_moves_has_what_still_acts():

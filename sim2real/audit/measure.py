@@ -9,7 +9,7 @@ import numpy as np
 
 from sim2real.audit.excitation import Excitation, excite, plays, table
 from sim2real.audit.finding import REFUSED, Audit, End, Finding, distinct, ranked, verdict_of
-from sim2real.audit.moves import Move, rows_of, why_idle
+from sim2real.audit.moves import Move, rows_of, why_idle, why_unused
 from sim2real.audit.reasons import why_dead
 from sim2real.domain import Domain
 from sim2real.env import engine_for, task_class
@@ -126,7 +126,9 @@ def _reasons(world: World, move: Move, where: Where) -> Iterator[str]:
     """Why a move changes nothing, as far as it is known."""
     parameter = world.parameters[move.parameter]
     yield from why_idle(world, move)
-    if parameter.quantity.acts == MODEL:
+    unused = list(why_unused(world, task_class(world).spec, parameter))
+    yield from unused
+    if parameter.quantity.acts == MODEL and not unused:
         yield from _of_model(world, move)
     if where.engine.name != "mujoco" and world.env is None:
         ends, _ = _ends(world, [move], replace(where, engine=Engine()), Returns())

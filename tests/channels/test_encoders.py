@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 import sim2real
+from sim2real.audit import check_domain
+from sim2real.distributions import Uniform
 from sim2real.domain import Domain
 from sim2real.episodes import RandomActor
-from sim2real.errors import InvalidValue
+from sim2real.errors import DeadParameter, InvalidValue
 from sim2real.gather import gather
 from sim2real.replay.rollouts import RolloutReplayer
 
@@ -22,7 +24,7 @@ SCENE = """<mujoco><option timestep="0.005"/><worldbody>
 <geom size="0.04" pos="0 0.1 0" mass="0.1"/>
 </body></body></body></worldbody>
 <actuator><position name="servo" joint="base" kp="20" kv="1" gear="2"/>
-<motor name="motor" joint="tip"/></actuator>
+<motor name="motor" joint="tip"/><motor name="spare" joint="idle"/></actuator>
 <sensor>
 <actuatorpos name="servo_encoder" actuator="servo"/><jointpos name="tip_encoder" joint="tip"/></sensor>
 </mujoco>"""
@@ -111,6 +113,43 @@ def test_an_encoder_that_neither_servo_nor_task_reads_is_refused(world):
         InvalidValue, match=r"no servo drives joint 'idle', and task feels reads only base, tip"
     ):
         sim2real.Sim2RealVectorEnv(world, domain=Domain.point({"idle.encoder_offset": 0.1}))
+
+
+class Blind(Feels):
+    """Names a joint that it starts, and neither observes nor commands by."""
+
+    spec = dataclasses.replace(Feels.spec, joints=(*Feels.spec.joints, sim2real.Joint("idle")))
+
+    def start(self, env_ids, u):
+        """The same, and the other at rest."""
+        qpos, qvel, ctrl = super().start(env_ids, u)
+        return np.pad(qpos, ((0, 0), (0, 1))), np.pad(qvel, ((0, 0), (0, 1))), ctrl
+
+    def observe(self):
+        """The same."""
+        tip, base, _ = self._q.T
+        return np.stack((np.cos(base), np.sin(base), base - tip, -3.0 * tip), axis=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "low", "high", "why"),
+    [
+        (
+            "idle.encoder_offset",
+            -0.1,
+            0.1,
+            "no servo reads it, and task feels neither observes that joint nor",
+        ),
+        ("spare.latency", 1, 3, "task feels commands only servo, motor"),
+        ("spare.deadband", 0.1, 0.2, "task feels commands only servo, motor"),
+    ],
+)
+def test_what_the_task_neither_reads_nor_commands_is_said_to_change_nothing(world, name, low, high, why):
+    world, domain = world.with_task(Blind), Domain({name: Uniform(low, high)})
+    with pytest.raises(DeadParameter, match=f"{name} changes nothing at {low} and {high}: {why}"):
+        check_domain(world.for_domain(domain), domain)
+    domain = Domain({"tip.encoder_offset": Uniform(-0.1, 0.1), "motor.latency": Uniform(1, 3)})
+    check_domain(world.for_domain(domain), domain)
 
 
 @pytest.mark.parametrize("name", ["servo_encoder", "tip_encoder"])

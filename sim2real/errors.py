@@ -62,6 +62,10 @@ class BudgetExhausted(RuntimeError):
     """The target env's budget of steps, episodes or seconds is spent."""
 
 
+class DiskFull(OSError):
+    """No room for what should be written: a full disk, a quota, or a limit on the size of files."""
+
+
 class MissingExtra(ImportError):
     """An optional package is missing.
 

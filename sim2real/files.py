@@ -12,16 +12,43 @@ import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 
-from sim2real.errors import InvalidValue
+from sim2real.errors import DiskFull, InvalidValue
 
-Write = Callable[[Path], None] | str
+Write = Callable[[Path], object] | str
 """What fills a file, given its path; or its text."""
 
 
-def write_atomically(path: str | Path, write: Callable[[Path], None]) -> None:
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@contextlib.contextmanager
+def room_in(folder: str | Path) -> Iterator[None]:
+    """Make a folder for what is written in this block; what was made goes again if nothing came into it.
+
+    Raises:
+        DiskFull: in the place of the file system's error, if there is no room.
+    """
+    folder = Path(folder)
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException as error:
+        for path in made:
+            with contextlib.suppress(OSError):
+                path.rmdir()
+        if isinstance(error, OSError) and error.errno in _FULL:
+            raise DiskFull(
+                f"nothing more can be written into {folder} ({os.strerror(error.errno)}), and what was there "
+                "is as it was; make room, or choose another folder, and start again"
+            ) from error
+        raise
+
+
+def write_atomically(path: str | Path, write: Callable[[Path], object]) -> None:
     """Let ``write`` fill a temporary file, then rename it to ``path``.
 
     Args:
@@ -29,7 +56,8 @@ def write_atomically(path: str | Path, write: Callable[[Path], None]) -> None:
         write: called with the temporary path, which has the same suffix as ``path``.
 
     Raises:
-        OSError: as raised by the file system; the old file is then still there.
+        DiskFull: if there is no room; the old file is then still there.
+        OSError: as raised by the file system; the same holds.
     """
     path = Path(path)
     write_together(path.parent, {path.name: write})
@@ -43,17 +71,18 @@ def write_together(folder: str | Path, writes: Mapping[str, Write]) -> None:
         writes: the text of each file, or what fills it; see `write_atomically`.
 
     Raises:
-        OSError: as raised by the file system; the old files are then still there.
+        DiskFull: if there is no room; the old files are then still there.
+        OSError: as raised by the file system; the same holds.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     filled: dict[Path, Path] = {}
-    try:
+    with room_in(folder), contextlib.ExitStack() as temporaries:
         for name, write in writes.items():
             path = folder / name
             handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{path.stem}-", suffix=path.suffix)
             os.close(handle)
             filled[path] = Path(temporary)
+            temporaries.callback(filled[path].unlink, missing_ok=True)
             if isinstance(write, str):
                 # a folder's name may hold bytes that are no letter in UTF-8; in JSON one is written like this
                 filled[path].write_text(write, encoding="utf-8", errors="backslashreplace")
@@ -64,10 +93,6 @@ def write_together(folder: str | Path, writes: Mapping[str, Write]) -> None:
             filled[path].chmod(0o666 & ~_umask())
         for path, whole in filled.items():
             whole.replace(path)
-    finally:
-        for whole in filled.values():
-            with contextlib.suppress(FileNotFoundError):
-                whole.unlink()
 
 
 def replace_folder(folder: str | Path, write: Callable[[Path], None]) -> None:
@@ -79,28 +104,29 @@ def replace_folder(folder: str | Path, write: Callable[[Path], None]) -> None:
     Raises:
         InvalidValue: if the old folder holds anything that the new one has not, or is a file; see
             `check_folder`, which finds that before any work is done.
+        DiskFull: if there is no room.
     """
     folder = Path(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
-    old = temporary.with_name(temporary.name + "-old")
-    try:
-        write(temporary)
-        check_folder(folder, {path.name for path in temporary.iterdir()})
-        temporary.chmod(0o777 & ~_umask())
-        if folder.exists() and _exchange(temporary, folder):
-            return
-        if folder.exists():
-            folder.rename(old)
+    with room_in(folder.parent):
+        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
+        old = temporary.with_name(temporary.name + "-old")
         try:
-            temporary.rename(folder)
-        except OSError:
-            old.rename(folder)
-            raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-        if folder.exists():
-            shutil.rmtree(old, ignore_errors=True)
+            write(temporary)
+            check_folder(folder, {path.name for path in temporary.iterdir()})
+            temporary.chmod(0o777 & ~_umask())
+            if folder.exists() and _exchange(temporary, folder):
+                return
+            if folder.exists():
+                folder.rename(old)
+            try:
+                temporary.rename(folder)
+            except OSError:
+                old.rename(folder)
+                raise
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+            if folder.exists():
+                shutil.rmtree(old, ignore_errors=True)
 
 
 def _exchange(one: Path, other: Path) -> bool:
@@ -126,7 +152,7 @@ def check_folder(folder: str | Path, parts: Collection[str] | None = None) -> No
     Raises:
         InvalidValue: if a file is in the way, if nothing can be written there, or if replacing the folder
             would delete something else.
-        OSError: for a full disk.
+        DiskFull: if there is no room.
     """
     folder = Path(folder)
     place = folder if parts is None else folder.parent
@@ -139,11 +165,11 @@ def check_folder(folder: str | Path, parts: Collection[str] | None = None) -> No
     try:
         with contextlib.suppress(FileNotFoundError):
             folder.lstat()  # a name that is too long
-        with tempfile.TemporaryDirectory(dir=there, prefix=".sim2real-"):
+        with room_in(there), tempfile.TemporaryDirectory(dir=there, prefix=".sim2real-"):
             pass
+    except DiskFull:
+        raise
     except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise
         raise InvalidValue(
             f"nothing can be written into {there} for {folder} ({error.strerror}); choose another folder"
         ) from error
@@ -166,7 +192,7 @@ def check_file(path: str | Path) -> None:
 
     Raises:
         InvalidValue: if it is a folder, or if nothing can be written where it goes.
-        OSError: for a full disk.
+        DiskFull: if there is no room.
     """
     path = Path(path)
     if path.is_dir():

@@ -70,9 +70,14 @@ def test_replaces_whole(old):
 
 def test_full_disk_keeps_the_old_one(old, python):
     told = python(FULL_DISK, old)
-    assert "File too large" in told
+    assert told.startswith(f"DiskFull nothing more can be written into {old.parent} (File too large)")
     assert content(old) == "old"
     assert [p.name for p in old.parent.iterdir()] == ["result"]
+
+
+def test_a_full_disk_leaves_no_empty_folders(tmp_path, python):
+    assert "DiskFull" in python(FULL_DISK, tmp_path / "new" / "deep" / "file")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_kill_in_the_middle_keeps_the_old_one(old):

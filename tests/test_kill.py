@@ -1,7 +1,7 @@
-"""After ``kill -9`` at any moment what was there is whole, and the same command ends well.
+"""After ``kill -9`` at any moment, and on a full disk, what was there is whole, and the next run ends well.
 
-Every command that writes is killed in the middle and towards the end of a run over an older result, then
-started again.
+Every command that writes is killed in the middle and towards the end of a run over an older result, finds no
+room for another, and is then started again.
 """
 
 import io
@@ -68,17 +68,19 @@ FORKS.set_forkserver_preload(["sim2real.pipelines.close", "sim2real.parity.measu
 """Processes that begin with the library imported, which takes longer than what most commands do here."""
 
 PROGRAM = """
-import os, sys
+import os, resource, sys
 from sim2real.cli import main
 os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 os.dup2(os.open({told!r}, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
+resource.setrlimit(resource.RLIMIT_FSIZE, ({room}, {room}))
 sys.exit(main({arguments!r}))
 """
 
 
-def start(command, places):
+def start(command, places, room=-1):
+    """The process of a command, none of whose files may grow beyond so many bytes; -1 is no limit."""
     arguments = [part.format(**places) for part in command.split()]
-    program = PROGRAM.format(told=str(places["told"]), arguments=arguments)
+    program = PROGRAM.format(told=str(places["told"]), arguments=arguments, room=room)
     process = FORKS.Process(target=exec, args=(program, {}))
     process.start()
     return process
@@ -129,7 +131,7 @@ def check_whole(path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", COMMANDS)
-def test_a_kill_loses_nothing(name, places):
+def test_a_kill_and_a_full_disk_lose_nothing(name, places):
     command, out = COMMANDS[name], places["out"]
     run("worlds", places)  # the first process of all also waits for the imports
     seconds = run(command, places)
@@ -141,6 +143,11 @@ def test_a_kill_loses_nothing(name, places):
         process.kill()
         process.join()
         assert set(results(out)) >= set(before), "a file of the old result is gone"
+    process = start(command, places, room=1500)
+    process.join(timeout=300)
+    assert process.exitcode == 1
+    assert "; make room, or choose another folder, and start again" in places["told"].read_text()
+    assert set(results(out)) >= set(before)
     run(command, places)
     assert set(results(out)) >= set(before)
 

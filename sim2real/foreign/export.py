@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim2real.errors import InvalidValue, MissingExtra, PolicyError
-from sim2real.files import write_atomically
+from sim2real.files import room_in, write_atomically
 from sim2real.foreign.onnx import CONTRACT, OnnxFile
 from sim2real.policy import Layer, Policy
 from sim2real.policy.folder import to_table
@@ -80,7 +80,7 @@ def _as_text(policy: Policy, graph: _Graph, model: onnx.ModelProto) -> str:
 def _checked(policy: Policy, model: onnx.ModelProto) -> tuple[onnx.ModelProto, float]:
     """The model, and by how much it differs from the policy."""
     onnx.checker.check_model(model, full_check=True)
-    with tempfile.TemporaryDirectory() as folder:
+    with room_in(tempfile.gettempdir()), tempfile.TemporaryDirectory() as folder:
         onnx.save(model, Path(folder) / "policy.onnx")
         difference = _difference(policy, OnnxFile(Path(folder) / "policy.onnx"))
     if not difference <= _TOLERANCE:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 from stable_baselines3.common.callbacks import BaseCallback
 
 from sim2real.files import write_atomically
@@ -61,7 +61,7 @@ class Checkpoints(BaseCallback):
             "num_timesteps": str(self.model.num_timesteps),
             "n_updates": json.dumps(self.model._n_updates),
         }
-        write_atomically(self.path, lambda path: save_file(arrays, path, metadata))
+        write_atomically(self.path, lambda path: path.write_bytes(save(arrays, metadata)))
 
 
 class ProgressBar(BaseCallback):

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from sim2real.env import Sim2RealVectorEnv
 from sim2real.errors import BudgetExhausted, InvalidValue
+from sim2real.files import room_in
 from sim2real.learn.callbacks import Checkpoints, ProgressBar
 from sim2real.learn.hooks import Hooks
 from sim2real.learn.lean_ppo import LeanPPO
@@ -43,6 +45,10 @@ class Monitor:
     """Folder for TensorBoard, and for a checkpoint where ``run`` tells whose it is."""
     run: str | None = None
     """Description of the run (`sim2real.learn.checkpoint`) that goes on from its checkpoint."""
+
+    def room(self) -> AbstractContextManager[None]:
+        """Where the folder has none left, that is said; see `sim2real.files.room_in`."""
+        return nullcontext() if self.logs is None else room_in(self.logs)
 
 
 @dataclass(frozen=True)
@@ -106,7 +112,8 @@ def learn(
         callbacks.append(ProgressBar(settings.total_steps, monitor.title, rows[0].num_envs / venv.num_envs))
     if model.num_timesteps < total:
         try:
-            run(model, total - model.num_timesteps, callbacks)
+            with monitor.room():
+                run(model, total - model.num_timesteps, callbacks)
         except BudgetExhausted:  # a limit on episodes ends the last rollout midway; what was learnt stays
             if not model._n_updates:
                 raise
@@ -141,5 +148,6 @@ def _on_device(
             "rsl_rl learns everything in one Sim2RealVectorEnv; with hooks, a target or several envs, choose "
             "the learner stable_baselines3"
         )
-    trained, steps = learn_on_device(envs, policy, settings, seed, monitor)
+    with monitor.room():
+        trained, steps = learn_on_device(envs, policy, settings, seed, monitor)
     return LearningResult(trained, (steps,))

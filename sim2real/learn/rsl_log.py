@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch.utils.tensorboard import SummaryWriter
 
 from sim2real.files import write_atomically
@@ -116,7 +116,7 @@ class RunLog:
     def _save(self) -> None:
         metadata = {"description": self._description, "steps": str(self.steps)}
         tensors = dump(self._algorithm)
-        write_atomically(self.path, lambda path: save_file(tensors, path, metadata))
+        write_atomically(self.path, lambda path: path.write_bytes(save(tensors, metadata)))
 
     def _restore(self, algorithm: PPO) -> None:
         if found := read_checkpoint(self.path, self._description):

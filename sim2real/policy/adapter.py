@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from sim2real.catalog import catalog
 from sim2real.documents import Section
@@ -140,7 +140,7 @@ def write(folder: Path, contract: Contract, grown: Grown, base: Grown, name: str
     def put(temporary: Path) -> None:
         (temporary / _CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
         arrays = {_renamed(key): np.ascontiguousarray(array) for key, array in added.items()}
-        save_file(arrays, temporary / _ARRAYS, metadata=metadata)
+        (temporary / _ARRAYS).write_bytes(save(arrays, metadata))
         count = sum(array.size for array in added.values())
         text = (
             f"# {folder.name}\n\nAn adapter of the policy `{name}`: {count:,} weights.\n\n"

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import numpy as np
 import tomli_w
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from sim2real.contents import Contents
 from sim2real.documents import Section
@@ -46,7 +46,7 @@ def write(folder: str | Path, contract: Contract, network: Network, weights: Wei
         (temporary / _CONTRACT).write_text(tomli_w.dumps(table), encoding="utf-8")
         arrays = {k: np.ascontiguousarray(v, dtype=np.float32) for k, v in weights.items()}
         metadata = {"contract": json.dumps(table, sort_keys=True)}
-        save_file(arrays, temporary / _WEIGHTS, metadata=metadata)
+        (temporary / _WEIGHTS).write_bytes(save(arrays, metadata))
         (temporary / "README.md").write_text(_card(Path(folder).name, contract), encoding="utf-8")
 
     replace_folder(folder, write)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 import weakref
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +15,7 @@ import mujoco
 import numpy as np
 
 from sim2real.errors import InvalidValue
+from sim2real.files import room_in
 from sim2real.interface import Array
 from sim2real.simulators.bullet.contacts import Shape, Touching
 from sim2real.simulators.bullet.engine import load
@@ -99,13 +99,10 @@ class Client:
             deterministicOverlappingPairs=1,
             enableFileCaching=0,
         )
-        folder = Path(tempfile.mkdtemp(prefix="sim2real-"))
-        try:
-            self._bodies = [
-                self._load(tree, write(self._model, tree, numbers, folder), numbers) for tree in self._trees
-            ]
-        finally:
-            shutil.rmtree(folder)
+        with room_in(tempfile.gettempdir()), tempfile.TemporaryDirectory(prefix="sim2real-") as folder:
+            files = [write(self._model, tree, numbers, Path(folder)) for tree in self._trees]
+            loaded = zip(self._trees, files, strict=True)
+            self._bodies = [self._load(tree, file, numbers) for tree, file in loaded]
         shapes = self._touching.shapes
         self._statics = {s: self._static(s[0], numbers) for s in shapes if self._geom_body[s[0]] == 0}
         self._links = {shape: self._link(shape) for shape in shapes}

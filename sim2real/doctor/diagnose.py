@@ -6,7 +6,8 @@
 Kinds of findings: *unreadable*, *missing numbers*, *shuffled stamps*, *duplicated stamps*, *gap*,
 *jitter*, *clock skew*, *time unit*, *too short*, *motionless*, *degrees*, *sign*, *scale*,
 *quantization*, *stuck sensor*, *stall*, *saturation*, *unexcited joint*, *two robots*, *copy*, *joint*,
-*wrap*, *glitch*, *jump*, *echo*, *untold*, *begins in motion*; and as mere facts *rate*, *lag*, *velocity*,
+*wrap*, *glitch*, *jump*, *echo*, *untold*, *begins in motion*, *zero*, *unlike*, *lost rows*,
+*repeated rows*, *restart*; as a warning or a fact *velocity*; and as mere facts *rate*, *lag*,
 *still joints*, *as read*. A log in a wrong unit is looked at in the unit that it seems to be in, one that
 wraps without its jumps, one with glitches without them, so that one mistake is told once.
 
@@ -21,16 +22,24 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from sim2real.doctor import commands, folder, glitches, signals, stamps, units
+from sim2real.doctor import commands, folder, glitches, rows, signals, stamps, units
 from sim2real.doctor.copies import copies
 from sim2real.doctor.expected import Expected
-from sim2real.doctor.facts import Measured, as_read, facts
+from sim2real.doctor.facts import Measured, as_read, facts, speeds
 from sim2real.doctor.finding import BAD, SEVERITIES, WARNING, Diagnosis, Finding, scattered
+from sim2real.doctor.following import DEGREE, following
 from sim2real.doctor.lags import command_lag
 from sim2real.doctor.view import View, view_of
 from sim2real.errors import RecordingError
 from sim2real.recordings.raw import RawLog
 from sim2real.recordings.wrap import unwrapped
+
+_ZEROS = ("sign", "scale", "zero", "unlike")
+"""Findings that explain why a joint stands elsewhere."""
+_SPEEDS = (
+    "degrees", "time unit", "jitter", "lost rows", "repeated rows", "stuck sensor", "saturation", "jump",
+)  # fmt: skip
+"""Findings that explain why a velocity is not that of its position."""
 
 
 def diagnose(logs: Sequence[RawLog], expected: Expected | None = None) -> Diagnosis:
@@ -65,8 +74,7 @@ def _diagnosis(logs: Sequence[RawLog], expected: Expected) -> Diagnosis:
             found, looked_at = _view(dataclasses.replace(view, log=log), expected)
             findings += found
             measured.append(looked_at)
-    turned = {name for f in findings if f.kind in ("sign", "scale") for name in f.recordings}
-    findings += _together(logs, measured, expected, turned)
+    findings += _together(logs, measured, expected, findings)
     findings.sort(key=lambda finding: SEVERITIES.index(finding.severity))
     return Diagnosis(tuple(logs), tuple(findings), tuple(m.view for m in measured), expected.world)
 
@@ -103,16 +111,22 @@ def _view(view: View, expected: Expected) -> tuple[list[Finding], Measured]:
         findings.append(degrees)
         view = _in_radians(view, foreign)
     ratio, late = units.velocity_ratio(view)
-    scaled = list(units.scales(view, expected))
+    scaled = [*units.foreign(view, expected), *following(view, expected)]
     findings += scaled
     findings += stamps.evenness(view.log, factor)
     findings += stamps.short(view, expected.latency_window)
     findings += signals.motionless(view)
     findings += units.coarse(view)
-    if not scaled:
+    findings += rows.lost_rows(view)
+    findings += rows.repeated_rows(view)
+    if not any(finding.severity == BAD for finding in scaled):
         findings += signals.not_following(view, expected)
     if not foreign:
         findings += signals.beyond_range(view, expected)
+    if any(finding.kind == "stuck sensor" for finding in findings):
+        findings = [finding for finding in findings if finding.kind != "unlike"]
+    else:
+        findings += signals.flat_ends(view)
     lag = command_lag(view)
     stuck = [rows for finding in findings if finding.kind == "stuck sensor" for rows in finding.rows]
     findings += commands.jumps(view, lag, stuck)
@@ -129,20 +143,22 @@ def _in_radians(view: View, joints: list[int]) -> View:
     step = view.step.copy()
     for j in joints:
         size = float(np.abs(position[:, j]).max())
-        position[:, j] *= units.DEGREE
-        step[j] *= units.DEGREE
+        position[:, j] *= DEGREE
+        step[j] *= DEGREE
         if float(np.abs(command[:, j]).max()) > 0.1 * size:
-            command[:, j] *= units.DEGREE
+            command[:, j] *= DEGREE
         if velocity is not None:
-            velocity[:, j] *= units.DEGREE
+            velocity[:, j] *= DEGREE
     return dataclasses.replace(view, position=position, command=command, velocity=velocity, step=step)
 
 
 def _together(
-    logs: Sequence[RawLog], measured: Sequence[Measured], expected: Expected, turned: set[str]
+    logs: Sequence[RawLog], measured: Sequence[Measured], expected: Expected, found: Sequence[Finding]
 ) -> Iterator[Finding]:
-    """What is said of all logs; but not of the zeros of those with a wrong sign or scale."""
+    """What is said of all logs; but not of the zeros and speeds of those of which more is said already."""
     views = [m.view for m in measured]
+    turned = {name for f in found if f.kind in _ZEROS and f.severity == BAD for name in f.recordings}
+    spared = {name for f in found if f.kind in _SPEEDS for name in f.recordings}
     yield from as_read(logs)
     yield from folder.joint_names(logs)
     yield from folder.robot_names(logs)
@@ -153,6 +169,7 @@ def _together(
     yield from commands.echoes(views)
     yield from copies(views)
     yield from folder.lag_outliers(views, [m.lag for m in measured])
+    yield from speeds(measured, spared)
     yield from facts(measured)
 
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from sim2real.doctor.finding import FACT, WARNING, Finding
-from sim2real.doctor.units import CLOSE, step_name
+from sim2real.doctor.following import CLOSE
+from sim2real.doctor.units import step_name
 from sim2real.doctor.view import View, quantization
 from sim2real.recordings.raw import RawLog
 from sim2real.recordings.recording import FloatArray
 
 _UNLIKE = 0.15
+_CLOCK, _COMMON = 0.04, 0.03  # relative; what no filter does to all joints alike
+_ROWS, _FAR = 50, 0.1  # rows; rad or m
+_STEPS = 100  # of an encoder, below which the slope of a position says little
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,6 +104,52 @@ def _velocity(measured: Sequence[Measured], names: tuple[str, ...]) -> Iterator[
         behind = 1000 * float(np.median(late))
         text = f"velocities come {behind:.0f} ms after the differentiated positions{steps}"
         yield Finding("velocity", FACT, text, names, value=float(np.median(late)))
+
+
+def speeds(measured: Sequence[Measured], spared: Collection[str] = ()) -> Iterator[Finding]:
+    """Logs whose reported velocities are not those of their positions, or all by one and the same factor.
+
+    Args:
+        measured: all logs.
+        spared: names of logs of which something is said that explains a factor.
+    """
+    for m in measured:
+        view, name, velocity = m.view, m.view.log.name, m.view.velocity
+        if velocity is None or len(view.time) < _ROWS:
+            continue
+        span = np.diff(np.percentile(view.position, [1, 99], axis=0), axis=0)[0]
+        lost = np.flatnonzero(view.moves & ~np.isfinite(m.ratio) & (span > _FAR))
+        for j in lost:
+            joint = view.log.joints[j]
+            how = "is 0 throughout" if not velocity[:, j].any() else "is not that of its position"
+            text = (
+                f"{name}: the velocity of {joint} {how} (correlation below 0.5): not measured, or another "
+                "joint's? Leave it out, or name the column after its joint"
+            )
+            yield Finding("velocity", WARNING, text, (name,), joint)
+        usual = np.array([_usual(measured, joint) for joint in view.log.joints])
+        off = np.where(span > _STEPS * np.nan_to_num(view.step), m.ratio / usual, np.nan)
+        known = off[np.isfinite(off) & (off > 0)]
+        middle = float(np.median(known)) if known.size else 1.0
+        if abs(middle - 1) < _CLOCK or name in spared:
+            continue
+        if len(known) > 1 and float(np.abs(known / middle - 1).max()) < _COMMON:
+            how = f"its stamps run so much too {'slow' if middle < 1 else 'fast'}, as it seems"
+        elif abs(middle - 1) > _UNLIKE:
+            how = "another unit or period, or a slow filter"
+        else:
+            continue
+        text = (
+            f"{name}: the velocity of every joint is {middle:.3f} times what the derivative of its position "
+            f"{'is' if (usual == 1).all() else 'is in the other logs'}: {how}; look at how both were made"
+        )
+        yield Finding("velocity", WARNING, text, (name,), value=middle)
+
+
+def _usual(measured: Sequence[Measured], joint: str) -> float:
+    """The ratio of a velocity that is told of all logs (`_velocity`), where it is not 1."""
+    ratio = _median(measured, "ratio", joint)
+    return ratio if np.isfinite(ratio) and abs(ratio - 1) > _UNLIKE else 1.0
 
 
 def _still(views: Sequence[View], names: tuple[str, ...]) -> Iterator[Finding]:

@@ -20,6 +20,7 @@ _STILL = 0.3  # s
 _HELD = 0.5  # s
 _JUMP = 3.0  # usual steps between rows
 _PINNED = 10  # rows
+_FLAT = 3  # rows
 
 Span = tuple[int, int]
 
@@ -130,6 +131,24 @@ def pinned_effort(log: RawLog) -> Iterator[Finding]:
                 tuple(row for a, b in spans for row in scattered(log.name, np.arange(a, b + 1))),
                 top,
             )
+
+
+def flat_ends(view: View) -> Iterator[Finding]:
+    """Positions that come to one number, the largest or least, again and again, where none else does."""
+    for j in np.flatnonzero(view.moves & np.isnan(view.step)):
+        column = view.position[:, j]
+        if len(np.unique(column)) < 0.3 * len(column):
+            continue
+        for end in (float(column.max()), float(column.min())):
+            spans = stretches(column == end, _FLAT)
+            if sum(b - a + 1 for a, b in spans) >= _PINNED and len(spans) > 1:
+                joint, name = view.log.joints[j], view.log.name
+                count = sum(b - a + 1 for a, b in spans)
+                text = (
+                    f"{name}: {joint} is measured at {end:.5g} to the last digit in {count} rows, and never "
+                    "beyond: an end of what its sensor can tell; leave these rows out"
+                )
+                yield Finding("saturation", WARNING, text, (name,), joint, rows_of(view, spans), end)
 
 
 def _frozen(view: View, j: int, told: float = _TOLD) -> list[Span]:

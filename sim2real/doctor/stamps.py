@@ -18,7 +18,8 @@ _JITTER = 0.1  # periods
 _PERIODS = (5e-4, 0.5)  # s; what robots log at
 _IMPOSSIBLE = (1e-4, 1.0)  # s; what none logs at
 _FASTEST = 100.0  # rad/s
-_DRIFT = 1e-3
+_DRIFT, _APART = 1e-3, 0.1  # s per s; clocks of one robot never run apart by the second
+_RUN = 10  # rows; what is out of place for less was shuffled
 
 _WRONG = {
     1e3: "milliseconds where microseconds are meant, or seconds where milliseconds are",
@@ -43,6 +44,14 @@ def order(log: RawLog) -> Iterator[Finding]:
         finite = np.flatnonzero(np.isfinite(time))
         step = np.diff(time[finite])
         back = finite[1:][step < 0]
+        if back.size and _begins_anew(time[finite], step):
+            often = "anew" if back.size == 1 else f"anew {back.size} times"
+            said = (
+                f"the clock of its {stream}stamps begins {often}: several runs in one log, or a clock that "
+                "was set; cut it there, as sorting would mix them"
+            )
+            yield _bad(log, "restart", said, back)
+            continue
         if back.size:
             often = "once" if back.size == 1 else f"{back.size} times"
             said = f"time goes back {often} in its {stream}stamps; sort the rows by stamp"
@@ -52,6 +61,14 @@ def order(log: RawLog) -> Iterator[Finding]:
         if twice.size:
             said = f"{_count(twice.size, f'{stream}stamp')} there already; keep one row per stamp"
             yield _bad(log, "duplicated stamps", said, twice)
+
+
+def _begins_anew(time: FloatArray, step: FloatArray) -> bool:
+    """Whether stamps go back seldom and by much, and are in order between: no rows are out of place."""
+    back = np.flatnonzero(step < 0)
+    parts = np.split(time, back + 1)
+    period = float(np.median(step))
+    return period > 0 and all(len(part) >= _RUN for part in parts) and bool(-step[back].max() > _RUN * period)
 
 
 def evenness(log: RawLog, factor: float) -> Iterator[Finding]:
@@ -145,7 +162,7 @@ def skew(view: View) -> Iterator[Finding]:
     if abs(drift) > _DRIFT and change > view.period:
         yield Finding(
             "clock skew",
-            WARNING,
+            BAD if abs(drift) > _APART else WARNING,
             f"{log.name}: {after}, and that changes by {1000 * change:.0f} ms over the recording: the two "
             "clocks run apart; put both streams on one",
             (log.name,),

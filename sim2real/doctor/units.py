@@ -8,16 +8,13 @@ import numpy as np
 
 from sim2real.doctor.expected import Expected
 from sim2real.doctor.finding import BAD, WARNING, Finding, rows_of, stretches
+from sim2real.doctor.following import CLOSE, DEGREE
 from sim2real.doctor.view import View
 from sim2real.recordings.recording import FloatArray
 from sim2real.recordings.units import unit_named
 
-DEGREE = np.pi / 180
 _FAR = 4 * np.pi  # two turns; no position servo is sent further in rad
-CLOSE = 0.12
-"""How near a ratio must be to 180/π, relative."""
 _ALIKE = 0.5  # least correlation of two signals that are one
-_CROSSED = 0.9  # of a position with another joint's command
 _SURE = 0.8  # of two that are each other's opposite
 
 
@@ -67,25 +64,6 @@ def degrees(view: View, expected: Expected, ratio: FloatArray) -> tuple[list[int
     )
 
 
-def scales(view: View, expected: Expected) -> Iterator[Finding]:
-    """Joints in units of their own, or whose command and position differ in unit, sign or column."""
-    yield from _foreign(view, expected)
-    yield from _crossed(view)
-    name = view.log.name
-    for j in np.flatnonzero(view.moves & view.commanded & view.follows):
-        joint = view.log.joints[j]
-        alike, slope = _follow(view, int(j))
-        if alike < -0.8:
-            text = f"{name}: {joint} moves against its command (correlation {alike:.2f}); turn one's sign"
-            yield Finding("sign", BAD, text, (name,), joint, value=alike)
-        elif alike > 0.8 and not 0.05 < slope < 20:
-            unit = " (a degree is 0.01745 rad)" if abs(np.log(slope) - np.log(DEGREE)) < CLOSE else ""
-            text = (
-                f"{name}: {joint} moves {slope:.3g} times as far as its command{unit}; bring both to one unit"
-            )
-            yield Finding("scale", BAD, text, (name,), joint, value=slope)
-
-
 def coarse(view: View) -> Iterator[Finding]:
     """Joints that move over few steps of their encoder."""
     for j in np.flatnonzero(view.commanded & np.isfinite(view.step)):
@@ -98,21 +76,7 @@ def coarse(view: View) -> Iterator[Finding]:
             yield Finding("quantization", WARNING, text, (view.log.name,), view.log.joints[j])
 
 
-def step_name(step: float) -> str:
-    """What a step of an encoder is, if it is a round part of something."""
-    if not np.isfinite(step):
-        return ""
-    for whole, name in ((2 * np.pi, "2π"), (360.0, "360°")):
-        ticks = np.log2(whole / step)
-        if abs(ticks - round(ticks)) < 0.003 and 6 <= ticks <= 24:
-            return f"{name}/{2 ** round(ticks)}, a tick of {round(ticks)} bits"
-    parts = 1 / step
-    if 10 < parts < 1e5 and abs(parts - round(parts)) < 0.05:
-        return f"1/{round(parts)}"
-    return ""
-
-
-def _foreign(view: View, expected: Expected) -> Iterator[Finding]:
+def foreign(view: View, expected: Expected) -> Iterator[Finding]:
     """Joints that are in another unit by their own account, which nothing brings to rad or m."""
     for joint, unit in zip(view.log.joints, view.log.units, strict=False):
         said = unit_named(unit)
@@ -134,18 +98,18 @@ def _foreign(view: View, expected: Expected) -> Iterator[Finding]:
             yield Finding("scale", BAD, text, (view.log.name,), joint)
 
 
-def _crossed(view: View) -> Iterator[Finding]:
-    """Joints each of which moves as another one of them is told, and not as it is told itself."""
-    joints = np.flatnonzero(view.moves & view.commanded & view.follows).tolist()
-    astray = [j for j in joints if abs(_follow(view, j)[0]) < _ALIKE]
-    leaders = {j: max(joints, key=lambda k: _follow(view, j, k)[0]) for j in astray}
-    sure = all(_follow(view, j, k)[0] > _CROSSED for j, k in leaders.items())
-    if astray and sure and set(leaders.values()) == set(astray):
-        told = ", ".join(
-            f"{view.log.joints[j]} moves as {view.log.joints[k]} is told" for j, k in leaders.items()
-        )
-        text = f"{view.log.name}: columns of commands or positions are in another's place: {told}"
-        yield Finding("joint", BAD, f"{text}; name each column after its joint", (view.log.name,))
+def step_name(step: float) -> str:
+    """What a step of an encoder is, if it is a round part of something."""
+    if not np.isfinite(step):
+        return ""
+    for whole, name in ((2 * np.pi, "2π"), (360.0, "360°")):
+        ticks = np.log2(whole / step)
+        if abs(ticks - round(ticks)) < 0.003 and 6 <= ticks <= 24:
+            return f"{name}/{2 ** round(ticks)}, a tick of {round(ticks)} bits"
+    parts = 1 / step
+    if 10 < parts < 1e5 and abs(parts - round(parts)) < 0.05:
+        return f"1/{round(parts)}"
+    return ""
 
 
 def _not_radians(view: View, j: int, expected: Expected, ratio: float) -> str:
@@ -178,22 +142,3 @@ def _fit(slope: FloatArray, reported: FloatArray, shift: int) -> tuple[float, fl
     if not norm[0] or not norm[1]:
         return 0.0, np.nan
     return float(a @ b) / np.sqrt(norm[0] * norm[1]), float(a @ b) / norm[0]
-
-
-def _follow(view: View, j: int, leader: int | None = None) -> tuple[float, float]:
-    """Best correlation of a position with a command up to 0.5 s earlier, and the ratio of their sizes.
-
-    The command is its own, or that of another joint.
-    """
-    leader = j if leader is None else leader
-    best = (0.0, np.nan)
-    reach = min(view.width(0.5), len(view.time) // 3)
-    for shift in range(0, reach + 1, max(1, reach // 25)):
-        a = view.command[: len(view.time) - shift, leader]
-        b = view.position[shift:, j]
-        a, b = a - a.mean(), b - b.mean()
-        norm = np.sqrt((a @ a) * (b @ b))
-        alike = float(a @ b / norm) if norm else 0.0
-        if abs(alike) > abs(best[0]):
-            best = (alike, float(np.sqrt((b @ b) / (a @ a))))
-    return best

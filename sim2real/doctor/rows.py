@@ -59,9 +59,10 @@ def repeated_rows(view: View) -> Iterator[Finding]:
     least = 3 * np.nan_to_num(np.fmax(view.step[moving], _least_step(step))) + 1e-9
     before, after = windows[:, :, :3].max(axis=2) > least, windows[:, :, 4:].max(axis=2) > least
     runs = (before & after).any(axis=1)
-    again: NDArray[np.bool_] = runs & (step[3:-3] == 0).all(axis=1)
-    share = np.count_nonzero(again) / max(1, np.count_nonzero(runs))
-    if share < _REPEATED or np.count_nonzero(again) < _TIMES:
+    again = runs & (step[3:-3] == 0).all(axis=1)
+    count = int(np.count_nonzero(again))
+    share = count / max(1, int(np.count_nonzero(runs)))
+    if share < _REPEATED or count < _TIMES:
         return
     text = (
         f"{view.log.name}: {100 * share:.0f} % of the rows in motion repeat the measurements of the row "

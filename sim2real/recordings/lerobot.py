@@ -1,11 +1,13 @@
-"""LeRobot data sets, version 3: Parquet files and JSON, read and written with pyarrow alone.
+"""LeRobot data sets of versions 2 and 3: Parquet files and JSON, read and written with pyarrow alone.
 
 ``meta/info.json`` (features with their names, path templates), ``data/chunk-*/file-*.parquet``, or where
 ``data_path`` says (a row per frame: ``observation.state``, ``action``, ``timestamp``, ``episode_index``),
-and ``meta/episodes/chunk-*/file-*.parquet`` (a row per episode). Each episode is a recording. ``action``
-is taken as the commanded positions, in the order of its names; ``observation.state`` must have the
-same names, and may have others. ``".pos"`` at the end of a name is left out. What unit they are in the
-layout does not say: LeRobot's own robots use degrees, or -100..100; a mapping file says it.
+and ``meta/episodes/chunk-*/file-*.parquet`` (a row per episode; in version 2 ``meta/episodes.jsonl``). Each
+episode is a recording. ``action`` is taken as the commanded positions, in the order of its names;
+``observation.state`` and, if there is one, ``observation.velocity`` must have the same names, and may have
+others. ``".pos"`` at the end of a name is left out. Shapes, counts and ``fps`` of the description must fit
+the data. What unit they are in the layout does not say: LeRobot's own robots use degrees, or -100..100; a
+mapping file says it.
 
 What is written holds two more columns, ``sim2real.time`` and ``sim2real.state_time`` (float64, s),
 since the layout's ``timestamp`` is float32; LeRobot leaves them alone.
@@ -14,14 +16,16 @@ since the layout's ``timestamp`` is float32; LeRobot leaves them alone.
 from __future__ import annotations
 
 import glob
+import json
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sim2real.documents import Section
+from sim2real.documents import Section, read_text
 from sim2real.errors import RecordingError
 from sim2real.recordings.raw import RawLog
 from sim2real.recordings.recording import FloatArray
@@ -32,7 +36,11 @@ if TYPE_CHECKING:
 INFO = Path("meta") / "info.json"
 VELOCITY, TIME, STATE_TIME = "observation.velocity", "sim2real.time", "sim2real.state_time"
 _STATE, _ACTION = "observation.state", "action"
+_NAMED = (_STATE, _ACTION, VELOCITY)
 _DATA = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
+_DATA_2 = "data/chunk-{episode_chunk:03d}/episode_{episode_index:06d}.parquet"
+_VERSIONS = ("v2.", "v3.")
+_RATE = 0.02  # relative; how far fps and stamps may be apart
 _NEEDED = (_STATE, _ACTION, "timestamp", "episode_index", "frame_index")
 
 
@@ -50,15 +58,21 @@ def read_lerobot(folder: Path, name: str) -> list[RawLog]:
     features = _features(folder, info)
     joints = _names(features, _ACTION)
     columns = _state_columns(folder, joints, _names(features, _STATE))
-    wanted = [*_NEEDED, *(key for key in (VELOCITY, TIME, STATE_TIME) if key in features)]
+    speeds, notes = _velocity_columns(features, joints)
+    wanted = [
+        *_NEEDED,
+        *(key for key in (TIME, STATE_TIME) if key in features),
+        *([VELOCITY] if speeds else []),
+    ]
     frames = _frames(folder, wanted, info)
-    widths = dict.fromkeys(wanted, 1) | {key: len(joints) for key in (_ACTION, VELOCITY)}
-    widths[_STATE] = len(_names(features, _STATE))
+    widths = dict.fromkeys(wanted, 1) | {key: len(_names(features, key)) for key in wanted if key in _NAMED}
     signals = {key: _numbers(folder, frames, key, widths[key]) for key in wanted}
     episode = _whole(folder, "episode_index", signals["episode_index"][:, 0])
     robot = info.values.get("robot_type")
     units = _units(features.section(_STATE).values.get("units"), columns)
     logs = []
+    if TIME not in signals:
+        _check_rate(folder, info, signals["timestamp"][:, 0], episode)
     for number in _episodes(folder, info, episode):
         rows = np.flatnonzero(episode == number)
         rows = rows[np.argsort(signals["frame_index"][rows, 0], kind="stable")]
@@ -72,9 +86,10 @@ def read_lerobot(folder: Path, name: str) -> list[RawLog]:
                 command=part[_ACTION],
                 time=part[STATE_TIME][:, 0] if STATE_TIME in part else time,
                 position=part[_STATE][:, columns],
-                velocity=part.get(VELOCITY),
+                velocity=part[VELOCITY][:, speeds] if speeds else None,
                 units=units,
                 robot=robot if isinstance(robot, str) else "",
+                notes=notes,
                 source=folder,
             )
         )
@@ -88,10 +103,10 @@ def _info(folder: Path) -> Section:
     except OSError as error:
         raise RecordingError(f"{path}: not readable ({error}); copy it again") from error
     version = str(info.values.get("codebase_version", "none"))
-    if not version.startswith("v3."):
+    if not version.startswith(_VERSIONS):
         raise RecordingError(
-            f"{path}: the data set has version {version}; v3 is read (lerobot's own script "
-            "convert_dataset_v21_to_v30 brings older ones there)"
+            f"{path}: the data set has version {version}; v2 and v3 are read (lerobot's own scripts, such as "
+            "convert_dataset_v1_to_v2, bring others there)"
         )
     return info
 
@@ -113,7 +128,28 @@ def _names(features: Section, key: str) -> tuple[str, ...]:
         names = next(iter(names.values()))
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
         raise RecordingError(f"{features.path}: {key} has names {names!r}; a list of joint names is needed")
-    return tuple(name.removesuffix(".pos") for name in names)
+    shape = features.section(key).values.get("shape", [len(names)])
+    if shape not in ([len(names)], (len(names),)):
+        raise RecordingError(
+            f"{features.path}: {key} has the shape {shape!r} and {len(names)} names; correct what is wrong"
+        )
+    short = tuple(name.removesuffix(".vel" if key == VELOCITY else ".pos") for name in names)
+    twice = [name for name, count in Counter(short).items() if count > 1]
+    if twice:
+        raise RecordingError(f"{features.path}: {key} names {twice[0]!r} twice; give each its own name")
+    return tuple(name.removesuffix(".pos") for name in short)
+
+
+def _velocity_columns(features: Section, joints: tuple[str, ...]) -> tuple[list[int], tuple[str, ...]]:
+    """Which number of a velocity is of which joint; none, and a word on it, where it does not say."""
+    if VELOCITY not in features:
+        return [], ()
+    said = features.section(VELOCITY).values.get("names")
+    names = _names(features, VELOCITY) if said else ()
+    missing = [joint for joint in joints if joint not in names]
+    if missing:
+        return [], (f"{VELOCITY} has no number for {missing[0]} by its names ({said!r}): it is left out",)
+    return [names.index(joint) for joint in joints], ()
 
 
 def _state_columns(folder: Path, joints: tuple[str, ...], measured: tuple[str, ...]) -> list[int]:
@@ -139,7 +175,8 @@ def _frames(folder: Path, wanted: Sequence[str], info: Section) -> pa.Table:
     """All rows, from wherever the set's own ``data_path`` says that they are."""
     import pyarrow as pa
 
-    template = info.text("data_path", _DATA)
+    old = info.text("codebase_version").startswith(_VERSIONS[0])
+    template = info.text("data_path", _DATA_2 if old else _DATA)
     parts = Path(template).parts
     if Path(template).is_absolute() or ".." in parts or not parts:
         raise RecordingError(f"{info.path}: data_path is {template!r}; it must lead to files of the set")
@@ -150,7 +187,7 @@ def _frames(folder: Path, wanted: Sequence[str], info: Section) -> pa.Table:
         raise RecordingError(f"{folder}: no frames under {template}; copy data/ as well")
     tables = [read_parquet(file, wanted) for file in files]
     try:
-        return pa.concat_tables(tables)
+        return pa.concat_tables(tables, promote_options="permissive")
     except pa.ArrowException as error:
         raise RecordingError(f"{folder}: its files hold columns of different types ({error})") from error
 
@@ -183,11 +220,15 @@ def _numbers(folder: Path, frames: pa.Table, key: str, width: int) -> FloatArray
 
     column = frames.column(key).combine_chunks()
     held = column.type
+    if column.null_count:
+        raise RecordingError(
+            f"{folder}: {key} is missing in {column.null_count} rows; remove them, or copy data/ again"
+        )
     try:
         if pa.types.is_list(held) or pa.types.is_large_list(held):
             column = column.cast(pa.list_(held.value_type, width))
         if pa.types.is_fixed_size_list(column.type):
-            column = column.flatten() if column.null_count == 0 else column
+            column = column.flatten()
         values = np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.float64)
         return values.reshape(len(frames), width)
     except (ValueError, TypeError, OverflowError, pa.ArrowException) as error:
@@ -205,7 +246,7 @@ def _whole(folder: Path, key: str, values: FloatArray) -> FloatArray:
 
 def _episodes(folder: Path, info: Section, episode: FloatArray) -> list[int]:
     """Numbers of the episodes; each must have as many frames as the set says."""
-    told: dict[int, int] = {}
+    told = _told_by_lines(folder / "meta" / "episodes.jsonl")
     for file in sorted((folder / "meta" / "episodes").glob("chunk-*/file-*.parquet")):
         table = read_parquet(file, ("episode_index", "length"))
         columns = (
@@ -220,9 +261,38 @@ def _episodes(folder: Path, info: Section, episode: FloatArray) -> list[int]:
                 f"{folder}: episode {number} should have {length} frames and has {held.get(number, 0)}; "
                 "copy data/ again"
             )
-    total = info.values.get("total_episodes")
-    if isinstance(total, int) and total != len(held):
-        raise RecordingError(
-            f"{folder}: {INFO.as_posix()} counts {total} episodes and data/ holds {len(held)}; copy it again"
-        )
+    for what, count in (("episodes", len(held)), ("frames", len(episode))):
+        total = info.whole(f"total_{what}", count)
+        if total != count:
+            raise RecordingError(
+                f"{folder}: {INFO.as_posix()} counts {total} {what} and data/ holds {count}; copy it again"
+            )
     return sorted(held)
+
+
+def _told_by_lines(path: Path) -> dict[int, int]:
+    """Length of each episode as version 2 tells it, a table per line; none without such a file."""
+    lines = read_text(path, RecordingError).splitlines() if path.is_file() else []
+    told = {}
+    for number, line in enumerate(filter(str.strip, lines), 1):
+        try:
+            entry = Section(str(path), dict(json.loads(line)), RecordingError)
+        except (ValueError, TypeError, RecursionError) as error:
+            raise RecordingError(f"{path}: line {number} is no JSON table; copy it again") from error
+        told[entry.whole("episode_index")] = entry.whole("length")
+    return told
+
+
+def _check_rate(folder: Path, info: Section, time: FloatArray, episode: FloatArray) -> None:
+    """Refuse stamps that don't come as often as ``fps`` says, on which LeRobot itself insists."""
+    if "fps" not in info:
+        return
+    told = info.number("fps")
+    steps = np.diff(time)[np.diff(episode) == 0]
+    steps = steps[steps > 0]
+    rate = 1 / float(np.median(steps)) if steps.size else told
+    if told <= 0 or abs(rate - told) > _RATE * told:
+        raise RecordingError(
+            f"{folder}: {INFO.as_posix()} says fps {told:g} and stamps come {rate:.4g} times a second; "
+            "correct what is wrong, as nobody else knows how fast it moved"
+        )

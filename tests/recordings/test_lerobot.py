@@ -7,7 +7,7 @@ import pytest
 from pyarrow import parquet
 
 from sim2real.errors import RecordingError
-from sim2real.recordings import load_recordings, write_lerobot
+from sim2real.recordings import load_recordings, read_raw, write_lerobot
 
 
 @pytest.fixture
@@ -203,9 +203,11 @@ def test_missing_data_are_said(folder):
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"codebase_version": "v2.1"}, "has version v2.1; v3 is read"),
+        ({"codebase_version": "v1.6"}, "has version v1.6; v2 and v3 are read"),
         ({"features": {"action": {}}}, "no feature 'observation.state'; it has action"),
         ({"total_episodes": 3}, "counts 3 episodes and data/ holds 2"),
+        ({"total_episodes": "2"}, "total_episodes is '2', not a whole number"),
+        ({"total_frames": 100}, "counts 100 frames and data/ holds 80"),
     ],
 )
 def test_another_description_is_refused(folder, changes, says):
@@ -260,3 +262,84 @@ def test_frames_are_looked_for_in_the_set_alone(recordings, tmp_path, template):
     path.write_text(json.dumps({**json.loads(path.read_text()), "data_path": template}))
     with pytest.raises(RecordingError, match="it must lead to files of the set"):
         load_recordings(tmp_path / "set")
+
+
+def foreign(folder, version="v3.0", fps=50, step=0.02, **features):
+    """A set without columns of ours: two episodes of two joints, with velocities of their own order."""
+    (folder / "meta").mkdir(parents=True)
+    old = version.startswith("v2")
+    data = folder / "data" / "chunk-000"
+    data.mkdir(parents=True)
+    for episode in range(2):
+        wave = np.sin(0.3 * np.arange(40)[:, None] + np.array([episode, 1.0]))
+        table = {
+            "observation.state": list(wave),
+            "action": list(1.1 * wave),
+            "observation.velocity": list(wave[:, ::-1] * 10),
+            "timestamp": np.float32(step * np.arange(40)),
+            "frame_index": np.arange(40),
+            "episode_index": np.full(40, episode),
+        }
+        name = f"episode_{episode:06d}" if old else f"file-{episode:03d}"
+        parquet.write_table(pa.table(table), data / f"{name}.parquet")
+    known = {key: {"shape": [2], "names": ["a.pos", "b.pos"]} for key in ("observation.state", "action")}
+    known["observation.velocity"] = {"shape": [2], "names": ["b.vel", "a.vel"]}
+    known |= {key: {"shape": [1], "names": None} for key in ("timestamp", "frame_index", "episode_index")}
+    known |= {key.replace("_", "."): known[key.replace("_", ".")] | value for key, value in features.items()}
+    info = {"codebase_version": version, "fps": fps, "total_frames": 80, "features": known}
+    (folder / "meta" / "info.json").write_text(json.dumps(info))
+    if old:
+        lines = [json.dumps({"episode_index": k, "tasks": ["x"], "length": 40}) for k in range(2)]
+        (folder / "meta" / "episodes.jsonl").write_text("\n".join(lines))
+    return folder
+
+
+@pytest.mark.parametrize("version", ["v2.0", "v2.1", "v3.0"])
+def test_velocities_go_by_their_own_names_in_every_version(tmp_path, version):
+    for recording in load_recordings(foreign(tmp_path / "set", version)):
+        assert recording.velocity == pytest.approx(10 * recording.position)
+        assert recording.command == pytest.approx(1.1 * recording.position)
+
+
+def test_an_episode_of_version_2_that_is_cut_short_is_counted(tmp_path):
+    folder = foreign(tmp_path / "set", "v2.1")
+    lines = folder / "meta" / "episodes.jsonl"
+    lines.write_text(lines.read_text().replace("40", "50", 1))
+    with pytest.raises(RecordingError, match="episode 0 should have 50 frames and has 40"):
+        load_recordings(folder)
+    lines.write_text("[1, 2]\n")
+    with pytest.raises(RecordingError, match=r"episodes\.jsonl: line 1 is no JSON table"):
+        load_recordings(folder)
+
+
+@pytest.mark.parametrize("names", [None, ["a.vel", "c.vel"]])
+def test_a_velocity_of_joints_that_it_does_not_name_is_left_out(tmp_path, names):
+    [log, _] = read_raw(foreign(tmp_path / "set", observation_velocity={"names": names}))
+    assert log.velocity is None
+    assert "observation.velocity has no number for" in log.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"fps": 30}, "says fps 30 and stamps come 50 times a second"),
+        ({"step": 0.022}, "says fps 50 and stamps come 45.4. times a second"),
+        ({"fps": 0}, "says fps 0 and stamps"),
+        ({"fps": "50"}, "fps is '50', not a number"),
+        ({"action": {"shape": [7]}}, r"action has the shape \[7\] and 2 names"),
+        ({"action": {"names": ["a", "a"]}}, "action names 'a' twice"),
+    ],
+)
+def test_a_description_that_does_not_fit_the_data_is_refused(tmp_path, changes, says):
+    with pytest.raises(RecordingError, match=says):
+        load_recordings(foreign(tmp_path / "set", **changes))
+
+
+def test_rows_without_numbers_are_counted(tmp_path):
+    folder = foreign(tmp_path / "set")
+    path = folder / "data" / "chunk-000" / "file-000.parquet"
+    table = parquet.read_table(path).to_pydict()
+    table["action"][7] = None
+    parquet.write_table(pa.table(table), path)
+    with pytest.raises(RecordingError, match="action is missing in 1 rows"):
+        load_recordings(folder)

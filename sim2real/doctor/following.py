@@ -64,10 +64,12 @@ def follow(view: View, j: int, leader: int | None = None) -> Follow:
         a = view.command[: len(view.time) - shift, leader]
         b = view.position[shift:, j]
         a, b = a - a.mean(), b - b.mean()
+        size = float(np.abs(b).max() or 1.0), float(np.abs(a).max() or 1.0)
+        a, b = a / size[1], b / size[0]  # of which no square overflows
         norm = np.sqrt((a @ a) * (b @ b))
         alike = float(a @ b / norm) if norm else 0.0
         if abs(alike) > abs(best[0]):
-            best = (alike, float(np.sqrt((b @ b) / (a @ a))))
+            best = (alike, float(np.sqrt((b @ b) / (a @ a)) * (size[0] / size[1])))
     return best
 
 

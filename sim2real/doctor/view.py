@@ -19,6 +19,8 @@ _LEAST_ROWS = 4
 _SURE = 5
 """So many different gaps between values must be whole multiples of a step before it is believed."""
 
+_UNIT = 20  # times as far as its command no joint goes, if both are in one unit
+
 
 @dataclass(frozen=True, eq=False)
 class View:
@@ -52,8 +54,12 @@ class View:
 
     @property
     def commanded(self) -> NDArray[np.bool_]:
-        """Whether each joint is told to move, by more than 10 mrad and 5 steps. Shape (k,)."""
-        return _span(self.command) > np.fmax(0.01, 5 * self.step)
+        """Whether each joint is told to move, by more than 10 mrad and 5 steps. Shape (k,).
+
+        Steps are those of its position, which says little of commands in another unit.
+        """
+        told, gone = _span(self.command), _span(self.position)
+        return (told > 0.01) & ((told > 5 * np.nan_to_num(self.step)) | (self.moves & (gone > _UNIT * told)))
 
     def width(self, seconds: float) -> int:
         """Rows that last so long, at least 3."""

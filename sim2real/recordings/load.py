@@ -7,8 +7,9 @@ with a ``mapping.toml`` beside or above them.
 
 from __future__ import annotations
 
+import os
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,8 @@ from sim2real.recordings.raw import RawLog, measured, trusted, unreadable
 from sim2real.recordings.recording import Recording
 from sim2real.recordings.sage import SAGE_FILES, read_sage
 from sim2real.recordings.wrap import unwrapped
+
+_TABLES = (".csv", ".tsv")
 
 Reader = Callable[[Path, str, LogMap | None], list[RawLog]]
 
@@ -81,7 +84,7 @@ def read_raw(path: str | Path, unwrap: bool = False) -> list[RawLog]:
                 raise RecordingError(f"{root}: {log.name} is there as {one} and as {two}; remove one of them")
             found[log.name] = (source, log)
     if not found and root.is_file():
-        raise RecordingError(f"{root}: not a recording; give {_EXPECTED}")
+        raise RecordingError(_elsewhere([str(root)]) or f"{root}: not a recording; give {_EXPECTED}")
     if not found:
         raise RecordingError(f"{root}: no recordings: {_inventory(root)}")
     logs = [found[name][1] for name in sorted(found)]
@@ -131,7 +134,7 @@ def _sources(root: Path) -> Iterator[_Source]:
 
 def _tables(root: Path, files: list[Path]) -> Iterator[_Source]:
     """CSV files; those without a mapping only where nothing else is there, to ask for one."""
-    tables = [file for file in files if file.suffix == ".csv"]
+    tables = [file for file in files if file.suffix.lower() in _TABLES]
     known = [file for file in tables if map_file_for(file) is not None]
     others = any(_form(file) in _READERS or file.name == MINARI_FILE for file in files)
     lonely = root.is_file() or (not others and not known and len(tables) == len(files))
@@ -156,14 +159,21 @@ _READERS: dict[str, Reader] = {
 
 def _form(file: Path) -> str:
     """The ending that tells what a file is: that before the one of its compression."""
-    return Path(file.stem).suffix if file.suffix in COMPRESSED else file.suffix
+    return (Path(file.stem).suffix if file.suffix in COMPRESSED else file.suffix).lower()
 
 
 def _visible(root: Path) -> Iterator[Path]:
     """Files below, but none that is hidden: those are unfinished writes and other people's caches."""
-    for file in root.rglob("*"):
-        if file.is_file() and not any(part.startswith(".") for part in file.relative_to(root).parts):
-            yield file
+    seen: set[Path] = set()
+    for folder, below, names in os.walk(root, followlinks=True):
+        whole = Path(folder).resolve()
+        if whole in seen:  # a link that leads back
+            below.clear()
+            continue
+        seen.add(whole)
+        below[:] = [name for name in sorted(below) if not name.startswith(".")]
+        files = (Path(folder, name) for name in names if not name.startswith("."))
+        yield from (file for file in files if file.is_file())
 
 
 def _name(root: Path, path: Path) -> str:
@@ -178,6 +188,31 @@ _EXPECTED = (
 )
 
 
+_ELSEWHERE = {
+    ".arrow": 'is of a Minari set kept as Arrow; make the set again with data_format="hdf5"',
+    ".db3": "is a ROS 2 bag kept as SQLite; write it as MCAP (ros2 bag convert, storage_id: mcap)",
+    ".bag": "is a ROS 1 bag; write it as MCAP (mcap convert run.bag run.mcap)",
+    ".pkl": "is a pickle, which could run code, so none is read; save its arrays as .npz",
+    ".pickle": "is a pickle, which could run code, so none is read; save its arrays as .npz",
+    ".hdf5": "is HDF5 of no layout that is known; save its arrays as .npz (see sim2real.recordings.npz)",
+    ".h5": "is HDF5 of no layout that is known; save its arrays as .npz (see sim2real.recordings.npz)",
+    ".npy": "is a single array without stamps and names; save them together as .npz",
+    ".mat": "is of Matlab; save its arrays as .npz (scipy.io.loadmat, numpy.savez)",
+    ".parquet": "is a table without a description; write it as CSV with a mapping.toml",
+    ".gz": "is compressed; unpack it (gunzip)",
+    ".zip": "is compressed; unpack it",
+    ".tar": "is an archive; unpack it",
+}
+"""What others keep logs in, by its ending, and how to bring it here."""
+
+
+def _elsewhere(names: Sequence[str]) -> str:
+    """What the first file of a known foreign kind is, and what to do with it; empty if there is none."""
+    found = ((name, ending) for ending in _ELSEWHERE for name in names if name.lower().endswith(ending))
+    name, ending = next(found, ("", ""))
+    return f"{name} {_ELSEWHERE[ending]}" if name else ""
+
+
 def _inventory(root: Path) -> str:
     files = sorted(file.relative_to(root).as_posix() for file in root.rglob("*") if file.is_file())
     expected = (
@@ -186,7 +221,4 @@ def _inventory(root: Path) -> str:
     )
     if not files:
         return f"the folder is empty; {expected}"
-    arrow = [name for name in files if name.endswith(".arrow")]
-    if arrow:
-        return f'{arrow[0]} is of a Minari set kept as Arrow; make the set again with data_format="hdf5"'
-    return f"{expected}; found {len(files)} other file(s), such as {files[0]}"
+    return _elsewhere(files) or f"{expected}; found {len(files)} other file(s), such as {files[0]}"

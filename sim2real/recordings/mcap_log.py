@@ -79,24 +79,28 @@ class _Bag:
     def __init__(self, path: Path, lists: Mapping[str, tuple[str, ...]]) -> None:
         self.path, self.lists = path, lists
         self.kinds: dict[str, Kind] = {}
-        self.raw: dict[str, list[tuple[int, bytes]]] = {}
+        self.raw: dict[str, list[tuple[int, bytes, Kind]]] = {}
         try:
-            from mcap.reader import make_reader
+            from mcap.reader import NonSeekingReader, make_reader
         except ImportError as error:
             raise MissingExtra("mcap", "recordings") from error
         try:
             with self._opened() as file:
                 reader = make_reader(file)
                 summary = reader.get_summary()
+                if summary is not None and not summary.channels:  # it need not repeat what the data hold
+                    file.seek(0)
+                    reader, summary = NonSeekingReader(file), None
                 schemas = {} if summary is None else summary.schemas
                 for channel in () if summary is None else summary.channels.values():
                     schema = schemas.get(channel.schema_id)
-                    self._know(channel.topic, "" if schema is None else schema.name, channel.message_encoding)
+                    name = "" if schema is None else schema.name
+                    self.kinds.setdefault(channel.topic, Kind(name, channel.message_encoding))
                 wanted = None if summary is None else [*self._topics(False), *self._topics(True)]
                 for schema, channel, message in reader.iter_messages(topics=wanted):
-                    kind = "" if schema is None else schema.name
-                    self._know(channel.topic, kind, channel.message_encoding)
-                    self.raw.setdefault(channel.topic, []).append((message.log_time, message.data))
+                    kind = Kind("" if schema is None else schema.name, channel.message_encoding)
+                    self.kinds.setdefault(channel.topic, kind)
+                    self.raw.setdefault(channel.topic, []).append((message.log_time, message.data, kind))
         except Exception as error:  # the decompressors raise classes of their own
             raise RecordingError(
                 f"{path}: not a readable MCAP file ({str(error).strip() or type(error).__name__}); is it cut "
@@ -113,9 +117,6 @@ class _Bag:
 
         with file, zstandard.ZstdDecompressor().stream_reader(file) as stream:
             return io.BytesIO(stream.read())
-
-    def _know(self, topic: str, kind: str, encoding: str) -> None:
-        self.kinds.setdefault(topic, Kind(kind, encoding))
 
     def _topics(self, goal: bool) -> list[str]:
         """Topics of one side, the one that counts first."""
@@ -177,13 +178,13 @@ class _Bag:
         if unknown == [0] and steps and known[0] <= _HOLE * statistics.median(steps):
             return messages
         pairs = zip(messages, self.raw[topic], strict=True)
-        return [m if m.stamp else dataclasses.replace(m, stamp=logged) for m, (logged, _) in pairs]
+        return [m if m.stamp else dataclasses.replace(m, stamp=logged) for m, (logged, *_) in pairs]
 
     def _decoded(self, topic: str, number: int, goal: bool) -> JointMessage:
-        data = self.raw[topic][number][1]
+        _, data, kind = self.raw[topic][number]
         names = self.lists.get("command_joints" if goal else "state_joints", ())
         try:
-            found = decoded(self.kinds[topic], data, names)
+            found = decoded(kind, data, names)
         except ValueError as error:
             raise RecordingError(
                 f"{self.path}: message {number} on {topic} can't be read: {error}"
@@ -258,9 +259,11 @@ class _Side:
         time = self._stamps(rows)
         never = [joint for joint in self.joints if not any(joint in part for part in parts)]
         if never:
+            others = sorted({joint for m in self.messages for joint in m.name} - set(self.joints))
             said = (
                 f"no message of the {self.what} has joint {', '.join(map(repr, never))}, which is commanded"
             )
+            said += f" (they have {', '.join(map(repr, others))} besides)" if others else ""
             self.faults.append((said, ()))
         signals: dict[str, FloatArray] = {}
         inside = np.ones(len(time), dtype=bool)

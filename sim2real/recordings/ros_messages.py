@@ -92,6 +92,11 @@ def decoded(kind: Kind, data: bytes, joints: Sequence[str] = ()) -> Decoded:
     Raises:
         ValueError: if it is of another type or encoding, or damaged; says which.
     """
+    if kind.type.endswith("/JointTrajectory"):
+        raise ValueError(
+            f"messages are {kind.type}: a plan, of which the controller makes commands; record its state, "
+            f"which tells them ({CONTROLLER_STATE}, on ~/controller_state or ~/state)"
+        )
     if kind.foreign:
         raise ValueError(
             f"messages are {kind.type}, which tells nothing of joints; known: {', '.join(_SHAPES)}"

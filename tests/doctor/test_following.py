@@ -140,3 +140,17 @@ def test_stamps_that_run_too_fast_or_slow_are_told_by_the_velocities(make, facto
     [finding] = grave(off, *logs[1:])
     assert (finding.kind, finding.severity, finding.recordings) == ("velocity", WARNING, ("a",))
     assert finding.value == pytest.approx(factor, rel=0.02)
+
+
+def test_positions_in_coarse_whole_numbers_beside_commands_in_rad_are_told(make):
+    """Steps of the position say nothing of how far a command in another unit goes."""
+    log = make("a")
+    found = grave(replace(log, position=np.rint(log.position * 30), command=log.command / 2, velocity=None))
+    assert {(f.kind, f.severity) for f in found if f.severity == BAD} >= {("scale", BAD)}
+    assert [f.value for f in found if f.kind == "scale"] == pytest.approx([60.0] * 2, rel=0.2)
+
+
+def test_numbers_whose_squares_overflow_are_compared_all_the_same(make):
+    log = make("a", tick=0)
+    found = [f for f in grave(replace(log, position=log.position * 1e300)) if f.kind == "scale"]
+    assert [f.severity for f in found] == [BAD, BAD]

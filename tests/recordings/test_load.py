@@ -40,7 +40,7 @@ def test_a_missing_folder_is_named(tmp_path):
 def test_another_file_is_refused(tmp_path):
     path = tmp_path / "log.bag"
     path.write_bytes(b"")
-    with pytest.raises(RecordingError, match="not a recording"):
+    with pytest.raises(RecordingError, match="ROS 1 bag; write it as MCAP"):
         load_recordings(path)
 
 
@@ -138,3 +138,33 @@ def test_a_folder_may_be_called_anything(motion, write_npz, tmp_path, name):
     assert run.name == "m #%41[0]"
     write_diagnosis(diagnose(read_raw(folder)), folder / "out", str(folder))
     assert (folder / "out" / "recordings.html").is_file()
+
+
+@pytest.mark.parametrize(
+    ("ending", "says"),
+    [
+        (".db3", "ROS 2 bag kept as SQLite"),
+        (".hdf5", "HDF5 of no layout"),
+        (".npz.gz", "unpack it"),
+        (".PKL", "pickle"),
+    ],
+)
+def test_what_others_keep_logs_in_is_named_with_the_way_here(tmp_path, ending, says):
+    file = tmp_path / f"run{ending}"
+    file.write_bytes(b"?")
+    for path in (tmp_path, file):
+        with pytest.raises(RecordingError, match=says):
+            load_recordings(path)
+
+
+@pytest.mark.parametrize("name", ["wave.NPZ", "wave.npz"])
+def test_endings_in_capitals_and_folders_behind_links_are_read(motion, write_npz, tmp_path, name):
+    """Data that are there must not be left out without a word."""
+    kept = tmp_path / "elsewhere" / "more"
+    kept.mkdir(parents=True)
+    write_npz(motion).rename(kept / name)
+    root = tmp_path / "logs"
+    root.mkdir()
+    (root / "linked").symlink_to(kept.parent)
+    (kept / "back").symlink_to(kept.parent)
+    assert [recording.name for recording in load_recordings(root)] == ["linked/more/wave"]

@@ -199,6 +199,7 @@ REFUSED = {
     "discrete observation": (with_space(gym.spaces.Discrete(3)), "where a Box of fractions"),
     "no period": (timeless, "does not say how long a step is"),
     "no limit": (lambda: cart(None), "does not say how long an episode is at most"),
+    "leaves": (lambda: sys.exit(3), "can't be made: it raises SystemExit"),
     "no number": (nan_reset, "begins with obs_1 that is no number"),
 }
 
@@ -209,6 +210,61 @@ def test_an_env_that_can_t_be_a_world_is_refused_in_a_sentence(name):
     with pytest.raises(InvalidValue, match=message) as caught:
         World.of_env(make, name="mine")
     assert "\n" not in str(caught.value)
+
+
+def answering(place, answer):
+    """A cart that says something else in its fifth step: of (observation, reward, ..., info)."""
+
+    def make():
+        env = cart()
+        step, told = env.unwrapped.step, []
+
+        def other(action):
+            told.append(list(step(action)))
+            if len(told) > 120:  # after the look at the env that a world begins with
+                told[-1][place] = answer
+            return tuple(told[-1])
+
+        env.unwrapped.step = other
+        return env
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("place", "answer", "says"),
+    [
+        (1, None, "fails in step.*NoneType"),
+        (1, 1 + 2j, "fails in step.*complex"),
+        (4, {"success": "False"}, r"info\['success'\] = 'False', which is neither true nor false"),
+        (4, {"success": np.nan}, "= nan, which is neither"),
+        (4, {"success": np.array([True, False])}, "fails in step.*size 1"),
+        (4, None, "fails in step"),
+        (4, {"success": None}, ""),
+        (4, {"success": np.array([1.0])}, ""),
+    ],
+)
+def test_answers_that_python_takes_for_something_else_are_refused(place, answer, says):
+    """A text is true, a NaN is, and a complex reward loses half of itself."""
+    env = Sim2RealVectorEnv(World.of_env(answering(place, answer), name="mine"), 1)
+    env.reset(seed=0)
+
+    def play():
+        return [env.step(np.zeros((1, 1)))[4] for _ in range(140)]
+
+    if says:
+        with pytest.raises(InvalidValue, match=says):
+            play()
+    else:
+        assert len(play()) == 140
+
+
+def test_numbers_that_policies_can_not_see_end_an_episode():
+    """1e200 is finite, and an infinity in float32."""
+    env = Sim2RealVectorEnv(World.of_env(answering(0, np.array([1e200, 0.0])), name="mine"), 1)
+    env.reset(seed=0)
+    ended = [bool(env.step(np.zeros((1, 1)))[2][0]) for _ in range(122)]
+    assert ended[-3:] == [False, True, True]
 
 
 @pytest.mark.parametrize(

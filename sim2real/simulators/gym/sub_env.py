@@ -130,15 +130,17 @@ class SubEnv:
             self._data().xfrc_applied[:] = self._board["force"]
         observation, given, terminated, truncated, info = self._asked("step", lambda: self._env.step(action))
         seen = self._numbers(observation)
-        reward = self._asked("step", lambda: np.asarray(given, dtype=float).item())
-        blown = not (np.isfinite(seen).all() and np.isfinite(reward)) or self._warnings() != self._warned
+        reward = self._asked("step", lambda: float(np.asarray(given).item()))
+        with np.errstate(over="ignore"):  # policies see float32
+            finite = np.isfinite(seen.astype(np.float32)).all() and np.isfinite(reward)
+        blown = not finite or self._warnings() != self._warned
         if not blown:
             self._board["observation"][:] = seen
             self._show()
         self._board["reward"][()] = 0.0 if blown else reward
         self._board["diverged"][()] = blown
         self._board["terminated"][()], self._board["truncated"][()] = bool(terminated), bool(truncated)
-        self._board["success"][()] = bool(self._success and info.get(self._success, False))
+        self._board["success"][()] = bool(self._success) and self._succeeded(info)
         self._over = bool(blown or terminated or truncated)
 
     def picture(self) -> NDArray[np.uint8]:
@@ -169,12 +171,26 @@ class SubEnv:
             )
         return seen
 
+    def _succeeded(self, info: Mapping[str, Any]) -> bool:
+        """Whether a step is a success by the env's own account.
+
+        Raises:
+            InvalidValue: for what is neither true nor false, as a text or NaN, that Python takes for true.
+        """
+        told_of = self._asked("step", lambda: np.asarray(info.get(self._success)).item())
+        if told_of not in (0, 1, None):
+            raise InvalidValue(
+                f"{self._title} says info[{self._success!r}] = {told_of!r}, which is neither true nor false; "
+                "let it say one of both"
+            )
+        return bool(told_of)
+
     def _asked(self, method: str, call: Any) -> Any:  # noqa: ANN401 - whatever a stranger's env answers
         try:
             return call()
         except Sim2RealError:
             raise
-        except Exception as error:  # whatever a stranger's code raises
+        except (Exception, SystemExit) as error:  # whatever a stranger's code raises
             raise InvalidValue(f"{self._title} fails in {method}(): it raises {told(error)}") from error
 
     def _bind(self) -> None:

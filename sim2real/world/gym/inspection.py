@@ -222,7 +222,7 @@ class _Episode:
             again, _ = self._play(signals, _SAME)
         except Sim2RealError:
             raise
-        except Exception as error:  # whatever a stranger's code raises
+        except (Exception, SystemExit) as error:  # whatever a stranger's code raises
             raise InvalidValue(f"{source.name} fails: it raises {told(error)}") from error
         if not np.isfinite(first[0]).all():
             name = signals.names[int(np.argmin(np.isfinite(first[0])))]

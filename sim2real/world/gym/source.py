@@ -105,7 +105,7 @@ class Source:
             raise InvalidValue(
                 f"{self.name} needs a package that is not installed: {' '.join(str(error).split())}"
             ) from error
-        except Exception as error:  # whatever a stranger's code raises
+        except (Exception, SystemExit) as error:  # whatever a stranger's code raises
             raise InvalidValue(f"{self.name} can't be made: it raises {told(error)}") from error
         if not isinstance(env, gym.Env):
             raise InvalidValue(f"{self.name} makes a {type(env).__name__} where a gymnasium.Env is meant")

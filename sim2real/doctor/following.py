@@ -16,16 +16,14 @@ DEGREE = np.pi / 180
 CLOSE = 0.12
 """How near a ratio must be to 180/π, relative."""
 _ALIKE = 0.5  # least correlation of two signals that are one
-_CROSSED = 0.9  # of a position with another joint's command
+_CROSSED = 0.9  # of a position with another joint's command, with its sum, or beside it
 _FOLLOWS = 0.8  # of a position with its own command, if nothing but its size and zero is in question
 _FARTHER, _IMPOSSIBLE = 1.5, 2.0  # times as far as it is told; no servo overshoots by so much throughout
 _COMMON = 0.05  # relative; sizes of several joints that one factor explains
 _USUAL = (0.75, 1.25)  # sizes of servos that sag, stick or ring
 _BESIDE, _NOT_THERE = 0.3, 1.0  # rad or m beside the command; no sag and no friction comes to so much
-_SUMMED, _CLEARLY = (
-    0.9,
-    0.05,
-)  # of a position with the sum of its commands; and by how much more than with them
+_CLEARLY = 0.05  # by how much more with the sum of its commands than with them
+_AS_FAR = (0.7, 1.4)  # as that sum
 _FAR = 0.12  # rad or m; dry friction and sag of small servos stay below
 
 Follow = tuple[float, float]
@@ -49,7 +47,8 @@ def following(view: View, expected: Expected) -> Iterator[Finding]:
     odd = list(_sizes(view, sizes))
     yield from odd
     scaled = {finding.joint for finding in odd}
-    yield from _zeros(view, [j for j in sizes if "" not in scaled and view.log.joints[j] not in scaled])
+    sure = [j for j in sizes if found[j][0] > _CROSSED and not scaled & {"", view.log.joints[j]}]
+    yield from _zeros(view, sure)
 
 
 def follow(view: View, j: int, leader: int | None = None) -> Follow:
@@ -95,16 +94,29 @@ def _signs(view: View, alike: Mapping[int, float]) -> Iterator[Finding]:
 
 def _astray(view: View, found: Mapping[int, Follow]) -> list[int]:
     """Joints that move far, and are told to, and do one without the other."""
-    apart = [j for j, (alike, _) in found.items() if abs(alike) < _ALIKE]
+    summed = _summed(view)  # as which a slow servo goes
+    apart = [j for j, (alike, _) in found.items() if max(abs(alike), abs(follow(summed, j)[0])) < _ALIKE]
     return [j for j in apart if min(_span(view.position[:, j]), _span(view.command[:, j])) > _FAR]
 
 
+def _summed(view: View, every: bool = False) -> View:
+    """The view with each command added up, row by row or times the seconds of each row."""
+    period = np.ones(len(view.time)) if every else np.diff(view.time, prepend=view.time[0])
+    return dataclasses.replace(view, command=np.cumsum(view.command * period[:, None], axis=0))
+
+
 def _rates(view: View, found: Mapping[int, Follow]) -> list[int]:
-    """Joints that go as the sum of their commands goes, better than as the commands go."""
-    period = np.diff(view.time, prepend=view.time[0])
-    summed = dataclasses.replace(view, command=np.cumsum(view.command * period[:, None], axis=0))
-    odd = [j for j, (alike, size) in found.items() if alike < _FOLLOWS or size > _FARTHER]
-    return [j for j in odd if follow(summed, j)[0] > max(_SUMMED, abs(found[j][0]) + _CLEARLY)]
+    """All joints, if each goes as the sum of its commands, as far, and better than as the commands go.
+
+    A servo that is slow goes about as that sum, too, but not as far.
+    """
+    for every in (False, True):
+        summed = _summed(view, every)
+        sums = {j: follow(summed, j) for j, (alike, _) in found.items()}
+        far = [j for j, (alike, size) in sums.items() if alike > _CROSSED and _AS_FAR[0] < size < _AS_FAR[1]]
+        if len(far) == len(found) and all(sums[j][0] > abs(found[j][0]) + _CLEARLY for j in far):
+            return far
+    return []
 
 
 def _rate(view: View, joints: list[int]) -> Finding:

@@ -18,6 +18,7 @@ CLOSE = 0.12
 _ALIKE = 0.5  # least correlation of two signals that are one
 _CROSSED = 0.9  # of a position with another joint's command, with its sum, or beside it
 _FOLLOWS = 0.8  # of a position with its own command, if nothing but its size and zero is in question
+_CLOSELY = 0.95  # if it does so but for a factor; a slow servo goes otherwise
 _FARTHER, _IMPOSSIBLE = 1.5, 2.0  # times as far as it is told; no servo overshoots by so much throughout
 _COMMON = 0.05  # relative; sizes of several joints that one factor explains
 _USUAL = (0.75, 1.25)  # sizes of servos that sag, stick or ring
@@ -44,7 +45,7 @@ def following(view: View, expected: Expected) -> Iterator[Finding]:
     sizes = {j: size for j, (alike, size) in found.items() if alike > _FOLLOWS and j not in rates}
     yield from _signs(view, {j: alike for j, (alike, _) in found.items() if j not in rates})
     yield from _unlike(view, expected, [j for j in _astray(view, found) if j not in rates], joints)
-    odd = list(_sizes(view, sizes))
+    odd = list(_sizes(view, sizes, all(alike > _CLOSELY for alike, _ in found.values())))
     yield from odd
     scaled = {finding.joint for finding in odd}
     sure = [j for j in sizes if found[j][0] > _CROSSED and not scaled & {"", view.log.joints[j]}]
@@ -140,8 +141,8 @@ def _unlike(view: View, expected: Expected, astray: list[int], joints: list[int]
         yield Finding("unlike", BAD if every else WARNING, text, (name,), joint)
 
 
-def _sizes(view: View, sizes: Mapping[int, float]) -> Iterator[Finding]:
-    """Joints that move farther than they are told, or much less, or all of them by one factor."""
+def _sizes(view: View, sizes: Mapping[int, float], closely: bool) -> Iterator[Finding]:
+    """Joints that move farther than they are told, or much less, or all of them closely, but by a factor."""
     name = view.log.name
     alone = {j: size for j, size in sizes.items() if size > _FARTHER or size < 1 / 20}
     for j, size in alone.items():
@@ -151,7 +152,7 @@ def _sizes(view: View, sizes: Mapping[int, float]) -> Iterator[Finding]:
         severity = WARNING if _FARTHER < size <= _IMPOSSIBLE else BAD
         yield Finding("scale", severity, text, (name,), joint, value=size)
     known = np.array(list(sizes.values()))
-    if alone or len(known) < 2:
+    if alone or len(known) < 2 or not closely:
         return
     middle = float(np.median(known))
     if np.abs(known / middle - 1).max() < _COMMON and not _USUAL[0] < middle < _USUAL[1]:

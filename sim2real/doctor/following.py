@@ -20,6 +20,7 @@ _CROSSED = 0.9  # of a position with another joint's command, with its sum, or b
 _FOLLOWS = 0.8  # of a position with its own command, if nothing but its size and zero is in question
 _CLOSELY = 0.95  # if it does so but for a factor; a slow servo goes otherwise
 _FARTHER, _IMPOSSIBLE = 1.5, 2.0  # times as far as it is told; no servo overshoots by so much throughout
+_UNIT = 20.0  # times as far or less; a unit, whatever the command is
 _COMMON = 0.05  # relative; sizes of several joints that one factor explains
 _USUAL = (0.75, 1.25)  # sizes of servos that sag, stick or ring
 _BESIDE, _NOT_THERE = 0.3, 1.0  # rad or m beside the command; no sag and no friction comes to so much
@@ -32,7 +33,8 @@ Follow = tuple[float, float]
 
 
 def following(view: View, expected: Expected) -> Iterator[Finding]:
-    """All of them. Said of a world's servos, or without a world of every command."""
+    """All of them. A doubt without a world, where a command may be a torque."""
+    servos = expected.goals is not None
     joints = np.flatnonzero(view.moves & view.commanded & view.follows).tolist()
     found = {j: follow(view, j) for j in joints}
     crossed = _crossed(view, found)
@@ -44,12 +46,12 @@ def following(view: View, expected: Expected) -> Iterator[Finding]:
         yield _rate(view, rates)
     sizes = {j: size for j, (alike, size) in found.items() if alike > _FOLLOWS and j not in rates}
     yield from _signs(view, {j: alike for j, (alike, _) in found.items() if j not in rates})
-    yield from _unlike(view, expected, [j for j in _astray(view, found) if j not in rates], joints)
-    odd = list(_sizes(view, sizes, all(alike > _CLOSELY for alike, _ in found.values())))
+    yield from _unlike(view, servos, [j for j in _astray(view, found) if j not in rates], joints)
+    odd = list(_sizes(view, sizes, servos, all(alike > _CLOSELY for alike, _ in found.values())))
     yield from odd
     scaled = {finding.joint for finding in odd}
     sure = [j for j in sizes if found[j][0] > _CROSSED and not scaled & {"", view.log.joints[j]}]
-    yield from _zeros(view, sure)
+    yield from _zeros(view, sure, servos)
 
 
 def follow(view: View, j: int, leader: int | None = None) -> Follow:
@@ -129,27 +131,27 @@ def _rate(view: View, joints: list[int]) -> Finding:
     return Finding("unlike", BAD, text, (name,), view.log.joints[joints[0]] if len(joints) == 1 else "")
 
 
-def _unlike(view: View, expected: Expected, astray: list[int], joints: list[int]) -> Iterator[Finding]:
+def _unlike(view: View, servos: bool, astray: list[int], joints: list[int]) -> Iterator[Finding]:
     if astray:
         name, names = view.log.name, ", ".join(view.log.joints[j] for j in astray)
         text = (
             f"{name}: {names} moves otherwise than told (correlation below 0.5 at every delay up to 0.5 s): "
             "are these commands of another run or joint, or torques? Record the positions that are sent"
         )
-        every = expected.goals is not None and len(astray) == len(joints)
+        every = servos and len(astray) == len(joints)
         joint = view.log.joints[astray[0]] if len(astray) == 1 else ""
         yield Finding("unlike", BAD if every else WARNING, text, (name,), joint)
 
 
-def _sizes(view: View, sizes: Mapping[int, float], closely: bool) -> Iterator[Finding]:
+def _sizes(view: View, sizes: Mapping[int, float], servos: bool, closely: bool) -> Iterator[Finding]:
     """Joints that move farther than they are told, or much less, or all of them closely, but by a factor."""
     name = view.log.name
-    alone = {j: size for j, size in sizes.items() if size > _FARTHER or size < 1 / 20}
+    alone = {j: size for j, size in sizes.items() if size > _FARTHER or size < 1 / _UNIT}
     for j, size in alone.items():
         joint = view.log.joints[j]
         unit = " (a degree is 0.01745 rad)" if abs(np.log(size) - np.log(DEGREE)) < CLOSE else ""
         text = f"{name}: {joint} moves {size:.3g} times as far as its command{unit}; bring both to one unit"
-        severity = WARNING if _FARTHER < size <= _IMPOSSIBLE else BAD
+        severity = WARNING if _FARTHER < size <= (_IMPOSSIBLE if servos else _UNIT) else BAD
         yield Finding("scale", severity, text, (name,), joint, value=size)
     known = np.array(list(sizes.values()))
     if alone or len(known) < 2 or not closely:
@@ -163,7 +165,7 @@ def _sizes(view: View, sizes: Mapping[int, float], closely: bool) -> Iterator[Fi
         yield Finding("scale", WARNING, text, (name,), value=middle)
 
 
-def _zeros(view: View, joints: list[int]) -> Iterator[Finding]:
+def _zeros(view: View, joints: list[int], servos: bool) -> Iterator[Finding]:
     """Joints that follow their command beside it throughout."""
     for j in joints:
         beside = float(np.median(view.position[:, j] - view.command[:, j]))
@@ -175,7 +177,7 @@ def _zeros(view: View, joints: list[int]) -> Iterator[Finding]:
                 f"{name}: {joint} follows its command {beside:+.3g} beside it throughout{about}: both "
                 "count from different zeros; give an offset that brings them to one"
             )
-            severity = BAD if abs(beside) > _NOT_THERE else WARNING
+            severity = BAD if servos and abs(beside) > _NOT_THERE else WARNING
             yield Finding("zero", severity, text, (name,), joint, value=beside)
 
 

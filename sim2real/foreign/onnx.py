@@ -2,8 +2,9 @@
 
     actor = OnnxFile(Path("policy.onnx"))
 
-The first input is the observation and the first output the action. Further inputs are memory: each begins
-with zeros and is fed from the output that has its name without ``_in`` or ``_out``, or else its place.
+The observation is the input that is called so, or else the first, and likewise the action among the outputs.
+Further inputs are memory: each begins with zeros and is fed from the output that has its name without ``_in``
+or ``_out``, or else its place.
 """
 
 from __future__ import annotations
@@ -34,7 +35,9 @@ Run = Callable[[Arrays], list[NDArray[Any]]]
 CONTRACT = "sim2real.contract"
 """Key of the metadata under which a policy's contract stands."""
 
+_OBSERVATIONS = ("obs", "observation", "observations", "policy_obs")
 _ACTIONS = ("action", "actions", "mean", "mu")
+_NO_ACTIONS = ("value", "values", "v", "vf", "critic", "log_std", "logstd", "std", "log_prob", "logprob")
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,8 @@ class OnnxFile:
         runtime = runtime or _installed()
         self._run, inputs, outputs, self.metadata = _open(path, runtime)
         self._names = [value.name for value in outputs]
-        self._input = inputs[0]
+        called = [k for k, value in enumerate(inputs) if value.name.lower() in _OBSERVATIONS]
+        self._input = inputs.pop(called[0] if called else 0)
         if len(self._input.shape) != 2:
             raise PolicyError(
                 f"{path}: the first input {self._input.name!r} has the shape {self._input.shape}; one vector "
@@ -91,8 +95,13 @@ class OnnxFile:
             )
         self.num_observations = self._input.shape[1]
         self._action = next((k for k, name in enumerate(self._names) if name.lower() in _ACTIONS), 0)
+        if len(outputs) > 1 and self._names[self._action].lower() in _NO_ACTIONS:
+            raise PolicyError(
+                f"{path}: none of its outputs {', '.join(self._names)} is called action, and the first "
+                "is none; export the one that acts as 'actions'"
+            )
         self.num_actions = outputs[self._action].shape[-1] if outputs[self._action].shape else None
-        self._memory = tuple(_memories(path, inputs[1:], outputs, self._action))
+        self._memory = tuple(_memories(path, inputs, outputs, self._action))
         self._one_by_one = self._input.shape[0] == 1
         if self._one_by_one:
             self._widen(path, runtime)
@@ -270,13 +279,18 @@ def _memories(path: Path, inputs: Sequence[Value], outputs: Sequence[Value], act
             f"{path} takes {', '.join(v.name for v in inputs)} beside observations, and not as many outputs "
             "feed them; a policy takes observations and its own memory only"
         )
-    found = []
+    found: list[Memory] = []
     for place, value in enumerate(inputs):
         source = bare.get(_bare(value.name), others[place])
         if len(value.shape) not in (2, 3) or len(outputs[source].shape) != len(value.shape):
             raise PolicyError(
                 f"{path}: input {value.name!r} of shape {value.shape} is no memory of shape (rows, n) or "
                 f"(layers, rows, n) that output {outputs[source].name!r} of {outputs[source].shape} feeds"
+            )
+        if source in [memory.source for memory in found]:
+            raise PolicyError(
+                f"{path}: output {outputs[source].name!r} would feed two inputs, {found[-1].name!r} and "
+                f"{value.name!r}; name each output after the input that it feeds, as h_in and h_out"
             )
         found.append(Memory(value.name, source, value.shape, len(value.shape) - 2))
     return found

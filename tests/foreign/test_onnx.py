@@ -90,15 +90,38 @@ def test_a_graph_for_one_row_runs_all_at_once_only_if_that_gives_the_same(tmp_pa
             "float",
         ),
         ([value("obs", "n", 2), value("h", "n")], [value("a", "n", 2), value("h2", "n")], "no memory"),
+        ([value("obs", "n", 2)], [value("value", "n", 2), value("x", "n", 2)], "value, x is called action"),
+        (
+            [value("obs", "n", 2), value("h", "n", 2), value("c_in", "n", 2)],
+            [value("a", "n", 2), value("c_out", "n", 2), value("x", "n", 2)],
+            "'c_out' would feed two inputs, 'h' and 'c_in'",
+        ),
     ],
-    ids=["clock", "image", "double", "flat"],
+    ids=["clock", "image", "double", "flat", "values", "fed twice"],
 )
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_a_graph_that_is_no_policy_is_refused(tmp_path, runtime, inputs, outputs, complaint):
-    nodes = [("Identity", i.name, o.name) for i, o in zip(inputs, outputs, strict=False)]
+    nodes = [("Identity", inputs[min(k, len(inputs) - 1)].name, o.name) for k, o in enumerate(outputs)]
     path = saved(tmp_path / "other.onnx", inputs, outputs, nodes)
     with pytest.raises(PolicyError, match=complaint):
         OnnxFile(path, runtime)
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_the_observation_is_the_input_that_is_called_so(tmp_path, runtime):
+    """A memory of its size may come before it."""
+    path = saved(
+        tmp_path / "late.onnx",
+        [value("h_in", "n", 2), value("obs", "n", 2)],
+        [value("actions", "n", 2), value("h_out", "n", 2)],
+        [("Identity", "obs", "actions"), ("Add", "obs h_in", "h_out")],
+    )
+    file, seen = OnnxFile(path, runtime), np.ones((3, 2), np.float32)
+    state = file.start(3)
+    for count in (1, 2):
+        action, state = file.act(seen, state)
+        np.testing.assert_array_equal(action, seen)
+        np.testing.assert_array_equal(state["h_in"], count * seen)
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)

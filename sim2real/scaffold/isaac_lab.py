@@ -59,6 +59,8 @@ def isaac_lab(file: Section, env: Section | None, robot: Robot) -> Description:
     robot.check([name for name in names if name in used] or driven, Path(file.path).name)
     kept = [name for name in names if name in used]
     joints = [_joint(own, names.index(name), name) for name in kept]
+    for entry in observed:
+        _check_offsets(entry, joints)
     scene = file.section("scene")
     found = Description(
         source=Path(file.path).name,
@@ -173,6 +175,19 @@ def _check(entry: Section, name: str, size: int) -> None:
         )
 
 
+def _check_offsets(entry: Section, joints: Sequence[Mapping[str, object]]) -> None:
+    """Refuse angles that are told from elsewhere than the joints' defaults, from which they are here."""
+    default = {str(joint["name"]): joint.get("default", 0.0) for joint in joints}
+    told = _numbers(entry, "joint_pos_offsets") if _function(entry) == "joint_pos_rel" else ()
+    for name, offset in zip(_joints(entry, list(default)), told, strict=False):
+        usual = default.get(name, 0.0)
+        if is_number(usual) and abs(offset - float(usual)) > _SAME:
+            raise InvalidValue(
+                f"{entry.path}: joint_pos_rel counts {name} from {offset:g}, and its default_joint_pos is "
+                f"{float(usual):g}; is one of another robot or run? Make both alike"
+            )
+
+
 def _size(entry: Section) -> int:
     """Numbers of a term; 0 where its shape isn't told."""
     return math.prod(map(int, _numbers(entry, "shape") or (0,)))
@@ -216,6 +231,7 @@ def _take_env(found: Description, env: Section, robot: Robot) -> None:
         if group:
             found.implicit_damping |= "ImplicitActuator" in str(group[-1].values.get("class_type"))
             joint |= dict(_gains(group[-1], str(joint["name"])))
+    found.notes += [note for entry in actuators.values() for note in _laws(entry)]
     _tell_armatures(found, actuators, robot)
     place = scene.section("init_state").values.get("pos")
     if isinstance(place, list) and len(place) == 3 and is_number(place[2]):
@@ -287,7 +303,30 @@ def _gains(entry: Section, joint: str) -> Iterator[tuple[str, float]]:
         yield "effort", limit
 
 
+_ACTUATORS = ("ImplicitActuator", "IdealPDActuator", "DCMotor", "DelayedPDActuator")
+_SAME = 1e-5  # rad, of two angles that were rounded
 _ENDLESS = 1e6  # N·m, of a drive that is not meant to have a limit
+
+
+def _laws(entry: Section) -> Iterator[str]:
+    """What a group of actuators does beside gains and a limit, which the world doesn't do by itself."""
+    kind = str(entry.values.get("class_type", "")).rpartition(":")[2]
+    group = entry.place.rstrip(".").rpartition(".")[2]
+    delay, top, speed = (
+        entry.values.get(key) for key in ("max_delay", "saturation_effort", "velocity_limit")
+    )
+    if is_number(delay) and float(delay) > 0:
+        yield (
+            f"{group} ({kind}) acted {entry.values.get('min_delay', 0)} to {delay} physics steps late in "
+            "training; give its joints a latency in physics.toml"
+        )
+    if is_number(top) and is_number(speed):
+        yield (
+            f"{group} ({kind}) lost torque with speed in training, from {top:g} N·m at rest to none at "
+            f"{speed:g} rad/s; give its joints a speed_loss in physics.toml"
+        )
+    if kind and kind not in _ACTUATORS:
+        yield f"{group} is a {kind}, of which gains and limit alone are taken; look at what else it does"
 
 
 def _by_pattern(entry: Section, key: str, joint: str) -> float | None:

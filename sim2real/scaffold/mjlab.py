@@ -57,7 +57,7 @@ def mjlab(path: Path, robot: Robot) -> Description:
     if len(driven) < len(names):
         action["joints"] = driven
     observation = _observation(file, robot, robot.base(names))
-    control_dt = float(metadata.get("control_dt", _CONTROL_DT))
+    [control_dt] = numbers_of(file, "control_dt", 1) if "control_dt" in file else [_CONTROL_DT]
     notes = [f"control_dt = {control_dt:g} in io.toml is assumed: {path.name} doesn't say; edit it"]
     commands = any(term["term"] == "command" for term in observation)
     assumed = [f"command = {_COMMAND} in io.toml is assumed; edit it"] if commands else []

@@ -211,6 +211,10 @@ def test_isaac_labs_height_scan_is_that_of_level_ground(tmp_path, model, descrip
         (("history_length: 0", "history_length: five"), "is 'five', not a whole number"),
         (("modifiers: null", "modifiers: [1]"), "base_lin_vel has modifiers"),
         (("physics_dt: 0.005", "physics_dt: [0.005"), "is not a YAML file"),
+        (
+            ("joint_pos_offsets:\n    - 0.0", "joint_pos_offsets:\n    - 0.3"),
+            "counts LF_HAA from 0.3, and its",
+        ),
     ],
 )
 def test_a_descriptor_that_can_not_be_taken_over_is_refused(
@@ -253,6 +257,26 @@ def test_the_models_own_servos_serve_where_nothing_says_gains(descriptor):
     assert [joint["name"] for joint in joints] == ANYMAL
     assert all("stiffness" not in joint for joint in joints)
     assert "command = [0.5, 0.0, 0.0] in io.toml is assumed; edit it" in found.notes
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            ("damping: 2.5", "damping: 2.5\n        max_delay: 3"),
+            "acted 0 to 3 physics steps late in training",
+        ),
+        (
+            ("damping: 2.5", "damping: 2.5\n        saturation_effort: 120.0\n        velocity_limit: 7.5"),
+            "from 120 N·m at rest to none at 7.5 rad/s; give its joints a speed_loss",
+        ),
+        (("actuator_pd:DCMotor", "my_robot:Geared"), "legs is a Geared, of which gains and limit alone"),
+    ],
+)
+def test_what_actuators_did_beside_their_gains_is_told(model, descriptor, env_yaml, change, said):
+    env_yaml.write_text(ENV.replace(*change))
+    found = describe(descriptor, env_yaml, Robot(mujoco.MjModel.from_xml_path(str(model)), "dog.xml"))
+    assert [said in note for note in found.notes].count(True) == 1
 
 
 def test_yaml_constructs_nothing(tmp_path, env_yaml):
@@ -360,6 +384,9 @@ def test_metadata_of_joints_that_nothing_drives_and_of_an_imu(tmp_path):
             "joint_stiffness has 2 numbers for 3",
         ),
         ({"joint_damping": None}, InvalidValue, "has no metadata joint_damping"),
+        ({"control_dt": "fast"}, InvalidValue, "control_dt[0] is 'fast', not a number"),
+        ({"control_dt": "nan"}, InvalidValue, "control_dt[0] is nan, not a finite number"),
+        ({"control_dt": "0"}, InvalidValue, "control_dt"),
         (
             {
                 "joint_names": "LF_HAA",

@@ -1,8 +1,8 @@
 """Find and read every recording under a folder, whatever its format.
 
 A folder may mix them: SAGE motion folders, ``.npz`` archives, LeRobot data sets (by their
-``meta/info.json``), Minari data sets (``main_data.hdf5``), ``.mcap`` files, and plain ``.csv`` files
-with a ``mapping.toml`` beside or above them.
+``meta/info.json``), Minari data sets (``main_data.hdf5``), ``.mcap`` files, and plain ``.csv`` or ``.tsv`` files
+and other HDF5 (``.hdf5``, ``.h5``) with a ``mapping.toml`` beside or above them.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sim2real.documents import read_text
 from sim2real.errors import RecordingError
 from sim2real.recordings.columns import MAPPING_FILE, LogMap, map_file_for, mapped, read_log_map
 from sim2real.recordings.lerobot import INFO, read_lerobot
@@ -25,7 +26,7 @@ from sim2real.recordings.recording import Recording
 from sim2real.recordings.sage import SAGE_FILES, read_sage
 from sim2real.recordings.wrap import unwrapped
 
-_TABLES = (".csv", ".tsv")
+_TABLES, _HDF5 = (".csv", ".tsv"), (".hdf5", ".h5")
 
 Reader = Callable[[Path, str, LogMap | None], list[RawLog]]
 
@@ -127,6 +128,8 @@ def _sources(root: Path) -> Iterator[_Source]:
         if file.name == MINARI_FILE:
             owner = file.parents[1] if file.parent.name == "data" and file != root else file
             yield _Source(file, _name(root, owner), "a Minari data set", _READERS[MINARI_FILE])
+        elif _form(file) in _HDF5 and file not in claimed and _is_mapped_by_row(file):
+            yield _Source(file, _name(root, file), _form(file), _READERS[MINARI_FILE])
         elif _form(file) in _READERS and not claimed & set(file.parents):
             yield _Source(file, _name(root, file), _form(file), _READERS[_form(file)])
     yield from _tables(root, [file for file in files if not claimed & set(file.parents)])
@@ -155,6 +158,12 @@ _READERS: dict[str, Reader] = {
     ".npz": _one(read_npz),
     ".mcap": lambda path, name, columns: [mapped(read_mcap(path, name, columns), columns)],
 }
+
+
+def _is_mapped_by_row(file: Path) -> bool:
+    """Whether a mapping is for files without stamps, of which none but HDF5 is read."""
+    mapping = map_file_for(file)
+    return mapping is not None and "period" in read_text(mapping, RecordingError)
 
 
 def _form(file: Path) -> str:
@@ -194,8 +203,8 @@ _ELSEWHERE = {
     ".bag": "is a ROS 1 bag; write it as MCAP (mcap convert run.bag run.mcap)",
     ".pkl": "is a pickle, which could run code, so none is read; save its arrays as .npz",
     ".pickle": "is a pickle, which could run code, so none is read; save its arrays as .npz",
-    ".hdf5": "is HDF5 of no layout that is known; save its arrays as .npz (see sim2real.recordings.npz)",
-    ".h5": "is HDF5 of no layout that is known; save its arrays as .npz (see sim2real.recordings.npz)",
+    ".hdf5": "is HDF5, which says of no number what it is; write a mapping.toml with a period",
+    ".h5": "is HDF5, which says of no number what it is; write a mapping.toml with a period",
     ".npy": "is a single array without stamps and names; save them together as .npz",
     ".mat": "is of Matlab; save its arrays as .npz (scipy.io.loadmat, numpy.savez)",
     ".parquet": "is a table without a description; write it as CSV with a mapping.toml",

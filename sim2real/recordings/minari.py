@@ -1,10 +1,11 @@
-"""Minari data sets: ``data/main_data.hdf5``, read with h5py alone.
+"""Episodes in HDF5, read with h5py alone: Minari data sets (``data/main_data.hdf5``), and files of others.
 
-Each episode is a recording. Nothing in the file says which number is which joint's, nor when it
-was read, so a mapping file (`sim2real.recordings.columns`) must: ``position = "observations[3]"`` or
-``"observations/qpos[3]"``, ``command = "actions[0]"``, and ``period``, the seconds per step. Row t is
-the observation before action t and that action; the last observation, which no action follows, is
-left out. Sets kept as Arrow are refused: Minari itself can't read all of those. Needs ``h5py``.
+Each episode is a recording: a group ``episode_0`` (Minari), ``data/demo_0`` (robomimic), or the whole file
+where there is none (ALOHA, DROID). Nothing in it says which number is which joint's, nor when it was read, so
+a mapping file (`sim2real.recordings.columns`) must: ``position = "observations[3]"`` or
+``"observations/qpos[3]"``, ``command = "actions[0]"``, whatever the file calls them, and ``period``, the seconds
+per step. Row t is the observation before action t and that action; the last observation, which no action
+follows, is left out. Sets kept as Arrow are refused: Minari itself can't read all of those. Needs ``h5py``.
 """
 
 from __future__ import annotations
@@ -46,13 +47,14 @@ def read_minari(path: Path, name: str, columns: LogMap | None) -> list[RawLog]:
         raise MissingExtra("h5py", "recordings") from error
     try:
         with h5py.File(path, "r") as file:
-            names = (key for key in file if re.fullmatch(r"episode_\d+", key))
-            episodes = sorted(names, key=lambda key: int(key.rpartition("_")[2]))
-            if not episodes:
+            episodes = _episodes(file)
+            if not episodes or (path.name == MINARI_FILE and "." in episodes):
                 raise RecordingError(f"{path}: no episodes; it holds {', '.join(file) or 'nothing'}")
             if columns is None or columns.period is None or not columns.joints:
                 raise RecordingError(_advice(path, file[episodes[0]], columns))
-            return [_episode(path, f"{name}/{key}", file[key], columns) for key in episodes]
+            return [
+                _episode(path, f"{name}/{key}".removesuffix("/."), file[key], columns) for key in episodes
+            ]
     except RecordingError:
         raise
     except Exception as error:  # a spoilt file makes h5py raise whatever its types and names come to
@@ -60,6 +62,14 @@ def read_minari(path: Path, name: str, columns: LogMap | None) -> list[RawLog]:
         raise RecordingError(
             f"{path}: not a readable HDF5 file ({reason}); is it cut off? Copy it again"
         ) from error
+
+
+def _episodes(file: h5py.File) -> list[str]:
+    """Places of the episodes, in their order; ``"."`` where the whole file is one, none where it is empty."""
+    inner = file.get("data")
+    held = [key for key in file if re.fullmatch(r"episode_\d+", key)]
+    held += [f"data/{key}" for key in getattr(inner, "keys", list)() if re.fullmatch(r"demo_\d+", key)]
+    return sorted(held, key=lambda key: int(key.rpartition("_")[2])) or (["."] if _shapes(file) else [])
 
 
 def _advice(path: Path, episode: h5py.Group, columns: LogMap | None) -> str:
@@ -76,8 +86,9 @@ def _shapes(episode: h5py.Group) -> dict[str, tuple[int, ...]]:
     shapes: dict[str, tuple[int, ...]] = {}
 
     def visit(key: str, item: h5py.Dataset | h5py.Group) -> None:
-        if hasattr(item, "shape") and key.split("/")[0] in ("observations", "actions"):
-            shapes[key] = item.shape
+        shape = getattr(item, "shape", None)
+        if shape and len(shape) <= 2:  # no images
+            shapes[key] = shape
 
     episode.visititems(visit)
     return shapes

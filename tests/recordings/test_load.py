@@ -144,7 +144,7 @@ def test_a_folder_may_be_called_anything(motion, write_npz, tmp_path, name):
     ("ending", "says"),
     [
         (".db3", "ROS 2 bag kept as SQLite"),
-        (".hdf5", "HDF5 of no layout"),
+        (".hdf5", "a mapping.toml with a period"),
         (".npz.gz", "unpack it"),
         (".PKL", "pickle"),
     ],

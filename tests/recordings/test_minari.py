@@ -146,3 +146,31 @@ def test_without_the_package_it_says_what_to_install(folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "h5py", None)
     with pytest.raises(MissingExtra, match=r"sim2real\[recordings\]"):
         load_recordings(folder)
+
+
+@pytest.mark.parametrize(
+    ("ending", "episodes", "names"),
+    [
+        (".hdf5", [""], ["run"]),
+        (".h5", [""], ["run"]),
+        (".hdf5", ["data/demo_0/", "data/demo_1/"], ["run/data/demo_0", "run/data/demo_1"]),
+    ],
+    ids=["aloha", "droid", "robomimic"],
+)
+def test_files_of_others_are_read_as_the_mapping_says(tmp_path, ending, episodes, names):
+    rng = np.random.default_rng(0)
+    actions, qpos = rng.normal(size=(2, 20, 2))
+    with h5py.File(tmp_path / f"run{ending}", "w") as file:
+        for episode in episodes:
+            file[f"{episode}action"] = actions
+            file[f"{episode}observations/qpos"] = qpos
+            file[f"{episode}observations/images/top"] = np.zeros((20, 4, 4, 3), np.uint8)
+    with pytest.raises(RecordingError, match="HDF5, which says of no number what it is; write a mapping"):
+        load_recordings(tmp_path)
+    columns = 'command = "action[1]"\nposition = "observations/qpos[0]"\n'
+    (tmp_path / "mapping.toml").write_text(f"period = 0.02\n[joints.waist]\n{columns}")
+    read = load_recordings(tmp_path)
+    assert [recording.name for recording in read] == names
+    for recording in read:
+        assert np.array_equal(recording.command[:, 0], actions[:, 1])
+        assert np.array_equal(recording.position[:, 0], qpos[:, 0])

@@ -1,8 +1,8 @@
 """Find and read every recording under a folder, whatever its format.
 
 A folder may mix them: SAGE motion folders, ``.npz`` archives, LeRobot data sets (by their
-``meta/info.json``), Minari data sets (``main_data.hdf5``), ``.mcap`` files, and plain ``.csv`` or ``.tsv`` files
-and other HDF5 (``.hdf5``, ``.h5``) with a ``mapping.toml`` beside or above them.
+``meta/info.json``), Minari data sets (``main_data.hdf5``), ``.mcap`` files, and plain ``.csv`` or
+``.tsv`` files and other HDF5 (``.hdf5``, ``.h5``) with a ``mapping.toml`` beside or above them.
 """
 
 from __future__ import annotations

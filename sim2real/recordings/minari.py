@@ -3,9 +3,10 @@
 Each episode is a recording: a group ``episode_0`` (Minari), ``data/demo_0`` (robomimic), or the whole file
 where there is none (ALOHA, DROID). Nothing in it says which number is which joint's, nor when it was read, so
 a mapping file (`sim2real.recordings.columns`) must: ``position = "observations[3]"`` or
-``"observations/qpos[3]"``, ``command = "actions[0]"``, whatever the file calls them, and ``period``, the seconds
-per step. Row t is the observation before action t and that action; the last observation, which no action
-follows, is left out. Sets kept as Arrow are refused: Minari itself can't read all of those. Needs ``h5py``.
+``"observations/qpos[3]"``, ``command = "actions[0]"``, whatever the file calls them, and ``period``, the
+seconds per step. Row t is the observation before action t and that action; the last observation, which no
+action follows, is left out. Sets kept as Arrow are refused: Minari itself can't read all of those. Needs
+``h5py``.
 """
 
 from __future__ import annotations

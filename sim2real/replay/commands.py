@@ -128,9 +128,11 @@ def told(
             found[:, order.control] = column
     sentences = []
     if silent:
+        taken = [name for name in silent if name in scalar_joints(model)]
         sentences.append(
             f"the log has no command for {', '.join(silent)}: a servo holds its start and anything else gets "
             "0; a column of an actuator's own name commands it"
+            + (f", once scene.xml calls {', '.join(taken)} otherwise than a joint" if taken else "")
         )
     return found, sentences
 
@@ -143,24 +145,37 @@ def _column(
     positions: Mapping[str, FloatArray],
 ) -> FloatArray | None:
     """What one actuator is told; None if nothing."""
-    if order.joint and order.joint in columns and _is_meant(model, order, orders):
-        return columns[order.joint]
     own = [order.name]
     if int(model.actuator_trntype[order.actuator]) == int(_TRN.mjTRN_TENDON):
         own.append(element_name(model, "tendon", int(model.actuator_trnid[order.actuator, 0])))
-    for name in own:
-        if name in columns and name != order.joint and name not in scalar_joints(model):
-            return order.told_by(columns[name])
+    joints = scalar_joints(model)
+    mine = [name for name in own if name in columns and name not in joints]
+    if order.joint in columns and _is_meant(model, order, orders):
+        told = columns[order.joint]
+        if not mine:
+            return told
+        if _says(told, positions[order.joint]) and not np.allclose(told, order.told_by(columns[mine[0]])):
+            raise InvalidValue(
+                f"the columns of {order.joint} and {mine[0]} both command actuator {order.name!r}, and "
+                "differently; leave one of the two commands out, or 0 throughout"
+            )
+    if mine:
+        return order.told_by(columns[mine[0]])
     others = {joint for other in orders if other is not order for joint in (other.joint, *other.tendon)}
     given = [j for j in order.tendon if j in columns and j not in others]
     # a joint without an actuator of its own may repeat what was measured, or say nothing, as its command
-    said = [j for j in given if np.any(columns[j]) and not np.array_equal(columns[j], positions[j])] or given
+    said = [j for j in given if _says(columns[j], positions[j])] or given
     if any(not np.array_equal(columns[j], columns[said[0]]) for j in said):
         raise InvalidValue(
             f"the columns of {', '.join(said)} command different things, but one actuator, {order.name!r}, "
             f"pulls them all; name a column {order.name!r} and give its control there"
         )
     return columns[said[0]] if said else None
+
+
+def _says(command: FloatArray, position: FloatArray) -> bool:
+    """Whether a column commands anything; where nothing was told, logs repeat the position or have zeros."""
+    return bool(np.any(command)) and not np.array_equal(command, position)
 
 
 def _is_meant(model: mujoco.MjModel, order: Order, orders: Sequence[Order]) -> bool:

@@ -264,6 +264,52 @@ def test_what_a_log_does_not_say_is_named(load):
     assert "The log does not measure the body 'base', left free from where the scene puts it" in verdict(gap)
 
 
+@pytest.mark.parametrize("silent", ["zeros", "positions"])
+@pytest.mark.parametrize(
+    ("kind", "names"), [("motors and a free base", "m1 m2"), ("other names, other order", "j1 second")]
+)
+def test_a_column_of_an_actuators_own_name_commands_it_beside_its_joints(load, kind, names, silent):
+    """A log with joint states from one source and commands by actuators from another has both."""
+    world = load(KINDS[kind])
+    log = own_motion(world.model)
+    own = [k for k, name in enumerate(names.split()) if name not in log.joints]
+    model, control = world.model, log.command[:, own]
+    quiet = log.command.copy()
+    quiet[:, own] = log.position[:, own] if silent == "positions" else 0.0
+    named = [names.split()[k] for k in own]
+    gear = [model.actuator(name).gear[0] for name in named]
+    assert kind == "motors and a free base" or gear == [1.0], "whose angle is its control"
+
+    def told(of_joints):
+        commands = np.concatenate([of_joints, control], axis=1)
+        positions = np.concatenate([log.position, np.zeros_like(control)], axis=1)
+        return Recording("both", (*log.joints, *named), log.time, commands, positions)
+
+    assert off_by(world, told(quiet)) < 1e-7
+    assert off_by(world, told(log.command)) < 1e-7
+    apart = log.command.copy()
+    apart[:, own[0]] += 0.1
+    says = (
+        f"columns of {log.joints[own[0]]} and {named[0]} both command actuator '{named[0]}', and differently"
+    )
+    with pytest.raises(InvalidValue, match=says):
+        replay_gap(world, [told(apart)])
+
+
+def test_an_actuator_with_a_joints_name_is_said_to_need_another(load):
+    """Whose column is the joint's."""
+    tendons = """<tendon><fixed name="turn"><joint joint="f1" coef="1"/><joint joint="f2" coef="-1"/></fixed>
+        <fixed name="go"><joint joint="f1" coef="1"/><joint joint="f2" coef="1"/></fixed></tendon>"""
+    wheels = '<motor name="f2" tendon="turn"/><motor name="go" tendon="go"/>'
+    world = load(arm(BOTH + wheels, tendons, inner=GRIPPER))
+    said = verdict(replay_gap(world, [own_motion(world.model)]))
+    assert "no command for f2, go" in said
+    assert (
+        "a column of an actuator's own name commands it, once scene.xml calls f2 otherwise than a joint"
+        in said
+    )
+
+
 def test_one_joints_column_does_not_command_two_tendons(load):
     """The wheels of a robot that drives with a sum of them and turns with a difference."""
     tendons = """<tendon><fixed name="go"><joint joint="f1" coef="1"/><joint joint="f2" coef="1"/></fixed>

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim2real.errors import InvalidValue
+from sim2real.simulators.activation import clipped
 from sim2real.world import drive_of, element_name, element_names
 from sim2real.world.drives import Drive, inputs_of
 from sim2real.world.levers import is_scalar, tendon_joints
@@ -205,8 +206,4 @@ def controls(model: mujoco.MjModel, told: FloatArray) -> FloatArray:
     found = np.array(told, dtype=np.float64)
     for order in orders_of(model):
         found[:, order.control] = order.control_of(found[:, order.control])
-    if model.opt.disableflags & int(mujoco.mjtDisableBit.mjDSBL_CLAMPCTRL):
-        return found
-    limited = model.actuator_ctrllimited.astype(bool)
-    found[:, limited] = np.clip(found[:, limited], *model.actuator_ctrlrange[limited].T)
-    return found
+    return clipped(model, found)

@@ -32,11 +32,11 @@ def settled(model: mujoco.MjModel, ctrl: Array, qpos: Array) -> Array:
         Shape (rows, na).
     """
     found = np.zeros((len(ctrl), model.na))
-    clipped = np.where(model.actuator_ctrllimited, np.clip(ctrl, *model.actuator_ctrlrange.T), ctrl)
+    held = clipped(model, ctrl)
     for actuator in range(model.nactuator):
         kind, address = int(model.actuator_dyntype[actuator]), int(model.actuator_actadr[actuator])
         if kind in _SETTLES or _slew(model, actuator):
-            found[:, address] = clipped[:, model.actuator_ctrladr[actuator]]
+            found[:, address] = held[:, model.actuator_ctrladr[actuator]]
             if kind == int(_DYN.mjDYN_MUSCLE):
                 found[:, address] = np.clip(found[:, address], 0.0, 1.0)
         elif kind == int(_DYN.mjDYN_INTEGRATOR):
@@ -44,6 +44,13 @@ def settled(model: mujoco.MjModel, ctrl: Array, qpos: Array) -> Array:
         if address >= 0 and model.actuator_actlimited[actuator]:
             found[:, address] = np.clip(found[:, address], *model.actuator_actrange[actuator])
     return found
+
+
+def clipped(model: mujoco.MjModel, ctrl: Array) -> Array:
+    """Controls within their ranges, as the engine takes them unless the scene lets it. Shape (..., nu)."""
+    if model.opt.disableflags & int(mujoco.mjtDisableBit.mjDSBL_CLAMPCTRL):
+        return ctrl
+    return np.where(model.actuator_ctrllimited, np.clip(ctrl, *model.actuator_ctrlrange.T), ctrl)
 
 
 def _slew(model: mujoco.MjModel, actuator: int) -> float:

@@ -10,6 +10,7 @@ import numpy as np
 
 from sim2real.errors import InvalidValue, UnknownName
 from sim2real.interface import Array, Drive, Ids, Joint, TaskSpec
+from sim2real.simulators.activation import clipped
 from sim2real.simulators.backlash import Backlash, shown_columns
 from sim2real.world import World, drive_of, drives, element_names, levers
 
@@ -190,6 +191,4 @@ def _holding(model: mujoco.MjModel) -> Array:
         if drive_of(model, k) == "position servo":
             bias, length = model.actuator_biasprm[k], data.actuator_length[model.actuator_outadr[k]]
             ctrl[model.actuator_ctrladr[k]] = -(bias[0] + bias[1] * length) / model.actuator_gainprm[k, 0]
-    low, high = model.actuator_ctrlrange.T
-    limited = model.actuator_ctrllimited.astype(bool)
-    return np.where(limited, np.clip(ctrl, low, high), ctrl)
+    return clipped(model, ctrl)

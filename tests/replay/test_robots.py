@@ -14,6 +14,7 @@ from sim2real.evaluate.replay_summary import verdict
 from sim2real.recordings import Recording
 from sim2real.replay import Replayer, motion_of, stays_put, windows
 from sim2real.replay.start import start_pose
+from sim2real.simulators.activation import settled
 from sim2real.simulators.mujoco import MujocoSimulator
 from sim2real.world import World
 
@@ -225,6 +226,19 @@ def test_a_robot_of_menagerie_replays_its_own_motion(load, robot):
     log = own_motion(mujoco.MjModel.from_xml_path(str(STRANGERS / f"{robot}.xml")), 30.0)
     assert np.ptp(log.position, axis=0).max() > 0.5
     assert off_by(world, log) < 1e-7
+
+
+@pytest.mark.parametrize("clamp", ["enable", "disable"])
+def test_a_filter_begins_where_the_engine_leaves_it_under_a_command_beyond_its_range(load, clamp):
+    scene = arm(both('timeconst="0.1" ctrlrange="-.2 .3"'))
+    flag = f'integrator="implicitfast"><flag clampctrl="{clamp}"/></option>'
+    world = load(scene.replace('integrator="implicitfast"/>', flag))
+    data = mujoco.MjData(world.model)
+    data.ctrl[:] = 0.7, -0.1
+    for _ in range(1500):
+        mujoco.mj_step(world.model, data)
+    began = settled(world.model, data.ctrl[None], data.qpos[None])
+    np.testing.assert_allclose(began[0], data.act, atol=1e-9)
 
 
 def test_joints_are_found_by_name(load):

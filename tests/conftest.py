@@ -1,6 +1,8 @@
 """What all tests share: one thread for torch, small worlds, recordings of twins, and processes to kill."""
 
 import dataclasses
+import doctest
+import importlib.util
 import os
 import subprocess
 import sys
@@ -11,12 +13,33 @@ import pytest
 import torch
 
 from sim2real.domain import Domain
+from sim2real.errors import MissingExtra
 from sim2real.recordings import Recording
 from sim2real.simulators.mujoco import MujocoSimulator
 from sim2real.tasks import TASKS, CartPole
 from sim2real.world import World
 
 torch.set_num_threads(1)  # the tests already fill the cores; spinning threads are slower on small networks
+
+
+class WithoutBullet:
+    """Skips tests and doctests that ask for Bullet where it can't be had, as after Python 3.11."""
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self):
+        try:
+            return (yield)
+        except Exception as error:
+            cause = error.exc_info[1] if isinstance(error, doctest.UnexpectedException) else error
+            if isinstance(cause, MissingExtra) and "pybullet" in str(cause):
+                pytest.skip(str(cause))
+            raise
+
+
+def pytest_configure(config):
+    if importlib.util.find_spec("pybullet") is None:
+        config.pluginmanager.register(WithoutBullet())
+
 
 PENDULUM = """
 <mujoco model="pendulum">

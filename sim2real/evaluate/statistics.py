@@ -192,7 +192,9 @@ def spread(statistic: Statistic, *samples: Array, others: Sequence[tuple[Array, 
         fewer = np.stack([np.delete(own, k, axis=0) for k in range(len(own))])
         values = statistic(*whole[:i], fewer, *whole[i + 1 :]) if len(own) > 1 else np.full(1, math.nan)
         by_seed.append((_jackknife(values), len(own)))
-    values = statistic(*(_without_each_start(sample[:, :, met]) for sample in kept)) if met.sum() > 1 else met
+    values = np.zeros(1)  # a single start tells nothing of what others would give
+    if met.sum() > 1:
+        values = statistic(*(_without_each_start(sample[:, :, met]) for sample in kept))
     shifted = [
         [over_starts(sample[own][:, shared])[None] for sample, own in zip(other, seeds, strict=True)]
         for other in others

@@ -214,7 +214,8 @@ class _Envelope:
             return False
         if not self.servos:
             return True
-        return self._heights(positions).min() >= self._lowest and self._contacts(positions) <= self._touched
+        clear = bool(self._heights(positions).min() >= self._lowest)
+        return clear and self._contacts(positions) <= self._touched
 
     def _heights(self, positions: FloatArray) -> FloatArray:
         return tip_height(self.world.model, positions[::5], self.motions[0].joints)

@@ -260,9 +260,8 @@ class LeanPPO(PPO):
         for anchor in self._hooks.anchors:
             rows = np.random.randint(len(anchor.actions), size=anchor.rows)  # noqa: NPY002 - as for batches
             (mean,) = self._network.forward(self._inputs.split(anchor.observations[rows]), ("action",))
-            by_mean: Floats = (
-                (mean - anchor.actions[rows]) / variance * np.float32(anchor.strength / anchor.rows)
-            )
+            by_mean: Floats = np.divide(mean - anchor.actions[rows], variance, dtype=np.float32)
+            by_mean *= np.float32(anchor.strength / anchor.rows)
             self.parameters.grad[:] = 0
             self._network.backward({"action": by_mean})
             total = self.parameters.grad.copy() if total is None else total + self.parameters.grad

@@ -90,6 +90,13 @@ def test_what_is_missing_does_not_count():
         spread(mean, np.full((3, 2, 1), np.nan))
 
 
+def test_starts_that_nobody_met_do_not_count():
+    scores = np.random.default_rng(0).normal(size=(4, 2, 1))
+    padded = np.concatenate([scores, np.full((4, 2, 3), np.nan)], axis=2)
+    assert spread(mean, padded) == spread(mean, scores)
+    assert spread(mean, scores).starts == 0
+
+
 def test_no_spread_is_decided_by_the_value():
     assert spread(mean, scores(1, 1, 1)).p == 0
     assert spread(mean, scores(0, 0, 0)).p == 1

@@ -92,6 +92,7 @@ def test_a_scene_alone_is_enough_for_the_command(tmp_path, capsys):
 
 
 def test_a_robot_that_bullet_lacks_something_for_is_refused_by_name(tmp_path, capsys):
+    pytest.importorskip("pybullet")
     scene = ARM.format(integrator="RK4", actuators="")
     world_of(tmp_path, scene)
     assert main(["parity", str(tmp_path), "--simulator", "bullet"]) == 2

@@ -5,10 +5,8 @@ import pickle
 
 import gymnasium as gym
 import numpy as np
-import pybullet
 import pytest
 from gymnasium.utils import EzPickle
-from pybullet_utils import bullet_client
 
 from sim2real.distributions import Point, Uniform
 from sim2real.domain import Domain
@@ -16,6 +14,9 @@ from sim2real.env import Sim2RealVectorEnv
 from sim2real.errors import DeadParameter, InvalidValue, Sim2RealError, UnknownName
 from sim2real.world import World
 from sim2real.wrappers import Randomize
+
+pybullet = pytest.importorskip("pybullet")
+bullet_client = pytest.importorskip("pybullet_utils.bullet_client")
 
 URDF = """
 <robot name="swing">

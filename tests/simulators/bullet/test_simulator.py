@@ -6,13 +6,14 @@ from dataclasses import replace
 
 import mujoco
 import numpy as np
-import pybullet
 import pytest
 
 from sim2real.simulators import Engine, make_simulator
 from sim2real.simulators.bullet import BulletSimulator
 from sim2real.simulators.mujoco import MujocoSimulator
 from sim2real.world import World
+
+pybullet = pytest.importorskip("pybullet")
 
 OPTION = '<option timestep="0.002" integrator="{}" cone="elliptic"/>'
 TENSOR = 'quat="1 .2 .3 .4" mass="1" diaginertia=".1 .2 .25"'

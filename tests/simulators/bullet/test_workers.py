@@ -111,6 +111,7 @@ def test_an_interrupt_and_a_mistake_leave_workers_in_step(make):
 
 
 def test_workers_end_with_a_process_that_is_killed(python):
+    pytest.importorskip("pybullet")
     program = """
 import os, signal, sys
 import numpy as np

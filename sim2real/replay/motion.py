@@ -208,11 +208,12 @@ def stays_put(world: World) -> bool:
 def windows(motion: Motion, seconds: float) -> list[Motion]:
     """A motion cut into windows of equal length that each begin at the measured state; whole if it must be.
 
-    Where velocities were not measured, they are slopes of parabolas through the rows around.
+    Few rows a second make them longer, as each has some rows at least. Where velocities were not measured,
+    they are slopes of parabolas through the rows around.
     """
     if motion.whole:
         return [motion]
-    count = max(1, round(motion.duration / seconds))
+    count = max(1, min(round(motion.duration / seconds), len(motion.time) // LEAST_ROWS))
     edges = np.linspace(0, len(motion.time), count + 1).astype(int)
     return [motion.part(slice(a, b)) for a, b in itertools.pairwise(edges) if b - a >= LEAST_ROWS]
 

@@ -241,6 +241,15 @@ def test_a_filter_begins_where_the_engine_leaves_it_under_a_command_beyond_its_r
     np.testing.assert_allclose(began[0], data.act, atol=1e-9)
 
 
+@pytest.mark.parametrize(("rows", "count"), [(40, 5), (13, 1), (6, 0)])
+def test_windows_of_few_rows_a_second_are_longer_and_lose_none(load, rows, count):
+    world = load(KINDS["pid"])
+    time, still = np.arange(rows) * 0.2, np.zeros((rows, 2))
+    parts = windows(motion_of(world, Recording("slow", ("j1", "j2"), time, still, still)), 1.0)
+    assert len(parts) == count
+    assert sum(len(part.time) for part in parts) == (rows if count else 0)
+
+
 def test_joints_are_found_by_name(load):
     world = load(KINDS["gripper of 0..255"])
     log = own_motion(world.model)

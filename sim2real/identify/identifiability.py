@@ -121,9 +121,11 @@ def open_scale(problem: Problem, point: FloatArray) -> FloatArray | None:
     don't tell where feet strike the ground, so they are made to grow, and the last of them alone. Shape (p,).
     """
     space = problem.space
-    scaled = [] if problem.decoupled else [k for k, f in enumerate(space.free) if f.quantity in OF_SCALE]
+    now = space.values(point)  # what is 0 does not grow
+    every = [k for k, f in enumerate(space.free) if f.quantity in OF_SCALE and now[k]]
+    scaled = [] if problem.decoupled else every
     for factor in (_GROWN, 1 / _GROWN) if scaled else ():
-        values = np.tile(space.values(point), (2, 1))
+        values = np.tile(now, (2, 1))
         values[0, scaled] *= factor
         values[1, scaled[-1]] *= factor
         ends = space.units(values)

@@ -9,7 +9,7 @@ from sim2real.cli import main
 from sim2real.errors import RecordingError
 from sim2real.identify.check import check
 from sim2real.identify.defaults import cut
-from sim2real.identify.identifiability import Information
+from sim2real.identify.identifiability import Information, open_scale
 from sim2real.identify.identify import Options
 from sim2real.identify.least_squares import least_squares
 from sim2real.identify.noise import noise_of
@@ -94,6 +94,19 @@ def test_one_column_is_said_before_the_fit(twin):
     fixed = check(World.load("cartpole"), recordings, Options(free=free[:2] + free[3:], window=0.5))
     assert fixed.exit_code == 0
     assert fixed.verdicts == ()
+
+
+def test_what_is_nothing_has_no_scale(twin):
+    """A rotor that a fit leaves at 0 does not grow with the rest, and alone is open in no direction."""
+    world = World.load("cartpole")
+    motions = cut(world, [motion_of(world, r) for r in twin("cartpole", {}, count=2, seconds=0.5)], 0.5)
+    space = ParameterSpace(tuple(free_parameters(world, ("cart.mass", "hinge.armature"))))
+    problem = RecordingProblem.of(world, space, motions, 1)
+    rotor = ParameterSpace(tuple(free_parameters(world, ("hinge.armature",))))
+    alone = RecordingProblem.of(world, rotor, motions, 1)
+    assert rotor.values(np.zeros(1)) == [0.0]
+    assert open_scale(alone, np.zeros(1)) is None
+    assert open_scale(problem, np.array([0.5, 0.0])) is None
 
 
 def test_a_motionless_joint_of_an_arm_is_named(twin):

@@ -44,7 +44,7 @@ class Effect:
 
     parameter: str
     value: float
-    """The end of the training range that it was moved to."""
+    """The end of the training range, or the value of a variant, that it was moved to."""
     reference: float
     """Root mean square of the change in position, rad and m, in MuJoCo."""
     size: float
@@ -269,12 +269,12 @@ def _effects(
 def _effects_in(
     world: World, factories: tuple[Factory, Factory], start: tuple[Array, Array, Array], commands: Array
 ) -> list[Effect]:
-    """The effect of every parameter that acts on the model, moved to the far end of its range.
+    """The effect of every parameter that acts on the model, moved to the far end of its range or variants.
 
     Free play has none here: it needs a model with other joints.
     """
     acting = [p for p in world.parameters.values() if p.quantity.acts == MODEL]
-    moved = [(p, _far_end(p)) for p in acting if p.quantity.name != "backlash"]
+    moved = [(p, _far_end(world, p)) for p in acting if p.quantity.name != "backlash"]
     if not moved:
         return []
     changes, refusals = [], []
@@ -289,10 +289,12 @@ def _effects_in(
     ]
 
 
-def _far_end(parameter: Parameter) -> float:
-    """The end of the training range farther from nominal."""
-    low, high, nominal = parameter.low, parameter.high, parameter.nominal
-    return high if abs(high - nominal) >= abs(low - nominal) else low
+def _far_end(world: World, parameter: Parameter) -> float:
+    """The end of the training range farther from nominal; of no range, the farthest value of a variant."""
+    values = [parameter.high, parameter.low]
+    if parameter.low == parameter.high:
+        values += [v.physics[parameter.name] for v in world.variants.values() if parameter.name in v.physics]
+    return max(values, key=lambda value: abs(value - parameter.nominal))
 
 
 def _set(simulator: Simulator, env_ids: Ids, name: str, value: float) -> str:

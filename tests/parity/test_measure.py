@@ -41,6 +41,15 @@ def test_an_engine_is_on_par_with_itself(furuta):
         assert effect.agreement == pytest.approx(float(effect.size > 0))
 
 
+def test_what_only_a_variant_has_is_moved_to_that():
+    push = World.load("push")
+    assert push.parameters["world.slope_y"].low == push.parameters["world.slope_y"].high == 0.0
+    slope = next(e for e in measure(push, "mujoco", 0.02).effects if e.parameter == "world.slope_y")
+    values = [v.physics["world.slope_y"] for v in push.variants.values() if "world.slope_y" in v.physics]
+    assert abs(slope.value) == max(map(abs, values))
+    assert slope.reference > 0
+
+
 def test_planted_differences_show(furuta):
     class Wrong(MujocoSimulator):
         """Heavier, deaf to one parameter, and with the sign of another turned."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from sim2real.doctor.expected import Expected
 from sim2real.doctor.finding import BAD, WARNING, Finding
+from sim2real.doctor.lags import correlations
 from sim2real.doctor.view import View
 from sim2real.recordings.recording import FloatArray
 
@@ -60,19 +61,11 @@ def follow(view: View, j: int, leader: int | None = None) -> Follow:
     The command is its own, or that of another joint.
     """
     leader = j if leader is None else leader
-    best = (0.0, np.nan)
     reach = min(view.width(0.5), len(view.time) // 3)
-    for shift in range(0, reach + 1, max(1, reach // 25)):
-        a = view.command[: len(view.time) - shift, leader]
-        b = view.position[shift:, j]
-        a, b = a - a.mean(), b - b.mean()
-        size = float(np.abs(b).max() or 1.0), float(np.abs(a).max() or 1.0)
-        a, b = a / size[1], b / size[0]  # of which no square overflows
-        norm = np.sqrt((a @ a) * (b @ b))
-        alike = float(a @ b / norm) if norm else 0.0
-        if abs(alike) > abs(best[0]):
-            best = (alike, float(np.sqrt((b @ b) / (a @ a)) * (size[0] / size[1])))
-    return best
+    shifts = range(0, reach + 1, max(1, reach // 25))
+    alike, size = correlations(view.command[:, leader], view.position[:, j], shifts)
+    best = int(np.argmax(np.abs(alike)))
+    return float(alike[best]), float(size[best]) if alike[best] else np.nan
 
 
 def _crossed(view: View, found: Mapping[int, Follow]) -> Finding | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from sim2real.doctor.view import View
@@ -9,6 +11,7 @@ from sim2real.recordings.recording import FloatArray
 
 _REACH = 0.5  # s
 _ALIKE = 0.7  # least correlation at the peak
+_ROUNDING = 1e-12  # of the squares, which a constant leaves of a difference of sums
 _HOLES = 10  # a log may be so much longer than its rows; one lost stamp must not fill the memory with a grid
 
 
@@ -34,17 +37,37 @@ def command_lag(view: View) -> FloatArray:
     for j in np.flatnonzero(view.moves & view.commanded & view.follows):
         real = np.interp(grid, view.time, view.position[:, j])
         guess = view.command[held, j]
-        scores = np.array([_correlation(guess, real, shift) for shift in range(-reach, reach + 1)])
+        scores, _ = correlations(guess, real, range(-reach, reach + 1))
         lag[j] = _peak(scores, reach) * view.period
     return lag
 
 
-def _correlation(guess: FloatArray, real: FloatArray, shift: int) -> float:
-    a = guess[max(0, -shift) : len(guess) - max(0, shift)]
-    b = real[max(0, shift) : len(real) - max(0, -shift)]
-    a, b = a - a.mean(), b - b.mean()
-    norm = float(np.sqrt((a @ a) * (b @ b)))
-    return float(a @ b) / norm if norm else 0.0
+def correlations(guess: FloatArray, real: FloatArray, shifts: Iterable[int]) -> tuple[FloatArray, FloatArray]:
+    """Correlation of the overlapping parts of two signals, and how much larger the second is there.
+
+    Args:
+        guess: shape (n,).
+        real: shape (n,).
+        shifts: rows by which the second comes later; below 0, earlier; of a size below n.
+
+    Returns:
+        tuple: two arrays with a number for each shift; a correlation of 0 where one of both is constant.
+    """
+    sizes = [float(np.abs(x - x.mean()).max()) or 1.0 for x in (guess, real)]  # of which no square overflows
+    a, b = ((x - x.mean()) / size for x, size in zip((guess, real), sizes, strict=True))
+    sums = [np.concatenate([[0.0], np.cumsum(x)]) for x in (a, a * a, b, b * b)]
+    count, found = len(a), []
+    for shift in shifts:
+        one, other = (max(0, -shift), count - max(0, shift)), (max(0, shift), count - max(0, -shift))
+        rows = one[1] - one[0]
+        own, square = (table[one[1]] - table[one[0]] for table in sums[:2])
+        its, its_square = (table[other[1]] - table[other[0]] for table in sums[2:])
+        left, right = square - own * own / rows, its_square - its * its / rows
+        varies = min(left / (square or 1.0), right / (its_square or 1.0)) > _ROUNDING
+        product = float(a[slice(*one)] @ b[slice(*other)]) - own * its / rows
+        found.append((product / np.sqrt(left * right), np.sqrt(right / left)) if varies else (0.0, np.nan))
+    table = np.array(found)
+    return table[:, 0], table[:, 1] * (sizes[1] / sizes[0])
 
 
 def _peak(scores: FloatArray, reach: int) -> float:

@@ -68,11 +68,9 @@ def not_following(view: View, expected: Expected) -> Iterator[Finding]:
     for j, joint in enumerate(view.log.joints):
         if not view.commanded[j] or not view.moves.any() or not expected.moves(joint):
             continue
-        stuck = [
-            span
-            for span in _frozen(view, j)
-            if not _on_a_stop(view, j, span, expected) and _sensor_is_to_blame(view, j, span)
-        ]
+        frozen = [span for span in _frozen(view, j) if not _on_a_stop(view, j, span, expected)]
+        usual = _usual(view, j) if frozen else (False, 0.0, 0.0)
+        stuck = [span for span in frozen if _sensor_is_to_blame(view, j, span, usual)]
         if stuck:
             yield _stuck(view, joint, stuck)
         if not view.follows[j]:
@@ -159,22 +157,26 @@ def _frozen(view: View, j: int, told: float = _TOLD) -> list[Span]:
     return [(a, b) for a, b in runs if np.ptp(view.command[a : max(a + 1, b - still), j]) > told]
 
 
-def _sensor_is_to_blame(view: View, j: int, span: Span) -> bool:
+def _usual(view: View, j: int) -> tuple[bool, float, float]:
+    """Whether a sensor never says the same twice, its usual speed, and its usual step from row to row."""
+    position, steps = view.position[:, j], np.abs(np.diff(view.position[:, j]))
+    fine = bool(np.isnan(view.step[j])) and len(np.unique(position)) > 0.3 * len(position)
+    speed = 0.0 if view.velocity is None else float(np.percentile(np.abs(view.velocity[:, j]), 90))
+    return fine, speed, float(np.percentile(steps[steps > 0], 99)) if (steps > 0).any() else 0.0
+
+
+def _sensor_is_to_blame(view: View, j: int, span: Span, usual: tuple[bool, float, float]) -> bool:
     """Whether the joint itself went on: it comes back with a jump, or its velocity goes on."""
-    first, last = span
-    position = view.position[:, j]
-    if np.isnan(view.step[j]) and len(np.unique(position)) > 0.3 * len(position):
-        return True  # such a sensor never says the same twice
-    if view.velocity is not None:
-        speed = np.abs(view.velocity[first + view.width(0.1) : last, j])
-        usual = float(np.percentile(np.abs(view.velocity[:, j]), 90))
-        if usual > 0 and np.mean(speed > 0.3 * usual) > 0.3:
+    (first, last), (fine, speed, step) = span, usual
+    if fine:
+        return True
+    if view.velocity is not None and speed > 0:
+        own = np.abs(view.velocity[first + view.width(0.1) : last, j])
+        if own.size and np.mean(own > 0.3 * speed) > 0.3:
             return True
-    if last + 1 >= len(position):
+    if last + 1 >= len(view.position):
         return False
-    steps = np.abs(np.diff(position))
-    usual = float(np.percentile(steps[steps > 0], 99)) if (steps > 0).any() else 0.0
-    return abs(float(position[last + 1] - position[last])) > _JUMP * usual
+    return abs(float(view.position[last + 1, j] - view.position[last, j])) > _JUMP * step
 
 
 def _on_a_stop(view: View, j: int, span: Span, expected: Expected) -> bool:

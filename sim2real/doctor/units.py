@@ -29,10 +29,11 @@ def velocity_ratio(view: View) -> tuple[FloatArray, FloatArray]:
     ratio, late = np.full(count, np.nan), np.full(count, np.nan)
     if view.velocity is None or len(view.time) < 20:
         return ratio, late
-    slope = np.gradient(view.position, view.time, axis=0)
+    slope = np.asfortranarray(np.gradient(view.position, view.time, axis=0))
+    velocity = np.asfortranarray(view.velocity)
     reach = min(view.width(0.1), 50, len(view.time) // 4)
     for j in np.flatnonzero(view.moves):
-        found = [_fit(slope[:, j], view.velocity[:, j], shift) for shift in range(-reach, reach + 1)]
+        found = [_fit(slope[:, j], velocity[:, j], shift) for shift in range(-reach, reach + 1)]
         alike = [alike for alike, _ in found]
         best = int(np.argmax(alike))
         if alike[best] < _ALIKE and min(alike) < -_SURE:

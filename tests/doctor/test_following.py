@@ -7,6 +7,7 @@ import pytest
 
 from sim2real.doctor import Expected, diagnose
 from sim2real.doctor.finding import BAD, FACT, WARNING
+from sim2real.doctor.lags import correlations
 
 GOALS = Expected(
     "arm", limits={"shoulder": (-9, 9), "elbow": (-9, 9)}, goals=frozenset(("shoulder", "elbow"))
@@ -154,3 +155,17 @@ def test_numbers_whose_squares_overflow_are_compared_all_the_same(make):
     log = make("a", tick=0)
     found = [f for f in grave(replace(log, position=log.position * 1e300)) if f.kind == "scale"]
     assert [f.severity for f in found] == [BAD, BAD]
+
+
+def test_correlations_of_overlapping_parts_are_numpys():
+    rng = np.random.default_rng(0)
+    a = np.cumsum(rng.normal(size=400)) * 1e160 + 1e163
+    b = np.roll(a, 7) * 3e-160 + rng.normal(size=400)
+    alike, size = correlations(a, b, range(-20, 21))
+    for k, shift in enumerate(range(-20, 21)):
+        one, other = (a[: 400 - shift], b[shift:]) if shift >= 0 else (a[-shift:], b[:shift])
+        one = one / 1e160
+        assert alike[k] == pytest.approx(np.corrcoef(one, other)[0, 1], abs=1e-9)
+        assert size[k] * 1e160 == pytest.approx(other.std() / one.std(), rel=1e-9)
+    alike, _ = correlations(np.full(50, 0.1), b[:50], [0, 3])
+    assert alike.tolist() == [0.0, 0.0]

@@ -214,7 +214,8 @@ class Fitter:
                 settings = SearchSettings(self.options.generations, seed=self.options.seed)
                 begun = search(lively, start, settings, partial(self.watch, f"{name}: search")).point
                 self._count(lively)
-            rounds = _ROUNDS if problem.decoupled else 2 * _ROUNDS
+            # what the fast simulation found may lie far from what is true in the full one
+            rounds = _ROUNDS if problem.decoupled and problem.fast else 2 * _ROUNDS
             frozen, watch = problem.space.late() if settled else [], partial(self.watch, name)
             point = least_squares(problem, begun, rounds, watch=watch, frozen=frozen).point
             if not settled:

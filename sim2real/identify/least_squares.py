@@ -14,11 +14,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sim2real.identify.noise import sensor_floor
 from sim2real.identify.problem import Linear, Problem, RecordingProblem
 from sim2real.identify.search import Watch
 from sim2real.identify.space import FloatArray
 
 _DAMPINGS = np.array([1e-3, 1e-2, 1e-1, 1.0, 10.0])
+_NOISY = 0.02
+"""Least share of an error that is taken for more than noise."""
 _REACH = 0.25
 """Most that a step moves a parameter, as a share of its range."""
 
@@ -90,7 +93,8 @@ def least_squares(
         start: point of the unit cube, shape (p,), or several, shape (s, p), of which each joint begins with
             the one that suits it.
         rounds: at most.
-        tolerance: relative gain of a round below which the fit ends, if that of the next is, too.
+        tolerance: gain of a round, as a share of the error beside the sensors' noise, below which the fit
+            ends, if that of the next is, too.
         watch: called after each round.
         frozen: columns that stay as they are.
     """
@@ -100,6 +104,7 @@ def least_squares(
     if len(starts) > 1:
         chosen, _ = _choice(problem, blocks, starts, np.full(len(blocks), np.inf), shared)
         point = starts[chosen, np.arange(len(point))]
+    floor = _floor(problem)
     damping, stalled = np.ones(len(point)), np.zeros(len(blocks), dtype=int)
     linear = problem.linearize(point, still=still)
     best = linear.costs
@@ -111,7 +116,8 @@ def least_squares(
         factor = 3 * _DAMPINGS[np.where(chosen < len(_DAMPINGS), chosen, 0)]
         damping = damping * np.where(taken, factor, 30.0)
         damping = np.where(taken, np.clip(damping, 1e-4, 1e2), damping)
-        stalled = np.where(best - costs < tolerance * costs, stalled + 1, 0)
+        left = np.maximum(costs - floor, _NOISY * costs)
+        stalled = np.where(best - costs < tolerance * left, stalled + 1, 0)
         best = costs
         watch(number, float(best.mean()))
         pairs = zip(blocks.values(), stalled >= 2, strict=True)
@@ -122,6 +128,15 @@ def least_squares(
         if taken.any():
             linear = problem.linearize(point, still=still)
     return Fit(point, float(best.mean()))
+
+
+def _floor(problem: Problem) -> float:
+    """Error of the sensors, which no fit takes away, so that gains beside it are small and count.
+
+    0 for robots that touch things: their errors are ruled by what is struck a step earlier or later.
+    """
+    seen = isinstance(problem, RecordingProblem) and problem.decoupled
+    return float(sensor_floor(problem).mean()) if seen else 0.0
 
 
 def _choice(
@@ -154,7 +169,7 @@ def _choice(
 
 
 _MOST_MOVES, _ROUNDS = 4, 4
-_AS_GOOD = 1.01  # times the error of the best fraction: then no other whole number is tried
+_AS_GOOD = 1.01  # times the error of the best fraction, beside noise: then no other whole number is tried
 
 
 def settle_integers(
@@ -181,7 +196,9 @@ def settle_integers(
     blocks, active = _blocks_of(problem, whole), set(range(len(point)))
     best = fitted(point, 0, active)
     before, costs = problem.block_costs(np.stack([point, best]), blocks)
-    if costs.mean() <= before.mean() * _AS_GOOD:
+    floor = _floor(problem)
+    own, others = (max(float(cost.mean()) ** 2 - floor**2, 0.0) for cost in (costs, before))
+    if 0.0 < own <= others * _AS_GOOD**2:
         return best
     for _ in range(_MOST_MOVES):
         better, moving = best.copy(), set()

@@ -202,8 +202,8 @@ def run_folder(folder):
     verdict = {"name": "IDENTIFIED", "subject": "pole.mass", "text": "x", "evidence": {"before": 0.2}}
     (folder / "identification.json").write_text(json.dumps({"verdicts": [verdict, verdict]}))
     kept = Checkpoint.at(folder / "checkpoint.json", World.load("furuta"), [])
-    kept.once("a", lambda: [0.5])
-    kept.once("structure", Structure(["pole.mass"], {"pole.mass": 0.02}).to_json)
+    kept.once("a", float, lambda: 0.5)
+    kept.once("structure", Structure, lambda: Structure(("pole.mass",), {"pole.mass": 0.02}))
     Stages(folder).once("look", "key", lambda: None)
 
 
@@ -211,8 +211,8 @@ def read_run(folder):
     assert Identified.load(folder).exit_code in EXIT_CODES.values()
     kept = Checkpoint.at(folder / "checkpoint.json", World.load("furuta"), [])
     kept.path = None  # nothing is written while a file is read
-    assert kept.once("a", lambda: [0.5]) == [0.5]
-    Structure.of(kept.once("structure", Structure().to_json))
+    assert kept.once("a", float, lambda: 0.5) == 0.5
+    kept.once("structure", Structure, Structure)
     Stages(folder)
 
 

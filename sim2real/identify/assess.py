@@ -55,8 +55,8 @@ class FittedModel:
     parts: tuple[Sequence[Motion], Sequence[Motion]]
     """Recordings that were fitted first, and those that were held out; or windows of them."""
     selection: tuple[Comparison, ...]
-    plane: tuple[Contacts, Mapping[str, float]] | None = None
-    """A plane that was kept, and the plane as the recordings that were fitted first show it."""
+    contacts: Contacts | None
+    """With a plane that was kept."""
 
     @property
     def motions(self) -> list[Motion]:
@@ -64,14 +64,13 @@ class FittedModel:
         return [*self.parts[0], *self.parts[1]]
 
 
-def assess(model: FittedModel, options: Options, seconds: float, counts: tuple[int, int]) -> Identification:
+def assess(model: FittedModel, options: Options, seconds: float) -> Identification:
     """Measure in the full simulation, judge, and make the domain.
 
     Args:
         model: the fit.
         options: how it was made.
         seconds: that it took.
-        counts: simulations, and how many of them diverged.
     """
     problem, point, space = model.problem, model.points[1], model.problem.space
     linear = problem.linearize(point, central=True)
@@ -94,7 +93,6 @@ def assess(model: FittedModel, options: Options, seconds: float, counts: tuple[i
     said += _missing(hints, table)
     if enlarged is not None and enlarged.missing:
         said.append(_unmodelled(enlarged, before, [e for e in estimates if e.moved]))
-    values = dict(zip(space.names, map(float, space.values(point)), strict=True))
     physical = {n: float(round(v)) if quantity_of(n).integer else v for n, v in space.physics(point).items()}
     split, held = len(model.parts[0]), _names(model.parts[1])
     judged = f"{', '.join(held)}, held out," if 0 < len(held) < _MANY else "the held-out recordings"
@@ -103,7 +101,7 @@ def assess(model: FittedModel, options: Options, seconds: float, counts: tuple[i
         joints=problem.motions[0].joints,
         domain=domain,
         point={**model.fixed, **physical, **found},
-        signals={n: v for n, v in values.items() if n.endswith(READ_DELAY)},
+        signals={n: v for n, v in space.named(point).items() if n.endswith(READ_DELAY)},
         estimates=estimates,
         gap=gap,
         model_selection=model.selection,
@@ -112,8 +110,8 @@ def assess(model: FittedModel, options: Options, seconds: float, counts: tuple[i
         fitted=_names(model.parts[0]),
         held_out=held,
         seconds=seconds,
-        simulations=counts[0],
-        diverged=counts[1],
+        simulations=problem.tally.simulations,
+        diverged=problem.tally.diverged,
         traces=tuple(
             Trace(m.name, k >= split, m.time, {MEASURED: m.measured, NOMINAL: before, FITTED: after})
             for k, (m, before, after) in enumerate(zip(model.motions, nominal, predicted, strict=True))
@@ -151,12 +149,12 @@ def _fitted_plane(
     model: FittedModel, estimates: Sequence[ParameterEstimate], spread: Spread
 ) -> FittedPlane | None:
     """A plane that was kept, its interval no narrower than the joints' own intervals make it."""
-    if model.plane is None:
+    if model.contacts is None:
         return None
-    problem, point = model.problem, model.points[1]
-    pairs = zip(problem.space.free, estimates, strict=True)
+    pairs = zip(model.problem.space.free, estimates, strict=True)
     std = np.array([float(f.unit(e.high) - f.unit(e.low)) for f, e in pairs]) / (2 * QUANTILE)
-    return plane_of(problem, point, model.plane[0], spread.correlation * np.outer(std, std))
+    covariance = spread.correlation * np.outer(std, std)
+    return plane_of(model.problem, model.points[1], model.contacts, covariance)
 
 
 def _gaps(
@@ -167,15 +165,15 @@ def _gaps(
     Of whole recordings; of robots without servos, of windows of them.
     """
     motions, split, space = model.motions, len(model.parts[0]), model.problem.space
-    values = [[float(v) for v in space.values(point)] for point in model.points]
+    values = space.values(np.stack(model.points))
     names, base = space.names, model.base.with_parameters(space.elements)
-    if fitted_plane is not None and model.plane is not None:
+    if fitted_plane is not None and model.contacts is not None:
         names, base = (*names, *fitted_plane.values), base.with_parameters({}, fitted_plane.values)
-        unmoved = plane_parameters(model.world.model)
-        for row, plane in zip(values, (model.plane[1] or unmoved, fitted_plane.values), strict=True):
-            row += [plane[name] for name in fitted_plane.values]
+        shown = model.contacts.plane_in(model.parts[0]) or plane_parameters(model.world.model)
+        planes = [[plane[name] for name in fitted_plane.values] for plane in (shown, fitted_plane.values)]
+        values = np.hstack([values, planes])
     alone = Replayer(model.world, motions, 1, threads).run((), np.zeros((1, 0)))
-    both = Replayer(base, motions, 2, threads, names).run(names, np.array(values))
+    both = Replayer(base, motions, 2, threads, names).run(names, values)
     nominal, first, last = (
         [np.nan_to_num(p[k]) for p in found] for found, k in ((alone, 0), (both, 0), (both, 1))
     )

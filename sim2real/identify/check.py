@@ -9,9 +9,7 @@ sensors alone (`sim2real.identify.identifiability`). What can't be told even so,
 
 from __future__ import annotations
 
-import functools
 import math
-import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,6 +20,7 @@ from sim2real.errors import RecordingError
 from sim2real.identify.defaults import (
     cut,
     fixed_values,
+    lively,
     masses_of,
     motions_of,
     problem_of,
@@ -38,11 +37,9 @@ from sim2real.identify.verdicts import BAD_DATA, Verdict, exit_code
 from sim2real.plain import plain
 from sim2real.recordings import Recording
 from sim2real.replay import Motion, is_servo_robot
-from sim2real.replay.motion import liveliest
 from sim2real.world import World, drives
 
 _GLANCE = 3  # generations of the search for a point at which a far-off servo's gain shows at all
-_SECONDS, _COUNT = 8.0, 12  # of the windows that the glance sees
 _MOVES = 0.01  # rad or m; a command that ranges over less excites nothing
 
 
@@ -124,10 +121,10 @@ def check(world: World, recordings: Sequence[Recording], options: Options | None
     problem = problem_of(base, parts, first_parameters(world, options), options)
     levels, point = noise_of(problem), problem.space.start
     if problem.fast and options.generations:
-        lively = problem.on(liveliest(motions, options.window or _SECONDS, _COUNT))
         glance = SearchSettings(min(_GLANCE, options.generations), seed=options.seed)
-        point = search(lively, point, glance).point
-    known = functools.reduce(operator.add, information(problem, point, levels))
+        point = search(problem.on(lively(world, motions, options.window)), point, glance).point
+    first, *others = information(problem, point, levels)
+    known = sum(others, first)
     rows = zip(problem.space.free, point, known.std, strict=True)
     expected = tuple(ParameterEstimate.about(problem.world, *row) for row in rows)
     # the residual as it would be if nothing but the noise were left

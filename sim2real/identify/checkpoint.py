@@ -20,12 +20,13 @@ import numpy as np
 from sim2real.documents import Section
 from sim2real.errors import InvalidValue
 from sim2real.files import write_text
+from sim2real.plain import as_type, plain
 from sim2real.replay import Motion
 from sim2real.world import World
 
 _T = TypeVar("_T")
 
-_FORMAT = 7
+_FORMAT = 8
 """To be raised whenever what is settled changes its form or meaning."""
 
 
@@ -52,13 +53,13 @@ class Checkpoint:
                     found.settled = table
         return found
 
-    def once(self, name: str, work: Callable[[], _T]) -> _T:
-        """What some work gives, as JSON has it, now or in the call that was interrupted."""
+    def once(self, name: str, kind: type[_T], work: Callable[[], _T]) -> _T:
+        """What some work gives, of a kind that JSON can hold, now or in the call that was interrupted."""
         if name not in self.settled:
-            self.settled[name] = work()
+            self.settled[name] = plain(work())
             if self.path is not None:
                 write_text(self.path, json.dumps({"seal": self._seal(self.settled), **self.settled}))
-        return cast(_T, self.settled[name])
+        return cast(_T, as_type(kind, self.settled[name]))
 
     def _seal(self, settled: Mapping[str, object]) -> str:
         """What shows that a file is as it was written, to the last value, and for this fit."""

@@ -68,9 +68,7 @@ class Planes:
     def errors(self, planes: Sequence[Sequence[float]], motions: Sequence[Motion]) -> FloatArray:
         """RMSE of some of the motions under planes, rad. Shape (planes, motions, k).
 
-        Args:
-            planes: a value for each of `plane_parameters`.
-            motions: that the planes were prepared for.
+        A plane is a value for each of `plane_parameters`.
         """
         new = [plane for plane in dict.fromkeys(map(tuple, planes)) if plane not in self._known]
         if new and self._problem is not None:
@@ -219,13 +217,12 @@ def find_contacts(
 
 def touching(world: World, motions: Sequence[Motion], predicted: Sequence[FloatArray]) -> list[Motion]:
     """Motions whose predicted tip goes lower than the measured one ever does."""
-    found = []
-    for motion, positions in zip(motions, predicted, strict=True):
-        courses = (motion.measured[::5], positions[::5])
-        real, guess = (tip_height(world.model, course, motion.joints).min() for course in courses)
-        if guess < real - _DEEPER:
-            found.append(motion)
-    return found
+
+    def lowest(motion: Motion, positions: FloatArray) -> float:
+        return float(tip_height(world.model, positions[::5], motion.joints).min())
+
+    pairs = zip(motions, predicted, strict=True)
+    return [m for m, positions in pairs if lowest(m, positions) < lowest(m, m.measured) - _DEEPER]
 
 
 def _predicted(problem: RecordingProblem, point: FloatArray, motions: Sequence[Motion]) -> list[FloatArray]:

@@ -9,18 +9,19 @@ import numpy as np
 
 from sim2real.errors import InvalidValue, RecordingError
 from sim2real.identify.options import Options
-from sim2real.identify.problem import RecordingProblem
+from sim2real.identify.problem import RecordingProblem, Tally
 from sim2real.identify.space import ParameterSpace, free_parameters
 from sim2real.parameters import LAW, MODEL
 from sim2real.recordings import Recording
 from sim2real.replay import Motion, is_servo_robot, motion_of, stays_put, windows
 from sim2real.replay.decoupled import can_stand_in
-from sim2real.replay.motion import LEAST_ROWS
+from sim2real.replay.motion import LEAST_ROWS, liveliest
 from sim2real.world import World, drives
 
 SERVO_WINDOW, FREE_WINDOW = 20.0, 1.0
 """Seconds of open loop at a time; a robot that can fall soon forgets how it began."""
 
+_LIVELY, _NUM_LIVELY = 8.0, 12  # s of the windows that a global search sees, and how many
 _OF_DRIVES = ("latency", "frictionloss")
 
 
@@ -94,24 +95,27 @@ def problem_of(
     names: Sequence[str],
     options: Options,
     start: Mapping[str, float] | None = None,
+    tally: Tally | None = None,
 ) -> RecordingProblem:
-    """The problem of some parameters on motions, each joint alone where that can be.
+    """The problem of some parameters on motions or windows of them, each joint alone where that can be.
 
-    Args:
-        world: with what is fixed.
-        motions: or windows of them.
-        names: of the parameters.
-        options: bounds, priors and threads.
-        start: where a fit begins, if not at the nominal values.
+    A fit of it begins at the world's values, unless ``start`` has others, and is counted in a tally.
     """
     free = free_parameters(world, names, options.bounds)
     free = [dataclasses.replace(f, prior=options.priors.get(f.name)) for f in free]
     space = ParameterSpace(tuple(free)).with_start(start or {})
     fast = is_servo_robot(world) and can_stand_in(names)
-    return RecordingProblem.of(world, space, motions, options.threads, fast)
+    problem = RecordingProblem.of(world, space, motions, options.threads, fast)
+    return problem if tally is None else dataclasses.replace(problem, tally=tally)
 
 
 def cut(world: World, motions: Sequence[Motion], window: float) -> list[Motion]:
     """Motions as the windows that a fit sees; ``window`` in seconds, 0 for the usual length."""
     seconds = window or (SERVO_WINDOW if stays_put(world) else FREE_WINDOW)
     return [part for motion in motions for part in windows(motion, seconds)]
+
+
+def lively(world: World, motions: Sequence[Motion], window: float) -> list[Motion]:
+    """Windows that a global search sees: those in which commands move most; ``window`` as in `cut`."""
+    usual = _LIVELY if stays_put(world) else FREE_WINDOW
+    return liveliest(motions, min(_LIVELY, window or usual), _NUM_LIVELY)

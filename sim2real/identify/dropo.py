@@ -137,12 +137,12 @@ def dropo(
     }
     return DropoResult(
         Domain(parameters),
-        likelihood=-found.loss,
+        likelihood=-found.cost,
         found_std=space.widths(point, wide),
         implied_std=space.widths(point, implied),
         transitions=len(likelihood.ends),
         evaluations=found.evaluations + single.evaluations,
-        diverged=problem.diverged,
+        diverged=problem.tally.diverged,
     )
 
 
@@ -152,10 +152,7 @@ class Likelihood:
     def __init__(self, problem: RolloutProblem, settings: DropoSettings, epsilon: FloatArray | float) -> None:
         """Draw the standard normal numbers that all candidates share, symmetric around 0.
 
-        Args:
-            problem: recorded episodes, in windows of the horizon.
-            settings: how many draws, and how heavy the tails are.
-            epsilon: added to the diagonal of the covariance, of each signal or of all.
+        The problem's windows are those of the horizon; epsilon is that of each signal or of all.
         """
         self.problem, self.epsilon = problem, epsilon
         self.ends: NDArray[np.intp] = np.flatnonzero(problem.replay.age == settings.horizon - 1)

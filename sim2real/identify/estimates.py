@@ -107,46 +107,33 @@ def estimates_of(
         spread: its scatter, from blocks.
         beside: intervals of the fit that has the usual missing effects beside it.
     """
-    naive = QUANTILE * spread.independent
-    kinds = spread.interval(point, beside), spread.interval(point), (point - naive, point + naive)
+    naive, space = QUANTILE * spread.independent, problem.space
     centre = point if beside is None else np.mean(beside, axis=0)
-    found = []
-    for k, free in enumerate(problem.space.free):
-        (low, high), blocks, sides = (np.array(ends)[:, k] for ends in kinds)
-        first, last, least, most = map(float, free.value(np.concatenate([blocks, sides])))
-        found.append(
-            dataclasses.replace(
-                ParameterEstimate.of(problem.world, free, float(point[k]), float(low), float(high)),
-                bootstrap=(first, last),
-                with_nuisance=float(free.value(centre[k])),
-                independent=(most - least) / 2,
-            )
+    told = space.values(np.stack([*spread.interval(point), point - naive, point + naive, centre])).T
+    whole = np.stack([point, *spread.interval(point, beside)]).T
+    rows = zip(space.free, whole.tolist(), told.tolist(), strict=True)
+    return tuple(
+        dataclasses.replace(
+            ParameterEstimate.of(problem.world, free, *ends),
+            bootstrap=(first, last),
+            with_nuisance=middle,
+            independent=(most - least) / 2,
         )
-    return tuple(found)
+        for free, ends, (first, last, least, most, middle) in rows
+    )
 
 
 def gap_row(predictor: str, fitted: FloatArray, held_out: FloatArray | None) -> GapRow:
-    """Mean errors of a predictor.
-
-    Args:
-        predictor: its name.
-        fitted: RMSE of the fitted motions. Shape (motions, k).
-        held_out: of the held-out ones, or None.
-    """
-    best, every = (
-        tuple(rows.mean(axis=0).tolist()) for rows in (fitted if held_out is None else held_out, fitted)
-    )
-    return GapRow(
-        predictor, float(fitted.mean()), np.nan if held_out is None else float(held_out.mean()), best, every
-    )
+    """Mean errors of a predictor, from its RMSE on fitted and on held-out motions. Shapes (motions, k)."""
+    best, mean = (fitted, np.nan) if held_out is None else (held_out, float(held_out.mean()))
+    joints = (tuple(rows.mean(axis=0).tolist()) for rows in (best, fitted))
+    return GapRow(predictor, float(fitted.mean()), mean, *joints)
 
 
 def baselines(motions: Sequence[Motion], columns: Sequence[int]) -> dict[str, FloatArray]:
     """RMSE of the command itself and of the command a constant delay earlier, the delay of least error.
 
-    Args:
-        motions: of a robot whose every joint is commanded.
-        columns: the actuator of each joint.
+    Of a robot whose every joint is commanded, by the actuator of its column. Shapes (motions, k).
     """
     told = [(m, m.command[:, columns]) for m in motions]
     late = [[delayed(m.time, angles, delay) - m.measured for m, angles in told] for delay in _DELAYS]

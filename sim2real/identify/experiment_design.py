@@ -14,8 +14,6 @@ Of the others, the information each would add to what is known says how much eve
 from __future__ import annotations
 
 import dataclasses
-import functools
-import operator
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +34,7 @@ from sim2real.recordings.npz import write_npz
 from sim2real.replay import Motion, is_servo_robot, motion_of
 from sim2real.world import World
 from sim2real.world.ground import plane_parameters, tip_height
+from sim2real.world.poses import in_poses
 
 FILE = "next_motion.npz"
 
@@ -109,7 +108,8 @@ def next_motion(
     """
     options = options or Options()
     motions = [motion_of(world, recording) for recording in recordings]
-    if not _all_driven(world, motions[0]):
+    model, driven = world.model, bool(np.isin(world.model.actuator_trntype, _OF_JOINT).all())
+    if not (driven and model.nq == model.njnt == len(motions[0].joints)):
         return None
     known = _Known(world, motions, found, options)
     safe = list(_safe(known, _Envelope(world, motions, options.top_speed, found.point), options))
@@ -134,13 +134,6 @@ def next_motion(
     return None
 
 
-def _all_driven(world: World, motion: Motion) -> bool:
-    """Whether all joints are measured hinges and slides, and every actuator drives one of them."""
-    model = world.model
-    joints = np.isin(model.actuator_trntype, _OF_JOINT).all()
-    return bool(joints) and model.nq == model.njnt == len(motion.joints)
-
-
 class _Known:
     """What recordings tell of every number, and what a motion would leave of its interval."""
 
@@ -155,7 +148,7 @@ class _Known:
         self.problem = problem_of(base, cut(world, motions, options.window), list(start), options, start)
         self._world, self._window, self._noise = world, options.window, noise_of(self.problem)
         told = self.told(motions)
-        self._sum = functools.reduce(operator.add, told)
+        self._sum = sum(told[1:], told[0])
         self.repeated = np.min([self.left(again) for again in told], axis=0)
         """What is left of each interval if the most telling motion is recorded again, as a share."""
 
@@ -164,7 +157,7 @@ class _Known:
         cuts = [cut(self._world, [motion], self._window) for motion in motions]
         problem = self.problem.on([part for parts in cuts for part in parts])
         found = iter(information(problem, problem.space.start, self._noise))
-        return [functools.reduce(operator.add, [next(found) for _ in parts]) for parts in cuts]
+        return [sum((next(found) for _ in parts[1:]), next(found)) for parts in cuts]
 
     def left(self, more: Information) -> FloatArray:
         """What is left of every interval, as a share."""
@@ -223,10 +216,8 @@ class _Envelope:
     def _contacts(self, positions: FloatArray) -> set[tuple[int, ...]]:
         """Pairs of geoms that touch in some pose of a motion; what a found table is near, its height says."""
         model, pairs = self.world.model, set()
-        data = mujoco.MjData(model)
-        for row in np.linspace(0, len(positions) - 1, _LOOKS).astype(int):
-            data.qpos[:] = positions[row]
-            mujoco.mj_kinematics(model, data)
+        rows = np.linspace(0, len(positions) - 1, _LOOKS).astype(int)
+        for data in in_poses(model, self.motions[0].joints, positions[rows]):
             mujoco.mj_collision(model, data)
             pairs |= {tuple(pair) for pair in data.contact.geom.tolist()}
         return pairs

@@ -167,10 +167,7 @@ class Information:
 def information(problem: RecordingProblem, point: FloatArray, noise: FloatArray) -> list[Information]:
     """What each of the problem's motions tells at a point, weighed as a fit of all of them weighs it.
 
-    Args:
-        problem: whose motions they are.
-        point: of the unit cube. Shape (p,).
-        noise: of each measured joint, rad or m. Shape (k,).
+    The noise is that of each measured joint, rad or m. Shape (k,).
     """
     jacobians = problem.jacobians(point, central=True)[1]
     starts, scaled = _starts(problem, point, noise), noise / problem.scale

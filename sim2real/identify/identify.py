@@ -67,12 +67,10 @@ def identify(
         before = checked.to_json()
     settled = repr(dataclasses.replace(options, checkpoint=None))
     checkpoint = Checkpoint.at(options.checkpoint, world, motions, settled)
-    fitter = Fitter(world, motions, options, watch, checkpoint)
-    model = fitter.run()
+    model = Fitter(world, motions, options, watch, checkpoint).run()
     if out is not None:
         watch(ASSESS, 0, float(model.problem.cost(model.points[1][None])[0]))
-    counts = fitter.simulations, fitter.diverged
-    found = assess(model, options, time.perf_counter() - began, counts)
+    found = assess(model, options, time.perf_counter() - began)
     if out is None:
         return found
     watch(PROPOSE, 0, float("nan"))

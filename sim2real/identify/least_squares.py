@@ -9,14 +9,13 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sim2real.identify.noise import sensor_floor
 from sim2real.identify.problem import Linear, Problem, RecordingProblem
-from sim2real.identify.search import Watch
+from sim2real.identify.search import Found, Watch
 from sim2real.identify.space import FloatArray
 
 _DAMPINGS = np.array([1e-3, 1e-2, 1e-1, 1.0, 10.0])
@@ -24,14 +23,6 @@ _NOISY = 0.02
 """Least share of an error that is taken for more than noise."""
 _REACH = 0.25
 """Most that a step moves a parameter, as a share of its range."""
-
-
-@dataclass(frozen=True, eq=False)
-class Fit:
-    """Where a fit ended."""
-
-    point: FloatArray
-    cost: float
 
 
 def _steps(linear: Linear, dampings: FloatArray, still: Collection[int]) -> FloatArray:
@@ -66,12 +57,7 @@ def _candidates(linear: Linear, decoupled: bool, damping: FloatArray, still: Col
 
 
 def calmer(linear: Linear, share: float) -> Linear:
-    """Without the blocks of largest slopes, those in which something is struck a step earlier or later.
-
-    Args:
-        linear: of all blocks.
-        share: of the blocks that stay.
-    """
+    """A share of the blocks: without those of largest slopes, where something is struck early or late."""
     size = np.trace(linear.curvature, axis1=1, axis2=2)
     stays = size <= np.quantile(size, share)
     names = ("curvature", "slope", "noise", "squares", "rows", "motion")
@@ -85,7 +71,7 @@ def least_squares(
     tolerance: float = 3e-3,
     watch: Watch = lambda *_: None,
     frozen: Sequence[int] = (),
-) -> Fit:
+) -> Found:
     """Minimize a problem's cost, joint by joint where joints stand alone: each ends when it gains no more.
 
     Args:
@@ -127,7 +113,7 @@ def least_squares(
         still = {*frozen, *itertools.chain(*done)}
         if taken.any():
             linear = problem.linearize(point, still=still)
-    return Fit(point, float(best.mean()))
+    return Found(point, float(best.mean()))
 
 
 def _floor(problem: Problem) -> float:
@@ -184,16 +170,17 @@ def settle_integers(
     tried: set[tuple[float, ...]] = set()
 
     def fitted(start: FloatArray, side: int, active: Collection[int]) -> FloatArray:
-        moved = _moved(problem, start, [k for k in whole if k in active], side)
+        moved = problem.space.rounded(start, active, side)
         if tuple(moved[whole]) in tried:
             return start
         tried.add(tuple(moved[whole]))
         frozen = [k for k in range(len(start)) if k in whole or k not in active]
         return least_squares(problem, moved, rounds=_ROUNDS, watch=watch, frozen=frozen).point
 
-    if not whole:
-        return point
-    blocks, active = _blocks_of(problem, whole), set(range(len(point)))
+    active, owners = set(range(len(point))), {problem.owners[k] for k in whole}
+    blocks = {owner: columns for owner, columns in problem.blocks().items() if owner in owners}
+    if None in owners:  # judged by all, and all columns follow
+        blocks = {None: [*active]}
     best = fitted(point, 0, active)
     before, costs = problem.block_costs(np.stack([point, best]), blocks)
     floor = _floor(problem)
@@ -213,21 +200,3 @@ def settle_integers(
             break
         best, active = better, moving
     return best
-
-
-def _blocks_of(problem: RecordingProblem, whole: Sequence[int]) -> dict[int | None, list[int]]:
-    """Columns that follow latencies, by the joint whose error judges them, or all by all."""
-    owners = {problem.owners[k] for k in whole}
-    if None in owners:
-        return {None: list(range(len(problem.space.free)))}
-    return {owner: columns for owner, columns in problem.blocks().items() if owner in owners}
-
-
-def _moved(problem: RecordingProblem, point: FloatArray, whole: Sequence[int], side: int) -> FloatArray:
-    """The point with its nearest whole numbers, and some steps to a side."""
-    moved = point.copy()
-    for k in whole:
-        free = problem.space.free[k]
-        steps = round(float(free.value(point[k]))) + side
-        moved[k] = free.unit(float(min(max(steps, np.ceil(free.low)), np.floor(free.high))))
-    return moved

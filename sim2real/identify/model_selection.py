@@ -7,18 +7,18 @@ not part of the result.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 import numpy as np
 
-from sim2real.identify.defaults import masses_of, problem_of, trained_parameters
-from sim2real.identify.least_squares import Fit, least_squares
+from sim2real.identify.defaults import lively, masses_of, problem_of, trained_parameters
+from sim2real.identify.least_squares import least_squares
 from sim2real.identify.options import Options
-from sim2real.identify.problem import RecordingProblem
-from sim2real.identify.search import SearchSettings, search
+from sim2real.identify.problem import RecordingProblem, Tally
+from sim2real.identify.search import Found, SearchSettings, search
 from sim2real.identify.space import FloatArray
 from sim2real.parameters import MODEL, quantity_of
 from sim2real.replay import Motion, is_servo_robot
@@ -50,13 +50,13 @@ class Extension:
         own = [world.of_joint(joint, quantity) for quantity in self.per_joint for joint in joints]
         return [*own, *self.shared]
 
-    def kept(self, joints: Sequence[str], held: FloatArray, best: FloatArray | None) -> tuple[str, ...]:
+    def kept(self, joints: Sequence[str], held: FloatArray, best: Sequence[float]) -> tuple[str, ...]:
         """Joints, or shared parameters, for which it lowers the held-out error; all of a first model."""
-        if best is None:
+        if not best:
             return tuple(joints)
         if self.shared:
-            return self.shared if held.mean() < best.mean() * (1 - _GAIN) else ()
-        return tuple(np.array(joints)[held < best * (1 - _GAIN)].tolist())
+            return self.shared if held.mean() < np.mean(best) * (1 - _GAIN) else ()
+        return tuple(np.array(joints)[held < np.array(best) * (1 - _GAIN)].tolist())
 
 
 @dataclass(frozen=True)
@@ -75,44 +75,18 @@ class Comparison:
     held_out_joints: tuple[float, ...]
 
 
-@dataclass
+@dataclass(frozen=True)
 class Structure:
     """A model: what is free and fixed, and the way there."""
 
-    names: list[str] = field(default_factory=list)
-    values: dict[str, float] = field(default_factory=dict)
+    names: tuple[str, ...] = ()
+    values: Mapping[str, float] = field(default_factory=dict)
     """Where a fit of it begins."""
-    steps: list[Comparison] = field(default_factory=list)
-    fixed: dict[str, float] = field(default_factory=dict)
+    steps: tuple[Comparison, ...] = ()
+    fixed: Mapping[str, float] = field(default_factory=dict)
     """Values that differ from the world's and stay."""
-    best: FloatArray | None = None
+    best: tuple[float, ...] = ()
     """Held-out error by joint of what has been kept."""
-
-    @classmethod
-    def of(cls, table: Mapping[str, Any]) -> Structure:
-        """What `to_json` gave."""
-        steps = [
-            Comparison(
-                **step | {"kept": tuple(step["kept"]), "held_out_joints": tuple(step["held_out_joints"])}
-            )
-            for step in table["steps"]
-        ]
-        return cls(**{**table, "steps": steps})
-
-    def to_json(self) -> dict[str, object]:
-        """As plain values, without what only a selection in progress needs."""
-        return {**vars(self), "steps": [vars(step) for step in self.steps], "best": None}
-
-    def take(
-        self, world: World, extension: Extension, kept: tuple[str, ...], values: dict[str, float]
-    ) -> None:
-        """Take over the values of the joints that gained; the others stay as they were."""
-        if kept:
-            self.names += extension.names(world, kept)
-            if not extension.shared:
-                theirs = {world.of_joint(joint, n.rpartition(".")[2]) for n in values for joint in kept}
-                values = {n: v for n, v in values.items() if n in theirs}
-            self.values |= values
 
 
 @dataclass(frozen=True)
@@ -122,27 +96,27 @@ class ModelSelection:
     world: World
     fitted: Sequence[Motion]
     """Windows that the fit sees."""
-    lively: Sequence[Motion]
-    """Those that the global search sees."""
     held_out: Sequence[Motion]
     """Windows of the recordings that the fit does not see."""
     options: Options
     watch: Callable[[str, int, float], None] = lambda *_: None
+    tally: Tally = field(default_factory=Tally)
 
     def select(self, models: Sequence[Extension], joints: Sequence[str], state: Structure) -> Structure:
         """Try every extension in turn; those that a state has behind it are not tried again."""
-        generations = self.options.generations
+        generations, world = self.options.generations, self.world.with_parameters({}, state.fixed)
+        most = lively(world, self.fitted, self.options.window)
         for number, extension in list(enumerate(models))[len(state.steps) :]:
-            names = state.names + extension.names(self.world, joints)
-            problem = problem_of(self.world, self.fitted, names, self.options, state.values)
-            space, start = problem.space, problem.space.start
+            names = (*state.names, *extension.names(self.world, joints))
+            problem = problem_of(world, self.fitted, names, self.options, state.values, self.tally)
+            start = problem.space.start
             # the first models are far from the nominal values, the later ones near the last
             far = number < _FAR
             few, spread = (generations, 0.25) if far else (generations // 3, 0.08)
             if few:
                 settings = SearchSettings(few, spread=spread, seed=self.options.seed)
                 watch = partial(self.watch, f"{extension.name}: search")
-                found = search(problem.on(self.lively), start, settings, watch).point
+                found = search(problem.on(most), start, settings, watch).point
                 start = np.stack([start, found])
             # what joints share is found once, and again at the end: in between they are fitted apart
             mixed = problem.owners if problem.fast else []
@@ -150,18 +124,25 @@ class ModelSelection:
             fit = self._fitted(problem, start, still, partial(self.watch, extension.name))
             held = problem.on(self.held_out).rmse(fit.point[None])[0].mean(axis=0)
             kept = extension.kept(joints, held, state.best)
-            state.take(
-                self.world,
-                extension,
-                kept,
-                dict(zip(names, map(float, space.values(fit.point)), strict=True)),
-            )
-            gained = [extension.shared == kept != () or joint in kept for joint in joints]
-            state.best = held if state.best is None else np.where(gained, held, state.best)
-            by_joint = tuple(float(x) for x in held)
-            comparison = Comparison(extension.name, len(names), fit.cost, float(held.mean()), kept, by_joint)
-            state.steps.append(comparison)
+            numbers = fit.cost, float(held.mean()), kept, tuple(held.tolist())
+            steps = (*state.steps, Comparison(extension.name, len(names), *numbers))
+            gained = [joint in kept or bool(kept and extension.shared) for joint in joints]
+            best = tuple(np.where(gained, held, state.best or held).tolist())
+            state = dataclasses.replace(state, steps=steps, best=best)
+            if kept:
+                names = (*state.names, *extension.names(self.world, kept))
+                values = {**state.values, **self._taken(extension, kept, problem.space.named(fit.point))}
+                state = dataclasses.replace(state, names=names, values=values)
         return state
+
+    def _taken(
+        self, extension: Extension, kept: Sequence[str], values: Mapping[str, float]
+    ) -> Mapping[str, float]:
+        """Values of the joints that gained; of the others they stay as they were."""
+        if extension.shared:
+            return values
+        theirs = {self.world.of_joint(joint, n.rpartition(".")[2]) for n in values for joint in kept}
+        return {n: v for n, v in values.items() if n in theirs}
 
     @staticmethod
     def _fitted(
@@ -169,7 +150,7 @@ class ModelSelection:
         start: FloatArray,
         still: Sequence[int],
         watch: Callable[[int, float], None],
-    ) -> Fit:
+    ) -> Found:
         """Least squares; of motors until no fresh start of it gains, so that no model gets another's gain."""
         fit = least_squares(problem, start, 8 if problem.decoupled else 24, watch=watch, frozen=still)
         for _ in range(0 if problem.fast else _AGAIN):
@@ -195,12 +176,9 @@ def candidate_models(world: World, motions: Sequence[Motion] | None = None) -> t
 def _servo_models(world: World, geared: bool) -> tuple[Extension, ...]:
     """Position servos: linear, dry friction, a goal with limits, masses, friction by speed, load, backlash.
 
-    The torque-speed line comes last, and only for servos that have a force limit to fall with speed.
-
-    Args:
-        world: whose servos they are.
-        geared: whether rotors outweigh links. Where they don't, servos can't be told before the masses are:
-            both make the first model.
+    The torque-speed line comes last, and only for servos that have a force limit to fall with speed. Unless
+    they are geared, rotors outweighing links, servos can't be told before the masses are: both make the first
+    model.
     """
     linear, masses = ("kp", "damping", "latency", "bias_torque"), masses_of(world)
     first = (

@@ -138,14 +138,9 @@ class RecordingSimulator:
     def __init__(
         self, world: World, like: Rollouts, space: ParameterSpace, actor: MakeActor, rows: int = 512
     ) -> None:
-        """Prepare an env with as many rows as fit whole recordings.
+        """Prepare an env with at most so many rows as fit whole recordings.
 
-        Args:
-            world: where.
-            like: episodes whose number and longest length are imitated.
-            space: the parameters.
-            actor: makes the actor.
-            rows: simulations at once.
+        The number and the longest length of the given episodes are imitated.
         """
         self._episodes, self._steps = len(like.episodes), max(e.steps for e in like.episodes)
         self._at_once = max(rows // self._episodes, 1)

@@ -174,10 +174,7 @@ def _sized(problem: RecordingProblem, point: FloatArray, effects: list[FreeParam
 def held_in_scale(problem: RecordingProblem, start: FloatArray, own: int) -> list[FreeParameter]:
     """The effects of a problem, less one if otherwise nothing but priors would hold the scale of all forces.
 
-    Args:
-        problem: whose first columns are free for themselves and whose others are effects.
-        start: in the unit cube. Shape (p,).
-        own: how many the first columns are.
+    They are the columns after the first ``own`` ones, which are free for themselves.
     """
     effects = list(problem.space.free[own:])
     scaled = [effect for effect in effects if effect.quantity in OF_SCALE]

@@ -90,6 +90,15 @@ class Linear:
 
 
 @dataclass
+class Tally:
+    """What the problems of a fit have cost so far."""
+
+    simulations: int = 0
+    diverged: int = 0
+    """How many of them blew up."""
+
+
+@dataclass
 class Problem(ABC):
     """What is free, and what it predicts."""
 
@@ -103,10 +112,7 @@ class Problem(ABC):
     fine: bool = field(default=False, kw_only=True)
     """Differences to both sides with a small step for every linearization: what many columns at once need
     where something is touched, for twice the simulations."""
-    simulations: int = field(default=0, kw_only=True)
-    """Simulations so far."""
-    diverged: int = field(default=0, kw_only=True)
-    """How many of them blew up."""
+    tally: Tally = field(default_factory=Tally, kw_only=True)
 
     @property
     @abstractmethod
@@ -177,11 +183,7 @@ class Problem(ABC):
         return np.stack([self.sizes([e[:, :, signals] for e in errors]) for signals in shown], axis=1)
 
     def colours(self, still: Collection[int] = ()) -> list[list[int]]:
-        """Columns that are changed together: those of one quantity that different signals show.
-
-        Args:
-            still: columns that are not changed.
-        """
+        """Columns that are changed together, of one quantity that different signals show; some stay."""
         groups: dict[str, list[int]] = {}
         for k, free in enumerate(self.space.free):
             if k not in still:
@@ -248,32 +250,23 @@ class Problem(ABC):
         """Scaled errors of every part at a point, shapes (n, k), and their derivatives by part and signal.
 
         A signal's derivatives are those of the columns that it can show (`shown_by`), shape (columns, n).
-
-        Args:
-            point: of the unit cube. Shape (p,).
-            central: as in `linearize`; for a whole number, the difference is to one neighbour.
-            still: as in `linearize`.
+        Differences are as in `linearize`; for a whole number, to one neighbour.
         """
         colours, whole = self.colours(still), self.space.steps
         step = np.where(whole > 0, whole, _SMALL_STEP if central else _STEP)
-        above = np.where(point > 1 - np.where(whole > 0, 1, 2) * step, 0.0, step)
-        both = (point > 2 * step) & central & (whole == 0)
-        below = np.where((above == 0) | both, -step, 0.0)
-        points = np.tile(point, (1 + len(colours) * (2 if central else 1), 1))
-        there, back = np.zeros((2, len(point)), dtype=np.intp)
-        for row, columns in enumerate(colours, start=1):
-            points[row, columns] += np.where(above > 0, above, below)[columns]
-            there[columns] = row
-            if central:
-                points[row + len(colours), columns] += np.where(above > 0, below, 0.0)[columns]
-                back[columns] = row + len(colours)
-        spans = np.where(above > 0, above - (below if central else 0.0), below)
-        shown, errors = [self.shown_by(k) for k in range(len(self.scale))], self.errors(points)
+        there = np.where(point > 1 - np.where(whole > 0, 1, 2) * step, -step, step)
+        both = (there > 0) & (point > 2 * step) & (whole == 0) & central
+        ways = (there, np.where(both, -step, 0.0))[: 2 if central else 1]
+        points = np.tile(point, (1 + len(colours) * len(ways), 1))
+        rows = np.zeros((2, len(point)), dtype=np.intp)
+        for number, (way, columns) in enumerate(itertools.product(range(len(ways)), colours), start=1):
+            points[number, columns] += ways[way][columns]
+            rows[way, columns] = number
+        spans, errors = there + step * both, self.errors(points)
+        shown = [(k, self.shown_by(k)) for k in range(len(self.scale))]
         found = []
         for error in errors:
-            changes = [
-                (error[there[c], :, k] - error[back[c], :, k]) / spans[c, None] for k, c in enumerate(shown)
-            ]
+            changes = [(error[rows[0, c], :, k] - error[rows[1, c], :, k]) / spans[c, None] for k, c in shown]
             found.append([np.clip(change, -1e3, 1e3, out=change) for change in changes])
         return [e[0] for e in errors], found
 
@@ -298,14 +291,9 @@ class RecordingProblem(Problem):
         threads: int = 1,
         fast: bool = False,
     ) -> RecordingProblem:
-        """A problem in a world as it is loaded; joints of unlike units are scaled by how far they move.
+        """A problem in a world as it is loaded, in which the space's parameters are opened.
 
-        Args:
-            world: in which the space's parameters are opened.
-            space: what is free.
-            motions: what to reproduce.
-            threads: of the full simulation; 0 means all cores.
-            fast: simulate each joint alone, if they stand alone.
+        Joints of unlike units are scaled by how far they move; those that don't stand alone are never fast.
         """
         servos = is_servo_robot(world)
         decoupled = servos and stand_alone(world, motions)
@@ -318,9 +306,7 @@ class RecordingProblem(Problem):
     def on(self, motions: Sequence[Motion], fast: bool | None = None) -> RecordingProblem:
         """The same problem on other motions, or in the other simulation."""
         fast = self.fast if fast is None else fast
-        return dataclasses.replace(
-            self, motions=list(motions), fast=fast, simulations=0, diverged=0, _replayer=None
-        )
+        return dataclasses.replace(self, motions=list(motions), fast=fast, _replayer=None)
 
     def among(self, world: World, space: ParameterSpace, fine: bool = False) -> RecordingProblem:
         """The same problem with other parameters free, in a world that is opened for them."""
@@ -337,23 +323,19 @@ class RecordingProblem(Problem):
 
     def predict(self, points: FloatArray) -> list[FloatArray]:
         """Positions at the stamps of every motion, NaN where diverged. Shapes (c, n, k)."""
-        width = len(points) if self.fast else min(len(points), WIDTH)
-        parts = []
+        width, replayer, parts = min(len(points), WIDTH), self._replayer, []
+        if self.fast:
+            width = len(points)
+            replayer = replayer or ForkedReplayer(self.world, self.motions, self.threads)
+        elif not isinstance(replayer, Replayer) or replayer.width < width:
+            replayer = Replayer(self.world, self.motions, width, self.threads, self.space.names)
+        self._replayer = replayer
         for start in range(0, len(points), width):
             values = self.space.values(points[start : start + width])
-            parts.append(self._ready(width).run(self.space.names, values))
-            self.simulations += len(values) * len(self.motions)
-            self.diverged += sum(int((~np.isfinite(p[:, -1]).all(axis=1)).sum()) for p in parts[-1])
+            parts.append(replayer.run(self.space.names, values))
+            self.tally.simulations += len(values) * len(self.motions)
+            self.tally.diverged += sum(int((~np.isfinite(p[:, -1]).all(axis=1)).sum()) for p in parts[-1])
         return [np.concatenate(of_motion) for of_motion in zip(*parts, strict=True)]
-
-    def _ready(self, width: int) -> Replayer | ForkedReplayer:
-        """What replays that many candidates at once."""
-        if self.fast and self._replayer is None:
-            self._replayer = ForkedReplayer(self.world, self.motions, self.threads)
-        elif not self.fast and (not isinstance(self._replayer, Replayer) or self._replayer.width < width):
-            self._replayer = Replayer(self.world, self.motions, width, self.threads, self.space.names)
-        assert self._replayer is not None
-        return self._replayer
 
     def sizes(self, errors: Sequence[FloatArray]) -> FloatArray:
         """Mean over motions of the mean over joints of the RMSE."""
@@ -367,9 +349,10 @@ class RecordingProblem(Problem):
     def row_weights(self, errors: Sequence[FloatArray]) -> tuple[list[FloatArray], list[FloatArray]]:
         """The same for every row of a motion; its errors are as large as their RMSE."""
         rmse = rmse_of(errors)
-        rows = list(zip(self.weights(rmse), rmse, errors, strict=True))
-        weights = [np.broadcast_to(w / len(e), e.shape) for w, _, e in rows]
-        return weights, [np.broadcast_to(r, e.shape) for _, r, e in rows]
+        weights = [
+            np.broadcast_to(w / len(e), e.shape) for w, e in zip(self.weights(rmse), errors, strict=True)
+        ]
+        return weights, [np.broadcast_to(r, e.shape) for r, e in zip(rmse, errors, strict=True)]
 
     def edges(self, part: int, rows: int) -> NDArray[np.intp]:
         """Blocks of a few seconds."""
@@ -396,13 +379,7 @@ class RolloutProblem(Problem):
     """Recorded episodes of a task, replayed in windows of a few control steps."""
 
     def __init__(self, world: World, space: ParameterSpace, rollouts: Rollouts, window: int) -> None:
-        """Prepare the simulations.
-
-        Args:
-            world: where.
-            space: what is free.
-            rollouts: what was recorded.
-            window: control steps from one measured state to the next.
+        """Prepare simulations in windows of so many control steps from one measured state to the next.
 
         Raises:
             RecordingError: if the rollouts are not of the world's task.
@@ -425,8 +402,8 @@ class RolloutProblem(Problem):
     def predict(self, points: FloatArray) -> list[FloatArray]:
         """What would have been seen in every episode, NaN where diverged. Shapes (c, n, k)."""
         predicted = self.replay.predict(self.space.names, self.space.values(points))
-        self.simulations += len(points) * len(self.rollouts.episodes)
-        self.diverged = self.replay.diverged
+        self.tally.simulations += len(points) * len(self.rollouts.episodes)
+        self.tally.diverged = self.replay.diverged
         return np.split(predicted, self._ends, axis=1)
 
     def sizes(self, errors: Sequence[FloatArray]) -> FloatArray:
@@ -452,8 +429,7 @@ class RolloutProblem(Problem):
     def row_weights(self, errors: Sequence[FloatArray]) -> tuple[list[FloatArray], list[FloatArray]]:
         """By the inverse of the errors' profiled scale, large ones less (Huber 1964)."""
         scales = np.split(self.spreads(errors)[self.replay.age], self._ends)
-        pairs = list(zip(scales, errors, strict=True))
-        spreads = [np.maximum(np.abs(e), s) for s, e in pairs]
+        spreads = [np.maximum(np.abs(e), s) for s, e in zip(scales, errors, strict=True)]
         return [1.0 / (s * spread) for s, spread in zip(scales, spreads, strict=True)], spreads
 
     def edges(self, part: int, rows: int) -> NDArray[np.intp]:

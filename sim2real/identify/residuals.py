@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import mujoco
 import numpy as np
@@ -22,8 +23,10 @@ from sim2real.replay import Motion
 from sim2real.replay.commands import orders_of
 from sim2real.world import World
 from sim2real.world.ground import tip_height
+from sim2real.world.poses import in_poses
 
 _BINS = 12
+_smooth = partial(uniform_filter1d, size=5, axis=0, mode="constant")
 _BLOCK = 2.0  # s
 SHARE = 0.15
 """Share of the residual's variance that a signal must explain to be reported."""
@@ -125,17 +128,10 @@ def _signals(world: World, motion: Motion, predicted: FloatArray) -> dict[str, F
 
 def _gravity(model: mujoco.MjModel, motion: Motion) -> FloatArray:
     """Torque that holds the robot still at every measured pose. Shape (n, k)."""
-    data, out, bias = mujoco.MjData(model), np.empty_like(motion.measured), np.empty(model.nv)
-    columns = [int(model.joint(j).qposadr[0]) for j in motion.joints]
+    out, bias = np.empty_like(motion.measured), np.empty(model.nv)
     dofs = [int(model.joint(j).dofadr[0]) for j in motion.joints]
-    for row, pose in enumerate(motion.measured):
-        data.qpos[columns] = pose
-        mujoco.mj_kinematics(model, data)
+    for row, data in enumerate(in_poses(model, motion.joints, motion.measured)):
         mujoco.mj_comPos(model, data)
         mujoco.mj_rne(model, data, 0, bias)
         out[row] = bias[dofs]
     return out
-
-
-def _smooth(values: FloatArray) -> FloatArray:
-    return np.asarray(uniform_filter1d(values, 5, axis=0, mode="constant"))

@@ -105,8 +105,8 @@ def fit_rollouts(
         fitted=(f"{len(training.episodes)} episodes",),
         held_out=(f"{len(held_out.episodes)} episodes",),
         seconds=time.perf_counter() - began,
-        simulations=problem.simulations,
-        diverged=problem.diverged,
+        simulations=problem.tally.simulations,
+        diverged=problem.tally.diverged,
     )
 
 

@@ -8,6 +8,7 @@ CMA-ES with margin (Hamano et al. 2022) keeps every one in reach until the evide
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -52,13 +53,13 @@ class SearchSettings:
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """The end of a search."""
+    """The end of a search, or of a descent."""
 
     point: FloatArray
     """Best point of the unit cube. Shape (p,)."""
-    loss: float
+    cost: float
     """Mean over blocks."""
-    evaluations: int
+    evaluations: int = 0
 
 
 def minimize(
@@ -137,7 +138,9 @@ def search(
     def loss(points: FloatArray) -> FloatArray:
         return problem.block_costs(points, blocks)
 
+    before, tally = dataclasses.replace(problem.tally), problem.tally
     found = minimize(loss, start, problem.space.steps, settings, list(blocks.values()), watch)
-    if problem.diverged >= problem.simulations:
-        raise InvalidValue(f"all {problem.simulations} simulations diverged; {_ADVICE}")
+    count = tally.simulations - before.simulations
+    if tally.diverged - before.diverged >= count:
+        raise InvalidValue(f"all {count} simulations diverged; {_ADVICE}")
     return found

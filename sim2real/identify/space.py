@@ -11,7 +11,7 @@ its nominal value from the model or from the group that it is split from (`World
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -172,10 +172,22 @@ class ParameterSpace:
         """Columns of latencies, which an engine has in whole steps."""
         return [k for k, free in enumerate(self.free) if free.quantity == "latency"]
 
+    def rounded(self, point: FloatArray, columns: Collection[int], side: int) -> FloatArray:
+        """The point with whole latencies in some columns, the nearest ones and so many steps to a side."""
+        moved = point.copy()
+        for k in {*self.late()} & {*columns}:
+            free = self.free[k]
+            steps = round(float(free.value(point[k]))) + side
+            moved[k] = free.unit(float(min(max(steps, np.ceil(free.low)), np.floor(free.high))))
+        return moved
+
+    def named(self, point: FloatArray) -> dict[str, float]:
+        """Physical values of a point, by name."""
+        return dict(zip(self.names, self.values(point).tolist(), strict=True))
+
     def physics(self, point: FloatArray) -> dict[str, float]:
         """A point as parameters of the world, without what belongs to its recordings."""
-        values = zip(self.names, map(float, self.values(point)), strict=True)
-        return {name: value for name, value in values if not name.endswith(READ_DELAY)}
+        return {name: value for name, value in self.named(point).items() if not name.endswith(READ_DELAY)}
 
     def with_start(self, values: Mapping[str, float]) -> ParameterSpace:
         """The same space begun elsewhere."""

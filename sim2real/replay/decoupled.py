@@ -26,6 +26,7 @@ from sim2real.replay.motion import FloatArray, Motion, is_servo_robot
 from sim2real.replay.simulate import READ_DELAY, SHAPES
 from sim2real.replay.zero_order_hold import ZeroOrderHold
 from sim2real.world import World
+from sim2real.world.poses import in_poses
 
 _Table = Callable[[int, int], FloatArray]
 """From the first step and the one after the last to a row for each. Shape (steps, columns)."""
@@ -84,12 +85,9 @@ def stand_alone(world: World, motions: Sequence[Motion]) -> bool:
 
 def mass_matrices(model: mujoco.MjModel, joints: Sequence[str], poses: FloatArray) -> FloatArray:
     """Mass matrix of joints in some poses, rotors included, kg·m² or kg. Shape (n, k, k)."""
-    data, full = mujoco.MjData(model), np.zeros((model.nv, model.nv))
-    columns, dofs = ([int(getattr(model.joint(j), at)[0]) for j in joints] for at in _PLACES)
+    full, dofs = np.zeros((model.nv, model.nv)), [int(model.joint(j).dofadr[0]) for j in joints]
     found = np.empty((len(poses), len(dofs), len(dofs)))
-    for number, pose in enumerate(poses):
-        data.qpos[columns] = pose
-        mujoco.mj_kinematics(model, data)
+    for number, data in enumerate(in_poses(model, joints, poses)):
         mujoco.mj_comPos(model, data)
         mujoco.mj_crb(model, data)
         mujoco.mj_fullM(model, data, full)
@@ -120,7 +118,6 @@ def _plain(world: World) -> bool:
 
 
 _OF_ROBOT = ("joint", "actuator")
-_PLACES = ("qposadr", "dofadr")
 _POSES, _ALONG = 200, 400
 _AT_ONCE = 4096  # lines, whose arrays a processor's cache holds
 _CHUNK = 512  # steps, as for that
@@ -382,16 +379,13 @@ def _along(model: mujoco.MjModel, motion: Motion) -> _Along:
     """
     if motion in _KNOWN and _KNOWN[motion][0] is model:
         return _KNOWN[motion][1]
-    data, full = mujoco.MjData(model), np.zeros((model.nv, model.nv))
-    joints = [model.joint(j).id for j in motion.joints]
-    columns, dofs = model.jnt_qposadr[joints], model.jnt_dofadr[joints]
+    full, joints = np.zeros((model.nv, model.nv)), [model.joint(j).id for j in motion.joints]
+    dofs = model.jnt_dofadr[joints]
     every = max(1, len(motion.time) // _ALONG)
     rows = np.append(np.arange(0, len(motion.time) - 1, every), len(motion.time) - 1)
     axes, anchors = np.empty((2, len(rows), len(joints), 3))
     centres, inertia = np.empty((len(rows), model.nbody, 3)), np.zeros(len(joints))
-    for number, row in enumerate(rows):
-        data.qpos[columns] = motion.measured[row]
-        mujoco.mj_kinematics(model, data)
+    for number, data in enumerate(in_poses(model, motion.joints, motion.measured[rows])):
         mujoco.mj_comPos(model, data)
         mujoco.mj_crb(model, data)
         mujoco.mj_fullM(model, data, full)

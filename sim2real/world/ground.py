@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim2real.world.contacts import possible_partners
+from sim2real.world.poses import in_poses
 from sim2real.world.values import nominal_value
 
 FloatArray = NDArray[np.float64]
@@ -41,8 +42,6 @@ def tip_height(model: mujoco.MjModel, positions: FloatArray, joints: Sequence[st
     Returns:
         0 where nothing can touch. Shape (n,).
     """
-    data = mujoco.MjData(model)
-    columns = [int(model.joint(j).qposadr[0]) for j in joints]
     moving = [
         g
         for g in range(model.ngeom)
@@ -50,12 +49,11 @@ def tip_height(model: mujoco.MjModel, positions: FloatArray, joints: Sequence[st
     ]
     if not moving:
         return np.zeros(len(positions))
-    heights = np.empty(len(positions))
-    for row, pose in enumerate(positions):
-        data.qpos[columns] = pose
-        mujoco.mj_kinematics(model, data)
-        heights[row] = min(data.geom_xpos[g, 2] - _depth(model, g, data.geom_xmat[g, 6:]) for g in moving)
-    return heights
+    lowest = (
+        min(data.geom_xpos[g, 2] - _depth(model, g, data.geom_xmat[g, 6:]) for g in moving)
+        for data in in_poses(model, joints, positions)
+    )
+    return np.fromiter(lowest, np.float64, len(positions))
 
 
 def _depth(model: mujoco.MjModel, geom: int, up: FloatArray) -> float:

@@ -65,19 +65,13 @@ class FittedModel:
 
 
 def assess(model: FittedModel, options: Options, seconds: float) -> Identification:
-    """Measure in the full simulation, judge, and make the domain.
-
-    Args:
-        model: the fit.
-        options: how it was made.
-        seconds: that it took.
-    """
+    """Measure in the full simulation, judge, and make the domain; the fit took some seconds."""
     problem, point, space = model.problem, model.points[1], model.problem.space
     linear = problem.linearize(point, central=True)
     along = open_scale(problem, point)
     spread = bootstrap(linear, along=along)
     before = float(linear.rmse.mean())
-    enlarged = enlarge(problem, point, before) if options.nuisance else None
+    enlarged = enlarge(problem, linear) if options.nuisance else None
     estimates = estimates_of(problem, point, spread, None if enlarged is None else enlarged.interval)
     fitted_plane = _fitted_plane(model, estimates, spread)
     gap, nominal, predicted = _gaps(model, options.threads, fitted_plane)
@@ -202,7 +196,7 @@ def _domain(model: FittedModel, linear: Linear, spread: Spread, gap: Sequence[Ga
     rubs = ("stribeck", "stribeck_motor", "stribeck_external")
     shaped = any(p.quantity.name.endswith(rubs) and p.nominal for p in model.base.parameters.values())
     fixed = {n: v for n, v in model.fixed.items() if shaped or not n.endswith(".stribeck_exponent")}
-    draws = spread.widened(linear.point, held, linear).draws
+    draws = spread.widened(held, linear).draws
     return make_domain(free, linear.point[keep], draws[:, keep], fixed)
 
 

@@ -161,17 +161,12 @@ def find_contacts(
     held: Sequence[Motion],
     near: Values | None = None,
 ) -> Contacts | None:
-    """Look for a plane and judge it; None where nothing is touched that the model lacks.
+    """Look for a plane in windows that were fitted and held out, and judge it, with the joints as found.
 
-    Args:
-        problem: the fit so far.
-        point: where it ended, in the unit cube. Shape (p,).
-        fitted: windows that were fitted.
-        held: windows of the recordings that were held out.
-        near: a plane to look around, if one is known.
+    Around the plane that is near, if one is known. None where nothing is touched that the model lacks.
     """
     names = tuple(plane_parameters(problem.world.model))
-    motions = [*fitted, *held]
+    motions, split = [*fitted, *held], len(fitted)
     if not names:
         return None
     predicted = _predicted(problem, point, motions)
@@ -180,8 +175,9 @@ def find_contacts(
     if not any(hint.signal == "tip height" for hint in hints):
         return None
     if len(hits) == 1:
-        place = motions.index(hits[0])
-        motions[place : place + 1] = windows(hits[0], hits[0].duration / 2)
+        place, halves = motions.index(hits[0]), windows(hits[0], hits[0].duration / 2)
+        motions[place : place + 1] = halves
+        split += len(halves) - 1 if place < split else 0
         predicted = _predicted(problem, point, motions)
         hits = touching(problem.world, motions, predicted)
     before = rmse_of([p - m.measured for p, m in zip(predicted, motions, strict=True)])
@@ -202,7 +198,6 @@ def find_contacts(
     where = f"where {len(recordings)} recordings touch, each with the others' table"
     if len(recordings) == 1:
         where = f"in {recordings[0]}, each part with the others' table; nothing else touches"
-    split = len(motions) - len(held)
     best = after[split:] if held else after
     comparison = Comparison(
         f"+ a table ({1000 * most:.2f} to {1000 * least:.2f} {where})",
@@ -234,13 +229,9 @@ def _predicted(problem: RecordingProblem, point: FloatArray, motions: Sequence[M
 def plane_of(
     problem: RecordingProblem, point: FloatArray, contacts: Contacts, joints: FloatArray
 ) -> FittedPlane:
-    """The plane of a result, with its intervals.
+    """The plane of a result, with its intervals, beside the last fit of the joints.
 
-    Args:
-        problem: the last fit of the joints.
-        point: where it ended.
-        contacts: whose plane was kept.
-        joints: covariance of the joints' numbers, in the unit cube. Shape (p, p).
+    ``joints`` is the covariance of their numbers, in the unit cube. Shape (p, p).
     """
     values = contacts.at(problem, point).plane_in(contacts.hits) or dict(contacts.each[0])
     base = problem.world.with_parameters({}, problem.space.physics(point))
@@ -263,7 +254,7 @@ def plane_of(
     spread = Spread(draws, blocks.independent)
     estimates = estimates_of(alone, plane.start, spread)
     estimates = tuple(dataclasses.replace(e, nominal=unmoved[e.name]) for e in estimates)
-    wide = spread.widened(plane.start, float(part.loss.sum()), part)
+    wide = spread.widened(float(part.loss.sum()), part)
     domain = make_domain(plane.free, plane.start, wide.draws, {})
     return FittedPlane(values, estimates, domain, tuple(combinations(alone, part.hessian, part.loss)))
 

@@ -99,13 +99,9 @@ class GapRow:
 def estimates_of(
     problem: Problem, point: FloatArray, spread: Spread, beside: Interval | None = None
 ) -> tuple[ParameterEstimate, ...]:
-    """Every free number with its intervals.
+    """Every free number with its intervals, from the scatter of the fitted point, in the unit cube.
 
-    Args:
-        problem: what was fitted.
-        point: where the fit ended, in the unit cube. Shape (p,).
-        spread: its scatter, from blocks.
-        beside: intervals of the fit that has the usual missing effects beside it.
+    And from the intervals of the fit that has the usual missing effects beside it.
     """
     naive, space = QUANTILE * spread.independent, problem.space
     centre = point if beside is None else np.mean(beside, axis=0)

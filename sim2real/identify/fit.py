@@ -63,12 +63,7 @@ class Fitter:
     tally: Tally = field(default_factory=Tally)
 
     def run(self) -> FittedModel:
-        """Choose the model and fit it.
-
-        Raises:
-            RecordingError: if nothing is left to fit.
-            UnknownName: for a parameter or a held-out recording that does not exist.
-        """
+        """Choose the model and fit it; raises what `split` and `free_parameters` do."""
         whole = split(self.motions, self.options.held_out)
         if len(self.motions) == 1:  # which may be split in time
             self.motions = [*whole[0], *whole[1]]
@@ -202,11 +197,9 @@ def split(motions: Sequence[Motion], held: Sequence[str] | None) -> tuple[list[M
         RecordingError: if nothing is left to fit.
     """
     names = [motion.name for motion in motions]
-    chosen = names[_HOLD_EVERY - 1 :: _HOLD_EVERY] if held is None else list(held)
     if held is None and len(motions) == 1:
         return _in_time(motions[0])
-    if held is None and not chosen:
-        chosen = names[-1:]
+    chosen = (names[_HOLD_EVERY - 1 :: _HOLD_EVERY] or names[-1:]) if held is None else held
     for name in chosen:
         if name not in names:
             raise UnknownName("held-out recording", name, names)

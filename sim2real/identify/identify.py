@@ -58,15 +58,13 @@ def identify(
     if not recordings:
         raise RecordingError("there are no recordings to identify from; load_recordings(folder) reads them")
     motions = motions_of(world, recordings)
-    if out is not None and options.checkpoint is None:
-        options = dataclasses.replace(options, checkpoint=out / CHECKPOINT)
     if out is not None and before is None:
         watch(CHECK, 0, float("nan"))
         checked = check(world, recordings, options)
         watch(checked.text, 0, float("nan"))
         before = checked.to_json()
-    settled = repr(dataclasses.replace(options, checkpoint=None))
-    checkpoint = Checkpoint.at(options.checkpoint, world, motions, settled)
+    path = out / CHECKPOINT if out is not None and options.checkpoint is None else options.checkpoint
+    checkpoint = Checkpoint.at(path, world, motions, repr(dataclasses.replace(options, checkpoint=None)))
     model = Fitter(world, motions, options, watch, checkpoint).run()
     if out is not None:
         watch(ASSESS, 0, float(model.problem.cost(model.points[1][None])[0]))

@@ -31,11 +31,10 @@ def _steps(linear: Linear, dampings: FloatArray, still: Collection[int]) -> Floa
     diagonal = np.maximum(np.diag(hessian), 1e-6 * np.diag(hessian).max() + 1e-15)
     free = ~(((point <= 0) & (slope > 0)) | ((point >= 1) & (slope < 0)))
     free[list(still)] = False
+    damped = hessian[np.ix_(free, free)] + np.eye(int(free.sum())) * (dampings * diagonal)[:, None, free]
+    moves = np.clip(-np.linalg.solve(damped, slope[None, free, None])[..., 0], -_REACH, _REACH)
     found = np.tile(point, (len(dampings), 1))
-    for row, damping in enumerate(dampings):
-        part = hessian[np.ix_(free, free)] + np.diag(damping[free] * diagonal[free])
-        move = np.clip(-np.linalg.solve(part, slope[free]), -_REACH, _REACH)
-        found[row, free] = np.clip(point[free] + move, 0.0, 1.0)
+    found[:, free] = np.clip(point[free] + moves, 0.0, 1.0)
     return found
 
 

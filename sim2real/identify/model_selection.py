@@ -18,7 +18,7 @@ from sim2real.identify.defaults import lively, masses_of, problem_of, trained_pa
 from sim2real.identify.least_squares import least_squares
 from sim2real.identify.options import Options
 from sim2real.identify.problem import RecordingProblem, Tally
-from sim2real.identify.search import Found, SearchSettings, search
+from sim2real.identify.search import Found, SearchSettings, Watch, search
 from sim2real.identify.space import FloatArray
 from sim2real.parameters import MODEL, quantity_of
 from sim2real.replay import Motion, is_servo_robot
@@ -145,12 +145,7 @@ class ModelSelection:
         return {n: v for n, v in values.items() if n in theirs}
 
     @staticmethod
-    def _fitted(
-        problem: RecordingProblem,
-        start: FloatArray,
-        still: Sequence[int],
-        watch: Callable[[int, float], None],
-    ) -> Found:
+    def _fitted(problem: RecordingProblem, start: FloatArray, still: Sequence[int], watch: Watch) -> Found:
         """Least squares; of motors until no fresh start of it gains, so that no model gets another's gain."""
         fit = least_squares(problem, start, 8 if problem.decoupled else 24, watch=watch, frozen=still)
         for _ in range(0 if problem.fast else _AGAIN):
@@ -164,9 +159,7 @@ class ModelSelection:
 def candidate_models(world: World, motions: Sequence[Motion] | None = None) -> tuple[Extension, ...]:
     """Nested models of position servos, or of motors that are told a force or a voltage.
 
-    Args:
-        world: whose actuators they are.
-        motions: what they are fitted to; None if that is not known yet.
+    What they are fitted to need not be known yet.
     """
     if not is_servo_robot(world):
         return _motor_models(world)

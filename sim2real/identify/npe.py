@@ -150,7 +150,7 @@ class RecordingSimulator:
         self.diverged = 0
 
     def __call__(self, points: FloatArray, seed: int) -> tuple[FloatArray, FloatArray]:
-        """Summaries of recordings at points of the unit cube, and the points that did not blow up."""
+        """The points of the unit cube that did not blow up, and a summary of the recording at each."""
         kept: list[FloatArray] = []
         summaries: list[FloatArray] = []
         for turn, start in enumerate(range(0, len(points), self._at_once)):

@@ -1,6 +1,6 @@
 """What a fit may have taken for something else: the usual effects that a model lacks, opened beside it.
 
-    enlarge(problem, point, error).missing      # estimates of motor.latency and what else makes the error
+    enlarge(problem, linear).missing    # estimates of motor.latency and what else makes the error
 
 A robot that answers late, seen by a model without latency, looks heavy; no resampling of its recordings says
 so, for all of them are biased alike. So the fit is done once more with nuisance parameters (Kennedy and
@@ -21,7 +21,7 @@ from sim2real.identify.estimates import ParameterEstimate
 from sim2real.identify.identifiability import OF_SCALE, open_scale
 from sim2real.identify.least_squares import calmer, least_squares
 from sim2real.identify.noise import NOISES, sensor_floor, white_errors
-from sim2real.identify.problem import RecordingProblem
+from sim2real.identify.problem import Linear, RecordingProblem
 from sim2real.identify.space import FloatArray, FreeParameter, ParameterSpace
 from sim2real.identify.uncertainty import QUANTILE, Interval, bootstrap
 from sim2real.parameters import MODEL, quantity_of
@@ -64,15 +64,10 @@ class Enlarged:
     error, or if the noise or the step of the sensors makes it."""
 
 
-def enlarge(problem: RecordingProblem, point: FloatArray, before: float) -> Enlarged | None:
-    """Fit again with the usual missing effects; None if there are none that the data could show.
-
-    Args:
-        problem: that was fitted.
-        point: where the fit ended. Shape (p,).
-        before: mean RMSE there, scaled.
-    """
-    effects, own = _sized(problem, point, _usual_effects(problem)), len(point)
+def enlarge(problem: RecordingProblem, fitted: Linear) -> Enlarged | None:
+    """Fit again with the usual missing effects; None if there are none that the data could show."""
+    point, before, own = fitted.point, float(fitted.rmse.mean()), len(fitted.point)
+    effects = _sized(problem, point, _usual_effects(problem))
     if not effects:
         return None
     larger, start = _with(problem, point, effects)

@@ -85,7 +85,7 @@ def fit_rollouts(
     missed = np.maximum(held.by_age(np.concatenate(after) ** 2) - _NOISES * noise**2, 0.0)
     missed = (missed / held.spreads(after) ** 2)[held.replay.age]
     seen = held.linearize(point, central=True)
-    spread = spread.widened(point, float(missed.sum()), seen)
+    spread = spread.widened(float(missed.sum()), seen)
     estimates = estimates_of(problem, point, spread)
     findings = [
         *combinations(problem, linear.hessian, linear.loss, along),

@@ -66,19 +66,19 @@ class Spread:
         covariance = np.atleast_2d(np.cov(self.draws.T))
         return np.asarray(np.clip(covariance / np.outer(std, std), -1.0, 1.0))
 
-    def widened(self, point: FloatArray, held: float, linear: Linear) -> Spread:
+    def widened(self, held: float, linear: Linear) -> Spread:
         """The spread, no narrower than that its predictions miss by as much as the held-out error.
 
         A model that lacks something is certain of the wrong values; what it gets wrong says how wrong.
 
         Args:
-            point: that it is about. Shape (p,).
             held: mean square error on held-out data.
-            linear: what the spread would change in the prediction.
+            linear: what the spread would change in the prediction, at the fitted point.
         """
-        centred, curvature = self.draws - point, linear.curvature.sum(axis=0)
+        centred, curvature = self.draws - linear.point, linear.curvature.sum(axis=0)
         scatter = float(np.einsum("np,pq,nq->n", centred, curvature, centred).mean())
-        return Spread(point + max(1.0, math.sqrt(held / max(scatter, 1e-30))) * centred, self.independent)
+        factor = max(1.0, math.sqrt(held / max(scatter, 1e-30)))
+        return Spread(linear.point + factor * centred, self.independent)
 
     def interval(self, point: FloatArray, beside: Interval | None = None) -> Interval:
         """Ends that hold 95 % of the draws, at least as wide as a normal's.

@@ -83,18 +83,20 @@ def judge(
     change = f"the error on {judged} went from {told[NOMINAL]} to {told[FITTED]} ({unit[1]})"
     before, after = held[NOMINAL], held[FITTED]
     numbers = {"before": before, "after": after}
-    no_gain = []
+    no_gain = ""
     simple = min((p for p in (COMMAND, DELAYED) if p in held), key=lambda p: held[p], default=NOMINAL)
     if not np.isfinite(after):
-        no_gain = ["nothing was held out, so nothing says whether the fit predicts; record another motion"]
+        no_gain = "nothing was held out, so nothing says whether the fit predicts; record another motion"
     elif after > max(floor, before * (1 - GAIN)):
-        no_gain = [f"{change}: no gain"]
+        no_gain = f"{change}: no gain"
     elif after > max(floor, held[simple]):
-        no_gain = [
+        no_gain = (
             f"the fit ({told[FITTED]} held out) predicts worse than the {simple} ({told[simple]}), which "
             "knows no physics"
-        ]
-    on_bound = [
+        )
+    verdicts = [Verdict(NO_HELDOUT_GAIN, "fit", no_gain, numbers)] if no_gain else []
+    verdicts += findings
+    verdicts += (
         Verdict(
             ON_BOUND,
             e.name,
@@ -105,8 +107,7 @@ def judge(
         )
         for e in estimates
         if e.on_bound
-    ]
-    verdicts = [*(Verdict(NO_HELDOUT_GAIN, "fit", text, numbers) for text in no_gain), *findings, *on_bound]
+    )
     doubtful = {name for verdict in verdicts for name in verdict.doubtful}
     for e in estimates:
         if e.share >= 1 and e.name not in doubtful:

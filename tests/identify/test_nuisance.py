@@ -68,7 +68,7 @@ def test_nothing_is_called_missing_where_nothing_is(plain):
     problem = problem_of(plain)
     point = fitted(problem)
     linear = problem.linearize(point, central=True)
-    enlarged = enlarge(problem, point, float(linear.rmse.mean()))
+    enlarged = enlarge(problem, linear)
     assert enlarged.missing == ()
     low, high = bootstrap(linear).interval(point, enlarged.interval)
     truth = np.array([float(f.unit(MASSES[f.name])) for f in problem.space.free])
@@ -81,7 +81,7 @@ def test_nothing_is_called_missing_where_nothing_is(plain):
 def test_what_is_free_or_looks_like_it_is_not_opened_again(plain):
     names = (*MASSES, "slider.frictionloss")
     problem = problem_of(plain, names)
-    opened_names = enlarge(problem, fitted(problem), 1.0).names
+    opened_names = enlarge(problem, problem.linearize(fitted(problem))).names
     assert opened_names[:3] == names
     assert len(set(opened_names)) == len(opened_names)
     assert {"motor.latency", "hinge.damping", "pole.com_z"} <= set(opened_names)

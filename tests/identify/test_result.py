@@ -85,7 +85,7 @@ def test_the_width_follows_the_held_out_error():
     fitted, spread = linear(), Spread(np.array([[0.4], [0.6]]), np.array([0.1]))
     scatter = 0.1**2 * fitted.curvature.sum()
     for held, half in ((4.0, 0.2), (0.5, 0.1)):
-        wide = spread.widened(fitted.point, held * scatter, fitted)
+        wide = spread.widened(held * scatter, fitted)
         assert wide.draws.ravel() == pytest.approx([0.5 - half, 0.5 + half])
 
 

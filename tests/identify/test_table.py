@@ -84,6 +84,10 @@ def test_one_recording_that_touches_is_judged_on_its_own_parts():
     assert contacts.kept
     assert "in press2, each part with the others' table; nothing else touches" in contacts.comparison.model
     assert [m.name for m in contacts.clear(problem.motions)] == ["free1@0.0s"]
+    free, pressed = problem.motions
+    contacts = find_contacts(problem, problem.space.start, [free], [pressed])
+    alone = problem.on([free], fast=False).rmse(problem.space.start[None]).mean()
+    assert contacts.comparison.fit == pytest.approx(alone), "both parts were held out"
 
 
 def test_no_table_is_looked_for_where_nothing_is_touched():

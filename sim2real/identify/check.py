@@ -20,7 +20,6 @@ from sim2real.errors import RecordingError
 from sim2real.identify.defaults import (
     cut,
     fixed_values,
-    lively,
     masses_of,
     motions_of,
     problem_of,
@@ -122,7 +121,7 @@ def check(world: World, recordings: Sequence[Recording], options: Options | None
     levels, point = noise_of(problem), problem.space.start
     if problem.fast and options.generations:
         glance = SearchSettings(min(_GLANCE, options.generations), seed=options.seed)
-        point = search(problem.on(lively(world, motions, options.window)), point, glance).point
+        point = search(problem.on(motions).lively(), point, glance).point
     first, *others = information(problem, point, levels)
     known = sum(others, first)
     rows = zip(problem.space.free, point, known.std, strict=True)

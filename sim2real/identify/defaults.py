@@ -15,13 +15,12 @@ from sim2real.parameters import LAW, MODEL
 from sim2real.recordings import Recording
 from sim2real.replay import Motion, is_servo_robot, motion_of, stays_put, windows
 from sim2real.replay.decoupled import can_stand_in
-from sim2real.replay.motion import LEAST_ROWS, liveliest
+from sim2real.replay.motion import LEAST_ROWS
 from sim2real.world import World, drives
 
 SERVO_WINDOW, FREE_WINDOW = 20.0, 1.0
 """Seconds of open loop at a time; a robot that can fall soon forgets how it began."""
 
-_LIVELY, _NUM_LIVELY = 8.0, 12  # s of the windows that a global search sees, and how many
 _OF_DRIVES = ("latency", "frictionloss")
 
 
@@ -113,9 +112,3 @@ def cut(world: World, motions: Sequence[Motion], window: float) -> list[Motion]:
     """Motions as the windows that a fit sees; ``window`` in seconds, 0 for the usual length."""
     seconds = window or (SERVO_WINDOW if stays_put(world) else FREE_WINDOW)
     return [part for motion in motions for part in windows(motion, seconds)]
-
-
-def lively(world: World, motions: Sequence[Motion], window: float) -> list[Motion]:
-    """Windows that a global search sees: those in which commands move most; ``window`` as in `cut`."""
-    usual = _LIVELY if stays_put(world) else FREE_WINDOW
-    return liveliest(motions, min(_LIVELY, window or usual), _NUM_LIVELY)

@@ -20,7 +20,7 @@ from sim2real.errors import RecordingError, UnknownName
 from sim2real.identify.assess import FittedModel
 from sim2real.identify.checkpoint import Checkpoint
 from sim2real.identify.contacts import CLEAR, Contacts, find_contacts
-from sim2real.identify.defaults import cut, fixed_values, lively, problem_of, trained_parameters
+from sim2real.identify.defaults import cut, fixed_values, problem_of, trained_parameters
 from sim2real.identify.identifiability import traceless
 from sim2real.identify.least_squares import least_squares, settle_integers
 from sim2real.identify.model_selection import EFFECTS, ModelSelection, Structure, candidate_models
@@ -173,9 +173,9 @@ class Fitter:
         def solve() -> tuple[float, ...]:
             begun = start
             if anew and self.options.generations:
-                most = problem.on(lively(self.world, problem.motions, self.options.window))
                 settings = SearchSettings(self.options.generations, seed=self.options.seed)
-                begun = search(most, start, settings, partial(self.watch, f"{name}: search")).point
+                watch = partial(self.watch, f"{name}: search")
+                begun = search(problem.lively(), start, settings, watch).point
             # what the fast simulation found may lie far from what is true in the full one
             rounds = _ROUNDS if problem.decoupled and problem.fast else 2 * _ROUNDS
             late, watch = problem.space.late(), partial(self.watch, name)

@@ -14,7 +14,7 @@ from functools import partial
 
 import numpy as np
 
-from sim2real.identify.defaults import lively, masses_of, problem_of, trained_parameters
+from sim2real.identify.defaults import masses_of, problem_of, trained_parameters
 from sim2real.identify.least_squares import least_squares
 from sim2real.identify.options import Options
 from sim2real.identify.problem import RecordingProblem, Tally
@@ -105,7 +105,6 @@ class ModelSelection:
     def select(self, models: Sequence[Extension], joints: Sequence[str], state: Structure) -> Structure:
         """Try every extension in turn; those that a state has behind it are not tried again."""
         generations, world = self.options.generations, self.world.with_parameters({}, state.fixed)
-        most = lively(world, self.fitted, self.options.window)
         for number, extension in list(enumerate(models))[len(state.steps) :]:
             names = (*state.names, *extension.names(self.world, joints))
             problem = problem_of(world, self.fitted, names, self.options, state.values, self.tally)
@@ -116,7 +115,7 @@ class ModelSelection:
             if few:
                 settings = SearchSettings(few, spread=spread, seed=self.options.seed)
                 watch = partial(self.watch, f"{extension.name}: search")
-                found = search(problem.on(most), start, settings, watch).point
+                found = search(problem.lively(), start, settings, watch).point
                 start = np.stack([start, found])
             # what joints share is found once, and again at the end: in between they are fitted apart
             mixed = problem.owners if problem.fast else []

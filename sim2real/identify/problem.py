@@ -34,6 +34,7 @@ from sim2real.recordings.rollouts import Rollouts
 from sim2real.replay import READ_DELAY, Motion, Replayer, is_servo_robot
 from sim2real.replay.decoupled import stand_alone
 from sim2real.replay.forked import ForkedReplayer
+from sim2real.replay.motion import liveliest
 from sim2real.replay.rollouts import RolloutReplayer
 from sim2real.world import World, actuator_of
 
@@ -45,6 +46,7 @@ WIDTH = 16
 _STEP = 0.01  # of a parameter's range: over the kinks that dry friction makes
 _SMALL_STEP = 0.002
 _BLOCK = 4.0  # s of a block, beyond which errors are hardly correlated
+_LIVELY, _NUM_LIVELY = 8.0, 12  # s of a window, and how many
 FINEST = 1e-4
 """Of a scaled signal of an episode: what sensors round to, at 13 bits."""
 _NORMAL = (np.pi / 2) ** 0.5  # from the mean of absolute values to a normal's standard deviation
@@ -307,6 +309,10 @@ class RecordingProblem(Problem):
         """The same problem on other motions, or in the other simulation."""
         fast = self.fast if fast is None else fast
         return dataclasses.replace(self, motions=list(motions), fast=fast, _replayer=None)
+
+    def lively(self) -> RecordingProblem:
+        """The same problem on the windows in which commands move most, which a global search sees."""
+        return self.on(liveliest(self.motions, _LIVELY, _NUM_LIVELY))
 
     def among(self, world: World, space: ParameterSpace, fine: bool = False) -> RecordingProblem:
         """The same problem with other parameters free, in a world that is opened for them."""

@@ -33,7 +33,8 @@ from sim2real.identify.uncertainty import QUANTILE, Spread, bootstrap, make_doma
 from sim2real.identify.verdicts import STRUCTURE_MISSING, Verdict, judge
 from sim2real.parameters import quantity_of
 from sim2real.replay import READ_DELAY, Motion, Replayer, is_servo_robot
-from sim2real.world import World, drives
+from sim2real.replay.commands import joint_controls
+from sim2real.world import World
 from sim2real.world.ground import plane_parameters
 
 _MANY = 4  # recordings, from which on a sentence does not name them
@@ -176,8 +177,8 @@ def _gaps(
         for name, found in ((NOMINAL, nominal), (FITTED, first))
     }
     if is_servo_robot(model.world):
-        driven, _ = drives(model.world.model)
-        errors |= baselines(motions, [driven.index(joint) for joint in motions[0].joints])
+        controls = joint_controls(model.world.model)
+        errors |= baselines(motions, [controls[joint] for joint in motions[0].joints])
     held = {name: e[split:] if model.parts[1] else None for name, e in errors.items()}
     return tuple(gap_row(name, e[:split], held[name]) for name, e in errors.items()), nominal, last
 

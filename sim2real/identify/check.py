@@ -36,7 +36,8 @@ from sim2real.identify.verdicts import BAD_DATA, Verdict, exit_code
 from sim2real.plain import plain
 from sim2real.recordings import Recording
 from sim2real.replay import Motion, is_servo_robot
-from sim2real.world import World, drives
+from sim2real.replay.commands import joint_controls
+from sim2real.world import World
 
 _GLANCE = 3  # generations of the search for a point at which a far-off servo's gain shows at all
 _MOVES = 0.01  # rad or m; a command that ranges over less excites nothing
@@ -158,36 +159,33 @@ def findings(
     world: World, motions: Sequence[Motion], untold: Sequence[Verdict], complaints: Sequence[str]
 ) -> list[Verdict]:
     """Verdicts on recordings: what the log doctor and a fit have against them, what they can't tell apart."""
-    texts = [*complaints, *_complaints(motions, drives(world.model)[0])]
+    texts = [*complaints, *_complaints(world, motions)]
     return [*(Verdict(BAD_DATA, "recordings", text) for text in texts), *untold]
 
 
 def _excitation(world: World, motions: Sequence[Motion], k: int, noise: float) -> Excitation:
     """Of one joint: what it was told, and how far it goes in each tenth of a second."""
-    joint, (driven, _) = motions[0].joints[k], drives(world.model)
+    joint, commanded = motions[0].joints[k], math.nan
     moves = np.concatenate([speeds(m.time, m.measured[:, [k]]) for m in motions])
     span = max(float(np.ptp(m.measured[:, k])) for m in motions)
-    commanded = math.nan
-    if joint in driven:
-        commanded = max(float(np.ptp(m.command[:, driven.index(joint)])) for m in motions)
+    control = joint_controls(world.model).get(joint)
+    if control is not None:
+        commanded = max(float(np.ptp(m.command[:, control])) for m in motions)
     moving = float((moves * STRIDE > max(6 * noise, 0.02 * span)).mean())
     return Excitation(joint, commanded, span, float(np.quantile(moves, 0.99)), moving, noise)
 
 
-def _complaints(motions: Sequence[Motion], driven: Sequence[str]) -> list[str]:
+def _complaints(world: World, motions: Sequence[Motion]) -> list[str]:
     """What makes a fit's data bad: joints that no recording commands to move, commands that were never sent.
 
     Logs whose action is only the next state have no commands: they were made from the measurements.
     """
-    measured = {k: motions[0].joints.index(j) for k, j in enumerate(driven) if j in motions[0].joints}
-    spans = np.max([np.ptp(m.command, axis=0) for m in motions], axis=0)
-    found = [
-        f"no recording commands {driven[k]} to move; nothing can be learnt about it"
-        for k in measured
-        if spans[k] < _MOVES
-    ]
-    moved = [k for k in measured if spans[k] >= _MOVES]
-    columns = [measured[k] for k in moved]
+    joints, spans = motions[0].joints, np.max([np.ptp(m.command, axis=0) for m in motions], axis=0)
+    told = {joint: k for joint, k in joint_controls(world.model).items() if joint in joints}
+    still = [joint for joint, k in told.items() if spans[k] < _MOVES]
+    found = [f"no recording commands {joint} to move; nothing can be learnt about it" for joint in still]
+    moved = [k for joint, k in told.items() if joint not in still]
+    columns = [joints.index(joint) for joint in told if joint not in still]
     copied = echo([(m.command[:, moved], m.measured[:, columns]) for m in motions])
     if copied is not None:
         found.append(

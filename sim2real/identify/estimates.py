@@ -129,7 +129,7 @@ def gap_row(predictor: str, fitted: FloatArray, held_out: FloatArray | None) -> 
 def baselines(motions: Sequence[Motion], columns: Sequence[int]) -> dict[str, FloatArray]:
     """RMSE of the command itself and of the command a constant delay earlier, the delay of least error.
 
-    Of a robot whose every joint is commanded, by the actuator of its column. Shapes (motions, k).
+    Of a robot whose every joint is commanded, by a column of its commands. Shapes (motions, k).
     """
     told = [(m, m.command[:, columns]) for m in motions]
     late = [[delayed(m.time, angles, delay) - m.measured for m, angles in told] for delay in _DELAYS]

@@ -94,7 +94,7 @@ def next_motion(
     """The candidate that shrinks the widest interval that any of them shrinks; None if none is of use.
 
     None as well for a robot with joints that are not measured, or that something else than a drive of their
-    own moves: what it may be made to do without harm is not known.
+    own moves, or one of several commands: what it may be made to do without harm is not known.
 
     Args:
         world: as it was identified.
@@ -109,7 +109,7 @@ def next_motion(
     options = options or Options()
     motions = [motion_of(world, recording) for recording in recordings]
     model, driven = world.model, bool(np.isin(world.model.actuator_trntype, _OF_JOINT).all())
-    if not (driven and model.nq == model.njnt == len(motions[0].joints)):
+    if not (driven and model.nu == model.nactuator and model.nq == model.njnt == len(motions[0].joints)):
         return None
     known = _Known(world, motions, found, options)
     safe = list(_safe(known, _Envelope(world, motions, options.top_speed, found.point), options))

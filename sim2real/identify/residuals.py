@@ -20,7 +20,7 @@ from scipy.ndimage import uniform_filter1d
 
 from sim2real.identify.space import FloatArray
 from sim2real.replay import Motion
-from sim2real.replay.commands import orders_of
+from sim2real.replay.commands import joint_controls
 from sim2real.world import World
 from sim2real.world.ground import tip_height
 from sim2real.world.poses import in_poses
@@ -108,9 +108,9 @@ def _signals(world: World, motion: Motion, predicted: FloatArray) -> dict[str, F
     """By name: one column for all joints, or one for each. Shapes (n,) or (n, k)."""
     model, time = world.model, motion.time
     command = np.zeros_like(motion.measured)
-    for order in orders_of(model):
-        if order.joint in motion.joints:
-            command[:, motion.joints.index(order.joint)] = motion.command[:, order.control]
+    for joint, control in joint_controls(model).items():
+        if joint in motion.joints:
+            command[:, motion.joints.index(joint)] = motion.command[:, control]
     speed = _smooth(np.gradient(motion.measured, time, axis=0))
     command_speed = _smooth(np.gradient(command, time, axis=0))
     fastest = np.maximum(np.abs(speed).max(axis=0), 1e-9)

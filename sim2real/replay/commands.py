@@ -62,6 +62,13 @@ def orders_of(model: mujoco.MjModel) -> list[Order]:
     return [_order(model, actuator) for actuator in range(model.nactuator)]
 
 
+def joint_controls(model: mujoco.MjModel) -> dict[str, int]:
+    """Column of the control that the command of a joint is for: of its servo, else of its motor."""
+    orders = orders_of(model)
+    meant = sorted(orders, key=lambda order: _is_meant(model, order, orders))  # the last of a joint stays
+    return {order.joint: order.control for order in meant if order.joint}
+
+
 def scalar_joints(model: mujoco.MjModel) -> list[str]:
     """Names of the hinges and slides, in the model's order."""
     names = element_names(model, "joint")

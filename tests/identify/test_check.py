@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import mujoco
 import numpy as np
 import pytest
 
@@ -9,13 +10,15 @@ from sim2real.cli import main
 from sim2real.errors import RecordingError
 from sim2real.identify.check import check
 from sim2real.identify.defaults import cut
+from sim2real.identify.estimates import COMMAND
 from sim2real.identify.identifiability import Information, open_scale
-from sim2real.identify.identify import Options
+from sim2real.identify.identify import Options, identify
 from sim2real.identify.least_squares import least_squares
 from sim2real.identify.noise import noise_of
 from sim2real.identify.problem import RecordingProblem
 from sim2real.identify.space import ParameterSpace, free_parameters
-from sim2real.identify.verdicts import BAD_DATA, NOT_IDENTIFIABLE
+from sim2real.identify.verdicts import BAD_DATA, IDENTIFIED, NOT_IDENTIFIABLE
+from sim2real.recordings import Recording
 from sim2real.recordings.npz import write_npz
 from sim2real.replay import motion_of
 from sim2real.world import World
@@ -125,6 +128,45 @@ def test_a_motionless_joint_of_an_arm_is_named(twin):
     told = {e.name: e.identifiable for e in found.expected}
     assert told == {"wrist_roll.kp": False, "elbow_flex.damping": True}
     assert "no recording commands wrist_roll to move" in " ".join(v.text for v in found.verdicts)
+
+
+SEVERAL_INPUTS = """<mujoco><option timestep="0.002" integrator="implicitfast"/>
+    <default><joint axis="0 1 0" damping="{}" armature=".02"/><geom contype="0" conaffinity="0" mass=".3"/>
+    </default><worldbody><body><joint name="j1"/><geom size=".02" pos=".1 0 0"/>
+    <body pos=".2 0 0"><joint name="j2"/><geom size=".02" pos=".1 0 0"/></body></body></worldbody><actuator>
+    <pid name="a" joint="j1" kp="20" kv=".5" input="pos vel"/>
+    <pid name="b" joint="j2" kp="20" kv=".5" input="pos vel"/></actuator></mujoco>"""
+
+
+def of_several_inputs(seed):
+    """Two controllers that take a position and a velocity each, in a plain loop, with more damping."""
+    model = mujoco.MjModel.from_xml_string(SEVERAL_INPUTS.format(0.5))
+    data, time = mujoco.MjData(model), np.arange(150) * 0.02
+    command = np.stack([0.5 * np.sin((seed + 1) * time), 0.4 * np.sin((seed + 2) * time)], axis=1)
+    position = np.zeros_like(command)
+    for row, told in enumerate(command):
+        position[row] = data.qpos
+        data.ctrl[[0, 2]] = told
+        mujoco.mj_step(model, data, nstep=10)
+    position += np.random.default_rng(seed).normal(0, 1e-4, position.shape)
+    return Recording(f"run{seed}", ("j1", "j2"), time, command, position)
+
+
+def test_controllers_of_several_inputs_are_told_by_their_own_column(tmp_path):
+    (tmp_path / "scene.xml").write_text(SEVERAL_INPUTS.format(0.3))
+    (tmp_path / "physics.toml").write_text("")
+    world, recordings = World.load(tmp_path), [of_several_inputs(seed) for seed in range(3)]
+    options = Options(free=("j1.damping", "j2.damping"), generations=0, nuisance=False)
+    found = identify(world, recordings, options, out=tmp_path / "out")
+    assert {verdict.name for verdict in found.verdicts} == {IDENTIFIED}
+    assert found.point == pytest.approx({"j1.damping": 0.5, "j2.damping": 0.5}, rel=0.05)
+    assert found.next_motion is None
+    command = next(row for row in found.gap if row.predictor == COMMAND)
+    left = [np.sqrt(((r.command - r.position) ** 2).mean(axis=0)) for r in recordings[:2]]
+    assert command.fitted_joints == pytest.approx(np.mean(left, axis=0))
+    spans = [np.ptp(r.command, axis=0) for r in recordings]
+    told = [e.commanded for e in check(world, recordings, options).excitation]
+    assert told == pytest.approx(np.max(spans, axis=0))
 
 
 def test_what_nothing_tells_keeps_its_range():

@@ -93,8 +93,8 @@ def next_motion(
 ) -> NextMotion | None:
     """The candidate that shrinks the widest interval that any of them shrinks; None if none is of use.
 
-    None as well for a robot with joints that are not measured, or that something else than a drive of their
-    own moves, or one of several commands: what it may be made to do without harm is not known.
+    None as well for a robot with joints that are not measured, or that something else moves than one drive of
+    their own with one command: what it may be made to do without harm is not known.
 
     Args:
         world: as it was identified.
@@ -108,8 +108,9 @@ def next_motion(
     """
     options = options or Options()
     motions = [motion_of(world, recording) for recording in recordings]
-    model, driven = world.model, bool(np.isin(world.model.actuator_trntype, _OF_JOINT).all())
-    if not (driven and model.nu == model.nactuator and model.nq == model.njnt == len(motions[0].joints)):
+    model, joints = world.model, {*world.model.actuator_trnid[:, 0].tolist()}
+    each = bool(np.isin(model.actuator_trntype, _OF_JOINT).all()) and len(joints) == model.nu
+    if not (each and model.nq == model.njnt == len(motions[0].joints)):
         return None
     known = _Known(world, motions, found, options)
     safe = list(_safe(known, _Envelope(world, motions, options.top_speed, found.point), options))

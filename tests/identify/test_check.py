@@ -130,19 +130,23 @@ def test_a_motionless_joint_of_an_arm_is_named(twin):
     assert "no recording commands wrist_roll to move" in " ".join(v.text for v in found.verdicts)
 
 
-SEVERAL_INPUTS = """<mujoco><option timestep="0.002" integrator="implicitfast"/>
+TWO_JOINTS = """<mujoco><option timestep="0.002" integrator="implicitfast" gravity="0 0 0"/>
     <default><joint axis="0 1 0" damping="{}" armature=".02"/><geom contype="0" conaffinity="0" mass=".3"/>
     </default><worldbody><body><joint name="j1"/><geom size=".02" pos=".1 0 0"/>
-    <body pos=".2 0 0"><joint name="j2"/><geom size=".02" pos=".1 0 0"/></body></body></worldbody><actuator>
-    <pid name="a" joint="j1" kp="20" kv=".5" input="pos vel"/>
-    <pid name="b" joint="j2" kp="20" kv=".5" input="pos vel"/></actuator></mujoco>"""
+    <body pos=".2 0 0"><joint name="j2"/><geom size=".02" pos=".1 0 0"/></body></body></worldbody>
+    <actuator>{}</actuator></mujoco>"""
+SEVERAL_INPUTS = """<pid name="a" joint="j1" kp="20" kv=".5" input="pos vel"/>
+    <pid name="b" joint="j2" kp="20" kv=".5" input="pos vel"/>"""
+MOTOR_AND_DAMPER = """<motor name="a" joint="j1" ctrllimited="true" ctrlrange="-1 1"/>
+    <damper name="c" joint="j1" kv=".5" ctrlrange="0 1"/>
+    <motor name="b" joint="j2" ctrllimited="true" ctrlrange="-1 1"/>"""
 
 
-def of_several_inputs(seed):
-    """Two controllers that take a position and a velocity each, in a plain loop, with more damping."""
-    model = mujoco.MjModel.from_xml_string(SEVERAL_INPUTS.format(0.5))
-    data, time = mujoco.MjData(model), np.arange(150) * 0.02
-    command = np.stack([0.5 * np.sin((seed + 1) * time), 0.4 * np.sin((seed + 2) * time)], axis=1)
+def of_two_joints(actuators, seed):
+    """Two joints in a plain loop, with more damping; their commands are the first and the third control."""
+    model = mujoco.MjModel.from_xml_string(TWO_JOINTS.format(0.5, actuators))
+    data, time = mujoco.MjData(model), np.arange(100) * 0.02
+    command = np.stack([0.5 * np.cos((seed + 3) * time), 0.4 * np.cos((seed + 4) * time)], axis=1)
     position = np.zeros_like(command)
     for row, told in enumerate(command):
         position[row] = data.qpos
@@ -152,18 +156,19 @@ def of_several_inputs(seed):
     return Recording(f"run{seed}", ("j1", "j2"), time, command, position)
 
 
-def test_controllers_of_several_inputs_are_told_by_their_own_column(tmp_path):
-    (tmp_path / "scene.xml").write_text(SEVERAL_INPUTS.format(0.3))
+@pytest.mark.parametrize("actuators", [SEVERAL_INPUTS, MOTOR_AND_DAMPER])
+def test_joints_are_told_by_the_column_that_is_for_them(actuators, tmp_path):
+    (tmp_path / "scene.xml").write_text(TWO_JOINTS.format(0.3, actuators))
     (tmp_path / "physics.toml").write_text("")
-    world, recordings = World.load(tmp_path), [of_several_inputs(seed) for seed in range(3)]
+    world, recordings = World.load(tmp_path), [of_two_joints(actuators, seed) for seed in range(3)]
     options = Options(free=("j1.damping", "j2.damping"), generations=0, nuisance=False)
     found = identify(world, recordings, options, out=tmp_path / "out")
     assert {verdict.name for verdict in found.verdicts} == {IDENTIFIED}
     assert found.point == pytest.approx({"j1.damping": 0.5, "j2.damping": 0.5}, rel=0.05)
-    assert found.next_motion is None
-    command = next(row for row in found.gap if row.predictor == COMMAND)
-    left = [np.sqrt(((r.command - r.position) ** 2).mean(axis=0)) for r in recordings[:2]]
-    assert command.fitted_joints == pytest.approx(np.mean(left, axis=0))
+    assert found.next_motion is None, "a log has one command for a joint, and these have two"
+    for command in (row for row in found.gap if row.predictor == COMMAND):
+        left = [np.sqrt(((r.command - r.position) ** 2).mean(axis=0)) for r in recordings[:2]]
+        assert command.fitted_joints == pytest.approx(np.mean(left, axis=0))
     spans = [np.ptp(r.command, axis=0) for r in recordings]
     told = [e.commanded for e in check(world, recordings, options).excitation]
     assert told == pytest.approx(np.max(spans, axis=0))

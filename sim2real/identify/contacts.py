@@ -250,20 +250,15 @@ def plane_of(
         np.zeros(len(joints)), joints, len(blocks.draws), "ignore", method="eigh"
     )
     between = np.maximum(seen, apart) * rng.normal(size=blocks.draws.shape)
-    draws = blocks.draws + others @ _follows(problem, point, alone) + between
+    # how the plane moves if the joints' numbers do, where something is touched
+    both, own = ParameterSpace((*problem.space.free, *plane.free)), len(point)
+    together = RecordingProblem.of(base, both, contacts.hits, problem.threads)
+    hessian = together.linearize(np.concatenate([point, plane.start]), central=True).hessian
+    follows = -np.linalg.lstsq(hessian[own:, own:], hessian[own:, :own], rcond=None)[0].T
+    draws = blocks.draws + others @ follows + between
     spread = Spread(draws, blocks.independent)
     estimates = estimates_of(alone, plane.start, spread)
     estimates = tuple(dataclasses.replace(e, nominal=unmoved[e.name]) for e in estimates)
     wide = spread.widened(float(part.loss.sum()), part)
     domain = make_domain(plane.free, plane.start, wide.draws, {})
     return FittedPlane(values, estimates, domain, tuple(combinations(alone, part.hessian, part.loss)))
-
-
-def _follows(problem: RecordingProblem, point: FloatArray, plane: RecordingProblem) -> FloatArray:
-    """How a plane moves if the joints' numbers do, where something is touched. Shape (p, plane's)."""
-    both, own = ParameterSpace((*problem.space.free, *plane.space.free)), len(point)
-    problem = RecordingProblem.of(plane.world, both, plane.motions, plane.threads)
-    linear = problem.linearize(np.concatenate([point, plane.space.start]), central=True)
-    return np.asarray(
-        -np.linalg.lstsq(linear.hessian[own:, own:], linear.hessian[own:, :own], rcond=None)[0].T
-    )

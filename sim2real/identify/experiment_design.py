@@ -120,10 +120,14 @@ def next_motion(
         useful = [t for t in tried if t[2][k] < min(_WORTH, known.repeated[k])]
         if useful:
             motion, kind, left = min(useful, key=lambda t: float(t[2][k]))
+            commands = np.zeros_like(motion.measured)
+            commands[:, model.actuator_trnid[:, 0]] = motion.command
+            arrays = motion.time, commands, motion.measured, motion.speeds
+            recording = Recording("next_motion", motion.joints, *arrays)
             estimate = known.estimates[k]
             half = (estimate.high - estimate.low) / 2
             return NextMotion(
-                recording=_as_recorded(world, recordings[0], motion),
+                recording=unmap_joints(recording, world.recordings, recordings[0]),
                 kind=kind,
                 target=estimate.name,
                 unit=estimate.unit,
@@ -244,11 +248,3 @@ def _safe(known: _Known, envelope: _Envelope, options: Options) -> Iterator[tupl
         if envelope.holds(time, positions):
             speeds = None if envelope.servos else np.gradient(positions, time, axis=0)
             yield dataclasses.replace(motion, measured=positions, speeds=speeds), kind
-
-
-def _as_recorded(world: World, like: Recording, motion: Motion) -> Recording:
-    """A motion as the robot's own logs would have it."""
-    commands = np.zeros_like(motion.measured)
-    commands[:, world.model.actuator_trnid[:, 0]] = motion.command
-    recording = Recording("next_motion", motion.joints, motion.time, commands, motion.measured, motion.speeds)
-    return unmap_joints(recording, world.recordings, like)

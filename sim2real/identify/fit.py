@@ -148,17 +148,17 @@ class Fitter:
 
     def _selected(self, fitted: list[Motion], held: list[Motion], before: _Joints | None) -> Structure:
         """The model that predicts what is held out best, begun where an earlier fit ended if there is one."""
-        models, joints = candidate_models(self.world, fitted), self.motions[0].joints
+        models = candidate_models(self.world, fitted)
         selection = ModelSelection(self.world, fitted, held, self.options, self.watch, self.tally)
         if before is not None:
             values = before.problem.space.named(before.point)
             first = Structure(values=values, fixed=before.structure.fixed)
             options = dataclasses.replace(self.options, generations=0)
-            return dataclasses.replace(selection, options=options).select(models, joints, first)
+            return dataclasses.replace(selection, options=options).select(models, first)
         fixed, published = (fixed_values(self.world, self.options, k) for k in (False, True))
         tried = [fixed] if published == fixed else [fixed, published]
-        begun = [selection.select(models[:1], joints, Structure(fixed=values)) for values in tried]
-        return selection.select(models, joints, min(begun, key=lambda first: first.steps[0].held_out))
+        begun = [selection.select(models[:1], Structure(fixed=values)) for values in tried]
+        return selection.select(models, min(begun, key=lambda first: first.steps[0].held_out))
 
     def _solve(
         self,

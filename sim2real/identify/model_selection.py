@@ -102,9 +102,10 @@ class ModelSelection:
     watch: Callable[[str, int, float], None] = lambda *_: None
     tally: Tally = field(default_factory=Tally)
 
-    def select(self, models: Sequence[Extension], joints: Sequence[str], state: Structure) -> Structure:
+    def select(self, models: Sequence[Extension], state: Structure) -> Structure:
         """Try every extension in turn; those that a state has behind it are not tried again."""
-        generations, world = self.options.generations, self.world.with_parameters({}, state.fixed)
+        generations, joints = self.options.generations, self.fitted[0].joints
+        world = self.world.with_parameters({}, state.fixed)
         for number, extension in list(enumerate(models))[len(state.steps) :]:
             names = (*state.names, *extension.names(self.world, joints))
             problem = problem_of(world, self.fitted, names, self.options, state.values, self.tally)
@@ -128,20 +129,16 @@ class ModelSelection:
             gained = [joint in kept or bool(kept and extension.shared) for joint in joints]
             best = tuple(np.where(gained, held, state.best or held).tolist())
             state = dataclasses.replace(state, steps=steps, best=best)
-            if kept:
+            if kept:  # values of joints that did not gain stay as they were
+                theirs = [k for k, its in enumerate(gained) if its]
+                own = {
+                    name: value
+                    for k, (name, value) in enumerate(problem.space.named(fit.point).items())
+                    if extension.shared or problem.about(k) in theirs
+                }
                 names = (*state.names, *extension.names(self.world, kept))
-                values = {**state.values, **self._taken(extension, kept, problem.space.named(fit.point))}
-                state = dataclasses.replace(state, names=names, values=values)
+                state = dataclasses.replace(state, names=names, values={**state.values, **own})
         return state
-
-    def _taken(
-        self, extension: Extension, kept: Sequence[str], values: Mapping[str, float]
-    ) -> Mapping[str, float]:
-        """Values of the joints that gained; of the others they stay as they were."""
-        if extension.shared:
-            return values
-        theirs = {self.world.of_joint(joint, n.rpartition(".")[2]) for n in values for joint in kept}
-        return {n: v for n, v in values.items() if n in theirs}
 
     @staticmethod
     def _fitted(problem: RecordingProblem, start: FloatArray, still: Sequence[int], watch: Watch) -> Found:

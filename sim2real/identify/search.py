@@ -107,16 +107,14 @@ def minimize(
                 pairs[0] = start[block], start[block]
             points[:, block] = np.clip([evaluated for evaluated, _ in pairs], 0.0, 1.0)
         losses = loss(points).reshape(len(points), -1)
-        fine = np.isfinite(losses)
+        losses = np.where(np.isfinite(losses), losses, np.inf)
         evaluations += len(points)
         for number, (block, pairs) in enumerate(zip(blocks, asked, strict=True)):
-            column = np.where(fine[:, number], losses[:, number], np.inf)
+            column = losses[:, number]
             k = int(column.argmin())
             if column[k] < least[number]:
                 best[block], least[number] = points[k, block], column[k]
-            worst = float(column[fine[:, number]].max(initial=0.0))
-            told = np.where(fine[:, number], column, worst + 1.0 + abs(worst))
-            searches[number].tell([(x, float(c)) for (_, x), c in zip(pairs, told, strict=True)])
+            searches[number].tell([(x, float(c)) for (_, x), c in zip(pairs, column, strict=True)])
         watch(generation, float(least.mean()))
         if points.std(axis=0).max() < settings.tolerance:
             break

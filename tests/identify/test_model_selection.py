@@ -23,9 +23,7 @@ def selected(recordings, extension):
     base = World.load("so101").with_parameters({}, SERVO)
     motions = [motion_of(base, r) for r in recordings]
     selection = ModelSelection(base, motions[1:], motions[:1], Options(generations=4, threads=1))
-    return selection.select(
-        [Extension("linear servo", ("damping", "bias_torque")), extension], motions[0].joints, Structure()
-    )
+    return selection.select([Extension("linear servo", ("damping", "bias_torque")), extension], Structure())
 
 
 @pytest.mark.slow
@@ -99,9 +97,7 @@ def test_a_motor_gets_what_it_shows(physics, kept, twin):
     cut = [part for r in recordings for part in windows(motion_of(world, r), 0.5)]
     selection = ModelSelection(world, cut[2:], cut[:2], Options(generations=0, threads=1))
     first = Extension("linear motor", (), ("pole.mass", "motor.strength", "arm_hinge.damping"))
-    found = selection.select(
-        [first, *candidate_models(world, cut)[1:4]], ("arm_hinge", "pole_hinge"), Structure()
-    )
+    found = selection.select([first, *candidate_models(world, cut)[1:4]], Structure())
     assert {step.model for step in found.steps[1:] if step.kept} == kept
     for name, value in physics.items():
         assert found.values[name] == pytest.approx(value, rel=0.1)

@@ -115,6 +115,7 @@ def check(world: World, recordings: Sequence[Recording], options: Options | None
     options = options or Options()
     if not recordings:
         raise RecordingError("there are no recordings to check; load_recordings(folder) reads them")
+    options.check(world)
     motions = motions_of(world, recordings)
     base = world.with_parameters({}, fixed_values(world, options))
     parts = cut(world, motions, options.window)

@@ -11,7 +11,7 @@ from sim2real.errors import InvalidValue, RecordingError
 from sim2real.identify.options import Options
 from sim2real.identify.problem import RecordingProblem, Tally
 from sim2real.identify.space import ParameterSpace, free_parameters
-from sim2real.parameters import LAW, MODEL
+from sim2real.parameters import LAW, MODEL, check_value
 from sim2real.recordings import Recording
 from sim2real.replay import Motion, is_servo_robot, motion_of, stays_put, windows
 from sim2real.replay.decoupled import can_stand_in
@@ -59,7 +59,7 @@ def fixed_values(world: World, options: Options, published: bool = False) -> dic
     """
     asked = not options.free or any(name.endswith(".stribeck") for name in options.free)
     shaped = [n for n, p in world.parameters.items() if p.quantity.name == "stribeck_exponent" and asked]
-    fixed = dict.fromkeys(shaped, 1.0) | dict(options.fixed)
+    fixed = dict.fromkeys(shaped, 1.0) | {n: check_value(n, v) for n, v in options.fixed.items()}
     if is_servo_robot(world) and not options.free and not published:
         joints = [world.model.joint(k).name for k in range(world.model.njnt)]
         fixed = {world.of_joint(joint, "kd"): 0.0 for joint in joints} | fixed
@@ -102,6 +102,12 @@ def problem_of(
     """
     free = free_parameters(world, names, options.bounds)
     free = [dataclasses.replace(f, prior=options.priors.get(f.name)) for f in free]
+    for f in free:
+        if f.log and f.prior is not None and f.prior[0] <= 0:
+            raise InvalidValue(
+                f"the prior of {f.name}, which is searched on a logarithmic scale, has the mean "
+                f"{f.prior[0]:g}; give the value itself, above 0"
+            )
     space = ParameterSpace(tuple(free)).with_start(start or {})
     fast = is_servo_robot(world) and can_stand_in(names)
     problem = RecordingProblem.of(world, space, motions, options.threads, fast)
@@ -109,6 +115,16 @@ def problem_of(
 
 
 def cut(world: World, motions: Sequence[Motion], window: float) -> list[Motion]:
-    """Motions as the windows that a fit sees; ``window`` in seconds, 0 for the usual length."""
+    """Motions as the windows that a fit sees; ``window`` in seconds, 0 for the usual length.
+
+    Raises:
+        InvalidValue: for windows too short for a fit to begin in.
+    """
+    least = max((LEAST_ROWS * m.duration / len(m.time) for m in motions), default=0.0)
+    if 0 < window < least:
+        raise InvalidValue(
+            f"windows of {window:g} s have fewer than the {LEAST_ROWS} rows that a fit needs; give at least "
+            f"{1.01 * least:.2g} s"
+        )
     seconds = window or (SERVO_WINDOW if stays_put(world) else FREE_WINDOW)
     return [part for motion in motions for part in windows(motion, seconds)]

@@ -57,6 +57,7 @@ def identify(
     options = dataclasses.replace(options, seed=checked_seed(options.seed))
     if not recordings:
         raise RecordingError("there are no recordings to identify from; load_recordings(folder) reads them")
+    options.check(world)
     motions = motions_of(world, recordings)
     if out is not None and before is None:
         watch(CHECK, 0, float("nan"))

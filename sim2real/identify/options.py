@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sim2real.errors import InvalidValue, UnknownName
+from sim2real.parameters import INERTIA, quantity_named
+from sim2real.replay import READ_DELAY
+from sim2real.world import World
+
+_REACH = {
+    "window": (0.0, math.inf),
+    "generations": (0, math.inf),
+    "threads": (0, math.inf),
+    "top_speed": (1e-6, math.inf),
+    "motion_seconds": (1.0, 3600.0),
+}
+
 
 @dataclass(frozen=True)
 class Options:
-    """How to identify; the defaults suit a robot of servos."""
+    """How to identify; the defaults suit a robot of servos.
+
+    Raises:
+        InvalidValue: for a number that no fit can be made with.
+    """
 
     free: tuple[str, ...] = ()
     """What may change; by default what the selected model of servos, or the world's training range, names."""
@@ -18,7 +36,8 @@ class Options:
     bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     """By parameter or by quantity."""
     priors: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    """Mean and standard deviation by parameter; of its logarithm where its bounds span a factor."""
+    """Mean and standard deviation by parameter, which is that of its logarithm where its bounds span a
+    factor."""
     held_out: tuple[str, ...] | None = None
     """Recordings to hold out, by name; by default every fourth, or the last quarter of a single one. Empty to
     hold out none."""
@@ -47,3 +66,34 @@ class Options:
     recordings show of it."""
     motion_seconds: float = 12.0
     """Length of that motion."""
+
+    def __post_init__(self) -> None:
+        """Refuse what no fit can be made with."""
+        for name, (least, most) in _REACH.items():
+            value = getattr(self, name)
+            if value is not None and not least <= value <= most:
+                above = f" and at most {most:g}" if most < math.inf else ""
+                raise InvalidValue(f"{name} = {value:g} is out of reach; give at least {least:g}{above}")
+        for name, (mean, std) in self.priors.items():
+            if not (math.isfinite(mean) and 0 < std < math.inf):
+                raise InvalidValue(
+                    f"the prior of {name} has the mean {mean:g} and the standard deviation {std:g}; give two "
+                    "finite numbers, the second above 0"
+                )
+
+    def check(self, world: World) -> None:
+        """Refuse bounds and priors of what a world does not have, or of what is not free.
+
+        Raises:
+            InvalidValue: for a name that is none.
+            UnknownName: for an element or a quantity that does not exist, or a parameter that is not free.
+        """
+        for name in (*self.bounds, *self.priors):
+            element, dot, quantity = name.rpartition(".")
+            ten = f"{element}.inertia" if quantity in INERTIA else name
+            if self.free and dot and not {name, ten} & {*self.free}:
+                raise UnknownName("free parameter with bounds or a prior", name, self.free)
+            if dot and quantity != READ_DELAY:
+                world.elements_of(name)
+            elif not dot and name != READ_DELAY:
+                quantity_named(name, "quantity with bounds:")

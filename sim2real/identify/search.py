@@ -93,7 +93,7 @@ def minimize(
             np.repeat([[0.0, 1.0]], len(block), axis=0),
             steps[block],
             population_size=settings.population,
-            seed=settings.seed + number,
+            seed=(settings.seed + number) % 2**32,
         )
         for number, block in enumerate(blocks)
     ]

@@ -241,8 +241,10 @@ def _free(world: World, name: str, bounds: Mapping[str, tuple[float, float]]) ->
     if name in world.parameters:
         low, high, log = _with_range(world.parameters[name], (low, high, log))
     low, high = bounds.get(name, bounds.get(quantity, (low, high)))
-    if not low < high:
-        raise InvalidValue(f"{name} is free between {low:g} and {high:g}; give the lower end first")
+    if not -np.inf < low < high < np.inf:
+        raise InvalidValue(
+            f"{name} is free between {low:g} and {high:g}; give two finite ends, the lower first"
+        )
     free = FreeParameter(name, low, high, nominal, log and low > 0, elements)
     if low <= nominal <= high:
         return free

@@ -1,6 +1,7 @@
 """What can be wrong with the data of an identification: one sentence, a status, no fit spent on it."""
 
 import dataclasses
+import re
 
 import numpy as np
 import pytest
@@ -9,11 +10,13 @@ from sim2real.cli import main
 from sim2real.doctor import diagnose, expected_of
 from sim2real.doctor.finding import BAD
 from sim2real.doctor.screening import screen_recordings
-from sim2real.errors import BadData, RecordingError
+from sim2real.errors import BadData, InvalidValue, RecordingError, UnknownName
+from sim2real.identify.defaults import cut
 from sim2real.identify.identify import Options, identify
 from sim2real.identify.verdicts import BAD_DATA, EXIT_CODES, IDENTIFIED, NOT_IDENTIFIABLE
 from sim2real.recordings import load_recordings, write_npz
 from sim2real.recordings.raw import raw_of
+from sim2real.replay import motion_of
 from sim2real.world import World
 
 DEGREES = 180 / np.pi
@@ -225,3 +228,45 @@ def test_a_diverging_candidate_is_counted_and_the_fit_goes_on(twin):
     assert found.to_json()["diverged"] == found.diverged
     rows = {row.predictor: row for row in found.gap}
     assert rows["identified"].held_out < 0.2 * rows["nominal"].held_out
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"window": -1.0}, "window = -1 is out of reach; give at least 0"),
+        (
+            {"window": 1e-9},
+            "windows of 1e-09 s have fewer than the 7 rows that a fit needs; give at least",
+        ),
+        ({"threads": -1}, "threads = -1"),
+        ({"top_speed": float("nan")}, "top_speed = nan"),
+        ({"motion_seconds": 0.0}, "motion_seconds = 0 is out of reach; give at least 1 and at most 3600"),
+        ({"priors": {"pole.mass": (0.02, 0.0)}}, "the prior of pole.mass has the mean 0.02 and the standard"),
+        ({"priors": {"pole.mass": (-4.0, 0.1)}}, "has the mean -4; give the value itself, above 0"),
+        ({"priors": {"pole.masss": (0.02, 0.1)}}, "did you mean 'pole.mass'"),
+        ({"bounds": {"motor.strength": (0.5, 1.0)}}, "unknown free parameter with bounds or a prior"),
+        ({"bounds": {"mas": (0.5, 1.0)}}, "did you mean 'mass'"),
+        ({"bounds": {"mass": (0.01, float("inf"))}}, "give two finite ends"),
+        ({"fixed": {"motor.strength": float("nan")}}, "motor.strength = nan is not a finite number"),
+    ],
+)
+def test_options_that_no_fit_can_have_are_refused_by_name(asked, said, twin):
+    recordings = twin("furuta", {}, count=2, seconds=0.5)
+    with pytest.raises((InvalidValue, UnknownName), match=re.escape(said)):
+        identify(World.load("furuta"), recordings, Options(free=("pole.mass",), generations=0, **asked))
+
+
+def test_slow_logs_get_windows_of_the_rows_that_a_fit_needs(twin):
+    (recording,) = twin("cartpole", {"pole.mass": 0.15}, count=1, seconds=20.0, start=(0, np.pi), noise=1e-4)
+    rows = slice(None, None, round(0.25 / (recording.time[1] - recording.time[0])))
+    slow = dataclasses.replace(
+        recording,
+        time=recording.time[rows],
+        command=recording.command[rows],
+        position=recording.position[rows],
+        velocity=None if recording.velocity is None else recording.velocity[rows],
+    )
+    motion = motion_of(World.load("cartpole"), slow)
+    parts = cut(World.load("cartpole"), [motion], 0.0)
+    assert len(parts) == len(motion.time) // 7
+    assert min(len(part.time) for part in parts) >= 7

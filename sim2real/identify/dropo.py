@@ -17,6 +17,7 @@ no width goes out below the standard error that the residuals imply.
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +28,7 @@ from sim2real.distributions import Distribution, Normal
 from sim2real.domain import Domain
 from sim2real.errors import InvalidValue
 from sim2real.identify.identifiability import open_scale
+from sim2real.identify.options import check_reach
 from sim2real.identify.problem import RolloutProblem
 from sim2real.identify.search import SearchSettings, minimize, search
 from sim2real.identify.space import FloatArray, ParameterSpace
@@ -63,12 +65,10 @@ class DropoSettings:
 
     def __post_init__(self) -> None:
         """Refuse what can't be fitted."""
-        if self.samples < 2:
-            raise InvalidValue(f"{self.samples} samples have no covariance; give at least 2")
-        if self.entropy < 0 or not self.tails > 0 or (self.epsilon is not None and not self.epsilon > 0):
+        check_reach(self, {"samples": (2, math.inf), "horizon": (1, math.inf), "entropy": (0.0, 1e12)})
+        if not self.tails > 0 or (self.epsilon is not None and not 0 < self.epsilon < math.inf):
             raise InvalidValue(
-                f"epsilon {self.epsilon}, tails {self.tails:g}, entropy {self.entropy:g}: the first two must "
-                "be above 0, the last not below"
+                f"epsilon {self.epsilon}, tails {self.tails:g}: both must be above 0, epsilon finite"
             )
 
 

@@ -15,6 +15,7 @@ The networks live in memory alone; nothing is pickled.
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from sim2real.distributions import Samples
 from sim2real.domain import Domain
 from sim2real.env import Sim2RealVectorEnv
 from sim2real.errors import InvalidValue, MissingExtra
+from sim2real.identify.options import check_reach
 from sim2real.identify.posterior_checks import PosteriorCheck, calibration, predictive
 from sim2real.identify.space import FloatArray, ParameterSpace
 from sim2real.interface import ActorLike
@@ -65,11 +67,8 @@ class NpeSettings:
 
     def __post_init__(self) -> None:
         """Refuse what can't be learnt or checked."""
-        if self.simulations < 50 or self.checks < 20 or self.samples < 20:
-            raise InvalidValue(
-                f"{self.simulations} simulations, {self.checks} checks, {self.samples} samples are too few; "
-                "give at least 50, 20 and 20"
-            )
+        least = {"simulations": 50, "checks": 20, "samples": 20, "max_epochs": 1, "rows": 1, "seed": 0}
+        check_reach(self, {name: (number, math.inf) for name, number in least.items()})
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,11 +115,11 @@ def npe(
     if len(points) < settings.simulations // 2 + settings.checks:
         raise InvalidValue(f"{simulator.diverged} simulated recordings blew up; narrow the ranges")
     tests, training = slice(settings.checks), slice(settings.checks, None)
-    compressed, guesses = compress(summaries[training], points[training])
+    guess, guesses = compress(summaries[training], points[training])
     posterior = _learnt(points[training], guesses, settings)
-    checked = _drawn(posterior, compressed.predict(summaries[tests]), 200, settings.seed)
+    checked = _drawn(posterior, guess(summaries[tests]), 200, settings.seed)
     observed = summarize(rollouts.episodes)
-    [drawn] = _drawn(posterior, compressed.predict(observed[None]), settings.samples, settings.seed)
+    [drawn] = _drawn(posterior, guess(observed[None]), settings.samples, settings.seed)
     _, again = simulator(drawn[np.arange(settings.checks) % len(drawn)], settings.seed + 1)
     values = space.values(drawn)
     domain = Domain({name: Samples(tuple(map(float, values[:, k]))) for k, name in enumerate(space.names)})
@@ -209,7 +208,9 @@ def _features(observation: FloatArray, action: FloatArray) -> FloatArray:
     return np.concatenate((observation[:-1], *lagged, np.ones((len(action), 1))), axis=1)
 
 
-def compress(summaries: FloatArray, points: FloatArray) -> tuple[Any, FloatArray]:
+def compress(
+    summaries: FloatArray, points: FloatArray
+) -> tuple[Callable[[FloatArray], FloatArray], FloatArray]:
     """Brings summaries down to one number a parameter, its best linear guess.
 
     Semi-automatic summaries (Fearnhead & Prangle 2012): a network that sees a few numbers needs far fewer
@@ -230,7 +231,9 @@ def compress(summaries: FloatArray, points: FloatArray) -> tuple[Any, FloatArray
 
     cut = FunctionTransformer(np.clip, kw_args={"a_min": -_FAR, "a_max": _FAR})
     guess = make_pipeline(RobustScaler(), cut, RidgeCV(_PENALTIES * len(points)))
-    return guess.fit(summaries, points), cross_val_predict(guess, summaries, points)
+    unseen, fitted = cross_val_predict(guess, summaries, points), guess.fit(summaries, points)
+    # of one parameter, a regression of scikit-learn's forgets the axis
+    return lambda new: fitted.predict(new).reshape(len(new), -1), unseen.reshape(points.shape)
 
 
 def _learnt(points: FloatArray, summaries: FloatArray, settings: NpeSettings) -> Any:  # noqa: ANN401

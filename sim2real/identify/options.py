@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from numbers import Integral
 from pathlib import Path
 
 from sim2real.errors import InvalidValue, UnknownName
@@ -19,6 +20,19 @@ _REACH = {
     "top_speed": (1e-6, math.inf),
     "motion_seconds": (1.0, 3600.0),
 }
+
+
+def check_reach(settings: object, reach: Mapping[str, tuple[float, float]]) -> None:
+    """Refuse numbers that are not between two ends, and fractions where the lower one is a whole number.
+
+    Raises:
+        InvalidValue: for such a number; None is none.
+    """
+    for name, (least, most) in reach.items():
+        value, whole = getattr(settings, name), isinstance(least, int)
+        if value is not None and not (least <= value <= most and (isinstance(value, Integral) or not whole)):
+            kind, above = "a whole number of " * whole, f" and at most {most:g}" if most < math.inf else ""
+            raise InvalidValue(f"{name} = {value:g} is out of reach; give {kind}at least {least:g}{above}")
 
 
 @dataclass(frozen=True)
@@ -69,11 +83,7 @@ class Options:
 
     def __post_init__(self) -> None:
         """Refuse what no fit can be made with."""
-        for name, (least, most) in _REACH.items():
-            value = getattr(self, name)
-            if value is not None and not least <= value <= most:
-                above = f" and at most {most:g}" if most < math.inf else ""
-                raise InvalidValue(f"{name} = {value:g} is out of reach; give at least {least:g}{above}")
+        check_reach(self, _REACH)
         for name, (mean, std) in self.priors.items():
             if not (math.isfinite(mean) and 0 < std < math.inf):
                 raise InvalidValue(

@@ -10,6 +10,7 @@ are correlated, and a part of the episodes is held out for the widths.
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 
@@ -20,6 +21,7 @@ from sim2real.identify.estimates import FITTED, NOMINAL, estimates_of, gap_row
 from sim2real.identify.identifiability import combinations, open_scale
 from sim2real.identify.least_squares import least_squares
 from sim2real.identify.noise import noise_of
+from sim2real.identify.options import check_reach
 from sim2real.identify.problem import FINEST, RolloutProblem, rmse_of
 from sim2real.identify.result import Identification
 from sim2real.identify.search import SearchSettings, search
@@ -37,7 +39,11 @@ _SEARCH = SearchSettings()
 
 @dataclass(frozen=True)
 class FitSettings:
-    """Settings of `fit_rollouts`."""
+    """Settings of `fit_rollouts`.
+
+    Raises:
+        InvalidValue: for a window without steps, or a share that is none.
+    """
 
     window: int = 5
     """Control steps from one measured state to the next. Longer windows see slow effects better, but noise of
@@ -46,6 +52,10 @@ class FitSettings:
     search: SearchSettings = _SEARCH
     held_out: float = 0.2
     """Share of the episodes that the fit does not see and the widths come from."""
+
+    def __post_init__(self) -> None:
+        """Refuse what can't be fitted."""
+        check_reach(self, {"window": (1, math.inf), "held_out": (0.0, 1.0)})
 
 
 def fit_rollouts(

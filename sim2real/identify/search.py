@@ -9,12 +9,14 @@ CMA-ES with margin (Hamano et al. 2022) keeps every one in reach until the evide
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from sim2real.errors import InvalidValue
+from sim2real.identify.options import check_reach
 from sim2real.identify.problem import Problem
 from sim2real.identify.space import FloatArray
 
@@ -24,6 +26,13 @@ point, or one for each of several blocks of columns, shape (n, blocks)."""
 Watch = Callable[[int, float], None]
 """Is told the number of every round and the best cost so far."""
 
+_REACH = {
+    "generations": (1, math.inf),
+    "population": (4, math.inf),
+    "tolerance": (0.0, math.inf),
+    "spread": (1e-6, 1.0),
+    "seed": (0, math.inf),
+}
 _ADVICE = "narrow the ranges or check the data"
 
 
@@ -32,7 +41,7 @@ class SearchSettings:
     """How a space is searched.
 
     Raises:
-        InvalidValue: for less than one generation, or a population below 4.
+        InvalidValue: for less than one generation, a population below 4, or another number out of reach.
     """
 
     generations: int = 60
@@ -45,10 +54,7 @@ class SearchSettings:
 
     def __post_init__(self) -> None:
         """Refuse a search that finds nothing."""
-        if self.generations < 1 or self.population < 4:
-            raise InvalidValue(
-                f"{self.generations} generations of {self.population} find nothing; give at least 1 and 4"
-            )
+        check_reach(self, _REACH)
 
 
 @dataclass(frozen=True, eq=False)

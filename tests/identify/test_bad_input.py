@@ -12,7 +12,11 @@ from sim2real.doctor.finding import BAD
 from sim2real.doctor.screening import screen_recordings
 from sim2real.errors import BadData, InvalidValue, RecordingError, UnknownName
 from sim2real.identify.defaults import cut
+from sim2real.identify.dropo import DropoSettings
 from sim2real.identify.identify import Options, identify
+from sim2real.identify.npe import NpeSettings
+from sim2real.identify.rollout_fit import FitSettings
+from sim2real.identify.search import SearchSettings
 from sim2real.identify.verdicts import BAD_DATA, EXIT_CODES, IDENTIFIED, NOT_IDENTIFIABLE
 from sim2real.recordings import load_recordings, write_npz
 from sim2real.recordings.raw import raw_of
@@ -254,6 +258,38 @@ def test_options_that_no_fit_can_have_are_refused_by_name(asked, said, twin):
     recordings = twin("furuta", {}, count=2, seconds=0.5)
     with pytest.raises((InvalidValue, UnknownName), match=re.escape(said)):
         identify(World.load("furuta"), recordings, Options(free=("pole.mass",), generations=0, **asked))
+
+
+@pytest.mark.parametrize(
+    ("kind", "asked", "said"),
+    [
+        (
+            SearchSettings,
+            {"generations": 0},
+            "generations = 0 is out of reach; give a whole number of at least 1",
+        ),
+        (SearchSettings, {"population": 5.5}, "population = 5.5 is out of reach; give a whole number"),
+        (
+            SearchSettings,
+            {"spread": float("nan")},
+            "spread = nan is out of reach; give at least 1e-06 and at",
+        ),
+        (SearchSettings, {"seed": -1}, "seed = -1 is out of reach"),
+        (FitSettings, {"held_out": 2.0}, "held_out = 2 is out of reach; give at least 0 and at most 1"),
+        (FitSettings, {"window": 2.5}, "window = 2.5 is out of reach; give a whole number of at least 1"),
+        (DropoSettings, {"samples": float("nan")}, "samples = nan is out of reach"),
+        (
+            DropoSettings,
+            {"epsilon": float("inf")},
+            "epsilon inf, tails 4: both must be above 0, epsilon finite",
+        ),
+        (DropoSettings, {"entropy": -1.0}, "entropy = -1 is out of reach"),
+        (NpeSettings, {"rows": 0}, "rows = 0 is out of reach; give a whole number of at least 1"),
+    ],
+)
+def test_settings_out_of_reach_are_refused_by_name(kind, asked, said):
+    with pytest.raises(InvalidValue, match=re.escape(said)):
+        kind(**asked)
 
 
 def test_slow_logs_get_windows_of_the_rows_that_a_fit_needs(twin):

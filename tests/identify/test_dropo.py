@@ -86,7 +86,7 @@ def test_what_has_no_normal_is_refused(furuta, rollouts):
     late = Domain({"motor.latency": Uniform(0, 8)})
     with pytest.raises(InvalidValue, match="counts whole numbers"):
         dropo(furuta, rollouts, late)
-    with pytest.raises(InvalidValue, match="1 samples have no covariance"):
+    with pytest.raises(InvalidValue, match="samples = 1 is out of reach; give a whole number of at least 2"):
         DropoSettings(samples=1)
     with pytest.raises(InvalidValue, match="epsilon -1"):
         DropoSettings(epsilon=-1.0)

@@ -67,13 +67,16 @@ def test_simulated_recordings_are_those_of_the_env(furuta, policy):
         assert summaries[k] == pytest.approx(summarize(truth.episodes[4 * k : 4 * k + 4]), abs=1e-4)
 
 
-def test_compression_guesses_what_is_linear():
+@pytest.mark.parametrize("count", [1, 2])
+def test_compression_guesses_what_is_linear(count):
     rng = np.random.default_rng(0)
-    points = rng.random((300, 2))
-    summaries = points @ rng.normal(size=(2, 10)) + 0.05 * rng.normal(size=(300, 10))
-    compressed, guesses = compress(summaries[:200], points[:200])
+    points = rng.random((300, count))
+    summaries = points @ rng.normal(size=(count, 10)) + 0.05 * rng.normal(size=(300, 10))
+    guess, guesses = compress(summaries[:200], points[:200])
+    assert guesses.shape == (200, count)
     assert np.abs(guesses - points[:200]).std() < 0.05
-    fresh = compressed.predict(summaries[200:])
+    fresh = guess(summaries[200:])
+    assert fresh.shape == (100, count)
     assert np.abs(fresh - points[200:]).std() < 0.05
 
 
@@ -115,8 +118,20 @@ def test_predictive_tells_an_outlier():
 
 
 def test_too_few_simulations_are_refused():
-    with pytest.raises(InvalidValue, match="10 simulations, 200 checks, 500 samples are too few"):
+    with pytest.raises(
+        InvalidValue, match="simulations = 10 is out of reach; give a whole number of at least 50"
+    ):
         NpeSettings(simulations=10)
+
+
+@pytest.mark.slow
+def test_a_single_parameter_is_learnt_too(furuta, policy):
+    truth, box = 0.0312, bounds(furuta).parameters["pole.mass"]
+    settings = NpeSettings(simulations=100, checks=20, samples=100, max_epochs=30)
+    like, only = recording(furuta, policy, {"pole.mass": truth}), Domain({"pole.mass": box})
+    result = npe(furuta, like, only, lambda seed: Excited(policy, 0.3, seed), settings)
+    samples = np.array(result.domain.parameters["pole.mass"].values)
+    assert abs(samples.mean() - truth) < 4 * samples.std()
 
 
 @pytest.mark.slow

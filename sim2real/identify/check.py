@@ -37,7 +37,7 @@ from sim2real.plain import plain
 from sim2real.recordings import Recording
 from sim2real.replay import Motion, is_servo_robot
 from sim2real.replay.commands import joint_controls
-from sim2real.world import World
+from sim2real.world import World, element_names
 
 _GLANCE = 3  # generations of the search for a point at which a far-off servo's gain shows at all
 _MOVES = 0.01  # rad or m; a command that ranges over less excites nothing
@@ -151,7 +151,7 @@ def first_parameters(world: World, options: Options) -> list[str]:
         return list(options.free)
     if not is_servo_robot(world):
         return trained_parameters(world)
-    joints = [world.model.joint(k).name for k in range(world.model.njnt)]
+    joints = element_names(world.model, "joint")
     linear, dry, *_ = candidate_models(world)
     return [*linear.names(world, joints), *dry.names(world, joints), *masses_of(world)]
 

@@ -16,7 +16,7 @@ from sim2real.recordings import Recording
 from sim2real.replay import Motion, is_servo_robot, motion_of, stays_put, windows
 from sim2real.replay.decoupled import can_stand_in
 from sim2real.replay.motion import LEAST_ROWS
-from sim2real.world import World, drives
+from sim2real.world import World, drives, element_names
 
 SERVO_WINDOW, FREE_WINDOW = 20.0, 1.0
 """Seconds of open loop at a time; a robot that can fall soon forgets how it began."""
@@ -61,7 +61,7 @@ def fixed_values(world: World, options: Options, published: bool = False) -> dic
     shaped = [n for n, p in world.parameters.items() if p.quantity.name == "stribeck_exponent" and asked]
     fixed = dict.fromkeys(shaped, 1.0) | {n: check_value(n, v) for n, v in options.fixed.items()}
     if is_servo_robot(world) and not options.free and not published:
-        joints = [world.model.joint(k).name for k in range(world.model.njnt)]
+        joints = element_names(world.model, "joint")
         fixed = {world.of_joint(joint, "kd"): 0.0 for joint in joints} | fixed
     return fixed
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -34,7 +34,6 @@ from sim2real.world import World
 _NOISES = 4.0  # noise of a measurement, and what that of the first state has become
 _ROUNDS = 20
 _WHITE = 5.0  # times the noise, which in a simulator is none
-_SEARCH = SearchSettings()
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ class FitSettings:
     """Control steps from one measured state to the next. Longer windows see slow effects better, but noise of
     the measured state grows in them and biases: with 15 steps and a noise of 0.02 furuta seems 3 % weak.
     """
-    search: SearchSettings = _SEARCH
+    search: SearchSettings = field(default_factory=SearchSettings)
     held_out: float = 0.2
     """Share of the episodes that the fit does not see and the widths come from."""
 

@@ -22,7 +22,7 @@ from sim2real.domain import Domain
 from sim2real.errors import InvalidValue, UnknownName
 from sim2real.parameters import INERTIA, Parameter, quantity_of
 from sim2real.replay import READ_DELAY
-from sim2real.world import World, drive_of, drives, element_id, levers
+from sim2real.world import World, drive_of, drives, element_id, element_names, levers
 from sim2real.world.drives import Drive
 
 FloatArray = NDArray[np.float64]
@@ -228,7 +228,7 @@ def _free(world: World, name: str, bounds: Mapping[str, tuple[float, float]]) ->
     element, _, quantity = name.rpartition(".")
     elements: tuple[str, ...] = (element,)
     if quantity == READ_DELAY:
-        known = [world.model.joint(k).name for k in range(world.model.njnt)]
+        known = element_names(world.model, "joint")
         if element not in known:
             raise UnknownName(f"joint in {name}:", element, known)
         nominal = 0.0

@@ -187,7 +187,8 @@ def replay_gap(
 
 def _horizon(world: World, told: Sequence[replays.Motion], physics: Mapping[str, float] | None) -> FloatArray:
     """Errors of windows that each begin at the measured state. Shape (motions, horizons)."""
-    cut = [replays.windows(motion, HORIZONS[-1]) for motion in told]
+    parts = (replays.windows(motion, HORIZONS[-1]) for motion in told)
+    cut = [[part for part in own if part.duration < 2 * HORIZONS[-1]] for own in parts]
     table, every = np.full((len(told), len(HORIZONS)), np.nan), [window for own in cut for window in own]
     simulated = iter(_simulated(world, every, physics) if every else ())
     for row, own in enumerate(cut):

@@ -156,6 +156,7 @@ def of_two_joints(actuators, seed):
     return Recording(f"run{seed}", ("j1", "j2"), time, command, position)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("actuators", [SEVERAL_INPUTS, MOTOR_AND_DAMPER])
 def test_joints_are_told_by_the_column_that_is_for_them(actuators, tmp_path):
     (tmp_path / "scene.xml").write_text(TWO_JOINTS.format(0.3, actuators))

@@ -192,7 +192,6 @@ def over_budget(readings: dict[str, Reading]) -> list[str]:
     ]
 
 
-@pytest.mark.slow
 def test_budgets() -> None:
     assert over_budget(measure(read_package())) == []
 

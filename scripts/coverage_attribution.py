@@ -23,7 +23,7 @@ from rich.table import Table
 
 from sim2real.evaluate.losses import Losses, only_together
 from sim2real.evaluate.shapley import Game
-from sim2real.files import write_text
+from sim2real.files import write_atomically
 
 COSTS, TOGETHER, IDLE = np.array([20.0, 0.0, 0.0, 3.0, 0.0]), 12.0, 4
 STARTS = 32
@@ -87,7 +87,7 @@ def main() -> None:
             if len(found[n]) <= number:
                 found[n].append(judged(n, number))
         if kept and number % EVERY == EVERY - 1:
-            write_text(kept, json.dumps(found))
+            write_atomically(kept, json.dumps(found))
     table = Table("", *(f"{n} policies" for n in COUNTS), title=f"{repeats} attributions a column")
     for name in found[1][0]:
         means = (np.mean([row[name] for row in found[n][:repeats]]) for n in COUNTS)

@@ -27,7 +27,7 @@ from rich.table import Table
 
 from sim2real.domain import Domain
 from sim2real.evaluate.statistics import wilson
-from sim2real.files import write_text
+from sim2real.files import write_atomically
 from sim2real.identify.identify import Options, identify
 from sim2real.identify.space import FreeParameter, free_parameters
 from sim2real.recordings import Recording
@@ -204,7 +204,7 @@ def main() -> None:
             for seed in range(arguments.twins):
                 path = arguments.out / f"{name}-{lacks.replace(' ', '-')}-{seed}.json"
                 if not path.exists():
-                    write_text(path, json.dumps(intervals(name, lacks, seed)))
+                    write_atomically(path, json.dumps(intervals(name, lacks, seed)))
                 for kind, ends in json.loads(path.read_text("utf-8")).items():
                     found[kind] += ends
             for kind, ends in found.items():

@@ -22,7 +22,7 @@ import tomli_w
 
 from sim2real.catalog import entries
 from sim2real.cli.arguments import positive
-from sim2real.files import write_text
+from sim2real.files import write_atomically
 from sim2real.policy import Policy
 from sim2real.simulators import installed
 from sim2real.world import World
@@ -51,7 +51,7 @@ def stored(world: World, path: Path) -> Table:
 def write(world: World, table: Table, path: Path) -> None:
     ordered = {name: table[name] for name in world.variants if name in table}
     note = "# Mean returns per variant; made by scripts/make_references.py\n"
-    write_text(path, note + tomli_w.dumps({"variants": ordered}))
+    write_atomically(path, note + tomli_w.dumps({"variants": ordered}))
 
 
 def main() -> None:

@@ -22,7 +22,7 @@ from sim2real.catalog import catalog, entries
 from sim2real.cli.arguments import positive
 from sim2real.evaluate.rollouts import references
 from sim2real.evaluate.verdict import number
-from sim2real.files import write_text
+from sim2real.files import write_atomically
 from sim2real.policy import Policy
 from sim2real.transfer.compare import ZERO_SHOT, Compared, Design, Row, compare
 from sim2real.transfer.target import Budget
@@ -150,7 +150,7 @@ def main() -> None:
         "starts. Printed by `python scripts/methods_worlds.py`.",
     ]
     page = "transfer.md" if asked.target == TARGET else f"transfer_{asked.target}.md"
-    write_text(out / page, "\n".join(lines) + "\n")
+    write_atomically(out / page, "\n".join(lines) + "\n")
     print(*lines, sep="\n")
 
 

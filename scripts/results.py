@@ -20,7 +20,7 @@ from sim2real.cli.arguments import positive
 from sim2real.evaluate.gap import GapOptions, GapReport, gap_report
 from sim2real.evaluate.rollouts import Trials, references, run_policies, steps_of
 from sim2real.evaluate.verdict import headline, number, verdict
-from sim2real.files import write_text
+from sim2real.files import write_atomically
 from sim2real.policy import Policy
 from sim2real.report.gap import write_report
 from sim2real.transfer.fine_tune import fine_tune
@@ -102,12 +102,12 @@ def main() -> None:
         worlds, effort = worlds[:1], Effort(Path("runs/quick"), 2, 2_048)
     for name in worlds:
         page = section(*report_on(name, effort), name)
-        write_text(effort.pages / f"{name}.md", page)
+        write_atomically(effort.pages / f"{name}.md", page)
         print(page, flush=True)
     pages = [name for name in entries("envs") if (effort.pages / f"{name}.md").is_file()]
     links = [f"- [{World.load(name).title}]({name}.md)" for name in pages]
     head = HEAD.format(episodes=effort.episodes, budget=f"{effort.budget:,}")
-    write_text(effort.pages / "README.md", head + "\n".join(links) + "\n")
+    write_atomically(effort.pages / "README.md", head + "\n".join(links) + "\n")
 
 
 HEAD = """# Policies

@@ -21,7 +21,7 @@ from sim2real.evaluate.metrics import mean
 from sim2real.evaluate.rollouts import Trials, run_policies
 from sim2real.evaluate.statistics import spread
 from sim2real.evaluate.verdict import number
-from sim2real.files import write_text
+from sim2real.files import write_atomically
 from sim2real.policy import Policy
 from sim2real.simulators import installed
 from sim2real.world import CONTROL, SIMULATORS, World
@@ -110,7 +110,7 @@ def main() -> None:
         print(made, flush=True)
         sections = kept(path) | {heading(name): made}
         known = set(map(heading, worlds))
-        write_text(path, HEAD + "\n".join(text for title, text in sections.items() if title in known))
+        write_atomically(path, HEAD + "\n".join(text for title, text in sections.items() if title in known))
 
 
 HEAD = """# From one engine to another

@@ -35,7 +35,7 @@ from sim2real.distributions import (
 )
 from sim2real.documents import Section, is_number
 from sim2real.errors import InvalidValue, UnknownName
-from sim2real.files import write_text
+from sim2real.files import write_atomically
 from sim2real.parameters import Parameter, check_unit, check_value, quantity_of
 
 _LEAST_EIGENVALUE = 1e-3
@@ -188,7 +188,7 @@ class Domain:
 
     def save(self, path: str | Path) -> None:
         """Write TOML; floats keep every bit."""
-        write_text(path, tomli_w.dumps(self.to_toml()))
+        write_atomically(path, tomli_w.dumps(self.to_toml()))
 
     @classmethod
     def load(cls, path: str | Path) -> Domain:

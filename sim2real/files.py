@@ -48,12 +48,12 @@ def room_in(folder: str | Path) -> Iterator[None]:
         raise
 
 
-def write_atomically(path: str | Path, write: Callable[[Path], object]) -> None:
-    """Let ``write`` fill a temporary file, then rename it to ``path``.
+def write_atomically(path: str | Path, write: Write) -> None:
+    """Fill a temporary file, then rename it to ``path``.
 
     Args:
         path: the file to create or replace; missing folders are made.
-        write: called with the temporary path, which has the same suffix as ``path``.
+        write: its text, written as UTF-8; or what is called with the temporary path, of the same suffix.
 
     Raises:
         DiskFull: if there is no room; the old file is then still there.
@@ -198,11 +198,6 @@ def check_file(path: str | Path) -> None:
     if path.is_dir():
         raise InvalidValue(f"{path} is a folder, and a file is to be written; name a file")
     check_folder(path.parent)
-
-
-def write_text(path: str | Path, text: str) -> None:
-    """Write ``text`` as UTF-8, whole or not at all."""
-    write_together(Path(path).parent, {Path(path).name: text})
 
 
 def _umask() -> int:

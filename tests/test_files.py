@@ -8,20 +8,20 @@ import sys
 import pytest
 
 from sim2real.errors import InvalidValue
-from sim2real.files import check_folder, replace_folder, write_atomically, write_text
+from sim2real.files import check_folder, replace_folder, write_atomically
 
 # A real full disk for one process: no file may grow beyond 4 KiB.
 FULL_DISK = """
 import resource, sys
 from pathlib import Path
-from sim2real.files import replace_folder, write_text
+from sim2real.files import replace_folder, write_atomically
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 path = Path(sys.argv[1])
 try:
     if path.is_dir():
         replace_folder(path, lambda new: (new / "data").write_text("x" * 10_000))
     else:
-        write_text(path, "x" * 10_000)
+        write_atomically(path, "x" * 10_000)
 except OSError as error:
     print(type(error).__name__, error)
 """
@@ -63,7 +63,7 @@ def test_replaces_whole(old):
         replace_folder(old, lambda new: (new / "data").write_text("new"))
         assert [p.name for p in old.iterdir()] == ["data"]
     else:
-        write_text(old, "new")
+        write_atomically(old, "new")
     assert content(old) == "new"
     assert [p.name for p in old.parent.iterdir()] == ["result"]
 
@@ -108,7 +108,7 @@ def test_makes_missing_folders_and_keeps_the_suffix(tmp_path):
 
 
 def test_a_place_may_be_given_as_text(tmp_path):
-    write_text(str(tmp_path / "a" / "file"), "1")
+    write_atomically(str(tmp_path / "a" / "file"), "1")
     replace_folder(str(tmp_path / "b" / "folder"), lambda new: (new / "data").write_text("2"))
     assert (tmp_path / "a" / "file").read_text() == "1"
     assert content(tmp_path / "b" / "folder") == "2"
@@ -117,7 +117,7 @@ def test_a_place_may_be_given_as_text(tmp_path):
 def test_rights_follow_the_umask(tmp_path):
     mask = os.umask(0o027)
     try:
-        write_text(tmp_path / "file", "")
+        write_atomically(tmp_path / "file", "")
         replace_folder(tmp_path / "folder", lambda new: None)
     finally:
         os.umask(mask)
@@ -131,7 +131,7 @@ def test_what_a_folder_does_not_own_is_not_deleted(tmp_path):
     (home / "photos").mkdir(parents=True)
     (home / "data").write_text("old")
     with pytest.raises(InvalidValue, match=r"home holds photos, which would be lost; choose another folder"):
-        replace_folder(home, lambda new: write_text(new / "data", "new"))
+        replace_folder(home, lambda new: write_atomically(new / "data", "new"))
     assert {path.name for path in tmp_path.rglob("*")} == {"home", "photos", "data"}
     assert (home / "data").read_text() == "old"
 
@@ -142,7 +142,7 @@ def test_a_file_is_not_replaced_by_a_folder(tmp_path):
         with pytest.raises(InvalidValue, match="file is not a folder, so nothing can go into"):
             check_folder(folder)
     with pytest.raises(InvalidValue, match="file is not a folder"):
-        replace_folder(tmp_path / "file", lambda new: write_text(new / "data", "new"))
+        replace_folder(tmp_path / "file", lambda new: write_atomically(new / "data", "new"))
     assert (tmp_path / "file").read_text() == "old"
 
 

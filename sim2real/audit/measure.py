@@ -9,15 +9,16 @@ import numpy as np
 
 from sim2real.audit.excitation import Excitation, excite, plays, table
 from sim2real.audit.finding import REFUSED, Audit, End, Finding, distinct, ranked, verdict_of
-from sim2real.audit.moves import Move, rows_of, why_idle, why_unused
+from sim2real.audit.moves import Move, rows_of, why_idle
 from sim2real.audit.reasons import why_dead
 from sim2real.domain import Domain
 from sim2real.env import engine_for, task_class
 from sim2real.errors import InvalidValue
-from sim2real.parameters import MODEL
+from sim2real.interface import TaskSpec
+from sim2real.parameters import ACTUATOR, MODEL, Parameter
 from sim2real.simulators import Engine, make_simulator
 from sim2real.simulators.mujoco import MujocoSimulator
-from sim2real.world import World
+from sim2real.world import World, drives
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ def _reasons(world: World, move: Move, where: Where) -> Iterator[str]:
     """Why a move changes nothing, as far as it is known."""
     parameter = world.parameters[move.parameter]
     yield from why_idle(world, move)
-    unused = list(why_unused(world, task_class(world).spec, parameter))
+    unused = list(_why_unused(world, task_class(world).spec, parameter))
     yield from unused
     if parameter.quantity.acts == MODEL and not unused:
         yield from _of_model(world, move)
@@ -138,6 +139,19 @@ def _reasons(world: World, move: Move, where: Where) -> Iterator[str]:
                 f"dead under {where.engine.name} only: under mujoco it moves the trajectory by "
                 f"{there.trajectory:.2g}"
             )
+
+
+def _why_unused(world: World, task: TaskSpec, parameter: Parameter) -> Iterator[str]:
+    """That a parameter which seems dead is of what the task neither reads nor commands."""
+    quantity = parameter.quantity
+    if quantity.name == "encoder_offset":
+        yield f"no servo reads it, and task {task.name} neither observes that joint nor commands by it"
+    if task.drives and (quantity.acts == ACTUATOR or quantity.name in ("latency", "strength")):
+        joints, names = drives(world.model)
+        wanted = {drive.name if drive.name in names else drive.joint for drive in task.drives}
+        commanded = [name for name, joint in zip(names, joints, strict=True) if {name, joint} & wanted]
+        if not set(commanded) & set(parameter.elements):
+            yield f"task {task.name} commands only {', '.join(commanded)}"
 
 
 def _of_model(world: World, move: Move) -> Iterator[str]:

@@ -13,9 +13,8 @@ import numpy as np
 
 from sim2real.distributions import Distribution, Normal
 from sim2real.domain import Domain
-from sim2real.interface import TaskSpec
-from sim2real.parameters import ACTUATOR, MODEL, Parameter, Quantity, quantity_of
-from sim2real.world import Variant, World, drives
+from sim2real.parameters import MODEL, Parameter, Quantity, quantity_of
+from sim2real.world import Variant, World
 
 Physics = Mapping[str, float]
 
@@ -111,19 +110,6 @@ def why_idle(world: World, move: Move) -> Iterator[str]:
         yield f"it only shapes {shaped}, which none of its elements is given"
     if others and all(move.base.get(p.name, p.nominal) == (p.quantity.neutral or 0.0) for p in others):
         yield f"it only shapes {', '.join(p.name for p in others)}, which stays neutral"
-
-
-def why_unused(world: World, task: TaskSpec, parameter: Parameter) -> Iterator[str]:
-    """That a parameter which seems dead is of what the task neither reads nor commands."""
-    quantity = parameter.quantity
-    if quantity.name == "encoder_offset":
-        yield f"no servo reads it, and task {task.name} neither observes that joint nor commands by it"
-    if task.drives and (quantity.acts == ACTUATOR or quantity.name in ("latency", "strength")):
-        joints, names = drives(world.model)
-        wanted = {drive.name if drive.name in names else drive.joint for drive in task.drives}
-        commanded = [name for name, joint in zip(names, joints, strict=True) if {name, joint} & wanted]
-        if not set(commanded) & set(parameter.elements):
-            yield f"task {task.name} commands only {', '.join(commanded)}"
 
 
 def _is_lonely(world: World, parameter: Parameter) -> bool:

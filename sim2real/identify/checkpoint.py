@@ -19,7 +19,7 @@ import numpy as np
 
 from sim2real.documents import Section
 from sim2real.errors import InvalidValue
-from sim2real.files import write_text
+from sim2real.files import write_atomically
 from sim2real.plain import as_type, plain
 from sim2real.replay import Motion
 from sim2real.world import World
@@ -58,7 +58,7 @@ class Checkpoint:
         if name not in self.settled:
             self.settled[name] = plain(work())
             if self.path is not None:
-                write_text(self.path, json.dumps({"seal": self._seal(self.settled), **self.settled}))
+                write_atomically(self.path, json.dumps({"seal": self._seal(self.settled), **self.settled}))
         return cast(_T, as_type(kind, self.settled[name]))
 
     def _seal(self, settled: Mapping[str, object]) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sim2real.distributions import Point
 from sim2real.domain import Domain
-from sim2real.files import write_text
+from sim2real.files import write_atomically
 from sim2real.identify.estimates import GapRow, ParameterEstimate
 from sim2real.identify.model_selection import Comparison
 from sim2real.identify.residuals import Hint
@@ -83,4 +83,4 @@ class Identification:
         self.domain.save(folder / "identified.toml")
         shapes = {name: d.value for name, d in self.domain.parameters.items() if isinstance(d, Point)}
         Domain.point({**shapes, **self.point}).save(folder / "point.toml")
-        write_text(folder / "identification.json", as_json(self.to_json()))
+        write_atomically(folder / "identification.json", as_json(self.to_json()))

@@ -12,7 +12,7 @@ from sim2real.evaluate.prediction import Prediction
 from sim2real.evaluate.prediction import predict as predict_results
 from sim2real.evaluate.results_file import read_columns, results_of, split
 from sim2real.evaluate.rollouts import Trials
-from sim2real.files import check_file, check_folder, write_text
+from sim2real.files import check_file, check_folder, write_atomically
 from sim2real.foreign import load_policy
 from sim2real.parity.measure import Parity, measure
 from sim2real.pipelines.given import given_world
@@ -125,5 +125,5 @@ def predict(
         *each, target = results_of(own, (*simulators, real), measure)
         found[group] = predict_results(dict(zip(simulators, each, strict=True)), target)
     if out is not None:
-        write_text(Path(out), as_json(found))
+        write_atomically(Path(out), as_json(found))
     return found

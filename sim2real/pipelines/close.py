@@ -29,7 +29,7 @@ from sim2real.evaluate.episode_table import Episodes
 from sim2real.evaluate.episodes_file import read_episodes, write_episodes
 from sim2real.evaluate.gap import GapOptions, GapReport, gap_report
 from sim2real.evaluate.rollouts import Trials, references, run_policies
-from sim2real.files import write_text
+from sim2real.files import write_atomically
 from sim2real.identify.check import check
 from sim2real.identify.identify import Options, identify
 from sim2real.identify.rollout_fit import FitSettings
@@ -276,7 +276,7 @@ def _identified(
     def check_recordings() -> None:
         before = check(world, recordings, options)
         watch.told(before.text)
-        write_text(out / "check.json", json.dumps(before.to_json(), indent=1))
+        write_atomically(out / "check.json", json.dumps(before.to_json(), indent=1))
 
     def fit() -> None:
         before = Section.read_json(out / "check.json").values
@@ -392,4 +392,4 @@ def _same_target(world: World, sealed: Sealed, out: Path) -> None:
     path, key = out / "target.json", fingerprint(sealed.variant.physics, sealed.variant.simulator)
     if path.is_file() and read_text(path).strip() != json.dumps(key):
         raise InvalidValue(f"{out} holds what was recorded in another target; choose another folder")
-    write_text(path, json.dumps(key))
+    write_atomically(path, json.dumps(key))

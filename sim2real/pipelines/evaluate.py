@@ -23,7 +23,7 @@ from sim2real.evaluate.requirements import check, parse
 from sim2real.evaluate.rollouts import Trials, references, run_policies, steps_of
 from sim2real.evaluate.variants import chosen_variants
 from sim2real.evaluate.verdict import headline, verdict
-from sim2real.files import check_file, write_text
+from sim2real.files import check_file, write_atomically
 from sim2real.foreign import load_policy
 from sim2real.pipelines.given import given_world
 from sim2real.pipelines.reporting import Progress, silent
@@ -127,9 +127,9 @@ def evaluate(
     gate = require(report, *settings.require) if settings.require else Gate(report.title, ())
     page = None if out is None else _written(report, table, Path(out), facts, gate)
     if settings.junit:
-        write_text(settings.junit, junit(gate))
+        write_atomically(settings.junit, junit(gate))
     if settings.summary:
-        write_text(settings.summary, markdown(gate, since))
+        write_atomically(settings.summary, markdown(gate, since))
     return Evaluation(table, report, gate, since, page)
 
 
@@ -138,7 +138,7 @@ def _written(report: GapReport, table: Episodes, out: Path, facts: Mapping[str, 
     page = write_report(report, table, out, facts, Beside([gate_section(gate)] if gate.decisions else ()))
     decided = out / "gate.json"
     if gate.decisions:
-        write_text(decided, as_json(gate))
+        write_atomically(decided, as_json(gate))
     else:
         decided.unlink(missing_ok=True)  # of an earlier run
     return page

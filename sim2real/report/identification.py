@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from sim2real.domain import Correlation
 from sim2real.evaluate.statistics import Estimate
-from sim2real.files import write_text
+from sim2real.files import write_atomically
 from sim2real.identify.estimates import COMMAND, DELAYED, FITTED, MEASURED, NOMINAL, ParameterEstimate
 from sim2real.identify.result import Identification
 from sim2real.identify.verdicts import BAD_DATA, IDENTIFIED, NO_HELDOUT_GAIN, Verdict, ranked
@@ -58,7 +58,7 @@ def write_identification(found: Identification, folder: Path, facts: Mapping[str
     ]
     kind, told = "identification from recordings", {**(facts or {}), **used}
     page = Page(kind, found.world, _lead(found), sections, _tiles(found), facts=told)
-    write_text(folder / "identification.html", render(page))
+    write_atomically(folder / "identification.html", render(page))
     return folder / "identification.html"
 
 

@@ -26,7 +26,7 @@ from sim2real.evaluate.scores import Reference
 from sim2real.evaluate.sensitivity import Sensitivity
 from sim2real.evaluate.solved_map import SolvedMap
 from sim2real.evaluate.worst_case import WorstCase
-from sim2real.files import check_folder, write_text
+from sim2real.files import check_folder, write_atomically
 from sim2real.plain import as_type, read_as
 from sim2real.report.decisions import gate_section, prediction_section
 from sim2real.report.gap import Beside, write_report
@@ -91,7 +91,7 @@ def write_runs(
         lead = [(f"What {len(folders)} run{'s' * (len(folders) > 1)} found, none of which has episodes.", "")]
         title = ", ".join(folder.name for folder in folders)
         page = Page("runs", title, lead, parts, links=links, facts={"command": command})
-        write_text(out / "report.html", render(page))
+        write_atomically(out / "report.html", render(page))
         return out / "report.html", None
     summaries = [Document.read_json(f / "summary.json") for f in tables if (f / "summary.json").is_file()]
     titles = list(dict.fromkeys(summary.text("title", "") for summary in summaries))

@@ -10,7 +10,7 @@ import numpy as np
 
 from sim2real.env import Sim2RealVectorEnv
 from sim2real.errors import InvalidValue
-from sim2real.files import write_text
+from sim2real.files import write_atomically
 from sim2real.parameters import ENV, Parameter, quantity_of
 from sim2real.scaffold.parameters import candidates, ranged, with_parameters
 from sim2real.scaffold.physics_text import physics_text, varied, without_dead
@@ -54,8 +54,8 @@ def write_env(place: Path, folder: Path, world_name: str) -> list[str]:
     look = "parameters env.… are numbers that the env keeps as attributes; delete those that are no physics"
     notes = [*notes, *dead, *([look] if own else [])]
     top = {"title": f"{folder.name}: {env_id}", "env": {"id": env_id}}
-    write_text(place / "physics.toml", physics_text(env_id, top, world))
-    write_text(place / "README.md", _readme(folder, env_id, module, notes))
+    write_atomically(place / "physics.toml", physics_text(env_id, top, world))
+    write_atomically(place / "README.md", _readme(folder, env_id, module, notes))
     World.load(place)
     return notes
 

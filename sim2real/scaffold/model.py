@@ -13,7 +13,7 @@ import mujoco
 
 from sim2real.audit.written import written
 from sim2real.errors import InvalidValue
-from sim2real.files import write_text
+from sim2real.files import write_atomically
 
 SCENE = "scene.xml"
 _UP = "above"
@@ -82,7 +82,7 @@ def _write_anew(source: Path, folder: Path) -> str:
         mesh.file = new
     spec.meshdir = "assets"
     spec.modelfiledir = f"{folder.resolve()}/"
-    write_text(folder / SCENE, spec.to_xml())
+    write_atomically(folder / SCENE, spec.to_xml())
     return f"let MuJoCo write {source.name} anew, with the {len(taken)} meshes that it needs"
 
 

@@ -13,7 +13,7 @@ import tomli_w
 
 from sim2real.catalog import entries
 from sim2real.errors import InvalidValue
-from sim2real.files import replace_folder, write_text
+from sim2real.files import replace_folder, write_atomically
 from sim2real.interface import TaskFactory
 from sim2real.io_table import IO_FILE
 from sim2real.scaffold.described import Robot as DescribedRobot
@@ -110,7 +110,7 @@ def _write(place: Path, asked: _Asked) -> list[str]:
     notes = [copy_model(asked.source, place)]
     name, source = asked.folder.name, asked.source.name
     title = f"{name}: {source}"
-    write_text(place / "physics.toml", tomli_w.dumps({"title": title}))
+    write_atomically(place / "physics.toml", tomli_w.dumps({"title": title}))
     bare = _load(place, name)
     if asked.io is not None:
         notes += _write_io(place, asked, bare)
@@ -138,10 +138,10 @@ def _write(place: Path, asked: _Asked) -> list[str]:
                 '<geom name="floor" type="plane" size="0 0 1"/> in its worldbody'
             )
         if asked.task:
-            write_text(place / "task.py", text)
+            write_atomically(place / "task.py", text)
     tasks = {"task": IO} if asked.io else {"task": name} if asked.task else {}
-    write_text(place / "physics.toml", physics_text(source, {"title": title, **tasks}, world))
-    write_text(place / "README.md", _readme(asked, notes))
+    write_atomically(place / "physics.toml", physics_text(source, {"title": title, **tasks}, world))
+    write_atomically(place / "README.md", _readme(asked, notes))
     World.load(place)
     return notes
 
@@ -159,7 +159,7 @@ def _write_io(place: Path, asked: _Asked, bare: World) -> list[str]:
     found = describe(asked.io, asked.env, robot)
     table = found.table(robot)
     sources = " and ".join(path.name for path in (asked.io, asked.env) if path is not None)
-    write_text(place / IO_FILE, io_text(table, sources))
+    write_atomically(place / IO_FILE, io_text(table, sources))
     return found.notes
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sim2real.errors import BudgetExhausted, InvalidValue
-from sim2real.files import write_text
+from sim2real.files import write_atomically
 
 _ROWS = 16
 _AHEAD = {"steps": 1024, "episodes": 32}
@@ -153,7 +153,7 @@ class Account:
     def _note(self, ahead: dict[str, int]) -> None:
         self._reserved = dataclasses.replace(self._spent, **ahead)
         if self._ledger is not None:
-            write_text(self._ledger, json.dumps(dataclasses.asdict(self._reserved), indent=1) + "\n")
+            write_atomically(self._ledger, json.dumps(dataclasses.asdict(self._reserved), indent=1) + "\n")
 
 
 def _read(path: Path) -> Spent:

@@ -27,7 +27,7 @@ from sim2real.errors import BudgetExhausted, Sim2RealError, told
 from sim2real.evaluate.episode_table import Episodes
 from sim2real.evaluate.episodes_file import read_episodes, write_episodes
 from sim2real.evaluate.rollouts import Trials, run_policies
-from sim2real.files import replace_folder, write_text
+from sim2real.files import replace_folder, write_atomically
 from sim2real.policy import Policy
 from sim2real.registry import import_module, pickled
 from sim2real.transfer.cluster import Cluster
@@ -188,7 +188,7 @@ def keep(done: Done, folder: Path, key: str) -> None:
     def write(temporary: Path) -> None:
         done.policy.save(temporary / "policy")
         write_episodes(done.episodes, temporary / "episodes.parquet")
-        write_text(temporary / "cell.json", json.dumps(facts, indent=1) + "\n")
+        write_atomically(temporary / "cell.json", json.dumps(facts, indent=1) + "\n")
 
     replace_folder(folder, write)
 

@@ -25,7 +25,7 @@ from sim2real.distributions import Distribution, LogUniform, Point, Uniform
 from sim2real.documents import Section
 from sim2real.domain import Domain
 from sim2real.errors import InvalidValue, PolicyError, UnknownName
-from sim2real.files import write_text
+from sim2real.files import write_atomically
 from sim2real.gather import Excited, gather
 from sim2real.identify.rollout_fit import FitSettings, fit_rollouts
 from sim2real.learn.settings import settings_for
@@ -248,7 +248,7 @@ def _recorded(policy: Policy, target: Target, place: Path, settings: RoadSetting
     rollouts = gather(target, excited, settings.steps, seed, anew=target.budget.episodes is None)
     target.stop()
     # the cost first: a recording that is there has it
-    write_text(cost, json.dumps({"key": key, **dataclasses.asdict(target.spent)}, indent=1))
+    write_atomically(cost, json.dumps({"key": key, **dataclasses.asdict(target.spent)}, indent=1))
     rollouts.save(path)
     return rollouts
 

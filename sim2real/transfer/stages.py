@@ -15,7 +15,7 @@ from pathlib import Path
 
 from sim2real.documents import Section
 from sim2real.errors import InvalidValue
-from sim2real.files import write_text
+from sim2real.files import write_atomically
 from sim2real.policy import Policy
 
 
@@ -64,4 +64,4 @@ class Stages:
         if not done:
             work()
             self._keys[name] = key
-            write_text(self._path, json.dumps(self._keys, indent=1))
+            write_atomically(self._path, json.dumps(self._keys, indent=1))

@@ -26,7 +26,7 @@ from sim2real.replay.decoupled import stand_alone
 from sim2real.world import World, drives
 
 _GAIN = 0.01
-"""Share of the held-out error that an extension must take away to be kept."""
+"""Least share of the held-out error that an extension must take away to be kept."""
 _AGAIN = 5
 _FAR = 2
 """Models whose search begins far from the answer."""
@@ -50,13 +50,19 @@ class Extension:
         own = [world.of_joint(joint, quantity) for quantity in self.per_joint for joint in joints]
         return [*own, *self.shared]
 
-    def kept(self, joints: Sequence[str], held: FloatArray, best: Sequence[float]) -> tuple[str, ...]:
-        """Joints, or shared parameters, for which it lowers the held-out error; all of a first model."""
+    def kept(
+        self, joints: Sequence[str], held: FloatArray, best: Sequence[float], rows: int
+    ) -> tuple[str, ...]:
+        """Joints, or shared parameters, for which it lowers the held-out error; all of a first model.
+
+        An error of so many rows is known to one part in √(2 rows), and smaller gains may be chance.
+        """
         if not best:
             return tuple(joints)
+        least = 1 - max(_GAIN, (2 * rows) ** -0.5)
         if self.shared:
-            return self.shared if held.mean() < np.mean(best) * (1 - _GAIN) else ()
-        return tuple(np.array(joints)[held < np.array(best) * (1 - _GAIN)].tolist())
+            return self.shared if held.mean() < np.mean(best) * least else ()
+        return tuple(np.array(joints)[held < np.array(best) * least].tolist())
 
 
 @dataclass(frozen=True)
@@ -123,7 +129,8 @@ class ModelSelection:
             still = [k for k, owner in enumerate(mixed) if owner is None and names[k] not in extension.shared]
             fit = self._fitted(problem, start, still, partial(self.watch, extension.name))
             held = problem.on(self.held_out).rmse(fit.point[None])[0].mean(axis=0)
-            kept = extension.kept(joints, held, state.best)
+            rows = sum(len(motion.time) for motion in self.held_out)
+            kept = extension.kept(joints, held, state.best, rows)
             numbers = fit.cost, float(held.mean()), kept, tuple(held.tolist())
             steps = (*state.steps, Comparison(extension.name, len(names), *numbers))
             gained = [joint in kept or bool(kept and extension.shared) for joint in joints]

@@ -26,6 +26,10 @@ class WithoutBullet:
     """Skips tests and doctests that ask for Bullet where it can't be had, as after Python 3.11."""
 
     @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_setup(self):
+        return (yield from self.pytest_runtest_call())
+
+    @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self):
         try:
             return (yield)

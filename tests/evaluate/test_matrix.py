@@ -79,6 +79,7 @@ def test_what_does_not_fit_a_world_is_left_out_and_said():
 
 @pytest.mark.slow
 def test_the_command_prints_and_writes_it(tmp_path, capsys):
+    pytest.importorskip("pybullet")
     with contextlib.chdir(tmp_path):
         names = [policy.name for policy in POLICIES[:3]]
         run = ["matrix", "cartpole", "--policies", *names, "--episodes", "2", "--out", "out"]

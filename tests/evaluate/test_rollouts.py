@@ -269,6 +269,7 @@ def test_few_rows_at_a_time_go_as_all_at_once(pendulum, random_policy, monkeypat
 
 @pytest.mark.slow
 def test_variants_of_other_engines_stand_in_the_same_table(pendulum, random_policy):
+    pytest.importorskip("pybullet")
     there = {"in_bullet": Variant("in_bullet", "simulator", {"pole.mass": 0.3}, "bullet")}
     world = replace(pendulum, variants={**pendulum.variants, **there})
     table = run_policies(world, [random_policy(world, 0)], trials=Trials(2))

@@ -82,6 +82,7 @@ def test_what_parts_engines_at_once_is_said(tmp_path):
 
 @pytest.mark.slow
 def test_a_scene_alone_is_enough_for_the_command(tmp_path, capsys):
+    pytest.importorskip("pybullet")
     world_of(tmp_path, ARM.format(integrator="Euler", actuators=SERVOS["filter"]))
     arguments = ["parity", str(tmp_path), "--simulator", "bullet", "--seconds", "0.1"]
     assert main([*arguments, "--out", str(tmp_path / "out")]) == 0

@@ -83,6 +83,7 @@ except MissingExtra as error:
 
 @pytest.mark.slow
 def test_pybullet_does_not_greet(python):
+    pytest.importorskip("pybullet")
     program = """
 from sim2real.simulators.bullet import BulletSimulator
 from sim2real.world import World

@@ -86,6 +86,7 @@ def test_catalogues_are_complete(wheel: Path) -> None:
             assert archive.read(f"sim2real/_catalog/{name}") == (ROOT / name).read_bytes(), name
 
 
+@pytest.mark.slow
 def test_nothing_else_is_shipped(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         shipped = {name for name in archive.namelist() if ".dist-info/" not in name}

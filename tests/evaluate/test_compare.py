@@ -103,6 +103,7 @@ def test_seeds_needed_find_the_difference_four_times_in_five():
     assert seeds_needed(spread(mean, scores(0, 0, 0)), 0.05) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", [0.05, 0.001])
 def test_seeds_needed_are_the_first_that_find_it(level):
     rng = np.random.default_rng(4)

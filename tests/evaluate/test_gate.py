@@ -186,6 +186,7 @@ def test_broken_is_decided_for_all_together(report):
     assert "broken if it stood alone, but 51 numbers are decided together" in decision.note
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gap", [6.0, -6.0])
 def test_so_many_seeds_would_decide(gap):
     """With the seeds that an undecided gate asks for, about four in five gates are decided."""

@@ -230,6 +230,7 @@ def test_answers_of_another_shape_are_refused(observed, gained, message):
     assert envs.step(np.zeros((1, 1), dtype=np.float32))[1] == [0.5]
 
 
+@pytest.mark.slow
 def test_a_factory_that_fails_in_a_process_is_told():
     made = []
 

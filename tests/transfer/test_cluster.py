@@ -191,6 +191,7 @@ def test_address_that_does_not_answer_costs_one_sentence(address, says, capsys, 
     assert error.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_cluster_without_workers_is_refused(monkeypatch):
     distributed = needed("dask")
     monkeypatch.setattr("sim2real.transfer.cluster._WORKERS", 1)

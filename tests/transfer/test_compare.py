@@ -137,6 +137,7 @@ def test_what_hurts_and_what_beats_scratch_is_decided_together(compared):
         found.row("heavy_pole", "x")
 
 
+@pytest.mark.slow
 def test_cell_that_fails_is_named_and_left_out(compared, tmp_path):
     found, lines = compared
     (failed,) = found.failures.items()

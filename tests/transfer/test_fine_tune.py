@@ -167,6 +167,7 @@ def test_what_keeps_the_source_keeps_the_actions_in_its_states(pendulum, source,
     assert changes[1] < 0.8 * changes[0]
 
 
+@pytest.mark.slow
 def test_own_states_are_those_of_the_training_and_nominal_ones_of_a_policy_that_tells_of_none(
     pendulum, source, tmp_path
 ):

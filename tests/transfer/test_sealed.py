@@ -281,6 +281,7 @@ def test_a_spoilt_ledger_is_refused(tmp_path, text):
         Account(Budget(steps=10), 0.01, 100, ledger)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [TargetEnv, RemoteTarget])
 def test_what_was_spent_before_a_kill_stays_spent(tmp_path, kind):
     ledger = tmp_path / "spent.json"

@@ -166,6 +166,7 @@ FINGER_BARE = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("armature", [0.0, 0.028, 0.2])
 def test_a_finger_at_rest_presses_with_all_its_torque(armature):
     """Without friction the floor's force balances the torques of both joints, whatever the armature."""

@@ -110,6 +110,7 @@ def test_an_interrupt_and_a_mistake_leave_workers_in_step(make):
     assert np.abs(simulator.qpos - before).max() > 0.05
 
 
+@pytest.mark.slow
 def test_workers_end_with_a_process_that_is_killed(python):
     pytest.importorskip("pybullet")
     program = """

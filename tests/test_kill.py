@@ -145,7 +145,7 @@ def test_a_kill_and_a_full_disk_lose_nothing(name, places):
         process.kill()
         process.join()
         assert set(results(out)) >= set(before), "a file of the old result is gone"
-    process = start(command, places, room=1500)
+    process = start(command, places, room=2500)
     process.join(timeout=300)
     assert process.exitcode == 1
     assert "; make room, or choose another folder, and start again" in places["told"].read_text()

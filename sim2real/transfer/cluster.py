@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from sim2real.errors import InvalidValue, MissingExtra
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from distributed import Client, Future
 
 T = TypeVar("T")
 
@@ -84,12 +84,24 @@ class _Dask:
     ) -> Iterator[tuple[int, T | str]]:
         from distributed import KilledWorker, as_completed
 
-        futures = {self.client.submit(function, *given, pure=False): k for k, given in calls.items()}
-        for future in as_completed(futures, loop=self.client.loop):
+        def outcome(future: Future) -> T | str:
             try:
-                yield futures[future], future.result()
+                result: T = future.result()
+                return result
             except Exception as error:
-                yield futures[future], _why(error, isinstance(error, KilledWorker))
+                return _why(error, isinstance(error, KilledWorker))
+
+        futures = {self.client.submit(function, *given, pure=False): k for k, given in calls.items()}
+        given_up = []
+        for future in as_completed(futures, loop=self.client.loop):
+            if isinstance(future.exception(), KilledWorker):
+                given_up.append(future)
+            else:
+                yield futures[future], outcome(future)
+        for future in given_up:
+            if len(given_up) > 1:  # the others may only have waited at workers that one of them ended
+                future.retry()
+            yield futures[future], outcome(future)
 
 
 @contextmanager

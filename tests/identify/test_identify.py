@@ -57,11 +57,10 @@ def test_joints_that_throw_each_other_about_are_not_fitted_one_by_one(twin, plan
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("noise", [0.02, 0.05])
-def test_noise_that_hides_what_a_step_gains_ends_no_fit(twin, noise):
+def test_noise_that_hides_what_a_step_gains_ends_no_fit(twin):
     """20 mrad of noise are all of the error, of which a round's gain is a small share and yet many sigmas."""
     truth = {"servos.kp": 60.0, "joints.damping": 4.0, "servos.latency": 8}
-    logs = twin("so101", truth, count=4, seconds=4.0, noise=noise)
+    logs = twin("so101", truth, count=4, seconds=4.0, noise=0.02)
     found = identify(World.load("so101"), logs, Options(free=tuple(truth), threads=1))
     assert found.point["servos.latency"] == 8
     late = next(e for e in found.estimates if e.name == "servos.latency")

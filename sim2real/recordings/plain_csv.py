@@ -2,7 +2,8 @@
 
 Which column is what says a mapping file (`sim2real.recordings.columns`). Columns that it does not
 name are left alone. As spreadsheets and loggers leave them: with a byte-order mark, separated by commas,
-semicolons or tabs, with decimal commas, with a row of units below the header, with remarks (``#``) above it.
+semicolons, tabs or blanks, with decimal commas, with a row of units below the header, with remarks (``#``,
+``%``) or whatever else above it.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -23,7 +24,10 @@ from sim2real.recordings.raw import Damage, RawLog
 from sim2real.recordings.recording import FloatArray
 from sim2real.recordings.units import SECONDS, UNITS, unit_named
 
-_DELIMITERS = (",", ";", "\t")
+_BLANK = " "
+_DELIMITERS = (",", ";", "\t", _BLANK)
+_ABOVE = 500  # lines in which the header is looked for
+_REMARKS, _MARKS = ("#", "%"), "#% "
 _NOTHING = ("", "nan", "null", "none", "na", "n/a", "-")
 _THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+")
 _IN_HEADER = re.compile(r"[\[(]([^\])]+)[\])]\s*$")
@@ -108,18 +112,9 @@ class _Cells:
         if lines and lines[0].lower().startswith("sep="):  # as spreadsheets write it
             delimiter = delimiter or lines[0][4:].strip()
             lines = lines[1:]
-        remarks = 0
-        while remarks < len(lines) and lines[remarks].startswith("#"):
-            remarks += 1
-        # NumPy writes the header itself as a remark
-        heads = [(lines[remarks - 1].lstrip("# "), remarks)] if remarks else []
-        heads += [(lines[remarks], remarks + 1)] if remarks < len(lines) else []
-        if not heads:
+        if not lines:
             raise RecordingError(f"{path}: the file is empty; a header and a row per stamp are needed")
-        tries = [(head, d, first) for head, first in heads for d in (delimiter or _DELIMITERS)]
-        head, self.delimiter, first = max(
-            tries, key=lambda t: len(set(wanted) & set(_split(path, [t[0]], t[1])[0]))
-        )
+        head, self.delimiter, first = _header(path, lines, delimiter, wanted)
         self.header = [cell.strip() for cell in _split(path, [head], self.delimiter)[0]]
         width = len(self.header)
         rows = _split(path, lines[first:], self.delimiter)
@@ -186,21 +181,24 @@ class _Cells:
         Raises:
             RecordingError: where commas could be either, or points and commas are mixed.
         """
-        places = [self.header.index(name) for name in self.wanted if name in self.header]
-        cells = [row[k].strip() for row in self.rows for k in places if k < len(row)]
-        with_comma = [cell for cell in cells if "," in cell]
-        if not with_comma:
+        comma = next((cell for cell in self._wanted_cells() if "," in cell), None)
+        if comma is None:
             return False
-        point = next((cell for cell in cells if "." in cell), None)
+        point = next((cell for cell in self._wanted_cells() if "." in cell), None)
         if point is not None:
             raise RecordingError(
-                f"{self.path}: numbers are written as {with_comma[0]!r} and as {point!r}; write all alike"
+                f"{self.path}: numbers are written as {comma!r} and as {point!r}; write all alike"
             )
-        if self.delimiter == "," and all(_THOUSANDS.fullmatch(cell) for cell in with_comma):
+        if self.delimiter == "," and all(_THOUSANDS.fullmatch(c) for c in self._wanted_cells() if "," in c):
             raise RecordingError(
-                f"{self.path}: {with_comma[0]!r} can be a decimal comma or thousands; write decimal points"
+                f"{self.path}: {comma!r} can be a decimal comma or thousands; write decimal points"
             )
         return True
+
+    def _wanted_cells(self) -> Iterator[str]:
+        """Every cell of the columns wanted."""
+        places = [self.header.index(name) for name in self.wanted if name in self.header]
+        return (row[k].strip() for row in self.rows for k in places if k < len(row))
 
     def _number(self, row: int, column: str, text: str) -> float:
         number = _number(text)
@@ -213,9 +211,48 @@ class _Cells:
         return number
 
 
-def _split(path: Path, lines: Sequence[str], delimiter: str) -> list[list[str]]:
+def _header(path: Path, lines: Sequence[str], delimiter: str, wanted: Sequence[str]) -> tuple[str, str, int]:
+    """The line that names most of the columns wanted, what separates them, and the first line below it.
+
+    Where none names any, it is the first that is no remark; NumPy writes the header itself as a remark.
+    """
+    remarks = 0
+    while remarks < len(lines) - 1 and lines[remarks].startswith(_REMARKS):
+        remarks += 1
+    order = [*range(remarks, min(len(lines), _ABOVE)), *reversed(range(remarks))]
+
+    def names(each: tuple[int, str]) -> tuple[int, bool]:
+        cells = _cells(lines[each[0]].lstrip(_MARKS), each[1])
+        return len({*wanted} & {*cells}), None in map(_number, cells)
+
+    k, mark = max(((k, mark) for k in order for mark in delimiter or _DELIMITERS), key=names)
+    for line in lines[:k]:
+        numbers = [_number(cell) for cell in _cells(line, mark)]
+        if len(numbers) > 1 and None not in numbers and np.isfinite(np.array(numbers, dtype=float)).any():
+            raise RecordingError(
+                f"{path}: numbers ({line[:40]!r}) stand above the header ({lines[k][:40]!r}); part logs that "
+                "are in one file"
+            )
+    return lines[k].lstrip(_MARKS), mark, k + 1
+
+
+def _cells(line: str, delimiter: str) -> list[str]:
+    """Of a line that can be anything."""
     try:
-        return [row for row in csv.reader(lines, delimiter=delimiter, strict=True) if row]
+        return [cell.strip() for cell in next(csv.reader([_plain(line, delimiter)], delimiter=delimiter), [])]
+    except (csv.Error, TypeError, ValueError):
+        return []
+
+
+def _plain(line: str, delimiter: str) -> str:
+    """A line in which blanks that line columns up are one."""
+    return _BLANK.join(line.split()) if delimiter == _BLANK else line
+
+
+def _split(path: Path, lines: Iterable[str], delimiter: str) -> list[list[str]]:
+    try:
+        plain = (_plain(line, delimiter) for line in lines)
+        return [row for row in csv.reader(plain, delimiter=delimiter, strict=True) if row]
     except (csv.Error, TypeError, ValueError) as error:
         raise RecordingError(f"{path}: not a complete CSV file ({error}); copy it again") from error
 

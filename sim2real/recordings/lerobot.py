@@ -123,9 +123,7 @@ def _features(folder: Path, info: Section) -> Section:
 
 
 def _names(features: Section, key: str) -> tuple[str, ...]:
-    names = features.section(key).values.get("names")
-    while isinstance(names, dict) and len(names) == 1:  # {"motors": [...]}
-        names = next(iter(names.values()))
+    names = _listed(features.section(key).values.get("names"))
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
         raise RecordingError(f"{features.path}: {key} has names {names!r}; a list of joint names is needed")
     shape = features.section(key).values.get("shape", [len(names)])
@@ -138,6 +136,21 @@ def _names(features: Section, key: str) -> tuple[str, ...]:
     if twice:
         raise RecordingError(f"{features.path}: {key} names {twice[0]!r} twice; give each its own name")
     return tuple(name.removesuffix(".pos") for name in short)
+
+
+def _listed(names: object) -> object:
+    """Names as sets nest them, ``{"motors": [...]}``, ``[[...]]``, one list a limb, or a place by name."""
+    while isinstance(names, dict | list):
+        parts = list(names.values()) if isinstance(names, dict) else names
+        if isinstance(names, dict) and parts and set(map(repr, parts)) == set(map(str, range(len(parts)))):
+            return sorted(names, key=names.__getitem__)
+        if len(parts) == 1 and isinstance(parts[0], dict | list):
+            names = parts[0]
+        elif parts and all(isinstance(part, list) for part in parts):
+            names = [name for part in parts for name in part]
+        else:
+            break
+    return names
 
 
 def _velocity_columns(features: Section, joints: tuple[str, ...]) -> tuple[list[int], tuple[str, ...]]:

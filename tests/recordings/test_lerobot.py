@@ -301,6 +301,24 @@ def test_velocities_go_by_their_own_names_in_every_version(tmp_path, version):
         assert recording.command == pytest.approx(1.1 * recording.position)
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        [["a.pos", "b.pos"]],
+        {"motors": [["a.pos", "b.pos"]]},
+        [["a"], ["b"]],
+        {"left": ["a"], "right": ["b"]},
+        {"b": 1, "a": 0},
+    ],
+)
+def test_names_may_be_nested(tmp_path, names):
+    """As Unitree's sets have them, or by limb, or a place by name."""
+    [plain, _] = load_recordings(foreign(tmp_path / "plain"))
+    [nested, _] = load_recordings(foreign(tmp_path / "set", action={"names": names}))
+    assert nested.joints == ("a", "b")
+    assert np.array_equal(nested.command, plain.command)
+
+
 def test_an_episode_of_version_2_that_is_cut_short_is_counted(tmp_path):
     folder = foreign(tmp_path / "set", "v2.1")
     lines = folder / "meta" / "episodes.jsonl"

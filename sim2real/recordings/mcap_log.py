@@ -3,7 +3,8 @@
 States are on ``/joint_states``, and where that lacks a joint on other topics of that last name; commands on
 ``/joint_commands``, or topics of that last name; a trajectory controller's state tells both, where neither is
 there. ``state_topic`` and ``command_topic`` of the mapping file name others. Types and encodings are those of
-`sim2real.recordings.ros_messages`. A message without a stamp (0) has the time at which it was logged.
+`sim2real.recordings.ros_messages`. A message without a stamp (0) has the time at which it was logged, brought
+to the clock of the stamps where that is another one, as a simulation's.
 
 States that come in parts are merged by time: rows are the messages of the part that comes most often, and the
 other joints are linear between their own stamps. Commands hold until the next. Needs the package ``mcap``;
@@ -34,6 +35,7 @@ COMPRESSED = (".zstd", ".zst")
 _ZSTD = b"\x28\xb5\x2f\xfd"
 _STATES, _COMMANDS = "joint_states", "joint_commands"
 _SIGNALS = ("position", "velocity", "effort")
+_LATE = 10**8  # ns by which a message may be logged after its stamp, where both clocks are one
 _HOLE = 5  # periods without a message, over which nobody knows what a joint did
 
 
@@ -68,7 +70,7 @@ def read_mcap(path: Path, name: str, columns: LogMap | None = None) -> RawLog:
         velocity=velocity,
         effort=effort,
         damage=tuple(damage),
-        notes=tuple(state.notes),
+        notes=(*bag.notes, *state.notes),
         source=path,
     )
 
@@ -80,6 +82,9 @@ class _Bag:
         self.path, self.lists = path, lists
         self.kinds: dict[str, Kind] = {}
         self.raw: dict[str, list[tuple[int, bytes, Kind]]] = {}
+        self.clock: list[tuple[int, int]] = []
+        """When messages were logged, and when their stamps say that they were sent, ns."""
+        self.notes: list[str] = []
         try:
             from mcap.reader import NonSeekingReader, make_reader
         except ImportError as error:
@@ -144,15 +149,26 @@ class _Bag:
                 f"{self.path}: no messages on {' and '.join(missing)}; it has {held or 'none'}; "
                 "name state_topic and command_topic in a mapping.toml"
             )
-        return self._side(topics[False], False), self._side(topics[True], True)
+        read = {
+            (topic, goal): [self._decoded(topic, k, goal) for k in range(len(self.raw[topic]))]
+            for goal, names in topics.items()
+            for topic in names
+        }
+        told = [
+            (topic, k, m.stamp) for (topic, _), found in read.items() for k, m in enumerate(found) if m.stamp
+        ]
+        self.clock = [(self.raw[topic][k][0], stamp) for topic, k, stamp in told]
+        return self._side(topics[False], False, read), self._side(topics[True], True, read)
 
-    def _side(self, topics: Sequence[str], goal: bool) -> list[JointMessage]:
+    def _side(
+        self, topics: Sequence[str], goal: bool, read: Mapping[tuple[str, bool], list[JointMessage]]
+    ) -> list[JointMessage]:
         """Messages of all topics by stamp; a joint that an earlier topic has is taken from there alone."""
         given = ("command_topic" if goal else "state_topic") in self.lists
         owner: dict[str, str] = {}
         messages: list[JointMessage] = []
         for topic in topics:
-            found = self._stamped([self._decoded(topic, k, goal) for k in range(len(self.raw[topic]))], topic)
+            found = self._stamped(read[topic, goal], topic)
             told = {joint for message in found for joint in message.name}
             new = told - set(owner)
             clash = sorted(joint for joint in told & set(owner) if owner[joint] != f"/{_STATES}")
@@ -175,10 +191,16 @@ class _Bag:
         known = sorted({message.stamp for message in messages if message.stamp})
         unknown = [k for k, message in enumerate(messages) if not message.stamp]
         steps = [later - earlier for earlier, later in itertools.pairwise(known)]
-        if unknown == [0] and steps and known[0] <= _HOLE * statistics.median(steps):
+        if not unknown or (unknown == [0] and steps and known[0] <= _HOLE * statistics.median(steps)):
             return messages
-        pairs = zip(messages, self.raw[topic], strict=True)
-        return [m if m.stamp else dataclasses.replace(m, stamp=logged) for m, (logged, *_) in pairs]
+        logged, other = _on_clock(self.clock, [self.raw[topic][k][0] for k in unknown])
+        if other:
+            self.notes.append(
+                f"messages on {topic} have no stamps, and others another clock than the log: they have the "
+                "time of those that were logged with them"
+            )
+        stamps = dict(zip(unknown, logged, strict=True))
+        return [dataclasses.replace(m, stamp=stamps.get(k, m.stamp)) for k, m in enumerate(messages)]
 
     def _decoded(self, topic: str, number: int, goal: bool) -> JointMessage:
         _, data, kind = self.raw[topic][number]
@@ -194,6 +216,23 @@ class _Bag:
         if twice:
             raise RecordingError(f"{self.path}: message {number} on {topic} names joint {twice[0]!r} twice")
         return message
+
+
+def _on_clock(clock: Sequence[tuple[int, int]], logged: Sequence[int]) -> tuple[list[int], bool]:
+    """When messages without stamps were sent, ns, and whether the stamps' clock is another than the log's.
+
+    Where it is, as in simulated time, which may run at another speed, their time is linear between that of
+    the messages that were logged around them.
+    """
+    if not clock or abs(statistics.median(at - stamp for at, stamp in clock)) <= _LATE:
+        return list(logged), False
+    first, origin = min(clock)
+    at, own = np.array([(a - first, stamp - origin) for a, stamp in sorted(clock)], dtype=np.float64).T
+    when = np.array([a - first for a in logged], dtype=np.float64)
+    rate = own[-1] / at[-1] if at[-1] else 1.0
+    beyond = np.minimum(when, 0) + np.maximum(when - at[-1], 0)
+    found = np.interp(when, at, own) + rate * beyond
+    return [origin + round(ns) for ns in found.tolist()], True
 
 
 def _only(message: JointMessage, joints: set[str]) -> JointMessage:

@@ -512,3 +512,34 @@ def test_messages_of_two_types_on_one_topic_are_named(bag):
         RecordingError, match=r"message 4 on /joint_states can't be read: .*sensor_msgs/msg/Image"
     ):
         load_recordings(bag([*states(9), *commands(9), image]))
+
+
+@pytest.mark.parametrize("speed", [0.5, 3.0])
+@pytest.mark.parametrize("begin", [0, 10**9])
+def test_messages_without_stamps_come_to_the_clock_of_the_others(bag, tmp_path, speed, begin):
+    """A simulation's clock goes at another speed; commands come before and after the states."""
+    (tmp_path / "mapping.toml").write_text('command_topic = "/goals"\ncommand_joints = ["a", "b", "jaw"]\n')
+    logged = [EPOCH + round(k * STEP / speed) for k in range(40)]
+    messages = [("/goals", ARRAY, stamp, array(angles(k + 5))) for k, stamp in enumerate(logged)]
+    messages += [
+        ("/joint_states", JOINT_STATE, logged[k], joint_state(begin + k * STEP, NAMES, angles(k)))
+        for k in range(3, 37)
+    ]
+    path = bag(messages)
+    [run] = load_recordings(path)
+    assert run.time == pytest.approx(run.time[0] + 0.02 * np.arange(34), abs=1e-8)
+    assert run.measured_at == pytest.approx(run.time, abs=1e-8)
+    assert np.array_equal(run.command, [angles(k + 5) for k in range(3, 37)])
+    assert "messages on /goals have no stamps" in read_raw(path)[0].notes[0]
+
+
+def test_messages_without_stamps_keep_the_logs_time_where_that_is_the_stamps(bag):
+    """Which come some ms before their messages are logged."""
+    plain = [("/joint_commands", JOINT_STATE, at(k), joint_state(0, NAMES, angles(k + 5))) for k in range(30)]
+    late = [
+        ("/joint_states", JOINT_STATE, at(k) + 4_000_000, joint_state(at(k) + 1_000_000, NAMES, angles(k)))
+        for k in range(30)
+    ]
+    [log] = read_raw(bag([*plain, *late]))
+    assert not log.notes
+    assert log.time - log.command_time == pytest.approx(np.full(30, 0.001), abs=1e-8)

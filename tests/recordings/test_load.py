@@ -147,6 +147,11 @@ def test_a_folder_may_be_called_anything(motion, write_npz, tmp_path, name):
         (".hdf5", "a mapping.toml with a period"),
         (".npz.gz", "unpack it"),
         (".PKL", "pickle"),
+        (".ulg", "log of PX4; write it as CSV"),
+        (".BBL", "Betaflight blackbox"),
+        (".tlog", "Gazebo or MAVLink"),
+        (".pth", "of PyTorch: a policy or tensors"),
+        (".txt", "where it is a table, name it .csv"),
     ],
 )
 def test_what_others_keep_logs_in_is_named_with_the_way_here(tmp_path, ending, says):

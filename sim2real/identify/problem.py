@@ -32,8 +32,7 @@ from sim2real.identify.space import FloatArray, ParameterSpace
 from sim2real.parameters import quantity_of
 from sim2real.recordings.rollouts import Rollouts
 from sim2real.replay import READ_DELAY, Motion, Replayer, is_servo_robot
-from sim2real.replay.decoupled import stand_alone
-from sim2real.replay.forked import ForkedReplayer
+from sim2real.replay.decoupled import DecoupledReplayer, stand_alone
 from sim2real.replay.motion import liveliest
 from sim2real.replay.rollouts import RolloutReplayer
 from sim2real.world import World, actuator_of
@@ -282,7 +281,7 @@ class RecordingProblem(Problem):
     """Of the full simulation, or processes of the fast one; 0 means all cores."""
     fast: bool = False
     """Each joint alone (`sim2real.replay.decoupled`) in place of the full simulation."""
-    _replayer: Replayer | ForkedReplayer | None = field(default=None, repr=False)
+    _replayer: Replayer | DecoupledReplayer | None = field(default=None, repr=False)
 
     @classmethod
     def of(
@@ -332,7 +331,7 @@ class RecordingProblem(Problem):
         width, replayer, parts = min(len(points), WIDTH), self._replayer, []
         if self.fast:
             width = len(points)
-            replayer = replayer or ForkedReplayer(self.world, self.motions, self.threads)
+            replayer = replayer or DecoupledReplayer(self.world, self.motions, self.threads)
         elif not isinstance(replayer, Replayer) or replayer.width < width:
             replayer = Replayer(self.world, self.motions, width, self.threads, self.space.names)
         self._replayer = replayer

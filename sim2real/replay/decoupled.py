@@ -21,6 +21,7 @@ from sim2real.interface import Ids
 from sim2real.parameters import MODEL
 from sim2real.replay.commands import controls, orders_of
 from sim2real.replay.engine import MARGIN
+from sim2real.replay.forked import run_apart, shares
 from sim2real.replay.joint import Joint, Loose
 from sim2real.replay.motion import FloatArray, Motion, is_servo_robot
 from sim2real.replay.simulate import READ_DELAY, SHAPES
@@ -121,6 +122,7 @@ _OF_ROBOT = ("joint", "actuator")
 _POSES, _ALONG = 200, 400
 _AT_ONCE = 4096  # lines, whose arrays a processor's cache holds
 _CHUNK = 512  # steps, as for that
+_WORTH = 100  # simulations for each process, below which a fork costs more than it saves
 _ROUNDING = 1e-9  # N·m of a kilogram
 _RARE = {"goal_braking": UNLIMITED, "rate_limit": UNLIMITED, "stribeck": 0.0, "load_friction_motor": 0.0}
 """What few joints have, and where it is not there."""
@@ -137,14 +139,15 @@ class DecoupledReplayer:
     joint. Where candidates differ in one joint's numbers, the others are simulated once.
     """
 
-    def __init__(self, world: World, motions: Sequence[Motion]) -> None:
+    def __init__(self, world: World, motions: Sequence[Motion], threads: int = 1) -> None:
         """Prepare gravity and inertia along the measured motions.
 
         Args:
             world: whose every measured joint is driven by a position servo.
             motions: what to replay.
+            threads: most processes of a run, 0 for as many as there are cores.
         """
-        self.world, self.motions = world, list(motions)
+        self.world, self.motions, self.threads = world, list(motions), threads
         self.dt = float(world.model.opt.timestep)
         self.joints = motions[0].joints
         model = world.model
@@ -160,11 +163,11 @@ class DecoupledReplayer:
         self._carries: NDArray[np.bool_] = np.greater(most, _ROUNDING)
         """Bodies whose masses each joint feels. Shape (k, bodies)."""
 
-    def part(self, places: Sequence[int]) -> DecoupledReplayer:
-        """Some of the motions alone, with the same results to the bit."""
+    def _part(self, places: Sequence[int]) -> DecoupledReplayer:
+        """Some of the motions alone, in one process, with the same results to the bit."""
         made = copy.copy(self)
         made.motions, made._signals = [self.motions[m] for m in places], [self._signals[m] for m in places]
-        made._loads = [self._loads[m] for m in places]
+        made._loads, made.threads = [self._loads[m] for m in places], 1
         return made
 
     def _told(self, motion: Motion) -> ZeroOrderHold:
@@ -215,6 +218,13 @@ class DecoupledReplayer:
 
         What diverges is not finite from there on.
         """
+        places = shares(len(self.motions), self.threads, len(values) * len(self.motions) / _WORTH)
+        if len(places) > 1:
+            return run_apart([self._part(its) for its in places], places, names, values)
+        return self._run(names, values)
+
+    def _run(self, names: Sequence[str], values: FloatArray) -> list[FloatArray]:
+        """The same in this process."""
         numbers, masses = self._numbers(names, values), self._masses(names, values)
         lines, places = self._lines(numbers, masses)
         loose = np.any(numbers["backlash"] > 0, axis=0)[lines[:, 1]]
@@ -391,11 +401,12 @@ def _along(model: mujoco.MjModel, motion: Motion) -> _Along:
         mujoco.mj_fullM(model, data, full)
         inertia += np.diag(full)[dofs] / len(rows)
         axes[number], anchors[number], centres[number] = data.xaxis[joints], data.xanchor[joints], data.xipos
-    arms = centres[:, None] - anchors[:, :, None]  # (rows, k, bodies, 3)
     turns = model.jnt_type[joints] == int(mujoco.mjtJoint.mjJNT_HINGE)
-    # of a hinge, gravity · (axis × arm); of a slide, gravity · axis
-    moves = np.where(turns[:, None, None], np.cross(axes[:, :, None], arms), axes[:, :, None])
-    loads = -(moves @ model.opt.gravity) * _carries(model, joints)
+    # of a hinge, gravity · (axis × arm) = (gravity × axis) · arm; of a slide, gravity · axis
+    pull = np.cross(model.opt.gravity, axes)
+    leans = pull @ np.swapaxes(centres, 1, 2) - (pull * anchors).sum(axis=-1, keepdims=True)
+    moves = np.where(turns[:, None], leans, (axes @ model.opt.gravity)[..., None])
+    loads = -moves * _carries(model, joints)
     _KNOWN[motion] = model, ((motion.time[rows], loads), inertia)
     return _KNOWN[motion][1]
 

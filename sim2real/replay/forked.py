@@ -1,6 +1,6 @@
-"""The fast stand-in on several cores: each process simulates some of the motions, to the same bits.
+"""Replays on several cores: each process simulates some of the motions, to the same bits.
 
-A step of the stand-in is a few small array operations, which threads would queue up for. So processes are
+Between two steps stand a few small array operations, which threads would queue up for. So processes are
 forked for every run, as cheap as they are here, and leave what they predicted in shared memory; where there
 is no fork, or a child fails, this process does the work itself.
 """
@@ -12,41 +12,45 @@ import mmap
 import os
 import warnings
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import numpy as np
 
-from sim2real.replay.decoupled import DecoupledReplayer
 from sim2real.replay.motion import FloatArray, Motion
-from sim2real.world import World
 
 _MOST = 4
-_WORTH = 100  # simulations for each process, below which a fork costs more than it saves
 
 
-class ForkedReplayer:
-    """As `sim2real.replay.decoupled.DecoupledReplayer`."""
+class _Part(Protocol):
+    """Some motions, simulated in this thread."""
 
-    def __init__(self, world: World, motions: Sequence[Motion], threads: int) -> None:
-        """Prepare for up to ``threads`` processes, 0 for as many as there are cores."""
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        self._most = min(threads or cores, _MOST, len(motions)) if hasattr(os, "fork") else 1
-        self._whole = DecoupledReplayer(world, motions)
+    motions: list[Motion]
 
     def run(self, names: Sequence[str], values: FloatArray) -> list[FloatArray]:
-        """Simulate every motion under every candidate; see `sim2real.replay.Replayer.run`."""
-        motions = len(self._whole.motions)
-        count = min(self._most, max(1, len(values) * motions // _WORTH))
-        places = [range(k, motions, count) for k in range(count)]
-        parts = [self._whole.part(its) for its in places]
-        waiting = [_elsewhere(part, names, values) for part in parts[1:]]
-        results = [parts[0].run(names, values), *(result() for result in waiting)]
-        by_place = dict(zip(itertools.chain(*places), itertools.chain(*results), strict=True))
-        return [by_place[k] for k in range(motions)]
+        """As `sim2real.replay.Replayer.run`."""
 
 
-def _elsewhere(
-    part: DecoupledReplayer, names: Sequence[str], values: FloatArray
-) -> Callable[[], list[FloatArray]]:
+def shares(motions: int, threads: int, worth: float) -> list[range]:
+    """Which of some motions each process simulates.
+
+    Of up to ``threads`` processes, 0 for as many as there are cores, and no more than they are worth.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    count = min(threads or cores, _MOST, motions, int(worth)) if hasattr(os, "fork") else 1
+    return [range(k, motions, max(count, 1)) for k in range(max(count, 1))]
+
+
+def run_apart(
+    parts: Sequence[_Part], places: Sequence[range], names: Sequence[str], values: FloatArray
+) -> list[FloatArray]:
+    """What all parts predict, each in a process, in the order of the places of their motions."""
+    waiting = [_elsewhere(part, names, values) for part in parts[1:]]
+    results = [parts[0].run(names, values), *(result() for result in waiting)]
+    by_place = dict(zip(itertools.chain(*places), itertools.chain(*results), strict=True))
+    return [by_place[k] for k in range(len(by_place))]
+
+
+def _elsewhere(part: _Part, names: Sequence[str], values: FloatArray) -> Callable[[], list[FloatArray]]:
     """Run a part in a child; the call returned waits for its result."""
     shapes = [(len(values), *motion.measured.shape) for motion in part.motions]
     ends = np.cumsum([int(np.prod(shape)) for shape in shapes])

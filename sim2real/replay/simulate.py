@@ -12,6 +12,7 @@ from sim2real.errors import InvalidValue, RecordingError, UnknownName
 from sim2real.parameters import ACTUATOR, MODEL, QUANTITIES, Parameter, quantity_of
 from sim2real.replay.commands import orders_of
 from sim2real.replay.engine import Engine, Ids, Numbers
+from sim2real.replay.forked import run_apart, shares
 from sim2real.replay.motion import FloatArray, Motion
 from sim2real.world import World, element_id
 
@@ -147,8 +148,25 @@ class Replayer:
             neutral = quantity_of(names[column]).neutral
             if (values[:, column] != neutral).any():
                 raise InvalidValue(f"{names[column]} {_IDLE}")
+        work = count * sum(motion.duration for motion in self.motions) / self.dt / _WORTH
+        places = shares(len(self.motions), self.threads, work)
+        if len(places) > 1 and Engine.acts_by_step(self._numbers(plan, values)):
+            theirs = [[self.motions[k] for k in its] for its in places]
+            parts = [Replayer(self.world, motions, count, 1, names) for motions in theirs]
+            results = run_apart(parts, places, names, values)
+        else:
+            results = self._run(plan, names, values)
+        found: list[FloatArray] = [np.empty(0)] * len(self.motions)
+        self.diverged[:] = False
+        for original, result in zip(self.order, results, strict=True):
+            found[original] = result
+            self.diverged[original, :count] = np.isnan(result[:, 0]).any(axis=1)
+        return found
+
+    def _run(self, plan: _Plan, names: Sequence[str], values: FloatArray) -> list[FloatArray]:
+        """The same for motions longest first, in this thread and the engine's own."""
+        count = len(values)
         results = [np.empty((count, len(m.time), len(m.joints))) for m in self.motions]
-        bad = np.zeros((len(self.motions), count), dtype=bool)
         for loose, rows in self._groups(plan, values):
             chosen = values[rows]
             own = self._numbers(plan, chosen)
@@ -158,17 +176,12 @@ class Replayer:
             offsets = np.tile(self._offsets, (len(chosen), 1))
             for joint, column in plan.own[_OFFSET].items():
                 offsets[:, joint] = chosen[:, column]
-            trace, bad[:, rows] = engine.run(own, offsets)
+            trace, bad = engine.run(own, offsets)
             for k, result in enumerate(results):
                 read = self._sample(k, trace, chosen, plan)
                 result[rows] = read + offsets[:, None] if offsets.any() else read
-        self.diverged[:] = False
-        found: list[FloatArray] = [np.empty(0)] * len(self.motions)
-        for k, original in enumerate(self.order):
-            results[k][bad[k]] = np.nan
-            self.diverged[original, :count] = bad[k]
-            found[original] = results[k]
-        return found
+                result[rows[bad[k]]] = np.nan
+        return results
 
     def _groups(self, plan: _Plan, values: FloatArray) -> list[tuple[frozenset[str], Ids]]:
         """Candidates by the backlashes that they have: joints without play are simulated as they are."""
@@ -259,3 +272,4 @@ _OFFSET = "encoder_offset"
 _LINEAR = 1  # of mjtInterp: commands between two steps are their mean, as of a delay of parts of a step
 _IDLE = "does not act in a replay of recordings; leave it out"
 _ROWS_OF_TWO = 64
+_WORTH = 20_000  # physics steps for each process, below which a fork costs more than it saves

@@ -1,24 +1,49 @@
 """Several processes give what one does, to the bit."""
 
+import dataclasses
 import os
 
 import numpy as np
+import pytest
 
-from sim2real.replay import forked, motion_of, windows
+from sim2real.replay import Replayer, decoupled, motion_of, simulate, windows
 from sim2real.replay.decoupled import DecoupledReplayer
 from sim2real.world import World
 
+NAMES, VALUES = ("servos.kp", "servos.latency"), np.array([[60.0, 0.0], [40.0, 2.5], [80.0, 5.0]])
 
-def test_processes_share_motions_and_change_no_bit(twin, monkeypatch):
-    forks = []
-    monkeypatch.setattr(forked, "_WORTH", 10)
-    monkeypatch.setattr(os, "fork", lambda fork=os.fork: forks.append(fork()) or forks[-1])
-    world = World.load("so101")
+
+@pytest.fixture
+def forks(monkeypatch):
+    made = []
+    for module in (decoupled, simulate):
+        monkeypatch.setattr(module, "_WORTH", 10)
+    monkeypatch.setattr(os, "fork", lambda fork=os.fork: made.append(fork()) or made[-1])
+    return made
+
+
+@pytest.fixture
+def motions(twin):
     logs = twin("so101", {"servos.kp": 60.0, "joints.damping": 4.0}, count=4, seconds=3.0)
-    motions = [part for log in logs for part in windows(motion_of(world, log), 0.7)]
-    names, values = ("servos.kp", "servos.latency"), np.array([[60.0, 0.0], [40.0, 2.5], [80.0, 5.0]])
-    alone = DecoupledReplayer(world, motions).run(names, values)
-    shared = forked.ForkedReplayer(world, motions, 2).run(names, values)
+    return [part for log in logs for part in windows(motion_of(World.load("so101"), log), 0.7)]
+
+
+def test_joints_alone_are_shared_among_processes_and_change_no_bit(motions, forks):
+    world = World.load("so101")
+    alone = DecoupledReplayer(world, motions).run(NAMES, VALUES)
+    shared = DecoupledReplayer(world, motions, 2).run(NAMES, VALUES)
     assert len(forks) == 1
     for one, other in zip(alone, shared, strict=True):
         assert np.array_equal(one, other)
+
+
+def test_laws_by_step_are_shared_among_processes_and_change_no_bit(motions, forks):
+    """Of a motion that blows up, too, and in the order in which motions were given."""
+    world = World.load("so101").with_parameters({}, {"gripper.stribeck": 0.1})
+    given = [motions[0], motions[1].part(slice(0, 20)), motions[2]]
+    given[2] = dataclasses.replace(given[2], measured=given[2].measured + 1e11)
+    one, two = (Replayer(world, given, 3, threads) for threads in (1, 2))
+    for alone, shared in zip(one.run(NAMES, VALUES), two.run(NAMES, VALUES), strict=True):
+        assert np.array_equal(alone, shared, equal_nan=True)
+    assert len(forks) == 1
+    assert two.diverged.tolist() == one.diverged.tolist() == [[False] * 3, [False] * 3, [True] * 3]

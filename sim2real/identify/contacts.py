@@ -104,7 +104,9 @@ class Planes:
             errors = self.errors(planes, motions).mean(axis=2)
             k = int(errors.mean(axis=1).argmin())
             best, after = planes[k], errors[k]
-        if after.mean() >= before.mean() * (1 - _GAIN):  # equal where a replay is exact
+            if after.mean() >= before.mean():  # finer steps about what is of no use are none either
+                return {}
+        if after.mean() >= before.mean() * (1 - _GAIN):
             return {}
         return dict(zip(self._own, map(float, best), strict=True))
 

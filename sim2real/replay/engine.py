@@ -235,6 +235,10 @@ class _Laws:
         self._dofs = slice(None) if self._every and not engine.world_has_play else engine._engine_dofs
         self._coulomb = engine._friction[np.ix_(ids, engine._engine_dofs)]
         self._base = engine._limits[ids].copy()
+        model, driving = engine.world.model, engine._driving
+        self._actuators, self._controls = ([getattr(o, k) for o in driving] for k in ("actuator", "control"))
+        self._turned = [int(model.joint(order.joint).dofadr[0]) for order in driving]
+        self._ways = np.sign([order.gear for order in driving])
 
     def run(self, ctrl: FloatArray, ids: Ids) -> FloatArray:
         """Some steps of the first rows. Shape (rows, steps, k)."""
@@ -267,12 +271,10 @@ class _Laws:
     def _limited(self, speed: FloatArray) -> FloatArray:
         """Force limits at the motors' speeds."""
         assert self._loss is not None
-        running, model = len(speed), self._engine.world.model
-        turning, loss = (np.zeros(self._base[:running].shape[:2]) for _ in range(2))
-        for order in self._engine._driving:
-            dof = int(model.joint(order.joint).dofadr[0])
-            turning[:, order.actuator] = speed[:, dof] * np.sign(order.gear)
-            loss[:, order.actuator] = self._loss[:running, order.control]
+        running = len(speed)
+        turning, loss = np.zeros((2, *self._base[:running].shape[:2]))
+        turning[:, self._actuators] = speed[:, self._turned] * self._ways
+        loss[:, self._actuators] = self._loss[:running][:, self._controls]
         return limits_at(np, self._base[:running], loss, turning)
 
 

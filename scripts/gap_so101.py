@@ -17,8 +17,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from sim2real.evaluate.replay import DELAYED, SIMULATION, replay_gap
+from sim2real.evaluate.replay import SIMULATION, replay_gap
 from sim2real.recordings import load_recordings
+from sim2real.replay.baselines import DELAYED
 from sim2real.report.replay import replay_tables
 from sim2real.world import World
 

@@ -26,11 +26,11 @@ from sim2real.identify.defaults import cut
 from sim2real.identify.identifiability import combinations
 from sim2real.identify.identify import Options, identify
 from sim2real.identify.problem import RecordingProblem
-from sim2real.identify.residuals import diagnose
 from sim2real.identify.space import ParameterSpace, free_parameters
 from sim2real.recordings import Recording, load_recordings
 from sim2real.replay import Motion, Replayer, motion_of
 from sim2real.replay.motion import liveliest
+from sim2real.replay.residuals import diagnose
 from sim2real.report.identification import fit_sections, write_identification
 from sim2real.world import World
 

@@ -36,23 +36,21 @@ from sim2real.evaluate.tracking import (
 )
 from sim2real.recordings import Recording
 from sim2real.replay import Replayer, motion_of
-from sim2real.replay.commands import Order, orders_of
+from sim2real.replay.baselines import COMMAND, DELAYED, commanded, delays, told_angles
+from sim2real.replay.residuals import Hint, diagnose
 from sim2real.replay.zero_order_hold import delayed
 from sim2real.world import World
 
-SIMULATION, COMMAND, DELAYED = "simulation", "command", "delayed command"
+SIMULATION = "simulation"
 
 HORIZONS = (0.1, 0.2, 0.5, 1.0, 2.0)
 """Seconds after a simulation was put on the measured state."""
 
-_DELAYS = np.arange(0.0, 0.3001, 0.005)
 _AROUND = 0.2
 """Share of a horizon, before and after it, whose rows count for it."""
 _NEAR = 1e-6  # s; finer than any log's clock
 _AT_ONCE = 256
 """Windows that are simulated side by side: the engine's data of a few take some MB each."""
-_FALLBACK_DELAY = 0.1
-"""Seconds, where there is no other motion to find it on: typical of hobby servos on a bus."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,6 +99,8 @@ class ReplayGap:
     horizon: FloatArray | None = None
     """Mean over joints of the RMSE, rad, at each of `HORIZONS`, NaN where none is so long. Shape (motions,
     horizons); None if it was not measured."""
+    hints: tuple[Hint, ...] = ()
+    """Signals that the simulation's error follows, and what each points to; of a robot of servos."""
 
     def per_motion(self, predictor: str) -> FloatArray:
         """Mean over joints of the RMSE, rad. Shape (motions,)."""
@@ -177,14 +177,15 @@ def replay_gap(
         raise RecordingError("there are no recordings to replay; load_recordings(folder) reads them")
     told = [motion_of(world, recording) for recording in recordings]
     simulated = _simulated(world, told, physics)
-    angles = [_commanded(world, motion) for motion in told]
-    delays = _delays(told, angles)
-    motions = tuple(map(_motion, told, angles, simulated, delays))
+    angles = [commanded(world, motion) for motion in told]
+    motions = tuple(map(_motion, told, angles, simulated, delays(told, angles)))
     rest = [at_rest(m.measured_at, angle, m.measured) for m, angle in zip(told, angles, strict=True)]
     errors = {predictor: _errors(motions, rest, predictor) for predictor in (SIMULATION, COMMAND, DELAYED)}
     notes = tuple(dict.fromkeys([*_untold(world, told[0]), *(n for m in told for n in m.notes)]))
     horizon = _horizon(world, told, physics) if horizons else None
-    return ReplayGap(world.name, told[0].joints, motions, errors, dict(physics or {}), notes, horizon)
+    # what falls soon forgets how it began, and its error follows everything
+    hints = tuple(diagnose(world, told, simulated)) if replays.stays_put(world) else ()
+    return ReplayGap(world.name, told[0].joints, motions, errors, dict(physics or {}), notes, horizon, hints)
 
 
 def _horizon(world: World, told: Sequence[replays.Motion], physics: Mapping[str, float] | None) -> FloatArray:
@@ -206,21 +207,8 @@ def _horizon(world: World, told: Sequence[replays.Motion], physics: Mapping[str,
     return table
 
 
-def _commanded(world: World, motion: replays.Motion) -> FloatArray:
-    """The angle that each joint is told; where it begins, for a joint that is told none. Shape (n, k)."""
-    angles = np.tile(motion.measured[0], (len(motion.time), 1))
-    for order in _told_angles(world, motion):
-        angles[:, motion.joints.index(order.joint)] = motion.command[:, order.control]
-    return angles
-
-
-def _told_angles(world: World, motion: replays.Motion) -> list[Order]:
-    """The servos that are told angles of measured joints."""
-    return [order for order in orders_of(world.model) if order.servo and order.joint in motion.joints]
-
-
 def _untold(world: World, motion: replays.Motion) -> list[str]:
-    told = {order.joint for order in _told_angles(world, motion)}
+    told = {order.joint for order in told_angles(world, motion)}
     others = [joint for joint in motion.joints if joint not in told]
     if not others:
         return []
@@ -228,23 +216,6 @@ def _untold(world: World, motion: replays.Motion) -> list[str]:
         f"no angle is commanded of {', '.join(others)}: they are simulated as the model has them, and for "
         "the baselines they stay where they begin"
     ]
-
-
-def _delays(told: Sequence[replays.Motion], angles: Sequence[FloatArray]) -> list[float]:
-    """For each motion the delay, s, that predicts the *other* motions best (mean RMSE)."""
-    table = np.array(
-        [
-            [rmse(m.measured, delayed(m.time, angle, delay)).mean() for delay in _DELAYS]
-            for m, angle in zip(told, angles, strict=True)
-        ]
-    )
-    motions = np.array([motion.name.rpartition("/")[2] for motion in told])
-    chosen = []
-    for motion in motions:
-        others = table[motions != motion]
-        best = _DELAYS[others.mean(axis=0).argmin()] if len(others) else _FALLBACK_DELAY
-        chosen.append(float(best))
-    return chosen
 
 
 def _motion(told: replays.Motion, angles: FloatArray, simulated: FloatArray, delay: float) -> ReplayedMotion:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import numpy as np
 
 from sim2real.evaluate.metrics import mean
-from sim2real.evaluate.replay import COMMAND, DELAYED, SIMULATION, Errors, ReplayGap
+from sim2real.evaluate.replay import SIMULATION, Errors, ReplayGap
 from sim2real.evaluate.replay_detail import detail_json, replay_detail
 from sim2real.evaluate.statistics import Estimate, spread
 from sim2real.evaluate.tracking import FloatArray
+from sim2real.replay.baselines import COMMAND, DELAYED
 
 PREDICTORS = (SIMULATION, DELAYED, COMMAND)
 
@@ -88,6 +89,7 @@ def summary(gap: ReplayGap) -> Json:
             joint: {name: _row(per_joint(gap, name), j) for name in PREDICTORS}
             for j, joint in enumerate(gap.joints)
         },
+        "follows": [{**vars(hint), "text": hint.text} for hint in gap.hints],
         **detail_json(gap, replay_detail(gap)),
         "per_motion": [_motion(gap, i) for i in range(len(gap.motions))],
     }

@@ -16,7 +16,6 @@ from sim2real.identify.estimates import (
     NOMINAL,
     GapRow,
     ParameterEstimate,
-    baselines,
     estimates_of,
     gap_row,
 )
@@ -26,14 +25,15 @@ from sim2real.identify.noise import sensor_floor, visible_error
 from sim2real.identify.nuisance import Enlarged, enlarge
 from sim2real.identify.options import Options
 from sim2real.identify.problem import Linear, RecordingProblem, rmse_of
-from sim2real.identify.residuals import Hint, diagnose
 from sim2real.identify.result import Identification, Trace
 from sim2real.identify.space import FloatArray
 from sim2real.identify.uncertainty import QUANTILE, Spread, bootstrap, make_domain
 from sim2real.identify.verdicts import STRUCTURE_MISSING, Verdict, judge
 from sim2real.parameters import quantity_of
 from sim2real.replay import READ_DELAY, Motion, Replayer, is_servo_robot
-from sim2real.replay.commands import joint_controls
+from sim2real.replay.baselines import COMMAND, DELAYED, commanded, delays
+from sim2real.replay.residuals import Hint, diagnose
+from sim2real.replay.zero_order_hold import delayed
 from sim2real.world import World
 from sim2real.world.ground import plane_parameters
 
@@ -177,8 +177,10 @@ def _gaps(
         for name, found in ((NOMINAL, nominal), (FITTED, first))
     }
     if is_servo_robot(model.world):
-        controls = joint_controls(model.world.model)
-        errors |= baselines(motions, [controls[joint] for joint in motions[0].joints])
+        told = [commanded(model.world, motion) for motion in motions]
+        pairs = list(zip(motions, told, delays(motions, told), strict=True))
+        errors[COMMAND] = rmse_of([angles - m.measured for m, angles, _ in pairs])
+        errors[DELAYED] = rmse_of([delayed(m.time, angles, late) - m.measured for m, angles, late in pairs])
     held = {name: e[split:] if model.parts[1] else None for name, e in errors.items()}
     return tuple(gap_row(name, e[:split], held[name]) for name, e in errors.items()), nominal, last
 

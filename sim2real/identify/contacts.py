@@ -22,11 +22,11 @@ from sim2real.identify.estimates import ParameterEstimate, estimates_of
 from sim2real.identify.identifiability import combinations
 from sim2real.identify.model_selection import Comparison
 from sim2real.identify.problem import RecordingProblem, rmse_of
-from sim2real.identify.residuals import diagnose
 from sim2real.identify.space import FloatArray, ParameterSpace, free_parameters
 from sim2real.identify.uncertainty import Spread, bootstrap, make_domain
 from sim2real.identify.verdicts import Verdict
 from sim2real.replay import Motion, windows
+from sim2real.replay.residuals import diagnose
 from sim2real.world import World
 from sim2real.world.ground import plane_parameters, tip_height
 

@@ -1,28 +1,24 @@
-"""From a fitted point to numbers with intervals, and from predictions to errors beside simple predictors."""
+"""From a fitted point to numbers with intervals, and from predictions to errors."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from sim2real.identify.problem import Problem, rmse_of
+from sim2real.identify.problem import Problem
 from sim2real.identify.space import FloatArray, FreeParameter
 from sim2real.identify.uncertainty import QUANTILE, Interval, Spread
-from sim2real.replay import READ_DELAY, Motion
-from sim2real.replay.zero_order_hold import delayed
+from sim2real.replay import READ_DELAY
 from sim2real.world import World
 
 MEASURED, NOMINAL, FITTED = "measured", "nominal", "identified"
-COMMAND, DELAYED = "command", "delayed command"
 
 IDENTIFIABLE = 0.5
 """Share of its range that the interval of a parameter that is identifiable must not exceed."""
 
 _EDGE = 1e-3  # share of its range within which a parameter is on its bound
-_DELAYS = np.arange(0.0, 0.301, 0.01)
 
 
 @dataclass(frozen=True)
@@ -124,14 +120,3 @@ def gap_row(predictor: str, fitted: FloatArray, held_out: FloatArray | None) -> 
     best, mean = (fitted, np.nan) if held_out is None else (held_out, float(held_out.mean()))
     joints = (tuple(rows.mean(axis=0).tolist()) for rows in (best, fitted))
     return GapRow(predictor, float(fitted.mean()), mean, *joints)
-
-
-def baselines(motions: Sequence[Motion], columns: Sequence[int]) -> dict[str, FloatArray]:
-    """RMSE of the command itself and of the command a constant delay earlier, the delay of least error.
-
-    Of a robot whose every joint is commanded, by a column of its commands. Shapes (motions, k).
-    """
-    told = [(m, m.command[:, columns]) for m in motions]
-    late = [[delayed(m.time, angles, delay) - m.measured for m, angles in told] for delay in _DELAYS]
-    errors = np.array([rmse_of(row) for row in late])
-    return {COMMAND: errors[0], DELAYED: errors[int(errors.mean(axis=(1, 2)).argmin())]}

@@ -14,10 +14,10 @@ from sim2real.domain import Domain
 from sim2real.files import write_atomically
 from sim2real.identify.estimates import GapRow, ParameterEstimate
 from sim2real.identify.model_selection import Comparison
-from sim2real.identify.residuals import Hint
 from sim2real.identify.space import FloatArray
 from sim2real.identify.verdicts import Verdict, exit_code, ranked
 from sim2real.plain import as_json, plain
+from sim2real.replay.residuals import Hint
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sim2real.identify.estimates import COMMAND, DELAYED, FITTED, NOMINAL, GapRow, ParameterEstimate
+from sim2real.identify.estimates import FITTED, NOMINAL, GapRow, ParameterEstimate
+from sim2real.replay.baselines import COMMAND, DELAYED
 
 IDENTIFIED = "IDENTIFIED"
 ON_BOUND = "ON_BOUND"

@@ -14,13 +14,15 @@ from matplotlib.figure import Figure
 from sim2real.domain import Correlation
 from sim2real.evaluate.statistics import Estimate
 from sim2real.files import write_atomically
-from sim2real.identify.estimates import COMMAND, DELAYED, FITTED, MEASURED, NOMINAL, ParameterEstimate
+from sim2real.identify.estimates import FITTED, MEASURED, NOMINAL, ParameterEstimate
 from sim2real.identify.result import Identification
 from sim2real.identify.verdicts import BAD_DATA, IDENTIFIED, NO_HELDOUT_GAIN, Verdict, ranked
 from sim2real.recordings import load_recordings
+from sim2real.replay.baselines import COMMAND, DELAYED
 from sim2real.report.chart import Chart, Take
 from sim2real.report.page import Page, Section, render
 from sim2real.report.plots import bars, panels
+from sim2real.report.replay import hints_table
 from sim2real.report.style import COLOURS, style
 from sim2real.report.tables import Cell, Rows, Table, Value, badge, long, numeral
 
@@ -198,12 +200,8 @@ def _left(found: Identification) -> list[Section]:
         rows = [_residual(found, k) for k in range(len(found.joints))]
         sections.append(Section("What is left", note, [Table.of("What is left", rows)]))
     if found.hints:
-        title, lead = "What that points to", "Signals that still explain a good part of it."
-        head = ["joint", "signal", "explains", "of", "what that points to"]
-        signs: Rows = [
-            [h.joint, h.signal, f"{100 * h.share:.0f} %", _milli(h.rms), long(h.text)] for h in found.hints
-        ]
-        sections.append(Section(title, lead, [Table(title, head, signs)]))
+        lead = "Signals that still explain a good part of it."
+        sections.append(Section("What that points to", lead, [hints_table(found.hints)]))
     return sections
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sim2real.evaluate.replay import COMMAND, DELAYED, SIMULATION, ReplayedMotion, ReplayGap
+from sim2real.evaluate.replay import SIMULATION, ReplayedMotion, ReplayGap
 from sim2real.evaluate.replay_detail import detail_rows, replay_detail
 from sim2real.evaluate.replay_summary import (
     DEFINITIONS,
@@ -25,6 +25,8 @@ from sim2real.evaluate.replay_summary import (
 )
 from sim2real.evaluate.statistics import Estimate
 from sim2real.evaluate.tracking import FloatArray
+from sim2real.replay.baselines import COMMAND, DELAYED
+from sim2real.replay.residuals import Hint
 from sim2real.report.chart import Chart, Take
 from sim2real.report.page import Page, Section, render
 from sim2real.report.plots import bare, bars, sheet
@@ -74,7 +76,17 @@ def write_replay_report(gap: ReplayGap, folder: Path, facts: Mapping[str, str] |
 def replay_tables(gap: ReplayGap) -> list[Table]:
     """Per joint, per motion, and what the gap is made of."""
     detail = [Table(title, head, rows) for title, head, rows in detail_rows(replay_detail(gap))]
-    return [_joints(gap), _motions(gap), *detail]
+    follows = [hints_table(gap.hints)] if gap.hints else []
+    return [_joints(gap), _motions(gap), *follows, *detail]
+
+
+def hints_table(hints: Sequence[Hint]) -> Table:
+    """Which signals an error follows, and what that points to."""
+    head = ["joint", "signal", "explains", "of", "what that points to"]
+    rows: Rows = [
+        [h.joint, h.signal, f"{100 * h.share:.0f} %", f"{1000 * h.rms:.2f} mrad", long(h.text)] for h in hints
+    ]
+    return Table("What the error follows", head, rows)
 
 
 def _meanings() -> Table:

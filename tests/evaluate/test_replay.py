@@ -11,14 +11,16 @@ from sim2real.domain import Domain
 from sim2real.errors import InvalidValue, RecordingError, UnknownName
 from sim2real.evaluate.replay import (
     COMMAND,
-    DELAYED,
     SIMULATION,
     replay,
     replay_gap,
 )
+from sim2real.evaluate.replay_summary import summary
 from sim2real.recordings import Recording, load_recordings, map_joints, write_npz
 from sim2real.replay import Replayer, motion_of
+from sim2real.replay.baselines import DELAYED
 from sim2real.replay.zero_order_hold import delayed
+from sim2real.report.replay import replay_tables
 from sim2real.world import World
 
 FREE = (
@@ -59,9 +61,9 @@ def motion(world, name, rows=120, seed=0):
     return Recording(name, tuple(world.recordings), time, command, command)
 
 
-def planted(world, name, physics, seed=0):
+def planted(world, name, physics, seed=0, rows=120):
     """What the world itself would record if its physics were other than nominal."""
-    log = map_joints(motion(world, name, seed=seed), world.recordings, joints(world))
+    log = map_joints(motion(world, name, rows, seed), world.recordings, joints(world))
     [position] = replay(world, [log], physics)
     return dataclasses.replace(log, position=position)
 
@@ -188,6 +190,18 @@ def test_a_delay_of_nothing_is_the_command_itself():
     time, command = np.arange(5) * 0.1, np.arange(5.0)[:, None]
     assert np.array_equal(delayed(time, command, 0.0), command)
     assert delayed(time, command, 0.15)[:, 0].tolist() == [0, 0, 0, 1, 2]
+
+
+def test_an_error_that_follows_the_speed_points_to_a_latency(world):
+    log = planted(world, "late", {"elbow_flex.latency": 12.0}, rows=800)
+    gap = replay_gap(world, [log])
+    assert {hint.joint for hint in gap.hints} == {"elbow_flex"}
+    [late] = [hint for hint in gap.hints if hint.signal == "speed"]
+    assert late.share > 0.5
+    assert "or a latency" in late.text
+    assert late.text in {one["text"] for one in summary(gap)["follows"]}
+    assert ["elbow_flex", "speed"] in [row[:2] for row in replay_tables(gap)[2].rows]
+    assert replay_gap(world, [planted(world, "as published", {}, rows=800)]).hints == ()
 
 
 def test_rows_too_far_apart_for_windows_have_no_horizons(world):

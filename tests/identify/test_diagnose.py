@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from sim2real.identify.contacts import Planes, touching
-from sim2real.identify.residuals import diagnose, explained
 from sim2real.replay import Motion, Replayer
+from sim2real.replay.residuals import diagnose, explained
 from sim2real.world import World
 from sim2real.world.ground import plane_parameters, tip_height
 

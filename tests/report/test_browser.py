@@ -14,7 +14,7 @@ from sim2real.evaluate.gap import GapOptions, gap_report
 from sim2real.evaluate.gate import Decision, Gate
 from sim2real.evaluate.prediction import predict
 from sim2real.evaluate.predictivity import PolicyResults
-from sim2real.evaluate.replay import COMMAND, DELAYED, SIMULATION, Errors, ReplayedMotion, ReplayGap
+from sim2real.evaluate.replay import SIMULATION, Errors, ReplayedMotion, ReplayGap
 from sim2real.evaluate.requirements import parse
 from sim2real.evaluate.scores import Reference
 from sim2real.evaluate.statistics import Estimate
@@ -25,6 +25,7 @@ from sim2real.identify.uncertainty import make_domain
 from sim2real.identify.verdicts import judge
 from sim2real.plain import as_json
 from sim2real.recordings.raw import RawLog
+from sim2real.replay.baselines import COMMAND, DELAYED
 from sim2real.report.compare import write_comparison
 from sim2real.report.doctor import write_diagnosis
 from sim2real.report.gap import write_report

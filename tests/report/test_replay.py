@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from sim2real.evaluate.replay import COMMAND, DELAYED, SIMULATION, Errors, ReplayedMotion, ReplayGap
+from sim2real.evaluate.replay import SIMULATION, Errors, ReplayedMotion, ReplayGap
 from sim2real.evaluate.replay_summary import overall, summary, verdict
+from sim2real.replay.baselines import COMMAND, DELAYED
 from sim2real.report.replay import replay_tables, write_replay_report
 
 PREDICTORS = (SIMULATION, COMMAND, DELAYED)

@@ -18,9 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
 
-from sim2real.identify.space import FloatArray
-from sim2real.replay import Motion
 from sim2real.replay.commands import joint_controls
+from sim2real.replay.motion import FloatArray, Motion
 from sim2real.world import World
 from sim2real.world.ground import tip_height
 from sim2real.world.poses import in_poses

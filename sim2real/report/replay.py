@@ -26,7 +26,7 @@ from sim2real.evaluate.replay_summary import (
 from sim2real.evaluate.statistics import Estimate
 from sim2real.evaluate.tracking import FloatArray
 from sim2real.replay.baselines import COMMAND, DELAYED
-from sim2real.replay.residuals import Hint
+from sim2real.replay.residuals import MEANINGS, Hint
 from sim2real.report.chart import Chart, Take
 from sim2real.report.page import Page, Section, render
 from sim2real.report.plots import bare, bars, sheet
@@ -84,7 +84,8 @@ def hints_table(hints: Sequence[Hint]) -> Table:
     """Which signals an error follows, and what that points to."""
     head = ["joint", "signal", "explains", "of", "what that points to"]
     rows: Rows = [
-        [h.joint, h.signal, f"{100 * h.share:.0f} %", f"{1000 * h.rms:.2f} mrad", long(h.text)] for h in hints
+        [h.joint, h.signal, f"{100 * h.share:.0f} %", f"{1000 * h.rms:.2f} mrad", long(MEANINGS[h.signal])]
+        for h in hints
     ]
     return Table("What the error follows", head, rows)
 

@@ -21,10 +21,10 @@ from sim2real.evaluate.gap import GapOptions, GapReport, gap_report
 from sim2real.evaluate.rollouts import Trials, references, run_policies, steps_of
 from sim2real.evaluate.verdict import headline, number, verdict
 from sim2real.files import write_atomically
+from sim2real.fingerprint import fingerprint
 from sim2real.policy import Policy
 from sim2real.report.gap import write_report
 from sim2real.transfer.fine_tune import fine_tune
-from sim2real.transfer.fingerprint import fingerprint
 from sim2real.transfer.target import Budget, Seal, TargetEnv
 from sim2real.world import World
 

@@ -27,9 +27,9 @@ from sim2real.evaluate.episodes_file import read_episodes, write_episodes
 from sim2real.evaluate.predictivity import predictivity
 from sim2real.evaluate.results_file import read_columns, results_of
 from sim2real.evaluate.rollouts import references
-from sim2real.identify.checkpoint import Checkpoint
 from sim2real.identify.model_selection import Structure
 from sim2real.identify.verdicts import EXIT_CODES
+from sim2real.kept import Kept
 from sim2real.learn.settings import settings_for
 from sim2real.policy import Policy
 from sim2real.recordings import Recording, load_recordings, read_raw, write_lerobot, write_npz
@@ -201,18 +201,18 @@ def run_folder(folder):
     point.save(folder / "identified.toml")
     verdict = {"name": "IDENTIFIED", "subject": "pole.mass", "text": "x", "evidence": {"before": 0.2}}
     (folder / "identification.json").write_text(json.dumps({"verdicts": [verdict, verdict]}))
-    kept = Checkpoint.at(folder / "checkpoint.json", World.load("furuta"), [])
-    kept.once("a", float, lambda: 0.5)
-    kept.once("structure", Structure, lambda: Structure(("pole.mass",), {"pole.mass": 0.02}))
+    kept = Kept(folder / "checkpoint.json")
+    kept.once("a", "key", float, lambda: 0.5)
+    kept.once("structure", "key", Structure, lambda: Structure(("pole.mass",), {"pole.mass": 0.02}))
     Stages(folder).once("look", "key", lambda: None)
 
 
 def read_run(folder):
     assert Identified.load(folder).exit_code in EXIT_CODES.values()
-    kept = Checkpoint.at(folder / "checkpoint.json", World.load("furuta"), [])
+    kept = Kept(folder / "checkpoint.json")
     kept.path = None  # nothing is written while a file is read
-    assert kept.once("a", float, lambda: 0.5) == 0.5
-    kept.once("structure", Structure, Structure)
+    assert kept.once("a", "key", float, lambda: 0.5) == 0.5
+    kept.once("structure", "key", Structure, Structure)
     Stages(folder)
 
 

@@ -18,7 +18,6 @@ import numpy as np
 
 from sim2real.errors import RecordingError, UnknownName
 from sim2real.identify.assess import FittedModel
-from sim2real.identify.checkpoint import Checkpoint
 from sim2real.identify.contacts import CLEAR, Contacts, find_contacts
 from sim2real.identify.defaults import cut, fixed_values, problem_of, trained_parameters
 from sim2real.identify.identifiability import traceless
@@ -28,6 +27,7 @@ from sim2real.identify.options import Options
 from sim2real.identify.problem import RecordingProblem, Tally, rmse_of
 from sim2real.identify.search import SearchSettings, search
 from sim2real.identify.space import FloatArray, ParameterSpace
+from sim2real.kept import Kept
 from sim2real.replay import Motion, is_servo_robot
 from sim2real.replay.motion import LEAST_ROWS
 from sim2real.world import World
@@ -59,7 +59,9 @@ class Fitter:
     motions: list[Motion]
     options: Options
     watch: Watch
-    checkpoint: Checkpoint
+    kept: Kept
+    key: str = ""
+    """Of what is settled: what goes into the fit."""
     tally: Tally = field(default_factory=Tally)
 
     def run(self) -> FittedModel:
@@ -101,7 +103,7 @@ class Fitter:
         found = Structure(names, fixed=fixed_values(self.world, self.options))
         if held and not self.options.free and (servos or self.options.select):
             chosen = partial(self._selected, fitted, held, before)
-            found = self.checkpoint.once(f"structure{again}", Structure, chosen)
+            found = self.kept.once(f"structure{again}", self.key, Structure, chosen)
         base = self.world.with_parameters({}, found.fixed)
         problem = problem_of(base, fitted, found.names, self.options, found.values, self.tally)
         point = self._solve(f"fit{again}", problem, problem.space.start, anew=not found.steps)
@@ -185,8 +187,8 @@ class Fitter:
                 point = settle_integers(problem, point, partial(self.watch, f"{name}: whole steps"))
             return tuple(point.tolist())
 
-        key = f"{name} of {', '.join(problem.space.names)}"
-        return np.array(self.checkpoint.once(key, tuple[float, ...], solve))
+        settled_as = f"{name} of {', '.join(problem.space.names)}"
+        return np.array(self.kept.once(settled_as, self.key, tuple[float, ...], solve))
 
 
 def split(motions: Sequence[Motion], held: Sequence[str] | None) -> tuple[list[Motion], list[Motion]]:

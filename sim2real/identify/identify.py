@@ -13,18 +13,21 @@ from pathlib import Path
 
 from sim2real.draws import checked_seed
 from sim2real.errors import RecordingError
+from sim2real.fingerprint import fingerprint
 from sim2real.identify.assess import assess
 from sim2real.identify.check import check
-from sim2real.identify.checkpoint import Checkpoint
 from sim2real.identify.defaults import motions_of
 from sim2real.identify.experiment_design import next_motion
 from sim2real.identify.fit import Fitter, Watch
 from sim2real.identify.options import Options as Options
 from sim2real.identify.result import Identification
+from sim2real.kept import Kept
 from sim2real.recordings import Recording
 from sim2real.world import World
 
 CHECKPOINT = "checkpoint.json"
+_FORMAT = 9
+"""Of what is settled there; to be raised whenever that changes its form or meaning."""
 CHECK, ASSESS, PROPOSE = "check", "intervals and verdicts", "which motion to record next"
 """Stages before and after the fit."""
 
@@ -65,8 +68,8 @@ def identify(
         watch(checked.text, 0, float("nan"))
         before = checked.to_json()
     path = out / CHECKPOINT if out is not None and options.checkpoint is None else options.checkpoint
-    checkpoint = Checkpoint.at(path, world, motions, repr(dataclasses.replace(options, checkpoint=None)))
-    model = Fitter(world, motions, options, watch, checkpoint).run()
+    key = fingerprint(_FORMAT, world, recordings, dataclasses.replace(options, checkpoint=None))
+    model = Fitter(world, motions, options, watch, Kept(path), key).run()
     if out is not None:
         watch(ASSESS, 0, float(model.problem.cost(model.points[1][None])[0]))
     found = assess(model, options, time.perf_counter() - began)

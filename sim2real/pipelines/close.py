@@ -30,6 +30,7 @@ from sim2real.evaluate.episodes_file import read_episodes, write_episodes
 from sim2real.evaluate.gap import GapOptions, GapReport, gap_report
 from sim2real.evaluate.rollouts import Trials, references, run_policies
 from sim2real.files import write_atomically
+from sim2real.fingerprint import fingerprint
 from sim2real.identify.check import check
 from sim2real.identify.identify import Options, identify
 from sim2real.identify.rollout_fit import FitSettings
@@ -39,7 +40,6 @@ from sim2real.policy import Policy
 from sim2real.replay.rollouts import tells_state
 from sim2real.report.close import write_closing
 from sim2real.report.identification import write_identification
-from sim2real.transfer.fingerprint import fingerprint
 from sim2real.transfer.identified import RECORDED, Identified, with_identified
 from sim2real.transfer.identify_and_train import RoadSettings, Training, identify_and_train, trained
 from sim2real.transfer.stages import Stages, Watch

@@ -28,10 +28,10 @@ from sim2real.evaluate.episode_table import Episodes
 from sim2real.evaluate.episodes_file import read_episodes, write_episodes
 from sim2real.evaluate.rollouts import Trials, run_policies
 from sim2real.files import replace_folder, write_atomically
+from sim2real.fingerprint import code_in, code_of, fingerprint
 from sim2real.policy import Policy
 from sim2real.registry import import_module, pickled
 from sim2real.transfer.cluster import Cluster
-from sim2real.transfer.fingerprint import code_in, code_of, fingerprint
 from sim2real.transfer.methods import Method
 from sim2real.transfer.remote import RemoteTarget
 from sim2real.transfer.source import Source

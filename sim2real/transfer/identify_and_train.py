@@ -26,6 +26,7 @@ from sim2real.documents import Section
 from sim2real.domain import Domain
 from sim2real.errors import InvalidValue, PolicyError, UnknownName
 from sim2real.files import write_atomically
+from sim2real.fingerprint import fingerprint
 from sim2real.gather import Excited, gather
 from sim2real.identify.rollout_fit import FitSettings, fit_rollouts
 from sim2real.learn.settings import settings_for
@@ -33,7 +34,6 @@ from sim2real.learn.train import train
 from sim2real.parameters import quantity_of
 from sim2real.policy import Policy
 from sim2real.recordings.rollouts import Rollouts
-from sim2real.transfer.fingerprint import fingerprint
 from sim2real.transfer.identified import Identified
 from sim2real.transfer.remote import Target
 from sim2real.transfer.stages import Stages, Watch

@@ -29,6 +29,7 @@ from sim2real.evaluate.metrics import mean
 from sim2real.evaluate.rollouts import Trials, episode_returns
 from sim2real.evaluate.scores import Reference
 from sim2real.evaluate.statistics import Array, Spread, spread
+from sim2real.fingerprint import fingerprint
 from sim2real.interface import ActorLike
 from sim2real.learn.hooks import Hooks, critic_first
 from sim2real.learn.lean_ppo import LeanPPO
@@ -37,7 +38,6 @@ from sim2real.learn.settings import settings_for
 from sim2real.learn.start import contract_of, normalizer_of, shaped_like
 from sim2real.policy import Policy, ProvenanceStep
 from sim2real.simulators import Engine
-from sim2real.transfer.fingerprint import fingerprint
 from sim2real.world import Variant, World
 
 LABEL = "oracle"

@@ -9,13 +9,10 @@ A stage counts as done only for what went into it: another world, recording, pol
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
-from sim2real.documents import Section
-from sim2real.errors import InvalidValue
-from sim2real.files import write_atomically
+from sim2real.kept import Kept
 from sim2real.policy import Policy
 
 
@@ -45,11 +42,7 @@ class Stages:
         """Read the file; one that is missing or damaged says that nothing is done."""
         self.folder = folder
         self.watch = watch or Watch()
-        self._path = folder / "stages.json"
-        try:
-            self._keys = dict(Section.read_json(self._path).values)
-        except (FileNotFoundError, InvalidValue):
-            self._keys = {}
+        self._kept = Kept(folder / "stages.json")
 
     def once(self, name: str, key: str, work: Callable[[], object]) -> None:
         """Do the work of a stage, unless it is done.
@@ -59,9 +52,10 @@ class Stages:
             key: fingerprint of what goes into it.
             work: writes files, each whole or not at all; what comes after reads them.
         """
-        done = self._keys.get(name) == key
-        self.watch.stage(name, done)
-        if not done:
+
+        def done() -> bool:
             work()
-            self._keys[name] = key
-            write_atomically(self._path, json.dumps(self._keys, indent=1))
+            return True
+
+        self.watch.stage(name, self._kept.has(name, key))
+        self._kept.once(name, key, bool, done)

@@ -10,13 +10,13 @@ from sim2real.cli import main
 from sim2real.domain import Domain
 from sim2real.errors import InvalidValue
 from sim2real.evaluate.rollouts import Trials
+from sim2real.fingerprint import fingerprint
 from sim2real.identify.identify import Options
 from sim2real.identify.rollout_fit import FitSettings
 from sim2real.identify.search import SearchSettings
 from sim2real.pipelines.close import CloseSettings, Sealed, close_gap, close_on_target
 from sim2real.policy import Policy
 from sim2real.recordings import write_npz
-from sim2real.transfer.fingerprint import fingerprint
 from sim2real.transfer.stages import Watch
 from sim2real.world import World
 

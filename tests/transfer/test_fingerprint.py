@@ -12,13 +12,13 @@ from sim2real.distributions import Point
 from sim2real.domain import Domain
 from sim2real.env import Sim2RealVectorEnv
 from sim2real.evaluate.rollouts import Trials
+from sim2real.fingerprint import code_in, code_of, fingerprint
 from sim2real.parameters import CHANNELS
 from sim2real.policy import Policy
 from sim2real.registry import load_module
 from sim2real.simulators import ENGINES
 from sim2real.tasks import CartPole
 from sim2real.transfer.cells import Cell
-from sim2real.transfer.fingerprint import code_in, code_of, fingerprint
 from sim2real.transfer.methods import METHODS, make_method
 from sim2real.transfer.target import Budget
 from sim2real.world import Variant, World

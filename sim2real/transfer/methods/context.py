@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim2real.errors import BudgetExhausted, InvalidValue, PolicyError
+from sim2real.fingerprint import fingerprint
 from sim2real.policy import Policy, ProvenanceStep
 from sim2real.policy.kinds import clipped
 from sim2real.policy.network import NetworkFunction
 from sim2real.transfer.conditioned import conditioned
 from sim2real.transfer.demonstrations import returns_in_target
-from sim2real.transfer.fingerprint import fingerprint
 from sim2real.transfer.methods.method import Card, Case
 from sim2real.transfer.remote import Target
 from sim2real.transfer.source import Source

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from sim2real.doctor.finding import BAD, BAD_DATA, WARNING, Diagnosis, Finding, Rows
+from sim2real.doctor.noise import white_noise
 from sim2real.doctor.view import View
 from sim2real.recordings.raw import RawLog
 
@@ -96,6 +97,7 @@ def _recording(log: RawLog, view: View | None) -> Json:
             "period_ms": _number(1000 * view.period),
             "moved": [joint for joint, moves in zip(log.joints, view.moves, strict=True) if moves],
             "step": dict(zip(log.joints, map(_number, view.step), strict=True)),
+            "noise": {j: _number(white_noise([x])) for j, x in zip(log.joints, view.position.T, strict=True)},
         }
     return {
         "name": log.name,

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sim2real.identify.noise import white_noise
+from sim2real.doctor.noise import white_noise
 from sim2real.identify.problem import Problem, RecordingProblem
 from sim2real.identify.space import FloatArray, ParameterSpace
 from sim2real.identify.uncertainty import MOST_STD

@@ -17,10 +17,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sim2real.doctor.noise import white_errors
 from sim2real.identify.estimates import ParameterEstimate
 from sim2real.identify.identifiability import OF_SCALE, open_scale
 from sim2real.identify.least_squares import calmer, least_squares
-from sim2real.identify.noise import NOISES, sensor_floor, white_errors
+from sim2real.identify.noise import NOISES, sensor_floor
 from sim2real.identify.problem import Linear, RecordingProblem
 from sim2real.identify.space import FloatArray, FreeParameter, ParameterSpace
 from sim2real.identify.uncertainty import QUANTILE, Interval, bootstrap

@@ -7,6 +7,7 @@ import pytest
 
 from sim2real.doctor import BAD_DATA, USABLE, Expected, diagnose, expected_of
 from sim2real.doctor.finding import BAD, FACT, WARNING
+from sim2real.doctor.summary import summary
 from sim2real.errors import RecordingError
 from sim2real.recordings import read_raw
 from sim2real.recordings.raw import Damage, raw_of, trusted, unreadable
@@ -564,3 +565,13 @@ def test_no_log_is_too_broken(make, tmp_path, seed):
         alone = [finding for finding in diagnosis.of(BAD) if finding.kind != "two robots"]
         assert {name for finding in alone for name in finding.recordings} <= {"train/x"}
         write_diagnosis(diagnosis, tmp_path, "logs")
+
+
+def test_the_noise_of_every_joint_is_told(clean):
+    """Beside the sensor's own step, which hides in it."""
+    planted = np.random.default_rng(0).normal(0, 5e-3, clean[0].position.shape)
+    noisy = replace(clean[0], name="noisy", position=clean[0].position + planted)
+    told = [log["noise"] for log in summary(diagnose([clean[0], noisy], Expected()))["recordings"]]
+    assert list(told[1]) == list(clean[0].joints)
+    assert list(told[1].values()) == pytest.approx([5e-3] * planted.shape[1], rel=0.2)
+    assert max(told[0].values()) < 1e-3

@@ -10,7 +10,6 @@ from sim2real.cli import main
 from sim2real.errors import RecordingError
 from sim2real.identify.check import check
 from sim2real.identify.defaults import cut
-from sim2real.identify.estimates import COMMAND
 from sim2real.identify.identifiability import Information, open_scale
 from sim2real.identify.identify import Options, identify
 from sim2real.identify.least_squares import least_squares
@@ -21,6 +20,7 @@ from sim2real.identify.verdicts import BAD_DATA, IDENTIFIED, NOT_IDENTIFIABLE
 from sim2real.recordings import Recording
 from sim2real.recordings.npz import write_npz
 from sim2real.replay import motion_of
+from sim2real.replay.baselines import COMMAND
 from sim2real.world import World
 
 NOISE = 5e-4

@@ -16,6 +16,7 @@ nothing before the last one has ended: calls are Dask's futures and Ray's tasks 
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import socket
@@ -28,7 +29,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from sim2real.errors import InvalidValue, MissingExtra
 
 if TYPE_CHECKING:
-    from distributed import Client, Future
+    from distributed import Client
 
 T = TypeVar("T")
 
@@ -84,37 +85,41 @@ class _Dask:
     ) -> Iterator[tuple[int, T | str]]:
         from distributed import KilledWorker, as_completed
 
-        def outcome(future: Future) -> T | str:
-            try:
-                result: T = future.result()
-                return result
-            except Exception as error:
-                return _why(error, isinstance(error, KilledWorker))
+        left, numbers, ended = iter(calls.items()), {}, as_completed(loop=self.client.loop)
 
-        futures = {self.client.submit(function, *given, pure=False): k for k, given in calls.items()}
-        given_up = []
-        for future in as_completed(futures, loop=self.client.loop):
-            if isinstance(future.exception(), KilledWorker):
-                given_up.append(future)
-            else:
-                yield futures[future], outcome(future)
-        for future in given_up:
-            if len(given_up) > 1:  # the others may only have waited at workers that one of them ended
-                future.retry()
-            yield futures[future], outcome(future)
+        def submit() -> None:
+            """No more than a call a thread: what waited at a worker that died, Dask would suspect, too."""
+            free = max(1, sum(self.client.nthreads().values())) - ended.count()
+            for k, given in itertools.islice(left, max(0, free)):
+                future = self.client.submit(function, *given, pure=False)
+                numbers[future] = k
+                ended.add(future)
+
+        submit()
+        for future in ended:
+            try:
+                outcome = future.result()
+            except Exception as error:
+                outcome = _why(error, isinstance(error, KilledWorker))
+            future.release()  # a result that is still held is made again where its worker dies
+            submit()
+            yield numbers[future], outcome
 
 
 @contextmanager
 def _dask(place: str, workers: int) -> Iterator[Cluster]:
     try:
+        import dask
         from distributed import Client, LocalCluster
     except ImportError as error:
         raise MissingExtra("distributed", "cluster") from error
     if not place:
+        # 15 s after a death, Dask would end for good a worker that it is just starting again after the next
+        patient = dask.config.set({"distributed.deploy.lost-worker-timeout": "1000 days"})
         local = LocalCluster(
             n_workers=workers, threads_per_worker=1, dashboard_address=":0", silence_logs=logging.CRITICAL
         )
-        with local, Client(local, set_as_default=False) as client:
+        with patient, local, Client(local, set_as_default=False) as client:
             yield _Dask(client)
         return
     try:

@@ -145,6 +145,23 @@ def test_death_loses_no_call_and_counts_none_twice_and_a_deadly_call_is_given_up
     assert "the workers that ran it died" in dict(found)[1]
 
 
+@pytest.mark.slow
+def test_calls_that_wait_while_another_ends_workers_run_once(tmp_path):
+    needed("dask")
+
+    def call(number):
+        (tmp_path / f"{number}-{os.getpid()}").touch()
+        if number % 3 == 1:
+            os._exit(1)
+        return number
+
+    with connected("dask", 1) as cluster:
+        found = dict(cluster.outcomes(call, {k: (k,) for k in range(6)}))
+    assert {k: outcome for k, outcome in found.items() if k % 3 != 1} == {0: 0, 2: 2, 3: 3, 5: 5}
+    ran = [mark.name[0] for mark in tmp_path.iterdir()]
+    assert {k: ran.count(str(k)) for k in range(6)} == {0: 1, 1: 4, 2: 1, 3: 1, 4: 4, 5: 1}
+
+
 def answered(address):
     """What a cluster makes of a few calls."""
     with connected(address) as cluster:

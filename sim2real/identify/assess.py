@@ -21,7 +21,6 @@ from sim2real.identify.estimates import (
 )
 from sim2real.identify.identifiability import combinations, open_scale
 from sim2real.identify.model_selection import Comparison
-from sim2real.identify.noise import sensor_floor, visible_error
 from sim2real.identify.nuisance import Enlarged, enlarge
 from sim2real.identify.options import Options
 from sim2real.identify.problem import Linear, RecordingProblem, rmse_of
@@ -101,7 +100,7 @@ def assess(model: FittedModel, options: Options, seconds: float) -> Identificati
         gap=gap,
         model_selection=model.selection,
         hints=tuple(hints),
-        verdicts=judge(estimates, gap, said, judged, visible_error(problem)),
+        verdicts=judge(estimates, gap, said, judged, problem.visible_error),
         fitted=_names(model.parts[0]),
         held_out=held,
         seconds=seconds,
@@ -191,7 +190,7 @@ def _domain(model: FittedModel, linear: Linear, spread: Spread, gap: Sequence[Ga
     What was fixed is part of it, less a shape of friction that no joint has, which would be a dead parameter.
     """
     row = next(row for row in gap if row.predictor == FITTED)
-    floor = max(float(sensor_floor(model.problem).mean()), 1e-12)  # a better fit than that is no better one
+    floor = max(float(model.problem.sensor_floor.mean()), 1e-12)  # a better fit than that is no better one
     share = max(row.held_out, floor) / max(row.fitted, floor) if np.isfinite(row.held_out) else 1.0
     held = float(linear.loss.sum()) * max(1.0, share**2)
     keep = [k for k, f in enumerate(model.problem.space.free) if f.quantity != READ_DELAY]

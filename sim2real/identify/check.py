@@ -29,7 +29,6 @@ from sim2real.identify.estimates import ParameterEstimate
 from sim2real.identify.excitation import STRIDE, speeds
 from sim2real.identify.identifiability import combinations, information
 from sim2real.identify.model_selection import candidate_models
-from sim2real.identify.noise import noise_of
 from sim2real.identify.options import Options
 from sim2real.identify.search import SearchSettings, search
 from sim2real.identify.verdicts import BAD_DATA, Verdict, exit_code
@@ -120,7 +119,7 @@ def check(world: World, recordings: Sequence[Recording], options: Options | None
     base = world.with_parameters({}, fixed_values(world, options))
     parts = cut(world, motions, options.window)
     problem = problem_of(base, parts, first_parameters(world, options), options)
-    levels, point = noise_of(problem), problem.space.start
+    levels, point = problem.noise, problem.space.start
     if problem.fast and options.generations:
         glance = SearchSettings(min(_GLANCE, options.generations), seed=options.seed)
         point = search(problem.on(motions).lively(), point, glance).point

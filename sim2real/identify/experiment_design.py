@@ -24,7 +24,6 @@ import numpy as np
 from sim2real.identify.defaults import cut, problem_of
 from sim2real.identify.excitation import MARGIN, CommandLimits, candidates, speeds
 from sim2real.identify.identifiability import Information, information
-from sim2real.identify.noise import noise_of
 from sim2real.identify.options import Options
 from sim2real.identify.result import Identification
 from sim2real.identify.space import FloatArray
@@ -151,7 +150,7 @@ class _Known:
         start = {e.name: e.value for e in self.estimates}
         base = world.with_parameters({}, {n: v for n, v in found.point.items() if n not in start})
         self.problem = problem_of(base, cut(world, motions, options.window), list(start), options, start)
-        self._world, self._window, self._noise = world, options.window, noise_of(self.problem)
+        self._world, self._window, self._noise = world, options.window, self.problem.noise
         told = self.told(motions)
         self._sum = sum(told[1:], told[0])
         self.repeated = np.min([self.left(again) for again in told], axis=0)

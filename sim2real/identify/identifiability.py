@@ -1,6 +1,6 @@
 """What recordings tell of parameters, and what they cannot tell apart, before or after anything is fitted.
 
-    one, other = information(problem, point, noise_of(problem))     # of the problem's motions
+    one, other = information(problem, point, problem.noise)     # of the problem's motions
     (one + other).std                               # standard deviations, in the unit cube
     combinations(problem, linear.hessian, linear.loss)      # in words
 

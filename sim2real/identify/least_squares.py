@@ -13,7 +13,6 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from sim2real.identify.noise import sensor_floor
 from sim2real.identify.problem import Linear, Problem, RecordingProblem
 from sim2real.identify.search import Found, Watch
 from sim2real.identify.space import FloatArray
@@ -121,7 +120,7 @@ def _floor(problem: Problem) -> float:
     0 for robots that touch things: their errors are ruled by what is struck a step earlier or later.
     """
     seen = isinstance(problem, RecordingProblem) and problem.decoupled
-    return float(sensor_floor(problem).mean()) if seen else 0.0
+    return float(problem.sensor_floor.mean()) if seen else 0.0
 
 
 def _choice(

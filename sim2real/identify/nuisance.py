@@ -21,8 +21,7 @@ from sim2real.doctor.noise import white_errors
 from sim2real.identify.estimates import ParameterEstimate
 from sim2real.identify.identifiability import OF_SCALE, open_scale
 from sim2real.identify.least_squares import calmer, least_squares
-from sim2real.identify.noise import NOISES, sensor_floor
-from sim2real.identify.problem import Linear, RecordingProblem
+from sim2real.identify.problem import NOISES, Linear, RecordingProblem
 from sim2real.identify.space import FloatArray, FreeParameter, ParameterSpace
 from sim2real.identify.uncertainty import QUANTILE, Interval, bootstrap
 from sim2real.parameters import MODEL, quantity_of
@@ -82,7 +81,7 @@ def enlarge(problem: RecordingProblem, fitted: Linear) -> Enlarged | None:
     reach = QUANTILE * np.hypot(chance, scale[:own] * np.sqrt((alike**2).mean(axis=1) * unexplained))
     worth = ((at - larger.space.start) / scale)[own:] ** 2
     share = worth / max(float(worth.sum()), 1e-30)
-    error, noise = float(linear.rmse.mean()), max(white.mean(), sensor_floor(problem).mean())
+    error, noise = float(linear.rmse.mean()), max(white.mean(), problem.sensor_floor.mean())
     matter = error <= before * (1 - _GAIN) and before >= NOISES * noise
     named = [own + k for k in np.argsort(-share) if share[k] >= _PART] if matter else []
     missing = tuple(ParameterEstimate.about(larger.world, free[k], at[k], scale[k]) for k in named)
@@ -155,7 +154,7 @@ def _sized(problem: RecordingProblem, point: FloatArray, effects: list[FreeParam
     seen = calmer(linear, _CALM) if larger.fine else linear
     rows = np.bincount(seen.motion, seen.rows)[seen.motion]
     left = float((seen.weight[seen.motion] * seen.squares / rows[:, None]).sum())
-    left = max(left, float((linear.weight * sensor_floor(problem) ** 2).sum()))
+    left = max(left, float((linear.weight * problem.sensor_floor**2).sum()))
     hessian, kept, found = seen.curvature.sum(axis=0), list(range(len(point))), []
     for column, effect in enumerate(effects, start=len(point)):
         own, beside = hessian[column, column], hessian[kept, column]

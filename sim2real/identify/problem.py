@@ -28,6 +28,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from sim2real.doctor.noise import white_noise
 from sim2real.identify.space import FloatArray, ParameterSpace
 from sim2real.parameters import quantity_of
 from sim2real.recordings.rollouts import Rollouts
@@ -48,6 +49,10 @@ _BLOCK = 4.0  # s of a block, beyond which errors are hardly correlated
 _LIVELY, _NUM_LIVELY = 8.0, 12  # s of a window, and how many
 FINEST = 1e-4
 """Of a scaled signal of an episode: what sensors round to, at 13 bits."""
+NOISES = 1.5
+"""Errors up to this many times the noise of the measurements lack nothing."""
+_NO_FINER = 5e-5  # rad or m, or share of what joints of unlike units move: no sensor of a robot shows less
+_MOVES = 20.0  # times the sensors' floor, below which a joint's motion shows nothing
 _NORMAL = (np.pi / 2) ** 0.5  # from the mean of absolute values to a normal's standard deviation
 
 
@@ -138,6 +143,23 @@ class Problem(ABC):
     @abstractmethod
     def edges(self, part: int, rows: int) -> NDArray[np.intp]:
         """Rows at which the blocks of a part begin and end."""
+
+    @cached_property
+    def noise(self) -> FloatArray:
+        """Standard deviation of the white noise of each measured signal, in its unit. Shape (k,)."""
+        return np.array([white_noise(pieces) for pieces in zip(*(m.T for m in self.measured), strict=True)])
+
+    @property
+    def sensor_floor(self) -> FloatArray:
+        """What the sensors' own noise and steps come to in the scaled errors of every signal. Shape (k,)."""
+        return np.maximum(self.noise / self.scale, _NO_FINER)
+
+    @property
+    def visible_error(self) -> float:
+        """Mean error that sensors can show, scaled; 0 where joints hardly move, which shows nothing."""
+        floor = float(self.sensor_floor.mean())
+        moved = np.mean([m.std(axis=0) for m in self.measured], axis=0) / self.scale
+        return floor * NOISES if moved.mean() > _MOVES * floor else 0.0
 
     def errors(self, points: FloatArray) -> list[FloatArray]:
         """Predicted minus measured, scaled; finite. Shapes (c, n, k)."""

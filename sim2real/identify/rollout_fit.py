@@ -20,7 +20,6 @@ from sim2real.domain import Domain
 from sim2real.identify.estimates import FITTED, NOMINAL, estimates_of, gap_row
 from sim2real.identify.identifiability import combinations, open_scale
 from sim2real.identify.least_squares import least_squares
-from sim2real.identify.noise import noise_of
 from sim2real.identify.options import check_reach
 from sim2real.identify.problem import FINEST, RolloutProblem, rmse_of
 from sim2real.identify.result import Identification
@@ -90,7 +89,7 @@ def fit_rollouts(
     linear, along = problem.linearize(point, central=True), open_scale(problem, point)
     spread = bootstrap(linear, ranges=UNIFORM, along=along)
     # white noise is no lack of the model, nor is what it has become since the first state
-    noise = noise_of(held)
+    noise = held.noise
     missed = np.maximum(held.by_age(np.concatenate(after) ** 2) - _NOISES * noise**2, 0.0)
     missed = (missed / held.spreads(after) ** 2)[held.replay.age]
     seen = held.linearize(point, central=True)

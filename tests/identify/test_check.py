@@ -13,7 +13,6 @@ from sim2real.identify.defaults import cut
 from sim2real.identify.identifiability import Information, open_scale
 from sim2real.identify.identify import Options, identify
 from sim2real.identify.least_squares import least_squares
-from sim2real.identify.noise import noise_of
 from sim2real.identify.problem import RecordingProblem
 from sim2real.identify.space import ParameterSpace, free_parameters
 from sim2real.identify.verdicts import BAD_DATA, IDENTIFIED, NOT_IDENTIFIABLE
@@ -68,7 +67,7 @@ def test_the_noise_is_found_in_a_moving_signal(twin):
     space = ParameterSpace(())
 
     def found(recordings):
-        return noise_of(RecordingProblem.of(world, space, [motion_of(world, r) for r in recordings]))
+        return RecordingProblem.of(world, space, [motion_of(world, r) for r in recordings]).noise
 
     assert found(noisy(clean, 1)) == pytest.approx([NOISE] * 2, rel=0.2)
     step = 0.0015

@@ -46,7 +46,7 @@ WRONG = {
     "train furuta --seed x": "'x' is not a whole number",
     f"transfer {POLICY} --target combined_a --seed 99999999999": "is not between 0 and 4294967295",
     f"transfer {POLICY} --target combined_a --episodes 0": "0 is not above 0",
-    f"transfer {POLICY} --target combined_a --seconds nan": "a budget of nan seconds buys nothing",
+    f"transfer {POLICY} --target combined_a --seconds nan": "seconds = nan is out of reach",
     f"evaluate {POLICY} --episodes 0": "0 is not above 0",
     "audit furuta --episodes -1": "-1 is not above 0",
     "parity furuta --seconds nan": "nan s are no physics step",

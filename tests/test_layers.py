@@ -18,7 +18,18 @@ PACKAGE = Path(__file__).resolve().parents[1] / "sim2real"
 
 ROWS = (
     ("errors",),
-    ("interface", "files", "documents", "pages", "contents", "draws", "distributions", "process", "registry"),
+    (
+        "interface",
+        "files",
+        "documents",
+        "pages",
+        "contents",
+        "draws",
+        "distributions",
+        "process",
+        "registry",
+        "reach",
+    ),
     ("parameters", "catalog", "arrays", "io_table", "plain"),
     ("domain", "policy", "recordings", "kept"),
     ("world",),

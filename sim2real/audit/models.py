@@ -28,6 +28,7 @@ from sim2real.audit.reasons import Pairs, what_is_left_out, why_dead
 from sim2real.audit.written import written
 from sim2real.errors import InvalidValue
 from sim2real.interface import Array
+from sim2real.reach import check_reach
 from sim2real.simulators.quiet import quiet
 
 _DIVERGED = slice(int(mujoco.mjtWarning.mjWARN_BADQPOS), int(mujoco.mjtWarning.mjWARN_BADQACC) + 1)
@@ -57,6 +58,12 @@ class RandomMotion:
     place: Callable[[mujoco.MjModel, mujoco.MjData], None] | None = None
     """Puts a fresh ``MjData`` where the motion starts; by default the first keyframe, else ``qpos0``."""
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that mean nothing."""
+        check_reach(self, "(0, inf)", "seconds", "hold")
+        check_reach(self, "[0, inf)", "speed")
+        check_reach(self, "whole [1, inf)", "starts")
 
 
 def audit_randomization(

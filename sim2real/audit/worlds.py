@@ -16,6 +16,7 @@ from sim2real.catalog import entries
 from sim2real.env import Sim2RealVectorEnv, engine_for, has_task
 from sim2real.episodes import run_episodes
 from sim2real.policy import Policy
+from sim2real.reach import check_reach
 from sim2real.simulators import Engine, engine_of
 from sim2real.world import World, with_default_parameters
 
@@ -33,6 +34,10 @@ class AuditSettings:
     policies: Sequence[Policy] | None = None
     """By default the nominal ones that are shipped with the world; an empty sequence for none."""
     excitation: Excitation = FULL
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that mean nothing."""
+        check_reach(self, "whole [1, inf)", "episodes")
 
 
 def audit_world(world: World, settings: AuditSettings = AuditSettings()) -> Audit:

@@ -26,6 +26,7 @@ from sim2real.evaluate.metrics import mean
 from sim2real.evaluate.robustness import Aggregate, LabelSummary, aggregate, gap_closed, summarize
 from sim2real.evaluate.scores import Reference, Scores
 from sim2real.evaluate.statistics import MINIMUM_RUNS, Estimate, over_starts, spread, wilson
+from sim2real.reach import check_reach
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,10 @@ class GapOptions:
     """Label of the zero-shot method that the others are compared with."""
     cvar_fraction: float = 0.25
     """CVaR is the mean over this worst fraction of the held-out variants, in (0, 1]."""
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that mean nothing."""
+        check_reach(self, "(0, 1]", "cvar_fraction")
 
 
 @dataclass(frozen=True)
@@ -165,8 +170,6 @@ def scores_of(
     options = options or GapOptions()
     if options.baseline not in folded.labels:
         raise UnknownName("baseline label", options.baseline, folded.labels)
-    if not 0 < options.cvar_fraction <= 1:
-        raise InvalidValue(f"CVaR fraction {options.cvar_fraction} was given; it must lie in (0, 1]")
     known = {name: references[name] for name in folded.variants if name in references}
     for name, reference in known.items():
         if not (math.isfinite(reference.random) and 0 < reference.oracle - reference.random < math.inf):

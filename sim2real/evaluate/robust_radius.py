@@ -18,13 +18,13 @@ import numpy as np
 from sim2real.distributions import Distribution, LogUniform, Normal, Point, Uniform
 from sim2real.domain import Domain
 from sim2real.draws import checked_seed
-from sim2real.errors import InvalidValue
 from sim2real.evaluate.candidates import Candidate
 from sim2real.evaluate.fresh import CENTRAL
 from sim2real.evaluate.outcomes import mean_return, prepared, success_rate, tried
 from sim2real.evaluate.rollouts import SEED, Trials
 from sim2real.evaluate.statistics import Estimate
 from sim2real.parameters import quantity_of
+from sim2real.reach import check_reach
 from sim2real.world import Variant, World
 
 
@@ -50,12 +50,9 @@ class Bisection:
 
     def __post_init__(self) -> None:
         """Refuse what decides nothing."""
-        if not 0 < self.threshold < 1:
-            raise InvalidValue(f"the threshold {self.threshold:g} is not between 0 and 1; 0.8 is usual")
-        if self.episodes < 3 or self.halvings < 1:
-            raise InvalidValue(
-                f"{self.episodes} episodes and {self.halvings} halvings decide nothing; give at least 3 and 1"
-            )
+        check_reach(self, "(0, 1)", "threshold")
+        check_reach(self, "whole [3, inf)", "episodes")
+        check_reach(self, "whole [1, inf)", "halvings")
         checked_seed(self.seed)
 
 

@@ -27,6 +27,7 @@ from sim2real.evaluate.scores import Reference
 from sim2real.evaluate.statistics import Array
 from sim2real.evaluate.variants import chosen_variants
 from sim2real.interface import ActorLike
+from sim2real.reach import check_reach
 from sim2real.simulators import Engine
 from sim2real.world import Variant, World
 
@@ -55,8 +56,8 @@ class Trials:
 
     def __post_init__(self) -> None:
         """Refuse to run nothing."""
-        if self.episodes < 1:
-            raise InvalidValue(f"{self.episodes} episodes leave nothing to evaluate; give at least 1")
+        check_reach(self, "whole [1, inf)", "episodes")
+        check_reach(self, "whole [0, inf)", "seed")
 
 
 def run_policies(

@@ -32,6 +32,7 @@ from sim2real.evaluate.fresh import CENTRAL
 from sim2real.evaluate.outcomes import mean_return, prepared, success_rate, tried
 from sim2real.evaluate.rollouts import SEED, Trials
 from sim2real.evaluate.statistics import Array, Estimate
+from sim2real.reach import check_reach
 from sim2real.world import Variant, World
 
 _SPREAD = 0.5
@@ -63,12 +64,8 @@ class Search:
 
     def __post_init__(self) -> None:
         """Refuse what finds nothing."""
-        counts = (self.generations, self.episodes, self.fresh)
-        if min(counts) < 1 or (self.population is not None and self.population < 4):
-            raise InvalidValue(
-                f"{self.generations} generations, {self.episodes} episodes and {self.fresh} fresh ones with "
-                f"a population of {self.population} find nothing; give at least 1, 1, 1 and 4"
-            )
+        check_reach(self, "whole [1, inf)", "generations", "episodes", "fresh")
+        check_reach(self, "whole [4, inf)", "population")
         if self.measure not in ("return", "success"):
             raise InvalidValue(f"a search can't minimize {self.measure!r}; give 'return' or 'success'")
         checked_seed(self.seed)

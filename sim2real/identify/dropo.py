@@ -17,7 +17,6 @@ no width goes out below the standard error that the residuals imply.
 from __future__ import annotations
 
 import dataclasses
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,11 +27,11 @@ from sim2real.distributions import Distribution, Normal
 from sim2real.domain import Domain
 from sim2real.errors import InvalidValue
 from sim2real.identify.identifiability import open_scale
-from sim2real.identify.options import check_reach
 from sim2real.identify.problem import RolloutProblem
 from sim2real.identify.search import SearchSettings, minimize, search
 from sim2real.identify.space import FloatArray, ParameterSpace
 from sim2real.identify.uncertainty import UNIFORM, bootstrap
+from sim2real.reach import check_reach
 from sim2real.recordings.rollouts import Rollouts
 from sim2real.world import World
 
@@ -65,11 +64,11 @@ class DropoSettings:
 
     def __post_init__(self) -> None:
         """Refuse what can't be fitted."""
-        check_reach(self, {"samples": (2, math.inf), "horizon": (1, math.inf), "entropy": (0.0, 1e12)})
-        if not self.tails > 0 or (self.epsilon is not None and not 0 < self.epsilon < math.inf):
-            raise InvalidValue(
-                f"epsilon {self.epsilon}, tails {self.tails:g}: both must be above 0, epsilon finite"
-            )
+        check_reach(self, "whole [2, inf)", "samples")
+        check_reach(self, "whole [1, inf)", "horizon")
+        check_reach(self, "[0, inf)", "entropy")
+        check_reach(self, "(0, inf]", "tails")
+        check_reach(self, "(0, inf)", "epsilon")
 
 
 @dataclass(frozen=True, eq=False)

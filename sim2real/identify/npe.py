@@ -15,7 +15,6 @@ The networks live in memory alone; nothing is pickled.
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -28,12 +27,12 @@ from sim2real.distributions import Samples
 from sim2real.domain import Domain
 from sim2real.env import Sim2RealVectorEnv
 from sim2real.errors import InvalidValue, MissingExtra
-from sim2real.identify.options import check_reach
 from sim2real.identify.posterior_checks import PosteriorCheck, calibration, predictive
 from sim2real.identify.space import FloatArray, ParameterSpace
 from sim2real.interface import ActorLike
 from sim2real.policy import as_actor
 from sim2real.process import undisturbed
+from sim2real.reach import check_reach
 from sim2real.recordings.rollouts import Episode, Rollouts
 from sim2real.world import World
 
@@ -67,8 +66,10 @@ class NpeSettings:
 
     def __post_init__(self) -> None:
         """Refuse what can't be learnt or checked."""
-        least = {"simulations": 50, "checks": 20, "samples": 20, "max_epochs": 1, "rows": 1, "seed": 0}
-        check_reach(self, {name: (number, math.inf) for name, number in least.items()})
+        check_reach(self, "whole [50, inf)", "simulations")
+        check_reach(self, "whole [20, inf)", "checks", "samples")
+        check_reach(self, "whole [1, inf)", "max_epochs", "rows")
+        check_reach(self, "whole [0, inf)", "seed")
 
 
 @dataclass(frozen=True, eq=False)

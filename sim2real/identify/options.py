@@ -5,34 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from numbers import Integral
 from pathlib import Path
 
 from sim2real.errors import InvalidValue, UnknownName
 from sim2real.parameters import INERTIA, quantity_named
+from sim2real.reach import check_reach
 from sim2real.replay import READ_DELAY
 from sim2real.world import World
-
-_REACH = {
-    "window": (0.0, math.inf),
-    "generations": (0, math.inf),
-    "threads": (0, math.inf),
-    "top_speed": (1e-6, math.inf),
-    "motion_seconds": (1.0, 3600.0),
-}
-
-
-def check_reach(settings: object, reach: Mapping[str, tuple[float, float]]) -> None:
-    """Refuse numbers that are not between two ends, and fractions where the lower one is a whole number.
-
-    Raises:
-        InvalidValue: for such a number; None is none.
-    """
-    for name, (least, most) in reach.items():
-        value, whole = getattr(settings, name), isinstance(least, int)
-        if value is not None and not (least <= value <= most and (isinstance(value, Integral) or not whole)):
-            kind, above = "a whole number of " * whole, f" and at most {most:g}" if most < math.inf else ""
-            raise InvalidValue(f"{name} = {value:g} is out of reach; give {kind}at least {least:g}{above}")
 
 
 @dataclass(frozen=True)
@@ -83,7 +62,10 @@ class Options:
 
     def __post_init__(self) -> None:
         """Refuse what no fit can be made with."""
-        check_reach(self, _REACH)
+        check_reach(self, "[0, inf)", "window")
+        check_reach(self, "whole [0, inf)", "generations", "threads")
+        check_reach(self, "[1e-6, inf)", "top_speed")
+        check_reach(self, "[1, 3600]", "motion_seconds")
         for name, (mean, std) in self.priors.items():
             if not (math.isfinite(mean) and 0 < std < math.inf):
                 raise InvalidValue(

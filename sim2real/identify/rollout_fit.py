@@ -10,7 +10,6 @@ are correlated, and a part of the episodes is held out for the widths.
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import dataclass, field
 
@@ -20,13 +19,13 @@ from sim2real.domain import Domain
 from sim2real.identify.estimates import FITTED, NOMINAL, estimates_of, gap_row
 from sim2real.identify.identifiability import combinations, open_scale
 from sim2real.identify.least_squares import least_squares
-from sim2real.identify.options import check_reach
 from sim2real.identify.problem import FINEST, RolloutProblem, rmse_of
 from sim2real.identify.result import Identification
 from sim2real.identify.search import SearchSettings, search
 from sim2real.identify.space import ParameterSpace
 from sim2real.identify.uncertainty import UNIFORM, bootstrap, make_domain
 from sim2real.identify.verdicts import GAIN, STRUCTURE_MISSING, Verdict, judge
+from sim2real.reach import check_reach
 from sim2real.recordings.rollouts import Rollouts
 from sim2real.world import World
 
@@ -53,7 +52,8 @@ class FitSettings:
 
     def __post_init__(self) -> None:
         """Refuse what can't be fitted."""
-        check_reach(self, {"window": (1, math.inf), "held_out": (0.0, 1.0)})
+        check_reach(self, "whole [1, inf)", "window")
+        check_reach(self, "[0, 1]", "held_out")
 
 
 def fit_rollouts(

@@ -9,16 +9,15 @@ CMA-ES with margin (Hamano et al. 2022) keeps every one in reach until the evide
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from sim2real.errors import InvalidValue
-from sim2real.identify.options import check_reach
 from sim2real.identify.problem import Problem
 from sim2real.identify.space import FloatArray
+from sim2real.reach import check_reach
 
 Loss = Callable[[FloatArray], FloatArray]
 """From points of the unit cube, shape (n, p), to what is to be small, infinite where impossible: one number a
@@ -26,13 +25,6 @@ point, or one for each of several blocks of columns, shape (n, blocks)."""
 Watch = Callable[[int, float], None]
 """Is told the number of every round and the best cost so far."""
 
-_REACH = {
-    "generations": (1, math.inf),
-    "population": (4, math.inf),
-    "tolerance": (0.0, math.inf),
-    "spread": (1e-6, 1.0),
-    "seed": (0, math.inf),
-}
 _ADVICE = "narrow the ranges or check the data"
 
 
@@ -54,7 +46,11 @@ class SearchSettings:
 
     def __post_init__(self) -> None:
         """Refuse a search that finds nothing."""
-        check_reach(self, _REACH)
+        check_reach(self, "whole [1, inf)", "generations")
+        check_reach(self, "whole [4, inf)", "population")
+        check_reach(self, "whole [0, inf)", "seed")
+        check_reach(self, "[0, inf)", "tolerance")
+        check_reach(self, "[1e-6, 1]", "spread")
 
 
 @dataclass(frozen=True, eq=False)

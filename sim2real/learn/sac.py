@@ -26,6 +26,7 @@ from sim2real.errors import InvalidValue
 from sim2real.learn.hooks import Hooks, learnable
 from sim2real.learn.twin import Twin
 from sim2real.policy import Policy
+from sim2real.reach import check_reach
 
 Space = gym.Space[Any]
 _INSIDE = 0.99
@@ -62,11 +63,12 @@ class SACSettings:
 
     def __post_init__(self) -> None:
         """Refuse to learn from nothing."""
-        if min(self.total_steps, self.batch_size, self.buffer) < 1 or not self.updates > 0:
-            raise InvalidValue(
-                f"SAC of {self.total_steps} steps, {self.updates:g} updates a step, batches of "
-                f"{self.batch_size} from a replay of {self.buffer}; give more than 0 of each"
-            )
+        check_reach(self, "whole [1, inf)", "total_steps", "batch_size", "buffer")
+        check_reach(self, "whole [0, inf)", "warmup")
+        check_reach(self, "(0, inf)", "updates", "initial_std")
+        check_reach(self, "[0, inf)", "learning_rate", "entropy")
+        check_reach(self, "[0, 1]", "gamma")
+        check_reach(self, "(0, 1]", "tau")
 
 
 class PolicySAC(SAC):

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from sim2real.documents import Section
-from sim2real.errors import InvalidValue, UnknownName
+from sim2real.errors import UnknownName
 from sim2real.policy.kinds import ACTIVATIONS
+from sim2real.reach import check_reach
 from sim2real.world import World
 
 SCHEDULES, LEARNERS = ("linear", "slanted"), ("stable_baselines3", "rsl_rl")
@@ -58,9 +59,13 @@ class PPOSettings:
     """Whether to train with parameters of the domain that change nothing."""
 
     def __post_init__(self) -> None:
-        """Refuse a share that is none."""
-        if not 0 <= self.rehearsal < 1:
-            raise InvalidValue(f"rehearsal of {self.rehearsal:g} is outside [0, 1)")
+        """Refuse numbers that nothing can be learnt with."""
+        counts = ("total_steps", "num_envs", "rollout_steps", "batch_size", "epochs", "history")
+        check_reach(self, "whole [1, inf)", *counts)
+        check_reach(self, "[0, inf)", "learning_rate", "final_learning_rate", "entropy")
+        check_reach(self, "(0, inf)", "clip_range", "target_kl", "initial_std")
+        check_reach(self, "[0, 1]", "gamma", "gae_lambda")
+        check_reach(self, "[0, 1)", "rehearsal")
 
     @property
     def rehearsing(self) -> int:

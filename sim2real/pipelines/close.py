@@ -37,6 +37,7 @@ from sim2real.identify.rollout_fit import FitSettings
 from sim2real.pipelines.given import given_policies, given_world
 from sim2real.pipelines.recordings import RecordingSettings, screened
 from sim2real.policy import Policy
+from sim2real.reach import check_reach
 from sim2real.replay.rollouts import tells_state
 from sim2real.report.close import write_closing
 from sim2real.report.identification import write_identification
@@ -77,10 +78,8 @@ class CloseSettings:
 
     def __post_init__(self) -> None:
         """Refuse what leads nowhere."""
-        if self.train_steps < 1 or self.draws < 0:
-            raise InvalidValue(
-                f"{self.train_steps} steps of training and {self.draws} draws: at least 1 and 0 are possible"
-            )
+        check_reach(self, "whole [1, inf)", "train_steps")
+        check_reach(self, "whole [0, inf)", "draws")
 
 
 @dataclass(frozen=True)
@@ -105,7 +104,8 @@ class Sealed:
 
     def __post_init__(self) -> None:
         """Refuse a budget that leaves nothing to fit or to hold out."""
-        if self.rounds < 1 or self.episodes // self.rounds < 2:
+        check_reach(self, "whole [1, inf)", "episodes", "rounds", "steps")
+        if self.episodes // self.rounds < 2:
             raise InvalidValue(
                 f"{self.episodes} episodes in {self.rounds} rounds: a round needs at least 2, one to fit and "
                 "one to hold out; raise the budget or lower the rounds"

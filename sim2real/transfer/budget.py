@@ -15,6 +15,7 @@ from pathlib import Path
 
 from sim2real.errors import BudgetExhausted, InvalidValue
 from sim2real.files import write_atomically
+from sim2real.reach import check_reach
 
 _ROWS = 16
 _AHEAD = {"steps": 1024, "episodes": 32}
@@ -37,9 +38,8 @@ class Budget:
 
     def __post_init__(self) -> None:
         """Refuse a budget of nothing."""
-        for name, limit in dataclasses.asdict(self).items():
-            if limit is not None and not limit > 0:
-                raise InvalidValue(f"a budget of {limit} {name} buys nothing; give more than 0")
+        check_reach(self, "whole [1, inf)", "steps", "episodes")
+        check_reach(self, "(0, inf)", "seconds")
 
     @property
     def rows(self) -> int:

@@ -17,13 +17,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sim2real.draws import LARGEST_SEED, checked_seed
-from sim2real.errors import BudgetExhausted, InvalidValue, UnknownName
+from sim2real.errors import BudgetExhausted, UnknownName
 from sim2real.learn.hooks import Hooks
 from sim2real.learn.learn import Monitor, learn
 from sim2real.learn.settings import SCHEDULES, PPOSettings
 from sim2real.learn.start import contract_of
 from sim2real.learn.vec_env import SameStepEnv
 from sim2real.policy import Policy, ProvenanceStep
+from sim2real.reach import check_reach
 from sim2real.transfer.parts import Parts
 from sim2real.transfer.remote import Target
 from sim2real.transfer.retention import Retention
@@ -66,8 +67,10 @@ class FineTuneSettings(Parts, Retention):
         Parts.__post_init__(self)
         Retention.__post_init__(self)
         Hooks(normalizer=self.normalizer)
-        if not 0 < self.budget_share <= 1:
-            raise InvalidValue(f"budget_share of {self.budget_share:g} is outside (0, 1]")
+        check_reach(self, "(0, 1]", "budget_share")
+        check_reach(self, "whole [1, inf)", "rollout_steps", "batch_size", "epochs")
+        check_reach(self, "[0, inf)", "learning_rate", "final_learning_rate")
+        check_reach(self, "(0, inf)", "target_kl", "initial_std")
         if self.schedule not in SCHEDULES:
             raise UnknownName("schedule", self.schedule, SCHEDULES)
 

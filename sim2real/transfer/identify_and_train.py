@@ -33,6 +33,7 @@ from sim2real.learn.settings import settings_for
 from sim2real.learn.train import train
 from sim2real.parameters import quantity_of
 from sim2real.policy import Policy
+from sim2real.reach import check_reach
 from sim2real.recordings.rollouts import Rollouts
 from sim2real.transfer.identified import Identified
 from sim2real.transfer.remote import Target
@@ -89,11 +90,9 @@ class RoadSettings:
 
     def __post_init__(self) -> None:
         """Refuse a road that leads nowhere."""
-        if min(self.steps, self.rounds, self.train_steps) < 1 or min(self.noise, self.widen) < 0:
-            raise InvalidValue(
-                f"{self.rounds} rounds of {self.steps} recorded and {self.train_steps} trained steps, noise "
-                f"{self.noise:g}, widen {self.widen:g}: give counts of at least 1, and no others below 0"
-            )
+        check_reach(self, "whole [1, inf)", "steps", "rounds", "train_steps")
+        check_reach(self, "[0, inf)", "noise", "widen")
+        check_reach(self, "[0, 1)", "rehearsal")
 
 
 @dataclass(frozen=True, eq=False)

@@ -37,6 +37,7 @@ from sim2real.learn.learn import Monitor, learn
 from sim2real.learn.settings import settings_for
 from sim2real.learn.start import contract_of, normalizer_of, shaped_like
 from sim2real.policy import Policy, ProvenanceStep
+from sim2real.reach import check_reach
 from sim2real.simulators import Engine
 from sim2real.world import Variant, World
 
@@ -73,9 +74,11 @@ class OracleSettings:
 
     def __post_init__(self) -> None:
         """Refuse to do nothing."""
-        counts = (self.steps, self.seeds, self.evaluations, self.selection, self.episodes, self.elsewhere)
-        if min(counts) < 1:
-            raise InvalidValue(f"steps, seeds, looks and episodes of an oracle are {counts}; give at least 1")
+        counts = ("steps", "seeds", "evaluations", "selection", "episodes", "elsewhere")
+        check_reach(self, "whole [1, inf)", *counts)
+        check_reach(self, "[0, inf)", "learning_rate")
+        check_reach(self, "(0, inf)", "initial_std")
+        check_reach(self, "[0, 1)", "critic_warmup")
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sim2real.errors import InvalidValue, PolicyError, UnknownName
+from sim2real.errors import PolicyError, UnknownName
 from sim2real.learn.hooks import critic_first
 from sim2real.policy import Network, Policy
 from sim2real.policy.columns import add_column, add_residual
 from sim2real.policy.surgery import add_adapter, add_low_rank, layers_by_depth, merge_low_rank
+from sim2real.reach import check_reach
 
 LEARNS = ("all", "biases", "low_rank", "adapters", "residual", "column")
 """What of the chosen layers learns: everything, biases alone, or what is added beside or behind them."""
@@ -64,16 +65,10 @@ class Parts:
         """Refuse parts that there are not."""
         if self.learns not in LEARNS:
             raise UnknownName("part that learns", self.learns, LEARNS)
-        for name in ("critic_warmup", "unfreeze"):
-            if not 0 <= getattr(self, name) < 1:
-                raise InvalidValue(f"{name} of {getattr(self, name):g} is outside [0, 1)")
-        if not 0 < self.layer_decay <= 1 or self.top < 0:
-            raise InvalidValue(
-                f"layer_decay {self.layer_decay:g} and top {self.top}: give a decay in (0, 1], and a number "
-                "of layers from the head on, 0 for all"
-            )
-        if not 0 < self.limit <= 1:
-            raise InvalidValue(f"a residual within ±{self.limit:g} of a full action; give a limit in (0, 1]")
+        check_reach(self, "[0, 1)", "critic_warmup", "unfreeze")
+        check_reach(self, "(0, 1]", "layer_decay", "limit")
+        check_reach(self, "whole [0, inf)", "top")
+        check_reach(self, "whole [1, inf)", "rank", "width")
 
     def idle_parts(self) -> set[str]:
         """Settings of parts that change nothing beside the others."""

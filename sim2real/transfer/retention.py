@@ -19,6 +19,7 @@ from sim2real.learn.hooks import Average, Hooks
 from sim2real.learn.regularizers import L2SP, Anchor, Penalty, anchor_to, fisher
 from sim2real.learn.vec_env import SameStepEnv
 from sim2real.policy import Policy
+from sim2real.reach import check_reach
 from sim2real.transfer.demonstrations import demonstrations
 from sim2real.transfer.source import Source
 
@@ -55,12 +56,8 @@ class Retention:
         """Refuse what can't be done."""
         if self.rehearse not in REHEARSED:
             raise UnknownName("domain to rehearse", self.rehearse, REHEARSED)
-        for name in ("rehearsal", "average"):
-            if not 0 <= getattr(self, name) < 1:
-                raise InvalidValue(f"{name} of {getattr(self, name):g} is outside [0, 1)")
-        for name in ("source_kl", "l2sp", "ewc"):
-            if not 0 <= getattr(self, name) < np.inf:
-                raise InvalidValue(f"{name} of {getattr(self, name):g} is no strength; give 0 or more")
+        check_reach(self, "[0, 1)", "rehearsal", "average")
+        check_reach(self, "[0, inf)", "source_kl", "l2sp", "ewc")
 
     def idle_retention(self) -> set[str]:
         """Settings of retention that change nothing beside the others."""

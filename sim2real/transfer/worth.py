@@ -32,6 +32,7 @@ from sim2real.evaluate.rollouts import Trials
 from sim2real.evaluate.statistics import Array, Estimate, spread
 from sim2real.parameters import quantity_of
 from sim2real.policy import Policy
+from sim2real.reach import check_reach
 from sim2real.transfer.identify_and_train import Training, trained
 from sim2real.transfer.stages import Stages
 from sim2real.world import Variant, World
@@ -59,8 +60,7 @@ class Question:
 
     def __post_init__(self) -> None:
         """Refuse no training."""
-        if self.steps < 1:
-            raise InvalidValue(f"{self.steps} steps train nothing; give at least 1")
+        check_reach(self, "whole [1, inf)", "steps")
 
 
 @dataclass(frozen=True)

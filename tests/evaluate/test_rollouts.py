@@ -195,7 +195,7 @@ def test_what_can_not_be_evaluated(pendulum, random_policy):
     policy = random_policy(pendulum, 0)
     with pytest.raises(InvalidValue, match="no policies to evaluate; name at least one"):
         run_policies(pendulum, [])
-    with pytest.raises(InvalidValue, match="0 episodes leave nothing to evaluate"):
+    with pytest.raises(InvalidValue, match="episodes = 0 is out of reach"):
         run_policies(pendulum, [policy], trials=Trials(0))
     with pytest.raises(UnknownName, match="unknown variant of pendulum 'hevy': did you mean 'heavy'"):
         run_policies(pendulum, [policy], ["hevy"])

@@ -158,13 +158,13 @@ def test_a_range_that_changes_nothing_is_refused_rather_than_called_robust(
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
-        (lambda: Search(generations=0), "find nothing"),
-        (lambda: Search(population=3), "find nothing"),
+        (lambda: Search(generations=0), "is out of reach; give a whole number"),
+        (lambda: Search(population=3), "is out of reach; give a whole number"),
         (lambda: Search(measure="speed"), "give 'return' or 'success'"),
         (lambda: Search(seed=-1), "whole number"),
-        (lambda: Bisection(threshold=1.0), "not between 0 and 1"),
-        (lambda: Bisection(threshold=math.nan), "not between 0 and 1"),
-        (lambda: Bisection(episodes=2), "decide nothing"),
+        (lambda: Bisection(threshold=1.0), "give more than 0 and less than 1"),
+        (lambda: Bisection(threshold=math.nan), "give more than 0 and less than 1"),
+        (lambda: Bisection(episodes=2), "episodes = 2 is out of reach"),
     ],
 )
 def test_a_search_of_nothing_is_refused(make, sentence):

@@ -281,7 +281,7 @@ def test_options_that_no_fit_can_have_are_refused_by_name(asked, said, twin):
         (
             DropoSettings,
             {"epsilon": float("inf")},
-            "epsilon inf, tails 4: both must be above 0, epsilon finite",
+            "epsilon = inf is out of reach; give more than 0, and finite",
         ),
         (DropoSettings, {"entropy": -1.0}, "entropy = -1 is out of reach"),
         (NpeSettings, {"rows": 0}, "rows = 0 is out of reach; give a whole number of at least 1"),

@@ -88,5 +88,5 @@ def test_what_has_no_normal_is_refused(furuta, rollouts):
         dropo(furuta, rollouts, late)
     with pytest.raises(InvalidValue, match="samples = 1 is out of reach; give a whole number of at least 2"):
         DropoSettings(samples=1)
-    with pytest.raises(InvalidValue, match="epsilon -1"):
+    with pytest.raises(InvalidValue, match="epsilon = -1"):
         DropoSettings(epsilon=-1.0)

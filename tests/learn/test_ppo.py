@@ -65,7 +65,7 @@ def test_rehearsing_envs_keep_nominal_physics_beside_those_of_the_domain(pendulu
         np.testing.assert_array_equal(policy.weights[name], array)
     assert policy.contract.provenance[0].steps == 1024
     assert [dataclasses.replace(TINY, rehearsal=share).rehearsing for share in (0.0, 0.99)] == [0, 7]
-    with pytest.raises(InvalidValue, match="rehearsal of 1 is outside"):
+    with pytest.raises(InvalidValue, match="rehearsal = 1 is out of reach"):
         dataclasses.replace(TINY, rehearsal=1.0)
 
 

@@ -280,11 +280,11 @@ def test_limit_on_episodes_alone_sets_the_length_of_the_warm_up(pendulum, source
             UnknownName,
             "unknown domain to rehearse 'trainig': did you mean 'training'",
         ),
-        ({"rehearsal": 1.0}, InvalidValue, "rehearsal of 1 is outside"),
-        ({"source_kl": -1.0}, InvalidValue, "source_kl of -1 is no strength"),
-        ({"critic_warmup": 1.0}, InvalidValue, "critic_warmup of 1 is outside"),
-        ({"critic_warmup": -0.1}, InvalidValue, "critic_warmup of -0.1 is outside"),
-        ({"critic_warmup": float("nan")}, InvalidValue, "critic_warmup of nan is outside"),
+        ({"rehearsal": 1.0}, InvalidValue, "rehearsal = 1 is out of reach"),
+        ({"source_kl": -1.0}, InvalidValue, "source_kl = -1 is out of reach"),
+        ({"critic_warmup": 1.0}, InvalidValue, "critic_warmup = 1 is out of reach"),
+        ({"critic_warmup": -0.1}, InvalidValue, "critic_warmup = -0.1 is out of reach"),
+        ({"critic_warmup": float("nan")}, InvalidValue, "critic_warmup = nan is out of reach"),
     ],
 )
 def test_settings_that_can_not_be(changes, kind, said):

@@ -106,5 +106,5 @@ def test_what_can_not_be_searched_is_refused_before_anything_is_spent():
     with pytest.raises(PolicyError, match="no plain feedforward"):
         transfer(add_residual(POLICY, 8, 0.3), target, "context", SOURCE)
     assert target.spent.episodes == 0
-    with pytest.raises(InvalidValue, match="find nothing"):
+    with pytest.raises(InvalidValue, match="is out of reach"):
         METHODS["context"](population=3)

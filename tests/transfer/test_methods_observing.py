@@ -72,7 +72,7 @@ def test_normalizer_changes_what_the_policy_sees_by_and_nothing_else():
     assert (step.method, step.steps, step.settings["look_steps"]) == ("normalizer", target.spent.steps, 20)
     changed = {key for key in POLICY.weights if (POLICY.weights[key] != adapted.weights[key]).any()}
     assert changed == ({"normalizer.mean", "normalizer.std"} if step.settings["share"] else set())
-    with pytest.raises(InvalidValue, match="level of 1"):
+    with pytest.raises(InvalidValue, match="level = 1"):
         METHODS["normalizer"](level=1.0)
 
 

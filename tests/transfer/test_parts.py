@@ -90,8 +90,8 @@ def test_new_head_begins_close_to_no_action():
     ("settings", "error", "says"),
     [
         ({"learns": "some"}, UnknownName, "unknown part that learns 'some'"),
-        ({"unfreeze": 1.0}, InvalidValue, "unfreeze of 1"),
-        ({"layer_decay": 0.0}, InvalidValue, "layer_decay 0"),
+        ({"unfreeze": 1.0}, InvalidValue, "unfreeze = 1"),
+        ({"layer_decay": 0.0}, InvalidValue, "layer_decay = 0"),
         ({"schedule": "steep"}, UnknownName, "unknown schedule"),
     ],
 )

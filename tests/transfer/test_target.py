@@ -111,7 +111,7 @@ def test_tightest_limit_counts(hopper):
     "limits", [{"steps": 0}, {"episodes": -1}, {"seconds": 0.0}, {"seconds": float("nan")}]
 )
 def test_budget_of_nothing(limits):
-    with pytest.raises(InvalidValue, match="buys nothing; give more than 0"):
+    with pytest.raises(InvalidValue, match="is out of reach; give"):
         Budget(**limits)
 
 

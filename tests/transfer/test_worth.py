@@ -67,7 +67,7 @@ def test_what_can_not_be_asked(tmp_path):
         worth_of_knowing(WORLD, [policy], "combined_a", tmp_path, Question(parameters=("cart.mas",)))
     with pytest.raises(InvalidValue, match="0 methods"):
         worth_of_knowing(WORLD, [], "combined_a", tmp_path)
-    with pytest.raises(InvalidValue, match="train nothing"):
+    with pytest.raises(InvalidValue, match="steps = 0 is out of reach"):
         Question(steps=0)
 
 

@@ -9,11 +9,12 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from sim2real.errors import BudgetExhausted, InvalidValue, PolicyError
+from sim2real.errors import BudgetExhausted, PolicyError
 from sim2real.fingerprint import fingerprint
 from sim2real.policy import Policy, ProvenanceStep
 from sim2real.policy.kinds import clipped
 from sim2real.policy.network import NetworkFunction
+from sim2real.reach import check_reach
 from sim2real.transfer.conditioned import conditioned
 from sim2real.transfer.demonstrations import returns_in_target
 from sim2real.transfer.methods.method import Card, Case
@@ -59,11 +60,9 @@ class ContextSearch:
 
     def __post_init__(self) -> None:
         """Refuse what finds nothing."""
-        if min(self.train_steps, self.generations) < 1 or self.population < 4 or not self.bound > 0:
-            raise InvalidValue(
-                f"{self.train_steps} steps, {self.generations} generations of {self.population} within "
-                f"±{self.bound:g} find nothing; give at least 1, 1 and 4, and a bound above 0"
-            )
+        check_reach(self, "whole [1, inf)", "train_steps", "generations")
+        check_reach(self, "whole [4, inf)", "population")
+        check_reach(self, "(0, inf)", "bound")
 
     def __call__(self, case: Case) -> Policy:
         """Spend the budget on episodes, whole generations of them.

@@ -8,13 +8,14 @@ from typing import ClassVar
 
 import numpy as np
 
-from sim2real.errors import InvalidValue, PolicyError, UnknownName
+from sim2real.errors import PolicyError, UnknownName
 from sim2real.learn.backprop import Backprop
 from sim2real.learn.flat import Adam, FlatParameters
 from sim2real.learn.settings import PPOSettings
 from sim2real.learn.start import fresh_policy
 from sim2real.policy import Policy, ProvenanceStep
 from sim2real.process import undisturbed
+from sim2real.reach import check_reach
 from sim2real.transfer.demonstrations import Floats, demonstrations, demonstrations_in_target
 from sim2real.transfer.fine_tune import FineTuneSettings, fine_tune
 from sim2real.transfer.methods.method import Card, Case
@@ -70,11 +71,10 @@ class Distill:
         """Refuse what can't be done."""
         if self.domain not in REHEARSED:
             raise UnknownName("domain of the source", self.domain, REHEARSED)
-        counts = (self.source_steps, self.epochs, self.width)
-        if min(counts) < 1 or min(self.target_steps, self.noise) < 0 or not 0 <= self.tune < 1:
-            raise InvalidValue(
-                f"{self} teaches nothing; give counts of at least 1, none below 0, and tune in [0, 1)"
-            )
+        check_reach(self, "whole [1, inf)", "source_steps", "epochs", "width")
+        check_reach(self, "whole [0, inf)", "target_steps")
+        check_reach(self, "[0, inf)", "noise", "learning_rate")
+        check_reach(self, "[0, 1)", "tune")
 
     @undisturbed()
     def __call__(self, case: Case) -> Policy:

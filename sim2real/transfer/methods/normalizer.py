@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from sim2real.env import Sim2RealVectorEnv
-from sim2real.errors import BudgetExhausted, InvalidValue, PolicyError
+from sim2real.errors import BudgetExhausted, PolicyError
 from sim2real.gather import gather
 from sim2real.policy import Policy, ProvenanceStep
+from sim2real.reach import check_reach
 from sim2real.transfer.demonstrations import returns_in_target
 from sim2real.transfer.methods.method import Card, Case
 from sim2real.transfer.remote import Target
@@ -61,8 +62,8 @@ class AdaptNormalizer:
 
     def __post_init__(self) -> None:
         """Refuse what is no level."""
-        if not 0 < self.level < 1:
-            raise InvalidValue(f"level of {self.level:g} is outside (0, 1)")
+        check_reach(self, "(0, 1)", "level")
+        check_reach(self, "whole [1, inf)", "look_steps")
 
     def __call__(self, case: Case) -> Policy:
         """Spend some steps on looking, and some on trying.

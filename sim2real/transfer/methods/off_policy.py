@@ -6,13 +6,14 @@ import dataclasses
 from dataclasses import dataclass
 from typing import ClassVar
 
-from sim2real.errors import BudgetExhausted, InvalidValue
+from sim2real.errors import BudgetExhausted
 from sim2real.learn.hooks import Hooks, learnable
 from sim2real.learn.learn import Monitor, learn
 from sim2real.learn.regularizers import anchor_to
 from sim2real.learn.sac import SACSettings
 from sim2real.learn.vec_env import SameStepEnv
 from sim2real.policy import Policy
+from sim2real.reach import check_reach
 from sim2real.transfer.methods.method import Card, Case
 from sim2real.transfer.retention import OWN, rehearsed, states_of
 from sim2real.transfer.source import Source
@@ -48,12 +49,9 @@ class OffPolicy:
 
     def __post_init__(self) -> None:
         """Refuse what can't be done."""
-        SACSettings(updates=self.updates)
-        if not 0 <= self.critic_warmup < 1 or not self.anchor >= 0 or not self.learning_rate > 0:
-            raise InvalidValue(
-                f"critic_warmup {self.critic_warmup:g}, anchor {self.anchor:g}, learning_rate "
-                f"{self.learning_rate:g}: give a share in [0, 1), no strength below 0, and a rate above it"
-            )
+        check_reach(self, "(0, inf)", "updates", "learning_rate", "initial_std")
+        check_reach(self, "[0, inf)", "anchor")
+        check_reach(self, "[0, 1)", "critic_warmup")
 
     def __call__(self, case: Case) -> Policy:
         """Spend the budget on learning in target and source side by side.

@@ -8,7 +8,7 @@ pulls a tendon in the column of a joint that the tendon moves, and whatever has 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 
 import mujoco
@@ -58,14 +58,14 @@ class Order:
 
 
 def orders_of(model: mujoco.MjModel) -> list[Order]:
-    """Of the actuators of a model, in its order."""
-    return [_order(model, actuator) for actuator in range(model.nactuator)]
+    """Of the actuators of a model that take a command, in its order."""
+    return [_order(model, k) for k in range(model.nactuator) if model.actuator_ctrlnum[k]]
 
 
 def joint_controls(model: mujoco.MjModel) -> dict[str, int]:
     """Column of the control that the command of a joint is for: of its servo, else of its motor."""
     orders = orders_of(model)
-    meant = sorted(orders, key=lambda order: _is_meant(model, order, orders))  # the last of a joint stays
+    meant = sorted(orders, key=lambda o: _meant(model, o.joint, orders) == [o])  # the last of a joint stays
     return {order.joint: order.control for order in meant if order.joint}
 
 
@@ -121,9 +121,11 @@ def told(
         Shape (n, nu), angles for servos on joints and controls for the rest; and the sentences.
 
     Raises:
-        InvalidValue: for joints of one tendon whose columns command different things.
+        InvalidValue: for joints of one tendon whose columns command different things, or a command of a
+            joint that several actuators may be meant by.
     """
     orders = orders_of(model)
+    _refuse_unheard(model, orders, columns, positions)
     rows = len(next(iter(columns.values())))
     found = np.zeros((rows, model.nu))
     silent = []
@@ -158,7 +160,7 @@ def _column(
         own.append(element_name(model, "tendon", int(model.actuator_trnid[order.actuator, 0])))
     joints = scalar_joints(model)
     mine = [name for name in own if name in columns and name not in joints]
-    if order.joint in columns and _is_meant(model, order, orders):
+    if order.joint in columns and _meant(model, order.joint, orders, columns) == [order]:
         told = columns[order.joint]
         if not mine:
             return told
@@ -186,12 +188,42 @@ def _says(command: FloatArray, position: FloatArray) -> bool:
     return bool(np.any(command)) and not np.array_equal(command, position)
 
 
-def _is_meant(model: mujoco.MjModel, order: Order, orders: Sequence[Order]) -> bool:
-    """Whether a joint's column is for this actuator: its servo, else its motor, else the only other one."""
-    rivals = [other for other in orders if other.joint == order.joint]
-    motors = [other for other in rivals if drive_of(model, other.actuator) is Drive.MOTOR]
-    meant = [other for other in rivals if other.servo] or motors or rivals
-    return meant == [order]
+def _meant(
+    model: mujoco.MjModel, joint: str, orders: Sequence[Order], columns: Container[str] = ()
+) -> list[Order]:
+    """Whom a joint's column may be for: its servo, else its motor, else any other; one is certain.
+
+    Of several, one that is called as the joint is meant, and none that has a column of its own.
+    """
+    rivals = [order for order in orders if order.joint == joint]
+    motors = [order for order in rivals if drive_of(model, order.actuator) is Drive.MOTOR]
+    meant = [order for order in rivals if order.servo] or motors or rivals
+    if len(meant) > 1:
+        joints = scalar_joints(model)
+        meant = [order for order in meant if order.name in joints or order.name not in columns]
+        meant = [order for order in meant if order.name == joint] or meant
+    return meant
+
+
+def _refuse_unheard(
+    model: mujoco.MjModel,
+    orders: Sequence[Order],
+    columns: Mapping[str, FloatArray],
+    positions: Mapping[str, FloatArray],
+) -> None:
+    """Refuse a command of a joint of which nobody knows which of its actuators it is for.
+
+    Raises:
+        InvalidValue: for one.
+    """
+    driven = dict.fromkeys(order.joint for order in orders if order.joint in columns)
+    for joint in driven:
+        if len(_meant(model, joint, orders, columns)) != 1 and _says(columns[joint], positions[joint]):
+            names = [order.name for order in orders if order.joint == joint]
+            raise InvalidValue(
+                f"the column of {joint} commands something, and any of {', '.join(names)} could be meant, "
+                "which all drive it; give each a column of its own name, and the joint's no command"
+            )
 
 
 def _held(model: mujoco.MjModel, order: Order, start: FloatArray) -> float:

@@ -319,6 +319,42 @@ def test_a_column_of_an_actuators_own_name_commands_it_beside_its_joints(load, k
         replay_gap(world, [told(apart)])
 
 
+SEVERAL = """<motor name="torque" joint="j1"/><cylinder name="air" joint="j1" timeconst=".1"/>
+    <velocity name="brake" joint="j1" kv=".5"/><dcmotor joint="j1" resistance="2" motorconst=".1" input="none"/>
+    <general name="{}" joint="j1" dyntype="integrator" biastype="affine"/>""" + SERVO.format("j2", "")
+
+
+@pytest.mark.parametrize("last", ["sum", "j1"])
+def test_a_joints_column_is_for_the_one_motor_without_a_column_of_its_own(load, last):
+    """Or for the one of the joint's name; a command that may be for several is refused, not dropped."""
+    world = load(
+        arm(SEVERAL.format(last) + '<dcmotor joint="j2" resistance="2" motorconst=".1" input="none"/>')
+    )
+    model, names = world.model, ("torque", "air", "brake", last, "j2")
+    data, time = mujoco.MjData(model), 0.02 * np.arange(150)
+    asked = 0.3 * np.sin(np.outer(time, [1.0, 2.0, 3.0, 2.5, 1.5]) + [0, 1, 2, 3, 4])
+    data.act[model.actuator_actadr[1]] = asked[0, 1]  # as the cylinder has it when a log begins
+    position = np.zeros((len(time), 2))
+    for row, control in enumerate(asked):
+        position[row], data.ctrl[:] = data.qpos, control
+        mujoco.mj_step(model, data, nstep=EVERY)
+    for meant in ("j1",) if last == "j1" else ("torque", "air"):
+        called = ["j1" if name == meant else name for name in names]
+        order = [
+            called.index("j1"),
+            called.index("j2"),
+            *(k for k in range(5) if called[k] not in ("j1", "j2")),
+        ]
+        places = np.concatenate([position, np.zeros((len(time), 3))], axis=1)
+        log = Recording("own", tuple(called[k] for k in order), time, asked[:, order], places)
+        assert off_by(world, log) < 1e-7
+    if last == "sum":
+        with pytest.raises(
+            InvalidValue, match=r"column of j1 commands something, and any of torque, air, brake, "
+        ):
+            off_by(world, without(log, "brake", "torque"))
+
+
 def test_an_actuator_with_a_joints_name_is_said_to_need_another(load):
     """Whose column is the joint's."""
     tendons = """<tendon><fixed name="turn"><joint joint="f1" coef="1"/><joint joint="f2" coef="-1"/></fixed>

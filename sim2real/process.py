@@ -42,6 +42,19 @@ def undisturbed() -> Iterator[None]:
                 torch.cuda.set_rng_state_all(on_gpu)
 
 
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Let Python's and numpy's own generators draw from a seed, and put them back afterwards."""
+    own, numpys = random.getstate(), np.random.get_state()  # noqa: NPY002 - the legacy one is the process's
+    random.seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002
+    try:
+        yield
+    finally:
+        random.setstate(own)
+        np.random.set_state(numpys)  # noqa: NPY002
+
+
 def end(pipe: Connection, process: subprocess.Popen[bytes], patience: float) -> None:
     """Close a process's pipe, at which it ends by itself, and kill it if it has not within some seconds."""
     pipe.close()

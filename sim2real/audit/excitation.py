@@ -34,6 +34,8 @@ class Excitation:
     starts: int = 2
     most_steps: int = 120
     """Control steps at most; there are at least five commands."""
+    brief: bool = False
+    """Whether it ends as soon as all that should differ does, which says that it does and not how far."""
 
     def steps(self, control_dt: float) -> int:
         """Control steps."""
@@ -50,12 +52,19 @@ class Excitation:
 
 
 FULL = Excitation()
-CHEAP = Excitation(seconds=0.8, starts=1, most_steps=60)
+CHEAP = Excitation(seconds=0.8, starts=1, most_steps=60, brief=True)
 """What training and evaluation can afford."""
+_SURELY = 1e-5
+"""Scaled difference that no rounding makes."""
 
 
 def excite(
-    world: World, rows: Sequence[Physics], domain: Domain, engine: Engine, excitation: Excitation
+    world: World,
+    rows: Sequence[Physics],
+    domain: Domain,
+    engine: Engine,
+    excitation: Excitation,
+    pairs: Sequence[tuple[int, int]] = (),
 ) -> Paths:
     """Move a world under each physics.
 
@@ -65,6 +74,7 @@ def excite(
         domain: what channels draw from that redraw within an episode.
         engine: which simulator.
         excitation: how long.
+        pairs: rows of which each should differ from the other, after which a brief excitation ends.
 
     Raises:
         InvalidValue: for a parameter that the engine can't take.
@@ -81,7 +91,13 @@ def excite(
     start = task.start(ids, arrays.put(draws.uniforms(_SEED, episodes, task.spec.num_draws, draws.START)))
     simulator.reset(ids, *start)
     channels.begin(ids, start[2])
-    substeps, path = round(task.spec.control_dt / simulator.physics_dt), []
+    substeps, path = round(task.spec.control_dt / simulator.physics_dt), list[Array]()
+    sizes = [simulator.qpos.shape[1], simulator.qvel.shape[1], len(task.spec.observation)]
+
+    def paths() -> Paths:
+        values = np.array(path, dtype=float).reshape(len(path), len(rows), starts, sum(sizes))
+        return Paths.of(values, sizes, arrays.host(simulator.diverged()))
+
     shape = excitation.steps(task.spec.control_dt), starts, len(task.spec.action)
     for actions in np.tile(_actions(shape), (1, len(rows), 1)):
         for due in channels.schedule.due() if channels.schedule else ():
@@ -93,9 +109,15 @@ def excite(
         steps += 1
         seen = channels.observe(channels.encoders.seen(task))
         path.append(np.concatenate([arrays.host(x) for x in (simulator.qpos, simulator.qvel, seen)], axis=1))
-    sizes = [simulator.qpos.shape[1], simulator.qvel.shape[1], len(task.spec.observation)]
-    values = np.array(path, dtype=float).reshape(shape[0], len(rows), starts, sum(sizes))
-    return Paths.of(values, sizes, arrays.host(simulator.diverged()))
+        if excitation.brief and len(path).bit_count() == 1 and _are_apart(paths(), pairs):
+            break  # looked at in the first, second, fourth, ... step
+    return paths()
+
+
+def _are_apart(paths: Paths, pairs: Sequence[tuple[int, int]]) -> bool:
+    """Whether each of some rows differs from its base, surely and by more than what the engine repeats by."""
+    least = max(_SURELY, 10 * paths.furthest(1, 0))
+    return all(paths.furthest(*pair) > least for pair in pairs)
 
 
 def table(world: World, rows: Sequence[Physics], repeats: int) -> tuple[tuple[str, ...], Array]:

@@ -146,7 +146,7 @@ def _drives(world: World, controls: Array) -> list[tuple[str, str, str, float, f
     """Every actuator with one command: in a servo's unit where it is one, around where the scene rests."""
     model = world.model
     driven, names = drives(model)
-    found, one = [], (Signal("x", "1"),)
+    found, one, simulator = [], (Signal("x", "1"),), make_simulator(Engine("mujoco", 1), world, 1)
     for k in range(model.nactuator):
         if model.actuator_ctrlnum[k] != 1:
             continue
@@ -154,7 +154,7 @@ def _drives(world: World, controls: Array) -> list[tuple[str, str, str, float, f
         servo &= int(model.actuator_dyntype[k]) != int(mujoco.mjtDyn.mjDYN_INTEGRATOR)
         drive = Drive(names[k], driven[k], "servo" if servo else "motor")
         spec = TaskSpec("", 0, 1.0, 1, one, one, 0, "", drives=(drive,))
-        ((factor,), (offset,)) = make_simulator(Engine("mujoco", 1), world, 1).laws(spec)
+        ((factor,), (offset,)) = simulator.laws(spec)
         low, high = (float(x) for x in model.actuator_ctrlrange[k])
         if not model.actuator_ctrllimited[k]:
             most = np.pi * factor if servo else _full_command(model, k, names[k])

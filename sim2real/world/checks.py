@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from sim2real.domain import Domain
 from sim2real.errors import InvalidValue, UnknownName
+from sim2real.interface import Array
 from sim2real.parameters import MODEL, Parameter
 from sim2real.world.contacts import contact_dim, possible_partners
 from sim2real.world.entries import elements_of, entries
@@ -81,6 +82,7 @@ def check_values(world: Described, path: Path, domain: Domain) -> None:
         InvalidValue: for a latency that the command buffer can't hold, a friction, wind, slope or torque
             limit without effect, or a backlash wider than its joint's range.
     """
+    tops = _highest(world, domain)
     for name, distribution in domain.parameters.items():
         parameter, (low, high) = world.parameters[name], distribution.support()
         quantity = parameter.quantity.name
@@ -88,11 +90,12 @@ def check_values(world: Described, path: Path, domain: Domain) -> None:
             _check_air(world, path, name)
         if quantity.startswith("slope_"):
             _check_weight(world, domain, name)
+        if quantity == "friction":
+            geoms = [number for _, number, _ in elements_of(world.model, parameter)]
+            _check_friction(world, path, tops, (parameter, low), geoms)
         for _, number, element in elements_of(world.model, parameter):
             if quantity in _DELAYS:
                 _check_latency(world, path, domain, element, number)
-            if quantity == "friction":
-                _check_friction(world, path, domain, (parameter, low), number)
             if quantity == "backlash":
                 _check_backlash(world.model, (name, high), number)
             if quantity == "torque_limit":
@@ -136,31 +139,36 @@ def _check_latency(world: Described, path: Path, domain: Domain, element: str, a
 
 
 def _check_friction(
-    world: Described, path: Path, domain: Domain, lowest: tuple[Parameter, float], geom: int
+    world: Described, path: Path, tops: Array, lowest: tuple[Parameter, float], geoms: Sequence[int]
 ) -> None:
     """Refuse a friction that MuJoCo's rule (the larger of the two geoms counts) makes ineffective."""
     (parameter, value), model = lowest, world.model
-    for other in possible_partners(model, geom):
-        name = element_name(model, "geom", other)
-        if name in parameter.elements or contact_dim(model, geom, other) == 1:
-            continue  # they move together, or without friction
-        top = _highest(world, domain, name, float(model.geom_friction[other, 0]))
-        ahead = int(model.geom_priority[other]) - int(model.geom_priority[geom])
-        if ahead > 0 or (ahead == 0 and top > value):
+    others = np.ones(model.ngeom, dtype=bool)
+    others[geoms] = False  # these move together
+    for geom in geoms:
+        ahead = model.geom_priority - model.geom_priority[geom]
+        ruling = others & ((ahead > 0) | ((ahead == 0) & (tops > value)))
+        for other in possible_partners(model, geom) if ruling.any() else ():
+            if not ruling[other] or contact_dim(model, geom, other) == 1:
+                continue
+            name = element_name(model, "geom", other)
             raise InvalidValue(
-                f"{path.name}: {parameter.name} has no effect below {top:g} against "
+                f"{path.name}: {parameter.name} has no effect below {tops[other]:g} against "
                 f"geom {name!r}, because the larger friction of a contact counts; give "
                 f'{element_name(model, "geom", geom)!r} priority="1" or {name!r} less friction'
             )
 
 
-def _highest(world: Described, domain: Domain, geom: str, nominal: float) -> float:
-    """Most friction of a geom that a domain draws."""
-    for other in world.parameters.values():
-        if other.quantity.name == "friction" and geom in other.elements:
-            drawn = domain.parameters.get(other.name)
-            return other.nominal if drawn is None else drawn.support()[1]
-    return nominal
+def _highest(world: Described, domain: Domain) -> Array:
+    """Most sliding friction of every geom that a domain draws. Shape (ngeom,)."""
+    model = world.model
+    tops = np.array(model.geom_friction[:, 0])
+    for parameter in world.parameters.values():
+        if parameter.quantity.name == "friction":
+            drawn = domain.parameters.get(parameter.name)
+            geoms = [number for _, number, _ in elements_of(model, parameter)]
+            tops[geoms] = parameter.nominal if drawn is None else drawn.support()[1]
+    return tops
 
 
 def _check_backlash(model: mujoco.MjModel, widest: tuple[str, float], joint: int) -> None:

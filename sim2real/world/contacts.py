@@ -21,7 +21,22 @@ _LEVEL = 1 - 1e-9
 
 def possible_partners(model: mujoco.MjModel, geom: int) -> list[int]:
     """Geoms that the engine would let ``geom`` collide with."""
-    return [other for other in range(model.ngeom) if _may_touch(model, geom, other)]
+    mine, bodies = int(model.geom_bodyid[geom]), model.geom_bodyid
+    weld, welds = int(model.body_weldid[mine]), model.body_weldid[bodies]
+    may = (model.geom_contype[geom] & model.geom_conaffinity) | (
+        model.geom_conaffinity[geom] & model.geom_contype
+    )
+    may = (may != 0) & (welds != weld)
+    may &= (model.body_treeid[mine] >= 0) | (model.body_treeid[bodies] >= 0)  # two that no joint moves don't
+    if model.nexclude:
+        signatures = (np.minimum(bodies, mine) << 16) + np.maximum(bodies, mine)
+        may &= ~np.isin(signatures, model.exclude_signature)
+    if weld and not int(model.opt.disableflags) & int(mujoco.mjtDisableBit.mjDSBL_FILTERPARENT):
+        above = model.body_weldid[model.body_parentid]  # what bodies welded together hang on
+        may &= (welds == 0) | ((above[welds] != weld) & (welds != above[weld]))
+    may[[other for _, other in pairs_of(model, geom)]] = True
+    may[geom] = False
+    return [int(other) for other in np.flatnonzero(may)]
 
 
 def level_ground(model: mujoco.MjModel, parameters: Iterable[str] = ()) -> float:
@@ -66,6 +81,8 @@ def pair_of(model: mujoco.MjModel, one: int, other: int) -> int | None:
 
 def pairs_of(model: mujoco.MjModel, geom: int) -> list[tuple[int, int]]:
     """Explicit ``<pair>``s that a geom is in, each with the other geom."""
+    if not model.npair:
+        return []
     found = np.flatnonzero((model.pair_geom1 == geom) | (model.pair_geom2 == geom))
     return [(int(k), int(model.pair_geom1[k] + model.pair_geom2[k]) - geom) for k in found]
 
@@ -95,20 +112,3 @@ def why_no_friction(model: mujoco.MjModel, geom: int) -> Iterator[str]:
     for pair, other in pairs_of(model, geom):
         if model.pair_dim[pair] > 1:
             yield f"a <pair> of it and geom {names[other]!r} gives their friction"
-
-
-def _may_touch(model: mujoco.MjModel, one: int, other: int) -> bool:
-    bodies = [int(model.body_weldid[model.geom_bodyid[g]]) for g in (one, other)]
-    if one == other:
-        return False
-    if pair_of(model, one, other) is not None:
-        return True
-    first, second = sorted(int(model.geom_bodyid[g]) for g in (one, other))
-    if bodies[0] == bodies[1] or ((first << 16) + second) in model.exclude_signature:
-        return False
-    parents = [int(model.body_weldid[model.body_parentid[b]]) for b in bodies]
-    filters = not int(model.opt.disableflags) & int(mujoco.mjtDisableBit.mjDSBL_FILTERPARENT)
-    if filters and 0 not in bodies and (parents[0] == bodies[1] or parents[1] == bodies[0]):
-        return False
-    bits = model.geom_contype[one] & model.geom_conaffinity[other]
-    return bool(bits | (model.geom_contype[other] & model.geom_conaffinity[one]))

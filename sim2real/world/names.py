@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from weakref import WeakKeyDictionary
 
 import mujoco
 
@@ -21,6 +22,7 @@ _TYPES = {
     "tendon": (mujoco.mjtObj.mjOBJ_TENDON, "ntendon", "tendons"),
     "actuator": (mujoco.mjtObj.mjOBJ_ACTUATOR, "nactuator", "actuators"),
 }
+_KNOWN: WeakKeyDictionary[mujoco.MjModel, dict[str, list[str]]] = WeakKeyDictionary()
 _DRIVES_JOINT = (mujoco.mjtTrn.mjTRN_JOINT, mujoco.mjtTrn.mjTRN_JOINTINPARENT)
 
 
@@ -31,11 +33,23 @@ def element_names(model: mujoco.MjModel, kind: str) -> list[str]:
         model: compiled.
         kind: ``body``, ``joint``, ``geom``, ``tendon`` or ``actuator``.
     """
+    return list(_known_names(model, kind))
+
+
+def _known_names(model: mujoco.MjModel, kind: str) -> list[str]:
+    """Looked up once a model."""
+    known = _KNOWN.setdefault(model, {})
+    if kind not in known:
+        known[kind] = _looked_up(model, kind)
+    return known[kind]
+
+
+def _looked_up(model: mujoco.MjModel, kind: str) -> list[str]:
     code, count, _ = _TYPES[kind]
     own = [mujoco.mj_id2name(model, code, k) or "" for k in range(getattr(model, count))]
     if kind != "actuator" or all(own):
         return _named(kind, own)
-    joints = element_names(model, "joint")
+    joints = _known_names(model, "joint")
     driven = [
         joints[joint] if drives in _DRIVES_JOINT else ""
         for drives, joint in zip(model.actuator_trntype.tolist(), model.actuator_trnid[:, 0], strict=True)
@@ -45,7 +59,7 @@ def element_names(model: mujoco.MjModel, kind: str) -> list[str]:
 
 def element_name(model: mujoco.MjModel, kind: str, number: int) -> str:
     """Name of one element; see `element_names`."""
-    return mujoco.mj_id2name(model, _TYPES[kind][0], number) or element_names(model, kind)[number]
+    return mujoco.mj_id2name(model, _TYPES[kind][0], number) or _known_names(model, kind)[number]
 
 
 def element_id(model: mujoco.MjModel, kind: str, name: str, wanted: str | None = None) -> int:
@@ -64,7 +78,7 @@ def element_id(model: mujoco.MjModel, kind: str, name: str, wanted: str | None =
     found = mujoco.mj_name2id(model, code, name) if name else -1
     if found >= 0:
         return int(found)
-    names = element_names(model, kind)
+    names = _known_names(model, kind)
     if name in names:
         return names.index(name)
     number = by_number(kind, name)

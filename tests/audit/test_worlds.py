@@ -11,6 +11,7 @@ from sim2real.catalog import entries
 from sim2real.cli import main
 from sim2real.distributions import Normal, Point, Uniform
 from sim2real.domain import Domain
+from sim2real.env import task_class
 from sim2real.errors import DeadParameter, InvalidValue
 from sim2real.evaluate.rollouts import Trials, run_policies
 from sim2real.learn.settings import PPOSettings
@@ -188,6 +189,17 @@ def test_a_row_of_the_batch_equals_a_batch_of_its_own():
     audit = audit_world(world, AuditSettings(policies=()))
     alone = excitation.excite(world, [{}, {"pole.mass": 0.3}], Domain({}), Engine(), excitation.FULL)
     assert audit["pole.mass"].ends[-1].trajectory == alone.distance(1, 0)
+
+
+def test_a_brief_motion_ends_once_all_that_should_differ_does():
+    world, rows = World.load("cartpole"), [{}, {}, {"pole.mass": 0.3}, {"pole.mass": 0.05}]
+
+    def steps(*pairs, length=excitation.CHEAP):
+        return len(excitation.excite(world, rows, Domain({}), Engine(), length, pairs).values)
+
+    assert steps((2, 1), (3, 1)) < 5
+    assert steps((2, 1), (1, 0)) == excitation.CHEAP.steps(task_class(world).spec.control_dt)
+    assert steps((2, 1), length=excitation.FULL) > 20
 
 
 @pytest.mark.slow

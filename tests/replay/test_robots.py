@@ -320,7 +320,8 @@ def test_a_column_of_an_actuators_own_name_commands_it_beside_its_joints(load, k
 
 
 SEVERAL = """<motor name="torque" joint="j1"/><cylinder name="air" joint="j1" timeconst=".1"/>
-    <velocity name="brake" joint="j1" kv=".5"/><dcmotor joint="j1" resistance="2" motorconst=".1" input="none"/>
+    <velocity name="brake" joint="j1" kv=".5"/>
+    <dcmotor joint="j1" resistance="2" motorconst=".1" input="none"/>
     <general name="{}" joint="j1" dyntype="integrator" biastype="affine"/>""" + SERVO.format("j2", "")
 
 
@@ -332,7 +333,7 @@ def test_a_joints_column_is_for_the_one_motor_without_a_column_of_its_own(load, 
     )
     model, names = world.model, ("torque", "air", "brake", last, "j2")
     data, time = mujoco.MjData(model), 0.02 * np.arange(150)
-    asked = 0.3 * np.sin(np.outer(time, [1.0, 2.0, 3.0, 2.5, 1.5]) + [0, 1, 2, 3, 4])
+    asked = 0.3 * np.sin(np.outer(time, [1.0, 2.0, 3.0, 2.5, 1.5]) + np.arange(5.0))
     data.act[model.actuator_actadr[1]] = asked[0, 1]  # as the cylinder has it when a log begins
     position = np.zeros((len(time), 2))
     for row, control in enumerate(asked):

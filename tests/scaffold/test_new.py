@@ -18,9 +18,11 @@ from sim2real.checker import check_task
 from sim2real.cli import main
 from sim2real.domain import Domain
 from sim2real.env import Sim2RealVectorEnv
+from sim2real.parameters import Parameter
 from sim2real.registry import import_module
 from sim2real.scaffold import new_world
 from sim2real.scaffold.model import copy_model
+from sim2real.scaffold.variants import variants_of
 from sim2real.tasks import TASKS
 from sim2real.world import World
 
@@ -355,3 +357,13 @@ def test_a_scene_that_nothing_moves_has_what_still_acts():
     assert "b.mass" not in made.world.parameters  # all fall alike
     assert any(note.startswith("left out: b.mass") for note in made.notes)
     assert main(["audit", "m"]) == 0
+
+
+def test_a_variant_moves_nothing_to_where_it_is():
+    """Half of a latency of one step is none, which would be dead and take the whole variant along."""
+    late = Parameter("motors.latency", "physics steps", 0.0, 0.0, 1.0, "assumed", ("m",))
+    weak = Parameter("motors.strength", "1", 1.0, 0.8, 1.1, "assumed", ("m",))
+    variants = {v.name: v.physics for v in variants_of({p.name: p for p in (late, weak)}, 0.0)}
+    assert variants["combined_a"] == variants["weaker_motors"] == {"motors.strength": 0.875}
+    assert "late" not in variants
+    assert variants["very_late"] == {"motors.latency": 2.0}

@@ -8,6 +8,8 @@ import pytest
 
 from sim2real.audit import check_domain, check_variants
 from sim2real.cli import main
+from sim2real.domain import Domain
+from sim2real.errors import DeadParameter
 from sim2real.scaffold import new_world
 from sim2real.world import World
 
@@ -47,11 +49,18 @@ class Table(Nothing):
         pass
 
 
+class Shaken(Lift):
+    def step(self, action):
+        self.state = self.state + np.random.default_rng().normal(0.0, 0.1, 2)
+        return super().step(action)
+
+
 def broken():
     raise OSError("no licence left")
 
 
 gym.register("Lift-v0", entry_point=Lift, max_episode_steps=100)
+gym.register("Shaken-v0", entry_point=Shaken, max_episode_steps=100)
 gym.register("Nothing-v0", entry_point=Nothing, max_episode_steps=100)
 gym.register("Table-v0", entry_point=Table, max_episode_steps=100)
 gym.register("Broken-v0", entry_point=broken, max_episode_steps=100)
@@ -117,7 +126,7 @@ def elsewhere(tmp_path, monkeypatch):
     (tmp_path / "lifts.py").write_text(ENVS)
     yield
     sys.modules.pop("lifts", None)
-    for name in ("Lift-v0", "Nothing-v0", "Table-v0", "Broken-v0"):
+    for name in ("Lift-v0", "Shaken-v0", "Nothing-v0", "Table-v0", "Broken-v0"):
         gym.registry.pop(name, None)
 
 
@@ -222,3 +231,16 @@ def test_what_is_refused_leaves_nothing_behind(tmp_path, capsys, words, said):
     assert said in told
     assert told.count("\n") == 1
     assert sorted(path for path in tmp_path.iterdir() if path.name != "__pycache__") == before
+
+
+def test_of_an_env_that_never_repeats_itself_nothing_is_called_dead():
+    made = new_world("shaken", "gym:lifts:Shaken-v0")
+    assert {"env.mass", "env.drag"} <= set(made.world.parameters)
+    assert any(
+        "which parameters act isn't known: two runs of the same physics differ" in n for n in made.notes
+    )
+    world = World.load("gym:lifts:Shaken-v0").for_domain(Domain.point({"env.mass": 2.2}))
+    with pytest.raises(
+        DeadParameter, match="nothing beyond what two runs of the same physics differ by here"
+    ):
+        check_domain(world, Domain.point({"env.mass": 2.2}))

@@ -1,5 +1,6 @@
 """Gymnasium envs under the engine of such worlds: the same bits as plain loops over the envs themselves."""
 
+import random
 import threading
 
 import gymnasium as gym
@@ -65,6 +66,33 @@ def played(world, seeds, actions, physics=None):
         for name, value in (physics or {}).items():
             setattr(env.unwrapped, name, value)
         yield [env.reset(seed=int(seed))[0]], env, actions[:, row]
+
+
+def test_a_reset_that_draws_from_the_process_repeats_and_leaves_the_process_alone(caplog):
+    class Loose(Tank):
+        def reset(self, seed=None, options=None):
+            _, info = super().reset()
+            self.level += np.random.uniform() + random.random()  # noqa: NPY002 - as strangers do
+            return np.array([self.level]), info
+
+        @property
+        def np_random(self):
+            return np.random
+
+    def draws():
+        return random.random(), np.random.uniform()  # noqa: NPY002
+
+    random.seed(4)
+    np.random.seed(4)  # noqa: NPY002
+    wanted = draws()
+    random.seed(4)
+    np.random.seed(4)  # noqa: NPY002
+    world = World.of_env(lambda: gym.wrappers.TimeLimit(Loose(), 40))
+    seen = [Sim2RealVectorEnv(world, 3).reset(seed=5)[0] for _ in range(2)]
+    assert np.array_equal(*seen)
+    assert len(np.unique(seen[0])) == 3
+    assert draws() == wanted
+    assert not caplog.records
 
 
 def test_rows_are_the_envs_themselves():

@@ -97,3 +97,9 @@ def test_a_default_name_that_somebody_has_is_not_given_twice():
     model = mujoco.MjModel.from_xml_string(taken)
     assert element_names(model, "joint") == ["joint 0_", "joint 0"]
     assert [element_id(model, "joint", name) for name in ("joint 0_", "joint 0")] == [0, 1]
+
+
+def test_a_list_of_names_is_the_callers_own():
+    model = mujoco.MjModel.from_xml_string('<mujoco><worldbody><geom size="1"/></worldbody></mujoco>')
+    element_names(model, "geom").clear()
+    assert element_names(model, "geom") == ["geom 0"]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from sim2real.errors import InvalidValue, Sim2RealError, told
 from sim2real.interface import Array
+from sim2real.process import seeded
 from sim2real.simulators.gym.bodies import body_of
 from sim2real.simulators.gym.body import Body, Drive
 from sim2real.simulators.gym.delay import DelayLine
@@ -99,7 +100,8 @@ class SubEnv:
             if not body.writes_after_reset:
                 self._write(self._written)
         self._set_own()
-        observation, _ = self._asked("reset", lambda: self._env.reset(seed=seed))
+        with seeded(seed):  # of which the resets of many envs draw, whatever seed they are given
+            observation, _ = self._asked("reset", lambda: self._env.reset(seed=seed))
         before, body = body, self._renewed()
         if body is not None and (body is not before or body.writes_after_reset or not body.holds()):
             self._write(self._written)

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from sim2real.documents import is_number
 from sim2real.errors import InvalidValue, Sim2RealError, told
 from sim2real.interface import Array, Signal, TaskSpec
+from sim2real.process import seeded
 from sim2real.world.drives import commanded
 from sim2real.world.gym.bullet_bodies import Bodies, has_bullet
 from sim2real.world.gym.bullet_client import find_client
@@ -237,7 +238,8 @@ class _Episode:
     def _play(self, signals: Signals, steps: int) -> tuple[Array, float]:
         """What is observed from the first seed on, and the time that a step takes."""
         rng, space = np.random.default_rng(0), self._env.action_space
-        observation, info = self._env.reset(seed=0)
+        with seeded(0):
+            observation, info = self._env.reset(seed=0)
         path, begun, ended = [signals.apart(observation)[0]], time.process_time(), False
         while not ended and len(path) <= steps:
             self._action = rng.uniform(*self._ends)

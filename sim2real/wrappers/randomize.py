@@ -84,6 +84,15 @@ class Randomize(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         self._next: Domain | None = None
         self._bind(domain)
 
+    @property
+    def domain(self) -> Domain:
+        """What the next reset draws from; another one may be assigned, as `set_domain` takes it."""
+        return self._domain if self._next is None else self._next
+
+    @domain.setter
+    def domain(self, domain: Domain | Mapping[str, object] | str | Path) -> None:
+        self.set_domain(domain)
+
     def set_domain(self, domain: Domain | Mapping[str, object] | str | Path) -> None:
         """Draw from another domain from the next reset on; what it does not name is nominal again.
 
@@ -113,7 +122,7 @@ class Randomize(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
             self._body.restore()
             self._bind(self._next)
             self._next, self._audited = None, False
-        values = self.domain.sample(self._rng, 1) if self.domain.names else None
+        values = self._domain.sample(self._rng, 1) if self._domain.names else None
         observation, info = self._reset(values, seed, options)
         if not self._audited:
             self._audit()
@@ -165,7 +174,7 @@ class Randomize(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
 
     def _bind(self, domain: Domain) -> None:
         self._world = self._body.world(domain, self._naming)
-        self.domain = domain
+        self._domain = domain
         self._values = dict(self._world.nominal)
         acts = {quantity_of(name) for name in self._world.parameters}
         self._channels = self._make_channels() if any(map(_is_channel, acts)) else None
@@ -178,7 +187,7 @@ class Randomize(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
             name=self._world.name, version=0, control_dt=self._body.control_dt, max_steps=0,
             observation=tuple(Signal(name, UNIT) for name in names), action=(), num_draws=0, success="",
         )  # fmt: skip
-        return Channels(self._world, self._body.simulator(self._world), task, self._draws, self.domain)
+        return Channels(self._world, self._body.simulator(self._world), task, self._draws, self._domain)
 
     def _record(self, domain: Domain, groups: Mapping[str, Sequence[str]], allow_dead: bool) -> None:
         """Note what ``gym.make(env.spec)`` makes this wrapper of; plain values, so that the spec is JSON."""
@@ -190,7 +199,7 @@ class Randomize(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         """Bind to the model and data that the env has by now."""
         try:
             self._body = body_of(self.env)
-            self._bind(self.domain)
+            self._bind(self._domain)
         except Sim2RealError as error:
             raise Sim2RealError(
                 f"{self._naming.title} has loaded another model, which its domain does not fit: {error}"
@@ -209,17 +218,17 @@ class Randomize(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
 
     def _set(self, physics: dict[str, float]) -> None:
         """Write physics that was drawn before."""
-        names = self.domain.names
+        names = self._domain.names
         if names:
             self._write(np.array([[physics[name] for name in names]]))
 
     def _audit(self) -> None:
         """Refuse a domain of which a parameter changes nothing; done once for a model and a domain."""
         self._audited = True
-        if self._allow_dead or not self.domain.names:
+        if self._allow_dead or not self._domain.names:
             return
-        start = self._body.start(self._world, self.domain)
-        key = key_of(start, self.domain, self._naming, self._signals.names)
+        start = self._body.start(self._world, self._domain)
+        key = key_of(start, self._domain, self._naming, self._signals.names)
         if key not in AUDITS:
             rig = Rig(start, self._signals.names)
             wrapped = Randomize(rig, start.domain, self._naming.groups, allow_dead=True)
@@ -250,7 +259,7 @@ class Randomize(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         values, began = self._values, not self._fresh
         self._body = body_of(self.env)
         self._body.take(kept)
-        self._bind(self.domain)
+        self._bind(self._domain)
         self._fresh = True
         if began:
             self._set(values)
@@ -296,14 +305,14 @@ class Randomize(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
     def _check_step(self, action: Action, before: float | None) -> None:
         """Refuse, after a first step, an env that was not what the channels took it for."""
         after, period = self._body.time(), self._body.control_dt
-        timed = [name for name in self.domain.names if quantity_of(name).name in (*_TIMED, *CHANNELS)]
+        timed = [name for name in self._domain.names if quantity_of(name).name in (*_TIMED, *CHANNELS)]
         took = 0.0 if before is None or after is None else after - before
         if timed and took > 0.0 and not np.isclose(took, period, rtol=1e-6):
             raise Sim2RealError(
                 f"a step of {self._naming.title} takes {took:g} s and was taken for {period:g} s, by which "
                 f"{', '.join(timed)} would be wrong; give the env an attribute dt of {took:g}"
             )
-        commands = [name for name in self.domain.names if quantity_of(name).acts == ACTUATOR]
+        commands = [name for name in self._domain.names if quantity_of(name).acts == ACTUATOR]
         if commands and not self._driven and not self._body.took(np.ravel(action)):
             raise Sim2RealError(
                 f"{self._naming.title} steps by code of its own, and what its actuators got is not its "
@@ -315,7 +324,7 @@ class Randomize(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
 
     def _check_commands(self) -> None:
         """Refuse an env whose step does not command its actuators once."""
-        told, names = self._told, self.domain.names
+        told, names = self._told, self._domain.names
         if told:
             acts = [n for n in names if quantity_of(n).acts == ACTUATOR]
             wrong = [n for n in acts if told > 1 and quantity_of(n).name not in _MEMORYLESS]
@@ -331,7 +340,7 @@ class Randomize(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
     def _write(self, values: NDArray[np.float64] | None) -> None:
         if values is None:
             return
-        names = self.domain.names
+        names = self._domain.names
         self._values |= dict(zip(names, map(float, values[0]), strict=True))
         self._body.write(self._world, names, values)
         if self._channels is not None:

@@ -76,6 +76,23 @@ def test_it_works_in_a_vector_env() -> None:
     assert len({physics["torso.mass"] for physics in envs.call("physics")}) == 3
 
 
+def test_a_domain_that_is_assigned_is_checked_and_drawn_from_as_one_that_is_set() -> None:
+    """As vectors of envs assign attributes: `set_attr`."""
+    envs = SyncVectorEnv([lambda: gym.wrappers.TimeLimit(Randomize(gym.make(HOPPER), Domain({})), 50)] * 2)
+    envs.reset(seed=0)
+    envs.set_attr("domain", [Domain({"torso.mass": Point(4.0)}), Domain({"leg.mass": Point(2.5)})])
+    assert envs.get_attr("domain")[1].names == ("leg.mass",)
+    assert envs.call("physics") == ({}, {}), "until the next reset"
+    envs.reset()
+    assert envs.call("physics") == ({"torso.mass": 4.0}, {"leg.mass": 2.5})
+    again = gym.make(envs.envs[0].spec)
+    assert again.get_wrapper_attr("domain").names == ("torso.mass",)
+    with pytest.raises(UnknownName, match="nobody"):
+        envs.set_attr("domain", Domain({"nobody.mass": Point(4.0)}))
+    with pytest.raises(InvalidValue, match="no domain 3: give a Domain"):
+        envs.set_attr("domain", 3)
+
+
 @pytest.mark.parametrize(
     ("domain", "error", "says"),
     [

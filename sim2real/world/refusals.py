@@ -167,6 +167,11 @@ def _of_joint(model: mujoco.MjModel, quantity: Quantity, joint: int) -> Iterator
         values = getattr(model, f"dof_{quantity.name}")[first:last]
         if (values != values[0]).any():
             yield f"its degrees of freedom differ ({', '.join(f'{v:g}' for v in values)}), and one is meant"
+    if quantity.name == "damping" and model.jnt_bodyid[joint] in (
+        *model.flex_vertbodyid,
+        *model.flex_nodebodyid,
+    ):
+        yield "it moves a vertex of a flex, which MuJoCo damps by its edges and elasticity alone"
     if quantity.name == "backlash":
         yield from _coupled(model, joint)
     if quantity.name == "encoder_offset":

@@ -1,6 +1,7 @@
 """A domain that names what the world's files don't is taken as it is by everything that takes a domain."""
 
 import gymnasium as gym
+import mujoco
 import numpy as np
 import pytest
 
@@ -122,3 +123,21 @@ def test_nominal_values_are_those_of_the_model(bare):
         element, _, quantity = name.partition(".")
         assert world.nominal[name] == nominal_value(world.model, quantity, element)
     assert bare.for_domain(Domain({})) is bare
+
+
+def test_a_vertex_of_a_flex_takes_no_damping_of_a_joint(write_world):
+    """The compiler refuses it in a scene, so a compiled model can't be given it either."""
+    shape, edge = (
+        'type="grid" count="3 3 1" spacing=".1 .1 .1" radius=".01" dim="2"',
+        '<edge equality="true"/>',
+    )
+    cloth = f'<flexcomp name="cloth" mass=".2" {shape}>{edge}</flexcomp>'
+    scene = f"<mujoco><worldbody>{cloth}</worldbody></mujoco>"
+    world = World.load(write_world(scene, "", "cloth"))
+    spec = mujoco.MjSpec.from_string(scene)
+    spec.joints[4].damping[0] = 1.0
+    with pytest.raises(ValueError, match="cannot have joint damping"):
+        spec.compile()
+    with pytest.raises(InvalidValue, match="it moves a vertex of a flex, which MuJoCo damps by its edges"):
+        world.for_domain(Domain.point({"joint 4.damping": 1.0}))
+    world.for_domain(Domain.point({"joint 4.frictionloss": 1.0}))

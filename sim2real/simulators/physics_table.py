@@ -17,13 +17,16 @@ import mujoco
 import numpy as np
 
 from sim2real.errors import InvalidValue, UnknownName
-from sim2real.interface import Array, Ids
+from sim2real.interface import Array, Ids, Mask
 from sim2real.parameters import INERTIA, MODEL
 from sim2real.simulators.inertia import reshaped
 from sim2real.world import World
 from sim2real.world.entries import entries, reshaping
 from sim2real.world.names import element_id
 from sim2real.world.terms import Entry
+
+_ROUNDING = 1e-12
+"""Largest share by which a number at nominal values differs from the compiled one that it stands for."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,8 @@ class Plan:
     fields: tuple[FieldNumbers, ...]
     derive: bool
     """Whether the engine derives other numbers from these."""
+    compiled: Array
+    """The numbers as the scene compiles to them; NaN for what is written in another way. Shape (numbers,)."""
     shapes: tuple[Shape, ...] = ()
     """Bodies whose inertia follows as a whole from the numbers above."""
 
@@ -80,6 +85,7 @@ class PhysicsTable:
         self.values: Array = np.ones((num_envs, len(self.names) + 1))
         """One row a simulation, one column a parameter, and a column of ones."""
         self.values[:, :-1] = list(world.nominal.values())
+        self._nominal = np.array([*world.nominal.values(), 1.0])
         self._world = world
         self._plans: dict[tuple[str, ...], Plan] = {}
         self._terms: dict[tuple[str, int], dict[tuple[str, ...], Entry]] | None = None
@@ -98,15 +104,13 @@ class PhysicsTable:
         return plan
 
     def numbers(self, plan: Plan, env_ids: Ids) -> Array:
-        """Numbers of a plan, columns as its fields say. Shape (len(env_ids), numbers)."""
+        """Numbers of a plan, columns as its fields say. Shape (len(env_ids), numbers).
+
+        One of which every parameter is nominal is the compiled one, to the bit.
+        """
         physics = self.values.take(env_ids, axis=0)
-        if plan.angles.size:
-            turned = physics[:, plan.angles]
-            physics = np.concatenate((physics, np.sin(turned), np.cos(turned)), axis=1)
-        terms = plan.factors * physics.take(plan.picks[0], axis=1)
-        for pick in plan.picks[1:]:
-            terms *= physics.take(pick, axis=1)
-        numbers: Array = terms if plan.starts is None else np.add.reduceat(terms, plan.starts, axis=1)
+        numbers, moved = _sums(plan, physics), _moved(plan, physics != self._nominal)
+        np.copyto(numbers, plan.compiled, where=~moved & ~np.isnan(plan.compiled))
         for shape in plan.shapes:
             theta = np.zeros((len(numbers), len(INERTIA)))
             theta[:, shape.places] = self.values[np.ix_(env_ids, shape.columns)]
@@ -140,7 +144,7 @@ class PhysicsTable:
         width = max((1, *(len(term.parameters) for term in terms)))
         picks = [[columns[name] for name in (*term.parameters, *("",) * width)[:width]] for term in terms]
         sizes = [len(group) for group in groups]
-        return Plan(
+        plan = Plan(
             names=names,
             columns=np.array([columns[name] for name in names], dtype=np.intp),
             factors=np.array([term.factor for term in terms]),
@@ -149,8 +153,12 @@ class PhysicsTable:
             starts=np.cumsum([0, *sizes[:-1]]) if max(sizes, default=1) > 1 else None,
             fields=_slices(by_field),
             derive=any(field in mujoco.MjModel._setconst_inputs for field in by_field),
+            compiled=np.concatenate([[], *(_compiled(self._world.model, f, a) for f, a in by_field.items())]),
             shapes=self._shapes(names, by_field),
         )
+        at_nominal = _sums(plan, self._nominal[None])[0]
+        plan.compiled[~np.isclose(at_nominal, plan.compiled, rtol=_ROUNDING, atol=0.0)] = np.nan
+        return plan
 
     def _shapes(self, names: tuple[str, ...], by_field: Mapping[str, list[int]]) -> tuple[Shape, ...]:
         """Of every body that a named parameter is about and that is changed as a whole."""
@@ -188,6 +196,36 @@ class PhysicsTable:
                 terms = self._terms.setdefault((entry.field, entry.address), {})
                 terms[entry.parameters] = entry
         return self._terms
+
+
+def _sums(plan: Plan, physics: Array) -> Array:
+    """Numbers by rows of values. Shape (rows, numbers)."""
+    if plan.angles.size:
+        turned = physics[:, plan.angles]
+        physics = np.concatenate((physics, np.sin(turned), np.cos(turned)), axis=1)
+    terms = plan.factors * physics.take(plan.picks[0], axis=1)
+    for pick in plan.picks[1:]:
+        terms *= physics.take(pick, axis=1)
+    numbers: Array = terms if plan.starts is None else np.add.reduceat(terms, plan.starts, axis=1)
+    return numbers
+
+
+def _moved(plan: Plan, changed: Mask) -> Mask:
+    """Which numbers have a parameter that is not nominal, by rows of which values aren't."""
+    if plan.angles.size:
+        turned = changed[:, plan.angles]
+        changed = np.concatenate((changed, turned, turned), axis=1)
+    terms = changed.take(plan.picks[0], axis=1)
+    for pick in plan.picks[1:]:
+        terms |= changed.take(pick, axis=1)
+    moved: Mask = terms if plan.starts is None else np.logical_or.reduceat(terms, plan.starts, axis=1)
+    return moved
+
+
+def _compiled(model: mujoco.MjModel, field: str, addresses: list[int]) -> Array:
+    owner = model.opt if field.startswith("opt.") else model
+    numbers: Array = np.ravel(getattr(owner, field.removeprefix("opt."))).astype(float)[addresses]
+    return numbers
 
 
 def possible_entries(world: World) -> Iterator[Entry]:

@@ -18,7 +18,7 @@ from sim2real.domain import Domain
 from sim2real.errors import InvalidValue
 from sim2real.parameters import QUANTITIES
 from sim2real.simulators.mujoco import MujocoSimulator
-from sim2real.world import World
+from sim2real.world import World, element_names, nominal_value
 from sim2real.world.checks import check_parameters
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -258,3 +258,26 @@ def test_thousands_of_combinations(tmp_path):
     alone = Counter(what[0] for what in refused if len(what) == 1)
     never = {(q, kind) for (q, kind), count in alone.items() if count > 20 and not expected(kind, q)} - seen
     assert not never, "refused wherever it was tried, and not on the list"
+
+
+@pytest.mark.parametrize("quantity", ["mass", "damping", "kp", "strength"])
+def test_nominal_values_change_no_bit(tmp_path, quantity):
+    """Not even the last of a moment of inertia, which is mass times a quotient."""
+    kind, tried = QUANTITIES[quantity].element, 0
+    for seed in range(6):
+        (tmp_path / "scene.xml").write_text(generate(seed).xml)
+        (tmp_path / "physics.toml").write_text("")
+        world = World.load(tmp_path)
+        for name in element_names(world.model, kind):
+            try:
+                domain = Domain.point({f"{name}.{quantity}": nominal_value(world.model, quantity, name)})
+                wide = world.for_domain(domain)
+            except InvalidValue:
+                continue
+            simulator, tried = MujocoSimulator(wide, 1, 1), tried + 1
+            bare = simulator.snapshot(0)[0]
+            values = [[d.value for d in domain.parameters.values()]]
+            simulator.set_physics(np.array([0]), domain.names, np.array(values))
+            ours = simulator.snapshot(0)[0]
+            assert [f for f, read in FIELDS.items() if not np.array_equal(read(ours), read(bare))] == [], name
+    assert tried > 1

@@ -145,8 +145,18 @@ class Domain:
         return columns
 
     def median(self) -> dict[str, float]:
-        """The physics in the middle of it, by parameter; that of a point is the point."""
-        row = self.quantile(np.full((1, len(self.names)), 0.5))[0]
+        """The physics in the middle of it, by parameter; that of a point is the point.
+
+        Of sample sets it is the row that lies nearest their medians, in their standard deviations.
+        """
+        u = np.full((1, len(self.names)), 0.5)
+        drawn = [k for k, d in enumerate(self.parameters.values()) if isinstance(d, Samples)]
+        if drawn:
+            rows = np.array([d.values for d in self.parameters.values() if isinstance(d, Samples)])
+            apart = rows - np.median(rows, axis=1, keepdims=True)
+            far = (apart / np.maximum(rows.std(axis=1, keepdims=True), np.finfo(float).tiny)) ** 2
+            u[:, drawn] = (far.sum(axis=0).argmin() + 0.5) / rows.shape[1]
+        row = self.quantile(u)[0]
         return dict(zip(self.names, map(float, row), strict=True))
 
     @cached_property
@@ -238,8 +248,11 @@ def _check_distribution(name: str, distribution: Distribution) -> None:
         if not (math.isfinite(distribution.std) and distribution.std > 0):
             raise InvalidValue(f"{name} has the standard deviation {distribution.std}; it must be > 0")
     low, high = (check_value(name, end) for end in distribution.support())
-    if low > high:
-        raise InvalidValue(f"{name} has the range [{low:g}, {high:g}] reversed; give the lower end first")
+    if not 0 <= high - low < math.inf:
+        wrong = (
+            "reversed; give the lower end first" if low > high else "wider than a float; give a narrower one"
+        )
+        raise InvalidValue(f"{name} has the range [{low:g}, {high:g}] {wrong}")
     if isinstance(distribution, LogUniform) and low <= 0:
         raise InvalidValue(f"{name} is log-uniform from {low:g}; the lower end must be > 0")
 
@@ -253,6 +266,8 @@ def _check_correlation(correlation: Correlation, parameters: Mapping[str, Distri
         if isinstance(parameters[name], Samples):
             raise InvalidValue(f"{name} is a sample set, whose rows carry its correlation already")
     size = len(correlation.names)
+    if not size:
+        raise InvalidValue("the correlation names no parameter; leave it out")
     if [len(row) for row in correlation.matrix] != [size] * size or not np.isfinite(correlation.matrix).all():
         raise InvalidValue(f"the correlation of {size} parameters must be {size} × {size} finite numbers")
     matrix = np.asarray(correlation.matrix, dtype=float)

@@ -99,6 +99,18 @@ def test_sample_set_is_drawn_by_rows():
     assert counts.min() > 850
 
 
+@pytest.mark.parametrize("other", [(), (9.0, 1.0, 5.0, 5.1, 4.9)])
+def test_the_middle_of_sample_sets_is_the_row_nearest_their_medians(other):
+    """Not the one that happens to stand in the middle."""
+    domain = {"b.damping": Uniform(1, 3), "a.mass": Samples((0.1, 0.4, 0.9, 0.3, 0.2))}
+    if other:
+        domain["c.mass"] = Samples(other)
+    middle = Domain(domain).median()
+    assert middle["a.mass"] == 0.3
+    assert middle["b.damping"] == 2.0
+    assert middle.get("c.mass", 5.1) == 5.1
+
+
 def test_correlated_draws():
     corr = ((1.0, 0.8, -0.5), (0.8, 1.0, -0.3), (-0.5, -0.3, 1.0))
     domain = Domain(
@@ -265,6 +277,15 @@ def test_correlation_names_drawn_parameters_once():
         Domain(both, Correlation(("a.mass", "b.mass"), half))
     with pytest.raises(InvalidValue, match=r"the correlation names a\.mass twice"):
         Domain(both, Correlation(("a.mass", "a.mass"), half))
+    with pytest.raises(InvalidValue, match="the correlation names no parameter; leave it out"):
+        Domain(both, Correlation((), ()))
+
+
+def test_a_range_that_no_float_is_wide_enough_for_is_refused():
+    with pytest.raises(
+        InvalidValue, match=r"a\.com_z has the range \[-1e\+308, 1e\+308\] wider than a float"
+    ):
+        Domain({"a.com_z": Uniform(-1e308, 1e308)})
 
 
 @pytest.mark.parametrize(

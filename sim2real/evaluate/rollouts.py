@@ -17,7 +17,7 @@ from sim2real.documents import Section
 from sim2real.domain import Domain
 from sim2real.env import engine_for
 from sim2real.episodes import Outcomes
-from sim2real.errors import InvalidValue
+from sim2real.errors import InvalidValue, UnknownName
 from sim2real.evaluate.batches import VariantBatch, joined, warn_if_alike
 from sim2real.evaluate.candidates import Candidate, seeds_of
 from sim2real.evaluate.episode_table import Episodes
@@ -171,11 +171,15 @@ def references(world: World) -> dict[str, Reference]:
 
     Raises:
         InvalidValue: for a ``references.toml`` that is no TOML, or whose values are not numbers.
+        UnknownName: for a variant that the world does not have: the file is another world's, or older.
     """
     path = world.path / "references.toml"
     if not path.is_file():
         return {}
     known = Section.read_toml(path).section("variants").sections()
+    for name in known:
+        if name not in world.variants:
+            raise UnknownName(f"variant in {path}", name, world.variants)
     return {name: _reference(entry) for name, entry in known.items()}
 
 

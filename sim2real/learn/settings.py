@@ -60,8 +60,9 @@ class PPOSettings:
 
     def __post_init__(self) -> None:
         """Refuse numbers that nothing can be learnt with."""
-        counts = ("total_steps", "num_envs", "rollout_steps", "batch_size", "epochs", "history")
+        counts = ("total_steps", "num_envs", "rollout_steps", "epochs", "history")
         check_reach(self, "whole [1, inf)", *counts)
+        check_reach(self, "whole [2, inf)", "batch_size")  # advantages are scaled over it
         check_reach(self, "[0, inf)", "learning_rate", "final_learning_rate", "entropy")
         check_reach(self, "(0, inf)", "clip_range", "target_kl", "initial_std")
         check_reach(self, "[0, 1]", "gamma", "gae_lambda")

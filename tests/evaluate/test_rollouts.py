@@ -228,6 +228,15 @@ def test_references_that_are_spoilt_get_a_sentence(pendulum, text, sentence):
         references(pendulum)
 
 
+def test_references_of_other_variants_are_no_scores_of_these(pendulum):
+    """As those of another world, whose variants may have the same names."""
+    (pendulum.path / "references.toml").write_text(
+        "[variants.nominal]\nrandom = 3\noracle = 9\n[variants.hevy]\nrandom = 3\noracle = 9\n"
+    )
+    with pytest.raises(UnknownName, match=r"variant in .*references\.toml 'hevy': did you mean 'heavy'"):
+        references(pendulum)
+
+
 @pytest.mark.parametrize("name", ["cartpole", "furuta", "hopper", "so101"])
 def test_stored_references_are_of_these_variants(name):
     world = World.load(name)

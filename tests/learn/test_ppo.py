@@ -69,6 +69,11 @@ def test_rehearsing_envs_keep_nominal_physics_beside_those_of_the_domain(pendulu
         dataclasses.replace(TINY, rehearsal=1.0)
 
 
+def test_a_batch_of_one_row_has_no_advantages_to_scale():
+    with pytest.raises(InvalidValue, match="batch_size = 1 is out of reach; give a whole number of at least 2"):
+        PPOSettings(batch_size=1)
+
+
 @pytest.mark.slow
 def test_a_policy_that_goes_on_rehearses_nominal_physics_whatever_it_was_trained_in(pendulum, tmp_path):
     """Twice in other physics each time, with nominal rows beside them, as by hand."""

@@ -49,8 +49,6 @@ HORIZONS = (0.1, 0.2, 0.5, 1.0, 2.0)
 _AROUND = 0.2
 """Share of a horizon, before and after it, whose rows count for it."""
 _NEAR = 1e-6  # s; finer than any log's clock
-_AT_ONCE = 256
-"""Windows that are simulated side by side: the engine's data of a few take some MB each."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,8 +191,7 @@ def _horizon(world: World, told: Sequence[replays.Motion], physics: Mapping[str,
     parts = (replays.windows(motion, HORIZONS[-1]) for motion in told)
     cut = [[part for part in own if part.duration < 2 * HORIZONS[-1]] for own in parts]
     table, every = np.full((len(told), len(HORIZONS)), np.nan), [window for own in cut for window in own]
-    some = (every[k : k + _AT_ONCE] for k in range(0, len(every), _AT_ONCE))
-    simulated = (found for windows in some for found in _simulated(world, windows, physics))
+    simulated = iter(_simulated(world, every, physics) if every else ())
     for row, own in enumerate(cut):
         if not own:
             continue

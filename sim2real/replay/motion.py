@@ -76,9 +76,10 @@ class Motion:
     def part(self, rows: slice) -> Motion:
         """Some rows, begun at the measured state, with the commands of half a second before."""
         time = self.time[rows]
-        earlier = np.concatenate([self.past_time, self.time[: rows.start]])
-        past = slice(int(np.searchsorted(earlier, time[0] - _PAST)), None)
-        commands = self.past_command.reshape(-1, self.command.shape[1]), self.command[: rows.start]
+        since = time[0] - _PAST
+        before = slice(int(np.searchsorted(self.past_time, since)), None)
+        own = slice(int(np.searchsorted(self.time[: rows.start], since)), rows.start)
+        commands = self.past_command.reshape(-1, self.command.shape[1])[before], self.command[own]
         return dataclasses.replace(
             self,
             name=f"{self.name}@{time[0]:.1f}s",
@@ -88,8 +89,8 @@ class Motion:
             measured=self.measured[rows],
             velocity=_velocity(self, rows.start) if rows.start else self.velocity,
             speeds=None if self.speeds is None else self.speeds[rows],
-            past_time=earlier[past] - time[0],
-            past_command=np.vstack(commands)[past],
+            past_time=np.concatenate([self.past_time[before], self.time[own]]) - time[0],
+            past_command=np.vstack(commands),
             read_time=None if self.read_time is None else self.read_time[rows] - time[0],
         )
 

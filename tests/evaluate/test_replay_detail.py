@@ -5,7 +5,6 @@ import json
 import numpy as np
 import pytest
 
-from sim2real.evaluate import replay
 from sim2real.evaluate.frequency import BANDS
 from sim2real.evaluate.replay import HORIZONS, SIMULATION, Errors, ReplayedMotion, ReplayGap, replay_gap
 from sim2real.evaluate.replay_detail import detail_json, detail_rows, replay_detail
@@ -111,23 +110,6 @@ def test_errors_by_horizon_are_those_of_windows_replayed_one_by_one(world):
             expected = np.sqrt(squares[near].mean(axis=0)).mean() if near.any() else np.nan
             assert found[row, column] == pytest.approx(expected, nan_ok=True)
         assert squares[at == 0].max() == pytest.approx(0, abs=1e-20)  # it begins where it was measured
-
-
-def test_windows_are_replayed_a_few_at_once(world, monkeypatch):
-    """A long log has tens of thousands, whose simulations no memory holds."""
-    logs = [recording(world, seed) for seed in (0, 1)]
-    whole = replay_gap(world, logs, horizons=True).horizon
-    counts = []
-
-    class Counted(Replayer):
-        def __init__(self, world, motions, *rest):
-            counts.append(len(motions))
-            super().__init__(world, motions, *rest)
-
-    monkeypatch.setattr(replay, "Replayer", Counted)
-    monkeypatch.setattr(replay, "_AT_ONCE", 2)
-    assert np.array_equal(replay_gap(world, logs, horizons=True).horizon, whole, equal_nan=True)
-    assert max(counts) == 2 < sum(counts)
 
 
 def test_planted_physics_drifts_little_and_short_logs_know_no_long_horizon(world):

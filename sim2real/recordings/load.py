@@ -7,6 +7,7 @@ A folder may mix them: SAGE motion folders, ``.npz`` archives, LeRobot data sets
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
@@ -78,7 +79,8 @@ def read_raw(path: str | Path, unwrap: bool = False) -> list[RawLog]:
     if not root.exists():
         raise RecordingError(f"{root}: no such file or folder; give a folder of recordings")
     found: dict[str, tuple[_Source, RawLog]] = {}
-    for source in _sources(root):
+    sources = list(_sources(root))
+    for source in sources:
         for log in _logs(source):
             if log.name in found:
                 one, two = sorted((found[log.name][0].kind, source.kind))
@@ -89,6 +91,8 @@ def read_raw(path: str | Path, unwrap: bool = False) -> list[RawLog]:
     if not found:
         raise RecordingError(f"{root}: no recordings: {_inventory(root)}")
     logs = [found[name][1] for name in sorted(found)]
+    if left := _left_out(root, sources):
+        logs[0] = dataclasses.replace(logs[0], notes=(*logs[0].notes, left))
     return [unwrapped(log) for log in logs] if unwrap else logs
 
 
@@ -234,6 +238,8 @@ _ELSEWHERE = {
     ".txt": f"is text; where it is a table, name it .csv and write a {MAPPING_FILE}",
 }
 """What others keep logs in, by its ending, and how to bring it here."""
+_BESIDE = (".json", ".txt", ".log", ".dat", ".zip", ".gz", ".tar", ".pt", ".pth", ".xlsx")
+"""Of those, what may as well say something of recordings that are read, or keep them once more."""
 
 
 def _elsewhere(names: Sequence[str]) -> str:
@@ -241,6 +247,18 @@ def _elsewhere(names: Sequence[str]) -> str:
     found = ((name, ending) for ending in _ELSEWHERE for name in names if name.lower().endswith(ending))
     name, ending = next(found, ("", ""))
     return f"{name} {_ELSEWHERE[ending]}" if name else ""
+
+
+def _left_out(root: Path, sources: Sequence[_Source]) -> str:
+    """That a folder holds more logs than were read, and what the first of those is; empty if it doesn't."""
+    read = {source.path for source in sources}
+    files = (file for file in _visible(root) if root.is_dir() and not read & {file, *file.parents})
+    names = [file.relative_to(root).as_posix() for file in files if file.suffix.lower() not in _BESIDE]
+    kept = [name for name in names if _elsewhere([name]) or name.lower().endswith(_TABLES)]
+    if not kept:
+        return ""
+    said = _elsewhere(kept) or f"{kept[0]} has no {MAPPING_FILE}, which says what its columns are"
+    return f"{len(kept)} file(s) beside the recordings are not read: {said}"
 
 
 def _inventory(root: Path) -> str:

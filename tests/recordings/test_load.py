@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 
@@ -160,6 +162,28 @@ def test_what_others_keep_logs_in_is_named_with_the_way_here(tmp_path, ending, s
     for path in (tmp_path, file):
         with pytest.raises(RecordingError, match=says):
             load_recordings(path)
+
+
+@pytest.mark.parametrize(
+    ("files", "says"),
+    [
+        (["more/b.db3", "c.db3"], "2 file.s. beside the recordings are not read: c.db3 is a ROS 2 bag"),
+        (["b.csv"], "1 file.s. beside the recordings are not read: b.csv has no mapping.toml"),
+        (["notes.txt", "b.pt", "test/b.csv"], None),
+    ],
+)
+def test_logs_that_are_left_out_are_told(motion, write_npz, write_sage, tmp_path, files, says):
+    """But not what stands in a recording's own folder, nor what may be anything."""
+    write_npz(motion, "a")
+    write_sage(motion, "test")
+    for file in files:
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).write_bytes(b"?")
+    notes = [note for log in read_raw(tmp_path) for note in log.notes]
+    assert len(notes) == (says is not None)
+    assert re.search(says or "", "".join(notes))
+    if says:
+        assert any(re.search(says, finding.text) for finding in diagnose(read_raw(tmp_path)).findings)
 
 
 @pytest.mark.parametrize("name", ["wave.NPZ", "wave.npz"])

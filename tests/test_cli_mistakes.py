@@ -74,7 +74,8 @@ WRONG = {
     "parity gym:Hopper-v5": "in which no other engine can run; make a world of its model (sim2real new",
     # policies and what they fit
     f"transfer {POLICY}": "required: --target",
-    "transfer file --target combined_a": "unknown policy",
+    "transfer file --target combined_a": "file is a file, and a policy a folder; of other libraries",
+    "evaluate file --world furuta": "weights without a network (checkpoints of rl_games",
     "transfer empty --target combined_a": "has no policy.toml",
     "transfer sb3:their.zip --target combined_a": "sim2real import sb3:FILE.zip --world WORLD",
     "train furuta --start onnx:their.onnx": "which can be evaluated as it is",

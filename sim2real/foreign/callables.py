@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from sim2real.errors import InvalidValue
 from sim2real.interface import Actor, Mask
 from sim2real.policy import as_actor
+from sim2real.policy.actors import real_actions
 from sim2real.registry import load_module
 
 
@@ -85,4 +86,4 @@ class _Predicting:
         """What the model predicts."""
         memory, begins = state or self.start(len(observation))
         actions, memory = self._predict(observation, state=memory, episode_start=begins, deterministic=True)
-        return np.asarray(actions, dtype=np.float32), (memory, np.zeros_like(begins))
+        return real_actions(actions), (memory, np.zeros_like(begins))

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sim2real.errors import PolicyError, Sim2RealError, told
 from sim2real.interface import Actor, Mask, State, TaskSpec
 from sim2real.policy import Contract, HasTask
+from sim2real.policy.actors import real_actions
 from sim2real.policy.contract import check
 
 Floats = NDArray[np.float32]
@@ -102,7 +103,7 @@ class ForeignPolicy:
                 f"policy {self.name!r} gives actions that are not finite, in rows {str(rows[:5])[1:-1]}; "
                 "look at what it does with observations of that size, and at its weights"
             )
-        return action.astype(np.float32), state
+        return real_actions(action), state
 
     def check(self, env: HasTask) -> None:
         """Refuse an env whose observations or actions are not those that the policy was made for.

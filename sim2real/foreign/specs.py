@@ -103,8 +103,8 @@ def import_policy(spec: str, world: str | World, label: str | None = None) -> Po
     asked = parse(spec)
     if asked.prefix != "sb3":
         raise InvalidValue(
-            f"{spec} can be evaluated as it is, but only zips of Stable-Baselines3 can be made ours; give "
-            "sb3:FILE.zip"
+            f"{spec} is no zip of Stable-Baselines3 (sb3:FILE.zip), of which alone a policy folder can be "
+            "made; ONNX and TorchScript can be evaluated as they are (onnx:FILE, torchscript:FILE)"
         )
     policy = adopt(*read_zip(asked), Sim2RealVectorEnv(world, 1), Path(asked.place).stem)
     label = label or asked.label or policy.label

@@ -57,6 +57,8 @@ class TorchScript:
                 self._module = load(path, map_location="cpu").eval()
         except Exception as error:  # torch raises many, and a module's own code any
             line = " ".join(str(error).split())[:200]
+            if "constants.pkl" in line:  # torch's own words take it for corrupted
+                line = "it holds weights without a network, as torch.save writes them"
             raise PolicyError(
                 f"{path} is no TorchScript that can be loaded ({line}); save it with torch.jit.save, "
                 "or copy it again"

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from sim2real.errors import InvalidValue
+from sim2real.errors import InvalidValue, PolicyError
 from sim2real.interface import Actor, ActorLike, Mask
 
 
@@ -31,6 +31,19 @@ def as_actor(given: ActorLike) -> Actor:
     )
 
 
+def real_actions(given: object) -> NDArray[np.float32]:
+    """What was given as actions, in float32.
+
+    Raises:
+        PolicyError: for complex numbers, which would lose a part.
+        ValueError: for what is no array of numbers.
+    """
+    actions = np.asarray(given)
+    if np.iscomplexobj(actions):
+        raise PolicyError("actions are complex numbers, which would lose a part; give real ones")
+    return actions.astype(np.float32)
+
+
 class _Function:
     """A function as an actor."""
 
@@ -42,4 +55,4 @@ class _Function:
 
     def act(self, observation: NDArray[np.float32], state: None = None) -> tuple[NDArray[np.float32], None]:
         """What the function gives."""
-        return np.asarray(self._function(observation), dtype=np.float32), None
+        return real_actions(self._function(observation)), None

@@ -214,6 +214,12 @@ class Policy:
                 f"{name_or_path} is another library's file, which can be evaluated as it is; to adapt a zip "
                 "of Stable-Baselines3, make a policy folder of it: sim2real import sb3:FILE.zip --world WORLD"
             )
+        if Path(name_or_path).is_file():
+            raise PolicyError(
+                f"{name_or_path} is a file, and a policy a folder; of other libraries' files sb3:FILE.zip, "
+                "onnx:FILE and torchscript:FILE can be evaluated, and weights without a network (checkpoints "
+                "of rl_games, skrl, rsl_rl, robomimic) once they are exported as one of the latter"
+            )
         base, plus, last = str(name_or_path).rpartition("+")
         if plus and not Path(name_or_path).exists():
             return cls._adapted(find("policies", last), cls.load(base))

@@ -109,4 +109,4 @@ def test_another_world_is_told_apart(stranger, tmp_path, capsys):
 
 def test_only_zips_are_made_ours(tmp_path, capsys):
     assert main(["import", "onnx:policy.onnx", "--world", "furuta", "--out", str(tmp_path / "o")]) == 2
-    assert "give sb3:FILE.zip" in capsys.readouterr().err
+    assert "no zip of Stable-Baselines3 (sb3:FILE.zip)" in capsys.readouterr().err

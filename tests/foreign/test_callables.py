@@ -88,6 +88,7 @@ def test_a_module_that_raises_or_is_not_there_is_told(tmp_path):
     ("act", "complaint"),
     [
         (lambda seen: np.full((len(seen), 1), np.nan), "not finite, in rows 0, 1"),
+        (lambda seen: np.full((len(seen), 1), 1 + 2j), "actions are complex numbers"),
         (lambda seen: np.zeros(1), r"actions of shape \(1,\) for observations of shape \(2, 6\)"),
         (lambda seen: np.zeros((1, 1)), r"actions of shape \(1, 1\)"),
         (lambda seen: np.zeros((len(seen), 3)), "gives 3 actions where the env takes 1"),
@@ -95,7 +96,7 @@ def test_a_module_that_raises_or_is_not_there_is_told(tmp_path):
         (lambda seen: None, r"actions of shape \(\)"),
         (lambda seen: "left", "ValueError"),
     ],
-    ids=["nan", "flat", "few", "wide", "raises", "none", "text"],
+    ids=["nan", "complex", "flat", "few", "wide", "raises", "none", "text"],
 )
 def test_a_function_that_does_not_give_actions_is_told(act, complaint):
     env = Sim2RealVectorEnv("furuta", 2)

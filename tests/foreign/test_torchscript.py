@@ -174,3 +174,10 @@ def test_observations_of_another_size_are_told(tmp_path):
     ) as told:
         policy.act(np.zeros((2, 7), np.float32))
     assert len(str(told.value)) < 400
+
+
+def test_weights_without_a_network_are_called_so(tmp_path):
+    """Torch's own words are that the file is corrupted."""
+    torch.save({"model": {"mu.weight": torch.zeros(1, 2)}}, tmp_path / "Ant.pth")
+    with pytest.raises(PolicyError, match=r"no TorchScript .* \(it holds weights without a network"):
+        load_policy(f"torchscript:{tmp_path / 'Ant.pth'}", trust=True)

@@ -236,6 +236,7 @@ def answering(place, answer):
     [
         (1, None, "fails in step.*NoneType"),
         (1, 1 + 2j, "fails in step.*complex"),
+        (0, np.full(Cart.observation_space.shape, 1 + 2j), "observes complex numbers"),
         (4, {"success": "False"}, r"info\['success'\] = 'False', which is neither true nor false"),
         (4, {"success": np.nan}, "= nan, which is neither"),
         (4, {"success": np.array([True, False])}, "fails in step.*size 1"),

@@ -44,10 +44,19 @@ class Signals:
             self.names = [str(name) for name in given]
 
     def apart(self, observation: Observation) -> Numbers:
-        """All numbers in a row. Shape (1, len(names))."""
+        """All numbers in a row. Shape (1, len(names)).
+
+        Raises:
+            InvalidValue: for complex ones.
+        """
         parts = observation if self._is_dict else {"obs": observation}
         rows = [np.ravel(parts[key]) for key in self._keys]
-        return np.concatenate(rows).astype(float)[None] if rows else np.zeros((1, 0))
+        numbers = np.concatenate(rows) if rows else np.zeros(0)
+        if np.iscomplexobj(numbers):
+            raise InvalidValue(
+                "the env observes complex numbers, which would lose a part; give two real ones each"
+            )
+        return numbers.astype(float)[None]
 
     def together(self, numbers: Numbers, observation: Observation) -> Observation:
         """A copy of an observation with these numbers in it."""

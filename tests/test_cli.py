@@ -226,6 +226,11 @@ def test_names_with_brackets_are_shown_as_they_are(write_world, pendulum_files, 
         assert text in told
 
 
+def test_what_no_memory_holds_gets_a_sentence(capsys, tmp_path):
+    assert run("parity", "cartpole", "--seconds", "1e15", "--out", tmp_path) == 1
+    assert "sim2real: not enough memory (Unable to allocate" in capsys.readouterr().err
+
+
 def test_budgets_that_buy_nothing(small, tmp_path, capsys):
     assert run("train", small, "--steps", "128", "--out", tmp_path / "p") == 0
     capsys.readouterr()

@@ -70,6 +70,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read the output has gone, such as `head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except MemoryError as error:
+        print(f"sim2real: not enough memory ({error or 'for what was asked'}); ask for less", file=sys.stderr)
+        return 1
     except (RuntimeError, OSError, ImportError) as error:
         print(f"sim2real: {error}", file=sys.stderr)
         return 1

@@ -70,7 +70,7 @@ def test_rehearsing_envs_keep_nominal_physics_beside_those_of_the_domain(pendulu
 
 
 def test_a_batch_of_one_row_has_no_advantages_to_scale():
-    with pytest.raises(InvalidValue, match="batch_size = 1 is out of reach; give a whole number of at least 2"):
+    with pytest.raises(InvalidValue, match="batch_size = 1 is out of reach; give a whole number"):
         PPOSettings(batch_size=1)
 
 

@@ -19,7 +19,7 @@ from sim2real.identify.estimates import (
     estimates_of,
     gap_row,
 )
-from sim2real.identify.identifiability import combinations, open_scale
+from sim2real.identify.identifiability import at_end, combinations
 from sim2real.identify.model_selection import Comparison
 from sim2real.identify.nuisance import Enlarged, enlarge
 from sim2real.identify.options import Options
@@ -67,16 +67,15 @@ class FittedModel:
 def assess(model: FittedModel, options: Options, seconds: float) -> Identification:
     """Measure in the full simulation, judge, and make the domain; the fit took some seconds."""
     problem, point, space = model.problem, model.points[1], model.problem.space
-    linear = problem.linearize(point, central=True)
-    along = open_scale(problem, point)
-    spread = bootstrap(linear, along=along)
+    linear = at_end(problem, point)
+    spread = bootstrap(linear)
     before = float(linear.rmse.mean())
     enlarged = enlarge(problem, linear) if options.nuisance else None
     estimates = estimates_of(problem, point, spread, None if enlarged is None else enlarged.interval)
     fitted_plane = _fitted_plane(model, estimates, spread)
     gap, nominal, predicted = _gaps(model, options.threads, fitted_plane)
     hints = diagnose(model.world, model.motions, predicted)
-    untold = combinations(problem, linear.hessian, linear.loss, along)
+    untold = combinations(problem, linear.hessian, linear.loss, linear.along)
     domain, found, table = _domain(model, linear, spread, gap), {}, None
     if fitted_plane is not None:
         estimates, untold = estimates + fitted_plane.estimates, [*untold, *fitted_plane.untold]

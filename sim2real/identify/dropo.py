@@ -26,7 +26,7 @@ from scipy.stats import multivariate_t
 from sim2real.distributions import Distribution, Normal
 from sim2real.domain import Domain
 from sim2real.errors import InvalidValue
-from sim2real.identify.identifiability import open_scale
+from sim2real.identify.identifiability import at_end
 from sim2real.identify.problem import RolloutProblem
 from sim2real.identify.search import SearchSettings, minimize, search
 from sim2real.identify.space import FloatArray, ParameterSpace
@@ -110,8 +110,8 @@ def dropo(
     problem = RolloutProblem(world, space, rollouts, settings.horizon)
     count = len(space.free)
     single = search(problem, np.full(count, 0.5), settings.search)
-    linear, along = problem.linearize(single.point, central=True), open_scale(problem, single.point)
-    implied = np.minimum(bootstrap(linear, ranges=UNIFORM, along=along).std, np.sqrt(1 / 12))
+    implied = bootstrap(at_end(problem, single.point), ranges=UNIFORM).std
+    implied = np.minimum(implied, np.sqrt(1 / 12))
     spreads = problem.spreads([errors[0] for errors in problem.errors(single.point[None])])
     likelihood = Likelihood(problem, settings, settings.epsilon or spreads[-1] ** 2)
     reach = np.clip(8 * implied, 0.01, 0.5)

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sim2real.doctor.noise import white_noise
-from sim2real.identify.problem import Problem, RecordingProblem
+from sim2real.identify.problem import Linear, Problem, RecordingProblem
 from sim2real.identify.space import FloatArray, ParameterSpace
 from sim2real.identify.uncertainty import MOST_STD
 from sim2real.identify.verdicts import Verdict
@@ -39,6 +39,11 @@ _GROWN = 1.01
 _STILL = 0.02
 """Share of what one of them does alone, below which all together do nothing."""
 _PARABOLA = 28.0  # Σ k² of the seven rows that give a window its first velocity
+
+
+def at_end(problem: Problem, point: FloatArray) -> Linear:
+    """The residual where a fit ended, with the way that its slopes may not show."""
+    return dataclasses.replace(problem.linearize(point, central=True), along=open_scale(problem, point))
 
 
 def combinations(

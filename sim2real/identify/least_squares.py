@@ -88,7 +88,7 @@ def least_squares(
     if len(starts) > 1:
         chosen, _ = _choice(problem, blocks, starts, np.full(len(blocks), np.inf), shared)
         point = starts[chosen, np.arange(len(point))]
-    floor = _floor(problem)
+    floor = problem.floor
     damping, stalled = np.ones(len(point)), np.zeros(len(blocks), dtype=int)
     linear = problem.linearize(point, still=still)
     best = linear.costs
@@ -112,15 +112,6 @@ def least_squares(
         if taken.any():
             linear = problem.linearize(point, still=still)
     return Found(point, float(best.mean()))
-
-
-def _floor(problem: Problem) -> float:
-    """Error of the sensors, which no fit takes away, so that gains beside it are small and count.
-
-    0 for robots that touch things: their errors are ruled by what is struck a step earlier or later.
-    """
-    seen = isinstance(problem, RecordingProblem) and problem.decoupled
-    return float(problem.sensor_floor.mean()) if seen else 0.0
 
 
 def _choice(
@@ -181,7 +172,7 @@ def settle_integers(
         blocks = {None: [*active]}
     best = fitted(point, 0, active)
     before, costs = problem.block_costs(np.stack([point, best]), blocks)
-    floor = _floor(problem)
+    floor = problem.floor
     own, others = (max(float(cost.mean()) ** 2 - floor**2, 0.0) for cost in (costs, before))
     if 0.0 < own <= others * _AS_GOOD**2:
         return best

@@ -83,6 +83,8 @@ class Linear:
     """Curvature that priors add, on the diagonal. Shape (p,)."""
     pull: FloatArray | float = 0.0
     """And slope. Shape (p,)."""
+    along: FloatArray | None = None
+    """A way on which the point is as open as its range, whatever slopes say. Shape (p,)."""
 
     @property
     def hessian(self) -> FloatArray:
@@ -160,6 +162,14 @@ class Problem(ABC):
         floor = float(self.sensor_floor.mean())
         moved = np.mean([m.std(axis=0) for m in self.measured], axis=0) / self.scale
         return floor * NOISES if moved.mean() > _MOVES * floor else 0.0
+
+    @property
+    def floor(self) -> float:
+        """Error of the sensors, which no fit takes away, so that gains beside it are small and count.
+
+        0 for robots that touch things: their errors are ruled by what is struck a step earlier or later.
+        """
+        return float(self.sensor_floor.mean()) if self.decoupled else 0.0
 
     def errors(self, points: FloatArray) -> list[FloatArray]:
         """Predicted minus measured, scaled; finite. Shapes (c, n, k)."""

@@ -6,7 +6,7 @@ Saved, it is two domains and a table in JSON; `sim2real.report.identification` m
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from sim2real.distributions import Point
@@ -37,17 +37,11 @@ class Identification:
     """Everything that an identification found."""
 
     world: str
-    joints: tuple[str, ...]
     domain: Domain
     point: Mapping[str, float]
     """The fitted physics, with what was fixed."""
-    signals: Mapping[str, float]
-    """Fitted numbers that belong to the recordings, not to the world: reading delays."""
     estimates: tuple[ParameterEstimate, ...]
     gap: tuple[GapRow, ...]
-    model_selection: tuple[Comparison, ...]
-    """Candidate models in the order in which they were tried, and what each bought."""
-    hints: tuple[Hint, ...]
     verdicts: tuple[Verdict, ...]
     fitted: tuple[str, ...]
     """Names of the recordings that were fitted while models were compared."""
@@ -56,6 +50,12 @@ class Identification:
     seconds: float
     simulations: int
     diverged: int
+    joints: tuple[str, ...] = ()
+    signals: Mapping[str, float] = field(default_factory=dict)
+    """Fitted numbers that belong to the recordings, not to the world: reading delays."""
+    model_selection: tuple[Comparison, ...] = ()
+    """Candidate models in the order in which they were tried, and what each bought."""
+    hints: tuple[Hint, ...] = ()
     traces: tuple[Trace, ...] = ()
     check: Mapping[str, object] | None = None
     """What was said before the fit, as plain values (`sim2real.identify.check.Check.to_json`)."""

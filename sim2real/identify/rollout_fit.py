@@ -17,7 +17,7 @@ import numpy as np
 
 from sim2real.domain import Domain
 from sim2real.identify.estimates import FITTED, NOMINAL, estimates_of, gap_row
-from sim2real.identify.identifiability import combinations, open_scale
+from sim2real.identify.identifiability import at_end, combinations
 from sim2real.identify.least_squares import least_squares
 from sim2real.identify.problem import FINEST, RolloutProblem, rmse_of
 from sim2real.identify.result import Identification
@@ -86,8 +86,8 @@ def fit_rollouts(
     after = [error[1] for error in errors]
     fitted, judged = problem.rmse(np.stack((nominal, point))), rmse_of(errors)
     gap = tuple(gap_row(name, fitted[k], judged[k]) for k, name in enumerate((NOMINAL, FITTED)))
-    linear, along = problem.linearize(point, central=True), open_scale(problem, point)
-    spread = bootstrap(linear, ranges=UNIFORM, along=along)
+    linear = at_end(problem, point)
+    spread = bootstrap(linear, ranges=UNIFORM)
     # white noise is no lack of the model, nor is what it has become since the first state
     noise = held.noise
     missed = np.maximum(held.by_age(np.concatenate(after) ** 2) - _NOISES * noise**2, 0.0)
@@ -96,19 +96,15 @@ def fit_rollouts(
     spread = spread.widened(float(missed.sum()), seen)
     estimates = estimates_of(problem, point, spread)
     findings = [
-        *combinations(problem, linear.hessian, linear.loss, along),
+        *combinations(problem, linear.hessian, linear.loss, linear.along),
         *_lacking(space.names, gap[0].held_out, gap[1].held_out, float(noise.mean())),
     ]
     return Identification(
         world=world.name,
-        joints=(),
         domain=make_domain(space.free, point, spread.draws, {}),
         point=physics,
-        signals={},
         estimates=estimates,
         gap=gap,
-        model_selection=(),
-        hints=(),
         verdicts=judge(estimates, gap, findings, "the held-out episodes", FINEST, (1.0, "scaled units")),
         fitted=(f"{len(training.episodes)} episodes",),
         held_out=(f"{len(held_out.episodes)} episodes",),

@@ -92,16 +92,13 @@ class Spread:
         return (low, high) if beside is None else (np.minimum(low, beside[0]), np.maximum(high, beside[1]))
 
 
-def bootstrap(
-    linear: Linear, draws: int = 400, ranges: float = 0.0, along: FloatArray | None = None
-) -> Spread:
+def bootstrap(linear: Linear, draws: int = 400, ranges: float = 0.0) -> Spread:
     """Scatter of the fitted point from drawing blocks again, and no less than independent errors have.
 
     Args:
         linear: at the fitted point.
         draws: resamples.
         ranges: curvature of what the range itself tells, which scatters with it (that of a uniform is 12).
-        along: a direction on which the point is as open as the range, whatever slopes say. Shape (p,).
     """
     hessian, (count, size) = linear.hessian, linear.slope.shape
     held = ranges or _RIDGE * max(float(np.diag(hessian).max()), 1e-30)
@@ -121,8 +118,8 @@ def bootstrap(
     independent = np.sqrt(np.maximum(np.diag(inverted @ noise @ inverted), 0.0))
     # scores of few blocks may cancel by chance
     found *= np.maximum(1.0, independent / np.maximum(found.std(axis=0), 1e-30))
-    if along is not None:
-        way = along / np.linalg.norm(along)
+    if linear.along is not None:
+        way = linear.along / np.linalg.norm(linear.along)
         missing = max(1 / 12 - float((found @ way).var()), 0.0)
         found += math.sqrt(missing) * rng.normal(size=(draws, 1)) * way
     return Spread(linear.point + found, independent)

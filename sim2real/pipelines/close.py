@@ -15,13 +15,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from sim2real.catalog import entries
 from sim2real.doctor.screening import ScreenedRecordings
-from sim2real.documents import Section, read_text
+from sim2real.documents import read_text
 from sim2real.domain import Domain
 from sim2real.env import Sim2RealVectorEnv
 from sim2real.errors import InvalidValue, UnknownName
@@ -31,16 +32,15 @@ from sim2real.evaluate.gap import GapOptions, GapReport, gap_report
 from sim2real.evaluate.rollouts import Trials, references, run_policies
 from sim2real.files import write_atomically
 from sim2real.fingerprint import fingerprint
-from sim2real.identify.check import check
-from sim2real.identify.identify import Options, identify
+from sim2real.identify.options import Options
 from sim2real.identify.rollout_fit import FitSettings
 from sim2real.pipelines.given import given_policies, given_world
+from sim2real.pipelines.identify import identify
 from sim2real.pipelines.recordings import RecordingSettings, screened
 from sim2real.policy import Policy
 from sim2real.reach import check_reach
 from sim2real.replay.rollouts import tells_state
 from sim2real.report.close import write_closing
-from sim2real.report.identification import write_identification
 from sim2real.transfer.identified import RECORDED, Identified, with_identified
 from sim2real.transfer.identify_and_train import RoadSettings, Training, identify_and_train, trained
 from sim2real.transfer.stages import Stages, Watch
@@ -273,19 +273,13 @@ def _identified(
     options = dataclasses.replace(settings.options, complaints=taken.complaints)
     out, watch, recordings = stages.folder, stages.watch, taken.recordings
 
-    def check_recordings() -> None:
-        before = check(world, recordings, options)
-        watch.told(before.text)
-        write_atomically(out / "check.json", json.dumps(before.to_json(), indent=1))
+    def said(what: str, number: int, cost: float) -> None:
+        (watch.told(what) if math.isnan(cost) else watch.fit(what, number, cost))
 
     def fit() -> None:
-        before = Section.read_json(out / "check.json").values
-        found = identify(world, recordings, options, watch.fit, out, before)
-        write_identification(found, out, settings.facts)
+        identify(world, recordings, options, said, out, settings.facts)
 
-    key = fingerprint(world, recordings, options)
-    stages.once("check", key, check_recordings)
-    stages.once("identify", key, fit)
+    stages.once("identify", fingerprint(world, recordings, options), fit)
     return Identified.load(out)
 
 

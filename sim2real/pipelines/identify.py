@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from sim2real.identify.check import check
+from sim2real.identify.experiment_design import next_motion
 from sim2real.identify.fit import Watch
 from sim2real.identify.identify import identify as fit_to_recordings
 from sim2real.identify.options import Options
@@ -15,6 +18,10 @@ from sim2real.pipelines.recordings import RecordingSettings, screened
 from sim2real.recordings import Recording
 from sim2real.report.identification import write_identification
 from sim2real.world import World
+
+CHECKPOINT = "checkpoint.json"
+CHECK, PROPOSE = "check", "which motion to record next"
+"""Stages before and after the fit."""
 
 
 def identify(
@@ -50,7 +57,19 @@ def identify(
         taken = screened(world, recordings, out, how)
         recordings = taken.recordings
         options = dataclasses.replace(options, complaints=(*options.complaints, *taken.complaints))
-    found = fit_to_recordings(world, recordings, options, watch, out)
-    if out is not None:
-        write_identification(found, out, facts)
+    if out is None:
+        return fit_to_recordings(world, recordings, options, watch)
+    watch(CHECK, 0, math.nan)
+    checked = check(world, recordings, options)
+    watch(checked.text, 0, math.nan)
+    kept = options.checkpoint or out / CHECKPOINT
+    found = fit_to_recordings(world, recordings, dataclasses.replace(options, checkpoint=kept), watch)
+    watch(PROPOSE, 0, math.nan)
+    motion = next_motion(world, recordings, found, options)
+    proposed = None if motion is None else motion.to_json()
+    found = dataclasses.replace(found, check=checked.to_json(), next_motion=proposed)
+    found.save(out)
+    if motion is not None:
+        motion.save(out)
+    write_identification(found, out, facts)
     return found

@@ -12,9 +12,10 @@ import math
 import time
 from collections.abc import Callable, Mapping
 
-from sim2real.identify.identify import ASSESS, CHECK, PROPOSE
+from sim2real.identify.identify import ASSESS
 from sim2real.identify.model_selection import candidate_models
 from sim2real.identify.options import Options
+from sim2real.pipelines.identify import CHECK, PROPOSE
 from sim2real.replay import is_servo_robot
 from sim2real.world import World
 

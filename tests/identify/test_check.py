@@ -11,11 +11,12 @@ from sim2real.errors import RecordingError
 from sim2real.identify.check import check
 from sim2real.identify.defaults import cut
 from sim2real.identify.identifiability import Information, open_scale
-from sim2real.identify.identify import Options, identify
+from sim2real.identify.identify import Options
 from sim2real.identify.least_squares import least_squares
 from sim2real.identify.problem import RecordingProblem
 from sim2real.identify.space import ParameterSpace, free_parameters
 from sim2real.identify.verdicts import BAD_DATA, IDENTIFIED, NOT_IDENTIFIABLE
+from sim2real.pipelines.identify import identify as identify_and_save
 from sim2real.recordings import Recording
 from sim2real.recordings.npz import write_npz
 from sim2real.replay import motion_of
@@ -162,7 +163,7 @@ def test_joints_are_told_by_the_column_that_is_for_them(actuators, tmp_path):
     (tmp_path / "physics.toml").write_text("")
     world, recordings = World.load(tmp_path), [of_two_joints(actuators, seed) for seed in range(3)]
     options = Options(free=("j1.damping", "j2.damping"), generations=0, nuisance=False)
-    found = identify(world, recordings, options, out=tmp_path / "out")
+    found = identify_and_save(world, recordings, options, out=tmp_path / "out")
     assert {verdict.name for verdict in found.verdicts} == {IDENTIFIED}
     assert found.point == pytest.approx({"j1.damping": 0.5, "j2.damping": 0.5}, rel=0.05)
     assert found.next_motion is None, "a log has one command for a joint, and these have two"

@@ -9,7 +9,7 @@ import pytest
 from sim2real.domain import Domain
 from sim2real.errors import InvalidValue, RecordingError, UnknownName
 from sim2real.identify.fit import split
-from sim2real.identify.identify import Options, identify
+from sim2real.identify.identify import ASSESS, Options, identify
 from sim2real.identify.verdicts import BAD_DATA, IDENTIFIED, NO_HELDOUT_GAIN, NOT_IDENTIFIABLE
 from sim2real.recordings import Recording, load_recordings
 from sim2real.world import World
@@ -164,7 +164,7 @@ def test_an_interrupted_fit_goes_on(twin, tmp_path):
         identify(world, recordings, options, stop)
     seen = []
     resumed = identify(world, recordings, options, lambda what, *_: seen.append(what))
-    assert set(seen) == {"refit"}
+    assert set(seen) == {"refit", ASSESS}
     path.unlink()
     fresh = identify(world, recordings, options)
     assert resumed.point == fresh.point

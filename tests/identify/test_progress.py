@@ -8,7 +8,8 @@ import pytest
 
 from sim2real.cli import main
 from sim2real.errors import BadData, InvalidValue
-from sim2real.identify.identify import ASSESS, CHECK, PROPOSE, Options, identify
+from sim2real.identify.identify import ASSESS, Options, identify
+from sim2real.pipelines.identify import CHECK, PROPOSE
 from sim2real.pipelines.identify import identify as identify_folder
 from sim2real.pipelines.progress import Progress, planned_stages
 from sim2real.recordings import write_npz

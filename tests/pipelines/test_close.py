@@ -74,7 +74,6 @@ def test_the_road_from_recordings_to_its_end(logs, tmp_path, capsys):
     told = capsys.readouterr().out
     assert [line[2:].strip() for line in told.splitlines() if line.startswith("•")] == [
         "doctor",
-        "check",
         "identify",
         "train cartpole-nominal-0-point",
         "train cartpole-nominal-0-posterior",
@@ -111,7 +110,6 @@ def test_an_interrupted_road_goes_on_and_repeats_nothing(cartpole, logs, tmp_pat
     closing = close_gap(cartpole, logs, policies, out, settings(seen))
     assert seen.stages == {
         "doctor": False,
-        "check": True,
         "identify": True,
         "train cartpole-nominal-0-point": True,
         "train cartpole-nominal-0-posterior": False,

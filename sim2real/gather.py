@@ -7,7 +7,7 @@ Every step in a target is counted by the target.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,6 +19,7 @@ from sim2real.errors import InvalidValue
 from sim2real.interface import ActorLike, Mask, TaskSpec
 from sim2real.policy import as_actor
 from sim2real.recordings.rollouts import Episode, FloatArray, Rollouts
+from sim2real.world import World
 
 
 class Steppable(Protocol):
@@ -142,6 +143,57 @@ def gather(
     finished += [track.episode() for track in tracks if track.action]
     task = env.task
     return Rollouts(env.world_name, task.name, task.version, task.control_dt, tuple(finished))
+
+
+MakeActor = Callable[[int], ActorLike]
+"""The actor of recordings, with a seed of its own for what it draws."""
+
+
+class Imitator:
+    """Makes recordings like given ones, under many physics at once."""
+
+    def __init__(self, world: World, like: Rollouts, actor: MakeActor, rows: int = 512) -> None:
+        """Prepare an env with at most so many rows as fit whole recordings.
+
+        The number and the longest length of the given episodes are imitated.
+        """
+        self._episodes, self._steps = len(like.episodes), max(e.steps for e in like.episodes)
+        self._at_once = max(rows // self._episodes, 1)
+        self._env = Sim2RealVectorEnv(world, self._at_once * self._episodes, autoreset=False)
+        like.check(self._env.task)
+        self._actor = actor
+
+    def __call__(self, names: Sequence[str], values: FloatArray, seed: int) -> Iterator[list[Episode]]:
+        """The episodes under each physics in turn; none where one of them blew up.
+
+        Args:
+            names: k parameters.
+            values: one physics a row, in the parameters' units. Shape (n, k).
+            seed: of episodes and actors.
+        """
+        for turn, start in enumerate(range(0, len(values), self._at_once)):
+            yield from self._run(names, values[start : start + self._at_once], seed * 100_003 + turn)
+
+    def _run(self, names: Sequence[str], values: FloatArray, seed: int) -> Iterator[list[Episode]]:
+        env, each = self._env, self._episodes
+        filled = values[np.arange(self._at_once) % len(values)]
+        env.set_physics(tuple(names), np.repeat(filled, each, axis=0))
+        actor = as_actor(self._actor(seed))
+        state = actor.start(env.num_envs)
+        observation, _ = env.reset(seed=seed)
+        seen, done, alive = [observation.astype(np.float64)], [], []
+        for _ in range(self._steps):
+            alive.append(~env.resting)
+            actions, state = actor.act(observation, state)
+            observation, *_ = env.step(actions.astype(np.float32))
+            done.append(actions.astype(np.float64))
+            seen.append(observation.astype(np.float64))
+        wild, steps = env.simulator.diverged(), np.sum(alive, axis=0)
+        arrays = zip(np.stack(seen, axis=1), np.stack(done, axis=1), steps.tolist(), strict=True)
+        episodes = [Episode(o[: n + 1], a[:n]) for o, a, n in arrays]
+        for k in range(len(values)):
+            rows = slice(k * each, (k + 1) * each)
+            yield [] if wild[rows].any() else episodes[rows]
 
 
 class _Track:

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from sim2real.doctor.commands import echo
-from sim2real.errors import RecordingError
 from sim2real.identify.defaults import (
     cut,
     fixed_values,
@@ -26,7 +25,6 @@ from sim2real.identify.defaults import (
     trained_parameters,
 )
 from sim2real.identify.estimates import ParameterEstimate
-from sim2real.identify.excitation import STRIDE, speeds
 from sim2real.identify.identifiability import combinations, information
 from sim2real.identify.model_selection import candidate_models
 from sim2real.identify.options import Options
@@ -36,6 +34,7 @@ from sim2real.plain import plain
 from sim2real.recordings import Recording
 from sim2real.replay import Motion, is_servo_robot
 from sim2real.replay.commands import joint_controls
+from sim2real.replay.motion import STRIDE, speeds
 from sim2real.world import World, element_names
 
 _GLANCE = 3  # generations of the search for a point at which a far-off servo's gain shows at all
@@ -112,8 +111,6 @@ def check(world: World, recordings: Sequence[Recording], options: Options | None
         InvalidValue: for a world that recordings can't be replayed in.
     """
     options = options or Options()
-    if not recordings:
-        raise RecordingError("there are no recordings to check; load_recordings(folder) reads them")
     options.check(world)
     motions = motions_of(world, recordings)
     base = world.with_parameters({}, fixed_values(world, options))

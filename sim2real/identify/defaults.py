@@ -32,6 +32,8 @@ def motions_of(world: World, recordings: Sequence[Recording]) -> list[Motion]:
             window in, or two of one name, which could not be held out apart.
         InvalidValue: for a world that recordings can't be replayed in, or that nothing drives.
     """
+    if not recordings:
+        raise RecordingError("there are no recordings to learn from; load_recordings(folder) reads them")
     if not world.model.nu:
         raise InvalidValue(
             f"world {world.name} has no actuator, so nothing can follow the commands of recordings; give "

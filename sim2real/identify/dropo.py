@@ -110,8 +110,7 @@ def dropo(
     problem = RolloutProblem(world, space, rollouts, settings.horizon)
     count = len(space.free)
     single = search(problem, np.full(count, 0.5), settings.search)
-    implied = bootstrap(at_end(problem, single.point), ranges=UNIFORM).std
-    implied = np.minimum(implied, np.sqrt(1 / 12))
+    implied = np.minimum(bootstrap(at_end(problem, single.point), ranges=UNIFORM).std, 12**-0.5)
     spreads = problem.spreads([errors[0] for errors in problem.errors(single.point[None])])
     likelihood = Likelihood(problem, settings, settings.epsilon or spreads[-1] ** 2)
     reach = np.clip(8 * implied, 0.01, 0.5)

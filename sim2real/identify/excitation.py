@@ -18,9 +18,6 @@ from sim2real.identify.space import FloatArray
 MARGIN = 0.05
 """Share of every range that is left at either end."""
 
-STRIDE = 0.1
-"""Seconds over which a joint must move to be moving."""
-
 _RATES = {"slow": (0.08, 0.3), "mid": (0.2, 1.0), "fast": (0.5, 3.0)}  # Hz
 _SINES = 5
 _STRENGTHS = (0.05, 0.15, 0.4, 0.9)
@@ -43,12 +40,6 @@ class CommandLimits:
     start: FloatArray
     """First command. Shape (nu,)."""
     servos: bool
-
-
-def speeds(time: FloatArray, positions: FloatArray) -> FloatArray:
-    """Of joints over a tenth of a second, so that noise is none, rad/s or m/s. Shape (n, k)."""
-    later = [np.interp(time + STRIDE, time, column) for column in positions.T]
-    return np.asarray(np.abs(np.stack(later, axis=1) - positions) / STRIDE)
 
 
 def candidates(

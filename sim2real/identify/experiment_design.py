@@ -22,7 +22,7 @@ import mujoco
 import numpy as np
 
 from sim2real.identify.defaults import cut, problem_of
-from sim2real.identify.excitation import MARGIN, CommandLimits, candidates, speeds
+from sim2real.identify.excitation import MARGIN, CommandLimits, candidates
 from sim2real.identify.identifiability import Information, information
 from sim2real.identify.options import Options
 from sim2real.identify.result import Identification
@@ -31,6 +31,7 @@ from sim2real.recordings import Recording
 from sim2real.recordings.mapping import unmap_joints
 from sim2real.recordings.npz import write_npz
 from sim2real.replay import Motion, is_servo_robot, motion_of
+from sim2real.replay.motion import speeds
 from sim2real.world import World
 from sim2real.world.ground import plane_parameters, tip_height
 from sim2real.world.poses import in_poses

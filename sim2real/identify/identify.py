@@ -11,7 +11,6 @@ import time
 from collections.abc import Sequence
 
 from sim2real.draws import checked_seed
-from sim2real.errors import RecordingError
 from sim2real.fingerprint import fingerprint
 from sim2real.identify.assess import assess
 from sim2real.identify.defaults import motions_of
@@ -49,8 +48,6 @@ def identify(
     """
     options, began = options or Options(), time.perf_counter()
     options = dataclasses.replace(options, seed=checked_seed(options.seed))
-    if not recordings:
-        raise RecordingError("there are no recordings to identify from; load_recordings(folder) reads them")
     options.check(world)
     motions = motions_of(world, recordings)
     key = fingerprint(_FORMAT, world, recordings, dataclasses.replace(options, checkpoint=None))

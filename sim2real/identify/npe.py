@@ -25,12 +25,10 @@ import numpy as np
 
 from sim2real.distributions import Samples
 from sim2real.domain import Domain
-from sim2real.env import Sim2RealVectorEnv
 from sim2real.errors import InvalidValue, MissingExtra
+from sim2real.gather import Imitator, MakeActor
 from sim2real.identify.posterior_checks import PosteriorCheck, calibration, predictive
 from sim2real.identify.space import FloatArray, ParameterSpace
-from sim2real.interface import ActorLike
-from sim2real.policy import as_actor
 from sim2real.process import undisturbed
 from sim2real.reach import check_reach
 from sim2real.recordings.rollouts import Episode, Rollouts
@@ -40,9 +38,6 @@ _LAGS = 4  # actions back to three control steps ago
 _RIDGE = 1e-3
 _PENALTIES = np.logspace(-4, 0, 5)
 _FAR = 5.0  # interquartile ranges from the median, beyond which a number says no more
-
-MakeActor = Callable[[int], ActorLike]
-"""The actor of the recordings, with a seed of its own for what it draws."""
 
 
 @dataclass(frozen=True)
@@ -109,80 +104,37 @@ def npe(
     if find_spec("sbi") is None:
         raise MissingExtra("sbi", "identify")
     space = ParameterSpace.of(world, bounds)
-    simulator = RecordingSimulator(world, rollouts, space, actor, settings.rows)
-    rng = np.random.default_rng(settings.seed)
-    points = rng.random((settings.simulations + settings.checks, len(space.names)))
-    points, summaries = simulator(points, settings.seed)
+    imitator = Imitator(world, rollouts, actor, settings.rows)
+    diverged = 0
+
+    def simulated(points: FloatArray, seed: int) -> tuple[FloatArray, FloatArray]:
+        """The points that did not blow up, and a summary of the recording at each."""
+        nonlocal diverged
+        made = imitator(space.names, space.values(points), seed)
+        found = {k: summarize(episodes) for k, episodes in enumerate(made) if episodes}
+        diverged += len(points) - len(found)
+        return points[list(found)], np.array(list(found.values()))
+
+    every = settings.simulations + settings.checks
+    points = np.random.default_rng(settings.seed).random((every, len(space.names)))
+    points, summaries = simulated(points, settings.seed)
     if len(points) < settings.simulations // 2 + settings.checks:
-        raise InvalidValue(f"{simulator.diverged} simulated recordings blew up; narrow the ranges")
+        raise InvalidValue(f"{diverged} simulated recordings blew up; narrow the ranges")
     tests, training = slice(settings.checks), slice(settings.checks, None)
     guess, guesses = compress(summaries[training], points[training])
     posterior = _learnt(points[training], guesses, settings)
     checked = _drawn(posterior, guess(summaries[tests]), 200, settings.seed)
     observed = summarize(rollouts.episodes)
     [drawn] = _drawn(posterior, guess(observed[None]), settings.samples, settings.seed)
-    _, again = simulator(drawn[np.arange(settings.checks) % len(drawn)], settings.seed + 1)
+    _, again = simulated(drawn[np.arange(settings.checks) % len(drawn)], settings.seed + 1)
     values = space.values(drawn)
     domain = Domain({name: Samples(tuple(map(float, values[:, k]))) for k, name in enumerate(space.names)})
     return NpeResult(
         domain,
         calibration(space.names, space.values(points[tests]), space.values(checked)),
         predictive(again, observed),
-        simulator.diverged,
+        diverged,
     )
-
-
-class RecordingSimulator:
-    """Makes recordings like given ones, under many physics at once."""
-
-    def __init__(
-        self, world: World, like: Rollouts, space: ParameterSpace, actor: MakeActor, rows: int = 512
-    ) -> None:
-        """Prepare an env with at most so many rows as fit whole recordings.
-
-        The number and the longest length of the given episodes are imitated.
-        """
-        self._episodes, self._steps = len(like.episodes), max(e.steps for e in like.episodes)
-        self._at_once = max(rows // self._episodes, 1)
-        self._env = Sim2RealVectorEnv(world, self._at_once * self._episodes, autoreset=False)
-        like.check(self._env.task)
-        self._space, self._actor = space, actor
-        self.diverged = 0
-
-    def __call__(self, points: FloatArray, seed: int) -> tuple[FloatArray, FloatArray]:
-        """The points of the unit cube that did not blow up, and a summary of the recording at each."""
-        kept: list[FloatArray] = []
-        summaries: list[FloatArray] = []
-        for turn, start in enumerate(range(0, len(points), self._at_once)):
-            part = points[start : start + self._at_once]
-            found = self._run(part, seed * 100_003 + turn)
-            kept.append(part[list(found)])
-            summaries += found.values()
-        self.diverged += len(points) - len(summaries)
-        return np.concatenate(kept), np.array(summaries)
-
-    def _run(self, points: FloatArray, seed: int) -> dict[int, FloatArray]:
-        """Summaries by the number of the point, of those that did not blow up."""
-        env, each = self._env, self._episodes
-        filled = points[np.arange(self._at_once) % len(points)]
-        env.set_physics(self._space.names, np.repeat(self._space.values(filled), each, axis=0))
-        actor = as_actor(self._actor(seed))
-        state = actor.start(env.num_envs)
-        observation, _ = env.reset(seed=seed)
-        seen, done, alive = [observation.astype(np.float64)], [], []
-        wild = np.zeros(env.num_envs, dtype=bool)
-        for _ in range(self._steps):
-            alive.append(~env.resting)
-            actions, state = actor.act(observation, state)
-            observation, _, _, _, info = env.step(actions.astype(np.float32))
-            done.append(actions.astype(np.float64))
-            seen.append(observation.astype(np.float64))
-            wild |= info.get("diverged", False)
-        steps = np.sum(alive, axis=0)
-        arrays = zip(np.stack(seen, axis=1), np.stack(done, axis=1), steps.tolist(), strict=True)
-        episodes = [Episode(o[: n + 1], a[:n]) for o, a, n in arrays]
-        groups = [slice(k * each, (k + 1) * each) for k in range(len(points))]
-        return {k: summarize(episodes[rows]) for k, rows in enumerate(groups) if not wild[rows].any()}
 
 
 def summarize(episodes: Sequence[Episode]) -> FloatArray:

@@ -182,7 +182,7 @@ def test_what_nothing_tells_keeps_its_range():
 
 
 def test_no_recordings_can_not_be_checked():
-    with pytest.raises(RecordingError, match="no recordings to check"):
+    with pytest.raises(RecordingError, match="no recordings to learn from"):
         check(World.load("cartpole"), [])
 
 

@@ -253,5 +253,5 @@ def test_a_seed_is_a_whole_number(twin):
 
 
 def test_no_recordings_are_refused():
-    with pytest.raises(RecordingError, match="no recordings to identify from"):
+    with pytest.raises(RecordingError, match="no recordings to learn from"):
         identify(World.load("cartpole"), [])

@@ -7,10 +7,9 @@ from sim2real.distributions import Samples
 from sim2real.domain import Domain
 from sim2real.env import Sim2RealVectorEnv
 from sim2real.errors import InvalidValue
-from sim2real.gather import Excited, gather
-from sim2real.identify.npe import NpeSettings, RecordingSimulator, compress, npe, summarize
+from sim2real.gather import Excited, Imitator, gather
+from sim2real.identify.npe import NpeSettings, compress, npe, summarize
 from sim2real.identify.posterior_checks import calibration, predictive
-from sim2real.identify.space import ParameterSpace
 from sim2real.policy import Policy
 from sim2real.recordings.rollouts import Episode
 from sim2real.world import World
@@ -52,19 +51,17 @@ def test_a_summary_of_a_linear_system_is_the_system():
     assert abs(weights[[2, 3, 5], 1]).max() < 0.01
 
 
-def test_simulated_recordings_are_those_of_the_env(furuta, policy):
-    space = ParameterSpace.of(furuta, bounds(furuta))
-    point = np.array([[0.3, 0.6]])
-    physics = dict(zip(NAMES, space.values(point)[0], strict=True))
+def test_imitated_recordings_are_those_of_the_env(furuta, policy):
+    physics = {"pole.mass": 0.02, "motor.strength": 1.1}
     like = recording(furuta, policy, physics)
-    simulator = RecordingSimulator(furuta, like, space, lambda seed: Excited(policy, 0.0, seed), rows=12)
-    points, summaries = simulator(np.repeat(point, 5, axis=0), seed=1)
-    assert len(points) == 5
+    imitator = Imitator(furuta, like, lambda seed: Excited(policy, 0.0, seed), rows=12)
+    made = list(imitator(NAMES, np.array([[physics[name] for name in NAMES]] * 5), seed=1))
+    assert [len(episodes) for episodes in made] == [4] * 5
     env = Sim2RealVectorEnv(furuta, 12, Domain.point(physics), autoreset=False)
-    truth = gather(env, policy, 60, seed=100_003)
+    truth = gather(env, policy, 60, seed=100_003).episodes
     # a policy that is not shaken gives the very episodes; rows 0-3, 4-7 and 8-11 are three recordings
-    for k in range(3):
-        assert summaries[k] == pytest.approx(summarize(truth.episodes[4 * k : 4 * k + 4]), abs=1e-4)
+    for k, episode in enumerate([episode for episodes in made[:3] for episode in episodes]):
+        assert np.array_equal(episode.observation, truth[k].observation)
 
 
 @pytest.mark.parametrize("count", [1, 2])

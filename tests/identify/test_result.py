@@ -119,11 +119,10 @@ def result():
     rows = gap(0.03, 0.003)
     verdicts = judge([estimate()], rows)
     domain = make_domain([free()], np.array([0.5]), np.full((9, 1), 0.5), {})
-    found = Identification(
-        "cartpole", ("slider",), domain, {"cart.mass": 1.3}, {}, (estimate(),), tuple(rows), (), (),
-        verdicts, ("a", "b"), ("c",), 1.0, 10, 0,
+    return Identification(
+        "cartpole", domain, {"cart.mass": 1.3}, (estimate(),), tuple(rows), verdicts, ("a", "b"), ("c",),
+        1.0, 10, 0, ("slider",),
     )  # fmt: skip
-    return found
 
 
 def test_tables_say_it_all():

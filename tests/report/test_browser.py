@@ -100,8 +100,8 @@ def identification_page(folder):
     )
     lines = {name: wave + shift for name, shift in (("measured", 0), ("nominal", 0.1), ("identified", 0.01))}
     found = Identification(
-        "arm", ("hip", HOSTILE), make_domain(free, np.full(2, 0.5), rng.uniform(size=(9, 2)), {}),
-        {"cart.mass": 1.3}, {}, numbers, rows, (), (), judge(numbers, rows), ("a", "b"), ("c",), 1.0, 10, 0,
+        "arm", make_domain(free, np.full(2, 0.5), rng.uniform(size=(9, 2)), {}), {"cart.mass": 1.3}, numbers,
+        rows, judge(numbers, rows), ("a", "b"), ("c",), 1.0, 10, 0, ("hip", HOSTILE),
         traces=(Trace(HOSTILE, True, time, lines),),
     )  # fmt: skip
     return write_identification(found, folder)

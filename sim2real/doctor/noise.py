@@ -1,4 +1,4 @@
-"""How large the white noise in a signal is: what no model can explain, and need not."""
+"""How large the white noise in a signal is, which no model can explain, and how fast what is beneath it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ import numpy as np
 
 from sim2real.doctor.view import quantization
 from sim2real.recordings.recording import FloatArray
+
+STRIDE = 0.1
+"""Seconds over which a joint must move to be moving."""
 
 _NORMAL = 1.4826  # from the median of absolute values to a normal's standard deviation
 
@@ -28,6 +31,12 @@ def white_noise(pieces: Sequence[FloatArray]) -> float:
 def white_errors(error: FloatArray) -> FloatArray:
     """Of a residual, standard deviation of what is white in it, from second differences. Shape (k,)."""
     return np.array([_white([column], 2) for column in error.T])
+
+
+def speeds(time: FloatArray, positions: FloatArray) -> FloatArray:
+    """Of joints over a tenth of a second, so that noise is none, rad/s or m/s. Shape (n, k)."""
+    later = [np.interp(time + STRIDE, time, column) for column in positions.T]
+    return np.asarray(np.abs(np.stack(later, axis=1) - positions) / STRIDE)
 
 
 def _white(pieces: Sequence[FloatArray], order: int) -> float:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sim2real.doctor.commands import echo
+from sim2real.doctor.noise import STRIDE, speeds
 from sim2real.identify.defaults import (
     cut,
     fixed_values,
@@ -34,7 +35,6 @@ from sim2real.plain import plain
 from sim2real.recordings import Recording
 from sim2real.replay import Motion, is_servo_robot
 from sim2real.replay.commands import joint_controls
-from sim2real.replay.motion import STRIDE, speeds
 from sim2real.world import World, element_names
 
 _GLANCE = 3  # generations of the search for a point at which a far-off servo's gain shows at all

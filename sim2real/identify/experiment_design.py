@@ -21,6 +21,7 @@ from pathlib import Path
 import mujoco
 import numpy as np
 
+from sim2real.doctor.noise import speeds
 from sim2real.identify.defaults import cut, problem_of
 from sim2real.identify.excitation import MARGIN, CommandLimits, candidates
 from sim2real.identify.identifiability import Information, information
@@ -31,7 +32,6 @@ from sim2real.recordings import Recording
 from sim2real.recordings.mapping import unmap_joints
 from sim2real.recordings.npz import write_npz
 from sim2real.replay import Motion, is_servo_robot, motion_of
-from sim2real.replay.motion import speeds
 from sim2real.world import World
 from sim2real.world.ground import plane_parameters, tip_height
 from sim2real.world.poses import in_poses

@@ -25,9 +25,6 @@ _AROUND = 3  # rows before and after, through which a parabola gives the velocit
 LEAST_ROWS = 2 * _AROUND + 1
 """Of a window."""
 
-STRIDE = 0.1
-"""Seconds over which a joint must move to be moving."""
-
 
 @dataclass(frozen=True, eq=False)
 class Motion:
@@ -96,12 +93,6 @@ class Motion:
             past_command=np.vstack(commands),
             read_time=None if self.read_time is None else self.read_time[rows] - time[0],
         )
-
-
-def speeds(time: FloatArray, positions: FloatArray) -> FloatArray:
-    """Of joints over a tenth of a second, so that noise is none, rad/s or m/s. Shape (n, k)."""
-    later = [np.interp(time + STRIDE, time, column) for column in positions.T]
-    return np.asarray(np.abs(np.stack(later, axis=1) - positions) / STRIDE)
 
 
 def motion_of(world: World, recording: Recording) -> Motion:

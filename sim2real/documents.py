@@ -79,7 +79,10 @@ def read_arrays(
             advice = "is it cut off? Copy it again"
             if "Object arrays" in str(wrong):
                 advice = "save plain arrays, names by np.array(names, dtype=str); no object is unpickled here"
-            raise error(f"{path}: not a readable .npz file ({wrong}); {advice}") from wrong
+            said = (
+                "it is no archive" if "allow_pickle" in str(wrong) and "Object" not in str(wrong) else wrong
+            )
+            raise error(f"{path}: not a readable .npz file ({said}); {advice}") from wrong
     missing = sorted(set(needed) - set(found))
     if missing:
         raise error(

@@ -27,6 +27,7 @@ from sim2real.recordings.units import SECONDS, UNITS, unit_named
 _BLANK = " "
 _DELIMITERS = (",", ";", "\t", _BLANK)
 _ABOVE = 500  # lines in which the header is looked for
+_FIXED = 9  # rows whose numbers have as many places each, so that all should
 _REMARKS, _MARKS = ("#", "%"), "#% "
 _NOTHING = ("", "nan", "null", "none", "na", "n/a", "-")
 _THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+")
@@ -108,7 +109,8 @@ class _Cells:
         """Find header, delimiter (any of `_DELIMITERS` if none is given) and rows of the columns wanted."""
         self.path, self.wanted = path, wanted
         self.damage: list[Damage] = []
-        lines = [line for line in read_text(path, RecordingError).splitlines() if line.strip()]
+        text = read_text(path, RecordingError)
+        lines = [line for line in text.splitlines() if line.strip()]
         if lines and lines[0].lower().startswith("sep="):  # as spreadsheets write it
             delimiter = delimiter or lines[0][4:].strip()
             lines = lines[1:]
@@ -121,6 +123,17 @@ class _Cells:
         # a delimiter at the end of each row
         self.rows = [row if any(cell.strip() for cell in row[width:]) else row[:width] for row in rows]
         self._check_rows()
+        if not text[-1].isspace():
+            self._check_end()
+
+    def _check_end(self) -> None:
+        """Note a last number that has fewer places than any above: what was cut off of it nobody knows."""
+        places = [len(row[-1].strip().partition(".")[2]) for row in self.rows if len(row) == len(self.header)]
+        if len(places) > _FIXED and places[-1] < min(places[:-1]) == max(places[:-1]):
+            row = len(self.rows) - 1
+            cell = self.rows[row][-1]
+            said = f"{self.path}: the last number, {cell!r} in data row {row}, is cut off; copy it again"
+            self.damage.append(Damage(said, (row,)))
 
     def _check_rows(self) -> None:
         short = [i for i, row in enumerate(self.rows) if len(row) != len(self.header)]
@@ -221,11 +234,14 @@ def _header(path: Path, lines: Sequence[str], delimiter: str, wanted: Sequence[s
         remarks += 1
     order = [*range(remarks, min(len(lines), _ABOVE)), *reversed(range(remarks))]
 
-    def names(each: tuple[int, str]) -> tuple[int, bool]:
-        cells = _cells(lines[each[0]].lstrip(_MARKS), each[1])
+    def names(each: tuple[int, str, str]) -> tuple[int, bool]:
+        cells = _cells(*each[1:])
         return len({*wanted} & {*cells}), None in map(_number, cells)
 
-    k, mark = max(((k, mark) for k in order for mark in delimiter or _DELIMITERS), key=names)
+    # a mark may be of a name, as of ROS's %time
+    heads = [(k, text) for k in order for text in dict.fromkeys((lines[k].lstrip(_MARKS), lines[k]))]
+    tries = ((k, text, mark) for k, text in heads for mark in delimiter or _DELIMITERS)
+    k, head, mark = max(tries, key=names)
     for line in lines[:k]:
         numbers = [_number(cell) for cell in _cells(line, mark)]
         if len(numbers) > 1 and None not in numbers and np.isfinite(np.array(numbers, dtype=float)).any():
@@ -233,7 +249,7 @@ def _header(path: Path, lines: Sequence[str], delimiter: str, wanted: Sequence[s
                 f"{path}: numbers ({line[:40]!r}) stand above the header ({lines[k][:40]!r}); part logs that "
                 "are in one file"
             )
-    return lines[k].lstrip(_MARKS), mark, k + 1
+    return head, mark, k + 1
 
 
 def _cells(line: str, delimiter: str) -> list[str]:

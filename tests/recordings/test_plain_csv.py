@@ -190,6 +190,29 @@ def test_what_spreadsheets_and_loggers_write_reads_alike(folder, same, raw):
     same(plain, other)
 
 
+@pytest.mark.parametrize("cut", range(1, 5))
+def test_a_last_number_that_is_cut_off_is_told(tmp_path, cut):
+    """Of 0.8415 nobody knows from 0.8 that it is; but a file may end without the end of a line."""
+    (tmp_path / "mapping.toml").write_text(
+        'time = { column = "t" }\n[joints.hip]\ncommand = "c"\nposition = "p"\n'
+    )
+    rows = [f"{0.02 * k:.2f},{np.sin(k):.4f},{np.sin(k - 1):.4f}" for k in range(20)]
+    text = "\n".join(["t,c,p", *rows])
+    (tmp_path / "a.csv").write_text(text)
+    assert len(load_recordings(tmp_path)[0].time) == 20
+    (tmp_path / "a.csv").write_text(text[:-cut])
+    with pytest.raises(RecordingError, match=r"the last number, .* in data row 19, is cut off"):
+        load_recordings(tmp_path)
+
+
+def test_a_mark_may_be_part_of_a_name(folder, same):
+    """As in what `rostopic echo -p` writes."""
+    [plain] = load_recordings(folder)
+    change(folder / "run" / "a.csv", "t,", "%time,")
+    change(folder / "mapping.toml", 'column = "t"', 'column = "%time"')
+    same(plain, load_recordings(folder)[0])
+
+
 def test_a_log_above_another_in_one_file_is_not_left_out(folder):
     """Whose header lacks a column, so that the other one is taken."""
     path = folder / "run" / "a.csv"

@@ -14,6 +14,7 @@ import json
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import Any
 
 ENCODINGS = ("cdr", "ros1", "json")
@@ -46,7 +47,7 @@ class Kind:
     """As the file names it, such as ``sensor_msgs/msg/JointState``."""
     encoding: str
 
-    @property
+    @cached_property
     def known(self) -> str:
         """The type as `_SHAPES` has it; empty for another one."""
         package, _, name = self.type.replace("::", "/").replace("/dds_/", "/").rpartition("/")
@@ -111,7 +112,8 @@ def decoded(kind: Kind, data: bytes, joints: Sequence[str] = ()) -> Decoded:
         raise _unnamed(kind.type)
     table = _from_json(data) if kind.encoding == "json" else _from_bytes(kind, data)
     try:
-        return Decoded(_message(table, joints, False), _message(table, joints, True))
+        state = _message(table, joints, False)
+        return Decoded(state, _message(table, joints, True) if _is_of_both(table) else state)
     except (AttributeError, KeyError, TypeError, ArithmeticError) as error:
         raise ValueError(f"not a message on joints: {error!r}") from error
 
@@ -139,6 +141,11 @@ def _from_bytes(kind: Kind, data: bytes) -> dict[str, Any]:
     raise ValueError(f"messages {named} fit none of {', '.join(_SHAPES)}")
 
 
+def _is_of_both(table: Mapping[str, Any]) -> bool:
+    """Whether it tells apart where joints are and where they should be."""
+    return "joint_names" in table and "interface_values" not in table
+
+
 def _message(table: Mapping[str, Any], joints: Sequence[str], goal: bool) -> JointMessage:
     if "data" in table:
         return _of_array(tuple(map(float, table["data"])), joints)
@@ -149,7 +156,7 @@ def _message(table: Mapping[str, Any], joints: Sequence[str], goal: bool) -> Joi
     when = int(seconds) * 10**9 + int(nanoseconds)
     if "interface_values" in table:
         return _of_interfaces(when, table)
-    if "joint_names" in table:
+    if _is_of_both(table):
         keys = ("reference", "desired") if goal else ("feedback", "actual")
         point: Mapping[str, Any] = next((table[key] for key in keys if key in table), {})
         names, signals = table["joint_names"], ("positions", "velocities", "effort")
@@ -199,6 +206,12 @@ def _numbers(values: Sequence[float | None] | None) -> tuple[float, ...]:
     return tuple(float("nan") if value is None else float(value) for value in values or ())
 
 
+@lru_cache(maxsize=256)
+def _form(kinds: str) -> tuple[struct.Struct, int]:
+    """How numbers are read, and the size of the first, in bytes."""
+    return struct.Struct(kinds), struct.calcsize(f"={kinds[1:2]}")
+
+
 class _Reader:
     """A cursor over the bytes of a message.
 
@@ -240,18 +253,18 @@ class _Reader:
             return [self.text() for _ in range(self.count(4))]
         letter = str(kind)[0]
         if str(kind).endswith("*"):
-            count = self.count(struct.calcsize(f"={letter}"))
+            count = self.count(_form(self.order + letter)[1])
             return list(self.numbers(letter * count)) if count else []
         return self.numbers(letter)[0]
 
     def numbers(self, kinds: str) -> tuple[float, ...]:
+        form, size = _form(self.order + kinds)
         if not self.ros1:
-            self.at += -self.at % min(self.widest, struct.calcsize("=" + kinds[:1]))
-        form = self.order + kinds
-        if self.at + struct.calcsize(form) > len(self.data):
+            self.at += -self.at % min(self.widest, size)
+        if self.at + form.size > len(self.data):
             raise ValueError("the message ends too early")
-        found = struct.unpack_from(form, self.data, self.at)
-        self.at += struct.calcsize(form)
+        found = form.unpack_from(self.data, self.at)
+        self.at += form.size
         return found
 
     def count(self, size: int) -> int:

@@ -35,7 +35,8 @@ COMPRESSED = (".zstd", ".zst")
 _ZSTD = b"\x28\xb5\x2f\xfd"
 _STATES, _COMMANDS = "joint_states", "joint_commands"
 _SIGNALS = ("position", "velocity", "effort")
-_LATE = 10**8  # ns by which a message may be logged after its stamp, where both clocks are one
+_LATE, _APART = 10**8, 10**9
+"""ns by which messages may be logged after their stamps: without a word, and where both clocks may be one."""
 _HOLE = 5  # periods without a message, over which nobody knows what a joint did
 
 
@@ -193,13 +194,19 @@ class _Bag:
         steps = [later - earlier for earlier, later in itertools.pairwise(known)]
         if not unknown or (unknown == [0] and steps and known[0] <= _HOLE * statistics.median(steps)):
             return messages
-        logged, other = _on_clock(self.clock, [self.raw[topic][k][0] for k in unknown])
-        if other:
-            self.notes.append(
-                f"messages on {topic} have no stamps, and others another clock than the log: they have the "
-                "time of those that were logged with them"
+        when = [self.raw[topic][k][0] for k in unknown]
+        late = statistics.median(logged - stamp for logged, stamp in self.clock) if self.clock else 0
+        said = f"messages on {topic} have no stamps"
+        if not -_LATE <= late <= _APART:  # none is logged before it is sent
+            when = _on_clock(self.clock, when)
+            said += ", and others another clock than the log: they have the time of those logged with them"
+            self.notes.append(said)
+        elif late > _LATE:
+            said += (
+                f" and have the time of the log, which has others {late / 1e6:.0f} ms after their stamps: "
             )
-        stamps = dict(zip(unknown, logged, strict=True))
+            self.notes.append(said + "either they come so late, or two clocks are that far apart")
+        stamps = dict(zip(unknown, when, strict=True))
         return [dataclasses.replace(m, stamp=stamps.get(k, m.stamp)) for k, m in enumerate(messages)]
 
     def _decoded(self, topic: str, number: int, goal: bool) -> JointMessage:
@@ -218,21 +225,18 @@ class _Bag:
         return message
 
 
-def _on_clock(clock: Sequence[tuple[int, int]], logged: Sequence[int]) -> tuple[list[int], bool]:
-    """When messages without stamps were sent, ns, and whether the stamps' clock is another than the log's.
+def _on_clock(clock: Sequence[tuple[int, int]], logged: Sequence[int]) -> list[int]:
+    """When messages without stamps were sent, ns, by the clock of those with: of a simulation, for example.
 
-    Where it is, as in simulated time, which may run at another speed, their time is linear between that of
-    the messages that were logged around them.
+    It may run at another speed, so their time is linear between that of the messages logged around them.
     """
-    if not clock or abs(statistics.median(at - stamp for at, stamp in clock)) <= _LATE:
-        return list(logged), False
     first, origin = min(clock)
     at, own = np.array([(a - first, stamp - origin) for a, stamp in sorted(clock)], dtype=np.float64).T
     when = np.array([a - first for a in logged], dtype=np.float64)
     rate = own[-1] / at[-1] if at[-1] else 1.0
     beyond = np.minimum(when, 0) + np.maximum(when - at[-1], 0)
     found = np.interp(when, at, own) + rate * beyond
-    return [origin + round(ns) for ns in found.tolist()], True
+    return [origin + round(ns) for ns in found.tolist()]
 
 
 def _only(message: JointMessage, joints: set[str]) -> JointMessage:

@@ -310,7 +310,7 @@ class RecordingProblem(Problem):
 
     motions: list[Motion]
     threads: int = 1
-    """Of the full simulation, or processes of the fast one; 0 means all cores."""
+    """Or, where steps are taken in Python, processes; 0 means all cores."""
     fast: bool = False
     """Each joint alone (`sim2real.replay.decoupled`) in place of the full simulation."""
     _replayer: Replayer | DecoupledReplayer | None = field(default=None, repr=False)

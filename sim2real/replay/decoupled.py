@@ -323,7 +323,7 @@ class DecoupledReplayer:
         _, index, which = np.unique(kinds, axis=0, return_index=True, return_inverse=True)
         when, along = np.arange(steps) * self.dt, []
         for time, loads in (self._loads[m] for m in block):
-            torque = np.einsum("rvb,vb->rv", loads[:, joint[index]], carried[index])
+            torque = self.dt * np.einsum("rvb,vb->rv", loads[:, joint[index]], carried[index])
             row = np.clip(np.searchsorted(time, when, side="right") - 1, 0, len(time) - 2)
             part = np.clip((when - time[row]) / np.diff(time)[row], 0.0, 1.0)[:, None]
             along.append((torque, np.diff(torque, axis=0), row, part))
@@ -333,7 +333,7 @@ class DecoupledReplayer:
             for place, (torque, growth, row, part) in enumerate(along):
                 now = row[begin:end]
                 table[:, place] = torque[now] + part[begin:end] * growth[now]
-            return table.reshape(end - begin, -1) * self.dt
+            return table.reshape(end - begin, -1)
 
         return pulls, _rows(which, len(block))
 

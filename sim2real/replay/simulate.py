@@ -59,7 +59,7 @@ class Replayer:
             world: whose parameters the runs are about.
             motions: what to replay, of the same joints each.
             width: most candidates of a run.
-            num_threads: 0 means all cores.
+            num_threads: or, where laws are asked for before every step, processes; 0 means all cores.
             free: what the runs will name, if known, so that what can't act is refused now.
 
         Raises:

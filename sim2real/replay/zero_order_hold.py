@@ -45,10 +45,9 @@ class ZeroOrderHold:
         found: FloatArray = np.repeat(command.ravel(), holds.ravel())
         # a stamp within a step changes its mean by the share of the step that is left
         inside = (first > begins) & (first >= 1) & (first <= count)
-        inside[:, 0] = False
-        column, stamp = np.nonzero(inside)
-        changes = (command[column, stamp] - command[column, stamp - 1]) * (first - begins)[column, stamp]
-        np.add.at(found, column * count + edges[column, stamp] - 1, changes)
+        changes = np.where(inside, first - begins, 0.0)[:, 1:] * np.diff(command, axis=1)
+        place = np.maximum(edges[:, 1:] - 1, 0) + count * np.arange(len(command))[:, None]
+        np.add.at(found, place.ravel(), changes.ravel())
         return found.reshape(len(columns), count)
 
 

@@ -25,22 +25,25 @@ _RECENT = 4  # rows before a jump in which a command may have told it
 _TOLD = 0.3  # of the jump
 
 
-def echo(pairs: Sequence[tuple[FloatArray, FloatArray]]) -> tuple[str, float] | None:
-    """Which row's measurements the commands are, and for which share of the values; None if they are none.
+def echo(pairs: Sequence[tuple[FloatArray, FloatArray]]) -> str:
+    """Which row's measurements the commands are, and what that means; empty if they are none.
 
     Args:
         pairs: commands and measurements of each run, the same columns. Shapes (n, k).
     """
     if not pairs or not pairs[0][0].shape[1]:
-        return None
+        return ""
     spans = np.max([np.ptp(command, axis=0) for command, _ in pairs], axis=0)
     for late in range(_LATEST + 1):
         apart = [np.abs(command[: len(command) - late] - measured[late:]) for command, measured in pairs]
         same = np.concatenate(apart) <= _SAME * spans
         if len(same) and (same.mean(axis=0) >= _MOSTLY).all():
             when = f"{late} rows later" if late > 1 else ("of the next row" if late else "of the same row")
-            return when, float(same.mean())
-    return None
+            return (
+                f"the measured positions {when}: they were made from the measurements, and nothing says what "
+                "the robot was told; record the commands that are sent"
+            )
+    return ""
 
 
 def echoes(views: Sequence[View]) -> Iterator[Finding]:
@@ -49,14 +52,10 @@ def echoes(views: Sequence[View]) -> Iterator[Finding]:
     for view in views:
         told = np.flatnonzero(view.moves & view.commanded & view.follows)
         copied = echo([(view.command[:, told], view.position[:, told])])
-        if copied is not None:
-            found.setdefault(copied[0], []).append(view.log.name)
-    for when, names in found.items():
-        text = (
-            f"the commands of {', '.join(names)} are the measured positions {when}: they were made from the "
-            "measurements, and nothing says what the robot was told; record the commands that are sent"
-        )
-        yield Finding("echo", WARNING, text, tuple(names))
+        if copied:
+            found.setdefault(copied, []).append(view.log.name)
+    for copied, names in found.items():
+        yield Finding("echo", WARNING, f"the commands of {', '.join(names)} are {copied}", tuple(names))
 
 
 def untold(view: View, expected: Expected) -> Iterator[Finding]:

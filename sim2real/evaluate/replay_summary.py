@@ -89,7 +89,10 @@ def summary(gap: ReplayGap) -> Json:
             joint: {name: _row(per_joint(gap, name), j) for name in PREDICTORS}
             for j, joint in enumerate(gap.joints)
         },
-        "follows": [{**vars(hint), "text": hint.text} for hint in gap.hints],
+        "follows": [
+            {"joint": h.joint, "signal": h.signal, "share": round(h.share, 4), "text": h.text}
+            for h in gap.hints
+        ],
         **detail_json(gap, replay_detail(gap)),
         "per_motion": [_motion(gap, i) for i in range(len(gap.motions))],
     }

@@ -184,10 +184,4 @@ def _complaints(world: World, motions: Sequence[Motion]) -> list[str]:
     moved = [k for joint, k in told.items() if joint not in still]
     columns = [joints.index(joint) for joint in told if joint not in still]
     copied = echo([(m.command[:, moved], m.measured[:, columns]) for m in motions])
-    if copied is not None:
-        found.append(
-            f"the commands are the measured positions {copied[0]} ({100 * copied[1]:.0f} % of the values): "
-            "they were made from the measurements, and nothing says what the robot was told; record the "
-            "commands that are sent"
-        )
-    return found
+    return [*found, f"the commands are {copied}"] if copied else found

@@ -171,8 +171,7 @@ def find_contacts(
     motions, split = [*fitted, *held], len(fitted)
     if not names:
         return None
-    predicted = _predicted(problem, point, motions)
-    hits = touching(problem.world, motions, predicted)
+    predicted, hits = _touched(problem, point, motions)
     hints = diagnose(problem.world, hits, [predicted[motions.index(hit)] for hit in hits]) if hits else []
     if not any(hint.signal == "tip height" for hint in hints):
         return None
@@ -180,8 +179,7 @@ def find_contacts(
         place, halves = motions.index(hits[0]), windows(hits[0], hits[0].duration / 2)
         motions[place : place + 1] = halves
         split += len(halves) - 1 if place < split else 0
-        predicted = _predicted(problem, point, motions)
-        hits = touching(problem.world, motions, predicted)
+        predicted, hits = _touched(problem, point, motions)
     before = rmse_of([p - m.measured for p, m in zip(predicted, motions, strict=True)])
     after, each = before.copy(), []
     planes = Planes(problem.world, problem.space.physics(point), hits, problem.threads)
@@ -212,20 +210,34 @@ def find_contacts(
     return Contacts(comparison, tuple(hits), tuple(each), planes)
 
 
-def touching(world: World, motions: Sequence[Motion], predicted: Sequence[FloatArray]) -> list[Motion]:
+def touching(
+    world: World, motions: Sequence[Motion], predicted: Sequence[FloatArray], deeper: float = _DEEPER
+) -> list[Motion]:
     """Motions whose predicted tip goes lower than the measured one ever does."""
 
     def lowest(motion: Motion, positions: FloatArray) -> float:
         return float(tip_height(world.model, positions[::5], motion.joints).min())
 
     pairs = zip(motions, predicted, strict=True)
-    return [m for m, positions in pairs if lowest(m, positions) < lowest(m, m.measured) - _DEEPER]
+    return [m for m, positions in pairs if lowest(m, positions) < lowest(m, m.measured) - deeper]
 
 
-def _predicted(problem: RecordingProblem, point: FloatArray, motions: Sequence[Motion]) -> list[FloatArray]:
-    """In the full simulation; where that diverges, as measured."""
-    pairs = zip(problem.on(motions, fast=False).predict(point[None]), motions, strict=True)
-    return [np.where(np.isfinite(p[0]), p[0], m.measured) for p, m in pairs]
+def _touched(
+    problem: RecordingProblem, point: FloatArray, motions: Sequence[Motion]
+) -> tuple[list[FloatArray], list[Motion]]:
+    """Predictions, in the full simulation where a tip gets low, and the motions that touch something."""
+    found, low = _predicted(problem.on(motions), point), list(motions)
+    if problem.fast:
+        low = touching(problem.world, motions, found, _DEEPER / 2)
+        exact = iter(_predicted(problem.on(low, fast=False), point) if low else ())
+        found = [next(exact) if m in low else rough for m, rough in zip(motions, found, strict=True)]
+    return found, [m for m in touching(problem.world, motions, found) if m in low]
+
+
+def _predicted(problem: RecordingProblem, point: FloatArray) -> list[FloatArray]:
+    """Of every motion; where that diverges, as measured."""
+    pairs = zip(problem.predict(point[None]), problem.measured, strict=True)
+    return [np.where(np.isfinite(p[0]), p[0], measured) for p, measured in pairs]
 
 
 def plane_of(

@@ -86,8 +86,8 @@ def test_one_recording_that_touches_is_judged_on_its_own_parts():
     assert [m.name for m in contacts.clear(problem.motions)] == ["free1@0.0s"]
     free, pressed = problem.motions
     contacts = find_contacts(problem, problem.space.start, [free], [pressed])
-    alone = problem.on([free], fast=False).rmse(problem.space.start[None]).mean()
-    assert contacts.comparison.fit == pytest.approx(alone), "both parts were held out"
+    alone = problem.on([free]).rmse(problem.space.start[None]).mean()
+    assert contacts.comparison.fit == pytest.approx(alone, rel=0.01), "both parts were held out"
 
 
 def test_no_table_is_looked_for_where_nothing_is_touched():

@@ -217,14 +217,9 @@ def _in_time(motion: Motion) -> tuple[list[Motion], list[Motion]]:
     if motion.whole or len(motion.time) - rows < LEAST_ROWS:
         return [motion], []
     first = dataclasses.replace(motion.part(slice(0, rows)), name=motion.name)
-    note = f"{motion.name} is the only recording, so its last quarter is held out"
-    last = dataclasses.replace(
-        motion.part(slice(rows, None)),
-        name=f"{motion.name} (last quarter)",
-        window_of="",
-        notes=(*motion.notes, note),
-    )
-    return [first], [last]
+    notes = (*motion.notes, f"{motion.name} is the only recording, so its last quarter is held out")
+    named, last = f"{motion.name} (last quarter)", motion.part(slice(rows, None))
+    return [first], [dataclasses.replace(last, name=named, window_of="", notes=notes)]
 
 
 def _without_idle_effects(
@@ -232,11 +227,7 @@ def _without_idle_effects(
 ) -> tuple[RecordingProblem, FloatArray]:
     """The problem and the point without effects that were kept, but of which nothing is left to see."""
     seen = problem.linearize(point, central=True)
-    idle = {
-        n
-        for n in traceless(problem, seen.curvature.sum(axis=0), seen.loss)
-        if n.rpartition(".")[2] in EFFECTS
-    }
+    idle = {name for name in traceless(problem, seen) if name.rpartition(".")[2] in EFFECTS}
     idle |= {f"{n}_velocity" for n in idle if n.endswith(".stribeck")}  # it shapes nothing then
     keep = [k for k, f in enumerate(problem.space.free) if f.name not in idle]
     if len(keep) == len(point):

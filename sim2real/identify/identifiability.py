@@ -80,9 +80,9 @@ def combinations(
     return list(first.values())
 
 
-def traceless(problem: Problem, hessian: FloatArray, loss: FloatArray) -> list[str]:
+def traceless(problem: Problem, linear: Linear) -> list[str]:
     """Parameters of which these recordings show nothing."""
-    shares = _growths(problem, hessian, loss)
+    shares = _growths(problem, linear.curvature.sum(axis=0), linear.loss)
     return [f.name for f, share in zip(problem.space.free, shares, strict=True) if share < _HIDDEN]
 
 

@@ -42,8 +42,8 @@ def compile_scene(
         raise InvalidValue(f"{path.parent} is no world: it has no {path.name}")
     try:
         spec = mujoco.MjSpec.from_file(str(path))
-        if spec.compiler.fusestatic:
-            spec.compile()  # what is fused has no number
+        if spec.compiler.fusestatic or spec.compiler.discardvisual:
+            spec.compile()  # what is fused or discarded has no number
         name_elements(spec)
         for joint in (joint.name for joint in spec.joints if joint.name.endswith(BACKLASH)):
             raise InvalidValue(

@@ -41,8 +41,11 @@ def test_names_are_those_of_mujocos_viewer(write_world, kind):
         assert [element_id(model, kind, name) for name in NAMES[kind]] == list(range(len(NAMES[kind])))
 
 
-def test_what_is_fused_has_no_number(write_world):
-    scene = SCENE.replace("<mujoco>", '<mujoco><compiler fusestatic="true"/>')
+@pytest.mark.parametrize("flag", ["fusestatic", "discardvisual"])
+def test_what_is_fused_or_discarded_has_no_number(write_world, flag):
+    scene = SCENE.replace("<mujoco>", f'<mujoco><compiler {flag}="true"/>')
+    seen = '<geom size="0.01" contype="0" conaffinity="0"/>'
+    scene = scene.replace("<worldbody>", f"<worldbody>{seen}")
     scene = scene.replace(
         "</worldbody>", '<body><geom size="0.2"/><body><geom size="0.1"/></body></body></worldbody>'
     )

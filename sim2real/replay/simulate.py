@@ -103,7 +103,8 @@ class Replayer:
                     f"actuator {order.name!r} of {self.world.name} interpolates its delayed commands by "
                     'cubics, which a replay can\'t; take interp out of the MJCF, or make it interp="linear"'
                 )
-            found["latency"][order.control] = late if between else max(np.ceil(late - 1e-9), 0.0)
+            least = 1.0 if late > 0 else 0.0  # a step reads what the ones before it have noted
+            found["latency"][order.control] = max(late if between else np.ceil(late - 1e-9), least)
         for parameter in self.world.parameters.values():
             kind = parameter.quantity
             if kind.name in OWN:

@@ -90,6 +90,7 @@ KINDS = {
     "delayed by the engine": arm(both('nsample="8" delay="0.013"')),
     "damper and native friction": arm(BOTH + '<damper joint="j2" kv=".5" ctrlrange="0 1"/>'),
     "delayed by parts of a step": arm(both('nsample="8" delay="0.0125" interp="linear"')),
+    "delayed by less than a step": arm(both('nsample="4" delay="0.0013" interp="linear"')),
     "goals that can't jump": arm(
         '<pid joint="j1" kp="20" kv=".5" ki="2" slewmax=".4"/>'
         '<dcmotor joint="j2" resistance="2" motorconst=".5" input="pos" controller="20 0 1 .5 0 24"/>'

@@ -6,7 +6,8 @@
 
 Bit-identical at any number of threads. Arrays are live views. Physics is always written from nominal, and
 everything the engine derives from it follows (``set_const``). A latency of k physics steps is written as
-(k - 0.5) physics_dt, because the engine compares time stamps in floating point and k·dt drifts to k + 1.
+(k - 0.5) physics_dt, because the engine compares time stamps in floating point and k·dt drifts to k + 1;
+of RK4, which looks between steps too, as (k - 0.25) physics_dt.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from sim2real.simulators.named import Named
 from sim2real.simulators.physics_table import FieldNumbers, PhysicsTable
 from sim2real.simulators.quiet import quiet
 from sim2real.world import World
+from sim2real.world.scene import less_delay
 
 _ALL = int(mujoco.mjtStage.mjSTAGE_ACC)
 _DIVERGED = slice(int(mujoco.mjtWarning.mjWARN_BADQPOS), int(mujoco.mjtWarning.mjWARN_BADQACC) + 1)
@@ -44,8 +46,8 @@ class _Write:
     """Where in it each simulation has them. Shape (num_envs, numbers)."""
     numbers: slice
     """Which of the plan's numbers they are."""
-    half_step: float
-    """Half a physics step for delays, else 0; see the module's story."""
+    less: float
+    """What delays are written shorter by, s, else 0; see the module's story."""
 
 
 class MujocoSimulator(Named):
@@ -119,8 +121,8 @@ class MujocoSimulator(Named):
             self._writes[names] = [self._write(field) for field in plan.fields]
         for write in self._writes[names]:
             part = numbers[:, write.numbers]
-            if write.half_step:
-                part = np.maximum(part - write.half_step, 0.0)
+            if write.less:
+                part = np.maximum(part - write.less, 0.0)
             write.target.put(write.places.take(env_ids, axis=0), part)
         if plan.derive:
             self._batch.set_const(env_ids)
@@ -246,7 +248,9 @@ class MujocoSimulator(Named):
 
     def delay_commands(self, steps: Array) -> None:
         """Delay commands by whole physics steps until physics is set again. Shape (num_envs, nu)."""
-        self._batch.expand("actuator_delay")[:] = np.maximum((steps - 0.5) * self.physics_dt, 0.0)
+        self._batch.expand("actuator_delay")[:] = np.maximum(
+            steps * self.physics_dt - less_delay(self.world.model), 0.0
+        )
 
     def _show(self) -> None:
         if self._play is not None:
@@ -272,7 +276,7 @@ class MujocoSimulator(Named):
             target=target,
             places=firsts + field.addresses,
             numbers=field.numbers,
-            half_step=self.physics_dt / 2 if field.field == "actuator_delay" else 0.0,
+            less=less_delay(self.world.model) if field.field == "actuator_delay" else 0.0,
         )
 
 

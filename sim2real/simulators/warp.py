@@ -6,7 +6,7 @@
 
 Arrays are float32 torch tensors on the engine's own memory. What is launched each step is one recorded graph,
 on the CPU device too. Physics is kept in double precision on the host and always written from nominal. A
-latency of k physics steps is written as (k - 0.5) physics_dt, as in `sim2real.simulators.mujoco`.
+latency of k physics steps is written a little shorter, as in `sim2real.simulators.mujoco`.
 
 The engine steps every simulation; rows that rest get back the state that they had. A simulation whose numbers
 blow up, or that needs more contacts than there is room for, is reported by `diverged` and stands still in the
@@ -30,6 +30,7 @@ from sim2real.simulators.named import Named
 from sim2real.simulators.physics_table import FieldNumbers, PhysicsTable, Plan, possible_entries
 from sim2real.simulators.warp_model import WarpModel
 from sim2real.world import World
+from sim2real.world.scene import less_delay
 
 _log = logging.getLogger(__name__)
 
@@ -133,7 +134,9 @@ class WarpSimulator(Named):
 
     def delay_commands(self, steps: torch.Tensor) -> None:
         """Delay commands by whole physics steps until physics is set again. Shape (num_envs, nu)."""
-        self._own("actuator_delay")[:] = torch.clamp((steps - 0.5) * self.physics_dt, min=0.0)
+        self._own("actuator_delay")[:] = torch.clamp(
+            steps * self.physics_dt - less_delay(self.world.model), min=0.0
+        )
 
     def set_physics(self, env_ids: Ids, names: tuple[str, ...], values: Array) -> None:
         """Give simulations new physics; parameters not named keep their values.
@@ -257,7 +260,7 @@ class WarpSimulator(Named):
                 f"{', '.join(plan.names)}: MuJoCo Warp shares {numbers.field} between simulations, so it "
                 "can't be varied; leave it nominal, or use simulator 'mujoco'"
             )
-        shift = self.physics_dt / 2 if numbers.field == "actuator_delay" else 0.0
+        shift = less_delay(self.world.model) if numbers.field == "actuator_delay" else 0.0
         return _Target(field, self._rows(numbers.addresses), numbers.numbers, shift)
 
     def _resting(self, env_ids: Ids | None) -> torch.Tensor | None:

@@ -60,11 +60,23 @@ def compile_scene(
         if isinstance(error, InvalidValue | UnknownName):
             raise
         raise InvalidValue(f"{path} does not compile: {error}") from error
-    # the engine compares time stamps in floating point: k·dt drifts to k + 1 steps, (k - 0.5)·dt does not
+    # the engine compares time stamps in floating point: k·dt drifts to k + 1 steps, a little less does not
     held = model.actuator_history[:, 1] == 0  # not interpolated, where every part of a step counts
-    steps = np.ceil(model.actuator_delay[held] / model.opt.timestep - 1e-9)
-    model.actuator_delay[held] = np.maximum(steps - 0.5, 0.0) * model.opt.timestep
+    less = less_delay(model)
+    looks = np.ceil(model.actuator_delay[held] / (2 * less) - 1e-9)
+    model.actuator_delay[held] = np.maximum(2 * looks - 1, 0.0) * less
     return model
+
+
+def less_delay(model: mujoco.MjModel) -> float:
+    """What a delay of whole physics steps is written shorter by, s, so that no rounding of times matters.
+
+    It is half of what lies between two moments at which the engine looks for a delayed command. Runge and
+    Kutta's method looks in the middle of a step too, and at its end, where a sixth of a command comes a step
+    early.
+    """
+    looks = 2 if model.opt.integrator == mujoco.mjtIntegrator.mjINT_RK4 else 1
+    return float(model.opt.timestep) / (2 * looks)
 
 
 def lacks_room(model: mujoco.MjModel, parameter: Parameter) -> bool:

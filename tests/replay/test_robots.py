@@ -218,6 +218,14 @@ def test_a_delay_of_whole_steps_is_said_not_to_be_that_of_the_engine(load, steps
     assert off[steps - 0.5] < 1e-7
 
 
+@pytest.mark.parametrize("delay", ["0.0025", "0.0035", "0.0055"])
+def test_rk4_sees_a_delayed_command_within_a_step_in_replays_too(load, delay):
+    """A sixth or five of a step earlier than at the next whole one, by which it was 2 mrad off."""
+    scene = arm(both(f'nsample="8" delay="{delay}"')).replace("implicitfast", "RK4")
+    world = load(scene)
+    assert off_by(world, own_motion(mujoco.MjModel.from_xml_string(scene))) < 1e-4
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("robot", ["aloha", "shadow_left", "xarm7", "go1", "leap_left", "iiwa14"])
 def test_a_robot_of_menagerie_replays_its_own_motion(load, robot):

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from sim2real.arrays import Arrays
+from sim2real.domain import Domain
 from sim2real.errors import InvalidValue
 from sim2real.parameters import MODEL, QUANTITIES, Parameter
 from sim2real.simulators import Engine, make_simulator
@@ -397,3 +398,28 @@ def test_armature_of_a_wrapped_tendon_is_refused():
     world = replace(world_of(model_of({"tendon": WRAPPED.format("")})), parameters={"t.armature": parameter})
     with pytest.raises(InvalidValue, match="wraps around a geom"):
         path("mujoco", world, steps=1, physics={"t.armature": 0.1})
+
+
+@pytest.mark.parametrize("latency", [1, 2, 3, 6])
+@pytest.mark.parametrize("integrator", ["Euler", "RK4", "implicitfast"])
+def test_a_command_arrives_after_its_latency_whatever_integrates(write_world, integrator, latency):
+    """RK4 looks for commands between steps too, and a late one came 5/6 of a step early; 1/6 at an end."""
+    scene = f"""<mujoco><option timestep="0.002" integrator="{integrator}" gravity="0 0 0"/>
+      <worldbody><body name="cart">
+      <joint name="rail" type="slide"/><geom size="0.1" mass="1"/></body></worldbody>
+      <actuator><motor name="m" joint="rail" nsample="8" DELAY/></actuator></mujoco>"""
+    domain = Domain.point({"m.latency": latency})
+    asked = World.load(write_world(scene.replace("DELAY", ""), "", "asked")).for_domain(domain)
+    written = scene.replace("DELAY", f'delay="{0.002 * (latency - 0.2)}"')
+    for world in (asked, World.load(write_world(written, "", "written"))):
+        simulator, speeds = make_simulator(Engine(), world, 1), [0.0]
+        if world is asked:
+            simulator.set_physics(np.array([0]), domain.names, np.array([[float(latency)]]))
+        simulator.reset(np.array([0]), *(np.zeros((1, 1)) for _ in range(3)))
+        for _ in range(10):
+            simulator.step(np.ones((1, 1)), 1)
+            speeds.append(float(simulator.qvel[0, 0]))
+        arrived = np.diff(speeds) / 0.002
+        assert np.abs(arrived[: latency - 1]).max(initial=0.0) < 1e-9
+        assert arrived[latency - 1] < 1 / 6 + 1e-9
+        assert np.allclose(arrived[latency:], 1.0)

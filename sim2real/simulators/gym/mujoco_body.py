@@ -32,6 +32,7 @@ from sim2real.world.checks import canonical, check_parameters
 from sim2real.world.entries import elements_of, entries
 from sim2real.world.gym.inspection import stepper_of
 from sim2real.world.refusals import out_of_reach
+from sim2real.world.scene import less_delay
 
 if TYPE_CHECKING:
     from gymnasium.envs.mujoco import MujocoEnv
@@ -188,10 +189,12 @@ class MujocoBody:
         return Start(copy.deepcopy(self.nominal.model), state, self.control_dt, self.nominal.digest(), domain)
 
     def _write_delays(self, actuators: Ids, seconds: Array) -> None:
-        """Natively where the model has buffers; see `sim2real.simulators.mujoco` for the half step."""
+        """Natively where the model has buffers; see `sim2real.simulators.mujoco` for how."""
         dt = self._model.opt.timestep
         native = self.nominal.model.actuator_history[actuators, 0] > 0
-        self._model.actuator_delay[actuators[native]] = np.maximum(seconds[native] - dt / 2, 0.0)
+        self._model.actuator_delay[actuators[native]] = np.maximum(
+            seconds[native] - less_delay(self._model), 0.0
+        )
         if self._delay is not None:
             for actuator, steps in zip(actuators[~native], np.round(seconds[~native] / dt), strict=True):
                 self._delay.steps[self._commands == actuator] = int(steps)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim2real.replay.commands import orders_of, scalar_joints
+from sim2real.simulators.named import at_rest
 from sim2real.world import drive_of
 from sim2real.world.drives import Drive
 
@@ -43,9 +44,9 @@ def start_pose(model: mujoco.MjModel, joints: Sequence[str], measured: FloatArra
 
 def _closed(model: mujoco.MjModel, qpos: FloatArray, loose: Sequence[str]) -> FloatArray:
     """With some joints moved until equalities hold, as far as they can (Gauss-Newton)."""
-    data = mujoco.MjData(model)
+    data = at_rest(model)
     at, dofs = ([int(getattr(model.joint(j), a)[0]) for j in loose] for a in ("qposadr", "dofadr"))
-    data.qpos[:] = qpos
+    data.qpos[:], data.qvel[:] = qpos, 0.0
     for _ in range(_ROUNDS):
         mujoco.mj_forward(model, data)
         rows = data.efc_type[: data.nefc] == int(mujoco.mjtConstraint.mjCNSTR_EQUALITY)
@@ -80,8 +81,8 @@ def holding(model: mujoco.MjModel, qpos: FloatArray) -> dict[int, float]:
     orders = [d for d in orders if d.joint and d.gear and drive_of(model, d.actuator) is Drive.SERVO]
     if not orders:
         return found
-    data = mujoco.MjData(model)
-    data.qpos[:] = qpos
+    data = at_rest(model)
+    data.qpos[:], data.qvel[:] = qpos, 0.0
     mujoco.mj_inverse(model, data)
     for order in orders:
         joint, bias = model.joint(order.joint), model.actuator_biasprm[order.actuator]

@@ -83,6 +83,9 @@ class MujocoSimulator(Named):
         self._ctrl: Array = self._batch.bind("ctrl")
         self.activation: Array | None = self._batch.bind("act") if world.model.na else None
         """Of actuators that filter or integrate their command; live. Shape (num_envs, na)."""
+        if world.model.nmocap:
+            for name, rest in zip(("mocap_pos", "mocap_quat"), self.mocap(), strict=True):
+                self._batch.bind(name)[:] = rest
         # an engine's reset writes this row, whatever the physics; writing it ourselves is faster
         self._pristine: Array = self._batch.state[0].copy()
         self._stage = int(mujoco.mjtStage.mjSTAGE_NONE)

@@ -68,12 +68,17 @@ class Named:
         """
         model, play = self.world.model, Backlash.of(self.world.model)
         qpos, qvel, ctrl = model.qpos0.copy(), np.zeros(model.nv), _holding(model)
-        if model.nkey:
-            key = max(mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_KEY, HOME), 0)
+        key = _home(model)
+        if key is not None:
             qpos, qvel, ctrl = model.key_qpos[key], model.key_qvel[key], model.key_ctrl[key]
         if play is not None:
             qpos, qvel = play.shown_qpos(qpos[None])[0], play.shown_qvel(qvel[None])[0]
         return np.array(qpos), np.array(qvel), np.array(ctrl)
+
+    def mocap(self) -> tuple[Array, Array]:
+        """Where the same keyframe, else the model, has what mocap moves. Shapes (nmocap, 3), (nmocap, 4)."""
+        data = at_rest(self.world.model)
+        return np.array(data.mocap_pos), np.array(data.mocap_quat)
 
     def limits(self, joint: str) -> tuple[float, float]:
         """Range of a joint, rad or m; infinite where it has none."""
@@ -180,6 +185,19 @@ def _servo_law(model: mujoco.MjModel, actuator: int) -> tuple[float, float]:
     gain, bias = model.actuator_gainprm[actuator, 0], model.actuator_biasprm[actuator]
     gear = model.actuator_gear[model.actuator_outadr[actuator], 0]
     return float(-bias[1] * gear / gain), float(-bias[0] / gain)
+
+
+def at_rest(model: mujoco.MjModel) -> mujoco.MjData:
+    """A simulation in that keyframe, if there is one."""
+    key, data = _home(model), mujoco.MjData(model)
+    if key is not None:
+        mujoco.mj_resetDataKeyframe(model, data, key)
+    return data
+
+
+def _home(model: mujoco.MjModel) -> int | None:
+    """The keyframe in which a scene rests."""
+    return max(mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_KEY, HOME), 0) if model.nkey else None
 
 
 def _holding(model: mujoco.MjModel) -> Array:

@@ -88,6 +88,8 @@ class WarpSimulator(Named):
         self._table = PhysicsTable(world, num_envs)
         self._targets: dict[tuple[str, ...], list[_Target]] = {}
         self._delayed = engine.command_buffers()
+        rest = zip((data.mocap_pos, data.mocap_quat), self.mocap(), strict=True)
+        self._mocap = [(tensor(live), tensor(live).new_tensor(there)) for live, there in rest]
 
     def site(self, name: str) -> torch.Tensor:
         """World position of a site, m; live from the first reset on. Shape (num_envs, 3)."""
@@ -172,6 +174,8 @@ class WarpSimulator(Named):
         self._reset_mask[rows] = True
         engine.launch("reset", (engine.mjw.reset_data, engine.model, engine.data, self._reset_rows))
         self.qpos[rows], self.qvel[rows], self._ctrl[rows] = qpos, qvel, ctrl
+        for live, there in self._mocap if self.world.model.nmocap else ():
+            live[rows] = there
         if self._play is not None:
             self._play.start(self._qpos, self._qvel, env_ids, (qpos, qvel))
         if self.world.model.na:

@@ -226,6 +226,18 @@ def test_rk4_sees_a_delayed_command_within_a_step_in_replays_too(load, delay):
     assert off_by(world, own_motion(mujoco.MjModel.from_xml_string(scene))) < 1e-4
 
 
+def test_a_start_pose_hangs_at_what_mocap_moves_where_the_keyframe_has_it():
+    carriage = f'<body name="carriage"><joint name="rail" type="slide" axis="1 0 0"/>{FINGER}</body>'
+    tied = '<equality><connect body1="carriage" body2="leash" anchor="0 0 0"/></equality>'
+    key = '<keyframe><key name="home" mpos="0.3 0 0"/></keyframe>'
+    scene = arm(BOTH, tied + key).replace(
+        "<worldbody>", f'<worldbody><body name="leash" mocap="true"/>{carriage}'
+    )
+    model = mujoco.MjModel.from_xml_string(scene)
+    pose = start_pose(model, ("j1", "j2"), np.array([0.1, 0.2]))
+    assert pose[model.joint("rail").qposadr[0]] == pytest.approx(0.3)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("robot", ["aloha", "shadow_left", "xarm7", "go1", "leap_left", "iiwa14"])
 def test_a_robot_of_menagerie_replays_its_own_motion(load, robot):

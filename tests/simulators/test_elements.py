@@ -423,3 +423,26 @@ def test_a_command_arrives_after_its_latency_whatever_integrates(write_world, in
         assert np.abs(arrived[: latency - 1]).max(initial=0.0) < 1e-9
         assert arrived[latency - 1] < 1 / 6 + 1e-9
         assert np.allclose(arrived[latency:], 1.0)
+
+
+LEASH = """<mujoco><option timestep="0.002" integrator="implicitfast"/><worldbody>
+  <body name="hand"><freejoint/><geom size="0.1" contype="0" conaffinity="0"/></body>
+  <body name="leash" mocap="true"/></worldbody><equality><weld body1="hand" body2="leash"/></equality>
+  <keyframe><key name="home" mpos="0.3 0.1 0.2" mquat="0.9 0 0.43589 0"/></keyframe></mujoco>"""
+
+
+@pytest.mark.parametrize("engine", ["mujoco", pytest.param("warp", marks=pytest.mark.slow)])
+def test_what_mocap_moves_rests_where_the_keyframe_has_it(write_world, engine):
+    """As the rest of the scene does; a loop over `mj_step` from that keyframe is the truth."""
+    if engine == "warp":
+        pytest.importorskip("mujoco_warp")
+    world = World.load(write_world(LEASH, "", "leash"))
+    data = mujoco.MjData(world.model)
+    mujoco.mj_resetDataKeyframe(world.model, data, 0)
+    mujoco.mj_step(world.model, data, nstep=100)
+    simulator = make_simulator(engine, world, 2)
+    arrays = Arrays(simulator.qpos)
+    for _ in range(2):
+        simulator.reset(np.arange(2), *(arrays.put(np.tile(part, (2, 1))) for part in simulator.rest()))
+        simulator.step(arrays.put(np.zeros((2, 0))), 100)
+        np.testing.assert_allclose(arrays.host(simulator.qpos)[1], data.qpos, atol=1e-4)

@@ -33,10 +33,11 @@ def command_lag(view: View) -> FloatArray:
     reach = min(int(_REACH / view.period), len(grid) // 3)
     if reach < 2:
         return lag
-    held = np.searchsorted(view.time, grid, side="right") - 1
+    # of the nearest row: that before it would be another one where the grid lies just before the stamps
+    told = np.searchsorted((view.time[1:] + view.time[:-1]) / 2, grid)
     for j in np.flatnonzero(view.moves & view.commanded & view.follows):
         real = np.interp(grid, view.time, view.position[:, j])
-        guess = view.command[held, j]
+        guess = view.command[told, j]
         scores, _ = correlations(guess, real, range(-reach, reach + 1))
         lag[j] = _peak(scores, reach) * view.period
     return lag

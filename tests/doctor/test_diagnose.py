@@ -7,10 +7,12 @@ import pytest
 
 from sim2real.doctor import BAD_DATA, USABLE, Expected, diagnose, expected_of
 from sim2real.doctor.finding import BAD, FACT, WARNING
+from sim2real.doctor.lags import command_lag
 from sim2real.doctor.summary import summary
+from sim2real.doctor.view import view_of
 from sim2real.errors import RecordingError
 from sim2real.recordings import read_raw
-from sim2real.recordings.raw import Damage, raw_of, trusted, unreadable
+from sim2real.recordings.raw import Damage, RawLog, raw_of, trusted, unreadable
 from sim2real.report.doctor import write_diagnosis
 from sim2real.world import World
 
@@ -393,6 +395,27 @@ def test_own_stamps_of_measurements_are_a_fact(clean):
     assert grave(diagnosis) == []
     found = [finding for finding in diagnosis.findings if finding.kind == "clock skew"]
     assert [finding.value for finding in found] == [pytest.approx(0.007, abs=1e-6)] * 4
+
+
+@pytest.mark.parametrize(
+    "stamps",
+    [
+        lambda rows: 0.02 * rows,
+        lambda rows: 1.7e9 + 0.02 * rows,
+        lambda rows: 0.02 * (1 + 1e-9) * rows,
+        lambda rows: 0.02 * rows + 0.002 * np.sin(1e4 * rows),
+        lambda rows: 0.02 * rows + 1e-9 * rows**2,
+    ],
+    ids=["even", "epoch", "slow", "jitter", "drift"],
+)
+def test_the_lag_hangs_on_no_last_digit_of_the_stamps(stamps):
+    """By which the command in force was that of the row before, and the lag a period less."""
+    time, motion = stamps(np.arange(2000)), np.cumsum(np.random.default_rng(0).normal(size=2000))
+    motion -= np.linspace(0, motion[-1], 2000)
+    for late in (0, 1, 3):
+        real = np.concatenate([np.full(late, motion[0]), motion[: 2000 - late]])
+        log = RawLog("a", ("hip",), time, 0.02 * motion[:, None], time, 0.02 * real[:, None])
+        assert command_lag(view_of(log, Expected())) == pytest.approx(0.02 * late, abs=2e-3)
 
 
 def test_the_lag_is_that_of_a_pure_delay(clean):

@@ -91,10 +91,10 @@ def smoothness(time: FloatArray, position: FloatArray) -> FloatArray:
     period = float(grid[1] - grid[0])
     speed = np.abs(np.gradient(on_grid(grid, time, position), period, axis=0))
     padded = 2 ** (int(np.ceil(np.log2(len(grid)))) + 4)
-    lines = np.fft.rfftfreq(padded, period)
-    spectrum = np.abs(np.fft.rfft(speed, padded, axis=0))[lines <= _HIGHEST]
+    known = int(np.count_nonzero(np.fft.rfftfreq(padded, period) <= _HIGHEST))
     lengths = np.full(position.shape[1], np.nan)
-    for joint, column in enumerate(spectrum.T):
+    for joint in range(position.shape[1]):  # of hours of all joints at once, padded, it would fill a memory
+        column = np.abs(np.fft.rfft(speed[:, joint], padded)[:known])
         if column[0] <= 0:
             continue
         amplitude = column / column[0]

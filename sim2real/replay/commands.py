@@ -121,22 +121,24 @@ def told(
         Shape (n, nu), angles for servos on joints and controls for the rest; and the sentences.
 
     Raises:
-        InvalidValue: for joints of one tendon whose columns command different things, or a command of a
-            joint that several actuators may be meant by.
+        InvalidValue: for joints of one tendon whose columns command different things, a command of a joint
+            that several actuators may be meant by, or one column for an orientation.
     """
     orders = orders_of(model)
     _refuse_unheard(model, orders, columns, positions)
     rows = len(next(iter(columns.values())))
     found = np.zeros((rows, model.nu))
-    silent = []
+    silent, sentences = [], []
     for order in orders:
         column = _column(model, order, orders, columns, positions)
+        inputs = int(model.actuator_ctrlnum[order.actuator])
+        if column is not None and inputs > 1:
+            sentences.append(_first_alone(model, order, inputs))
         if column is None:
             silent.append(order.name)
             found[:, order.control] = _held(model, order, start)
         else:
             found[:, order.control] = column
-    sentences = []
     if silent:
         taken = [name for name in silent if name in scalar_joints(model)]
         sentences.append(
@@ -145,6 +147,20 @@ def told(
             + (f", once scene.xml calls {', '.join(taken)} otherwise than a joint" if taken else "")
         )
     return found, sentences
+
+
+def _first_alone(model: mujoco.MjModel, order: Order, inputs: int) -> str:
+    """A sentence on the inputs of a controller that a log can't have.
+
+    Raises:
+        InvalidValue: for an actuator whose inputs mean nothing apart.
+    """
+    if drive_of(model, order.actuator) is Drive.ORIENTATION:
+        raise InvalidValue(
+            f"actuator {order.name!r} takes an orientation of {inputs} numbers, which one column of its name "
+            "can't give; leave the column out, and all of them are 0"
+        )
+    return f"of the {inputs} commands that {order.name} takes the log has the first alone: the others stay 0"
 
 
 def _column(

@@ -377,6 +377,19 @@ def test_a_joints_column_is_for_the_one_motor_without_a_column_of_its_own(load, 
             off_by(world, without(log, "brake", "torque"))
 
 
+def test_what_takes_several_commands_is_said_to_have_the_first_alone(load):
+    tip = f'<body name="tip" pos=".2 0 0"><joint name="tip" type="ball" damping=".1"/>{FINGER}</body>'
+    turn = '<orientation name="turn" joint="tip" kp="5" kv=".5"/>'
+    world = load(arm('<pid name="p" joint="j1" kp="20" kv="1" input="pos ff"/>' + turn, inner=tip))
+    time, still = 0.02 * np.arange(50), np.zeros((50, 2))
+    log = Recording("log", ("j1", "j2"), time, still + 0.1, still)
+    assert motion_of(world, log).notes[0].startswith("of the 2 commands that p takes the log has the first")
+    with pytest.raises(
+        InvalidValue, match="'turn' takes an orientation of 3 numbers, which one column of its"
+    ):
+        motion_of(world, Recording("log", ("j1", "turn"), time, still + 0.1, still))
+
+
 def test_an_actuator_with_a_joints_name_is_said_to_need_another(load):
     """Whose column is the joint's."""
     tendons = """<tendon><fixed name="turn"><joint joint="f1" coef="1"/><joint joint="f2" coef="-1"/></fixed>

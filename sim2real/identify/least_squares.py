@@ -20,11 +20,13 @@ from sim2real.identify.space import FloatArray
 _DAMPINGS = np.array([1e-3, 1e-2, 1e-1, 1.0, 10.0])
 _NOISY = 0.02
 """Least share of an error that is taken for more than noise."""
+_SLOW = 0.1
+"""Gain of a round of coarse differences, as `tolerance` of `least_squares`, below which finer ones follow."""
 _REACH = 0.25
 """Most that a step moves a parameter, as a share of its range."""
 
 
-def _steps(linear: Linear, dampings: FloatArray, still: Collection[int]) -> FloatArray:
+def steps(linear: Linear, dampings: FloatArray, still: Collection[int]) -> FloatArray:
     """Points after a step under each damping of the columns, some of which stay. Shape as of dampings."""
     point, hessian, slope = linear.point, linear.hessian, linear.slope.sum(axis=0) + linear.pull
     diagonal = np.maximum(np.diag(hessian), 1e-6 * np.diag(hessian).max() + 1e-15)
@@ -43,11 +45,11 @@ def _candidates(linear: Linear, decoupled: bool, damping: FloatArray, still: Col
     Where a foot lands a step earlier, the slope of a window is huge and means nothing. Such windows rule the
     curvature and make steps short; so longer ones are tried too, and those of the calmer windows alone.
     """
-    candidates = _steps(linear, np.multiply.outer(_DAMPINGS, damping), still)
+    candidates = steps(linear, np.multiply.outer(_DAMPINGS, damping), still)
     if decoupled:
         return candidates
     least = np.full((1, len(damping)), _DAMPINGS[0])
-    calm = [_steps(calmer(linear, share), least, still)[0] for share in (0.5, 0.75)]
+    calm = [steps(calmer(linear, share), least, still)[0] for share in (0.5, 0.75)]
     tried = ((candidates[0], [2.0, 4.0, 8.0]), *((step, [1.0, 2.0]) for step in calm))
     moves = np.vstack([np.multiply.outer(factors, step - linear.point) for step, factors in tried])
     further = np.clip(linear.point + np.clip(moves, -_REACH, _REACH), 0.0, 1.0)
@@ -89,6 +91,7 @@ def least_squares(
         chosen, _ = _choice(problem, blocks, starts, np.full(len(blocks), np.inf), shared)
         point = starts[chosen, np.arange(len(point))]
     floor = problem.floor
+    coarse = isinstance(problem, RecordingProblem) and not (problem.fast or problem.fine)
     damping, stalled = np.ones(len(point)), np.zeros(len(blocks), dtype=int)
     linear = problem.linearize(point, still=still)
     best = linear.costs
@@ -102,14 +105,18 @@ def least_squares(
         damping = np.where(taken, np.clip(damping, 1e-4, 1e2), damping)
         left = np.maximum(costs - floor, _NOISY * costs)
         stalled = np.where(best - costs < tolerance * left, stalled + 1, 0)
+        slow = coarse and bool((best - costs < _SLOW * left).all())
         best = costs
         watch(number, float(best.mean()))
         pairs = zip(blocks.values(), stalled >= 2, strict=True)
         done = [columns for columns, over in pairs if over or (damping[columns] > 1e4).all()]
-        if len(done) == len(blocks) or number + 1 == rounds:
+        if number + 1 == rounds or (len(done) == len(blocks) and not slow):
             break
+        if slow:  # differences that reach over kinks are too long for the end of a narrow valley
+            problem, coarse, done = dataclasses.replace(problem, fine=True), False, []
+            damping, stalled = np.ones(len(point)), np.zeros(len(blocks), dtype=int)
         still = {*frozen, *itertools.chain(*done)}
-        if taken.any():
+        if slow or taken.any():
             linear = problem.linearize(point, still=still)
     return Found(point, float(best.mean()))
 

@@ -48,7 +48,7 @@ _SMALL_STEP = 0.002
 _BLOCK = 4.0  # s of a block, beyond which errors are hardly correlated
 _LIVELY, _NUM_LIVELY = 8.0, 12  # s of a window, and how many
 FINEST = 1e-4
-"""Of a scaled signal of an episode: what sensors round to, at 13 bits."""
+"""Of a scaled signal: what sensors round to, at 13 bits."""
 NOISES = 1.5
 """Errors up to this many times the noise of the measurements lack nothing."""
 _NO_FINER = 5e-5  # rad or m, or share of what joints of unlike units move: no sensor of a robot shows less
@@ -389,6 +389,7 @@ class RecordingProblem(Problem):
         weights = [
             np.broadcast_to(w / len(e), e.shape) for w, e in zip(self.weights(rmse), errors, strict=True)
         ]
+        rmse = np.maximum(rmse, FINEST)
         return weights, [np.broadcast_to(r, e.shape) for r, e in zip(rmse, errors, strict=True)]
 
     def edges(self, part: int, rows: int) -> NDArray[np.intp]:

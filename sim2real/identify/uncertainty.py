@@ -25,9 +25,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import stdtrit
 
 from sim2real.distributions import Distribution, Normal, Point
 from sim2real.domain import Correlation, Domain
+from sim2real.identify.least_squares import steps
 from sim2real.identify.problem import Linear
 from sim2real.identify.space import FloatArray, FreeParameter
 
@@ -95,6 +97,10 @@ class Spread:
 def bootstrap(linear: Linear, draws: int = 400, ranges: float = 0.0) -> Spread:
     """Scatter of the fitted point from drawing blocks again, and no less than independent errors have.
 
+    Few blocks, or few that count, scatter less than what they are drawn from: Student's t makes up for that,
+    with the degrees of freedom that the blocks' shares have by their fourth moment (Satterthwaite 1946).
+    Where the fit stopped short of its end, the step that is left is part of the scatter.
+
     Args:
         linear: at the fitted point.
         draws: resamples.
@@ -104,7 +110,6 @@ def bootstrap(linear: Linear, draws: int = 400, ranges: float = 0.0) -> Spread:
     held = ranges or _RIDGE * max(float(np.diag(hessian).max()), 1e-30)
     ridge, prior = held * np.eye(size), linear.prior * np.eye(size)
     rng = np.random.default_rng(0)
-    # the fit stopped where the slope is nearly nothing; what is left of it is not scatter
     centred = linear.slope - linear.slope.sum(axis=0) / count
     found = np.empty((draws, size))
     for k in range(draws):
@@ -116,8 +121,12 @@ def bootstrap(linear: Linear, draws: int = 400, ranges: float = 0.0) -> Spread:
     inverted = np.linalg.inv(hessian + ridge)
     noise = linear.noise.sum(axis=0) + ranges * np.eye(size)
     independent = np.sqrt(np.maximum(np.diag(inverted @ noise @ inverted), 0.0))
+    sizes = (centred @ inverted) ** 2
+    freedom = 3 * sizes.sum(axis=0) ** 2 / np.maximum((sizes**2).sum(axis=0), 1e-300) - 2
+    few = stdtrit(np.clip(freedom, 1, max(count - 1, 1)), 0.975) / QUANTILE
     # scores of few blocks may cancel by chance
-    found *= np.maximum(1.0, independent / np.maximum(found.std(axis=0), 1e-30))
+    found *= np.maximum(few, independent / np.maximum(found.std(axis=0), 1e-30))
+    found += rng.normal(size=(draws, 1)) * (steps(linear, np.full((1, size), 1e-6), ())[0] - linear.point)
     if linear.along is not None:
         way = linear.along / np.linalg.norm(linear.along)
         missing = max(1 / 12 - float((found @ way).var()), 0.0)

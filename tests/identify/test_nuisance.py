@@ -138,12 +138,12 @@ def test_an_effect_goes_only_if_forces_can_grow_together():
 def test_a_parameter_that_matters_and_is_not_free_is_named(twin):
     truth, nominal = {"pole.mass": 0.025, "arm.mass": 0.105}, World.load("furuta").parameters
     name = "arm_hinge.damping"
-    recordings = twin("furuta", truth | {name: 2 * nominal[name].nominal}, count=4, seconds=1.5, share=0.5)
+    recordings = twin("furuta", truth | {name: 4 * nominal[name].nominal}, count=4, seconds=1.5, share=0.5)
     options = Options(free=tuple(truth), generations=0, threads=1, window=0.25)
     found = identify(World.load("furuta"), recordings, options)
     (effect,) = found.unmodelled
     assert effect.name == name
-    assert effect.value == pytest.approx(2 * nominal[name].nominal, rel=0.05)
+    assert effect.value == pytest.approx(4 * nominal[name].nominal, rel=0.05)
     sure = [v.subject.split(", ") for v in found.verdicts if v.name == IDENTIFIED]
     moved = [e.name for e in found.estimates if not e.bootstrap[0] <= e.with_nuisance <= e.bootstrap[1]]
     assert moved

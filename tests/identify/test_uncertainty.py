@@ -8,7 +8,7 @@ from sim2real.identify.uncertainty import bootstrap
 
 
 def line(rng, blocks, at=None):
-    """A slope of one column fitted to blocks, each of which is off by a number of its own; or seen elsewhere."""
+    """A line fitted to blocks, each of which is off by a number of its own; or seen at another slope."""
     column = rng.normal(size=(blocks, 50))
     measured = 0.5 * column + rng.normal(size=(blocks, 1)) * column
     point = np.sum(column * measured) / np.sum(column**2) if at is None else at

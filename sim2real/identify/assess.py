@@ -36,6 +36,8 @@ from sim2real.replay.zero_order_hold import delayed
 from sim2real.world import World
 from sim2real.world.ground import plane_parameters
 
+_MOST, _MOST_NOISES = 0.15, 5.0
+"""Share of the motion, and times the sensors' noise, beyond which an error says that a fit has failed."""
 _MANY = 4  # recordings, from which on a sentence does not name them
 
 
@@ -84,6 +86,9 @@ def assess(model: FittedModel, options: Options, seconds: float) -> Identificati
         table = find_contacts(problem, point, *model.parts)
     said = findings(model.world, model.motions, untold, options.complaints)
     said += _missing(hints, table)
+    share = before / max(problem.moved, 1e-12)
+    if share > _MOST and before > _MOST_NOISES * float(problem.sensor_floor.mean()):
+        said.append(Verdict.lacking(space.names, f"{share:.0%} of what moves", share=share))
     if enlarged is not None and enlarged.missing:
         said.append(_unmodelled(enlarged, before, [e for e in estimates if e.moved]))
     physical = {n: float(round(v)) if quantity_of(n).integer else v for n, v in space.physics(point).items()}

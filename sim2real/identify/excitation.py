@@ -8,15 +8,12 @@ say. Multisines after Schroeder (1970) and Swevers et al. (1997): many frequenci
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sim2real.identify.space import FloatArray
-
-MARGIN = 0.05
-"""Share of every range that is left at either end."""
+from sim2real.replay.envelope import CommandLimits
 
 _RATES = {"slow": (0.08, 0.3), "mid": (0.2, 1.0), "fast": (0.5, 3.0)}  # Hz
 _SINES = 5
@@ -26,20 +23,6 @@ _WAY = 0.5  # share of the time from one pose to the next
 _APPROACH = 1.5  # s of the way to where a motion begins
 _PEAK = 1.875  # speed of a minimum-jerk way over its mean
 _CALM = 0.95  # share of the allowed speed that is used
-
-
-@dataclass(frozen=True, eq=False)
-class CommandLimits:
-    """What commands may do."""
-
-    low: FloatArray
-    """Least command of each actuator. Shape (nu,)."""
-    high: FloatArray
-    speed: FloatArray
-    """Most that a command of a servo changes, rad/s or m/s. Shape (nu,)."""
-    start: FloatArray
-    """First command. Shape (nu,)."""
-    servos: bool
 
 
 def candidates(

@@ -21,9 +21,8 @@ from pathlib import Path
 import mujoco
 import numpy as np
 
-from sim2real.doctor.noise import speeds
 from sim2real.identify.defaults import cut, problem_of
-from sim2real.identify.excitation import MARGIN, CommandLimits, candidates
+from sim2real.identify.excitation import candidates
 from sim2real.identify.identifiability import Information, information
 from sim2real.identify.options import Options
 from sim2real.identify.result import Identification
@@ -32,16 +31,14 @@ from sim2real.recordings import Recording
 from sim2real.recordings.mapping import unmap_joints
 from sim2real.recordings.npz import write_npz
 from sim2real.replay import Motion, is_servo_robot, motion_of
+from sim2real.replay.envelope import Envelope
 from sim2real.world import World
-from sim2real.world.ground import plane_parameters, tip_height
-from sim2real.world.poses import in_poses
+from sim2real.world.ground import plane_parameters
 
 FILE = "next_motion.npz"
 
 _WORTH = 0.95
 """What a motion must leave of an interval at most to be worth recording for it."""
-_LOOKS = 60  # poses of a motion in which contacts are looked for
-_CLEARANCE = 0.02  # m over a table
 _OF_JOINT = (int(mujoco.mjtTrn.mjTRN_JOINT), int(mujoco.mjtTrn.mjTRN_JOINTINPARENT))
 _FOCUS = 2  # joints of the widest intervals that are moved alone
 
@@ -113,7 +110,7 @@ def next_motion(
     if not (each and model.nq == model.njnt == len(motions[0].joints)):
         return None
     known = _Known(world, motions, found, options)
-    safe = list(_safe(known, _Envelope(world, motions, options.top_speed, found.point), options))
+    safe = list(_safe(known, Envelope(world, motions, options.top_speed, found.point), options))
     told = known.told([motion for motion, _ in safe]) if safe else []
     tried = [(*way, known.left(more)) for way, more in zip(safe, told, strict=True)]
     for k in known.widest:
@@ -169,66 +166,7 @@ class _Known:
         return np.asarray((self._sum + more).std / self._sum.std)
 
 
-class _Envelope:
-    """What a robot was seen to do, and may do again without harm."""
-
-    def __init__(
-        self, world: World, motions: Sequence[Motion], top_speed: float | None, point: Mapping[str, float]
-    ) -> None:
-        self.world, self.motions, self.servos = world, motions, is_servo_robot(world)
-        kinds, limited = world.model.jnt_type, world.model.jnt_limited.astype(bool)[:, None]
-        self.low, self.high = np.where(limited, world.model.jnt_range, [-np.inf, np.inf]).T
-        own = np.max([speeds(m.time, m.measured).max(axis=0) for m in motions], axis=0)
-        # one that was moved slowly may be as fast as the others of its kind
-        own = np.maximum(own, [np.median(own[kinds == kind]) for kind in kinds])
-        self.speed = own if top_speed is None else np.full(len(kinds), top_speed)
-        self._touched: set[tuple[int, ...]] = set()
-        self._lowest = -np.inf
-        if self.servos:
-            self._touched.update(*(self._contacts(m.measured) for m in motions))
-            planes = plane_parameters(world.model)
-            tables = [v for n, v in point.items() if n in planes and n.endswith(".height")]
-            seen = min(float(self._heights(m.measured).min()) for m in motions)
-            self._lowest = max([seen, *(height + _CLEARANCE for height in tables)])
-
-    def commands(self) -> CommandLimits:
-        """What an actuator may be told."""
-        model, driven = self.world.model, self.world.model.actuator_trnid[:, 0]
-        told = np.vstack([m.command for m in self.motions])
-        limited = model.actuator_ctrllimited.astype(bool)[:, None]
-        seen = np.stack([told.min(axis=0), told.max(axis=0)], axis=1)
-        low, high = np.where(limited, model.actuator_ctrlrange, seen).T
-        if self.servos:
-            low, high = np.maximum(low, self.low[driven]), np.minimum(high, self.high[driven])
-        margin = MARGIN * (high - low)
-        start = np.clip(told[0], low + margin, high - margin)
-        return CommandLimits(low + margin, high - margin, self.speed[driven], start, self.servos)
-
-    def holds(self, time: FloatArray, positions: FloatArray) -> bool:
-        """Whether a motion keeps within the ranges and speeds; of an arm, clear of what it never touched."""
-        if not np.isfinite(positions).all() or (positions < self.low).any() or (positions > self.high).any():
-            return False
-        if (speeds(time, positions) > 1.05 * self.speed).any():
-            return False
-        if not self.servos:
-            return True
-        clear = bool(self._heights(positions).min() >= self._lowest)
-        return clear and self._contacts(positions) <= self._touched
-
-    def _heights(self, positions: FloatArray) -> FloatArray:
-        return tip_height(self.world.model, positions[::5], self.motions[0].joints)
-
-    def _contacts(self, positions: FloatArray) -> set[tuple[int, ...]]:
-        """Pairs of geoms that touch in some pose of a motion; what a found table is near, its height says."""
-        model, pairs = self.world.model, set()
-        rows = np.linspace(0, len(positions) - 1, _LOOKS).astype(int)
-        for data in in_poses(model, self.motions[0].joints, positions[rows]):
-            mujoco.mj_collision(model, data)
-            pairs |= {tuple(pair) for pair in data.contact.geom.tolist()}
-        return pairs
-
-
-def _safe(known: _Known, envelope: _Envelope, options: Options) -> Iterator[tuple[Motion, str]]:
+def _safe(known: _Known, envelope: Envelope, options: Options) -> Iterator[tuple[Motion, str]]:
     """Candidates as motions that the fitted robot can make without harm, and how each moves."""
     period = float(np.median(np.concatenate([np.diff(m.time) for m in envelope.motions])))
     time = np.arange(round(options.motion_seconds / period) + 1, dtype=np.float64) * period

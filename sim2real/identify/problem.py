@@ -157,11 +157,15 @@ class Problem(ABC):
         return np.maximum(self.noise / self.scale, _NO_FINER)
 
     @property
+    def moved(self) -> float:
+        """How far signals move, as standard deviations, scaled; mean over them."""
+        return float((np.mean([m.std(axis=0) for m in self.measured], axis=0) / self.scale).mean())
+
+    @property
     def visible_error(self) -> float:
         """Mean error that sensors can show, scaled; 0 where joints hardly move, which shows nothing."""
         floor = float(self.sensor_floor.mean())
-        moved = np.mean([m.std(axis=0) for m in self.measured], axis=0) / self.scale
-        return floor * NOISES if moved.mean() > _MOVES * floor else 0.0
+        return floor * NOISES if self.moved > _MOVES * floor else 0.0
 
     @property
     def floor(self) -> float:

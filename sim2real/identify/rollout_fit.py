@@ -24,7 +24,7 @@ from sim2real.identify.result import Identification
 from sim2real.identify.search import SearchSettings, search
 from sim2real.identify.space import ParameterSpace
 from sim2real.identify.uncertainty import UNIFORM, bootstrap, make_domain
-from sim2real.identify.verdicts import GAIN, STRUCTURE_MISSING, Verdict, judge
+from sim2real.identify.verdicts import GAIN, Verdict, judge
 from sim2real.reach import check_reach
 from sim2real.recordings.rollouts import Rollouts
 from sim2real.world import World
@@ -119,8 +119,4 @@ def _lacking(names: tuple[str, ...], before: float, after: float, noise: float) 
     times = after / max(noise, FINEST)
     if times <= _WHITE or after > before * (1 - GAIN):
         return []
-    text = (
-        f"what is left is {times:.0f} times the noise in it: another effect is missing, or the search ended "
-        "early, so values may be off by more than their intervals"
-    )
-    return [Verdict(STRUCTURE_MISSING, "fit", text, {"before": before, "after": after}, names)]
+    return [Verdict.lacking(names, f"{times:.0f} times the noise in it", before=before, after=after)]

@@ -50,6 +50,15 @@ class Verdict:
         """That the data leave some parameters open."""
         return cls(NOT_IDENTIFIABLE, ", ".join(names), text, evidence, names)
 
+    @classmethod
+    def lacking(cls, names: tuple[str, ...], much: str, **evidence: float) -> Verdict:
+        """That a fit left so much that none of its values is to be trusted."""
+        text = (
+            f"what is left is {much}: another effect is missing, or the search ended early, so values may be "
+            "off by more than their intervals"
+        )
+        return cls(STRUCTURE_MISSING, "fit", text, evidence, names)
+
 
 def exit_code(verdicts: Sequence[Verdict]) -> int:
     """The code of the worst verdict; 0 if there is nothing to complain of."""

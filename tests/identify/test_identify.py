@@ -10,7 +10,13 @@ from sim2real.domain import Domain
 from sim2real.errors import InvalidValue, RecordingError, UnknownName
 from sim2real.identify.fit import split
 from sim2real.identify.identify import ASSESS, Options, identify
-from sim2real.identify.verdicts import BAD_DATA, IDENTIFIED, NO_HELDOUT_GAIN, NOT_IDENTIFIABLE
+from sim2real.identify.verdicts import (
+    BAD_DATA,
+    IDENTIFIED,
+    NO_HELDOUT_GAIN,
+    NOT_IDENTIFIABLE,
+    STRUCTURE_MISSING,
+)
 from sim2real.recordings import Recording, load_recordings
 from sim2real.world import World
 
@@ -255,3 +261,14 @@ def test_a_seed_is_a_whole_number(twin):
 def test_no_recordings_are_refused():
     with pytest.raises(RecordingError, match="no recordings to learn from"):
         identify(World.load("cartpole"), [])
+
+
+def test_a_fit_that_leaves_much_of_the_motion_identifies_nothing(twin):
+    """The motor is half as strong as the model has it, and only the pole's damping may change."""
+    recordings = twin("cartpole", {"motor.strength": 0.4}, count=3, seconds=1.0, start=(0, np.pi))
+    options = Options(free=("hinge.damping",), generations=0, threads=1, window=0.5, nuisance=False)
+    found = identify(World.load("cartpole"), recordings, options)
+    [left] = [v for v in found.verdicts if v.subject == "fit" and v.name == STRUCTURE_MISSING]
+    assert left.evidence["share"] > 0.15
+    assert "% of what moves: another effect is missing" in left.text
+    assert "IDENTIFIED" not in {v.name for v in found.verdicts}

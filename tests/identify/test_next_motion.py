@@ -7,11 +7,12 @@ import pytest
 
 from sim2real.domain import Domain
 from sim2real.identify.check import check
-from sim2real.identify.excitation import CommandLimits, candidates
+from sim2real.identify.excitation import candidates
 from sim2real.identify.experiment_design import next_motion
 from sim2real.identify.identify import Options, identify
 from sim2real.recordings import Recording, load_recordings, map_joints
 from sim2real.recordings.mapping import unmap_joints
+from sim2real.replay.envelope import CommandLimits
 from sim2real.simulators.mujoco import MujocoSimulator
 from sim2real.world import World
 

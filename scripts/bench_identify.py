@@ -80,10 +80,12 @@ def ours(
 ) -> dict[str, float]:
     fixed = {f"{name.rpartition('.')[0]}.kd": 0.0 for name in names}
     options = Options(free=tuple(names), fixed=fixed, held_out=(), nuisance=False, threads=threads)
-    found = identify(
-        world, recordings, options, lambda what, k, cost: rounds(f"{what}, round {k}, mean RMSE in rad", cost)
-    )
-    return dict(found.point)
+
+    def watch(what: str, number: int, cost: float) -> None:
+        if np.isfinite(cost):
+            rounds(f"{what}, round {number}, mean RMSE in rad", cost)
+
+    return dict(identify(world, recordings, options, watch).point)
 
 
 def theirs(

@@ -39,7 +39,8 @@ def identify(
         world: whose published values the fit begins with.
         recordings: of the robot; their joints are mapped on the world's.
         options: what is free, fixed and held out, and what an interrupted call goes on from.
-        watch: called with what is going on, the number of the round and the least error so far (mean RMSE).
+        watch: called with what is going on, the number of the round and the least error so far (mean RMSE;
+            NaN before and after a fit).
 
     Raises:
         RecordingError: for no recordings, joints that don't fit, or nothing left to fit.

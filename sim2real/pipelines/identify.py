@@ -38,7 +38,8 @@ def identify(
         world: whose published values the fit begins with, or its name or folder.
         recordings: of the robot, or their folder; those in a folder are looked at by the log doctor first.
         options: what is free, fixed and held out.
-        watch: called with what is going on, the number of the round and the least error so far (mean RMSE).
+        watch: called with what is going on, the number of the round and the least error so far (mean RMSE;
+            NaN before and after a fit).
         out: folder that gets ``identified.toml``, ``point.toml``, ``identification.html``, the doctor's page,
             the next motion to record, and what an interrupted call goes on from. By default nothing is
             written, checked beforehand or proposed.

@@ -72,7 +72,7 @@ def test_a_budget_that_does_not_pay_is_refused_before_anything_is_written(furuta
     with pytest.raises(BudgetExhausted):
         identify_and_train(policy, target_of(furuta, 100), furuta, tmp_path, bounds, QUICK)
     assert not list(tmp_path.rglob("*.npz"))
-    with pytest.raises(InvalidValue, match="0 rounds"):
+    with pytest.raises(InvalidValue, match="rounds = 0 is out of reach"):
         RoadSettings(rounds=0)
 
 

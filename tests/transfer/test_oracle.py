@@ -117,7 +117,7 @@ def test_what_can_not_be_measured(pendulum, contestants, tmp_path):
     heavy = pendulum.variant("heavy")
     with pytest.raises(InvalidValue, match="of 3 seeds goes on from shipped policies of the seeds 0 to 2"):
         measure_oracle(pendulum, heavy, contestants, tmp_path, dataclasses.replace(QUICK, seeds=3))
-    with pytest.raises(InvalidValue, match="give at least 1"):
+    with pytest.raises(InvalidValue, match="evaluations = 0 is out of reach"):
         OracleSettings(evaluations=0)
 
 

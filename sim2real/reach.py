@@ -1,10 +1,7 @@
 """How far numbers of settings reach, in intervals as they are written: an end in brackets belongs to it.
 
->>> @dataclass
-... class Settings:
-...     steps: int = 100
-...     share: float = 0.2
->>> check_reach(Settings(share=1.0), steps="whole [1, inf)", share="[0, 1)")
+>>> from types import SimpleNamespace
+>>> check_reach(SimpleNamespace(share=1.0), "[0, 1)", "share")
 Traceback (most recent call last):
 sim2real.errors.InvalidValue: share = 1 is out of reach; give at least 0 and less than 1
 """

@@ -7,6 +7,7 @@ is no fork, or a child fails, this process does the work itself.
 
 from __future__ import annotations
 
+import gc
 import itertools
 import mmap
 import os
@@ -56,10 +57,16 @@ def _elsewhere(part: _Part, names: Sequence[str], values: FloatArray) -> Callabl
     ends = np.cumsum([int(np.prod(shape)) for shape in shapes])
     shared = np.frombuffer(mmap.mmap(-1, 8 * int(ends[-1])), dtype=np.float64)
     places = [place.reshape(shape) for place, shape in zip(np.split(shared, ends[:-1]), shapes, strict=True)]
-    with warnings.catch_warnings():
-        # other threads of this process hold nothing that array operations need
-        warnings.simplefilter("ignore", DeprecationWarning)
-        child = os.fork()
+    collects, child = gc.isenabled(), -1
+    gc.disable()  # a child that ends what this process has left to collect waits for its threads for ever
+    try:
+        with warnings.catch_warnings():
+            # other threads of this process hold nothing that array operations need
+            warnings.simplefilter("ignore", DeprecationWarning)
+            child = os.fork()
+    finally:
+        if collects and child:
+            gc.enable()
     if child == 0:
         failed = 1
         try:

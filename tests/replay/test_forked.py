@@ -1,6 +1,7 @@
 """Several processes give what one does, to the bit."""
 
 import dataclasses
+import gc
 import os
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 from sim2real.replay import Replayer, decoupled, motion_of, simulate, windows
 from sim2real.replay.decoupled import DecoupledReplayer
+from sim2real.simulators.mujoco import MujocoSimulator
 from sim2real.world import World
 
 NAMES, VALUES = ("servos.kp", "servos.latency"), np.array([[60.0, 0.0], [40.0, 2.5], [80.0, 5.0]])
@@ -47,3 +49,29 @@ def test_laws_by_step_are_shared_among_processes_and_change_no_bit(motions, fork
         assert np.array_equal(alone, shared, equal_nan=True)
     assert len(forks) == 1
     assert two.diverged.tolist() == one.diverged.tolist() == [[False] * 3, [False] * 3, [True] * 3]
+
+
+def test_a_child_does_not_end_what_its_parent_has_left_to_collect(motions, monkeypatch):
+    """Simulations with threads, which a child does not have and would wait for."""
+    world = World.load("so101").with_parameters({}, {"gripper.stribeck": 0.1})
+
+    def eager(fork=os.fork):
+        child = fork()
+        if child == 0:
+            gc.set_threshold(1)
+        return child
+
+    monkeypatch.setattr(simulate, "_WORTH", 10)
+    monkeypatch.setattr(os, "fork", eager)
+    thresholds = gc.get_threshold()
+    gc.set_threshold(10**6)
+    try:
+        left: list[object] = [MujocoSimulator(world, 64, 2)]
+        left[0].step(np.zeros((64, 6)), 1)
+        left.append(left)
+        del left
+        found = Replayer(world, motions[:3], 3, 2).run(NAMES, VALUES)
+        assert gc.isenabled()
+    finally:
+        gc.set_threshold(*thresholds)
+    assert np.isfinite(found[0]).all()

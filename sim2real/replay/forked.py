@@ -2,7 +2,7 @@
 
 Between two steps stand a few small array operations, which threads would queue up for. So processes are
 forked for every run, as cheap as they are here, and leave what they predicted in shared memory; where there
-is no fork, or a child fails, this process does the work itself.
+is no fork, or a child fails or hangs, this process does the work itself.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import gc
 import itertools
 import mmap
 import os
+import signal
+import time
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -20,6 +22,8 @@ import numpy as np
 from sim2real.replay.motion import FloatArray, Motion
 
 _MOST = 4
+_PATIENCE, _LOOK = 60.0, 0.0005
+"""Seconds that a child may need beyond ten times its share, and between two looks at it."""
 
 
 class _Part(Protocol):
@@ -45,14 +49,16 @@ def run_apart(
     parts: Sequence[_Part], places: Sequence[range], names: Sequence[str], values: FloatArray
 ) -> list[FloatArray]:
     """What all parts predict, each in a process, in the order of the places of their motions."""
-    waiting = [_elsewhere(part, names, values) for part in parts[1:]]
-    results = [parts[0].run(names, values), *(result() for result in waiting)]
+    waiting, began = [_elsewhere(part, names, values) for part in parts[1:]], time.monotonic()
+    own = parts[0].run(names, values)
+    most = _PATIENCE + 10 * (time.monotonic() - began)  # others have as much to do
+    results = [own, *(result(most) for result in waiting)]
     by_place = dict(zip(itertools.chain(*places), itertools.chain(*results), strict=True))
     return [by_place[k] for k in range(len(by_place))]
 
 
-def _elsewhere(part: _Part, names: Sequence[str], values: FloatArray) -> Callable[[], list[FloatArray]]:
-    """Run a part in a child; the call returned waits for its result."""
+def _elsewhere(part: _Part, names: Sequence[str], values: FloatArray) -> Callable[[float], list[FloatArray]]:
+    """Run a part in a child; the call returned waits for its result, for so many seconds."""
     shapes = [(len(values), *motion.measured.shape) for motion in part.motions]
     ends = np.cumsum([int(np.prod(shape)) for shape in shapes])
     shared = np.frombuffer(mmap.mmap(-1, 8 * int(ends[-1])), dtype=np.float64)
@@ -76,8 +82,14 @@ def _elsewhere(part: _Part, names: Sequence[str], values: FloatArray) -> Callabl
         finally:
             os._exit(failed)
 
-    def result() -> list[FloatArray]:
-        _, status = os.waitpid(child, 0)
-        return part.run(names, values) if status else places
+    def result(seconds: float) -> list[FloatArray]:
+        end = time.monotonic() + seconds
+        while not (ended := os.waitpid(child, os.WNOHANG))[0]:
+            if time.monotonic() > end:  # it waits for what it does not have
+                os.kill(child, signal.SIGKILL)
+                ended = os.waitpid(child, 0)
+                break
+            time.sleep(_LOOK)
+        return part.run(names, values) if ended[1] else places
 
     return result

@@ -3,11 +3,12 @@
 import dataclasses
 import gc
 import os
+import time
 
 import numpy as np
 import pytest
 
-from sim2real.replay import Replayer, decoupled, motion_of, simulate, windows
+from sim2real.replay import Replayer, decoupled, forked, motion_of, simulate, windows
 from sim2real.replay.decoupled import DecoupledReplayer
 from sim2real.simulators.mujoco import MujocoSimulator
 from sim2real.world import World
@@ -75,3 +76,21 @@ def test_a_child_does_not_end_what_its_parent_has_left_to_collect(motions, monke
     finally:
         gc.set_threshold(*thresholds)
     assert np.isfinite(found[0]).all()
+
+
+def test_the_work_of_a_child_that_hangs_is_done_here(motions, forks, monkeypatch):
+    world, here = World.load("so101"), os.getpid()
+    monkeypatch.setattr(forked, "_PATIENCE", 0.1)
+    plain = DecoupledReplayer._run
+
+    def hang(*given):
+        while os.getpid() != here:
+            time.sleep(1.0)
+        return plain(*given)
+
+    alone = DecoupledReplayer(world, motions).run(NAMES, VALUES)
+    monkeypatch.setattr(DecoupledReplayer, "_run", hang)
+    shared = DecoupledReplayer(world, motions, 2).run(NAMES, VALUES)
+    assert len(forks) == 1
+    for one, other in zip(alone, shared, strict=True):
+        assert np.array_equal(one, other)

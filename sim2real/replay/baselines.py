@@ -37,10 +37,14 @@ def commanded(world: World, motion: Motion) -> FloatArray:
 
 def delays(motions: Sequence[Motion], told: Sequence[FloatArray]) -> list[float]:
     """For each motion the delay, s, that predicts the *other* motions best (mean RMSE over joints)."""
-    errors = [
-        [delayed(m.time, a, d) - m.measured for d in _DELAYS] for m, a in zip(motions, told, strict=True)
-    ]
-    table = np.array([[np.sqrt((e**2).mean(axis=0)).mean() for e in row] for row in errors])
+    pairs = zip(motions, told, strict=True)
+    table = np.array([[_late(motion, angles, delay) for delay in _DELAYS] for motion, angles in pairs])
     names = np.array([motion.name.rpartition("/")[2] for motion in motions])
     others = [table[names != name] for name in names]
     return [float(_DELAYS[rows.mean(axis=0).argmin()]) if len(rows) else _FALLBACK for rows in others]
+
+
+def _late(motion: Motion, angles: FloatArray, delay: float) -> float:
+    """Mean RMSE over joints of what is told, so late; one at a time, as of hours all would fill a memory."""
+    error = delayed(motion.time, angles, delay) - motion.measured
+    return float(np.sqrt((error**2).mean(axis=0)).mean())

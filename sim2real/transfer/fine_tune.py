@@ -68,7 +68,8 @@ class FineTuneSettings(Parts, Retention):
         Retention.__post_init__(self)
         Hooks(normalizer=self.normalizer)
         check_reach(self, "(0, 1]", "budget_share")
-        check_reach(self, "whole [1, inf)", "rollout_steps", "batch_size", "epochs")
+        check_reach(self, "whole [1, inf)", "rollout_steps", "epochs")
+        check_reach(self, "whole [2, inf)", "batch_size")  # advantages are scaled over it
         check_reach(self, "[0, inf)", "learning_rate", "final_learning_rate")
         check_reach(self, "(0, inf)", "target_kl", "initial_std")
         if self.schedule not in SCHEDULES:
